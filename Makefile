@@ -1,0 +1,47 @@
+# `make demo` and `make test` do their own set-up: they need Python, make and a package index.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# A plain torch may bring gigabytes of CUDA build; without a GPU take a version whose CPU build is known to work.
+HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1 && echo yes)
+TORCH ?= $(if $(HAS_GPU),torch,torch==2.13.0)
+EXTRAS ?= $(if $(HAS_GPU),gpu,cpu),gguf,dev
+
+.PHONY: help setup fetch demo smoke test lint bench clean
+
+help: ## Show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: $(VENV)/.done ## Build .venv in the checkout
+
+$(VENV)/.done: setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet "$(TORCH)"
+	$(BIN)/pip install --quiet --editable ".[$(EXTRAS)]"
+	touch $@
+
+fetch: setup ## Fetch the demo's models and data, once
+	$(BIN)/w2sprobe fetch demo
+
+demo: fetch ## From real models and real data to a PGR table
+	$(BIN)/w2sprobe run --preset demo
+
+smoke: fetch ## The demo at its smallest size
+	$(BIN)/w2sprobe run --preset smoke
+
+lint: setup ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: fetch lint ## Linters and all tests
+	$(BIN)/python -m pytest
+
+bench: setup ## Speed of the probes, beside their peers
+	$(BIN)/python -m benchmarks.probe_speed
+
+clean: ## Delete what is built here; caches and results stay
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,3 @@
+from w2sprobe.cli import main
+
+main()

@@ -1,0 +1,57 @@
+"""Package metadata. Tool settings live in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "w2sprobe/__init__.py").read_text()).group(1)
+
+EXTRAS = {
+    "cpu": ["faiss-cpu>=1.8"],
+    "gpu": ["faiss-gpu>=1.7.2"],
+    "gguf": ["gguf>=0.10"],
+    "ray": ["ray[default]>=2.30"],
+    "dev": [
+        "build>=1.2",
+        "hypothesis>=6.100",
+        "import-linter>=2.0",
+        "mypy>=1.11",
+        "pytest>=8.2",
+        "ruff>=0.9",
+    ],
+}
+
+setup(
+    name="w2sprobe",
+    version=VERSION,
+    description="Weak-to-strong generalisation: activation caches, probes, students, PGR",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10,<3.14",
+    packages=find_packages(include=["w2sprobe", "w2sprobe.*"]),
+    package_data={"w2sprobe": ["py.typed", "experiments/presets/*.yaml"]},
+    install_requires=[
+        "accelerate>=1.1",
+        "click>=8.1",
+        "datasets>=3.0",
+        "h5py>=3.10",
+        "matplotlib>=3.8",
+        "numpy>=1.26",
+        "peft>=0.18",
+        "pyarrow>=15",
+        "pydantic>=2.7",
+        "pyyaml>=6",
+        "rich>=13.7",
+        "safetensors>=0.4.3",
+        "scikit-learn>=1.4",
+        "scipy>=1.11",
+        "torch>=2.4",
+        "transformers>=5.0",
+    ],
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["w2sprobe = w2sprobe.cli:main"]},
+)

@@ -1,0 +1,210 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification
+
+from tests.models import CONFIGS, save_tiny_model, sentences
+from w2sprobe.data import Rows
+from w2sprobe.errors import IdMismatch, InputError, W2SProbeError
+from w2sprobe.labels import LabelTable
+from w2sprobe.models import describe_model, load_classifier, load_tokenizer
+from w2sprobe.training import trainer as trainer_module
+from w2sprobe.training.predict import predict
+from w2sprobe.training.settings import TrainSettings
+from w2sprobe.training.trainer import _micro_batches, finetune
+
+SETTINGS = TrainSettings(epochs=2, batch_size=8, learning_rate=1e-2, precision="float32")
+
+
+def rows(n: int, seed: int, tag: str) -> Rows:
+    texts = sentences(n, seed=seed)
+    labels = np.array([("good" in text or "great" in text) for text in texts], dtype=np.int64)
+    return Rows(ids=np.array([f"{tag}{i}" for i in range(n)]), texts=texts, labels=labels)
+
+
+TRAIN, VAL = rows(40, 1, "t"), rows(30, 2, "v")
+TRUTH = LabelTable([*TRAIN.ids, *VAL.ids], [*TRAIN.labels, *VAL.labels])
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "adapter" / "adapter_model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_every_architecture_trains_saves_and_loads(architecture: str, tmp_path: Path) -> None:
+    model = save_tiny_model(architecture, tmp_path / "model")
+    trained = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS)
+    table = trained.predict(VAL)
+    assert table.ids.tolist() == VAL.ids.tolist()
+    assert np.ptp(table.soft_label) > 0
+    # an ordinary PEFT folder: loads without this package, head included
+    base = AutoModelForSequenceClassification.from_pretrained(model, num_labels=2, pad_token_id=0)
+    plain = PeftModel.from_pretrained(base, tmp_path / "run" / "adapter").eval()
+    tokenizer = load_tokenizer(model)
+    tokens = [tokenizer(text)["input_ids"] for text in VAL.texts]
+    again = predict(plain, tokens, pad_id=0, device=torch.device("cpu"))
+    np.testing.assert_allclose(again, table.soft_label, atol=1e-5)
+
+
+def test_lora_reaches_the_seven_projections_of_every_block(tmp_path: Path) -> None:
+    info = describe_model(save_tiny_model("llama", tmp_path / "model"))
+    classifier = load_classifier(
+        info,
+        dtype="float32",
+        pad_id=0,
+        lora_rank=8,
+        lora_alpha=8,
+        seed=0,
+        device=torch.device("cpu"),
+    )
+    adapted = [name for name, _ in classifier.named_modules() if name.endswith("lora_A.default")]
+    assert len(adapted) == 7 * info.n_layers
+    trained = {n for n, p in classifier.named_parameters() if p.requires_grad}
+    assert all("lora_" in name or "score" in name for name in trained)
+    assert any("score" in name for name in trained)
+
+
+def test_the_same_run_twice_is_bit_for_bit_the_same(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    for name in ("one", "two"):
+        finetune(model, TRAIN, TRUTH, VAL, tmp_path / name, SETTINGS)
+    assert weights(tmp_path / "one") == weights(tmp_path / "two")
+    other = SETTINGS.model_copy(update={"seed": 1})
+    finetune(model, TRAIN, TRUTH, VAL, tmp_path / "three", other)
+    assert weights(tmp_path / "one") != weights(tmp_path / "three")
+
+
+def test_micro_batches_add_up_to_the_batch(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    whole, cut = (
+        finetune(
+            model,
+            TRAIN,
+            TRUTH,
+            VAL,
+            tmp_path / str(tokens),
+            SETTINGS.model_copy(update={"micro_batch_tokens": tokens}),
+        )
+        for tokens in (10_000, 1)
+    )
+    np.testing.assert_allclose(whole.record["train_loss"], cut.record["train_loss"], rtol=1e-4)
+    np.testing.assert_allclose(
+        whole.predict(VAL).soft_label, cut.predict(VAL).soft_label, atol=1e-3
+    )
+
+
+def test_a_batch_is_cut_without_losing_rows() -> None:
+    examples = [{"input_ids": [1] * n, "soft_label": n / 10} for n in (1, 9, 3, 7)]
+    parts = _micro_batches(examples, pad_id=0, max_tokens=8)
+    found = torch.cat([part["soft_label"] for part in parts])
+    assert sorted(round(x, 1) for x in found.tolist()) == [0.1, 0.3, 0.7, 0.9]
+    for part in parts:
+        lengths = part["attention_mask"].sum(dim=1)
+        np.testing.assert_allclose(lengths / 10, part["soft_label"])
+
+
+def test_training_learns_what_the_labels_say(tmp_path: Path) -> None:
+    model = save_tiny_model("bert", tmp_path / "model")
+    long = SETTINGS.model_copy(update={"epochs": 20})
+    trained = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", long)
+    assert trained.record["train_loss"][-1] < 0.7 * trained.record["train_loss"][0]
+    assert trained.record["chosen_epoch"] == 1 + int(np.argmax(trained.record["val_auc"]))
+
+
+def test_filtered_rows_do_not_enter(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    keep = np.ones(len(TRUTH.ids), dtype=bool)
+    keep[:20] = False
+    flipped = TRUTH.soft_label.copy()
+    flipped[:20] = 1 - flipped[:20]
+    runs = []
+    for name, soft in (("one", TRUTH.soft_label), ("two", flipped)):
+        table = LabelTable(TRUTH.ids, soft, keep)
+        runs.append(finetune(model, TRAIN, table, VAL, tmp_path / name, SETTINGS))
+    assert runs[0].record["n_rows"] == 20
+    assert weights(tmp_path / "one") == weights(tmp_path / "two")
+
+
+def test_rows_own_labels_are_not_read(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    turned = [dataclasses.replace(part, labels=1 - part.labels) for part in (TRAIN, VAL)]
+    finetune(model, TRAIN, TRUTH, VAL, tmp_path / "one", SETTINGS)
+    finetune(model, turned[0], TRUTH, turned[1], tmp_path / "two", SETTINGS)
+    assert weights(tmp_path / "one") == weights(tmp_path / "two")
+
+
+def test_validation_does_not_touch_the_loss(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    settings = SETTINGS.model_copy(update={"loss": "logconf"})
+    more = rows(10, 3, "w")
+    both = LabelTable.concatenate([TRUTH, LabelTable(more.ids, more.labels)])
+    one = finetune(model, TRAIN, both, VAL, tmp_path / "one", settings)
+    two = finetune(model, TRAIN, both, more, tmp_path / "two", settings)
+    assert one.record["train_loss"] == two.record["train_loss"]
+
+
+def test_an_adapter_that_does_not_reproduce_the_run_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+
+    def forgetful(*arguments: object, **options: object) -> PeftModel:
+        classifier = load(*arguments, **options)
+        with torch.no_grad():
+            for name, parameter in classifier.named_parameters():
+                if "score" in name:
+                    parameter.normal_()
+        return classifier
+
+    load = trainer_module.load_trained
+    monkeypatch.setattr(trainer_module, "load_trained", forgetful)
+    with pytest.raises(W2SProbeError, match="predicts differently"):
+        finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS)
+    assert not (tmp_path / "run" / "training.json").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    monkeypatch.setattr(
+        trainer_module, "make_loss", lambda _: lambda logits, soft, ramp: logits.sum() * np.nan
+    )
+    with pytest.raises(W2SProbeError, match="loss is nan at step 1"):
+        finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS)
+
+
+def test_the_record_says_what_was_done(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS)
+    record = json.loads((tmp_path / "run" / "training.json").read_text())
+    assert record["settings"] == SETTINGS.model_dump()
+    assert (record["n_rows"], record["n_steps"], record["precision"]) == (40, 10, "float32")
+    assert len(record["val_auc"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "settings", "error", "part"),
+    [
+        (LabelTable(TRAIN.ids, TRAIN.labels), SETTINGS, IdMismatch, "no label for ids 'v0'"),
+        (
+            LabelTable(TRUTH.ids, TRUTH.soft_label, np.zeros(70, dtype=bool)),
+            SETTINGS,
+            InputError,
+            "no rows left",
+        ),
+        (TRUTH, SETTINGS.model_copy(update={"loss": "hinge"}), InputError, "'hinge'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    labels: LabelTable, settings: TrainSettings, error: type, part: str, tmp_path: Path
+) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    with pytest.raises(error, match=part):
+        finetune(model, TRAIN, labels, VAL, tmp_path / "run", settings)
+    assert not (tmp_path / "run").exists()

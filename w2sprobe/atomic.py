@@ -1,0 +1,121 @@
+"""Writing that a reader never sees half done: temporary name, fsync, rename.
+
+Every writer in the house goes through here. A crash leaves the old file, or none, and at most a
+stray `.tmp-*` beside it.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from w2sprobe.errors import OutputError
+
+PREFIX = ".tmp-"
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; rename it to `path` when the block succeeds.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be created or written to.
+    """
+    make_folder(path.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=PREFIX, suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {str(path)!r}: {error.strerror}") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes files private; give this one the mode any other new file would have
+        temporary.chmod(0o666 & ~_umask())
+        _fsync(temporary)
+        temporary.replace(path)
+        _fsync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; rename it to `path` when the block succeeds.
+
+    Raises
+    ------
+    OutputError
+        The parent cannot be created or written to, or `path` exists already.
+    """
+    make_folder(path.parent)
+    if path.exists():
+        raise OutputError(f"{str(path)!r} exists already")
+    temporary = Path(tempfile.mkdtemp(prefix=PREFIX, dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        for file in temporary.rglob("*"):
+            _fsync(file)
+        _fsync(temporary)
+        temporary.rename(path)
+        _fsync(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically; NaN is refused."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its parents.
+
+    Raises
+    ------
+    OutputError
+        A file is in the way, or the place cannot be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot create folder {str(path)!r}: {error.strerror}") from error
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a place that cannot become a folder of ours, without writing anything.
+
+    Raises
+    ------
+    OutputError
+        `path` or its nearest existing parent is not a writable folder.
+    """
+    place = path.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise OutputError(f"cannot write {str(path)!r}: {str(place)!r} is not a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {str(path)!r}: no permission in {str(place)!r}")
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

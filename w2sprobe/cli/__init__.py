@@ -1,0 +1,73 @@
+"""The command line: parse, call, print. Everything it does can be done from Python."""
+
+import importlib
+import os
+import sys
+import traceback
+import warnings
+
+import click
+
+import w2sprobe
+from w2sprobe.errors import W2SProbeError
+
+COMMANDS = ("fetch", "run", "extract", "train", "probe", "doctor")
+INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """Loads a command's module when it is asked for, so that `--help` does not load torch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"w2sprobe.cli.{name}")
+        command: click.Command = module.command
+        return command
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(w2sprobe.__version__, prog_name="w2sprobe")
+def root() -> None:
+    """How much of the gap to its own ceiling does a strong model recover from weak labels?
+
+    \b
+    Start here:
+      w2sprobe fetch demo
+      w2sprobe run --preset demo
+    """
+
+
+def main() -> None:
+    """Run the command line; exit with 2 for a user's mistake, 1 for ours, 130 for Ctrl-C."""
+    # what libraries say on loading a model is not for users of this command
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    debug = "--debug" in sys.argv[1:]
+    try:
+        root.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("Interrupted. Finished stages and shards are kept; run the same command again.")
+        sys.exit(INTERRUPTED)
+    except W2SProbeError as error:
+        if debug:
+            traceback.print_exc()
+        _fail(f"Error: {error}")
+        sys.exit(error.exit_code)
+    except Exception as error:  # noqa: BLE001 - the edge: any other failure is ours
+        if debug:
+            traceback.print_exc()
+        _fail(f"Failed: {type(error).__name__}: {error}\nRun again with --debug for the traceback.")
+        sys.exit(1)
+
+
+def _fail(message: str) -> None:
+    click.echo(message, err=True)

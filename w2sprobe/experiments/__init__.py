@@ -1,0 +1,1 @@
+"""Experiments: a config becomes stages, stages become folders, folders become results."""

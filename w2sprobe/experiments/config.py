@@ -1,0 +1,150 @@
+"""Config of an experiment: names, defaults, ranges and help, checked before anything runs."""
+
+import dataclasses
+import difflib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from w2sprobe.data import SplitSizes
+from w2sprobe.errors import InputError, UnknownName
+from w2sprobe.experiments.methods import METHODS
+from w2sprobe.training.settings import TrainSettings
+
+PRESETS = tuple(
+    sorted(
+        file.name.removesuffix(".yaml")
+        for file in files("w2sprobe.experiments").joinpath("presets").iterdir()
+        if file.name.endswith(".yaml")
+    )
+)
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TaskConfig(_Config):
+    """Where rows come from and how they are split."""
+
+    name: str = Field(description="bigbench:NAME, or a .jsonl, .csv or .parquet file.")
+    positive: str | None = Field(None, description="Class that becomes label 1 (BIG-bench).")
+    negative: str | None = Field(None, description="Class that becomes label 0 (BIG-bench).")
+    sizes: SplitSizes | None = Field(
+        None, description="Rows a split; default: shares of what there is, up to published sizes."
+    )
+    seed: int = Field(0, ge=0, description="Of the split.")
+
+
+class ModelConfig(TrainSettings):
+    """A model and how it is finetuned."""
+
+    model: str = Field(description="Asset name, local folder or Hugging Face hub name.")
+
+    def settings(self, loss: str) -> TrainSettings:
+        """Return the finetuning settings alone, with another loss."""
+        fields = self.model_dump(exclude={"model"})
+        return TrainSettings(**{**fields, "loss": loss})
+
+
+class ProbeConfig(_Config):
+    """Probes and what they do to labels."""
+
+    layer: int | str = Field("mid", description="Layer number, or mid.")
+    n_neighbors: int = Field(50, ge=1, description="k of kNN and of TopoFilter.")
+    l2: float = Field(1e-2, gt=0, description="Penalty of the logistic probe.")
+    contamination: float = Field(0.1, gt=0, lt=1, description="Share of rows a filter removes.")
+    cv: int = Field(5, ge=2, description="Folds of the logistic probe's relabelling.")
+
+
+class ExperimentConfig(_Config):
+    """One task, one weak and one strong model, several methods."""
+
+    name: str
+    task: TaskConfig
+    weak: ModelConfig
+    strong: ModelConfig
+    probes: ProbeConfig = ProbeConfig()
+    methods: tuple[str, ...] = Field(
+        tuple(METHODS), description="Which methods; weak and ceiling are always run."
+    )
+
+    @field_validator("methods")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in METHODS:
+                raise ValueError(str(UnknownName("method", name, METHODS)))
+        ends = ("weak", "ceiling")
+        return (*ends, *(name for name in dict.fromkeys(names) if name not in ends))
+
+
+def load_config(preset_or_file: str) -> ExperimentConfig:
+    """Read a preset or a YAML file.
+
+    Parameters
+    ----------
+    preset_or_file : str
+        Name of a preset, or path of a `.yaml` file.
+
+    Returns
+    -------
+    ExperimentConfig
+
+    Raises
+    ------
+    InputError
+        No such preset or file, not YAML, an unknown key or a wrong value; the message holds the
+        path inside the file.
+    """
+    text = _read(preset_or_file)
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"not YAML: {error}", where=preset_or_file) from error
+    if not isinstance(values, dict):
+        raise InputError(f"not a mapping: {values!r}", where=preset_or_file)
+    try:
+        return ExperimentConfig.model_validate(values)
+    except ValidationError as error:
+        raise InputError(_readable(error), where=preset_or_file) from error
+
+
+def _read(preset_or_file: str) -> str:
+    if preset_or_file in PRESETS:
+        resource = files("w2sprobe.experiments").joinpath(f"presets/{preset_or_file}.yaml")
+        return resource.read_text(encoding="utf-8")
+    if not preset_or_file.endswith((".yaml", ".yml")):
+        raise UnknownName("preset", preset_or_file, PRESETS, advice="A file ends in .yaml.")
+    try:
+        return Path(preset_or_file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {preset_or_file!r}: {error.strerror}") from error
+
+
+def _readable(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        place = ".".join(map(str, problem["loc"]))
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            names = _field_names(problem["loc"][:-1])
+            near = difflib.get_close_matches(str(problem["loc"][-1]), names, n=1)
+            message = f"unknown key; allowed: {', '.join(names)}"
+            message += f"; did you mean {near[0]!r}?" if near else ""
+        else:
+            message += f", got {problem['input']!r}"
+        lines.append(f"{place}: {message}")
+    return "; ".join(lines)
+
+
+def _field_names(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = ExperimentConfig
+    for part in location:
+        if part == "sizes":
+            return [field.name for field in dataclasses.fields(SplitSizes)]
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)

@@ -1,0 +1,51 @@
+"""The methods that can be compared: which labels, which curation, which loss.
+
+A method is an entry in this table; the trainer and the probes do not know which one they serve.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Probe = Literal["knn", "logistic"]
+Curation = Literal["relabel", "filter", "topofilter", "random_filter"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a method's test predictions come about.
+
+    Parameters
+    ----------
+    predicts : {"weak", "ceiling", "student", "probe"}
+        Who predicts the test rows: the weak model, the strong model trained on truth, the strong
+        model trained on weak labels, or a probe fitted on them.
+    loss : str
+        Of a student.
+    probe : {"knn", "logistic"}, optional
+        Predicts itself, or curates the weak labels.
+    curation : {"relabel", "filter", "topofilter", "random_filter"}, optional
+        What is done to the weak labels before a student sees them.
+    """
+
+    predicts: Literal["weak", "ceiling", "student", "probe"]
+    loss: str = "xent"
+    probe: Probe | None = None
+    curation: Curation | None = None
+
+
+METHODS = {
+    "weak": Method("weak"),
+    "ceiling": Method("ceiling"),
+    "student": Method("student"),
+    "student_logconf": Method("student", loss="logconf"),
+    "student_entropy": Method("student", loss="entropy"),
+    "student_window": Method("student", loss="window"),
+    "knn_probe": Method("probe", probe="knn"),
+    "logistic_probe": Method("probe", probe="logistic"),
+    "knn_relabel": Method("student", probe="knn", curation="relabel"),
+    "logistic_relabel": Method("student", probe="logistic", curation="relabel"),
+    "knn_filter": Method("student", probe="knn", curation="filter"),
+    "logistic_filter": Method("student", probe="logistic", curation="filter"),
+    "topofilter": Method("student", curation="topofilter"),
+    "random_filter": Method("student", curation="random_filter"),
+}

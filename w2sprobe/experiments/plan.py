@@ -1,0 +1,322 @@
+"""From a config to stages, with every check that needs no model weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from w2sprobe.atomic import check_writable
+from w2sprobe.cache import store_size_bytes
+from w2sprobe.data import Rows, Splits, Task, load_task, make_splits
+from w2sprobe.errors import InputError
+from w2sprobe.experiments.config import ExperimentConfig, ModelConfig
+from w2sprobe.experiments.methods import METHODS, Method
+from w2sprobe.experiments.stages import Stage
+from w2sprobe.experiments.steps import (
+    curate_step,
+    extract_step,
+    label_file,
+    probe_step,
+    train_step,
+)
+from w2sprobe.extraction import store_identity
+from w2sprobe.fingerprint import fingerprint, fingerprint_strings
+from w2sprobe.layers import parse_layers
+from w2sprobe.models import ModelInfo, describe_model, load_tokenizer, resolve_device
+from w2sprobe.tokens import tokenize
+from w2sprobe.training.trainer import resolve_precision
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an experiment will do.
+
+    Parameters
+    ----------
+    config : ExperimentConfig
+    task : Task
+    splits : Splits
+    layer : int
+        The probes' layer.
+    truncated : dict of str to int
+        Rows cut to the context, a model.
+    store_bytes : int
+        Disk that the activation store needs.
+    stages : list of Stage
+        In an order in which every stage follows its inputs.
+    methods : dict of str to list of Stage
+        The stages of a method's own, the last one holding its test predictions.
+    """
+
+    config: ExperimentConfig
+    task: Task
+    splits: Splits
+    layer: int
+    truncated: dict[str, int]
+    store_bytes: int
+    stages: list[Stage] = field(default_factory=list)
+    methods: dict[str, list[Stage]] = field(default_factory=dict)
+
+
+def make_plan(config: ExperimentConfig, *, cache: Path, out: Path, device: str = "auto") -> Plan:
+    """Check all inputs and lay out the stages; loads no weights and writes nothing.
+
+    Parameters
+    ----------
+    config : ExperimentConfig
+    cache : Path
+        Holds `stores/` and `stages/`.
+    out : Path
+        Folder of the results; only checked here.
+    device : str, default "auto"
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    InputError
+        Unknown task, model, layer or device; unusable rows; too few rows; texts too long without
+        `truncate`; a place that cannot be written to.
+    """
+    check_writable(cache)
+    check_writable(out)
+    task = load_task(config.task.name, positive=config.task.positive, negative=config.task.negative)
+    splits = make_splits(task.rows, config.task.sizes, seed=config.task.seed)
+    weak, strong = describe_model(config.weak.model), describe_model(config.strong.model)
+    (layer,) = _one_layer(config.probes.layer, strong)
+    _check_neighbors(config, len(splits.strong_train))
+    truncated = {
+        "weak": _count_truncated(weak, splits, truncate=config.weak.truncate),
+        "strong": _count_truncated(strong, splits, truncate=config.strong.truncate),
+    }
+    stored = _join(splits.strong_train, splits.val, splits.test)
+    plan = Plan(
+        config,
+        task,
+        splits,
+        layer,
+        truncated,
+        store_size_bytes(len(stored), strong.n_layers + 1, strong.hidden_size, strong.dtype),
+    )
+    _Builder(plan, weak, strong, stored, cache, device).build()
+    return plan
+
+
+class _Builder:
+    """Adds the stages of each method to a plan, sharing those that are the same."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        weak: ModelInfo,
+        strong: ModelInfo,
+        stored: Rows,
+        cache: Path,
+        device: str,
+    ) -> None:
+        self.plan, self.weak_info, self.strong_info = plan, weak, strong
+        self.config, self.splits, self.device = plan.config, plan.splits, device
+        self.stored, self.cache, self.home = stored, cache, cache / "stages"
+        self.precision_of = partial(resolve_precision, device=resolve_device(device))
+        self.by_address: dict[str, Stage] = {}
+
+    def build(self) -> None:
+        truth = self.splits
+        weak = self.train(
+            "weak model on truth",
+            self.config.weak,
+            self.weak_info,
+            truth.weak_train,
+            loss=self.config.weak.loss,
+            predicted=self.stored,
+        )
+        for name in self.config.methods:
+            method = METHODS[name]
+            own = {
+                "weak": lambda: [weak],
+                "ceiling": lambda: [
+                    self.strong("strong ceiling on truth", self.config.strong.loss)
+                ],
+                "probe": lambda method=method: [self.probe(method, weak)],
+                "student": lambda name=name, method=method: self.student(name, method, weak),
+            }[method.predicts]()
+            self.plan.methods[name] = own
+
+    def add(self, stage: Stage) -> Stage:
+        """Add a stage, or find the one that does the same."""
+        known = self.by_address.setdefault(stage.address, stage)
+        if known is stage:
+            self.plan.stages.append(stage)
+        return known
+
+    def train(
+        self,
+        title: str,
+        model: ModelConfig,
+        info: ModelInfo,
+        rows: Rows,
+        *,
+        loss: str,
+        predicted: Rows,
+        labels: Stage | None = None,
+    ) -> Stage:
+        settings = model.settings(loss)
+        params = {
+            "model": info.identity,
+            "settings": settings.model_dump(),
+            "precision": self.precision_of(settings.precision),
+            "train": _content(rows),
+            "val": _content(self.splits.val),
+            "predicted": _content(predicted),
+        }
+        if labels is None:
+            params["truth"] = fingerprint([rows.labels.tolist(), self.splits.val.labels.tolist()])
+        run = partial(
+            train_step,
+            model=info.name,
+            rows=rows,
+            val=self.splits.val,
+            predicted=predicted,
+            labels=label_file(labels.folder) if labels else None,
+            settings=settings,
+            device=self.device,
+        )
+        inputs = {"labels": labels} if labels else {}
+        return self.add(Stage("train", title, params, run, self.home, inputs))
+
+    def strong(self, title: str, loss: str, labels: Stage | None = None) -> Stage:
+        return self.train(
+            title,
+            self.config.strong,
+            self.strong_info,
+            self.splits.strong_train,
+            loss=loss,
+            predicted=self.splits.test,
+            labels=labels,
+        )
+
+    def store(self) -> Stage:
+        config = self.config.strong
+        identity = store_identity(
+            self.strong_info,
+            self.stored.ids.tolist(),
+            self.stored.texts,
+            truncate=config.truncate,
+        )
+        run = partial(
+            extract_step,
+            model=self.strong_info.name,
+            rows=self.stored,
+            truncate=config.truncate,
+            device=self.device,
+        )
+        place = self.cache / "stores" / fingerprint(identity)
+        title = "activations of the strong base model"
+        return self.add(Stage("extract", title, identity, run, self.home, place=place))
+
+    def probe(self, method: Method, weak: Stage) -> Stage:
+        store = self.store()
+        params = {**self.probe_params(method), "predicted": _content(self.splits.test)}
+        run = partial(
+            probe_step,
+            method=method,
+            config=self.config,
+            layer=self.plan.layer,
+            store=store.folder,
+            labels=label_file(weak.folder),
+            rows=self.splits.strong_train,
+            predicted=self.splits.test,
+        )
+        inputs = {"store": store, "labels": weak}
+        return self.add(Stage("probe", f"{method.probe} probe", params, run, self.home, inputs))
+
+    def student(self, name: str, method: Method, weak: Stage) -> list[Stage]:
+        if method.curation is None:
+            return [self.strong(f"strong {name}", method.loss, weak)]
+        curated = self.curate(name, method, weak)
+        return [curated, self.strong(f"strong student on {name} labels", method.loss, curated)]
+
+    def curate(self, name: str, method: Method, weak: Stage) -> Stage:
+        inputs, like = {"labels": weak}, None
+        if method.curation == "random_filter":
+            like = self.curate("topofilter", METHODS["topofilter"], weak)
+            inputs["same_size_as"] = like
+            params: dict[str, Any] = {"curation": method.curation, "seed": self.config.task.seed}
+        else:
+            inputs["store"] = self.store()
+            params = {**self.probe_params(method), "curation": method.curation}
+        params["val"] = _content(self.splits.val)
+        run = partial(
+            curate_step,
+            method=method,
+            config=self.config,
+            layer=self.plan.layer,
+            store=inputs["store"].folder if "store" in inputs else None,
+            labels=label_file(weak.folder),
+            same_size_as=label_file(like.folder) if like else None,
+            rows=self.splits.strong_train,
+            val=self.splits.val,
+        )
+        return self.add(Stage("curate", f"{name} labels", params, run, self.home, inputs))
+
+    def probe_params(self, method: Method) -> dict[str, Any]:
+        """Only what this probe and curation read, so that other settings do not move the address."""
+        probes = self.config.probes
+        used: dict[str, Any] = {
+            "layer": self.plan.layer,
+            "fitted": _content(self.splits.strong_train),
+            "probe": method.probe,
+        }
+        if method.probe == "logistic":
+            used["l2"] = probes.l2
+        if method.probe == "knn" or method.curation == "topofilter":
+            used["n_neighbors"] = probes.n_neighbors
+        if method.curation in ("filter", "topofilter"):
+            used["contamination"] = probes.contamination
+        if method.probe == "logistic" and method.curation == "relabel":
+            used["cv"] = probes.cv
+        return used
+
+
+def _content(rows: Rows) -> str:
+    return fingerprint_strings(rows.ids.tolist(), rows.texts)
+
+
+def _join(*parts: Rows) -> Rows:
+    """Rows of several splits, one after the other, without groups."""
+    return Rows(
+        ids=np.concatenate([rows.ids for rows in parts]),
+        texts=[text for rows in parts for text in rows.texts],
+        labels=np.concatenate([rows.labels for rows in parts]),
+    )
+
+
+def _one_layer(spec: int | str, info: ModelInfo) -> Sequence[int]:
+    layers = parse_layers(spec, range(info.n_layers + 1))
+    if len(layers) != 1:
+        raise InputError(f"probes.layer is {spec!r}", allowed="one layer number, or mid")
+    return layers
+
+
+def _check_neighbors(config: ExperimentConfig, n_rows: int) -> None:
+    if config.probes.n_neighbors >= n_rows:
+        raise InputError(
+            f"probes.n_neighbors is {config.probes.n_neighbors}",
+            allowed=f"fewer than the {n_rows} rows of strong_train",
+        )
+
+
+def _count_truncated(info: ModelInfo, splits: Splits, *, truncate: bool) -> int:
+    rows = _join(splits.weak_train, splits.strong_train, splits.val, splits.test)
+    return tokenize(
+        load_tokenizer(info.source),
+        rows.ids.tolist(),
+        rows.texts,
+        max_tokens=info.max_tokens,
+        truncate=truncate,
+    ).n_truncated

@@ -1,0 +1,161 @@
+"""LabelTable: soft labels by row id. `align` is the only join in the program."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from w2sprobe.atomic import atomic_path
+from w2sprobe.errors import IdMismatch, InputError, first_few
+
+THRESHOLD = 0.5  # a hard label is soft_label > THRESHOLD
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Labels or predictions for rows known by their ids.
+
+    Parameters
+    ----------
+    ids : ndarray of str, shape (n,)
+        Unique.
+    soft_label : ndarray of float64, shape (n,)
+        P(label = 1), in [0, 1].
+    keep : ndarray of bool, shape (n,), optional
+        False: the row is filtered out of training. All kept by default.
+
+    Raises
+    ------
+    InputError
+        Lengths differ, or a soft label is not in [0, 1].
+    IdMismatch
+        An id occurs twice.
+    """
+
+    ids: np.ndarray
+    soft_label: np.ndarray
+    keep: np.ndarray
+
+    def __init__(
+        self,
+        ids: Sequence[str] | np.ndarray,
+        soft_label: Sequence[float] | np.ndarray,
+        keep: Sequence[bool] | np.ndarray | None = None,
+        *,
+        source: str = "",
+    ) -> None:
+        names = np.asarray(ids, dtype=np.str_)
+        soft = np.asarray(soft_label, dtype=np.float64)
+        kept = np.ones(len(names), dtype=bool) if keep is None else np.asarray(keep, dtype=bool)
+        if not names.shape == soft.shape == kept.shape:
+            raise InputError(
+                f"columns of different length: {len(names)} ids, {soft.shape} soft labels, "
+                f"{kept.shape} keep",
+                where=source,
+            )
+        bad = np.flatnonzero(~((soft >= 0) & (soft <= 1)))
+        if bad.size:
+            row = int(bad[0])
+            raise InputError(
+                f"soft_label out of range: {float(soft[row])!r}, row {row}, id {str(names[row])!r} "
+                f"(and {bad.size - 1} more)",
+                where=source,
+                allowed="0 to 1",
+            )
+        unique, counts = np.unique(names, return_counts=True)
+        if len(unique) < len(names):
+            raise IdMismatch(f"doubled ids {first_few(unique[counts > 1].tolist())}", where=source)
+        object.__setattr__(self, "ids", names)
+        object.__setattr__(self, "soft_label", soft)
+        object.__setattr__(self, "keep", kept)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def hard_label(self) -> np.ndarray:
+        """1 where soft_label > 0.5, else 0; int64, shape (n,)."""
+        return (self.soft_label > THRESHOLD).astype(np.int64)
+
+    def align(self, ids: Sequence[str] | np.ndarray) -> "LabelTable":
+        """Return the rows for `ids`, in their order; rows not asked for are left out.
+
+        Raises
+        ------
+        IdMismatch
+            An id is not in the table, or is asked for twice.
+        """
+        position = {name: row for row, name in enumerate(self.ids.tolist())}
+        wanted = np.asarray(ids, dtype=np.str_).tolist()
+        missing = [name for name in wanted if name not in position]
+        if missing:
+            raise IdMismatch(
+                f"no label for ids {first_few(missing)}",
+                advice="Were the labels made for the same task, sizes and seed?",
+            )
+        rows = np.array([position[name] for name in wanted], dtype=np.int64)
+        return LabelTable(self.ids[rows], self.soft_label[rows], self.keep[rows])
+
+    def replace(self, other: "LabelTable") -> "LabelTable":
+        """Return a copy in which the rows of `other` take its labels and marks.
+
+        Raises
+        ------
+        IdMismatch
+            `other` has an id that this table lacks.
+        """
+        position = {name: row for row, name in enumerate(self.ids.tolist())}
+        unknown = [name for name in other.ids.tolist() if name not in position]
+        if unknown:
+            raise IdMismatch(f"unknown ids {first_few(unknown)}")
+        rows = [position[name] for name in other.ids.tolist()]
+        soft, keep = self.soft_label.copy(), self.keep.copy()
+        soft[rows], keep[rows] = other.soft_label, other.keep
+        return LabelTable(self.ids, soft, keep)
+
+    @classmethod
+    def concatenate(cls, tables: Sequence["LabelTable"]) -> "LabelTable":
+        """Rows of all tables, one after the other; an id in two of them raises IdMismatch."""
+        return cls(
+            np.concatenate([table.ids for table in tables]),
+            np.concatenate([table.soft_label for table in tables]),
+            np.concatenate([table.keep for table in tables]),
+        )
+
+    def write(self, path: str | Path) -> None:
+        """Write a Parquet file, atomically."""
+        table = pa.table(
+            {"id": self.ids.tolist(), "soft_label": self.soft_label, "keep": self.keep}
+        )
+        with atomic_path(Path(path)) as temporary:
+            pq.write_table(table, temporary)
+
+    @classmethod
+    def read(cls, path: str | Path) -> "LabelTable":
+        """Read what `write` wrote; a missing `keep` column means all kept.
+
+        Raises
+        ------
+        InputError
+            No such file, not Parquet, or a column is missing or of the wrong type.
+        """
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise InputError(f"cannot read label table {str(path)!r}: {error}") from error
+        missing = {"id", "soft_label"} - set(table.column_names)
+        if missing:
+            raise InputError(
+                f"no column {first_few(sorted(missing))}",
+                where=str(path),
+                allowed=f"columns id, soft_label and optionally keep; found {table.column_names}",
+            )
+        try:
+            soft = np.asarray(table["soft_label"].to_pylist(), dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"soft_label is not numeric: {error}", where=str(path)) from error
+        keep = table["keep"].to_numpy() if "keep" in table.column_names else None
+        return cls([str(name) for name in table["id"].to_pylist()], soft, keep, source=str(path))

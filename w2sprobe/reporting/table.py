@@ -1,0 +1,54 @@
+"""The results of an experiment as a table in the terminal."""
+
+from rich import box
+from rich.table import Table
+
+from w2sprobe.results import Interval, Results
+
+
+def results_table(results: Results) -> Table:
+    """AUC, gain over the weak model, PGR, rows and seconds of every method."""
+    title = f"{results.task}: {results.weak_model} supervises {results.strong_model}"
+    table = Table(title=title, box=box.SIMPLE_HEAD, caption=_caption(results))
+    table.add_column("method")
+    for column in ("AUC", "ΔAUC to weak", "PGR", "rows kept", "seconds"):
+        table.add_column(column, justify="right")
+    for row in results.rows:
+        ends = row.method in ("weak", "ceiling")
+        table.add_row(
+            row.method,
+            f"{row.auc:.3f} {_interval(row.auc_interval, 3)}",
+            "" if row.method == "weak" else with_interval(row.delta_auc, row.delta_auc_interval, 3),
+            "" if ends or row.pgr is None else with_interval(row.pgr, row.pgr_interval, 2),
+            f"{row.rows_kept} of {row.rows_offered}",
+            f"{row.seconds:.1f}",
+        )
+    return table
+
+
+def with_interval(value: float, interval: Interval | None, digits: int) -> str:
+    """Return a signed value and its interval; None has no bounds.
+
+    Examples
+    --------
+    >>> with_interval(0.0312, (-0.002, 0.06), 3)
+    '+0.031 [-0.002, +0.060]'
+    """
+    text = f"{value:+.{digits}f}"
+    if interval is None:
+        return f"{text} [unbounded]"
+    return f"{text} [{interval[0]:+.{digits}f}, {interval[1]:+.{digits}f}]"
+
+
+def _interval(interval: Interval, digits: int) -> str:
+    return f"[{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
+
+
+def _caption(results: Results) -> str:
+    lines = [
+        "Brackets: 95 % bootstrap intervals over test rows. "
+        f"Probes: layer {results.layer}. Test rows: {results.splits['test']}."
+    ]
+    if not results.rows[0].resolved:
+        lines.append("The gap between weak model and ceiling is not resolved: read ΔAUC, not PGR.")
+    return "\n".join(lines)
