@@ -19,10 +19,11 @@ from transformers import (
     Qwen2Tokenizer,
 )
 
-WORDS = (
-    "the a film food hotel doctor was is very not good bad great awful warm cold staff room we "
-    "liked hated it and but never again would go there"
-).split()
+WORDS = [
+    *("the", "a", "film", "food", "hotel", "doctor", "staff", "room", "was", "is", "very", "not"),
+    *("good", "bad", "great", "awful", "warm", "cold", "we", "liked", "hated", "it", "and", "but"),
+    *("never", "again", "would", "go", "there"),
+]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 VOCABULARY = {word: index for index, word in enumerate([*SPECIAL, *WORDS])}
 SIZE = {
@@ -90,9 +91,7 @@ def _byte_pairs() -> tuple[dict[str, int], list[tuple[str, str]]]:
     learner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     learner.train_from_iterator(
         [f" {word}" for word in WORDS] * 9,
-        trainers.BpeTrainer(
-            vocab_size=300, special_tokens=["<|endoftext|>"], show_progress=False
-        ),
+        trainers.BpeTrainer(vocab_size=300, special_tokens=["<|endoftext|>"], show_progress=False),
     )
     learned = json.loads(learner.to_str())["model"]
     return learned["vocab"], [tuple(pair) for pair in learned["merges"]]

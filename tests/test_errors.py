@@ -2,9 +2,7 @@ from w2sprobe.errors import InputError, UnknownName, W2SProbeError
 
 
 def test_a_message_says_what_where_allowed_and_what_to_do() -> None:
-    error = InputError(
-        "label is 3", where="a.csv, row 7", allowed="0 or 1", advice="Fix the file."
-    )
+    error = InputError("label is 3", where="a.csv, row 7", allowed="0 or 1", advice="Fix the file.")
     assert str(error) == "label is 3 in a.csv, row 7. Allowed: 0 or 1. Fix the file."
     assert isinstance(error, ValueError)
 

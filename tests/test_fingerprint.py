@@ -28,7 +28,9 @@ def test_content_matters(one: object, other: object) -> None:
 
 def test_cells_cannot_run_into_each_other() -> None:
     assert fingerprint_strings(["ab", "c"]) != fingerprint_strings(["a", "bc"])
-    assert fingerprint_strings(["a", "b"], ["c", "d"]) != fingerprint_strings(["a", "c"], ["b", "d"])
+    assert fingerprint_strings(["a", "b"], ["c", "d"]) != fingerprint_strings(
+        ["a", "c"], ["b", "d"]
+    )
     with pytest.raises(ValueError, match="shorter"):
         fingerprint_strings(["a", "b"], ["c"])
 

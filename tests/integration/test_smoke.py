@@ -10,11 +10,11 @@ import pytest
 
 from tests.integration.conftest import Workplace
 from w2sprobe.cache import ActivationStore
+from w2sprobe.data import load_task, make_splits
 from w2sprobe.experiments.config import load_config
 from w2sprobe.experiments.plan import make_plan
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import pgr, roc_auc
-from w2sprobe.data import load_task, make_splits
 
 CONFIG = load_config("smoke")
 
@@ -55,9 +55,7 @@ def test_files_hold_the_rows_they_should(smoke: Workplace, results: dict, splits
     def ids(title: str) -> set[str]:
         return set(LabelTable.read(folder(smoke, results, title) / "labels.parquet").ids.tolist())
 
-    strong, val, test = (
-        set(splits[name].ids.tolist()) for name in ("strong_train", "val", "test")
-    )
+    strong, val, test = (set(splits[name].ids.tolist()) for name in ("strong_train", "val", "test"))
     assert ids("weak model on truth") == strong | val | test
     assert ids("strong ceiling on truth") == test
     assert ids("logistic_relabel labels") == strong | val
@@ -84,9 +82,7 @@ def test_curated_labels_change_only_what_they_should(
         assert curated.align(splits.val.ids).keep.all()
     train = splits.strong_train.ids
     assert (relabelled.align(train).soft_label != weak.align(train).soft_label).any()
-    np.testing.assert_array_equal(
-        filtered.align(train).soft_label, weak.align(train).soft_label
-    )
+    np.testing.assert_array_equal(filtered.align(train).soft_label, weak.align(train).soft_label)
     kept = {row["method"]: row["rows_kept"] for row in results["rows"]}
     assert kept["topofilter"] == kept["random_filter"] == filtered.align(train).keep.sum() < 64
 

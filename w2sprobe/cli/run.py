@@ -55,7 +55,7 @@ def command(
     \b
     Examples:
       w2sprobe run --preset demo
-      w2sprobe run --preset demo --task reviews.csv --strong-model Qwen/Qwen3-0.6B --out results/mine
+      w2sprobe run --preset demo --task reviews.csv --strong-model Qwen/Qwen3-0.6B
       w2sprobe run experiment.yaml --dry-run
     """
     if (file is None) == (preset is None):

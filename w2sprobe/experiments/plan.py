@@ -126,6 +126,7 @@ class _Builder:
         self.by_address: dict[str, Stage] = {}
 
     def build(self) -> None:
+        """Add every method's stages, in the order of the config."""
         truth = self.splits
         weak = self.train(
             "weak model on truth",
@@ -165,6 +166,7 @@ class _Builder:
         predicted: Rows,
         labels: Stage | None = None,
     ) -> Stage:
+        """Stage that finetunes on truth, or on the labels of another stage."""
         settings = model.settings(loss)
         params = {
             "model": info.identity,
@@ -190,6 +192,7 @@ class _Builder:
         return self.add(Stage("train", title, params, run, self.home, inputs))
 
     def strong(self, title: str, loss: str, labels: Stage | None = None) -> Stage:
+        """Stage that finetunes the strong model on the strong-train rows."""
         return self.train(
             title,
             self.config.strong,
@@ -201,6 +204,7 @@ class _Builder:
         )
 
     def store(self) -> Stage:
+        """Stage that caches the strong base model's activations."""
         config = self.config.strong
         identity = store_identity(
             self.strong_info,
@@ -220,6 +224,7 @@ class _Builder:
         return self.add(Stage("extract", title, identity, run, self.home, place=place))
 
     def probe(self, method: Method, weak: Stage) -> Stage:
+        """Stage that fits a probe on weak labels and predicts the test rows."""
         store = self.store()
         params = {**self.probe_params(method), "predicted": _content(self.splits.test)}
         run = partial(
@@ -236,12 +241,14 @@ class _Builder:
         return self.add(Stage("probe", f"{method.probe} probe", params, run, self.home, inputs))
 
     def student(self, name: str, method: Method, weak: Stage) -> list[Stage]:
+        """Stages of a student: its curated labels, if any, and its training."""
         if method.curation is None:
             return [self.strong(f"strong {name}", method.loss, weak)]
         curated = self.curate(name, method, weak)
         return [curated, self.strong(f"strong student on {name} labels", method.loss, curated)]
 
     def curate(self, name: str, method: Method, weak: Stage) -> Stage:
+        """Stage that relabels or filters the weak labels."""
         inputs, like = {"labels": weak}, None
         if method.curation == "random_filter":
             like = self.curate("topofilter", METHODS["topofilter"], weak)
@@ -265,7 +272,7 @@ class _Builder:
         return self.add(Stage("curate", f"{name} labels", params, run, self.home, inputs))
 
     def probe_params(self, method: Method) -> dict[str, Any]:
-        """Only what this probe and curation read, so that other settings do not move the address."""
+        """What this probe and curation read; other settings do not move the address."""
         probes = self.config.probes
         used: dict[str, Any] = {
             "layer": self.plan.layer,

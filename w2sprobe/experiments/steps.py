@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from w2sprobe.atomic import write_json
 from w2sprobe.cache import ActivationStore
 from w2sprobe.curation import filter_at_random, filter_by_disagreement, relabel
-from w2sprobe.data import Rows
+from w2sprobe.data import Rows, truth_table
 from w2sprobe.experiments.config import ExperimentConfig
 from w2sprobe.experiments.methods import Method
 from w2sprobe.extraction import extract
@@ -36,12 +34,14 @@ def train_step(
     settings: TrainSettings,
     device: str,
 ) -> None:
-    table = LabelTable.read(labels) if labels else _truth(rows, val)
+    """Finetune on a table of labels, or on truth, and predict."""
+    table = LabelTable.read(labels) if labels else truth_table(rows, val)
     trained = finetune(model, rows, table, val, folder, settings, device=device)
     trained.predict(predicted).write(label_file(folder))
 
 
 def extract_step(folder: Path, *, model: str, rows: Rows, truncate: bool, device: str) -> None:
+    """Compute the activations of all rows, every layer."""
     dataset = [
         {"id": name, "text": text} for name, text in zip(rows.ids.tolist(), rows.texts, strict=True)
     ]
@@ -59,6 +59,7 @@ def probe_step(
     rows: Rows,
     predicted: Rows,
 ) -> None:
+    """Fit a probe on weak labels and predict."""
     activations = ActivationStore.open(store)
     X = activations.read(layer, activations.rows_of(rows.ids))
     Q = activations.read(layer, activations.rows_of(predicted.ids))
@@ -78,6 +79,7 @@ def curate_step(
     rows: Rows,
     val: Rows,
 ) -> None:
+    """Relabel or filter the weak labels of the training rows."""
     table = LabelTable.read(labels)
     weak = table.align(rows.ids)
     keep, soft = weak.keep, weak.soft_label
@@ -111,10 +113,3 @@ def _make_probe(method: Method, config: ExperimentConfig) -> KNNProbe | Logistic
     if method.probe == "knn":
         return KNNProbe(n_neighbors=config.probes.n_neighbors)
     return LogisticProbe(l2=config.probes.l2)
-
-
-def _truth(*parts: Rows) -> LabelTable:
-    return LabelTable(
-        np.concatenate([rows.ids for rows in parts]),
-        np.concatenate([rows.labels for rows in parts]),
-    )

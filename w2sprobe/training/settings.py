@@ -32,5 +32,5 @@ class TrainSettings(BaseModel):
         "auto",
         description="Of the frozen base; what is trained is float32. auto: bfloat16 where fast.",
     )
-    truncate: bool = Field(False, description="Cut texts that exceed the model's context.")
+    truncate: bool = Field(default=False, description="Cut texts that exceed the model's context.")
     seed: int = Field(0, ge=0, description="Of head, LoRA matrices and row order.")

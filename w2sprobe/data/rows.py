@@ -1,0 +1,101 @@
+"""Rows: what a task consists of, whatever it was read from."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from w2sprobe.errors import IdMismatch, InputError, first_few
+from w2sprobe.labels import LabelTable
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Texts with their true labels.
+
+    Parameters
+    ----------
+    ids : ndarray of str, shape (n,)
+        Unique.
+    texts : list of str, length n
+    labels : ndarray of int64, shape (n,)
+        Truth, 0 or 1.
+    groups : ndarray of str, shape (n,), optional
+        Rows of one group (a passage, an author) must not be split. None: each row stands alone.
+    name : str, default ""
+        Of the task.
+
+    Raises
+    ------
+    InputError
+        Columns of different length, or a label that is neither 0 nor 1.
+    IdMismatch
+        An id occurs twice.
+    """
+
+    ids: np.ndarray
+    texts: list[str]
+    labels: np.ndarray
+    groups: np.ndarray | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        lengths = {"ids": len(self.ids), "texts": len(self.texts), "labels": len(self.labels)}
+        if self.groups is not None:
+            lengths["groups"] = len(self.groups)
+        if len(set(lengths.values())) > 1:
+            raise InputError(f"columns of different length: {lengths}", where=self.name)
+        bad = np.flatnonzero(~np.isin(self.labels, (0, 1)))
+        if bad.size:
+            raise InputError(
+                f"labels {first_few(self.labels[bad].tolist())}", where=self.name, allowed="0 or 1"
+            )
+        check_unique(self.ids.tolist(), self.name)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def select(self, rows: Sequence[int] | np.ndarray) -> "Rows":
+        """Return the rows at these positions, in this order.
+
+        Parameters
+        ----------
+        rows : sequence of int, each in [0, n - 1]
+            None twice.
+        """
+        chosen = np.asarray(rows, dtype=np.int64)
+        return Rows(
+            self.ids[chosen],
+            [self.texts[row] for row in chosen],
+            self.labels[chosen],
+            None if self.groups is None else self.groups[chosen],
+            self.name,
+        )
+
+
+def check_unique(ids: list[str], where: str) -> None:
+    """Refuse ids that occur twice.
+
+    Raises
+    ------
+    IdMismatch
+        Names the first three.
+    """
+    if len(set(ids)) < len(ids):
+        doubled = [name for name, count in Counter(ids).items() if count > 1]
+        raise IdMismatch(f"doubled ids {first_few(doubled)}", where=where)
+
+
+def truth_table(*parts: Rows) -> LabelTable:
+    """Labels of the rows of all parts as a table: training on truth is training on this one.
+
+    Raises
+    ------
+    IdMismatch
+        A row is in two parts.
+    """
+    return LabelTable(
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+    )
