@@ -179,7 +179,8 @@ def fetch(name: str, *, accept_license: bool = False) -> Path:
     if asset.terms and not accept_license:
         raise InputError(
             f"{name!r} comes under terms of its own: {asset.licence}",
-            advice=f"Read them at {asset.terms}; they are kept as {TERMS_FILE} beside the weights. "
+            advice=f"Read them at {asset.terms} (or data/{TERMS_FILE} of the package "
+            f"{asset.packages[0].name}; the asset folder keeps a copy). "
             "Then pass --accept-license (accept_license=True).",
         )
     if asset.needs_gguf and importlib.util.find_spec("gguf") is None:
