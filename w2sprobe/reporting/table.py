@@ -1,6 +1,7 @@
 """The results of an experiment as a table in the terminal."""
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from w2sprobe.results import Interval, Results
@@ -17,9 +18,11 @@ def results_table(results: Results) -> Table:
         ends = row.method in ("weak", "ceiling")
         table.add_row(
             row.method,
-            f"{row.auc:.3f} {_interval(row.auc_interval, 3)}",
-            "" if row.method == "weak" else with_interval(row.delta_auc, row.delta_auc_interval, 3),
-            "" if ends or row.pgr is None else with_interval(row.pgr, row.pgr_interval, 2),
+            escape(f"{row.auc:.3f} {_interval(row.auc_interval, 3)}"),
+            ""
+            if row.method == "weak"
+            else escape(with_interval(row.delta_auc, row.delta_auc_interval, 3)),
+            "" if ends or row.pgr is None else escape(with_interval(row.pgr, row.pgr_interval, 2)),
             f"{row.rows_kept} of {row.rows_offered}",
             f"{row.seconds:.1f}",
         )
