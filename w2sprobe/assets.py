@@ -188,7 +188,7 @@ def fetch(name: str, *, accept_license: bool = False) -> Path:
             f"converting {name!r} takes the package 'gguf', which is not installed",
             advice="Run: pip install 'w2sprobe[gguf]'",
         )
-    if place.exists():
+    if place.exists() and not is_fetched(name):
         raise InputError(
             f"{str(place)!r} is not the version of {name!r} that this program uses",
             advice="Remove that folder and fetch again.",

@@ -62,6 +62,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
         for file in temporary.rglob("*"):
+            if file.is_file():
+                file.chmod(0o666 & ~_umask())  # some libraries make their files private
             _fsync(file)
         _fsync(temporary)
         temporary.rename(path)

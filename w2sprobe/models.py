@@ -144,7 +144,9 @@ def load_base(info: ModelInfo, dtype: str, device: torch.device) -> PreTrainedMo
     device : torch.device
     """
     model: PreTrainedModel = AutoModel.from_pretrained(info.source, dtype=DTYPES[dtype])
-    return model.eval().to(device)
+    torch.nn.Module.to(model, device)
+    model.train(mode=False)
+    return model
 
 
 def load_classifier(

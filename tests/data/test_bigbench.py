@@ -48,7 +48,7 @@ ERRORS = [
         "multiemo/all_sentence_de",
         {},
         InputError,
-        ["no negative class", "--positive and --negative", "positive 3", "negative 3", "neutral 1"],
+        ["no negative class", "--positive and --negative", "positive 4", "negative 3", "neutral 1"],
     ),
     (
         DEMO,

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from w2sprobe.errors import IdMismatch, InputError, W2SProbeError
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import describe_model, load_classifier, load_tokenizer
 from w2sprobe.training import trainer as trainer_module
+from w2sprobe.training.losses import LOSSES
 from w2sprobe.training.predict import predict
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import _micro_batches, finetune
@@ -77,6 +79,10 @@ def test_the_same_run_twice_is_bit_for_bit_the_same(tmp_path: Path) -> None:
     other = SETTINGS.model_copy(update={"seed": 1})
     finetune(model, TRAIN, TRUTH, VAL, tmp_path / "three", other)
     assert weights(tmp_path / "one") != weights(tmp_path / "three")
+
+
+def test_settings_know_every_loss() -> None:
+    assert get_args(TrainSettings.model_fields["loss"].annotation) == LOSSES
 
 
 def test_micro_batches_add_up_to_the_batch(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def command(
             update={"task": config.task.model_copy(update={"sizes": parse_sizes(sizes)})}
         )
     for role, model in (("weak", weak_model), ("strong", strong_model)):
-        changes = {"model": model} if model else {}
+        changes: dict[str, object] = {"model": model} if model else {}
         changes |= {"truncate": True} if truncate else {}
         config = config.model_copy(update={role: getattr(config, role).model_copy(update=changes)})
 

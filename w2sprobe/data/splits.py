@@ -157,7 +157,9 @@ def make_splits(rows: Rows, sizes: SplitSizes | None = None, seed: int = 0) -> S
     to the one that can use most; what that split cannot use is dropped.
     """
     found = np.bincount(rows.labels, minlength=2).tolist()
-    targets = dict(zip(SPLIT_NAMES, astuple(sizes or _default_sizes(found)), strict=True))
+    targets = dict(
+        zip(SPLIT_NAMES, astuple(sizes or _default_sizes(found, rows.name)), strict=True)
+    )
     places = _assign(rows, {name: size // 2 for name, size in targets.items()}, seed)
     if sizes is None:
         places = {name: _even_out(rows.labels, place) for name, place in places.items()}
@@ -178,12 +180,12 @@ def make_splits(rows: Rows, sizes: SplitSizes | None = None, seed: int = 0) -> S
     )
 
 
-def _default_sizes(found: list[int]) -> SplitSizes:
+def _default_sizes(found: list[int], where: str) -> SplitSizes:
     total = 2 * min(found)
     sizes = {name: min(PUBLISHED[name], total * share // 200 * 2) for name, share in SHARES.items()}
     if min(sizes.values()) < 2:
         needed = -(-100 // min(SHARES.values()))  # rows of a label that give the smallest split one
-        raise InputError("too few rows", allowed=_needed(needed, found, grouped=False))
+        raise InputError("too few rows", where=where, allowed=_needed(needed, found, grouped=False))
     return SplitSizes(**sizes)
 
 

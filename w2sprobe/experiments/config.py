@@ -67,7 +67,7 @@ class ExperimentConfig(_Config):
     task: TaskConfig
     weak: ModelConfig
     strong: ModelConfig
-    probes: ProbeConfig = ProbeConfig()
+    probes: ProbeConfig = Field(default_factory=ProbeConfig)
     methods: tuple[str, ...] = Field(
         tuple(METHODS), description="Which methods; weak and ceiling are always run."
     )

@@ -138,14 +138,14 @@ class _Builder:
         )
         for name in self.config.methods:
             method = METHODS[name]
-            own = {
-                "weak": lambda: [weak],
-                "ceiling": lambda: [
-                    self.strong("strong ceiling on truth", self.config.strong.loss)
-                ],
-                "probe": lambda method=method: [self.probe(method, weak)],
-                "student": lambda name=name, method=method: self.student(name, method, weak),
-            }[method.predicts]()
+            if method.predicts == "weak":
+                own = [weak]
+            elif method.predicts == "ceiling":
+                own = [self.strong("strong ceiling on truth", self.config.strong.loss)]
+            elif method.predicts == "probe":
+                own = [self.probe(method, weak)]
+            else:
+                own = self.student(name, method, weak)
             self.plan.methods[name] = own
 
     def add(self, stage: Stage) -> Stage:

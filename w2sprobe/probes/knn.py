@@ -63,7 +63,7 @@ def knn_path(
     _, found = nearest_neighbors(points, Q, k=int(counts.max()), exclude_self=leaves_out)
     sums = np.cumsum(soft[found], axis=1)
     votes: np.ndarray = sums[:, counts - 1].T / counts[:, None]
-    return np.clip(votes, 0, 1)  # sums of ones may round past their count
+    return votes.clip(0, 1)  # sums of ones may round past their count
 
 
 class KNNProbe(ProbeEstimator):

@@ -7,7 +7,7 @@ import torch
 
 from w2sprobe.tokens import length_sorted_batches, pad
 
-BATCH_TOKENS = 1024
+BATCH_TOKENS = 512
 
 
 @torch.inference_mode()

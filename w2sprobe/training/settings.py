@@ -13,12 +13,14 @@ class TrainSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    loss: str = Field("xent", description="Loss: xent, logconf, entropy or window.")
+    loss: Literal["xent", "logconf", "entropy", "window"] = Field(
+        "xent", description="Cross-entropy, log-confidence, entropy or confidence window."
+    )
     epochs: int = Field(3, ge=1, description="Passes over the training rows.")
     learning_rate: float = Field(8e-5, gt=0, description="Peak; published: 5e-4 weak, 8e-5 strong.")
     batch_size: int = Field(32, ge=1, description="Rows an optimiser step.")
     micro_batch_tokens: int = Field(
-        1024,
+        512,
         ge=1,
         description="Tokens in memory at once; the gradient is the batch's (logconf: see docs).",
     )

@@ -173,7 +173,7 @@ def finetune(
             trainer.add_callback(_Steps(advance))
             trainer.train()
         adapter = Path(out) / "adapter"
-        classifier.save_pretrained(adapter)
+        classifier.save_pretrained(str(adapter))
         reloaded = load_trained(info, adapter, dtype=precision, pad_id=pad_id, device=place)
         _check_reload(score(classifier, val_tokens), score(reloaded, val_tokens), adapter)
         record = _record(info, settings, precision, len(examples), trainer)
@@ -207,7 +207,8 @@ class _Trainer(Trainer):
         micro_batch_tokens: int,
         validate: Callable[[torch.nn.Module], float],
     ) -> None:
-        self._loss, self._validate = loss, validate
+        self._loss = loss
+        self._validate = lambda: validate(classifier)
         super().__init__(
             model=classifier,
             args=arguments,
@@ -253,7 +254,7 @@ class _Trainer(Trainer):
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Validation AUC against the given labels."""
-        metrics = {"eval_auc": self._validate(self.model)}
+        metrics = {"eval_auc": self._validate()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics

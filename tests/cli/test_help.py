@@ -1,0 +1,58 @@
+"""Every command explains itself with an example, and starting up is light."""
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from w2sprobe.cli import COMMANDS, root
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_a_worked_example_and_explains_every_option(name: str) -> None:
+    shown = CliRunner().invoke(root, [name, "--help"])
+    assert shown.exit_code == 0
+    assert f"w2sprobe {name}" in shown.output.split("Example", 1)[1]
+    command = root.get_command(click.Context(root), name)
+    assert command is not None
+    for option in command.params:
+        assert not isinstance(option, click.Option) or option.help
+    assert {"--json", "--debug"} <= {o for p in command.params for o in p.opts}
+
+
+def modules_after(statement: str) -> set[str]:
+    code = f"import sys\n{statement}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["cli", "metrics", "cache", "labels", "results", "reporting.table", "reporting.figures"],
+)
+def test_light_modules_do_not_load_torch(module: str) -> None:
+    assert not {"torch", "transformers"} & modules_after(f"import w2sprobe.{module}")
+
+
+def test_that_test_can_fail() -> None:
+    assert "torch" in modules_after("import w2sprobe.extraction")
+
+
+def test_extract_is_a_public_name() -> None:
+    import w2sprobe
+
+    assert w2sprobe.extract.__module__ == "w2sprobe.extraction"
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = w2sprobe.nothing
+
+
+def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from w2sprobe.cli import doctor
+
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
+    facts, advice = doctor.examine()
+    assert facts["faiss"] == "not installed"
+    assert any("w2sprobe[cpu]" in line for line in advice)
+    assert {"python", "torch", "devices", "cache", "assets"} <= set(facts)

@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from w2sprobe.errors import InputError
+from w2sprobe.reporting.figures import results_figure
+from w2sprobe.reporting.table import results_table
+from w2sprobe.results import ResultRow, Results
+
+
+def row(method: str, auc: float, **changes: object) -> ResultRow:
+    fields = {
+        "method": method,
+        "auc": auc,
+        "auc_interval": (auc - 0.02, auc + 0.02),
+        "delta_auc": auc - 0.8,
+        "delta_auc_interval": (auc - 0.83, auc - 0.77),
+        "pgr": (auc - 0.8) / 0.1,
+        "pgr_interval": (-0.2, 0.6),
+        "resolved": True,
+        "rows_offered": 100,
+        "rows_kept": 90,
+        "seconds": 12.34,
+    }
+    return ResultRow(**{**fields, **changes})
+
+
+def results(**changes: object) -> Results:
+    rows = [
+        row(name, auc, **changes)
+        for name, auc in (("weak", 0.8), ("ceiling", 0.9), ("student", 0.83))
+    ]
+    return Results(
+        name="n", task="t", weak_model="w", strong_model="s", layer=3, splits={"test": 500},
+        dropped={}, truncated={}, rows=tuple(rows), stages={}, config={}, versions={},
+    )  # fmt: skip
+
+
+def printed(results: Results) -> str:
+    console = Console(width=130)
+    with console.capture() as capture:
+        console.print(results_table(results))
+    return capture.get()
+
+
+def test_the_table_shows_values_and_intervals() -> None:
+    text = printed(results())
+    for part in ("0.830 [0.810, 0.850]", "+0.030 [+0.000, +0.060]", "+0.30 [-0.20, +0.60]"):
+        assert part in text
+    assert "90 of 100" in text
+    assert "not resolved" not in text
+
+
+def test_an_unresolved_gap_is_said() -> None:
+    text = printed(results(resolved=False, pgr_interval=None))
+    assert "not resolved" in text
+    assert "[unbounded]" in text
+
+
+@pytest.mark.parametrize("changes", [{}, {"pgr": None, "pgr_interval": None, "resolved": False}])
+def test_the_figure_is_written(changes: dict, tmp_path: Path) -> None:
+    results_figure(results(**changes), tmp_path / "f.png")
+    assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_results_round_trip(tmp_path: Path) -> None:
+    results().write(tmp_path / "r.json")
+    assert Results.read(tmp_path / "r.json") == results()
+    (tmp_path / "r.json").write_text("{}")
+    with pytest.raises(InputError, match=r"r\.json"):
+        Results.read(tmp_path / "r.json")
