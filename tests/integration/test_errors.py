@@ -35,7 +35,7 @@ CASES = [
     ((*RUN, "--task", "no.csv"), ["no.csv"]),
     ((*RUN, "--task", "label.csv"), ["label", "2", "row 401", "0 or 1", "label.csv"]),
     ((*RUN, "--task", "empty.csv"), ["text", "row 401", "empty.csv"]),
-    ((*RUN, "--task", "one.csv"), ["one class", "one.csv"]),
+    ((*RUN, "--task", "one.csv"), ["only label 1", "one.csv"]),
     ((*RUN, "--task", "column.csv"), ["'text'", "sentence", "column.csv"]),
     ((*RUN, "--task", "good.csv", "--sizes", "300,300,100,500"), ["too few rows", "200"]),
     ((*RUN, "--task", "good.csv", "--sizes", "3,4,4,4"), ["3", "even"]),

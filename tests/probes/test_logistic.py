@@ -38,7 +38,11 @@ def test_agrees_with_scikit_learn(n: int, d: int) -> None:
     X, y = problem(n, d, 1)
     probe = LogisticProbe(l2=1e-2).fit(X, y)
     peer = LogisticRegression(C=1 / (2 * n * 1e-2), tol=1e-10, max_iter=10_000)
-    peer.fit(np.vstack([X, X]).astype(np.float64), np.repeat([1, 0], n), sample_weight=np.concatenate([y, 1 - y]))
+    peer.fit(
+        np.vstack([X, X]).astype(np.float64),
+        np.repeat([1, 0], n),
+        sample_weight=np.concatenate([y, 1 - y]),
+    )
     np.testing.assert_allclose(probe.coef_, peer.coef_[0], atol=1e-4)
     assert probe.intercept_ == pytest.approx(peer.intercept_[0], abs=1e-3)
     assert probe.converged_

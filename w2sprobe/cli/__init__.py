@@ -48,6 +48,7 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.showwarning = lambda message, *_, **__: _fail(f"Warning: {message}")
     debug = "--debug" in sys.argv[1:]
     try:
         root.main(standalone_mode=False)

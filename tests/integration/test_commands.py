@@ -1,0 +1,87 @@
+"""The commands one by one on a local file, each reading the files of the one before."""
+
+import csv
+
+import pytest
+
+from tests.integration.conftest import Workplace
+from w2sprobe.cache import ActivationStore
+from w2sprobe.data import SplitSizes, load_task, make_splits
+from w2sprobe.labels import LabelTable
+
+SIZES = ("--task", "reviews.csv", "--sizes", "40,40,20,40")
+
+
+@pytest.fixture(scope="module")
+def place(fetched: None, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    work = Workplace(tmp_path_factory.mktemp("commands"))
+    some = make_splits(
+        load_task("bigbench:multiemo/all_sentence_en").rows, SplitSizes(150, 2, 2, 2), seed=5
+    ).weak_train
+    with (work.folder / "reviews.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "label"])
+        rows.writerows(zip(some.texts, some.labels.tolist(), strict=True))
+    return work
+
+
+@pytest.fixture(scope="module")
+def weak(place: Workplace) -> dict:
+    return place.json(
+        "train", "--model", "minilm-l6", *SIZES, "--split", "weak_train", "--epochs", "2",
+        "--learning-rate", "2e-3", "--out", "weak",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def store(place: Workplace, weak: dict) -> dict:
+    return place.json(
+        "extract", "--model", "smollm2-135m", *SIZES, "--layers", "15,30", "--store", "store"
+    )
+
+
+def test_train_predicts_every_other_row(place: Workplace, weak: dict) -> None:
+    assert weak["rows_kept"] == 40
+    assert set(weak["auc"]) == {"strong_train", "val", "test"}
+    assert len(LabelTable.read(place.folder / "weak/labels.parquet")) == 100
+
+
+def test_extract_makes_a_store_and_opens_it_again(place: Workplace, store: dict) -> None:
+    assert (store["rows"], store["layers"], store["hidden_size"]) == (100, [15, 30], 576)
+    opened = ActivationStore.open(place.folder / "store")
+    assert (len(opened), opened.layers, opened.dtype) == (100, (15, 30), "float32")
+    before = place.files()
+    assert place.json(
+        "extract", "--model", "smollm2-135m", *SIZES, "--layers", "15", "--store", "store"
+    )["layers"] == [15]
+    assert place.files() == before
+
+
+def test_probe_predicts_relabels_and_filters(place: Workplace, store: dict) -> None:
+    given = ("--store", "store", "--labels", "weak/labels.parquet", *SIZES, "--layers", "15")
+    predicted = place.json("probe", "logistic", *given, "--out", "p.parquet")
+    assert 0 <= predicted["auc_test"] <= 1
+    assert len(LabelTable.read(place.folder / "p.parquet")) == 60
+    relabelled = place.json("probe", "knn", "relabel", *given, "--k", "5", "--out", "r.parquet")
+    assert relabelled["kept"] == relabelled["offered"] == 40
+    filtered = place.json("probe", "topofilter", "filter", *given, "--k", "5", "--out", "f.parquet")
+    table = LabelTable.read(place.folder / "f.parquet")
+    assert (~table.keep).sum() == 40 - filtered["kept"] >= 4
+    assert len(table) == 100
+
+
+def test_a_student_learns_from_the_filtered_labels(place: Workplace, store: dict) -> None:
+    place.json(
+        "probe", "knn", "filter", "--store", "store", "--labels", "weak/labels.parquet", *SIZES,
+        "--layers", "15", "--k", "5", "--contamination", "0.25", "--out", "s.parquet",
+    )  # fmt: skip
+    student = place.json(
+        "train", "--model", "smollm2-135m", *SIZES, "--labels", "s.parquet", "--epochs", "1",
+        "--loss", "logconf", "--out", "student",
+    )  # fmt: skip
+    assert student["rows_kept"] == 30
+    again = place.run(
+        "train", "--model", "smollm2-135m", *SIZES, "--labels", "s.parquet", "--out", "student"
+    )
+    assert again.returncode == 2
+    assert "not empty" in again.stderr
