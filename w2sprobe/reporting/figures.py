@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from w2sprobe.atomic import atomic_path
-from w2sprobe.results import ResultRow, Results
+from w2sprobe.results import Interval, ResultRow, Results
 
 # Okabe and Ito's palette
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
@@ -23,17 +24,20 @@ def results_figure(results: Results, path: Path) -> None:
 
     for row, place in zip(rows, places, strict=True):
         _point(left, row.auc, row.auc_interval, place)
-        if row.pgr is not None and row.pgr_interval is not None:
+        if row.pgr is not None:
             _point(right, row.pgr, row.pgr_interval, place, filled=row.resolved)
     for axis, marks in ((left, (ends["weak"], ends["ceiling"])), (right, (0.0, 1.0))):
-        for name, at, colour in zip(("weak", "ceiling"), marks, (GREY, ORANGE), strict=True):
+        ends_of_axis = zip(
+            ("weak", "ceiling"), marks, (GREY, ORANGE), ("right", "left"), strict=True
+        )
+        for name, at, colour, side in ends_of_axis:
             axis.axvline(at, color=colour, linestyle="--", linewidth=1.2)
             axis.text(
                 at,
                 1.01,
-                name,
+                f" {name} ",
                 color=colour,
-                ha="center",
+                ha=side,
                 va="bottom",
                 transform=axis.get_xaxis_transform(),
             )
@@ -44,7 +48,7 @@ def results_figure(results: Results, path: Path) -> None:
     left.set_yticks(places, [row.method.replace("_", " ") for row in rows])
     left.set_ylim(-0.6, len(rows) - 0.4)
     left.set_xlabel("test AUC")
-    right.set_xlabel("PGR" if _resolved(rows) else "PGR (gap not resolved)")
+    right.set_xlabel("PGR" if _resolved(rows) else "PGR (gap not resolved: hollow, without bounds)")
     figure.suptitle(
         f"{results.task}: {results.weak_model} supervises {results.strong_model}\n"
         f"{results.splits['test']} test rows, bars: 95 % bootstrap intervals",
@@ -54,8 +58,12 @@ def results_figure(results: Results, path: Path) -> None:
         figure.savefig(temporary, format="png", dpi=150)
 
 
-def _point(axis, value: float, interval: tuple[float, float], place: int, *, filled: bool = True):  # type: ignore[no-untyped-def]
-    axis.plot(interval, (place, place), color=BLUE, linewidth=2, solid_capstyle="butt")
+def _point(
+    axis: Axes, value: float, interval: Interval | None, place: int, *, filled: bool = True
+) -> None:
+    """A value and its interval; None has no bounds and gets no bar."""
+    if interval:
+        axis.plot(interval, (place, place), color=BLUE, linewidth=2, solid_capstyle="butt")
     axis.plot(value, place, "o", color=BLUE, markerfacecolor=BLUE if filled else "white")
 
 
