@@ -254,7 +254,7 @@ class _Trainer(Trainer):
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Validation AUC against the given labels."""
-        metrics = {"eval_auc": self._validate()}
+        metrics = {"eval_auc": self._validate()}  # type: ignore[no-untyped-call]
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
