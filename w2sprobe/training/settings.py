@@ -22,7 +22,7 @@ class TrainSettings(BaseModel):
     micro_batch_tokens: int = Field(
         512,
         ge=1,
-        description="Tokens in memory at once; the gradient is the batch's (logconf: see docs).",
+        description="Tokens in memory at once; only logconf's threshold depends on it.",
     )
     lora_rank: int = Field(8, ge=1, description="Rank of the low-rank updates.")
     lora_alpha: int = Field(8, ge=1, description="Updates are scaled by lora_alpha / lora_rank.")
