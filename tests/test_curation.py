@@ -8,7 +8,7 @@ from w2sprobe.probes import KNNProbe, LogisticProbe
 RANDOM = np.random.default_rng(0)
 TRUTH = np.arange(120) % 2
 X = RANDOM.normal(size=(120, 6)) + 2 * TRUTH[:, None]
-FLIPPED = np.arange(0, 120, 10)
+FLIPPED = np.concatenate([np.arange(0, 120, 20), np.arange(1, 120, 20)])  # of both classes
 Y = TRUTH.astype(float)
 Y[FLIPPED] = 1 - Y[FLIPPED]
 

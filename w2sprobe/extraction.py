@@ -86,7 +86,7 @@ def extract(
         The folder holds another model, other rows or settings.
     """
     ids, texts = _columns(dataset)
-    info = describe_model(model)
+    info, place = describe_model(model), resolve_device(device)
     tokens = tokenize(
         load_tokenizer(info.source), ids, texts, max_tokens=info.max_tokens, truncate=truncate
     )
@@ -102,7 +102,6 @@ def extract(
     )
     missing = writer.missing()
     if missing:
-        place = resolve_device(device)
         network = load_base(info, identity["dtype"], place)
         n_rows = sum(rows.stop - rows.start for _, rows in missing)
         with progress_bar(f"extracting {info.name}", n_rows) as advance:

@@ -28,8 +28,8 @@ def place(fetched: None, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
 @pytest.fixture(scope="module")
 def weak(place: Workplace) -> dict:
     return place.json(
-        "train", "--model", "minilm-l6", *SIZES, "--split", "weak_train", "--epochs", "2",
-        "--learning-rate", "2e-3", "--out", "weak",
+        "train", "--model", "minilm-l6", *SIZES, "--split", "weak_train", "--epochs", "8",
+        "--batch-size", "8", "--learning-rate", "2e-3", "--out", "weak",
     )  # fmt: skip
 
 
