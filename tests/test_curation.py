@@ -16,8 +16,7 @@ Y[FLIPPED] = 1 - Y[FLIPPED]
 @pytest.mark.parametrize(("probe", "cv"), [(KNNProbe(9), None), (LogisticProbe(), 5)])
 def test_relabelling_repairs_flipped_labels(probe, cv: int | None) -> None:
     soft = relabel(probe, X, Y, cv=cv)
-    repaired = ((soft > 0.5) == TRUTH)[FLIPPED]
-    assert repaired.mean() >= 0.75  # none was right before
+    assert (soft > 0.5).astype(int)[FLIPPED].tolist() == TRUTH[FLIPPED].tolist()
 
 
 @pytest.mark.parametrize(("probe", "cv"), [(KNNProbe(9), None), (LogisticProbe(), 5)])

@@ -57,6 +57,11 @@ class Results(BaseModel):
     config: dict[str, Any]
     versions: dict[str, str]
 
+    @property
+    def resolved(self) -> bool:
+        """Whether the gap between weak model and ceiling carries a PGR."""
+        return all(row.resolved for row in self.rows)
+
     def write(self, path: Path) -> None:
         """Write JSON, atomically."""
         write_json(path, self.model_dump(mode="json"))

@@ -49,23 +49,20 @@ def command(
     from w2sprobe.atomic import check_writable
     from w2sprobe.cache import store_size_bytes
     from w2sprobe.cli._splits import load_splits
+    from w2sprobe.data import join_rows
     from w2sprobe.extraction import extract, store_identity
     from w2sprobe.fingerprint import fingerprint
     from w2sprobe.layers import parse_layers
     from w2sprobe.models import describe_model
 
     splits = load_splits(task_name, positive, negative, sizes, split_seed)
-    rows = [
-        {"id": name, "text": text}
-        for part in (splits.strong_train, splits.val, splits.test)
-        for name, text in zip(part.ids.tolist(), part.texts, strict=True)
-    ]
+    rows = join_rows(splits.strong_train, splits.val, splits.test)
     info = describe_model(model)
     wanted = parse_layers(layers, range(info.n_layers + 1))
     identity = store_identity(
         info,
-        [row["id"] for row in rows],
-        [row["text"] for row in rows],
+        rows.ids.tolist(),
+        rows.texts,
         dtype=dtype,
         truncate=truncate,
     )
@@ -73,7 +70,15 @@ def command(
     check_writable(folder)
     size = store_size_bytes(len(rows), len(wanted), info.hidden_size, identity["dtype"])
     if not dry_run:
-        extract(model, rows, folder, layers=wanted, dtype=dtype, truncate=truncate, device=device)
+        extract(
+            model,
+            rows.records(),
+            folder,
+            layers=wanted,
+            dtype=dtype,
+            truncate=truncate,
+            device=device,
+        )
     result = {
         "store": str(folder),
         "rows": len(rows),

@@ -4,6 +4,7 @@ Here text enters, once, and every row gets an id; afterwards only ids travel.
 """
 
 from w2sprobe.data.rows import Rows as Rows
+from w2sprobe.data.rows import join_rows as join_rows
 from w2sprobe.data.rows import truth_table as truth_table
 from w2sprobe.data.splits import SPLIT_NAMES as SPLIT_NAMES
 from w2sprobe.data.splits import Splits as Splits

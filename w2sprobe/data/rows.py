@@ -56,6 +56,13 @@ class Rows:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def records(self) -> list[dict[str, str]]:
+        """Rows as dicts of id and text, as `w2sprobe.extract` takes them."""
+        return [
+            {"id": name, "text": text}
+            for name, text in zip(self.ids.tolist(), self.texts, strict=True)
+        ]
+
     def select(self, rows: Sequence[int] | np.ndarray) -> "Rows":
         """Return the rows at these positions, in this order.
 
@@ -85,6 +92,15 @@ def check_unique(ids: list[str], where: str) -> None:
     if len(set(ids)) < len(ids):
         doubled = [name for name, count in Counter(ids).items() if count > 1]
         raise IdMismatch(f"doubled ids {first_few(doubled)}", where=where)
+
+
+def join_rows(*parts: Rows) -> Rows:
+    """Rows of all parts, one after the other, without groups; IdMismatch if a row is in two."""
+    return Rows(
+        np.concatenate([part.ids for part in parts]),
+        [text for part in parts for text in part.texts],
+        np.concatenate([part.labels for part in parts]),
+    )
 
 
 def truth_table(*parts: Rows) -> LabelTable:

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from w2sprobe.atomic import check_writable
 from w2sprobe.cache import store_size_bytes
-from w2sprobe.data import Rows, Splits, Task, load_task, make_splits
+from w2sprobe.data import Rows, Splits, Task, join_rows, load_task, make_splits
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import ExperimentConfig, ModelConfig
 from w2sprobe.experiments.methods import METHODS, Method
@@ -94,7 +92,7 @@ def make_plan(config: ExperimentConfig, *, cache: Path, out: Path, device: str =
         "weak": _count_truncated(weak, splits, truncate=config.weak.truncate),
         "strong": _count_truncated(strong, splits, truncate=config.strong.truncate),
     }
-    stored = _join(splits.strong_train, splits.val, splits.test)
+    stored = join_rows(splits.strong_train, splits.val, splits.test)
     plan = Plan(
         config,
         task,
@@ -203,6 +201,7 @@ class _Builder:
             labels=labels,
         )
 
+    @cached_property
     def store(self) -> Stage:
         """Stage that caches the strong base model's activations."""
         config = self.config.strong
@@ -225,7 +224,7 @@ class _Builder:
 
     def probe(self, method: Method, weak: Stage) -> Stage:
         """Stage that fits a probe on weak labels and predicts the test rows."""
-        store = self.store()
+        store = self.store
         params = {**self.probe_params(method), "predicted": _content(self.splits.test)}
         run = partial(
             probe_step,
@@ -255,7 +254,7 @@ class _Builder:
             inputs["same_size_as"] = like
             params: dict[str, Any] = {"curation": method.curation, "seed": self.config.task.seed}
         else:
-            inputs["store"] = self.store()
+            inputs["store"] = self.store
             params = {**self.probe_params(method), "curation": method.curation}
         params["val"] = _content(self.splits.val)
         run = partial(
@@ -294,15 +293,6 @@ def _content(rows: Rows) -> str:
     return fingerprint_strings(rows.ids.tolist(), rows.texts)
 
 
-def _join(*parts: Rows) -> Rows:
-    """Rows of several splits, one after the other, without groups."""
-    return Rows(
-        ids=np.concatenate([rows.ids for rows in parts]),
-        texts=[text for rows in parts for text in rows.texts],
-        labels=np.concatenate([rows.labels for rows in parts]),
-    )
-
-
 def _one_layer(spec: int | str, info: ModelInfo) -> Sequence[int]:
     layers = parse_layers(spec, range(info.n_layers + 1))
     if len(layers) != 1:
@@ -319,7 +309,7 @@ def _check_neighbors(config: ExperimentConfig, n_rows: int) -> None:
 
 
 def _count_truncated(info: ModelInfo, splits: Splits, *, truncate: bool) -> int:
-    rows = _join(splits.weak_train, splits.strong_train, splits.val, splits.test)
+    rows = join_rows(splits.weak_train, splits.strong_train, splits.val, splits.test)
     return tokenize(
         load_tokenizer(info.source),
         rows.ids.tolist(),

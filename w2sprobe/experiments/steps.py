@@ -42,10 +42,7 @@ def train_step(
 
 def extract_step(folder: Path, *, model: str, rows: Rows, truncate: bool, device: str) -> None:
     """Compute the activations of all rows, every layer."""
-    dataset = [
-        {"id": name, "text": text} for name, text in zip(rows.ids.tolist(), rows.texts, strict=True)
-    ]
-    extract(model, dataset, folder, truncate=truncate, device=device)
+    extract(model, rows.records(), folder, truncate=truncate, device=device)
 
 
 def probe_step(

@@ -1,11 +1,9 @@
-"""What the probes' public doors check, and what their estimators share."""
+"""What the probes' public doors check."""
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
 
 from w2sprobe.errors import InputError, first_few
-from w2sprobe.labels import THRESHOLD
 
 
 def check_activations(X: ArrayLike, name: str = "X", width: int | None = None) -> np.ndarray:
@@ -47,43 +45,3 @@ def check_k(k: int, name: str, most: int) -> int:
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= most:
         raise InputError(f"{name} is {k!r}", allowed=f"1 to {most}, with so many rows")
     return int(k)
-
-
-class ProbeEstimator(BaseEstimator):  # type: ignore[misc]
-    """Binary soft-label classifier: subclasses have `fit` and `_votes`."""
-
-    n_features_in_: int
-
-    def _votes(self, Q: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
-
-    def predict_proba(self, Q: ArrayLike) -> np.ndarray:
-        """P(label = 0) and P(label = 1).
-
-        Parameters
-        ----------
-        Q : array_like of float, shape (m, d)
-            Activations, finite.
-
-        Returns
-        -------
-        ndarray of float64, shape (m, 2)
-            Rows add up to 1.
-
-        Raises
-        ------
-        InputError
-            Not fitted, another width, or not finite.
-        """
-        if not hasattr(self, "n_features_in_"):
-            raise InputError(f"{type(self).__name__} is not fitted", advice="Call fit(X, y).")
-        return two_columns(self._votes(check_activations(Q, "Q", self.n_features_in_)))
-
-    def predict(self, Q: ArrayLike) -> np.ndarray:
-        """1 where P(label = 1) > 0.5, else 0; int64, shape (m,)."""
-        return (self.predict_proba(Q)[:, 1] > THRESHOLD).astype(np.int64)
-
-
-def two_columns(p: np.ndarray) -> np.ndarray:
-    """P(1), shape (m,), as scikit-learn's (m, 2)."""
-    return np.column_stack([1 - p, p])

@@ -6,13 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from w2sprobe.errors import InputError
-from w2sprobe.probes._checks import (
-    ProbeEstimator,
-    check_activations,
-    check_k,
-    check_labels,
-    two_columns,
-)
+from w2sprobe.probes._base import ProbeEstimator, two_columns
+from w2sprobe.probes._checks import check_activations, check_k, check_labels
 from w2sprobe.probes.neighbors import nearest_neighbors
 
 
@@ -105,8 +100,7 @@ class KNNProbe(ProbeEstimator):
         soft = check_labels(y, len(points))
         check_k(self.n_neighbors, "n_neighbors", len(points))
         self._X, self._y = points, soft
-        self.classes_ = np.array([0, 1])
-        self.n_features_in_ = points.shape[1]
+        self._set_fitted(points.shape[1])
         return self
 
     def predict_train_proba(self, *, include_self: bool = False) -> np.ndarray:
@@ -126,8 +120,7 @@ class KNNProbe(ProbeEstimator):
         InputError
             Not fitted.
         """
-        if not hasattr(self, "n_features_in_"):
-            raise InputError("KNNProbe is not fitted", advice="Call fit(X, y).")
+        self._check_fitted()
         votes = knn_path(self._X, self._y, ks=[self.n_neighbors], include_self=include_self)
         return two_columns(votes[0])
 

@@ -11,7 +11,8 @@ from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 
 from w2sprobe.errors import InputError
-from w2sprobe.probes._checks import ProbeEstimator, check_activations, check_labels
+from w2sprobe.probes._base import LinearProbe
+from w2sprobe.probes._checks import check_activations, check_labels
 
 TOLERANCE = 1e-6  # of the gradient's norm
 MAX_ITERATIONS = 100
@@ -69,7 +70,7 @@ def logistic_path(
     return coef, np.array([fit.intercept for fit in fits]) - coef @ centre
 
 
-class LogisticProbe(ProbeEstimator):
+class LogisticProbe(LinearProbe):
     """Logistic regression on soft labels with an L2 penalty.
 
     Parameters
@@ -110,13 +111,8 @@ class LogisticProbe(ProbeEstimator):
         self.intercept_ = float(fit.intercept - self.coef_ @ centre)
         self.n_iter_, self.gradient_norm_ = fit.n_iter, fit.gradient_norm
         self.converged_ = fit.gradient_norm <= TOLERANCE
-        self.classes_ = np.array([0, 1])
-        self.n_features_in_ = len(self.coef_)
+        self._set_fitted(len(self.coef_))
         return self
-
-    def _votes(self, Q: np.ndarray) -> np.ndarray:
-        votes: np.ndarray = expit(Q @ self.coef_ + self.intercept_)
-        return votes
 
 
 def _solve_path(

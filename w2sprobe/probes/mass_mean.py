@@ -2,13 +2,13 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit
 
 from w2sprobe.errors import InputError
-from w2sprobe.probes._checks import ProbeEstimator, check_activations, check_labels
+from w2sprobe.probes._base import LinearProbe
+from w2sprobe.probes._checks import check_activations, check_labels
 
 
-class MassMeanProbe(ProbeEstimator):
+class MassMeanProbe(LinearProbe):
     """Direction from the mean of class 0 to the mean of class 1.
 
     Parameters
@@ -64,10 +64,5 @@ class MassMeanProbe(ProbeEstimator):
             direction = np.linalg.pinv(within, hermitian=True) @ direction
         self.coef_ = direction
         self.intercept_ = float(-direction @ (one + zero) / 2)
-        self.classes_ = np.array([0, 1])
-        self.n_features_in_ = points.shape[1]
+        self._set_fitted(points.shape[1])
         return self
-
-    def _votes(self, Q: np.ndarray) -> np.ndarray:
-        votes: np.ndarray = expit(Q @ self.coef_ + self.intercept_)
-        return votes

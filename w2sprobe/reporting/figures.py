@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from w2sprobe.atomic import atomic_path
-from w2sprobe.results import Interval, ResultRow, Results
+from w2sprobe.results import Interval, Results
 
 # Okabe and Ito's palette
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
@@ -48,7 +48,9 @@ def results_figure(results: Results, path: Path) -> None:
     left.set_yticks(places, [row.method.replace("_", " ") for row in rows])
     left.set_ylim(-0.6, len(rows) - 0.4)
     left.set_xlabel("test AUC")
-    right.set_xlabel("PGR" if _resolved(rows) else "PGR (gap not resolved: hollow, without bounds)")
+    right.set_xlabel(
+        "PGR" if results.resolved else "PGR (gap not resolved: hollow, without bounds)"
+    )
     figure.suptitle(
         f"{results.task}: {results.weak_model} supervises {results.strong_model}\n"
         f"{results.splits['test']} test rows, bars: 95 % bootstrap intervals",
@@ -65,7 +67,3 @@ def _point(
     if interval:
         axis.plot(interval, (place, place), color=BLUE, linewidth=2, solid_capstyle="butt")
     axis.plot(value, place, "o", color=BLUE, markerfacecolor=BLUE if filled else "white")
-
-
-def _resolved(rows: list[ResultRow]) -> bool:
-    return all(row.resolved for row in rows)

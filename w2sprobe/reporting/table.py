@@ -52,6 +52,6 @@ def _caption(results: Results) -> str:
         "Brackets: 95 % bootstrap intervals over test rows. "
         f"Probes: layer {results.layer}. Test rows: {results.splits['test']}."
     ]
-    if not results.rows[0].resolved:
+    if not results.resolved:
         lines.append("The gap between weak model and ceiling is not resolved: read ΔAUC, not PGR.")
     return "\n".join(lines)
