@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from w2sprobe.curation import filter_at_random, filter_by_disagreement, relabel
+from w2sprobe.curation import curate, filter_at_random, filter_by_disagreement, relabel
 from w2sprobe.errors import InputError
-from w2sprobe.probes import KNNProbe, LogisticProbe
+from w2sprobe.labels import LabelTable
+from w2sprobe.probes import KNNProbe, LogisticProbe, TopoFilter
 
 RANDOM = np.random.default_rng(0)
 TRUTH = np.arange(120) % 2
@@ -39,6 +40,20 @@ def test_the_probe_given_stays_unfitted() -> None:
     probe = KNNProbe(9)
     relabel(probe, X, Y)
     assert not hasattr(probe, "n_features_in_")
+
+
+def test_curating_a_table_changes_labels_or_keep() -> None:
+    given = LabelTable([f"r{row}" for row in range(120)], Y)
+    for probe, cv in ((KNNProbe(9), None), (LogisticProbe(), 5)):
+        relabelled = curate(probe, "relabel", X, given)
+        np.testing.assert_array_equal(relabelled.soft_label, relabel(probe, X, Y, cv=cv))
+        assert relabelled.keep.all()
+    for probe in (KNNProbe(9), LogisticProbe(), TopoFilter(k_cc=9, k_zeta=9, contamination=0.2)):
+        filtered = curate(probe, "filter", X, given, contamination=0.2)
+        np.testing.assert_array_equal(filtered.soft_label, Y)
+        assert (~filtered.keep).sum() == 24
+    with pytest.raises(InputError, match="cannot relabel"):
+        curate(TopoFilter(), "relabel", X, given)
 
 
 def test_a_random_filter_removes_as_many_as_asked() -> None:

@@ -1,6 +1,6 @@
 """What a probe does to labels: relabel rows, or choose which to keep."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -8,8 +8,61 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold
 
 from w2sprobe.errors import InputError
+from w2sprobe.labels import LabelTable
+from w2sprobe.probes import TopoFilter
 
 FOLD_SEED = 0
+RELABEL_FOLDS = 5
+Action = Literal["relabel", "filter"]
+
+
+def curate(
+    probe: Any,
+    action: Action,
+    X: ArrayLike,
+    labels: LabelTable,
+    *,
+    contamination: float = 0.1,
+    cv: int | None = None,
+) -> LabelTable:
+    """Relabel or filter the rows of a table.
+
+    Parameters
+    ----------
+    probe : estimator
+        As in `w2sprobe.probes`; TopoFilter, which brings its own contamination, only filters.
+    action : {"relabel", "filter"}
+    X : array_like of float, shape (n, d)
+        Activations of the table's rows, in its order.
+    labels : LabelTable
+    contamination : float, default 0.1, in (0, 1)
+        Share of the rows that a filter removes.
+    cv : int, optional
+        Folds, as in `relabel`. None: 5 where a probe that cannot leave a row out of its own vote
+        relabels, none elsewhere.
+
+    Returns
+    -------
+    LabelTable
+        New soft labels and the old `keep`, or the old soft labels and a new `keep`.
+
+    Raises
+    ------
+    InputError
+        TopoFilter is asked to relabel; whatever `relabel` and `filter_by_disagreement` refuse.
+    """
+    soft, keep = labels.soft_label, labels.keep
+    if isinstance(probe, TopoFilter):
+        if action == "relabel":
+            raise InputError("TopoFilter cannot relabel", allowed="filter")
+        keep = clone(probe).fit(X, soft).keep_mask_
+    elif action == "relabel":
+        if cv is None and not hasattr(probe, "predict_train_proba"):
+            cv = RELABEL_FOLDS
+        soft = relabel(probe, X, soft, cv=cv)
+    else:
+        keep = filter_by_disagreement(probe, X, soft, contamination=contamination, cv=cv)
+    return LabelTable(labels.ids, soft, keep)
 
 
 def relabel(probe: Any, X: ArrayLike, y: ArrayLike, *, cv: int | None = None) -> np.ndarray:

@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Literal, get_args
 
 import click
 
 from w2sprobe.cli import _options
+from w2sprobe.experiments.methods import Probe
 
-PROBES = ("knn", "logistic", "topofilter")
+PROBES = get_args(Probe)
 ACTIONS = ("predict", "relabel", "filter")
 
 
@@ -47,8 +49,8 @@ ACTIONS = ("predict", "relabel", "filter")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file.")
 @_options.common
 def command(
-    probe: str,
-    action: str,
+    probe: Probe,
+    action: Literal["predict", "relabel", "filter"],
     store: Path,
     labels: Path,
     task_name: str,
@@ -82,12 +84,12 @@ def command(
     from w2sprobe.atomic import check_writable
     from w2sprobe.cache import ActivationStore
     from w2sprobe.cli._splits import load_splits
-    from w2sprobe.curation import filter_by_disagreement, relabel
+    from w2sprobe.curation import curate
     from w2sprobe.errors import InputError
     from w2sprobe.labels import LabelTable
     from w2sprobe.layers import parse_layers
     from w2sprobe.metrics import roc_auc
-    from w2sprobe.probes import KNNProbe, LogisticProbe, TopoFilter
+    from w2sprobe.probes import make_probe
 
     if probe == "topofilter" and action != "filter":
         raise InputError(f"topofilter cannot {action}", allowed="w2sprobe probe topofilter filter")
@@ -101,7 +103,7 @@ def command(
     rows = splits.strong_train
     given = table.align(rows.ids)
     X = activations.read(layer, activations.rows_of(rows.ids))
-    estimator = KNNProbe(n_neighbors=k) if probe == "knn" else LogisticProbe(l2=l2)
+    estimator = make_probe(probe, n_neighbors=k, l2=l2, contamination=contamination)
     result: dict[str, object] = {"out": str(out), "probe": probe, "action": action, "layer": layer}
 
     if action == "predict":
@@ -115,21 +117,13 @@ def command(
             result[f"auc_{name}"] = roc_auc(part.labels, scores)
         LabelTable.concatenate(parts).write(out)
     else:
-        soft, keep = given.soft_label, given.keep
+        curated = curate(estimator, action, X, given, contamination=contamination, cv=cv)
         if action == "relabel":
-            folds = 5 if cv is None and probe == "logistic" else cv
-            soft = relabel(estimator, X, soft, cv=folds)
-            result["flipped"] = int(((soft > 0.5) != (given.soft_label > 0.5)).sum())
+            result["flipped"] = int((curated.hard_label != given.hard_label).sum())
             result["auc_before"] = roc_auc(rows.labels, given.soft_label)
-            result["auc_after"] = roc_auc(rows.labels, soft)
-        elif probe == "topofilter":
-            topo = TopoFilter(k_cc=k, k_zeta=k, contamination=contamination).fit(X, soft)
-            keep = topo.keep_mask_
-            result["removed_by_component"] = topo.removed_by_component_
-        else:
-            keep = filter_by_disagreement(estimator, X, soft, contamination=contamination, cv=cv)
-        result["kept"], result["offered"] = int(keep.sum()), len(keep)
-        table.replace(LabelTable(rows.ids, soft, keep)).write(out)
+            result["auc_after"] = roc_auc(rows.labels, curated.soft_label)
+        result["kept"], result["offered"] = int(curated.keep.sum()), len(rows)
+        table.replace(curated).write(out)
 
     if as_json:
         click.echo(json.dumps(result, indent=2))

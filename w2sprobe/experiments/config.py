@@ -57,7 +57,12 @@ class ProbeConfig(_Config):
     n_neighbors: int = Field(50, ge=1, description="k of kNN and of TopoFilter.")
     l2: float = Field(1e-2, gt=0, description="Penalty of the logistic probe.")
     contamination: float = Field(0.1, gt=0, lt=1, description="Share of rows a filter removes.")
-    cv: int = Field(5, ge=2, description="Folds of the logistic probe's relabelling.")
+    cv: int | None = Field(
+        None,
+        ge=2,
+        description="Cross-fit relabelling and filtering over so many folds; default: 5 for "
+        "logistic relabelling, none elsewhere.",
+    )
 
 
 class ExperimentConfig(_Config):

@@ -6,8 +6,8 @@ A method is an entry in this table; the trainer and the probes do not know which
 from dataclasses import dataclass
 from typing import Literal
 
-Probe = Literal["knn", "logistic"]
-Curation = Literal["relabel", "filter", "topofilter", "random_filter"]
+Probe = Literal["knn", "logistic", "topofilter"]
+Curation = Literal["relabel", "filter", "random_filter"]
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,11 @@ class Method:
         model trained on weak labels, or a probe fitted on them.
     loss : str
         Of a student.
-    probe : {"knn", "logistic"}, optional
-        Predicts itself, or curates the weak labels.
-    curation : {"relabel", "filter", "topofilter", "random_filter"}, optional
-        What is done to the weak labels before a student sees them.
+    probe : {"knn", "logistic", "topofilter"}, optional
+        Predicts itself, or curates the weak labels; TopoFilter only filters.
+    curation : {"relabel", "filter", "random_filter"}, optional
+        What is done to the weak labels before a student sees them. A random filter removes as
+        many rows as TopoFilter.
     """
 
     predicts: Literal["weak", "ceiling", "student", "probe"]
@@ -46,6 +47,6 @@ METHODS = {
     "logistic_relabel": Method("student", probe="logistic", curation="relabel"),
     "knn_filter": Method("student", probe="knn", curation="filter"),
     "logistic_filter": Method("student", probe="logistic", curation="filter"),
-    "topofilter": Method("student", curation="topofilter"),
+    "topofilter": Method("student", probe="topofilter", curation="filter"),
     "random_filter": Method("student", curation="random_filter"),
 }

@@ -1,6 +1,6 @@
 """From a config to stages, with every check that needs no model weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,13 +11,14 @@ from w2sprobe.cache import store_size_bytes
 from w2sprobe.data import Rows, Splits, Task, join_rows, load_task, make_splits
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import ExperimentConfig, ModelConfig
-from w2sprobe.experiments.methods import METHODS, Method
+from w2sprobe.experiments.methods import METHODS, Curation, Method
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import (
     curate_step,
     extract_step,
     label_file,
     probe_step,
+    random_filter_step,
     train_step,
 )
 from w2sprobe.extraction import store_identity
@@ -243,31 +244,37 @@ class _Builder:
         """Stages of a student: its curated labels, if any, and its training."""
         if method.curation is None:
             return [self.strong(f"strong {name}", method.loss, weak)]
-        curated = self.curate(name, method, weak)
+        curated = self.curate(name, method, method.curation, weak)
         return [curated, self.strong(f"strong student on {name} labels", method.loss, curated)]
 
-    def curate(self, name: str, method: Method, weak: Stage) -> Stage:
+    def curate(self, name: str, method: Method, curation: Curation, weak: Stage) -> Stage:
         """Stage that relabels or filters the weak labels."""
-        inputs, like = {"labels": weak}, None
-        if method.curation == "random_filter":
-            like = self.curate("topofilter", METHODS["topofilter"], weak)
-            inputs["same_size_as"] = like
-            params: dict[str, Any] = {"curation": method.curation, "seed": self.config.task.seed}
+        config = self.config
+        common: dict[str, Any] = {
+            "labels": label_file(weak.folder),
+            "rows": self.splits.strong_train,
+            "val": self.splits.val,
+        }
+        params: dict[str, Any] = {"curation": curation, "val": _content(self.splits.val)}
+        run: Callable[[Path], None]
+        if curation == "random_filter":
+            like = self.curate("topofilter", METHODS["topofilter"], "filter", weak)
+            params["seed"] = seed = config.task.seed
+            inputs = {"labels": weak, "same_size_as": like}
+            same_size_as = label_file(like.folder)
+            run = partial(random_filter_step, **common, same_size_as=same_size_as, seed=seed)
         else:
-            inputs["store"] = self.store
-            params = {**self.probe_params(method), "curation": method.curation}
-        params["val"] = _content(self.splits.val)
-        run = partial(
-            curate_step,
-            method=method,
-            config=self.config,
-            layer=self.plan.layer,
-            store=inputs["store"].folder if "store" in inputs else None,
-            labels=label_file(weak.folder),
-            same_size_as=label_file(like.folder) if like else None,
-            rows=self.splits.strong_train,
-            val=self.splits.val,
-        )
+            params |= self.probe_params(method)
+            inputs = {"labels": weak, "store": self.store}
+            run = partial(
+                curate_step,
+                **common,
+                method=method,
+                action=curation,
+                config=config,
+                layer=self.plan.layer,
+                store=self.store.folder,
+            )
         return self.add(Stage("curate", f"{name} labels", params, run, self.home, inputs))
 
     def probe_params(self, method: Method) -> dict[str, Any]:
@@ -278,13 +285,10 @@ class _Builder:
             "fitted": _content(self.splits.strong_train),
             "probe": method.probe,
         }
-        if method.probe == "logistic":
-            used["l2"] = probes.l2
-        if method.probe == "knn" or method.curation == "topofilter":
-            used["n_neighbors"] = probes.n_neighbors
-        if method.curation in ("filter", "topofilter"):
+        used |= {"l2": probes.l2} if method.probe == "logistic" else {"k": probes.n_neighbors}
+        if method.curation == "filter":
             used["contamination"] = probes.contamination
-        if method.probe == "logistic" and method.curation == "relabel":
+        if method.curation:
             used["cv"] = probes.cv
         return used
 

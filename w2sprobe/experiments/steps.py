@@ -1,16 +1,17 @@
 """What each kind of stage does: inputs are files and rows, the output is one folder."""
 
 from pathlib import Path
+from typing import Any
 
 from w2sprobe.atomic import write_json
 from w2sprobe.cache import ActivationStore
-from w2sprobe.curation import filter_at_random, filter_by_disagreement, relabel
+from w2sprobe.curation import Action, curate, filter_at_random
 from w2sprobe.data import Rows, truth_table
 from w2sprobe.experiments.config import ExperimentConfig
 from w2sprobe.experiments.methods import Method
 from w2sprobe.extraction import extract
 from w2sprobe.labels import LabelTable
-from w2sprobe.probes import KNNProbe, LogisticProbe, TopoFilter
+from w2sprobe.probes import make_probe
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import finetune
 
@@ -68,45 +69,55 @@ def curate_step(
     folder: Path,
     *,
     method: Method,
+    action: Action,
     config: ExperimentConfig,
     layer: int,
     labels: Path,
-    store: Path | None,
-    same_size_as: Path | None,
+    store: Path,
     rows: Rows,
     val: Rows,
 ) -> None:
-    """Relabel or filter the weak labels of the training rows."""
-    table = LabelTable.read(labels)
+    """Relabel or filter the weak labels of the training rows with a probe."""
+    table, activations = LabelTable.read(labels), ActivationStore.open(store)
     weak = table.align(rows.ids)
-    keep, soft = weak.keep, weak.soft_label
-    if same_size_as:
-        like = LabelTable.read(same_size_as).align(rows.ids)
-        keep = filter_at_random(len(rows), int((~like.keep).sum()), seed=config.task.seed)
-    elif store:
-        activations = ActivationStore.open(store)
-        X = activations.read(layer, activations.rows_of(rows.ids))
-        if method.curation == "relabel":
-            cv = config.probes.cv if method.probe == "logistic" else None
-            soft = relabel(_make_probe(method, config), X, soft, cv=cv)
-        elif method.curation == "filter":
-            keep = filter_by_disagreement(
-                _make_probe(method, config), X, soft, contamination=config.probes.contamination
-            )
-        else:
-            k = config.probes.n_neighbors
-            topo = TopoFilter(k_cc=k, k_zeta=k, contamination=config.probes.contamination)
-            keep = topo.fit(X, soft).keep_mask_
-    curated = LabelTable(weak.ids, soft, keep)
-    # validation rows keep their weak labels, so that all students stop by the same measure
-    table.align([*rows.ids.tolist(), *val.ids.tolist()]).replace(curated).write(label_file(folder))
-    changed = int((curated.hard_label != weak.hard_label).sum())
-    write_json(
-        folder / CURATION, {"offered": len(rows), "kept": int(keep.sum()), "flipped": changed}
+    X = activations.read(layer, activations.rows_of(rows.ids))
+    settings = config.probes
+    curated = curate(
+        _make_probe(method, config),
+        action,
+        X,
+        weak,
+        contamination=settings.contamination,
+        cv=settings.cv,
     )
+    _write_curated(folder, table, curated, val)
 
 
-def _make_probe(method: Method, config: ExperimentConfig) -> KNNProbe | LogisticProbe:
-    if method.probe == "knn":
-        return KNNProbe(n_neighbors=config.probes.n_neighbors)
-    return LogisticProbe(l2=config.probes.l2)
+def random_filter_step(
+    folder: Path, *, labels: Path, same_size_as: Path, rows: Rows, val: Rows, seed: int
+) -> None:
+    """Remove as many training rows as another filter did, whichever."""
+    table = LabelTable.read(labels)
+    removed = int((~LabelTable.read(same_size_as).align(rows.ids).keep).sum())
+    keep = filter_at_random(len(rows), removed, seed=seed)
+    curated = LabelTable(rows.ids, table.align(rows.ids).soft_label, keep)
+    _write_curated(folder, table, curated, val)
+
+
+def _write_curated(folder: Path, table: LabelTable, curated: LabelTable, val: Rows) -> None:
+    # validation rows keep their weak labels, so that all students stop by the same measure
+    given = table.align([*curated.ids.tolist(), *val.ids.tolist()])
+    given.replace(curated).write(label_file(folder))
+    flipped = int((curated.hard_label != table.align(curated.ids).hard_label).sum())
+    counts = {"offered": len(curated.ids), "kept": int(curated.keep.sum()), "flipped": flipped}
+    write_json(folder / CURATION, counts)
+
+
+def _make_probe(method: Method, config: ExperimentConfig) -> Any:
+    settings = config.probes
+    return make_probe(
+        str(method.probe),
+        n_neighbors=settings.n_neighbors,
+        l2=settings.l2,
+        contamination=settings.contamination,
+    )

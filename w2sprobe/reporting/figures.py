@@ -48,9 +48,7 @@ def results_figure(results: Results, path: Path) -> None:
     left.set_yticks(places, [row.method.replace("_", " ") for row in rows])
     left.set_ylim(-0.6, len(rows) - 0.4)
     left.set_xlabel("test AUC")
-    right.set_xlabel(
-        "PGR" if results.resolved else "PGR (gap not resolved: hollow, without bounds)"
-    )
+    right.set_xlabel("PGR" if results.resolved else "PGR (hollow: gap not resolved)")
     figure.suptitle(
         f"{results.task}: {results.weak_model} supervises {results.strong_model}\n"
         f"{results.splits['test']} test rows, bars: 95 % bootstrap intervals",

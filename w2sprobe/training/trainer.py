@@ -106,8 +106,8 @@ def finetune(
     Returns
     -------
     TrainedModel
-        Predicts from the reloaded adapter; the reload has been compared with the run's own
-        predictions.
+        Predicts from the reloaded adapter; its predictions have been compared with those that the
+        run made at the end of the chosen epoch.
 
     Raises
     ------
@@ -159,6 +159,12 @@ def finetune(
     def score(network: torch.nn.Module, rows: list[list[int]]) -> np.ndarray:
         return predict(network, rows, pad_id=pad_id, device=place)
 
+    val_scores: list[np.ndarray] = []  # an epoch each
+
+    def validate(network: torch.nn.Module) -> float:
+        val_scores.append(score(network, val_tokens))
+        return _validation_auc(val_truth, val_scores[-1])
+
     with tempfile.TemporaryDirectory() as checkpoints:
         trainer = _Trainer(
             classifier,
@@ -167,7 +173,7 @@ def finetune(
             loss=loss,
             pad_id=pad_id,
             micro_batch_tokens=settings.micro_batch_tokens,
-            validate=lambda network: _validation_auc(val_truth, score(network, val_tokens)),
+            validate=validate,
         )
         with progress_bar(f"training {info.name}", _n_steps(settings, len(examples))) as advance:
             trainer.add_callback(_Steps(advance))
@@ -175,8 +181,9 @@ def finetune(
         adapter = Path(out) / "adapter"
         classifier.save_pretrained(str(adapter))
         reloaded = load_trained(info, adapter, dtype=precision, pad_id=pad_id, device=place)
-        _check_reload(score(classifier, val_tokens), score(reloaded, val_tokens), adapter)
         record = _record(info, settings, precision, len(examples), trainer)
+        chosen = val_scores[record["chosen_epoch"] - 1]
+        _check_reload(chosen, score(reloaded, val_tokens), adapter)
     write_json(Path(out) / "training.json", record)
     return TrainedModel(
         Path(out), record, reloaded, lambda ids, texts: score(reloaded, tokens(ids, texts))
