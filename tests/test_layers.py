@@ -13,19 +13,31 @@ from w2sprobe.layers import parse_layers
         (3, (3,)),
         ("4,1,4", (1, 4)),
         ([2, 0], (0, 2)),
+        ("-1", (4,)),
+        (-2, (3,)),
+        ("1:4", (1, 2, 3)),
+        ("::2", (0, 2, 4)),
+        ("0.5", (2,)),
+        ("0.0,1.0", (0, 4)),
+        ("mid, 4", (2, 4)),
     ],
 )
 def test_specs(spec: str | int | list[int], layers: tuple[int, ...]) -> None:
     assert parse_layers(spec, range(5)) == layers
 
 
-@pytest.mark.parametrize("spec", ["", "5", "-1", "1,", "1.5", "top", [], [9]])
+BAD = ["", "5", "-6", "1,", "1.5", "-0.5", "top", "a:b", "3:3", "1:2:0", [], [9]]
+
+
+@pytest.mark.parametrize("spec", BAD)
 def test_bad_specs_name_what_is_allowed(spec: str | list[int]) -> None:
-    with pytest.raises(InputError, match="numbers from 0 to 4"):
+    with pytest.raises(InputError, match=r"ranges like 8:24:2 and depths like 0.5 of 0 to 4"):
         parse_layers(spec, range(5))
 
 
 def test_layers_of_a_partial_store() -> None:
     assert parse_layers("all", (3, 15)) == (3, 15)
-    with pytest.raises(InputError, match="some of 3, 15"):
+    assert parse_layers("0:16", (3, 15)) == (3, 15)
+    assert parse_layers("-1", (3, 15)) == (15,)
+    with pytest.raises(InputError, match=r"of 3, 15"):
         parse_layers("4", (3, 15))

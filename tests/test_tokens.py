@@ -70,4 +70,4 @@ def test_tokens_do_not_depend_on_neighbours() -> None:
     tokenizer, texts = tiny_tokenizer("llama", "left"), sentences(9)
     together = tokenize(tokenizer, texts, texts, max_tokens=None).input_ids
     alone = [tokenize(tokenizer, [text], [text], max_tokens=None).input_ids[0] for text in texts]
-    assert together == alone
+    assert [row.tolist() for row in together] == [row.tolist() for row in alone]

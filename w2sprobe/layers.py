@@ -1,4 +1,4 @@
-"""Layer specs as people write them: `all`, `mid`, `16`, `8,12,16`."""
+"""Layer specs as people write them: `all`, `mid`, `16`, `8,12,16`, `8:24:2`, `0.5`, `-1`."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,14 @@ def parse_layers(spec: str | int | Sequence[int], available: Sequence[int]) -> t
     Parameters
     ----------
     spec : str, int or sequence of int
-        `"all"`, `"mid"` (half of the highest layer, rounded down), one number, or numbers
-        separated by commas. Layer 0 is the embedding output, the highest one follows the final
-        norm (index into the model's `hidden_states`).
+        `"all"`; `"mid"` (half of the highest layer, rounded down); a number; a range
+        `start:stop:step` as Python slices them, the stop left out, empty ends meaning the ends; a
+        depth with a decimal point, from `"0.0"` (the lowest layer) to `"1.0"` (the highest),
+        rounded; or several of these separated by commas. `-1` is the highest layer, `-2` the one
+        below. Layer 0 is the embedding output, the highest one follows the final norm (index into
+        the model's `hidden_states`).
     available : sequence of int
-        Layers there are, ascending.
+        Layers there are, ascending. Ranges take those of them that they cover.
 
     Returns
     -------
@@ -31,26 +34,47 @@ def parse_layers(spec: str | int | Sequence[int], available: Sequence[int]) -> t
     --------
     >>> parse_layers("mid", range(31))
     (15,)
-    >>> parse_layers("8,2", range(13))
-    (2, 8)
+    >>> parse_layers("8,2,-1", range(13))
+    (2, 8, 12)
+    >>> parse_layers("8:24:4", range(31))
+    (8, 12, 16, 20)
+    >>> parse_layers("0.5", range(17))
+    (8,)
     """
-    allowed = (
-        f"all, mid, or numbers from {available[0]} to {available[-1]} separated by commas"
-        if list(available) == list(range(available[0], available[-1] + 1))
-        else f"all, mid, or some of {', '.join(map(str, available))}"
+    highest = available[-1]
+    consecutive = list(available) == list(range(available[0], highest + 1))
+    allowed = "all, mid, or numbers, ranges like 8:24:2 and depths like 0.5 of " + (
+        f"{available[0]} to {highest}" if consecutive else ", ".join(map(str, available))
     )
-    if spec == "all":
-        return tuple(available)
-    if spec == "mid":
-        layers = [available[-1] // 2]
-    elif isinstance(spec, str):
+    parts = spec.split(",") if isinstance(spec, str) else spec
+    layers = []
+    for part in [parts] if isinstance(parts, int) else parts:
         try:
-            layers = [int(part) for part in spec.split(",")]
+            layers += [part] if isinstance(part, int) else _numbers(part.strip(), available)
         except ValueError:
             raise InputError(f"unknown layer spec {spec!r}", allowed=allowed) from None
-    else:
-        layers = [spec] if isinstance(spec, int) else list(spec)
+    # negative numbers count from the end, as everywhere in Python
+    layers = [layer + highest + 1 if layer < 0 else layer for layer in layers]
     absent = [layer for layer in layers if layer not in available]
     if absent or not layers:
         raise InputError(f"no layer {absent[0] if absent else spec!r}", allowed=allowed)
     return tuple(sorted(set(layers)))
+
+
+def _numbers(part: str, available: Sequence[int]) -> list[int]:
+    """Layers of one part; ValueError where it is none."""
+    highest = available[-1]
+    if part == "all":
+        return list(available)
+    if part == "mid":
+        return [highest // 2]
+    if ":" in part:
+        ends = [int(end) if end else None for end in part.split(":")]
+        covered = range(highest + 1)[slice(*ends)]
+        return [layer for layer in available if layer in covered]
+    if "." in part:
+        depth = float(part)
+        if not 0 <= depth <= 1:
+            raise ValueError(part)
+        return [round(depth * highest)]
+    return [int(part)]

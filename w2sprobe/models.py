@@ -6,6 +6,8 @@ user's input can be checked first.
 
 import functools
 import logging
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,13 @@ from transformers import (
 )
 from transformers.pytorch_utils import Conv1D
 
-from w2sprobe.assets import MODEL_ASSETS, asset_path, is_fetched
-from w2sprobe.errors import InputError
+from w2sprobe.assets import MODEL_ASSETS, asset_path, home, is_fetched
+from w2sprobe.atomic import atomic_path
+from w2sprobe.errors import InputError, OutputError
 from w2sprobe.fingerprint import fingerprint, sha256_file
 
 HEAD_SCALE = 0.01  # a near-zero start of the classification head, as published
+REMEMBER_BYTES = 64 << 20  # 40 ms to hash
 NO_LIMIT = 1_000_000  # tokenizers without a limit report a huge one
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges*", "special_tokens*", "*.model", "*.tiktoken")
@@ -112,13 +116,17 @@ def describe_model(name: str) -> ModelInfo:
 def resolve_device(name: str = "auto") -> torch.device:
     """Turn `auto`, `cpu`, `cuda` or `cuda:1` into a device; `auto` takes a GPU where there is one.
 
+    Of several processes on a machine, started by torchrun or accelerate launch, each takes its own.
+
     Raises
     ------
     InputError
         Not a device of this machine.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        own = os.environ.get("LOCAL_RANK")
+        gpu = "cuda" if own is None else f"cuda:{own}"
+        return torch.device(gpu if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
@@ -133,7 +141,9 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_base(info: ModelInfo, dtype: str, device: torch.device) -> PreTrainedModel:
+def load_base(
+    info: ModelInfo, dtype: str, device: torch.device, device_map: str | None = None
+) -> PreTrainedModel:
     """Base model in evaluation mode: no classification head, no LoRA.
 
     Parameters
@@ -142,9 +152,14 @@ def load_base(info: ModelInfo, dtype: str, device: torch.device) -> PreTrainedMo
     dtype : str
         float32, float16 or bfloat16: what the model computes in.
     device : torch.device
+    device_map : str, optional
+        Spreads the model over several devices instead, as transformers and accelerate do it.
     """
-    model: PreTrainedModel = AutoModel.from_pretrained(info.source, dtype=DTYPES[dtype])
-    torch.nn.Module.to(model, device)
+    model: PreTrainedModel = AutoModel.from_pretrained(
+        info.source, dtype=DTYPES[dtype], device_map=device_map
+    )
+    if device_map is None:
+        torch.nn.Module.to(model, device)
     model.train(mode=False)
     return model
 
@@ -229,7 +244,7 @@ def _find(name: str) -> str:
 def _hash_folder(folder: Path) -> dict[str, Any]:
     def hashes(patterns: tuple[str, ...]) -> dict[str, str]:
         files = sorted({file for pattern in patterns for file in folder.glob(pattern)})
-        return {file.name: sha256_file(file) for file in files}
+        return {file.name: _sha256(file) for file in files}
 
     weights = hashes(WEIGHT_FILES)
     if not weights:
@@ -239,6 +254,21 @@ def _hash_folder(folder: Path) -> dict[str, Any]:
         "config": sha256_file(folder / "config.json")[:16],
         "tokenizer": fingerprint(hashes(TOKENIZER_FILES)),
     }
+
+
+def _sha256(file: Path) -> str:
+    """Hash of a file; that of a large one is remembered for as long as its size and time stay."""
+    facts = file.stat()
+    if facts.st_size < REMEMBER_BYTES:
+        return sha256_file(file)
+    key = fingerprint([str(file.resolve()), facts.st_size, facts.st_mtime_ns])
+    memory = home() / "hashes" / key
+    if memory.is_file():
+        return memory.read_text(encoding="utf-8")
+    digest = sha256_file(file)
+    with suppress(OutputError), atomic_path(memory) as temporary:  # a home that is read-only
+        temporary.write_text(digest, encoding="utf-8")
+    return digest
 
 
 def _load_headed(

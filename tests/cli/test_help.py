@@ -1,5 +1,6 @@
 """Every command explains itself with an example, and starting up is light."""
 
+import importlib
 import subprocess
 import sys
 
@@ -10,12 +11,24 @@ from click.testing import CliRunner
 from w2sprobe.cli import COMMANDS, root
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_shows_a_worked_example_and_explains_every_option(name: str) -> None:
-    shown = CliRunner().invoke(root, [name, "--help"])
+def all_commands() -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for name in COMMANDS:
+        command = root.get_command(click.Context(root), name)
+        inner = command.commands if isinstance(command, click.Group) else ()
+        found += [(name, sub) for sub in inner] or [(name,)]
+    return found
+
+
+@pytest.mark.parametrize("names", all_commands(), ids=" ".join)
+def test_help_shows_a_worked_example_and_explains_every_option(names: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(root, [*names, "--help"])
     assert shown.exit_code == 0
-    assert f"w2sprobe {name}" in shown.output.split("Example", 1)[1]
-    command = root.get_command(click.Context(root), name)
+    assert f"w2sprobe {' '.join(names)}" in shown.output.split("Example", 1)[1]
+    command: click.Command | None = root
+    for name in names:
+        assert isinstance(command, click.Group)
+        command = command.get_command(click.Context(command), name)
     assert command is not None
     for option in command.params:
         assert not isinstance(option, click.Option) or option.help
@@ -43,7 +56,7 @@ def test_that_test_can_fail() -> None:
 def test_extract_is_a_public_name() -> None:
     import w2sprobe
 
-    assert w2sprobe.extract.__module__ == "w2sprobe.extraction"
+    assert w2sprobe.extract is importlib.import_module("w2sprobe.extraction").extract
     with pytest.raises(AttributeError, match="nothing"):
         _ = w2sprobe.nothing
 

@@ -1,6 +1,10 @@
 """The commands one by one on a local file, each reading the files of the one before."""
 
 import csv
+import os
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -54,7 +58,71 @@ def test_extract_makes_a_store_and_opens_it_again(place: Workplace, store: dict)
     assert place.json(
         "extract", "--model", "smollm2-135m", *SIZES, "--layers", "15", "--store", "store"
     )["layers"] == [15]
+    after = place.files()
+    # the manifest's time says when the store was last used
+    assert after.pop("store/manifest.json") > before.pop("store/manifest.json")
+    assert after == before
+
+
+def test_a_dry_run_measures_and_writes_nothing(place: Workplace, store: dict) -> None:
+    before = place.files()
+    plan = place.json(
+        "extract", "--model", "smollm2-135m", *SIZES, "--layers", "0:16", "--position", "mean",
+        "--store", "planned", "--dry-run",
+    )  # fmt: skip
+    assert plan["bytes"] == 100 * 16 * 576 * 4
+    assert min(plan[name] for name in ("seconds", "rows_per_second", "memory_bytes")) > 0
     assert place.files() == before
+
+
+def test_stores_are_listed_checked_and_mended(place: Workplace, store: dict) -> None:
+    task = ("--task", "reviews.csv", "--sizes", "40,40,20,40")
+    (listed,) = place.json("store", "ls", ".")
+    assert (listed["model"], listed["n_rows"], listed["layers"]) == ("smollm2-135m", 100, [15, 30])
+    assert place.json("store", "info", "store")["manifest"]["address"] == listed["address"]
+    shown = place.run("store", "ls", ".").stdout
+    assert "smollm2-135m" in shown
+    assert place.run("store", "info", "store").returncode == 0
+    assert place.json("store", "verify", "store")["problems"] == []
+    shard = place.folder / "store/shards/00000.h5"
+    sound = shard.read_bytes()
+    shard.write_bytes(sound[:-9] + b"x" + sound[-8:])
+    done = place.run("store", "verify", "store")
+    assert (done.returncode, "shard 0" in done.stdout) == (1, True)
+    other = place.run("store", "repair", "store", "--task", "reviews.csv", "--sizes", "40,30,20,40")
+    assert (other.returncode, "stored" in other.stderr) == (2, True)
+    assert len(place.json("store", "repair", "store", *task)["repaired"]) == 1
+    assert shard.read_bytes() == sound
+    assert place.json("store", "repair", "store", *task)["repaired"] == []
+
+
+def test_unused_stores_go_when_asked(place: Workplace, store: dict) -> None:
+    place.json(
+        "extract", "--model", "smollm2-135m", *SIZES, "--layers", "0", "--store", "old/store"
+    )
+    os.utime(place.folder / "old/store/manifest.json", (0, 0))
+    kept = place.json("store", "gc", "old", "--unused-days", "30")
+    assert (kept["stores"], kept["deleted"]) == (["old/store"], False)
+    assert (place.folder / "old/store").exists()
+    assert place.json("store", "gc", "old", "--yes")["stores"] == []
+    assert place.json("store", "gc", "old", "--unused-days", "30", "--yes")["deleted"]
+    assert not (place.folder / "old/store").exists()
+
+
+def test_a_terminated_extraction_says_how_to_go_on(place: Workplace, store: dict) -> None:
+    command = ("extract", "--model", "smollm2-135m", *SIZES, "--store", "stopped")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "w2sprobe", *command],
+        cwd=place.folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (place.folder / "stopped/manifest.json").exists():
+        time.sleep(0.05)
+    process.terminate()
+    _, said = process.communicate()
+    assert (process.returncode, "run the same command again" in said) == (143, True)
+    assert len(place.json(*command)["layers"]) == 31
 
 
 def test_probe_predicts_relabels_and_filters(place: Workplace, store: dict) -> None:

@@ -1,7 +1,27 @@
 """The activation store: hidden states of a model, row by row, in HDF5."""
 
 from w2sprobe.cache.layout import store_size_bytes
+from w2sprobe.cache.maintenance import (
+    StoreInfo,
+    drop_damage,
+    find_stores,
+    leftovers,
+    store_info,
+)
 from w2sprobe.cache.reader import ActivationStore
-from w2sprobe.cache.writer import ActivationWriter
+from w2sprobe.cache.transfer import copy_store, push_store
+from w2sprobe.cache.writer import ActivationWriter, is_store
 
-__all__ = ["ActivationStore", "ActivationWriter", "store_size_bytes"]
+__all__ = [
+    "ActivationStore",
+    "ActivationWriter",
+    "StoreInfo",
+    "copy_store",
+    "drop_damage",
+    "find_stores",
+    "is_store",
+    "leftovers",
+    "push_store",
+    "store_info",
+    "store_size_bytes",
+]

@@ -1,6 +1,9 @@
 """Reading a store: every value is checked against its checksum before anyone sees it."""
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,17 +24,21 @@ class ActivationStore:
         Folder of the store.
     """
 
-    def __init__(self, path: Path, manifest: layout.Manifest) -> None:
-        self.path, self._manifest = path, manifest
+    def __init__(self, path: Path, manifest: layout.Manifest, absent: frozenset[int]) -> None:
+        self.path, self._manifest, self._absent = path, manifest, absent
 
     @classmethod
-    def open(cls, path: str | Path) -> "ActivationStore":
-        """Open a complete store; activations stay on disk.
+    def open(cls, path: str | Path, *, partial: bool = False) -> "ActivationStore":
+        """Open a store; activations stay on disk.
 
         Parameters
         ----------
         path : str or Path
-            Folder of the store.
+            Folder of the store, or an fsspec URL of it: s3://, gs://, https://, hf://datasets/...
+            A layer's bytes are then fetched when that layer is read, and no others.
+        partial : bool, default False
+            Open a store that is still being extracted, too: `available` says which rows can be
+            read. What appears later is seen by opening it again.
 
         Returns
         -------
@@ -40,20 +47,25 @@ class ActivationStore:
         Raises
         ------
         InputError
-            No store there, one of another format version, or one with shards missing.
+            No store there, one of another format version, or, unless `partial`, an unfinished one.
         StoreDamaged
             The manifest is not what was written.
         """
-        folder = Path(path)
+        folder = layout.as_folder(path)
         manifest = layout.read_manifest(folder)
-        absent = layout.absent_shards(folder, manifest)
-        if absent or manifest.report is None:
+        present = layout.present_shards(folder, manifest) if isinstance(folder, Path) else None
+        absent = frozenset(() if present is None else set(range(manifest.n_shards)) - present)
+        if partial and not manifest.layers:
+            manifest = replace(manifest, layers=manifest.pending)
+        elif absent or not manifest.layers:
             raise InputError(
                 f"unfinished store: {len(absent)} of {manifest.n_shards} shards missing",
                 where=str(folder),
                 advice="Run the same extraction again: it goes on at the first missing shard.",
             )
-        return cls(folder, manifest)
+        if isinstance(folder, Path):
+            _mark_as_used(folder)
+        return cls(folder, manifest, absent)
 
     def __len__(self) -> int:
         return self._manifest.n_rows
@@ -73,6 +85,38 @@ class ActivationStore:
         """As stored: float32, float16 or bfloat16."""
         return self._manifest.dtype
 
+    @property
+    def ragged(self) -> bool:
+        """Whether a row has one vector a token; see `offsets`."""
+        return self._manifest.ragged
+
+    @cached_property
+    def available(self) -> np.ndarray:
+        """Rows that can be read, bool, shape (n,): all of them unless opened as `partial`."""
+        mask = np.ones(len(self), dtype=bool)
+        for index in self._absent:
+            mask[self._manifest.rows(index)] = False
+        return mask
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """Vectors before each row, int64, shape (n + 1,).
+
+        Row r has the vectors offsets[r] to offsets[r + 1] of a layer that is read as a whole: one
+        a token in a ragged store, else one.
+
+        Raises
+        ------
+        StoreDamaged
+            Offsets differ from their checksums.
+        """
+        lengths = np.ones(len(self), dtype=np.int64)
+        if self.ragged:
+            for index in range(self._manifest.n_shards):
+                inside = layout.read_offsets(self.path, self._manifest, index)
+                lengths[self._manifest.rows(index)] = np.diff(inside)
+        return np.concatenate([[0], np.cumsum(lengths)])
+
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """Everything that the address was computed from (`identity`), and the facts about it."""
@@ -80,7 +124,7 @@ class ActivationStore:
 
     @cached_property
     def ids(self) -> np.ndarray:
-        """Row ids, str, shape (n,).
+        """Row ids, str, shape (n,); empty where a row is not `available`.
 
         Raises
         ------
@@ -102,12 +146,12 @@ class ActivationStore:
         Returns
         -------
         ndarray of float32, shape (n, hidden_size) or (len(rows), hidden_size)
-            C-contiguous.
+            C-contiguous. Of a ragged store, the vectors of the rows one after the other.
 
         Raises
         ------
         InputError
-            No such layer; rows out of range or of another type.
+            No such layer; rows out of range, of another type, or not extracted yet.
         StoreDamaged
             Shape, type, place or checksum do not fit; names shard and layer.
 
@@ -122,22 +166,26 @@ class ActivationStore:
                 where=str(self.path),
                 allowed=", ".join(map(str, self.layers)),
             )
-        wanted = None if rows is None else self._positions(rows)
-        out = np.empty(
-            (len(self) if wanted is None else len(wanted), self.hidden_size), dtype=np.float32
-        )
+        wanted = np.arange(len(self)) if rows is None else self._positions(rows)
+        self._check_available(wanted)
+        lengths = np.diff(self.offsets)[wanted]
+        ends = np.cumsum(lengths)
+        out = np.empty((ends[-1] if len(ends) else 0, self.hidden_size), dtype=np.float32)
         for index in range(self._manifest.n_shards):
             held = self._manifest.rows(index)
-            if wanted is None:
-                stored = layout.read_layer(self.path, self._manifest, index, int(layer))
-                layout.to_float32(stored, self.dtype, out[held])
-                continue
             places = np.flatnonzero((wanted >= held.start) & (wanted < held.stop))
-            if places.size:
-                stored = layout.read_layer(self.path, self._manifest, index, int(layer))
-                chosen = np.empty((places.size, self.hidden_size), dtype=np.float32)
-                layout.to_float32(stored[wanted[places] - held.start], self.dtype, chosen)
-                out[places] = chosen
+            if not places.size:
+                continue
+            stored = layout.read_layer(self.path, self._manifest, index, int(layer))
+            if rows is None:
+                target = out[self.offsets[held.start] : self.offsets[held.stop]]
+                layout.to_float32(stored, self.dtype, target)
+                continue
+            source = self.offsets[wanted[places]] - self.offsets[held.start]
+            chosen = stored[_runs(source, lengths[places])]
+            widened = np.empty(chosen.shape, dtype=np.float32)
+            layout.to_float32(chosen, self.dtype, widened)
+            out[_runs(ends[places] - lengths[places], lengths[places])] = widened
         return out
 
     def rows_of(self, ids: Sequence[str] | np.ndarray) -> np.ndarray:
@@ -175,30 +223,44 @@ class ActivationStore:
         """All damage, one line each; reads the whole store. Empty when it is sound."""
         problems = [
             problem
-            for index in range(self._manifest.n_shards)
+            for index in sorted(set(range(self._manifest.n_shards)) - self._absent)
             for problem in layout.check_shard(self.path, self._manifest, index)
         ]
+        if not self._absent:
+            problems += layout.check_whole(self.path)
         try:
             layout.read_manifest(self.path)
-            if not problems:
+            if not problems and not self._absent:
                 self._read_ids()
         except (StoreDamaged, InputError) as error:
             problems.append(str(error))
         return problems
 
     def _read_ids(self) -> np.ndarray:
-        names = [
-            name
-            for index in range(self._manifest.n_shards)
-            for name in layout.read_ids(self.path, self._manifest, index)
-        ]
-        if fingerprint_strings(names) != self._manifest.ids_fingerprint:
+        names: list[str] = []
+        for index in range(self._manifest.n_shards):
+            rows = self._manifest.rows(index)
+            names += (
+                [""] * (rows.stop - rows.start)
+                if index in self._absent
+                else layout.read_ids(self.path, self._manifest, index)
+            )
+        if not self._absent and fingerprint_strings(names) != self._manifest.ids_fingerprint:
             raise StoreDamaged("ids differ from the manifest's", where=str(self.path))
         return np.array(names, dtype=np.str_)
 
     @cached_property
     def _position(self) -> dict[str, int]:
         return {name: row for row, name in enumerate(self.ids.tolist())}
+
+    def _check_available(self, wanted: np.ndarray) -> None:
+        missing = wanted[~self.available[wanted]]
+        if missing.size:
+            raise InputError(
+                f"rows {first_few(missing.tolist())} are not extracted yet",
+                where=str(self.path),
+                allowed="rows that are `available`",
+            )
 
     def _positions(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         given = np.asarray(rows)
@@ -221,3 +283,15 @@ class ActivationStore:
                 allowed=f"0 to {len(self) - 1}",
             )
         return given.astype(np.int64)
+
+
+def _runs(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Positions start, start + 1, ... of each run, one run after the other."""
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+
+
+def _mark_as_used(folder: Path) -> None:
+    """Set the time that `w2sprobe store gc` goes by, where we may."""
+    with suppress(OSError):  # a read-only place
+        os.utime(folder / layout.MANIFEST)

@@ -2,15 +2,19 @@
 
 import json
 import operator
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 
 from w2sprobe.atomic import PREFIX, atomic_path, make_folder
 from w2sprobe.cache import layout
+from w2sprobe.cache.locks import LOCK_PREFIX, MANIFEST_LOCK, lease
 from w2sprobe.cache.reader import ActivationStore
 from w2sprobe.errors import (
     IdMismatch,
@@ -22,21 +26,33 @@ from w2sprobe.errors import (
 from w2sprobe.fingerprint import fingerprint_strings
 
 ROWS_PER_SHARD = 1024
+MANIFEST_WAIT = 600.0  # seconds for another process to write its few lines
+POLL_SECONDS = 0.2
 
 
 class ActivationWriter:
-    """A store in the making; `create` starts or resumes one.
+    """A store in the making; `create` starts, resumes or extends one.
+
+    Several processes may each have one for the same folder: `claims` hands every shard to one of
+    them. As a context manager it gives the shards back that it holds.
 
     Attributes
     ----------
     path : Path
         Folder of the store.
+    layers : tuple of int
+        Layers that this writer sees to, ascending: those asked for; where one of them is missing,
+        all that the store has or that somebody else began, too.
     """
 
     def __init__(
-        self, path: Path, manifest: layout.Manifest, ids: list[str], todo: set[int]
+        self, path: Path, manifest: layout.Manifest, ids: list[str], asked: tuple[int, ...]
     ) -> None:
-        self.path, self._manifest, self._ids, self._todo = path, manifest, ids, todo
+        self.path = path
+        self.layers = asked if {*asked} <= {*manifest.layers} else manifest.target
+        self._manifest, self._ids = manifest, ids
+        self._id_bytes = max(len(name.encode()) for name in ids)
+        self._held: dict[int, filelock.SoftFileLease] = {}
 
     @classmethod
     def create(
@@ -48,12 +64,12 @@ class ActivationWriter:
         layers: Sequence[int],
         hidden_size: int,
         dtype: str,
+        model: str = "",
+        ragged: bool = False,
+        compression: str | None = None,
         rows_per_shard: int = ROWS_PER_SHARD,
     ) -> "ActivationWriter":
-        """Start a store in a new folder, resume an unfinished one, or accept a finished one.
-
-        Shards found in an unfinished store are read and compared with their checksums; a damaged
-        one counts as missing.
+        """Start a store in a new folder, resume or extend one, or accept a finished one.
 
         Parameters
         ----------
@@ -64,11 +80,18 @@ class ActivationWriter:
         ids : sequence of str, length n
             Unique row ids, in the order of the rows.
         layers : sequence of int
-            Not negative, unique; any order. A finished store may hold more.
+            Not negative, unique; any order. Those that the store has already are not written
+            again.
         hidden_size : int
             Width of every layer.
         dtype : {"float32", "float16", "bfloat16"}
             Of the arrays that will be written; nothing is cast.
+        model : str
+            How the user calls the model; for readers of the manifest.
+        ragged : bool, default False
+            A row has any number of vectors instead of one.
+        compression : {"bitshuffle-zstd"}, optional
+            Lossless. A folder that is a store already keeps its own.
         rows_per_shard : int, default 1024
             Of a new store; a folder that is a store already keeps its own.
 
@@ -81,6 +104,8 @@ class ActivationWriter:
         InputError
             An argument is out of range, or the folder holds files that are no store or a store of
             another format version.
+        UnknownName
+            Not a dtype or a compression.
         IdMismatch
             An id occurs twice.
         StoreMismatch
@@ -92,88 +117,183 @@ class ActivationWriter:
         """
         folder, names = Path(path), _checked_ids(ids)
         layout.stored_type(dtype)
+        layout.check_compression(compression)
         wanted = layout.Manifest(
             identity=_as_json(identity, "identity"),
+            model=model,
             ids_fingerprint=fingerprint_strings(names),
             n_rows=len(names),
             rows_per_shard=_at_least(1, "rows_per_shard", rows_per_shard),
-            layers=_checked_layers(layers),
             hidden_size=_at_least(1, "hidden_size", hidden_size),
             dtype=dtype,
+            ragged=ragged,
+            compression=compression,
+            layers=(),
+            pending=_checked_layers(layers),
         )
-        if not layout.has_manifest(folder):
+        if layout.has_manifest(folder):
+            stored = _read_same(folder, wanted)
+            if set(wanted.pending) <= set(stored.target):
+                return cls(folder, stored, names, wanted.pending)
+        else:
             _check_empty(folder)
             make_folder(folder)
-            layout.write_manifest(folder, wanted)
-            return cls(folder, wanted, names, set(range(wanted.n_shards)))
-        stored = layout.read_manifest(folder)
-        _check_same(folder, stored, wanted)
-        todo = set(layout.absent_shards(folder, stored))
-        if stored.report is None:
-            present = set(range(stored.n_shards)) - todo
-            todo |= {index for index in present if layout.check_shard(folder, stored, index)}
-        return cls(folder, stored, names, todo)
+        with _manifest_lock(folder):
+            stored = _read_same(folder, wanted) if layout.has_manifest(folder) else wanted
+            stored = stored.extended(wanted.pending)
+            layout.write_manifest(folder, stored)
+        return cls(folder, stored, names, wanted.pending)
+
+    def __enter__(self) -> "ActivationWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for index in list(self._held):
+            self._release(index)
+
+    def is_complete(self) -> bool:
+        """Whether nothing is left to do, going by the manifest and the names of the files."""
+        present = layout.present_shards(self.path, self._manifest)
+        return {*self.layers} <= {*self._manifest.layers} and len(present) == self.n_shards
+
+    def has_shards_of(self, rows: int) -> bool:
+        """Whether the folder's shards are cut like this; one that was a store keeps its own."""
+        return self._manifest.rows_per_shard == rows
 
     @property
-    def layers(self) -> tuple[int, ...]:
-        """Layers that `write_shard` wants, ascending: those of the folder.
-
-        They may be more than were asked for when the store was finished before.
-        """
-        return self._manifest.layers
+    def n_shards(self) -> int:
+        """Shards of the finished store."""
+        return self._manifest.n_shards
 
     def missing(self) -> list[tuple[int, slice]]:
-        """Shards still to write, ascending, each with the rows that it holds."""
-        return [(index, self._manifest.rows(index)) for index in sorted(self._todo)]
+        """Shards that lack a layer, ascending, each with the rows that it holds."""
+        return [
+            (index, self._manifest.rows(index))
+            for index in range(self._manifest.n_shards)
+            if self.needed(index)
+        ]
 
-    def write_shard(self, index: int, states: Mapping[int, np.ndarray]) -> None:
+    def needed(self, index: int) -> list[int]:
+        """Layers that a shard still lacks."""
+        return layout.absent_layers(self.path, self._manifest, index, self.layers)
+
+    def lacking(self) -> float:
+        """How many layers there are still to write, a partly written one counting as its share."""
+        cells = sum(
+            len(self.needed(index)) * (rows.stop - rows.start) for index, rows in self.missing()
+        )
+        return float(cells / self._manifest.n_rows)
+
+    def claims(self, *, start: float = 0.0) -> Iterator[tuple[int, slice]]:
+        """Hand out the missing shards, each to one of the processes that work on the store.
+
+        A shard is held until `write_shard` has written it. When all are handed out, waits for
+        those of other processes, and hands them out again should their owner die.
+
+        Parameters
+        ----------
+        start : float, default 0, in [0, 1)
+            Where among the missing shards to begin, so that processes seldom meet.
+
+        Yields
+        ------
+        tuple of int and slice
+            A shard and its rows.
+        """
+        todo = [index for index, _ in self.missing()]
+        first = int(start * len(todo))
+        todo = todo[first:] + todo[:first]
+        while todo:
+            busy = []
+            for index in todo:
+                if not self.needed(index):
+                    continue
+                lock = lease(str(self._lock(index)), timeout=0)
+                if lock is None:
+                    busy.append(index)
+                    continue
+                self._held[index] = lock
+                if self.needed(index):  # nobody finished it between the look and the lock
+                    yield index, self._manifest.rows(index)
+                else:
+                    self._release(index)
+            todo = busy
+            if todo:
+                time.sleep(POLL_SECONDS)
+
+    def write_shard(
+        self, index: int, states: Mapping[int, np.ndarray], offsets: np.ndarray | None = None
+    ) -> None:
         """Write one shard; it appears complete or not at all.
 
         Parameters
         ----------
         index : int
-            From `missing`.
-        states : mapping of int to ndarray, shape (rows, hidden_size)
-            One array a layer, in the store's dtype; bfloat16 as uint16 bit patterns. Finite.
+            From `claims` or `missing`.
+        states : mapping of int to ndarray, shape (vectors, hidden_size)
+            The layers that are `needed`, in the store's dtype; bfloat16 as uint16 bit patterns.
+            Finite.
+        offsets : ndarray of int, shape (rows + 1,), optional
+            Of a ragged store: vectors before each row, and in all.
 
         Raises
         ------
         InputError
             No such shard; a layer too many or too few; another shape or type; a value that is not
             finite (names layer and row id).
+        StoreDamaged
+            The shard has other layers already, and they are damaged.
         OutputError
             The disk is full or cannot be written to.
         """
         if index not in range(self._manifest.n_shards):
             raise InputError(f"no shard {index!r}", allowed=f"0 to {self._manifest.n_shards - 1}")
         ids = self._ids[self._manifest.rows(index)]
-        if set(states) != set(self.layers):
+        needed = self.needed(index)
+        if set(states) != set(needed):
+            raise InputError(f"layers {sorted(states)}, shard {index}", allowed=f"exactly {needed}")
+        if (offsets is None) == self._manifest.ragged:
             raise InputError(
-                f"layers {sorted(states)}, shard {index}",
-                allowed=f"exactly {list(self.layers)}",
+                f"offsets are {'missing' if offsets is None else 'given'}, shard {index}",
+                allowed="offsets of a ragged store, and of no other",
             )
-        for layer in self.layers:
-            self._check_values(index, layer, states[layer], ids)
+        for layer in needed:
+            self._check_values(index, layer, states[layer], ids, offsets)
         path = self.path / layout.shard_name(index)
         try:
             with atomic_path(path) as temporary:
-                layout.write_shard(temporary, self._manifest, index, ids, states)
+                # what other extractions put there stays, read with all its checks
+                kept = {
+                    layer: layout.read_layer(self.path, self._manifest, index, layer)
+                    for layer in layout.layers_of(path)
+                    if layer not in states
+                }
+                layout.write_shard(
+                    temporary,
+                    self._manifest,
+                    index,
+                    ids,
+                    self._id_bytes,
+                    {**kept, **states},
+                    offsets,
+                )
         # HDF5 reports a full disk as either, depending on whether it happens to be closing
         except (OSError, RuntimeError) as error:
             raise OutputError(
                 f"cannot write {str(path)!r}: {error}",
                 advice="What was written before is safe; run the same extraction again to go on.",
             ) from error
-        self._todo.discard(index)
+        finally:
+            self._release(index)
 
-    def finish(self, report: Mapping[str, Any]) -> ActivationStore:
+    def finish(self, run: Mapping[str, Any]) -> ActivationStore:
         """Declare the store complete and open it.
 
         Parameters
         ----------
-        report : mapping
-            What is worth knowing about the extraction, as JSON. Not part of the address. A store
-            that was finished before keeps its own.
+        run : mapping
+            What is worth knowing about this extraction, as JSON. Not part of the address, and not
+            kept where nothing was pending.
 
         Returns
         -------
@@ -182,23 +302,64 @@ class ActivationWriter:
         Raises
         ------
         InputError
-            A shard is missing, or the report is not JSON.
+            A shard is missing, or `run` is not JSON.
         """
-        if self._todo:
+        note = _as_json(run, "run")
+        missing = [index for index, _ in self.missing()]
+        if missing:
             raise InputError(
-                f"cannot finish: shards {first_few(sorted(self._todo))} are missing",
-                where=str(self.path),
+                f"cannot finish: shards {first_few(missing)} are missing", where=str(self.path)
             )
-        if self._manifest.report is None:
-            # what killed runs left behind
-            for stray in self.path.rglob(f"{PREFIX}*"):
-                stray.unlink(missing_ok=True)
-            self._manifest = self._manifest.finished(_as_json(report, "report"))
-            layout.write_manifest(self.path, self._manifest)
+        if not self._is_finished():
+            with _manifest_lock(self.path):
+                stored = layout.read_manifest(self.path)
+                if set(self.layers) - set(stored.layers):
+                    stored = stored.finished(self.layers, {"layers": list(self.layers), **note})
+                self._write_whole(stored)
+                # what killed runs left behind; another process may be at work on further layers
+                if not stored.pending:
+                    for stray in self.path.rglob(".*"):
+                        if stray.name.startswith((PREFIX, LOCK_PREFIX)) and (
+                            stray.name != MANIFEST_LOCK  # ours
+                        ):
+                            stray.unlink(missing_ok=True)
+                layout.write_manifest(self.path, stored)
         return ActivationStore.open(self.path)
 
-    def _check_values(self, index: int, layer: int, values: np.ndarray, ids: list[str]) -> None:
-        dtype, shape = self._manifest.dtype, self._manifest.shape(index)
+    def _is_finished(self) -> bool:
+        stored = layout.read_manifest(self.path)
+        return set(self.layers) <= set(stored.layers) and not layout.check_whole(self.path)
+
+    def _write_whole(self, manifest: layout.Manifest) -> None:
+        offsets = np.arange(manifest.n_rows + 1)
+        if manifest.ragged:
+            ends = [
+                np.diff(layout.read_offsets(self.path, manifest, index))
+                for index in range(manifest.n_shards)
+            ]
+            offsets = np.concatenate([[0], np.cumsum(np.concatenate(ends))])
+        layout.write_whole(self.path, manifest, self._ids, offsets)
+
+    def _lock(self, index: int) -> Path:
+        path = self.path / layout.shard_name(index)
+        make_folder(path.parent)
+        return path.with_name(f"{LOCK_PREFIX}{path.stem}")
+
+    def _release(self, index: int) -> None:
+        if (lock := self._held.pop(index, None)) is not None:
+            lock.release()
+
+    def _check_values(
+        self,
+        index: int,
+        layer: int,
+        values: np.ndarray,
+        ids: list[str],
+        offsets: np.ndarray | None,
+    ) -> None:
+        dtype = self._manifest.dtype
+        n = len(ids) if offsets is None else int(offsets[-1])
+        shape = (n, self._manifest.hidden_size)
         where = f"layer {layer}, shard {index}"
         if values.dtype != layout.stored_type(dtype):
             raise InputError(
@@ -210,11 +371,18 @@ class ActivationWriter:
             raise InputError(f"values of shape {values.shape}", where=where, allowed=f"{shape}")
         bad = np.flatnonzero(layout.non_finite(values, dtype).any(axis=1))
         if bad.size:
+            rows = bad if offsets is None else np.searchsorted(offsets, bad, side="right") - 1
+            names = [ids[row] for row in np.unique(rows)]
             raise InputError(
-                f"non-finite activations for ids {first_few([ids[row] for row in bad])}",
+                f"non-finite activations for ids {first_few(names)}",
                 where=where,
                 advice="float16 ends at 65,504; use bfloat16 or float32." * (dtype == "float16"),
             )
+
+
+def is_store(path: str | Path) -> bool:
+    """Whether the folder is a store, finished or not."""
+    return layout.has_manifest(Path(path))
 
 
 def _checked_ids(ids: Sequence[str] | np.ndarray) -> list[str]:
@@ -268,30 +436,46 @@ def _as_json(value: Mapping[str, Any], name: str) -> dict[str, Any]:
 def _check_empty(folder: Path) -> None:
     """Refuse a folder with anything in it but what a killed run left."""
     if folder.is_dir():
-        foreign = sorted(item.name for item in folder.iterdir() if not item.name.startswith(PREFIX))
-        if foreign:
+        names = sorted(item.name for item in folder.iterdir())
+        foreign = [name for name in names if not name.startswith((PREFIX, LOCK_PREFIX))]
+        # another process may have written the manifest since we looked
+        if foreign and not layout.has_manifest(folder):
             raise InputError(
                 f"{str(folder)!r} is not an activation store and not empty: {first_few(foreign)}",
                 advice="Choose a new folder.",
             )
 
 
-def _check_same(folder: Path, stored: layout.Manifest, wanted: layout.Manifest) -> None:
+@contextmanager
+def _manifest_lock(folder: Path) -> Iterator[None]:
+    lock = lease(str(folder / MANIFEST_LOCK), timeout=MANIFEST_WAIT)
+    if lock is None:
+        raise OutputError(
+            f"another process holds {str(folder / MANIFEST_LOCK)!r} for {MANIFEST_WAIT:.0f} s",
+            advice="If no other extraction is running, delete that file.",
+        )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _read_same(folder: Path, wanted: layout.Manifest) -> layout.Manifest:
+    """Manifest of the store in the folder, refused unless it is of the same thing."""
+    stored = layout.read_manifest(folder)
     differences = [
         f"{key}: stored {found.get(key, '(none)')!r}, wanted {asked.get(key, '(none)')!r}"
         for found, asked in [(_facts(stored), _facts(wanted))]
         for key in sorted({**found, **asked})
         if found.get(key, ...) != asked.get(key, ...)
     ]
-    finished, asked, held = stored.report is not None, set(wanted.layers), set(stored.layers)
-    if not (asked <= held if finished else asked == held):
-        differences.append(f"layers: stored {list(stored.layers)}, wanted {list(wanted.layers)}")
     if differences:
         raise StoreMismatch(
             f"the store holds something else: {'; '.join(differences)}",
             where=str(folder),
             advice="Choose another folder, or delete this one.",
         )
+    return stored
 
 
 def _facts(manifest: layout.Manifest) -> dict[str, Any]:
@@ -302,6 +486,7 @@ def _facts(manifest: layout.Manifest) -> dict[str, Any]:
         "n_rows": manifest.n_rows,
         "hidden_size": manifest.hidden_size,
         "dtype": manifest.dtype,
+        "ragged": manifest.ragged,
     }
 
 

@@ -2,17 +2,18 @@
 
 import importlib
 import os
+import signal
 import sys
 import traceback
 import warnings
+from types import FrameType
 
 import click
 
 import w2sprobe
 from w2sprobe.errors import W2SProbeError
 
-COMMANDS = ("fetch", "run", "extract", "train", "probe", "doctor")
-INTERRUPTED = 130
+COMMANDS = ("fetch", "run", "extract", "store", "train", "probe", "doctor")
 
 
 class _Commands(click.Group):
@@ -42,7 +43,17 @@ def root() -> None:
 
 
 def main() -> None:
-    """Run the command line; exit with 2 for a user's mistake, 1 for ours, 130 for Ctrl-C."""
+    """Run the command line.
+
+    Exit with 2 for a user's mistake, 1 for ours, 130 for Ctrl-C, 143 for SIGTERM.
+    """
+    stopped_by = [signal.SIGINT]
+
+    def stop(signum: int, _: FrameType | None) -> None:
+        stopped_by[:] = [signal.Signals(signum)]
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
     # what libraries say on loading a model is not for users of this command
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -57,7 +68,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("Interrupted. Finished stages and shards are kept; run the same command again.")
-        sys.exit(INTERRUPTED)
+        sys.exit(128 + stopped_by[0])
     except W2SProbeError as error:
         if debug:
             traceback.print_exc()

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,13 +14,42 @@ from w2sprobe.cli import _options
     "--model", required=True, metavar="NAME|FOLDER", help="Asset, local folder or hub name."
 )
 @_options.task
-@click.option("--layers", default="all", show_default=True, help="all, mid, 16 or 8,12,16.")
+@click.option(
+    "--layers", default="all", show_default=True, help="all, mid, 16, 8,12,16, 8:24:2, 0.5 or -1."
+)
+@click.option(
+    "--position",
+    default="last",
+    show_default=True,
+    help="last, first, mean, all, marker:TEXT (its last token) or after:TEXT (mean behind it).",
+)
 @click.option("--store", type=click.Path(path_type=Path), help="Folder; default: by address.")
 @click.option(
-    "--dtype", default="auto", show_default=True, help="auto, float32, float16 or bfloat16."
+    "--dtype",
+    default="auto",
+    show_default=True,
+    help="What the model computes in: auto (the checkpoint's own), float32, float16 or bfloat16.",
+)
+@click.option(
+    "--store-dtype", default="auto", show_default=True, help="What is stored; auto: as computed."
+)
+@click.option(
+    "--compress", is_flag=True, help="Lossless bitshuffle and zstd; needs hdf5plugin to read, too."
 )
 @click.option("--truncate", is_flag=True, help="Cut texts that exceed the model's context.")
-@click.option("--dry-run", is_flag=True, help="Say where the store goes and what it needs.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Measure a few batches; say where the store goes, its disk, memory and time.",
+)
+@click.option(
+    "--batch-tokens",
+    type=click.IntRange(min=1),
+    default=512,
+    show_default=True,
+    help="Tokens in a batch; more is faster on a GPU.",
+)
+@click.option("--device-map", metavar="auto", help="Spread the model over several GPUs.")
 @_options.device
 @_options.common
 def command(
@@ -30,27 +60,34 @@ def command(
     sizes: str | None,
     split_seed: int,
     layers: str,
+    position: str,
     store: Path | None,
     dtype: str,
+    store_dtype: str,
+    compress: bool,
     truncate: bool,
     dry_run: bool,
+    batch_tokens: int,
+    device_map: str | None,
     device: str,
     as_json: bool,
 ) -> None:
     """Compute a model's hidden states once, for the rows a student trains and is tested on.
 
-    Rows: strong-train, validation and test. A finished store is opened; an unfinished one goes on.
+    Rows: strong-train, validation and test. A finished store is opened, an unfinished one goes on,
+    layers that it lacks are added. Started several times, or by torchrun or accelerate launch, the
+    processes share the work.
 
     \b
-    Example:
+    Examples:
       w2sprobe extract --model smollm2-135m --task bigbench:multiemo/all_sentence_en \\
         --sizes 500,500,100,1000 --layers 10,15,20
+      torchrun --nproc-per-node 8 -m w2sprobe extract --model Qwen/Qwen3-8B --task reviews.csv
     """
     from w2sprobe.atomic import check_writable
-    from w2sprobe.cache import store_size_bytes
     from w2sprobe.cli._splits import load_splits
     from w2sprobe.data import join_rows
-    from w2sprobe.extraction import extract, store_identity
+    from w2sprobe.extraction import extract, plan_extraction, store_identity
     from w2sprobe.fingerprint import fingerprint
     from w2sprobe.layers import parse_layers
     from w2sprobe.models import describe_model
@@ -59,39 +96,60 @@ def command(
     rows = join_rows(splits.strong_train, splits.val, splits.test)
     info = describe_model(model)
     wanted = parse_layers(layers, range(info.n_layers + 1))
-    identity = store_identity(
-        info,
-        rows.ids.tolist(),
-        rows.texts,
-        dtype=dtype,
-        truncate=truncate,
-    )
+    meaning: dict[str, Any] = {
+        "position": position,
+        "dtype": dtype,
+        "store_dtype": store_dtype,
+        "truncate": truncate,
+    }
+    identity = store_identity(info, rows.ids.tolist(), rows.texts, **meaning)
     folder = store or _options.cache_folder() / "stores" / fingerprint(identity)
     check_writable(folder)
-    size = store_size_bytes(len(rows), len(wanted), info.hidden_size, identity["dtype"])
-    if not dry_run:
-        extract(
-            model,
-            rows.records(),
-            folder,
-            layers=wanted,
-            dtype=dtype,
-            truncate=truncate,
-            device=device,
-        )
-    result = {
+    result: dict[str, Any] = {
         "store": str(folder),
         "rows": len(rows),
         "layers": list(wanted),
         "hidden_size": info.hidden_size,
         "dtype": identity["dtype"],
-        "bytes": size,
     }
+    manner: dict[str, Any] = {
+        "batch_tokens": batch_tokens,
+        "device": device,
+        "device_map": device_map,
+    }
+    if dry_run:
+        plan = plan_extraction(model, rows.records(), folder, layers=wanted, **meaning, **manner)
+        result |= {
+            "bytes": plan.disk_bytes,
+            "free_bytes": plan.free_bytes,
+            "seconds": plan.seconds,
+            "rows_per_second": plan.rows_per_second,
+            "memory_bytes": plan.memory_bytes,
+        }
+        more = (
+            f"disk {plan.disk_bytes / 1e6:.1f} MB of {plan.free_bytes / 1e9:.1f} GB free, "
+            f"memory {plan.memory_bytes / 1e9:.1f} GB, about {plan.seconds:.0f} s "
+            f"({plan.rows_per_second:.0f} rows a second)"
+        )
+    else:
+        compression = "bitshuffle-zstd" if compress else None
+        extract(
+            model,
+            rows.records(),
+            folder,
+            layers=wanted,
+            compression=compression,
+            **meaning,
+            **manner,
+        )
+        size = sum(file.stat().st_size for file in folder.rglob("*.h5"))
+        result["bytes"] = size
+        more = f"disk {size / 1e6:.1f} MB"
     if as_json:
         click.echo(json.dumps(result, indent=2))
     else:
         click.echo(
             f"{'would write' if dry_run else 'store'} {folder}\n"
             f"{len(rows)} rows, {len(wanted)} layers of width {info.hidden_size}, "
-            f"{identity['dtype']}, {size / 1e6:.1f} MB"
+            f"{identity['dtype']}; {more}"
         )

@@ -13,7 +13,7 @@ BATCH_TOKENS = 512
 @torch.inference_mode()
 def predict(
     classifier: torch.nn.Module,
-    input_ids: Sequence[Sequence[int]],
+    input_ids: Sequence[np.ndarray],
     *,
     pad_id: int,
     device: torch.device,
@@ -24,7 +24,7 @@ def predict(
     ----------
     classifier : Module
         Two logits a row.
-    input_ids : sequence of sequence of int, length n
+    input_ids : sequence of ndarray of int, length n
         Tokens of each row, without padding.
     pad_id : int
         Token that the classifier takes for padding.

@@ -43,7 +43,7 @@ WARMUP_SHARE = 0.1  # of all steps, at most
 RAMP_STEPS, RAMP_SHARE = 100, 0.2
 RELOAD_TOLERANCE = 1e-3  # in probability; a lost head moves predictions by far more
 
-Example = dict[str, Any]  # input_ids: list of int, soft_label: float
+Example = dict[str, Any]  # input_ids: ndarray of int, soft_label: float
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def finetune(
         0,
     )
 
-    def tokens(ids: Sequence[str], texts: Sequence[str]) -> list[list[int]]:
+    def tokens(ids: Sequence[str], texts: Sequence[str]) -> list[np.ndarray]:
         return tokenize(
             tokenizer, ids, texts, max_tokens=info.max_tokens, truncate=settings.truncate
         ).input_ids
@@ -156,7 +156,7 @@ def finetune(
         device=place,
     )
 
-    def score(network: torch.nn.Module, rows: list[list[int]]) -> np.ndarray:
+    def score(network: torch.nn.Module, rows: list[np.ndarray]) -> np.ndarray:
         return predict(network, rows, pad_id=pad_id, device=place)
 
     val_scores: list[np.ndarray] = []  # an epoch each

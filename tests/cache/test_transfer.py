@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+
+from tests.cache.cases import IDS, complete, contents, values, write, writer
+from w2sprobe.cache import ActivationStore, copy_store, push_store
+from w2sprobe.errors import InputError, OutputError, StoreDamaged, StoreMismatch
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> str:
+    memory = fsspec.filesystem("memory")
+    monkeypatch.setattr(memory, "store", {})
+    return "memory://bucket/store"
+
+
+def test_there_and_back_is_the_same(bucket: str, tmp_path: Path) -> None:
+    complete(tmp_path / "s", "bfloat16")
+    sent = push_store(tmp_path / "s", bucket)
+    assert sent[-1] == "manifest.json"
+    back = copy_store(bucket, tmp_path / "back")
+    assert back.verify() == []
+    one, other = contents(tmp_path / "s"), contents(tmp_path / "back")
+    assert all(one[name] == other[name] for name in one if name != "manifest.json")
+
+
+def test_single_layers_travel_alone(bucket: str, tmp_path: Path) -> None:
+    complete(tmp_path / "s")
+    push_store(tmp_path / "s", bucket, [3])
+    assert ActivationStore.open(bucket).layers == (3,)
+    with pytest.raises(InputError, match="no layer 0"):
+        copy_store(bucket, tmp_path / "none", [0])
+    copy_store(bucket, tmp_path / "back", [3])
+    grown = copy_store(tmp_path / "s", tmp_path / "back")
+    assert grown.layers == (0, 3)
+    np.testing.assert_array_equal(grown.read(0), values("float32")[0])
+
+
+def test_nothing_is_overwritten_or_passed_on_damaged(bucket: str, tmp_path: Path) -> None:
+    complete(tmp_path / "s")
+    push_store(tmp_path / "s", bucket)
+    other = writer(tmp_path / "other", identity={"model": "another"})
+    write(other, values("float32"))
+    other.finish({})
+    with pytest.raises(OutputError, match="another store"):
+        push_store(tmp_path / "other", bucket)
+    with pytest.raises(OutputError, match=r"with layers \[0\]"):
+        push_store(tmp_path / "s", bucket, [3])
+    with pytest.raises(StoreMismatch):
+        copy_store(tmp_path / "other", tmp_path / "s")
+    shard = tmp_path / "s/shards/00001.h5"
+    data = bytearray(shard.read_bytes())
+    data[-5] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(StoreDamaged, match="shard 1"):
+        push_store(tmp_path / "s", "memory://elsewhere")
+    assert not fsspec.filesystem("memory").exists("/elsewhere")
+    assert ActivationStore.open(bucket).ids.tolist() == IDS

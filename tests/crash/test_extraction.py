@@ -1,0 +1,154 @@
+"""Extractions that are killed, that share a store, and that run out of disk: the same bytes."""
+
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cache.cases import contents
+from tests.models import save_tiny_model, sentences
+from w2sprobe.cache import ActivationStore, ActivationWriter
+from w2sprobe.errors import OutputError
+from w2sprobe.extraction import extract
+from w2sprobe.extraction.job import Extractor
+
+ROWS = [{"id": f"r{number}", "text": text} for number, text in enumerate(sentences(60))]
+KILLS = 50
+# a server that has loaded torch and forks: a fresh interpreter would take seconds each time
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["tests.crash.test_extraction"])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save_tiny_model("llama", tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def whole(model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "store"
+    assert finished(start(work, model, folder)) == 0
+    return folder
+
+
+def work(model: str, folder: Path) -> None:
+    (folder.parent / f"{folder.name}.started").touch()
+    extract(model, ROWS, folder, rows_per_shard=3)
+
+
+def start(function: Callable[..., None], *arguments: object) -> BaseProcess:
+    process = SERVER.Process(target=function, args=arguments)
+    process.start()
+    return process
+
+
+def finished(process: BaseProcess) -> int | None:
+    process.join(120)
+    return process.exitcode
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+def test_kills_lose_nothing_and_change_nothing(model: str, whole: Path, tmp_path: Path) -> None:
+    begin = time.monotonic()
+    assert finished(start(work, model, tmp_path / "timed")) == 0
+    duration = time.monotonic() - begin
+    moments, killed, halfway = random.Random(0), 0, 0
+    for attempt in range(KILLS):
+        folder = tmp_path / f"cut{attempt}"
+        process = start(work, model, folder)
+        until((tmp_path / f"cut{attempt}.started").exists)
+        time.sleep(moments.uniform(0, duration))
+        process.kill()
+        killed += finished(process) == -signal.SIGKILL
+        before = {f: f.stat().st_mtime_ns for f in folder.glob("shards/0*.h5")}
+        halfway += 0 < len(before) < 20
+        assert finished(start(work, model, folder)) == 0
+        assert contents(folder) == contents(whole)
+        assert all(file.stat().st_mtime_ns == at for file, at in before.items())
+    assert killed >= KILLS / 2
+    assert halfway >= 5
+
+
+def logged(model: str, folder: Path, rank: int, world: int) -> None:
+    if world > 1:
+        os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(world)}
+    write, states = ActivationWriter.write_shard, Extractor.states
+
+    def note(self: ActivationWriter, index: int, *rest: object) -> None:
+        with (folder.parent / "log").open("a") as log:
+            log.write(f"{rank} {index}\n")
+        write(self, index, *rest)
+
+    def slowly(self: Extractor, *rest: object) -> dict[int, np.ndarray]:
+        time.sleep(0.05)
+        return states(self, *rest)
+
+    ActivationWriter.write_shard, Extractor.states = note, slowly
+    work(model, folder)
+
+
+@pytest.mark.parametrize(("n", "world"), [(4, 1), (2, 2)], ids=["four processes", "two ranks"])
+def test_processes_share_a_store(
+    n: int, world: int, model: str, whole: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "store"
+    processes = [start(logged, model, folder, rank, world) for rank in range(n)]
+    sound = ActivationStore.open(whole)
+    seen = set()
+    for store in meanwhile(folder, processes):
+        rows = np.flatnonzero(store.available)
+        seen.add(len(rows))
+        np.testing.assert_array_equal(store.read(2, rows), sound.read(2, rows))
+    assert [finished(process) for process in processes] == [0] * n
+    assert len(seen) > 2
+    log = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
+    assert sorted(int(shard) for _, shard in log) == list(range(20))  # none of them twice
+    assert len({rank for rank, _ in log}) > 1
+    assert contents(folder) == contents(whole)
+
+
+def meanwhile(folder: Path, processes: list[BaseProcess]) -> Iterator[ActivationStore]:
+    while any(process.is_alive() for process in processes):
+        if (folder / "manifest.json").exists():
+            yield ActivationStore.open(folder, partial=True)
+        time.sleep(0.01)
+
+
+def test_the_shard_of_a_dead_process_is_taken_over(model: str, whole: Path, tmp_path: Path) -> None:
+    first = start(logged, model, tmp_path / "store", 0, 1)
+    until(lambda: len(list((tmp_path / "store").glob("shards/0*.h5"))) > 2)
+    second = start(logged, model, tmp_path / "store", 1, 1)
+    time.sleep(0.3)
+    first.kill()
+    assert finished(second) == 0
+    assert contents(tmp_path / "store") == contents(whole)
+
+
+def on_a_full_disk(model: str, folder: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
+    try:
+        work(model, folder)
+    except OutputError as error:
+        assert "run the same extraction again" in str(error)  # noqa: PT017 - in another process
+        os._exit(28)
+
+
+def test_a_full_disk_loses_nothing(model: str, whole: Path, tmp_path: Path) -> None:
+    assert finished(start(on_a_full_disk, model, tmp_path / "store")) == 28
+    assert not list((tmp_path / "store").rglob(".tmp-*"))
+    assert finished(start(work, model, tmp_path / "store")) == 0
+    assert contents(tmp_path / "store") == contents(whole)

@@ -1,0 +1,299 @@
+"""`w2sprobe store`: look at stores, check them, mend them, clean up."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from w2sprobe.cli import _options
+
+if TYPE_CHECKING:
+    from w2sprobe.cache import StoreInfo
+
+FOLDER = click.Path(path_type=Path)
+ONE_STORE = click.argument("store", type=FOLDER)
+
+
+@click.group("store")
+def command() -> None:
+    """Look at activation stores, check and mend them, clean up.
+
+    \b
+    Examples:
+      w2sprobe store ls
+      w2sprobe store verify cache/stores/4f...
+      w2sprobe store pull s3://bucket/llama cache/stores/llama --layers 16
+      w2sprobe store gc --unused-days 30
+    """
+
+
+@command.command("ls")
+@click.argument("folder", type=FOLDER, required=False)
+@_options.common
+def list_stores(folder: Path | None, as_json: bool) -> None:
+    """List the stores in a folder (default: the cache).
+
+    \b
+    Example:
+      w2sprobe store ls
+    """
+    from w2sprobe.cache import find_stores, store_info
+
+    place = folder or _options.cache_folder() / "stores"
+    infos = [store_info(path) for path in find_stores(place)]
+    if as_json:
+        click.echo(json.dumps([_record(info) for info in infos], indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None)
+    for name in ("store", "model", "rows", "layers", "width", "dtype", "state", "MB", "unused"):
+        table.add_column(name, overflow="fold")
+    for info in infos:
+        table.add_row(
+            str(info.path),
+            info.model,
+            str(info.n_rows),
+            _ranges(info.layers),
+            str(info.hidden_size),
+            info.dtype,
+            _state(info),
+            f"{info.bytes / 1e6:.1f}",
+            f"{info.unused_days:.0f} d",
+        )
+    if infos:
+        Console().print(table)
+    click.echo(
+        f"{len(infos)} stores, {sum(info.bytes for info in infos) / 1e6:.1f} MB in {place}",
+        err=bool(infos),
+    )
+
+
+@command.command("info")
+@ONE_STORE
+@_options.common
+def info_command(store: Path, as_json: bool) -> None:
+    """Show what a store holds and what its address was made of.
+
+    \b
+    Example:
+      w2sprobe store info cache/stores/4f...
+    """
+    from w2sprobe.cache import ActivationStore, store_info
+
+    record = _record(store_info(store))
+    record["manifest"] = ActivationStore.open(store, partial=True).manifest
+    if as_json:
+        click.echo(json.dumps(record, indent=2))
+        return
+    for name, value in (record | {"layers": _ranges(record["layers"])}).items():
+        if name == "manifest":
+            click.echo(json.dumps(value, indent=2))
+        elif value != "":
+            click.echo(f"{name}: {value}")
+
+
+@command.command("verify")
+@ONE_STORE
+@_options.common
+def verify(store: Path, as_json: bool) -> None:
+    """Read a whole store and list all damage; exit with 1 where there is some.
+
+    \b
+    Example:
+      w2sprobe store verify cache/stores/4f...
+    """
+    from w2sprobe.cache import ActivationStore
+
+    problems = ActivationStore.open(store, partial=True).verify()
+    if as_json:
+        click.echo(json.dumps({"store": str(store), "problems": problems}, indent=2))
+    else:
+        click.echo("\n".join(problems) or f"{store}: sound")
+    if problems:
+        raise SystemExit(1)
+
+
+@command.command("repair")
+@ONE_STORE
+@_options.task
+@click.option("--model", metavar="NAME|FOLDER", help="Default: as the manifest names it.")
+@_options.device
+@_options.common
+def repair(
+    store: Path,
+    task_name: str,
+    positive: str | None,
+    negative: str | None,
+    sizes: str | None,
+    split_seed: int,
+    model: str | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Delete damaged shards and extract their rows again, and no others.
+
+    The task's options are those of the extraction; a store does not hold texts.
+
+    \b
+    Example:
+      w2sprobe store repair cache/stores/4f... --task reviews.csv
+    """
+    from w2sprobe.cli._splits import load_splits
+    from w2sprobe.data import join_rows
+    from w2sprobe.extraction import repair as repair_store
+
+    splits = load_splits(task_name, positive, negative, sizes, split_seed)
+    rows = join_rows(splits.strong_train, splits.val, splits.test)
+    problems = repair_store(store, rows.records(), model=model, device=device)
+    if as_json:
+        click.echo(json.dumps({"store": str(store), "repaired": problems}, indent=2))
+    else:
+        click.echo("\n".join([*problems, f"{store}: {'repaired' if problems else 'sound'}"]))
+
+
+@command.command("push")
+@ONE_STORE
+@click.argument("target")
+@click.option("--layers", default="all", show_default=True, help="all, mid, 16, 8:24:2 ...")
+@_options.common
+def push(store: Path, target: str, layers: str, as_json: bool) -> None:
+    """Copy a store, or some layers, to a folder or URL: s3://, gs://, hf://datasets/...
+
+    \b
+    Example:
+      w2sprobe store push cache/stores/4f... hf://datasets/me/activations/llama --layers mid
+    """
+    from w2sprobe.cache import ActivationStore, push_store
+    from w2sprobe.layers import parse_layers
+
+    files = push_store(store, target, parse_layers(layers, ActivationStore.open(store).layers))
+    if as_json:
+        click.echo(json.dumps({"target": target, "files": files}, indent=2))
+    else:
+        click.echo(f"{len(files)} files sent to {target}")
+
+
+@command.command("pull")
+@click.argument("source")
+@click.argument("store", type=FOLDER)
+@click.option("--layers", default="all", show_default=True, help="all, mid, 16, 8:24:2 ...")
+@_options.common
+def pull(source: str, store: Path, layers: str, as_json: bool) -> None:
+    """Copy a store, or some layers, from a folder or URL into a folder; checks every value.
+
+    \b
+    Example:
+      w2sprobe store pull s3://bucket/llama cache/stores/llama --layers 16
+    """
+    from w2sprobe.cache import ActivationStore, copy_store
+    from w2sprobe.layers import parse_layers
+
+    found = copy_store(source, store, parse_layers(layers, ActivationStore.open(source).layers))
+    record = {"store": str(store), "rows": len(found), "layers": list(found.layers)}
+    if as_json:
+        click.echo(json.dumps(record, indent=2))
+    else:
+        click.echo(f"{store}: {len(found)} rows, layers {_ranges(found.layers)}")
+
+
+@command.command("import")
+@click.argument("source", type=FOLDER)
+@click.argument("store", type=FOLDER)
+@click.option("--ids", type=FOLDER, help="Text file, one row id a line; default: FILE-ROW.")
+@click.option("--model", default="", help="Name for the manifest.")
+@click.option(
+    "--first-layer",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Number of the first layer in the files: 1 where the embedding output was left out.",
+)
+@_options.common
+def import_command(
+    source: Path, store: Path, ids: Path | None, model: str, first_layer: int, as_json: bool
+) -> None:
+    """Turn a folder of .pt tensors (rows, layers, width) into a store; only tensors are loaded.
+
+    \b
+    Example:
+      w2sprobe store import results/sciq/w2s/activations cache/stores/sciq --ids ids.txt
+    """
+    from w2sprobe.extraction import import_tensors
+
+    names = ids.read_text(encoding="utf-8").splitlines() if ids else None
+    found = import_tensors(source, store, ids=names, model=model, first_layer=first_layer)
+    record = {"store": str(store), "rows": len(found), "layers": list(found.layers)}
+    if as_json:
+        click.echo(json.dumps(record, indent=2))
+    else:
+        click.echo(f"{store}: {len(found)} rows, layers {_ranges(found.layers)}, {found.dtype}")
+
+
+@command.command("gc")
+@click.argument("folder", type=FOLDER, required=False)
+@click.option(
+    "--unused-days",
+    type=click.FloatRange(min=0),
+    help="Delete stores, too, that nobody has opened for so many days.",
+)
+@click.option("--yes", is_flag=True, help="Delete; without it, only list.")
+@_options.common
+def collect(folder: Path | None, unused_days: float | None, yes: bool, as_json: bool) -> None:
+    """List what killed runs left behind and, on request, unused stores; delete with --yes.
+
+    \b
+    Example:
+      w2sprobe store gc --unused-days 30 --yes
+    """
+    import shutil
+
+    from w2sprobe.cache import find_stores, leftovers, store_info
+
+    place = folder or _options.cache_folder() / "stores"
+    infos = [store_info(path) for path in find_stores(place)]
+    old = [info for info in infos if unused_days is not None and info.unused_days > unused_days]
+    going = {info.path for info in old}
+    files = [file for file in leftovers(place) if not going & set(file.parents)]
+    freed = sum(info.bytes for info in old) + sum(file.stat().st_size for file in files)
+    if yes:
+        for info in old:
+            shutil.rmtree(info.path)
+        for file in files:
+            file.unlink(missing_ok=True)
+    if as_json:
+        record = {"deleted": yes, "bytes": freed}
+        names = {"stores": [str(info.path) for info in old], "files": list(map(str, files))}
+        click.echo(json.dumps({**record, **names}, indent=2))
+        return
+    for info in old:
+        click.echo(f"{info.path}  {info.model}, unused for {info.unused_days:.0f} days")
+    for file in files:
+        click.echo(str(file))
+    done = "deleted" if yes else "would go (--yes deletes)"
+    click.echo(f"{len(old)} stores and {len(files)} files, {freed / 1e6:.1f} MB, {done}")
+
+
+def _record(info: "StoreInfo") -> dict[str, Any]:
+    return {**asdict(info), "path": str(info.path), "layers": list(info.layers)}
+
+
+def _state(info: "StoreInfo") -> str:
+    if info.problem:
+        return "damaged manifest"
+    return "finished" if info.finished else f"{info.shards} of {info.n_shards} shards"
+
+
+def _ranges(layers: tuple[int, ...] | list[int]) -> str:
+    """Layers as 0-30 or 8, 12, 16."""
+    runs: list[list[int]] = []
+    for layer in layers:
+        if runs and layer == runs[-1][-1] + 1:
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    shown = [[f"{run[0]}-{run[-1]}"] if len(run) > 2 else map(str, run) for run in runs]
+    return ", ".join(part for parts in shown for part in parts)

@@ -1,0 +1,156 @@
+"""Which tokens of a row are kept, and whether they are averaged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from w2sprobe.errors import InputError, first_few
+
+POSITIONS = ("last", "first", "mean", "all", "marker:TEXT", "after:TEXT")
+
+
+@dataclass(frozen=True)
+class Position:
+    """A position as people write it.
+
+    Parameters
+    ----------
+    kind : {"last", "first", "mean", "all", "marker", "after"}
+        Last or first token; mean over all tokens; all tokens, one vector each; last token of the
+        marker; mean over the tokens that follow the marker. Special tokens of the tokenizer count.
+    text : str
+        The marker: its last occurrence in a row counts.
+    """
+
+    kind: str
+    text: str = ""
+
+    @property
+    def ragged(self) -> bool:
+        """Whether a row has one vector a token."""
+        return self.kind == "all"
+
+    @property
+    def averaged(self) -> bool:
+        """Whether the tokens of a row become one vector."""
+        return self.kind in ("mean", "after")
+
+
+def parse_position(spec: str) -> Position:
+    """Turn `last`, `first`, `mean`, `all`, `marker:TEXT` or `after:TEXT` into a Position.
+
+    Raises
+    ------
+    InputError
+        None of these.
+
+    Examples
+    --------
+    >>> parse_position("marker:Answer:")
+    Position(kind='marker', text='Answer:')
+    """
+    kind, colon, text = spec.partition(":")
+    if spec in POSITIONS[:4]:
+        return Position(kind)
+    if kind in ("marker", "after") and colon and text:
+        return Position(kind, text)
+    raise InputError(f"unknown position {spec!r}", allowed=", ".join(POSITIONS))
+
+
+def token_spans(
+    position: Position,
+    tokenizer: PreTrainedTokenizerBase,
+    ids: Sequence[str],
+    texts: Sequence[str],
+    lengths: np.ndarray,
+) -> np.ndarray:
+    """First token of each row that is kept, and the one after the last.
+
+    Parameters
+    ----------
+    position : Position
+    tokenizer : PreTrainedTokenizerBase
+        That of the tokens; markers need a fast one.
+    ids, texts : sequence of str, length n
+        Ids are used in messages.
+    lengths : ndarray of int, shape (n,)
+        Tokens a row, after truncation.
+
+    Returns
+    -------
+    ndarray of int64, shape (n, 2)
+
+    Raises
+    ------
+    InputError
+        A row lacks the marker, or has it where the text was cut or nothing follows it; the
+        tokenizer is slow.
+    """
+    starts, ends = np.zeros_like(lengths), lengths
+    if position.kind == "last":
+        starts = lengths - 1
+    elif position.kind == "first":
+        ends = np.ones_like(lengths)
+    elif position.text:
+        if not tokenizer.is_fast:
+            raise InputError(
+                f"{type(tokenizer).__name__} cannot say where a token lies in the text",
+                allowed="position last, first, mean or all",
+            )
+        spans = [_marked(position, tokenizer, text) for text in texts]
+        starts, ends = np.array(spans, dtype=np.int64).reshape(-1, 2).T
+        bad = np.flatnonzero((starts < 0) | (ends > lengths) | (starts >= ends))
+        if bad.size:
+            raise InputError(
+                f"no tokens at position {position.kind}:{position.text!r} in ids "
+                f"{first_few([ids[int(row)] for row in bad])}",
+                allowed="texts that hold the marker, and for `after` go on behind it",
+            )
+    return np.stack([starts, ends], axis=1).astype(np.int64)
+
+
+def _marked(position: Position, tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, int]:
+    """Span of the row's tokens, or (-1, -1)."""
+    found = text.rfind(position.text)
+    if found < 0:
+        return -1, -1
+    end = found + len(position.text)
+    places = tokenizer(text, return_offsets_mapping=True, verbose=False)["offset_mapping"]
+    # special tokens lie at (0, 0)
+    inside = [token for token, (first, last) in enumerate(places) if last > first]
+    before = [token for token in inside if places[token][0] < end]
+    after = [token for token in inside if places[token][0] >= end]
+    if position.kind == "marker":
+        return before[-1], before[-1] + 1
+    return (after[0], after[-1] + 1) if after else (-1, -1)
+
+
+def keep_tokens(hidden: torch.Tensor, spans: torch.Tensor, *, average: bool) -> torch.Tensor:
+    """Vectors of the spans, one row's after the other's.
+
+    Parameters
+    ----------
+    hidden : Tensor, shape (rows, tokens, width)
+    spans : Tensor of int64, shape (rows, 2)
+        On any device.
+    average : bool
+        One vector a row; the mean is taken in float32.
+
+    Returns
+    -------
+    Tensor, shape (vectors, width)
+        In the type of `hidden`.
+    """
+    spans = spans.to(hidden.device)
+    lengths = spans[:, 1] - spans[:, 0]
+    rows = torch.repeat_interleave(torch.arange(len(spans), device=hidden.device), lengths)
+    before = torch.repeat_interleave(lengths.cumsum(0) - lengths - spans[:, 0], lengths)
+    vectors = hidden[rows, torch.arange(len(rows), device=hidden.device) - before]
+    if not average:
+        return vectors
+    total = torch.zeros(len(spans), hidden.shape[2], dtype=torch.float32, device=hidden.device)
+    total.index_add_(0, rows, vectors.float())
+    return (total / lengths[:, None]).to(hidden.dtype)
