@@ -1,6 +1,6 @@
 """The activation store: hidden states of a model, row by row, in HDF5."""
 
-from w2sprobe.cache.layout import store_size_bytes
+from w2sprobe.cache.layout import graph_path, read_graph, store_size_bytes, write_graph
 from w2sprobe.cache.maintenance import (
     StoreInfo,
     drop_damage,
@@ -19,9 +19,12 @@ __all__ = [
     "copy_store",
     "drop_damage",
     "find_stores",
+    "graph_path",
     "is_store",
     "leftovers",
     "push_store",
+    "read_graph",
     "store_info",
     "store_size_bytes",
+    "write_graph",
 ]

@@ -26,6 +26,7 @@ VERSION = 2
 MANIFEST = "manifest.json"
 SHARDS = "shards"
 WHOLE = "activations.h5"
+NEIGHBORS = "neighbors"
 IDS = "ids"
 OFFSETS = "offsets"
 LAYERS = "layers"
@@ -285,7 +286,8 @@ def write_shard(
 ) -> None:
     """Write one shard's file; equal arguments give equal bytes."""
     options = dict(_hdf5plugin().Bitshuffle(cname="zstd")) if manifest.compression else {}
-    with _create(path, manifest) as file:
+    with _create(path, manifest.address) as file:
+        _make_group(file)
         file.attrs["first_row"] = np.int64(manifest.rows(index).start)
         _write_ids(file, ids, id_bytes)
         if offsets is not None:
@@ -311,7 +313,11 @@ def write_whole(folder: Path, manifest: Manifest, ids: Sequence[str], offsets: n
     `offsets` are the tokens before each row; of a store that is not ragged, the rows.
     """
     dtype = stored_type(manifest.dtype)
-    with atomic_path(folder / WHOLE) as temporary, _create(temporary, manifest) as file:
+    with (
+        atomic_path(folder / WHOLE) as temporary,
+        _create(temporary, manifest.address) as file,
+    ):
+        _make_group(file)
         _write_ids(file, ids, max(len(name.encode()) for name in ids))
         if manifest.ragged:
             _write_dataset(file, OFFSETS, offsets.astype("<i8"), POSITIONS)
@@ -371,6 +377,49 @@ def check_whole(folder: Path) -> list[str]:
     return [f"{problem} in {str(folder / WHOLE)!r}." for problem in check_seal(folder / WHOLE)]
 
 
+def graph_path(folder: Path, address: str) -> Path:
+    """Where a neighbour graph lies in a store."""
+    return folder / NEIGHBORS / f"{address}.h5"
+
+
+def write_graph(path: Path, address: str, distances: np.ndarray, indices: np.ndarray) -> None:
+    """Write a neighbour graph, atomically: float32 and int64, each (rows, k)."""
+    with atomic_path(path) as temporary, _create(temporary, address) as file:
+        _write_dataset(file, "distances", np.ascontiguousarray(distances), "float32")
+        _write_dataset(file, "indices", np.ascontiguousarray(indices), POSITIONS)
+
+
+def read_graph(path: Path, address: str) -> tuple[np.ndarray, np.ndarray]:
+    """Distances and indices of a neighbour graph.
+
+    Raises
+    ------
+    StoreDamaged
+        Not what was written.
+    """
+    try:
+        with _open(path) as file:
+            parts = [file["distances"], file["indices"]]
+            values = [part[()] for part in parts]
+            sound = file.attrs["address"] == address.encode() and all(
+                xxhash.xxh3_64_intdigest(value.data) == part.attrs[CHECKSUM]
+                for value, part in zip(values, parts, strict=True)
+            )
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise StoreDamaged(f"cannot be read: {error}", where=str(path), advice=REMAKE) from error
+    if not sound:
+        raise StoreDamaged("differs from its checksum", where=str(path), advice=REMAKE)
+    return values[0], values[1]
+
+
+def check_graphs(folder: Path) -> dict[Path, str]:
+    """Damaged neighbour graphs, and what is wrong with each."""
+    graphs = folder / NEIGHBORS
+    files = sorted(graphs.iterdir()) if graphs.is_dir() else []
+    found = {file: check_seal(file) for file in files if not file.name.startswith(".")}
+    return {file: f"{wrong[0]} in {str(file)!r}" for file, wrong in found.items() if wrong}
+
+
 def check_seal(path: Path) -> list[str]:
     """Whatever is wrong with a file as a whole."""
     if not path.is_file():
@@ -408,7 +457,7 @@ def to_float32(stored: np.ndarray, dtype: str, out: np.ndarray) -> None:
 
 
 @contextmanager
-def _create(path: Path, manifest: Manifest) -> Iterator[h5py.File]:
+def _create(path: Path, address: str) -> Iterator[h5py.File]:
     """Make a file with checksummed HDF5 metadata (HDF5 1.10 and later) and no time stamps.
 
     It is built in memory and written with plain writes: where the disk is full, these raise, and
@@ -418,21 +467,25 @@ def _create(path: Path, manifest: Manifest) -> Iterator[h5py.File]:
     access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
     access.set_fapl_core(GROWTH_BYTES, 0)  # 0: no file behind it
     # h5py before 3.15 stamps groups, the root among them, unless told in its low-level interface
-    root, group = h5py.h5p.create(h5py.h5p.FILE_CREATE), h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+    root = h5py.h5p.create(h5py.h5p.FILE_CREATE)
     root.set_userblock(HEAD_BYTES)
     root.set_obj_track_times(False)
-    group.set_obj_track_times(False)
     with h5py.File(h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, root, access)) as file:
-        h5py.h5g.create(file.id, LAYERS.encode(), gcpl=group)
         file.attrs["format"] = np.bytes_(FORMAT)
         file.attrs["version"] = np.int64(VERSION)
-        file.attrs["address"] = np.bytes_(manifest.address)
+        file.attrs["address"] = np.bytes_(address)
         yield file
         file.flush()
         image = file.id.get_file_image()
     with path.open("wb") as target:
         target.write(_head([image]))
         target.write(image)
+
+
+def _make_group(file: h5py.File) -> None:
+    properties = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+    properties.set_obj_track_times(False)
+    h5py.h5g.create(file.id, LAYERS.encode(), gcpl=properties)
 
 
 def _write_ids(file: h5py.File, ids: Sequence[str], id_bytes: int) -> None:
@@ -512,6 +565,7 @@ def _read(folder: Path, manifest: Manifest, index: int, name: str) -> np.ndarray
     return values
 
 
+REMAKE = "Delete it: neighbours are searched again when they are needed."
 REPAIR = "`w2sprobe store repair` computes this shard anew, and only this one."
 
 

@@ -131,6 +131,9 @@ def drop_damage(path: str | Path) -> list[str]:
     if manifest.layers and (found := layout.check_whole(folder)):
         problems += found
         (folder / layout.WHOLE).unlink(missing_ok=True)
+    for path, problem in layout.check_graphs(folder).items():
+        problems.append(problem)
+        path.unlink()
     return problems
 
 

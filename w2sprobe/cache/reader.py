@@ -228,6 +228,7 @@ class ActivationStore:
         ]
         if not self._absent:
             problems += layout.check_whole(self.path)
+        problems += layout.check_graphs(self.path).values()
         try:
             layout.read_manifest(self.path)
             if not problems and not self._absent:

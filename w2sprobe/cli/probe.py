@@ -90,6 +90,7 @@ def command(
     from w2sprobe.layers import parse_layers
     from w2sprobe.metrics import roc_auc
     from w2sprobe.probes import make_probe
+    from w2sprobe.searches import StoredSearch
 
     if probe == "topofilter" and action != "filter":
         raise InputError(f"topofilter cannot {action}", allowed="w2sprobe probe topofilter filter")
@@ -103,7 +104,8 @@ def command(
     rows = splits.strong_train
     given = table.align(rows.ids)
     X = activations.read(layer, activations.rows_of(rows.ids))
-    estimator = make_probe(probe, n_neighbors=k, l2=l2, contamination=contamination)
+    search = StoredSearch(activations)
+    estimator = make_probe(probe, n_neighbors=k, l2=l2, contamination=contamination, search=search)
     result: dict[str, object] = {"out": str(out), "probe": probe, "action": action, "layer": layer}
 
     if action == "predict":

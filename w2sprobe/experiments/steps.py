@@ -12,6 +12,7 @@ from w2sprobe.experiments.methods import Method
 from w2sprobe.extraction import extract
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import make_probe
+from w2sprobe.searches import StoredSearch
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import finetune
 
@@ -61,7 +62,8 @@ def probe_step(
     activations = ActivationStore.open(store)
     X = activations.read(layer, activations.rows_of(rows.ids))
     Q = activations.read(layer, activations.rows_of(predicted.ids))
-    probe = _make_probe(method, config).fit(X, LabelTable.read(labels).align(rows.ids).soft_label)
+    soft = LabelTable.read(labels).align(rows.ids).soft_label
+    probe = _make_probe(method, config, activations).fit(X, soft)
     LabelTable(predicted.ids, probe.predict_proba(Q)[:, 1]).write(label_file(folder))
 
 
@@ -83,7 +85,7 @@ def curate_step(
     X = activations.read(layer, activations.rows_of(rows.ids))
     settings = config.probes
     curated = curate(
-        _make_probe(method, config),
+        _make_probe(method, config, activations),
         action,
         X,
         weak,
@@ -113,11 +115,12 @@ def _write_curated(folder: Path, table: LabelTable, curated: LabelTable, val: Ro
     write_json(folder / CURATION, counts)
 
 
-def _make_probe(method: Method, config: ExperimentConfig) -> Any:
+def _make_probe(method: Method, config: ExperimentConfig, store: ActivationStore) -> Any:
     settings = config.probes
     return make_probe(
         str(method.probe),
         n_neighbors=settings.n_neighbors,
         l2=settings.l2,
         contamination=settings.contamination,
+        search=StoredSearch(store),
     )

@@ -4,12 +4,17 @@ from w2sprobe.errors import UnknownName
 from w2sprobe.probes.knn import KNNProbe, knn_path
 from w2sprobe.probes.logistic import LogisticProbe, logistic_path
 from w2sprobe.probes.mass_mean import MassMeanProbe
-from w2sprobe.probes.neighbors import nearest_neighbors
+from w2sprobe.probes.neighbors import Search, nearest_neighbors
 from w2sprobe.probes.topofilter import TopoFilter
 
 
 def make_probe(
-    name: str, *, n_neighbors: int = 50, l2: float = 1e-2, contamination: float = 0.1
+    name: str,
+    *,
+    n_neighbors: int = 50,
+    l2: float = 1e-2,
+    contamination: float = 0.1,
+    search: Search = nearest_neighbors,
 ) -> KNNProbe | LogisticProbe | TopoFilter:
     """Make a probe by name from the settings that commands and configs share.
 
@@ -22,6 +27,8 @@ def make_probe(
         Penalty of the logistic probe.
     contamination : float, default 0.1
         Share of the rows that TopoFilter removes.
+    search : callable, default nearest_neighbors
+        Finds neighbours.
 
     Returns
     -------
@@ -33,9 +40,11 @@ def make_probe(
         Not a probe.
     """
     probes: dict[str, KNNProbe | LogisticProbe | TopoFilter] = {
-        "knn": KNNProbe(n_neighbors=n_neighbors),
+        "knn": KNNProbe(n_neighbors=n_neighbors, search=search),
         "logistic": LogisticProbe(l2=l2),
-        "topofilter": TopoFilter(k_cc=n_neighbors, k_zeta=n_neighbors, contamination=contamination),
+        "topofilter": TopoFilter(
+            k_cc=n_neighbors, k_zeta=n_neighbors, contamination=contamination, search=search
+        ),
     }
     if name not in probes:
         raise UnknownName("probe", name, probes)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from w2sprobe.errors import InputError
 from w2sprobe.probes._base import ProbeEstimator, two_columns
 from w2sprobe.probes._checks import check_activations, check_k, check_labels
-from w2sprobe.probes.neighbors import nearest_neighbors
+from w2sprobe.probes.neighbors import Search, nearest_neighbors
 
 
 def knn_path(
@@ -18,6 +18,7 @@ def knn_path(
     *,
     ks: Sequence[int],
     include_self: bool = False,
+    search: Search = nearest_neighbors,
 ) -> np.ndarray:
     """Soft votes of the k nearest rows, for every k, from one search.
 
@@ -33,6 +34,8 @@ def knn_path(
         Results follow this order.
     include_self : bool, default False
         Only with Q=None: a row counts as its own neighbour, as in the source experiments.
+    search : callable, default nearest_neighbors
+        Finds the neighbours; `w2sprobe.searches.StoredSearch` reads them from a store.
 
     Returns
     -------
@@ -55,7 +58,7 @@ def knn_path(
     if not len(ks):
         raise InputError("ks is empty", allowed="at least one k")
     counts = np.array([check_k(k, "k", len(points) - leaves_out) for k in ks])
-    _, found = nearest_neighbors(points, Q, k=int(counts.max()), exclude_self=leaves_out)
+    _, found = search(points, Q, k=int(counts.max()), exclude_self=leaves_out)
     sums = np.cumsum(soft[found], axis=1)
     votes: np.ndarray = sums[:, counts - 1].T / counts[:, None]
     return votes.clip(0, 1)  # sums of ones may round past their count
@@ -68,6 +71,8 @@ class KNNProbe(ProbeEstimator):
     ----------
     n_neighbors : int, default 50
         k, at most the number of rows (one fewer where rows leave themselves out).
+    search : callable, default nearest_neighbors
+        Finds the neighbours; `w2sprobe.searches.StoredSearch` reads them from a store.
 
     Attributes
     ----------
@@ -75,8 +80,9 @@ class KNNProbe(ProbeEstimator):
         Width of the activations.
     """
 
-    def __init__(self, n_neighbors: int = 50) -> None:
+    def __init__(self, n_neighbors: int = 50, search: Search = nearest_neighbors) -> None:
         self.n_neighbors = n_neighbors
+        self.search = search
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> "KNNProbe":
         """Keep the rows.
@@ -121,9 +127,17 @@ class KNNProbe(ProbeEstimator):
             Not fitted.
         """
         self._check_fitted()
-        votes = knn_path(self._X, self._y, ks=[self.n_neighbors], include_self=include_self)
+        votes = knn_path(
+            self._X,
+            self._y,
+            ks=[self.n_neighbors],
+            include_self=include_self,
+            search=self.search,
+        )
         return two_columns(votes[0])
 
     def _votes(self, Q: np.ndarray) -> np.ndarray:
-        votes: np.ndarray = knn_path(self._X, self._y, Q, ks=[self.n_neighbors])[0]
+        votes: np.ndarray = knn_path(
+            self._X, self._y, Q, ks=[self.n_neighbors], search=self.search
+        )[0]
         return votes

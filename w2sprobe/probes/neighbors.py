@@ -1,5 +1,6 @@
 """Exact nearest neighbours in float32, through FAISS on CPU or GPU."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ from numpy.typing import ArrayLike
 from w2sprobe.errors import MissingDependency, UnknownName
 from w2sprobe.probes._checks import check_activations, check_k
 
+# nearest_neighbors, or a function that stands in for it
+Search = Callable[..., tuple[np.ndarray, np.ndarray]]
 BACKENDS = ("auto", "faiss-cpu", "faiss-gpu")
 BLOCK_VALUES = 1 << 24  # values of one block of candidate differences: 64 MB of float32
 

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.labels import THRESHOLD
 from w2sprobe.probes._checks import check_activations, check_k, check_labels
-from w2sprobe.probes.neighbors import nearest_neighbors
+from w2sprobe.probes.neighbors import Search, nearest_neighbors
 
 GRAPHS = ("union", "mutual", "strong")
 TOO_MANY, TOO_FEW = 0.5, 0.01  # removed by the component step, as shares: worth a warning
@@ -35,6 +35,8 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
     graph : {"union", "mutual", "strong"}
         Rows i and j of one class are joined when either lists the other, when both do, or (strong)
         when directed paths lead both ways, as in the source experiments.
+    search : callable, default nearest_neighbors
+        Finds the neighbours; `w2sprobe.searches.StoredSearch` reads them from a store.
 
     Attributes
     ----------
@@ -62,12 +64,14 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
         contamination: float = 0.1,
         zeta: float | None = None,
         graph: str = "union",
+        search: Search = nearest_neighbors,
     ) -> None:
         self.k_cc = k_cc
         self.k_zeta = k_zeta
         self.contamination = contamination
         self.zeta = zeta
         self.graph = graph
+        self.search = search
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> "TopoFilter":
         """Decide which rows to keep.
@@ -109,7 +113,7 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
         if hard.all() or not hard.any():
             raise InputError("all rows have one hard label", allowed="both classes")
 
-        _, found = nearest_neighbors(points, k=k_cc, exclude_self=True)
+        _, found = self.search(points, k=k_cc, exclude_self=True)
         component = _largest_components(found, hard, self.graph)
         self.component_mask_ = component
         self.removed_by_component_ = int(n - component.sum())
@@ -118,7 +122,7 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
         inside = np.flatnonzero(component)
         k_zeta = check_k(self.k_zeta, "k_zeta", len(inside) - 1)
         if self.removed_by_component_ or k_zeta > k_cc:
-            _, found = nearest_neighbors(points[inside], k=k_zeta, exclude_self=True)
+            _, found = self.search(points[inside], k=k_zeta, exclude_self=True)
         difference = np.abs(soft[inside] - soft[inside][found[:, :k_zeta]].mean(axis=1))
         if self.zeta is not None:
             dropped = np.flatnonzero(difference > self.zeta)
