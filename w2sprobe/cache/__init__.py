@@ -1,5 +1,6 @@
 """The activation store: hidden states of a model, row by row, in HDF5."""
 
+from w2sprobe.cache.layout import VERSION as FORMAT_VERSION
 from w2sprobe.cache.layout import graph_path, read_graph, store_size_bytes, write_graph
 from w2sprobe.cache.maintenance import (
     StoreInfo,
@@ -13,6 +14,7 @@ from w2sprobe.cache.transfer import copy_store, push_store
 from w2sprobe.cache.writer import ActivationWriter, is_store
 
 __all__ = [
+    "FORMAT_VERSION",
     "ActivationStore",
     "ActivationWriter",
     "StoreInfo",

@@ -1,6 +1,7 @@
 """`w2sprobe extract`."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,8 @@ def command(
         size = sum(file.stat().st_size for file in folder.rglob("*.h5"))
         result["bytes"] = size
         more = f"disk {size / 1e6:.1f} MB"
+    if os.environ.get("RANK", "0") != "0":  # of torchrun: one voice is enough
+        return
     if as_json:
         click.echo(json.dumps(result, indent=2))
     else:

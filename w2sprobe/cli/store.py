@@ -49,12 +49,13 @@ def list_stores(folder: Path | None, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    columns = ("store", "model", "rows", "layers", "width", "dtype", "state", "MB", "age", "unused")
     table = Table(box=None)
-    for name in ("store", "model", "rows", "layers", "width", "dtype", "state", "MB", "unused"):
-        table.add_column(name, overflow="fold")
+    for name in columns:
+        table.add_column(name, overflow="fold", no_wrap=name == "store")
     for info in infos:
         table.add_row(
-            str(info.path),
+            info.path.name,
             info.model,
             str(info.n_rows),
             _ranges(info.layers),
@@ -62,14 +63,15 @@ def list_stores(folder: Path | None, as_json: bool) -> None:
             info.dtype,
             _state(info),
             f"{info.bytes / 1e6:.1f}",
+            f"{info.age_days:.0f} d",
             f"{info.unused_days:.0f} d",
         )
     if infos:
         Console().print(table)
-    click.echo(
-        f"{len(infos)} stores, {sum(info.bytes for info in infos) / 1e6:.1f} MB in {place}",
-        err=bool(infos),
-    )
+    for info in infos:
+        if info.problem:
+            click.echo(info.problem, err=True)
+    click.echo(f"{len(infos)} stores, {sum(info.bytes for info in infos) / 1e6:.1f} MB in {place}")
 
 
 @command.command("info")
@@ -283,7 +285,7 @@ def _record(info: "StoreInfo") -> dict[str, Any]:
 
 def _state(info: "StoreInfo") -> str:
     if info.problem:
-        return "damaged manifest"
+        return "unreadable"
     return "finished" if info.finished else f"{info.shards} of {info.n_shards} shards"
 
 

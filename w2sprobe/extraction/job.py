@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from w2sprobe.cache import ActivationStore, ActivationWriter, drop_damage, is_store
+from w2sprobe.cache import (
+    FORMAT_VERSION,
+    ActivationStore,
+    ActivationWriter,
+    drop_damage,
+    is_store,
+)
 from w2sprobe.errors import InputError
 from w2sprobe.extraction.forward import Extractor
 from w2sprobe.extraction.plan import Plan, check_disk, measure, size_bytes
@@ -285,6 +291,7 @@ def store_identity(
             raise InputError(f"unknown dtype {name!r}", allowed=f"auto, {', '.join(DTYPES)}")
     computed_in = info.dtype if dtype == "auto" else dtype
     return {
+        "format": FORMAT_VERSION,
         "model": info.identity,
         "rows": fingerprint_strings(ids, texts),
         "position": position,
