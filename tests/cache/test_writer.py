@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 
 from tests.cache.cases import IDS, LAYERS, complete, contents, values, write, writer
 from w2sprobe.cache import ActivationStore
+from w2sprobe.cache.locks import Locks
 from w2sprobe.errors import IdMismatch, InputError, StoreMismatch, UnknownName
 
 
@@ -96,6 +98,19 @@ def test_a_shard_that_is_held_is_handed_out_when_it_is_given_back(tmp_path: Path
     assert next(others)[0] == held
     others.close()
     second.__exit__()
+
+
+def test_a_dead_lock_on_a_finished_store_is_cleared(tmp_path: Path) -> None:
+    complete(tmp_path / "s")
+    before = contents(tmp_path / "s")
+    lock, live = tmp_path / "s/.lock-manifest", Locks()
+    live.take(lock)
+    writer(tmp_path / "s")
+    assert lock.exists()
+    record = json.loads(lock.read_bytes())
+    lock.write_text(json.dumps({**record, "started": 0}))
+    assert writer(tmp_path / "s").is_complete()
+    assert contents(tmp_path / "s") == before
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -2,6 +2,7 @@
 
 import json
 import operator
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,12 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 
 from w2sprobe.atomic import PREFIX, atomic_path, make_folder
 from w2sprobe.cache import layout
-from w2sprobe.cache.locks import LOCK_PREFIX, MANIFEST_LOCK, lease
+from w2sprobe.cache.locks import LOCK_PREFIX, MANIFEST_LOCK, POLL_SECONDS, Locks
 from w2sprobe.cache.reader import ActivationStore
 from w2sprobe.errors import (
     IdMismatch,
@@ -27,7 +27,6 @@ from w2sprobe.fingerprint import fingerprint_strings
 
 ROWS_PER_SHARD = 1024
 MANIFEST_WAIT = 600.0  # seconds for another process to write its few lines
-POLL_SECONDS = 0.2
 
 
 class ActivationWriter:
@@ -52,7 +51,7 @@ class ActivationWriter:
         self.layers = asked if {*asked} <= {*manifest.layers} else manifest.target
         self._manifest, self._ids = manifest, ids
         self._id_bytes = max(len(name.encode()) for name in ids)
-        self._held: dict[int, filelock.SoftFileLease] = {}
+        self._locks = Locks()
 
     @classmethod
     def create(
@@ -134,6 +133,7 @@ class ActivationWriter:
         if layout.has_manifest(folder):
             stored = _read_same(folder, wanted)
             if set(wanted.pending) <= set(stored.target):
+                _drop_dead_lock(folder)
                 return cls(folder, stored, names, wanted.pending)
         else:
             _check_empty(folder)
@@ -148,8 +148,7 @@ class ActivationWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for index in list(self._held):
-            self._release(index)
+        self._locks.close()
 
     def is_complete(self) -> bool:
         """Whether nothing is left to do, going by the manifest and the names of the files."""
@@ -208,15 +207,12 @@ class ActivationWriter:
             for index in todo:
                 if not self.needed(index):
                     continue
-                lock = lease(str(self._lock(index)), timeout=0)
-                if lock is None:
+                if not self._locks.take(self._lock(index)):
                     busy.append(index)
-                    continue
-                self._held[index] = lock
-                if self.needed(index):  # nobody finished it between the look and the lock
+                elif self.needed(index):  # nobody finished it between the look and the lock
                     yield index, self._manifest.rows(index)
                 else:
-                    self._release(index)
+                    self._locks.give_back(self._lock(index))
             todo = busy
             if todo:
                 time.sleep(POLL_SECONDS)
@@ -284,7 +280,7 @@ class ActivationWriter:
                 advice="What was written before is safe; run the same extraction again to go on.",
             ) from error
         finally:
-            self._release(index)
+            self._locks.give_back(self._lock(index))
 
     def finish(self, run: Mapping[str, Any]) -> ActivationStore:
         """Declare the store complete and open it.
@@ -344,10 +340,6 @@ class ActivationWriter:
         path = self.path / layout.shard_name(index)
         make_folder(path.parent)
         return path.with_name(f"{LOCK_PREFIX}{path.stem}")
-
-    def _release(self, index: int) -> None:
-        if (lock := self._held.pop(index, None)) is not None:
-            lock.release()
 
     def _check_values(
         self,
@@ -446,10 +438,19 @@ def _check_empty(folder: Path) -> None:
             )
 
 
+def _drop_dead_lock(folder: Path) -> None:
+    """Clear what a process left that was killed when it had just finished the store."""
+    lock = folder / MANIFEST_LOCK
+    if lock.exists() and os.access(folder, os.W_OK):
+        locks = Locks()
+        locks.take(lock)
+        locks.close()
+
+
 @contextmanager
 def _manifest_lock(folder: Path) -> Iterator[None]:
-    lock = lease(str(folder / MANIFEST_LOCK), timeout=MANIFEST_WAIT)
-    if lock is None:
+    locks = Locks()
+    if not locks.wait(folder / MANIFEST_LOCK, MANIFEST_WAIT):
         raise OutputError(
             f"another process holds {str(folder / MANIFEST_LOCK)!r} for {MANIFEST_WAIT:.0f} s",
             advice="If no other extraction is running, delete that file.",
@@ -457,7 +458,7 @@ def _manifest_lock(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        locks.close()
 
 
 def _read_same(folder: Path, wanted: layout.Manifest) -> layout.Manifest:

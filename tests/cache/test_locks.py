@@ -1,0 +1,106 @@
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from w2sprobe.cache import locks
+from w2sprobe.cache.locks import Locks
+from w2sprobe.errors import OutputError
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    return tmp_path / ".lock-1"
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "LEASE_SECONDS", 0.3)
+
+
+def test_one_owner_at_a_time(lock: Path) -> None:
+    first, second = Locks(), Locks()
+    assert first.take(lock)
+    assert not second.take(lock)
+    second.give_back(lock)  # not ours
+    assert not second.take(lock)
+    first.give_back(lock)
+    assert second.take(lock)
+    second.close()
+    assert not list(lock.parent.iterdir())
+
+
+def test_a_dead_process_of_this_machine_is_noticed_at_once(lock: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from w2sprobe.cache.locks import Locks; "
+        "Locks().take(Path(sys.argv[1])); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(lock)], check=False)
+    assert json.loads(lock.read_bytes())["pid"] != os.getpid()
+    assert Locks().take(lock)
+
+
+def test_a_process_number_that_is_used_again_is_no_owner(lock: Path) -> None:
+    holder = Locks()
+    assert holder.take(lock)
+    record = json.loads(lock.read_bytes())
+    lock.write_text(json.dumps({**record, "started": record["started"] - 1000}))
+    assert Locks().take(lock)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"machine": "elsewhere", "pid": 1}'])
+def test_what_nobody_refreshes_is_taken_over_in_time(
+    content: bytes, lock: Path, short: None
+) -> None:
+    lock.write_bytes(content)
+    contender = Locks()
+    assert not contender.take(lock)
+    time.sleep(0.1)
+    lock.touch()  # refreshed
+    assert not contender.take(lock)
+    time.sleep(0.25)
+    assert not contender.take(lock)
+    time.sleep(0.15)
+    assert contender.take(lock)
+
+
+def test_what_is_held_is_refreshed(lock: Path, short: None) -> None:
+    holder = Locks()
+    holder.take(lock)
+    before = lock.stat().st_mtime_ns
+    time.sleep(0.35)
+    assert lock.stat().st_mtime_ns > before
+    holder.close()
+
+
+def test_waiting_ends(lock: Path) -> None:
+    holder = Locks()
+    holder.take(lock)
+    assert not Locks().wait(lock, 0.1)
+    holder.close()
+    assert Locks().wait(lock, 0.1)
+
+
+def test_a_disk_without_hard_links_will_do(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    first = Locks()
+    assert first.take(lock)
+    assert not Locks().take(lock)
+    first.close()
+    assert Locks().take(lock)
+
+
+def test_a_lock_that_changed_hands_is_left_alone(lock: Path) -> None:
+    holder = Locks()
+    holder.take(lock)
+    assert not locks._remove(lock, b"somebody else")
+    assert lock.exists()
+    with pytest.raises(OutputError, match="cannot write"):
+        holder.take(lock.parent / "nowhere" / "lock")
