@@ -116,6 +116,18 @@ def test_damage_names_shard_and_layer(tmp_path: Path) -> None:
         ActivationStore.open(tmp_path / "s")
 
 
+def test_layers_are_not_read_under_damaged_ids(tmp_path: Path) -> None:
+    complete(tmp_path / "s")
+    path = tmp_path / "s/shards/00001.h5"
+    data = bytearray(path.read_bytes())
+    data[data.index(IDS[5].encode())] ^= 1
+    path.write_bytes(data)
+    store = ActivationStore.open(tmp_path / "s")
+    with pytest.raises(StoreDamaged, match="ids differ from their checksum in shard 1, layer 0"):
+        store.read(0)
+    np.testing.assert_array_equal(store.read(0, [0, 9]), values("float32")[0][[0, 9]])
+
+
 def test_an_unfinished_store_is_not_opened(tmp_path: Path) -> None:
     write(writer(tmp_path / "s"), values("float32"), shards=1)
     with pytest.raises(InputError, match="2 of 3 shards missing"):

@@ -399,17 +399,11 @@ def read_graph(path: Path, address: str) -> tuple[np.ndarray, np.ndarray]:
     """
     try:
         with _open(path) as file:
-            parts = [file["distances"], file["indices"]]
-            values = [part[()] for part in parts]
-            sound = file.attrs["address"] == address.encode() and all(
-                xxhash.xxh3_64_intdigest(value.data) == part.attrs[CHECKSUM]
-                for value, part in zip(values, parts, strict=True)
-            )
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+            if file.attrs["address"] != address.encode():
+                raise _Unsound("address differs from the file's name")
+            return _sound_values(file["distances"]), _sound_values(file["indices"])
+    except (_Unsound, OSError, KeyError, RuntimeError, ValueError) as error:
         raise StoreDamaged(f"cannot be read: {error}", where=str(path), advice=REMAKE) from error
-    if not sound:
-        raise StoreDamaged("differs from its checksum", where=str(path), advice=REMAKE)
-    return values[0], values[1]
 
 
 def check_graphs(folder: Path) -> dict[Path, str]:
@@ -555,13 +549,28 @@ def _read(folder: Path, manifest: Manifest, index: int, name: str) -> np.ndarray
                 facts["type"] = (dataset.dtype, STORED.get(encoding, np.dtype("<i8")))
             wrong = _wrong(facts)
             if not wrong:
-                values: np.ndarray = dataset[()]
-                if xxhash.xxh3_64_intdigest(values.data) != dataset.attrs[CHECKSUM]:
-                    wrong = ["values differ from their checksum"]
+                values = _sound_values(dataset)
+                # numbers are worth nothing if it is not sure whose they are
+                if name != IDS:
+                    _sound_values(file[IDS])
+    except _Unsound as error:
+        wrong = [str(error)]
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         wrong = [f"cannot be read: {error}"] if path.is_file() else ["no such file"]
     if wrong:
         raise StoreDamaged(_damage(folder, index, wrong, name), advice=REPAIR)
+    return values
+
+
+class _Unsound(Exception):
+    """A dataset is not what was written."""
+
+
+def _sound_values(dataset: h5py.Dataset) -> np.ndarray:
+    values: np.ndarray = dataset[()]
+    if xxhash.xxh3_64_intdigest(values.data) != dataset.attrs[CHECKSUM]:
+        what = "ids" if dataset.name == f"/{IDS}" else "values"
+        raise _Unsound(f"{what} differ from their checksum")
     return values
 
 
