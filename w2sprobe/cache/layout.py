@@ -400,7 +400,7 @@ def read_graph(path: Path, address: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         with _open(path) as file:
             if file.attrs["address"] != address.encode():
-                raise _Unsound("address differs from the file's name")
+                raise StoreDamaged("graph of something else", where=str(path), advice=REMAKE)
             return _sound_values(file["distances"]), _sound_values(file["indices"])
     except (_Unsound, OSError, KeyError, RuntimeError, ValueError) as error:
         raise StoreDamaged(f"cannot be read: {error}", where=str(path), advice=REMAKE) from error
