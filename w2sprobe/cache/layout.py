@@ -353,6 +353,15 @@ def read_offsets(folder: Path, manifest: Manifest, index: int) -> np.ndarray:
     return _read(folder, manifest, index, OFFSETS)
 
 
+def read_all_offsets(folder: Path, manifest: Manifest) -> np.ndarray:
+    """Vectors before each row of the store, and in all: (n_rows + 1,)."""
+    lengths = np.ones(manifest.n_rows, dtype=np.int64)
+    if manifest.ragged:
+        for index in range(manifest.n_shards):
+            lengths[manifest.rows(index)] = np.diff(read_offsets(folder, manifest, index))
+    return np.concatenate([[0], np.cumsum(lengths)])
+
+
 def read_layer(folder: Path, manifest: Manifest, index: int, layer: int) -> np.ndarray:
     """One layer of a shard as stored; StoreDamaged unless all of it fits."""
     return _read(folder, manifest, index, layer_name(layer))

@@ -29,6 +29,11 @@ MANIFEST_LOCK = f"{LOCK_PREFIX}manifest"
 POLL_SECONDS = 0.2
 
 
+def is_working_file(name: str) -> bool:
+    """Whether a file is a lock or a temporary one: of a process at work, or of one that died."""
+    return name.startswith((PREFIX, LOCK_PREFIX))
+
+
 class Locks:
     """Lock files that this process holds; a thread refreshes them until they are given back."""
 

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from w2sprobe.atomic import PREFIX
 from w2sprobe.cache import layout
-from w2sprobe.cache.locks import LEASE_SECONDS, LOCK_PREFIX
+from w2sprobe.cache.locks import LEASE_SECONDS, is_working_file
 from w2sprobe.errors import StoreDamaged, W2SProbeError
 
 DAY = 86_400.0
@@ -142,5 +141,5 @@ def leftovers(folder: str | Path) -> Iterator[Path]:
     for store in find_stores(folder):
         for file in sorted(store.rglob(".*")):
             age = time.time() - file.stat().st_mtime
-            if file.name.startswith((PREFIX, LOCK_PREFIX)) and age > 2 * LEASE_SECONDS:
+            if is_working_file(file.name) and age > 2 * LEASE_SECONDS:
                 yield file

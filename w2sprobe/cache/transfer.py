@@ -6,9 +6,8 @@ from pathlib import Path
 
 import fsspec
 
-from w2sprobe.atomic import PREFIX
 from w2sprobe.cache import layout
-from w2sprobe.cache.locks import LOCK_PREFIX
+from w2sprobe.cache.locks import is_working_file
 from w2sprobe.cache.reader import ActivationStore
 from w2sprobe.cache.writer import ActivationWriter
 from w2sprobe.errors import InputError, OutputError
@@ -126,7 +125,7 @@ def push_store(
         files = sorted(
             str(file.relative_to(store.path))
             for file in store.path.rglob("*")
-            if file.is_file() and not file.name.startswith((PREFIX, LOCK_PREFIX))
+            if file.is_file() and not is_working_file(file.name)
         )
         files.sort(key=lambda name: name == layout.MANIFEST)
         for name in files:

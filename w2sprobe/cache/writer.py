@@ -12,9 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from w2sprobe.atomic import PREFIX, atomic_path, make_folder
+from w2sprobe.atomic import atomic_path, make_folder
 from w2sprobe.cache import layout
-from w2sprobe.cache.locks import LOCK_PREFIX, MANIFEST_LOCK, POLL_SECONDS, Locks
+from w2sprobe.cache.locks import (
+    LOCK_PREFIX,
+    MANIFEST_LOCK,
+    POLL_SECONDS,
+    Locks,
+    is_working_file,
+)
 from w2sprobe.cache.reader import ActivationStore
 from w2sprobe.errors import (
     IdMismatch,
@@ -178,9 +184,10 @@ class ActivationWriter:
 
     def lacking(self) -> float:
         """How many layers there are still to write, a partly written one counting as its share."""
-        cells = sum(
-            len(self.needed(index)) * (rows.stop - rows.start) for index, rows in self.missing()
+        shapes = (
+            (self._manifest.rows(index), self.needed(index)) for index in range(self.n_shards)
         )
+        cells = sum(len(needed) * (rows.stop - rows.start) for rows, needed in shapes)
         return float(cells / self._manifest.n_rows)
 
     def claims(self, *, start: float = 0.0) -> Iterator[tuple[int, slice]]:
@@ -202,6 +209,7 @@ class ActivationWriter:
         todo = [index for index, _ in self.missing()]
         first = int(start * len(todo))
         todo = todo[first:] + todo[:first]
+        make_folder(self.path / layout.SHARDS)  # for the locks
         while todo:
             busy = []
             for index in todo:
@@ -315,9 +323,7 @@ class ActivationWriter:
                 # what killed runs left behind; another process may be at work on further layers
                 if not stored.pending:
                     for stray in self.path.rglob(".*"):
-                        if stray.name.startswith((PREFIX, LOCK_PREFIX)) and (
-                            stray.name != MANIFEST_LOCK  # ours
-                        ):
+                        if is_working_file(stray.name) and stray.name != MANIFEST_LOCK:  # ours
                             stray.unlink(missing_ok=True)
                 layout.write_manifest(self.path, stored)
         return ActivationStore.open(self.path)
@@ -327,18 +333,11 @@ class ActivationWriter:
         return set(self.layers) <= set(stored.layers) and not layout.check_whole(self.path)
 
     def _write_whole(self, manifest: layout.Manifest) -> None:
-        offsets = np.arange(manifest.n_rows + 1)
-        if manifest.ragged:
-            ends = [
-                np.diff(layout.read_offsets(self.path, manifest, index))
-                for index in range(manifest.n_shards)
-            ]
-            offsets = np.concatenate([[0], np.cumsum(np.concatenate(ends))])
+        offsets = layout.read_all_offsets(self.path, manifest)
         layout.write_whole(self.path, manifest, self._ids, offsets)
 
     def _lock(self, index: int) -> Path:
         path = self.path / layout.shard_name(index)
-        make_folder(path.parent)
         return path.with_name(f"{LOCK_PREFIX}{path.stem}")
 
     def _check_values(
@@ -429,7 +428,7 @@ def _check_empty(folder: Path) -> None:
     """Refuse a folder with anything in it but what a killed run left."""
     if folder.is_dir():
         names = sorted(item.name for item in folder.iterdir())
-        foreign = [name for name in names if not name.startswith((PREFIX, LOCK_PREFIX))]
+        foreign = [name for name in names if not is_working_file(name)]
         # another process may have written the manifest since we looked
         if foreign and not layout.has_manifest(folder):
             raise InputError(

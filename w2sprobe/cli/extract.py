@@ -87,14 +87,13 @@ def command(
     """
     from w2sprobe.atomic import check_writable
     from w2sprobe.cli._splits import load_splits
-    from w2sprobe.data import join_rows
     from w2sprobe.extraction import extract, plan_extraction, store_identity
     from w2sprobe.fingerprint import fingerprint
     from w2sprobe.layers import parse_layers
     from w2sprobe.models import describe_model
 
     splits = load_splits(task_name, positive, negative, sizes, split_seed)
-    rows = join_rows(splits.strong_train, splits.val, splits.test)
+    rows = splits.stored
     info = describe_model(model)
     wanted = parse_layers(layers, range(info.n_layers + 1))
     meaning: dict[str, Any] = {

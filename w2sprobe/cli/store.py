@@ -145,12 +145,10 @@ def repair(
       w2sprobe store repair cache/stores/4f... --task reviews.csv
     """
     from w2sprobe.cli._splits import load_splits
-    from w2sprobe.data import join_rows
     from w2sprobe.extraction import repair as repair_store
 
     splits = load_splits(task_name, positive, negative, sizes, split_seed)
-    rows = join_rows(splits.strong_train, splits.val, splits.test)
-    problems = repair_store(store, rows.records(), model=model, device=device)
+    problems = repair_store(store, splits.stored.records(), model=model, device=device)
     if as_json:
         click.echo(json.dumps({"store": str(store), "repaired": problems}, indent=2))
     else:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2sprobe.atomic import atomic_path
-from w2sprobe.data.rows import Rows
+from w2sprobe.data.rows import Rows, join_rows
 from w2sprobe.errors import InputError, UnknownName
 
 SPLIT_NAMES = ("weak_train", "strong_train", "val", "test")
@@ -68,6 +68,11 @@ class Splits:
     def sizes(self) -> SplitSizes:
         """Rows a split."""
         return SplitSizes(*(len(rows) for _, rows in self.items()))
+
+    @property
+    def stored(self) -> Rows:
+        """Rows whose activations are extracted: a student trains, stops and is tested on them."""
+        return join_rows(self.strong_train, self.val, self.test)
 
     def __getitem__(self, name: str) -> Rows:
         if name not in SPLIT_NAMES:

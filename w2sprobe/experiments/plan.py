@@ -93,7 +93,7 @@ def make_plan(config: ExperimentConfig, *, cache: Path, out: Path, device: str =
         "weak": _count_truncated(weak, splits, truncate=config.weak.truncate),
         "strong": _count_truncated(strong, splits, truncate=config.strong.truncate),
     }
-    stored = join_rows(splits.strong_train, splits.val, splits.test)
+    stored = splits.stored
     plan = Plan(
         config,
         task,
