@@ -6,7 +6,6 @@ user's input can be checked first.
 
 import functools
 import logging
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,28 +110,6 @@ def describe_model(name: str) -> ModelInfo:
     return ModelInfo(
         name, source, text.num_hidden_layers, text.hidden_size, dtype, max_tokens, identity
     )
-
-
-def resolve_device(name: str = "auto") -> torch.device:
-    """Turn `auto`, `cpu`, `cuda` or `cuda:1` into a device; `auto` takes a GPU where there is one.
-
-    Of several processes on a machine, started by torchrun or accelerate launch, each takes its own.
-
-    Raises
-    ------
-    InputError
-        Not a device of this machine.
-    """
-    if name == "auto":
-        own = os.environ.get("LOCAL_RANK")
-        gpu = "cuda" if own is None else f"cuda:{own}"
-        return torch.device(gpu if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        raise InputError(f"no device {name!r}", allowed="auto, cpu, cuda, cuda:N") from error
-    return device
 
 
 def load_tokenizer(source: str) -> PreTrainedTokenizerBase:

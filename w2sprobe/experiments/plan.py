@@ -9,6 +9,7 @@ from typing import Any
 from w2sprobe.atomic import check_writable
 from w2sprobe.cache import store_size_bytes
 from w2sprobe.data import Rows, Splits, Task, join_rows, load_task, make_splits
+from w2sprobe.devices import resolve_device
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import ExperimentConfig, ModelConfig
 from w2sprobe.experiments.methods import METHODS, Curation, Method
@@ -24,7 +25,7 @@ from w2sprobe.experiments.steps import (
 from w2sprobe.extraction import store_identity
 from w2sprobe.fingerprint import fingerprint, fingerprint_strings
 from w2sprobe.layers import parse_layers
-from w2sprobe.models import ModelInfo, describe_model, load_tokenizer, resolve_device
+from w2sprobe.models import ModelInfo, describe_model, load_tokenizer
 from w2sprobe.tokens import tokenize
 from w2sprobe.training.trainer import resolve_precision
 

@@ -18,6 +18,7 @@ from w2sprobe.cache import (
     drop_damage,
     is_store,
 )
+from w2sprobe.devices import resolve_device
 from w2sprobe.errors import InputError
 from w2sprobe.extraction.forward import Extractor
 from w2sprobe.extraction.plan import Plan, check_disk, measure, size_bytes
@@ -31,7 +32,6 @@ from w2sprobe.models import (
     describe_model,
     load_base,
     load_tokenizer,
-    resolve_device,
 )
 from w2sprobe.progress import progress_bar
 from w2sprobe.tokens import tokenize

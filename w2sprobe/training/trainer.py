@@ -19,6 +19,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from w2sprobe.atomic import write_json
 from w2sprobe.data import Rows
+from w2sprobe.devices import resolve_device
 from w2sprobe.errors import InputError, W2SProbeError
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import roc_auc
@@ -28,7 +29,6 @@ from w2sprobe.models import (
     load_classifier,
     load_tokenizer,
     load_trained,
-    resolve_device,
 )
 from w2sprobe.progress import Advance, progress_bar
 from w2sprobe.tokens import length_sorted_batches, pad, tokenize

@@ -1,0 +1,56 @@
+"""Which device computes, and in what precision it multiplies."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from w2sprobe.errors import InputError
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """Turn `auto`, `cpu`, `cuda` or `cuda:1` into a device; `auto` takes a GPU where there is one.
+
+    Of several processes on a machine, started by torchrun or accelerate launch, each takes its own.
+
+    Raises
+    ------
+    InputError
+        Not a device of this machine.
+    """
+    if name == "auto":
+        own = os.environ.get("LOCAL_RANK")
+        gpu = "cuda" if own is None else f"cuda:{own}"
+        return torch.device(gpu if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise InputError(f"no device {name!r}", allowed="auto, cpu, cuda, cuda:N") from error
+    return device
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Multiply float32 matrices in float32 inside the block, whatever precision is set outside.
+
+    TF32 on a GPU, or bfloat16 on a CPU, keep 10 or 7 bits of the 23: no bound on errors holds.
+    """
+    if hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # torch 2.9
+        places = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+        before = [place.fp32_precision for place in places]
+        for place in places:
+            place.fp32_precision = "ieee"
+        try:
+            yield
+        finally:
+            for place, precision in zip(places, before, strict=True):
+                place.fp32_precision = precision
+    else:
+        outside = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(outside)
