@@ -1,6 +1,7 @@
 """Neighbours beside the activations that they belong to: searched once, read by every later run."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,10 @@ from numpy.typing import ArrayLike
 from w2sprobe.cache import ActivationStore, graph_path, read_graph, write_graph
 from w2sprobe.fingerprint import fingerprint
 from w2sprobe.probes import nearest_neighbors
+from w2sprobe.probes._checks import check_groups
+from w2sprobe.probes.neighbors import APPROXIMATE, Neighbors
 
+VERSION = 2  # of what a search answers: another one does not read the graphs of this one
 K_MAX = 200  # 12 bytes a neighbour: 24 MB for 10,000 rows
 
 
@@ -40,18 +44,19 @@ class StoredSearch:
         k: int,
         backend: str = "auto",
         exclude_self: bool = False,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Neighbours as `nearest_neighbors` finds them.
+        groups: ArrayLike | None = None,
+    ) -> Neighbors:
+        """Neighbours as `nearest_neighbors` finds them; approximate ones are not kept.
 
         Parameters
         ----------
-        X, Q, k, backend, exclude_self
+        X, Q, k, backend, exclude_self, groups
             As in `nearest_neighbors`.
 
         Returns
         -------
-        distances : ndarray of float32, shape (m, k)
-        indices : ndarray of int64, shape (m, k)
+        Neighbors
+            With "stored" for a backend where they were read.
 
         Raises
         ------
@@ -60,25 +65,26 @@ class StoredSearch:
         StoreDamaged
             The stored graph differs from its checksum.
         """
-        if not isinstance(self.folder, Path) or not os.access(self.folder, os.W_OK):
-            return nearest_neighbors(X, Q, k=k, backend=backend, exclude_self=exclude_self)
-        searched = [_digest(X), None if Q is None else _digest(Q), exclude_self]
+        search = partial(
+            nearest_neighbors, X, Q, backend=backend, exclude_self=exclude_self, groups=groups
+        )
+        writable = isinstance(self.folder, Path) and os.access(self.folder, os.W_OK)
+        if not writable or backend in APPROXIMATE:
+            return search(k=k)
+        together = None if groups is None else check_groups(groups, len(np.asarray(X)))
+        own = None if together is None else _digest(together)
+        searched = [VERSION, _digest(X), None if Q is None else _digest(Q), exclude_self, own]
         address = fingerprint(searched)
         path = graph_path(self.folder, address)
         if path.is_file():
             distances, indices = read_graph(path, address)
             if k <= indices.shape[1]:
-                return distances[:, :k], indices[:, :k]
-        there_are = len(np.asarray(X)) - (exclude_self and Q is None)
-        distances, indices = nearest_neighbors(
-            X,
-            Q,
-            k=max(k, min(self.k_max, there_are)),
-            backend=backend,
-            exclude_self=exclude_self,
-        )
-        write_graph(path, address, distances, indices)
-        return distances[:, :k], indices[:, :k]
+                return Neighbors(distances, indices, backend="stored").first(k)
+        n_out = int(exclude_self) if together is None else int(np.bincount(together).max())
+        most = len(np.asarray(X)) - (n_out if Q is None else 0)
+        found = search(k=max(k, min(self.k_max, most)))
+        write_graph(path, address, *found)
+        return found.first(k)
 
 
 def _digest(values: ArrayLike) -> list[object]:

@@ -62,7 +62,10 @@ def test_the_estimator_follows_scikit_learn() -> None:
         (lambda: KNNProbe(40).fit(X, Y).predict_train_proba(), "1 to 39"),
         (lambda: KNNProbe(5).fit(X, Y + 1), "0 to 1"),
         (lambda: KNNProbe(5).fit(X, Y[:-1]), r"\(40,\)"),
-        (lambda: KNNProbe(5).fit(X, Y).predict(Q[:, :3]), "width 3"),
+        (
+            lambda: KNNProbe(5).fit(X, Y).predict(Q[:, :3]),
+            "3 features, but KNNProbe is expecting 6",
+        ),
         (lambda: knn_path(X, Y, ks=[]), "ks is empty"),
     ],
 )

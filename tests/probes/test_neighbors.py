@@ -60,7 +60,9 @@ def test_queries() -> None:
 def test_no_faiss_says_which_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(MissingDependency, match=r"w2sprobe\[cpu\], or w2sprobe\[gpu\]"):
-        nearest_neighbors(np.eye(3), k=1)
+        nearest_neighbors(np.eye(3), k=1, backend="faiss-cpu")
+    found = nearest_neighbors(np.eye(3), np.eye(3)[:1], k=1)
+    assert (found.backend, found.indices.tolist()) == ("torch", [[0]])
 
 
 def test_no_gpu_says_so() -> None:

@@ -1,49 +1,72 @@
 """Probes on activations: arrays in, arrays out; estimators and whole-grid functions."""
 
+from typing import Literal
+
 from w2sprobe.errors import UnknownName
+from w2sprobe.probes._preprocess import Preprocess
 from w2sprobe.probes.knn import KNNProbe, knn_path
 from w2sprobe.probes.logistic import LogisticProbe, logistic_path
 from w2sprobe.probes.mass_mean import MassMeanProbe
-from w2sprobe.probes.neighbors import Search, nearest_neighbors
+from w2sprobe.probes.neighbors import Neighbors, Search, nearest_neighbors
 from w2sprobe.probes.topofilter import TopoFilter
+
+Probe = KNNProbe | LogisticProbe | MassMeanProbe | TopoFilter
 
 
 def make_probe(
     name: str,
     *,
     n_neighbors: int = 50,
-    l2: float = 1e-2,
+    l2: float | Literal["auto"] = 1e-2,
     contamination: float = 0.1,
+    whiten: bool = False,
+    preprocess: Preprocess = "none",
+    per_class: bool = False,
     search: Search = nearest_neighbors,
-) -> KNNProbe | LogisticProbe | TopoFilter:
+    device: str = "auto",
+) -> Probe:
     """Make a probe by name from the settings that commands and configs share.
 
     Parameters
     ----------
-    name : {"knn", "logistic", "topofilter"}
+    name : {"knn", "logistic", "mass-mean", "topofilter"}
     n_neighbors : int, default 50
         k of the vote, or of both of TopoFilter's graphs.
-    l2 : float, default 1e-2
+    l2 : float or "auto", default 1e-2
         Penalty of the logistic probe.
     contamination : float, default 0.1
         Share of the rows that TopoFilter removes.
+    whiten : bool, default False
+        Of the mass-mean probe.
+    preprocess : {"none", "center", "standardize"}, default "none"
+        Of every probe.
+    per_class : bool, default False
+        TopoFilter removes the share of each class.
     search : callable, default nearest_neighbors
         Finds neighbours.
+    device : str, default "auto"
+        Of the linear probes.
 
     Returns
     -------
-    KNNProbe, LogisticProbe or TopoFilter
+    KNNProbe, LogisticProbe, MassMeanProbe or TopoFilter
 
     Raises
     ------
     UnknownName
         Not a probe.
     """
-    probes: dict[str, KNNProbe | LogisticProbe | TopoFilter] = {
-        "knn": KNNProbe(n_neighbors=n_neighbors, search=search),
-        "logistic": LogisticProbe(l2=l2),
+    probes: dict[str, Probe] = {
+        "knn": KNNProbe(n_neighbors, search, preprocess),
+        "logistic": LogisticProbe(l2, preprocess, device),
+        "mass-mean": MassMeanProbe(whiten=whiten, preprocess=preprocess, device=device),
         "topofilter": TopoFilter(
-            k_cc=n_neighbors, k_zeta=n_neighbors, contamination=contamination, search=search
+            n_neighbors,
+            n_neighbors,
+            contamination,
+            search=search,
+            per_class=per_class,
+            preprocess=preprocess,
         ),
     }
     if name not in probes:
@@ -55,6 +78,8 @@ __all__ = [
     "KNNProbe",
     "LogisticProbe",
     "MassMeanProbe",
+    "Neighbors",
+    "Preprocess",
     "TopoFilter",
     "knn_path",
     "logistic_path",

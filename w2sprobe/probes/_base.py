@@ -1,40 +1,64 @@
 """What the probes share as scikit-learn estimators."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
 
 from w2sprobe.errors import InputError
 from w2sprobe.labels import THRESHOLD
-from w2sprobe.probes._checks import check_activations
+from w2sprobe.probes._checks import check_features, check_labels, check_target
+
+BLOCK_ROWS = 1024  # rows that are in float64 at a time
 
 
-class ProbeEstimator(BaseEstimator):  # type: ignore[misc]
-    """Binary soft-label classifier: subclasses have `fit` and `_votes`."""
+class NotFitted(InputError, NotFittedError):  # type: ignore[misc]
+    """A probe that has seen no rows is asked something."""
 
+
+def check_fitted(probe: Any) -> None:
+    """Refuse a probe that has seen no rows."""
+    try:
+        check_is_fitted(probe)
+    except NotFittedError as error:
+        raise NotFitted(
+            f"{type(probe).__name__} is not fitted", advice="Call fit(X, y)."
+        ) from error
+
+
+class ProbeEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Binary classifier of soft labels: subclasses have `fit` and `_votes`."""
+
+    classes_: np.ndarray
     n_features_in_: int
 
-    def _votes(self, Q: np.ndarray) -> np.ndarray:
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
+
+    def _votes(self, X: np.ndarray) -> np.ndarray:
         """P(label = 1) of checked queries, shape (m,)."""
         raise NotImplementedError
 
-    def _set_fitted(self, width: int) -> None:
-        """Note what scikit-learn asks a fitted classifier for; the last step of `fit`."""
+    def _start(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """Checked rows and soft labels; the first step of `fit`."""
+        points = check_features(self, X, fitting=True)
+        soft = check_target(y, len(points))
         self.classes_ = np.array([0, 1])
-        self.n_features_in_ = width
+        return points, soft
 
-    def _check_fitted(self) -> None:
-        """Refuse a probe that has seen no rows."""
-        if not hasattr(self, "n_features_in_"):
-            raise InputError(f"{type(self).__name__} is not fitted", advice="Call fit(X, y).")
-
-    def predict_proba(self, Q: ArrayLike) -> np.ndarray:
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """P(label = 0) and P(label = 1).
 
         Parameters
         ----------
-        Q : array_like of float, shape (m, d)
+        X : array_like of float, shape (m, d)
             Activations, finite.
 
         Returns
@@ -47,12 +71,18 @@ class ProbeEstimator(BaseEstimator):  # type: ignore[misc]
         InputError
             Not fitted, another width, or not finite.
         """
-        self._check_fitted()
-        return two_columns(self._votes(check_activations(Q, "Q", self.n_features_in_)))
+        check_fitted(self)
+        return two_columns(self._votes(check_features(self, X, fitting=False)))
 
-    def predict(self, Q: ArrayLike) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """1 where P(label = 1) > 0.5, else 0; int64, shape (m,)."""
-        return (self.predict_proba(Q)[:, 1] > THRESHOLD).astype(np.int64)
+        hard: np.ndarray = self.predict_proba(X)[:, 1] > THRESHOLD
+        return hard.astype(np.int64)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy against hard labels (soft label > 0.5), in [0, 1]: higher is better."""
+        hard = check_labels(y, len(np.asarray(y))) > THRESHOLD
+        return float(super().score(X, hard.astype(np.int64), sample_weight))
 
 
 class LinearProbe(ProbeEstimator):
@@ -61,11 +91,30 @@ class LinearProbe(ProbeEstimator):
     coef_: np.ndarray
     intercept_: float
 
-    def _votes(self, Q: np.ndarray) -> np.ndarray:
-        votes: np.ndarray = expit(Q @ self.coef_ + self.intercept_)
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """The linear function: X coef + intercept, float64, shape (m,); above 0 for label 1."""
+        check_fitted(self)
+        return self._margin(check_features(self, X, fitting=False))
+
+    def _margin(self, X: np.ndarray) -> np.ndarray:
+        margin: np.ndarray = linear(X, self.coef_[None], np.array([self.intercept_]))[0]
+        return margin
+
+    def _votes(self, X: np.ndarray) -> np.ndarray:
+        votes: np.ndarray = expit(self._margin(X))
         return votes
+
+
+def linear(X: np.ndarray, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray:
+    """Linear functions of float32 rows in float64, (c, m), a block of rows at a time."""
+    values = np.empty((len(coef), len(X)))
+    for start in range(0, len(X), BLOCK_ROWS):
+        block = X[start : start + BLOCK_ROWS].astype(np.float64)
+        values[:, start : start + BLOCK_ROWS] = coef @ block.T + intercept[:, None]
+    return values
 
 
 def two_columns(p: np.ndarray) -> np.ndarray:
     """P(1), shape (m,), as scikit-learn's (m, 2)."""
-    return np.column_stack([1 - p, p])
+    both: np.ndarray = np.column_stack([1 - p, p])
+    return both

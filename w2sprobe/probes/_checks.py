@@ -1,9 +1,18 @@
 """What the probes' public doors check."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils.validation import column_or_1d, validate_data
 
 from w2sprobe.errors import InputError, first_few
+
+MULTICLASS = "Only binary classification is supported. The type of the target is multiclass."
+
+
+class NotNumeric(InputError, TypeError):
+    """Something that is no number where numbers belong."""
 
 
 def check_activations(X: ArrayLike, name: str = "X", width: int | None = None) -> np.ndarray:
@@ -13,14 +22,47 @@ def check_activations(X: ArrayLike, name: str = "X", width: int | None = None) -
         raise InputError(f"{name} of shape {matrix.shape}", allowed="(rows, width), not empty")
     if width is not None and matrix.shape[1] != width:
         raise InputError(f"{name} of width {matrix.shape[1]}", allowed=f"{width}, as fitted")
+    return _finite(matrix, name)
+
+
+def check_features(estimator: Any, X: Any, *, fitting: bool, least: int = 1) -> np.ndarray:
+    """`check_activations` of an estimator: notes, or compares, width and names of the columns.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets `n_features_in_`, and `feature_names_in_` where `X` is a data frame.
+    X : array_like of float, shape (n, d)
+    fitting : bool
+        Note them; otherwise compare with what was noted.
+    least : int, default 1
+        Rows that are needed.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, d)
+
+    Raises
+    ------
+    InputError
+        Not a matrix of real numbers, too few rows, another width or other names, or not finite.
+    NotNumeric
+        Not numbers.
+    """
     try:
-        matrix = np.ascontiguousarray(matrix, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} is not numeric: {error}") from error
-    bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
-    if bad.size:
-        raise InputError(f"{name} is not finite in rows {first_few(bad.tolist())}")
-    return matrix
+        matrix = validate_data(
+            estimator,
+            X,
+            reset=fitting,
+            dtype="numeric",
+            ensure_all_finite=False,
+            ensure_min_samples=least,
+        )
+    except TypeError as error:
+        raise NotNumeric(str(error).rstrip(".")) from error
+    except ValueError as error:
+        raise InputError(str(error).rstrip(".")) from error
+    return _finite(matrix, "X")
 
 
 def check_labels(y: ArrayLike, n: int) -> np.ndarray:
@@ -28,20 +70,72 @@ def check_labels(y: ArrayLike, n: int) -> np.ndarray:
     try:
         soft = np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"labels are not numeric: {error}") from error
+        raise InputError(f"labels are not numeric: {error}", allowed="0 to 1") from error
     if soft.shape != (n,):
         raise InputError(f"labels of shape {soft.shape}", allowed=f"({n},), one a row")
     bad = np.flatnonzero(~((soft >= 0) & (soft <= 1)))
     if bad.size:
         raise InputError(
             f"label {float(soft[bad[0]])!r} in row {bad[0]} (and {bad.size - 1} more)",
-            allowed="0 to 1",
+            allowed="0 to 1, hard or continuous: P(label = 1)",
+            advice=MULTICLASS if (soft == soft.round()).all() else "",
         )
     return soft
+
+
+def check_target(y: ArrayLike, n: int) -> np.ndarray:
+    """`check_labels` of an estimator: a column, (n, 1), is taken with scikit-learn's warning."""
+    try:
+        column = column_or_1d(y, warn=True)
+    except ValueError as error:
+        raise InputError(str(error).rstrip(".")) from error
+    return check_labels(column, n)
+
+
+def check_both_classes(soft: np.ndarray) -> None:
+    """Refuse labels that are all 0 or all 1: nothing separates them, or everything does."""
+    if soft.min() == soft.max() and soft[0] in (0, 1):
+        raise InputError(f"one class: all labels are {soft[0]:g}", allowed="labels of both classes")
 
 
 def check_k(k: int, name: str, most: int) -> int:
     """Return a neighbour count within [1, most]."""
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= most:
-        raise InputError(f"{name} is {k!r}", allowed=f"1 to {most}, with so many rows")
+        raise InputError(
+            f"{name} is {k!r}",
+            allowed=f"1 to {most}, with {most} sample{'s' * (most != 1)} to choose from",
+        )
     return int(k)
+
+
+def check_l2(l2s: Any) -> np.ndarray:
+    """Return penalties as float64, shape (p,)."""
+    values = np.asarray(l2s, dtype=np.float64)
+    if values.ndim != 1 or not values.size or not (np.isfinite(values) & (values > 0)).all():
+        raise InputError(f"l2 is {l2s!r}", allowed="numbers above 0")
+    return values
+
+
+def check_groups(groups: ArrayLike, n: int) -> np.ndarray:
+    """Return groups as numbers from 0, shape (n,)."""
+    values = np.asarray(groups)
+    if values.shape != (n,):
+        raise InputError(f"groups of shape {values.shape}", allowed=f"({n},), one a row")
+    numbers: np.ndarray = np.unique(values, return_inverse=True)[1]
+    return numbers
+
+
+def _finite(matrix: np.ndarray, name: str) -> np.ndarray:
+    try:
+        with np.errstate(over="ignore"):  # beyond float32: reported as not finite
+            matrix = np.ascontiguousarray(matrix, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is not numeric: {error}") from error
+    # a sum is finite where all are; only then is each looked at
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspicious = ~np.isfinite(matrix.sum(axis=1))
+    bad = np.flatnonzero(suspicious)
+    bad = bad[~np.isfinite(matrix[bad]).all(axis=1)]
+    if bad.size:
+        raise InputError(f"{name} is not finite in rows {first_few(bad.tolist())}: NaN or inf")
+    return matrix

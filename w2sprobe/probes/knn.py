@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from w2sprobe.errors import InputError
-from w2sprobe.probes._base import ProbeEstimator, two_columns
-from w2sprobe.probes._checks import check_activations, check_k, check_labels
+from w2sprobe.probes._base import ProbeEstimator, check_fitted, two_columns
+from w2sprobe.probes._checks import check_activations, check_groups, check_k, check_labels
+from w2sprobe.probes._preprocess import Preprocess, Preprocessing
 from w2sprobe.probes.neighbors import Search, nearest_neighbors
 
 
@@ -18,6 +19,8 @@ def knn_path(
     *,
     ks: Sequence[int],
     include_self: bool = False,
+    groups: ArrayLike | None = None,
+    preprocess: Preprocess = "none",
     search: Search = nearest_neighbors,
 ) -> np.ndarray:
     """Soft votes of the k nearest rows, for every k, from one search.
@@ -25,15 +28,19 @@ def knn_path(
     Parameters
     ----------
     X : array_like of float, shape (n, d)
-        Activations, finite. Neither centred nor scaled for the vote.
+        Activations, finite.
     y : array_like of float, shape (n,)
         Soft labels, P(label = 1), in [0, 1].
     Q : array_like of float, shape (m, d), optional
         Queries. None asks about the rows of X, each leaving itself out.
-    ks : sequence of int, each in [1, n], or [1, n - 1] where rows leave themselves out
+    ks : sequence of int, each from 1 to n less the rows that a query leaves out
         Results follow this order.
     include_self : bool, default False
         Only with Q=None: a row counts as its own neighbour, as in the source experiments.
+    groups : array_like, shape (n,), optional
+        Only with Q=None: a row leaves out all rows of its value here, such as copies of its text.
+    preprocess : {"none", "center", "standardize"}, default "none"
+        Learnt from X; "center" moves no neighbour.
     search : callable, default nearest_neighbors
         Finds the neighbours; `w2sprobe.searches.StoredSearch` reads them from a store.
 
@@ -45,22 +52,38 @@ def knn_path(
     Raises
     ------
     InputError
-        Shape, range or a value that is not finite.
+        Shape, range or a value that is not finite; `groups` beside `include_self` or queries.
+    UnknownName
+        No such preprocessing.
 
     Notes
     -----
-    Euclidean distance in float32; equal distances keep the lower row. One search at max(ks), then
-    a cumulative mean.
+    Euclidean distance; equal distances keep the lower row. One search at max(ks), then a
+    cumulative mean.
     """
     points = check_activations(X)
     soft = check_labels(y, len(points))
+    if groups is not None and (include_self or Q is not None):
+        raise InputError("groups are given beside include_self or Q", allowed="groups with neither")
     leaves_out = Q is None and not include_self
+    together = None if groups is None else check_groups(groups, len(points))
+    n_out = int(leaves_out) if together is None else int(np.bincount(together).max())
     if not len(ks):
         raise InputError("ks is empty", allowed="at least one k")
-    counts = np.array([check_k(k, "k", len(points) - leaves_out) for k in ks])
-    _, found = search(points, Q, k=int(counts.max()), exclude_self=leaves_out)
-    sums = np.cumsum(soft[found], axis=1)
-    votes: np.ndarray = sums[:, counts - 1].T / counts[:, None]
+    counts = np.array([check_k(k, "k", len(points) - n_out) for k in ks])
+    moved = Preprocessing.fit(points, preprocess)
+    queries = None if Q is None else moved.apply(check_activations(Q, "Q", points.shape[1]))
+    found = search(
+        moved.apply(points), queries, k=int(counts.max()), exclude_self=leaves_out, groups=together
+    ).indices
+    votes = np.empty((len(counts), len(found)))
+    total, done = np.zeros(len(found)), 0
+    for place in np.argsort(counts, kind="stable"):
+        # a running sum over k: no (m, k) array of labels, whatever k is
+        for column in range(done, counts[place]):
+            total += soft[found[:, column]]
+        done = counts[place]
+        votes[place] = total / done
     return votes.clip(0, 1)  # sums of ones may round past their count
 
 
@@ -70,9 +93,12 @@ class KNNProbe(ProbeEstimator):
     Parameters
     ----------
     n_neighbors : int, default 50
-        k, at most the number of rows (one fewer where rows leave themselves out).
+        k, at most the number of rows (less those that a row leaves out of its own vote).
     search : callable, default nearest_neighbors
-        Finds the neighbours; `w2sprobe.searches.StoredSearch` reads them from a store.
+        Finds the neighbours; `w2sprobe.searches.StoredSearch` reads them from a store, and
+        `functools.partial(nearest_neighbors, backend=...)` names a backend.
+    preprocess : {"none", "center", "standardize"}, default "none"
+        Fitted on the training rows.
 
     Attributes
     ----------
@@ -80,11 +106,17 @@ class KNNProbe(ProbeEstimator):
         Width of the activations.
     """
 
-    def __init__(self, n_neighbors: int = 50, search: Search = nearest_neighbors) -> None:
+    def __init__(
+        self,
+        n_neighbors: int = 50,
+        search: Search = nearest_neighbors,
+        preprocess: Preprocess = "none",
+    ) -> None:
         self.n_neighbors = n_neighbors
         self.search = search
+        self.preprocess = preprocess
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> "KNNProbe":
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> "KNNProbe":
         """Keep the rows.
 
         Parameters
@@ -92,6 +124,8 @@ class KNNProbe(ProbeEstimator):
         X : array_like of float, shape (n, d)
         y : array_like of float, shape (n,)
             Hard or soft labels in [0, 1].
+        groups : array_like, shape (n,), optional
+            Rows of one value do not vote on one another in `predict_train_proba`.
 
         Returns
         -------
@@ -101,12 +135,14 @@ class KNNProbe(ProbeEstimator):
         ------
         InputError
             Shape, range or a value that is not finite; fewer rows than neighbours.
+        UnknownName
+            No such preprocessing.
         """
-        points = check_activations(X)
-        soft = check_labels(y, len(points))
+        points, soft = self._start(X, y)
         check_k(self.n_neighbors, "n_neighbors", len(points))
-        self._X, self._y = points, soft
-        self._set_fitted(points.shape[1])
+        self._groups = None if groups is None else check_groups(groups, len(points))
+        self._preprocessing = Preprocessing.fit(points, self.preprocess)
+        self._X, self._y = self._preprocessing.apply(points), soft
         return self
 
     def predict_train_proba(self, *, include_self: bool = False) -> np.ndarray:
@@ -115,7 +151,7 @@ class KNNProbe(ProbeEstimator):
         Parameters
         ----------
         include_self : bool, default False
-            Count a row among its own neighbours, as in the source experiments.
+            Count a row, and its group, among its own neighbours, as in the source experiments.
 
         Returns
         -------
@@ -124,20 +160,22 @@ class KNNProbe(ProbeEstimator):
         Raises
         ------
         InputError
-            Not fitted.
+            Not fitted, or too few rows outside a row's group.
         """
-        self._check_fitted()
+        check_fitted(self)
         votes = knn_path(
             self._X,
             self._y,
             ks=[self.n_neighbors],
             include_self=include_self,
+            groups=None if include_self else self._groups,
             search=self.search,
         )
         return two_columns(votes[0])
 
-    def _votes(self, Q: np.ndarray) -> np.ndarray:
+    def _votes(self, X: np.ndarray) -> np.ndarray:
+        queries = self._preprocessing.apply(X)
         votes: np.ndarray = knn_path(
-            self._X, self._y, Q, ks=[self.n_neighbors], search=self.search
+            self._X, self._y, queries, ks=[self.n_neighbors], search=self.search
         )[0]
         return votes

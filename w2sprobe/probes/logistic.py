@@ -1,57 +1,66 @@
-"""L2 logistic regression on soft labels, a whole path of penalties from one set-up."""
+"""L2 logistic regression on soft labels: paths of penalties, label vectors and folds at once."""
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import cho_factor, cho_solve
-from scipy.special import expit
+from scipy.special import expit, xlog1py, xlogy
 from sklearn.exceptions import ConvergenceWarning
 
 from w2sprobe.errors import InputError
-from w2sprobe.probes._base import LinearProbe
-from w2sprobe.probes._checks import check_activations, check_labels
+from w2sprobe.probes._base import LinearProbe, check_fitted, linear, two_columns
+from w2sprobe.probes._checks import (
+    check_activations,
+    check_both_classes,
+    check_groups,
+    check_l2,
+    check_labels,
+)
+from w2sprobe.probes._folds import folds_of
+from w2sprobe.probes._newton import TOLERANCE, Minima, minimise
+from w2sprobe.probes._preprocess import Preprocess, Preprocessing
 
-TOLERANCE = 1e-6  # of the gradient's norm
-MAX_ITERATIONS = 100
-SHRINK, ENOUGH = 0.5, 1e-4  # of the line search (Armijo)
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """One minimum, in the coordinates of the centred data."""
-
-    weights: np.ndarray
-    intercept: float
-    n_iter: int
-    gradient_norm: float
+L2S = tuple(float(f"{value:.3g}") for value in np.logspace(-4, 0, 9))  # that l2="auto" tries
+FOLDS = 5
 
 
 def logistic_path(
-    X: ArrayLike, y: ArrayLike, *, l2s: Sequence[float]
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    l2s: Sequence[float],
+    preprocess: Preprocess = "none",
+    device: str = "auto",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Logistic regression for every penalty.
+    """Logistic regression for every penalty, and for every label vector, from one set-up.
 
     Parameters
     ----------
     X : array_like of float, shape (n, d)
-        Activations, finite. Neither centred nor scaled for the penalty.
-    y : array_like of float, shape (n,)
-        Soft labels, P(label = 1), in [0, 1].
+        Activations, finite.
+    y : array_like of float, shape (n,) or (v, n)
+        Soft labels, P(label = 1), in [0, 1]; several vectors share each pass over X.
     l2s : sequence of float, each above 0
         Results follow this order.
+    preprocess : {"none", "center", "standardize"}, default "none"
+        Before the penalty sees the weights; "center" changes nothing here, as the intercept is
+        free. Coefficients are those of X as given.
+    device : str, default "auto"
+        "cpu", "cuda", "cuda:1"; "auto" takes a GPU where there is one.
 
     Returns
     -------
-    coef : ndarray of float64, shape (len(l2s), d)
-    intercept : ndarray of float64, shape (len(l2s),)
+    coef : ndarray of float64, shape (len(l2s), d), or (v, len(l2s), d)
+    intercept : ndarray of float64, shape (len(l2s),), or (v, len(l2s))
 
     Raises
     ------
     InputError
         Shape, range or a value that is not finite; labels that are all 0 or all 1.
+    UnknownName
+        No such preprocessing.
 
     Warns
     -----
@@ -60,14 +69,24 @@ def logistic_path(
 
     Notes
     -----
-    Minimises mean BCE(sigmoid(X w + b), y) + l2 |w|², b free, by Newton's method in float64 with
-    an Armijo line search, each penalty starting from the next larger one. With n < d the weights
-    lie in the row space of the centred X, so the problem is solved in its n coordinates. The
-    objective is that of EleutherAI's weak-to-strong code; scikit-learn's C is 1 / (2 n l2).
+    Minimises mean BCE(sigmoid(X w + b), y) + l2 |w|², b free: the objective of EleutherAI's
+    weak-to-strong code; scikit-learn's C is 1 / (2 n l2). The gradient is taken in float64 and is
+    that of the intercept too. See `_newton` for the method.
     """
-    fits, basis, centre = _solve_path(X, y, l2s)
-    coef = np.stack([fit.weights if basis is None else basis @ fit.weights for fit in fits])
-    return coef, np.array([fit.intercept for fit in fits]) - coef @ centre
+    points = check_activations(X)
+    vectors = np.asarray(y)
+    several = vectors.ndim == 2 and vectors.shape[1] == len(points)
+    soft = np.stack(
+        [check_labels(vector, len(points)) for vector in (vectors if several else [vectors])]
+    )
+    penalties = check_l2(l2s)
+    moved = Preprocessing.fit(points, preprocess)
+    minima = _solve(moved.apply(points), soft, penalties, device=device)
+    coef, intercept = _as_given(minima, moved)
+    if not several:
+        return coef, intercept
+    shape = (len(soft), len(penalties))
+    return coef.reshape(*shape, -1), intercept.reshape(shape)
 
 
 class LogisticProbe(LinearProbe):
@@ -75,25 +94,42 @@ class LogisticProbe(LinearProbe):
 
     Parameters
     ----------
-    l2 : float, default 1e-2
-        Weight of |w|² beside the mean loss; above 0.
+    l2 : float or "auto", default 1e-2
+        Weight of |w|² beside the mean loss; above 0. "auto" takes the one of `L2S` with the least
+        out-of-fold loss against the labels given, over 5 folds.
+    preprocess : {"none", "center", "standardize"}, default "none"
+        As in `logistic_path`; fitted on the training rows, in a cross-fit on those of each fold.
+    device : str, default "auto"
+        As in `logistic_path`.
 
     Attributes
     ----------
     coef_ : ndarray of float64, shape (d,)
+        Of X as given.
     intercept_ : float
+    l2_ : float
+        The penalty that was used.
+    oof_loss_ : ndarray of float64, shape (len(L2S),)
+        With l2="auto": mean out-of-fold BCE of each penalty of `L2S`; lower is better.
     n_iter_ : int
         Newton steps.
     gradient_norm_ : float
-        At the solution.
+        At the solution, intercept included; an upper bound that rounding may exceed.
     converged_ : bool
         Whether it is at most 1e-6.
     """
 
-    def __init__(self, l2: float = 1e-2) -> None:
+    def __init__(
+        self,
+        l2: float | Literal["auto"] = 1e-2,
+        preprocess: Preprocess = "none",
+        device: str = "auto",
+    ) -> None:
         self.l2 = l2
+        self.preprocess = preprocess
+        self.device = device
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> "LogisticProbe":
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> "LogisticProbe":
         """Minimise the objective of `logistic_path`.
 
         Parameters
@@ -101,83 +137,174 @@ class LogisticProbe(LinearProbe):
         X : array_like of float, shape (n, d)
         y : array_like of float, shape (n,)
             Hard or soft labels in [0, 1].
+        groups : array_like, shape (n,), optional
+            Rows of one value stay in one fold of a cross-fit.
 
         Returns
         -------
         LogisticProbe
+
+        Raises
+        ------
+        InputError
+            Shape, range or a value that is not finite; labels that are all 0 or all 1.
+        UnknownName
+            No such preprocessing.
         """
-        (fit,), basis, centre = _solve_path(X, y, [self.l2])
-        self.coef_ = fit.weights if basis is None else basis @ fit.weights
-        self.intercept_ = float(fit.intercept - self.coef_ @ centre)
-        self.n_iter_, self.gradient_norm_ = fit.n_iter, fit.gradient_norm
-        self.converged_ = fit.gradient_norm <= TOLERANCE
-        self._set_fitted(len(self.coef_))
+        points, soft = self._start(X, y)
+        check_both_classes(soft)
+        together = None if groups is None else check_groups(groups, len(points))
+        if isinstance(self.l2, str) and self.l2 != "auto":
+            raise InputError(f"l2 is {self.l2!r}", allowed="a number above 0, or 'auto'")
+        if self.l2 == "auto":
+            p = self._cross_fit(points, soft, FOLDS, together, np.array(L2S))
+            self.oof_loss_ = _loss(p, soft)
+            self.l2_ = L2S[int(self.oof_loss_.argmin())]
+        else:
+            self.l2_ = float(check_l2([self.l2])[0])
+        moved = Preprocessing.fit(points, self.preprocess)
+        minima = _solve(moved.apply(points), soft[None], np.array([self.l2_]), device=self.device)
+        (self.coef_,), (intercept,) = _as_given(minima, moved)
+        self.intercept_ = float(intercept)
+        self.n_iter_, self.gradient_norm_ = int(minima.n_iter[0]), float(minima.gradient_norm[0])
+        self.converged_ = self.gradient_norm_ <= TOLERANCE
+        self._training = points, soft, together
         return self
 
+    def predict_train_proba(self, *, cv: int | None = FOLDS) -> np.ndarray:
+        """Predictions for the rows it was fitted on.
 
-def _solve_path(
-    X: ArrayLike, y: ArrayLike, l2s: Sequence[float]
-) -> tuple[list[_Fit], np.ndarray | None, np.ndarray]:
-    """Fits in the order of `l2s`, the basis of their weights (None: X's own), and X's centre."""
-    points = check_activations(X)
-    soft = check_labels(y, len(points))
-    if not len(l2s) or not all(np.isfinite(l2) and l2 > 0 for l2 in l2s):
-        raise InputError(f"l2 is {list(l2s)!r}", allowed="numbers above 0")
-    if soft.min() == soft.max() and soft[0] in (0, 1):
-        raise InputError(f"all labels are {soft[0]:g}", allowed="labels of both classes")
-    centre = points.mean(axis=0, dtype=np.float64)
-    data, basis = points - centre, None
-    if data.shape[0] < data.shape[1]:
-        basis, triangle = np.linalg.qr(data.T)
-        data = triangle.T
-    fits: dict[int, _Fit] = {}
-    start = np.zeros(data.shape[1] + 1)
-    for index in sorted(range(len(l2s)), key=lambda i: -l2s[i]):
-        fit = _newton(data, soft, float(l2s[index]), start)
-        start = np.append(fit.weights, fit.intercept)
-        fits[index] = fit
-    return [fits[index] for index in range(len(l2s))], basis, centre
+        Parameters
+        ----------
+        cv : int, optional, default 5
+            Predict each row by a fit on the other folds, with the penalty `l2_`. None: by the fit
+            on all rows, which repeats much of the labels where d is near n or above.
 
+        Returns
+        -------
+        ndarray of float64, shape (n, 2)
 
-def _newton(data: np.ndarray, soft: np.ndarray, l2: float, start: np.ndarray) -> _Fit:
-    """Damped Newton on (weights, intercept)."""
-    n, d = data.shape
-    point = start.copy()
-    value, margin = _objective(data, soft, l2, point)
-    for iteration in range(MAX_ITERATIONS + 1):
-        p = expit(margin)
-        residual = (p - soft) / n
-        gradient = np.append(data.T @ residual + 2 * l2 * point[:-1], residual.sum())
-        norm = float(np.linalg.norm(gradient))
-        if norm <= TOLERANCE or iteration == MAX_ITERATIONS:
-            break
-        curvature = p * (1 - p) / n
-        hessian = np.empty((d + 1, d + 1))
-        hessian[:d, :d] = data.T @ (curvature[:, None] * data)
-        hessian[np.arange(d), np.arange(d)] += 2 * l2
-        hessian[:d, d] = hessian[d, :d] = data.T @ curvature
-        hessian[d, d] = curvature.sum() + 1e-12  # saturated rows leave the intercept flat
-        step = cho_solve(cho_factor(hessian, check_finite=False), gradient, check_finite=False)
-        size, decrease = 1.0, float(gradient @ step)
-        while True:
-            trial = point - size * step
-            trial_value, trial_margin = _objective(data, soft, l2, trial)
-            if trial_value <= value - ENOUGH * size * decrease or size < 1e-8:
-                break
-            size *= SHRINK
-        point, value, margin = trial, trial_value, trial_margin
-    if norm > TOLERANCE:
-        warnings.warn(
-            f"logistic probe, l2={l2}: gradient norm {norm:.1e} after {iteration} steps",
-            ConvergenceWarning,
-            stacklevel=4,
+        Raises
+        ------
+        InputError
+            Not fitted, or `cv` is out of range.
+        """
+        check_fitted(self)
+        points, soft, groups = self._training
+        if cv is None:
+            return two_columns(self._votes(points))
+        return two_columns(self._cross_fit(points, soft, cv, groups, np.array([self.l2_]))[0])
+
+    def cross_fit(
+        self, X: ArrayLike, y: ArrayLike, cv: int = FOLDS, groups: ArrayLike | None = None
+    ) -> np.ndarray:
+        """Out-of-fold P(label = 1) without a fit on all rows.
+
+        Parameters
+        ----------
+        X, y, groups
+            As in `fit`.
+        cv : int, default 5
+            Folds. With l2="auto", each fold's penalty is chosen within the other folds.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+
+        Raises
+        ------
+        InputError
+            As in `fit`, or `cv` is out of range.
+        """
+        points = check_activations(X)
+        soft = check_labels(y, len(points))
+        together = None if groups is None else check_groups(groups, len(points))
+        if self.l2 != "auto":
+            (p,) = self._cross_fit(points, soft, cv, together, check_l2([self.l2]))
+            return np.asarray(p)
+        p = np.empty(len(points))
+        folds = folds_of(len(points), cv, together)
+        for fold in range(cv):
+            out = folds == fold
+            inner = None if together is None else together[~out]
+            own = LogisticProbe("auto", self.preprocess, self.device)
+            own.fit(points[~out], soft[~out], inner)
+            p[out] = own._votes(points[out])
+        return p
+
+    def _cross_fit(
+        self,
+        points: np.ndarray,
+        soft: np.ndarray,
+        cv: int,
+        groups: np.ndarray | None,
+        penalties: np.ndarray,
+    ) -> np.ndarray:
+        """Out-of-fold P(label = 1) for each penalty, (p, n)."""
+        folds = folds_of(len(points), cv, groups)
+        for fold in range(cv):
+            check_both_classes(soft[folds != fold])
+        p = np.empty((len(penalties), len(points)))
+        if self.preprocess == "standardize":  # its scale is that of each fold's training rows
+            for fold in range(cv):
+                out = folds == fold
+                moved = Preprocessing.fit(points[~out], self.preprocess)
+                rest = moved.apply(points[~out])
+                minima = _solve(rest, soft[None, ~out], penalties, device=self.device)
+                p[:, out] = expit(linear(points[out], *_as_given(minima, moved)))
+            return p
+        inside = (folds != np.arange(cv)[:, None]).astype(np.float64)
+        inside /= inside.sum(axis=1, keepdims=True)
+        minima = _solve(
+            points, np.tile(soft, (cv, 1)), penalties, device=self.device, weight=inside
         )
-    return _Fit(point[:-1], float(point[-1]), iteration, norm)
+        fits = minima.coef.reshape(cv, len(penalties), -1), minima.intercept.reshape(cv, -1)
+        for fold in range(cv):
+            out = folds == fold
+            p[:, out] = expit(linear(points[out], fits[0][fold], fits[1][fold]))
+        return p
 
 
-def _objective(
-    data: np.ndarray, soft: np.ndarray, l2: float, point: np.ndarray
-) -> tuple[float, np.ndarray]:
-    margin = data @ point[:-1] + point[-1]
-    loss = np.logaddexp(0, margin) - soft * margin
-    return float(loss.mean() + l2 * point[:-1] @ point[:-1]), margin
+def _solve(
+    points: np.ndarray,
+    soft: np.ndarray,
+    penalties: np.ndarray,
+    *,
+    device: str,
+    weight: np.ndarray | None = None,
+) -> Minima:
+    """Every penalty for every row of `soft` (v, n) and its `weight`: columns in that order."""
+    for vector in soft:
+        check_both_classes(vector)
+    if weight is None:
+        weight = np.full((1, len(points)), 1 / len(points))
+    else:
+        weight = np.repeat(weight, len(penalties), axis=0)
+    minima = minimise(
+        points,
+        np.repeat(soft, len(penalties), axis=0),
+        weight,
+        np.tile(penalties, len(soft)),
+        device=device,
+    )
+    worst = int(minima.gradient_norm.argmax())
+    if minima.gradient_norm[worst] > TOLERANCE:
+        warnings.warn(
+            f"logistic probe, l2={penalties[worst % len(penalties)]:g}: gradient norm "
+            f"{minima.gradient_norm[worst]:.1e} after {minima.n_iter[worst]} steps",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    return minima
+
+
+def _as_given(minima: Minima, moved: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients and intercepts for rows that are not preprocessed."""
+    coef: np.ndarray = minima.coef / moved.scale
+    return coef, minima.intercept - coef @ moved.centre
+
+
+def _loss(p: np.ndarray, soft: np.ndarray) -> np.ndarray:
+    """Mean BCE of each row of predictions, (p,)."""
+    losses: np.ndarray = -(xlogy(soft, p) + xlog1py(1 - soft, -p)).mean(axis=1)
+    return losses

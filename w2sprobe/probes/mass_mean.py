@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from w2sprobe.errors import InputError
 from w2sprobe.probes._base import LinearProbe
-from w2sprobe.probes._checks import check_activations, check_labels
+from w2sprobe.probes._checks import check_both_classes
+from w2sprobe.probes._preprocess import BLOCK_ROWS, Preprocess, Preprocessing
 
 
 class MassMeanProbe(LinearProbe):
@@ -16,21 +16,34 @@ class MassMeanProbe(LinearProbe):
     whiten : bool, default False
         Multiply the direction by the pseudo-inverse of the within-class covariance (linear
         discriminant analysis).
+    preprocess : {"none", "center", "standardize"}, default "none"
+        Fitted on the training rows; "center" changes nothing.
+    device : str, default "auto"
+        Where the covariance is multiplied and inverted: "cpu", "cuda", "cuda:1"; "auto" takes a
+        GPU where there is one.
 
     Attributes
     ----------
     coef_ : ndarray of float64, shape (d,)
+        Of X as given.
     intercept_ : float
         The point half-way between the means has P(label = 1) = 0.5.
 
     Notes
     -----
     theta = sum(q x) / sum(q) - sum((1 - q) x) / sum(1 - q), q the soft label; Marks & Tegmark,
-    "The Geometry of Truth", arXiv 2310.06824, for hard labels.
+    "The Geometry of Truth", arXiv 2310.06824, section 5, for hard labels. The within-class
+    covariance is that of all rows less s (1 - s) theta theta', s = mean(q). Only the ranking of a
+    direction without `whiten` means something: its length has the unit of the activations, so that
+    its probabilities are not calibrated.
     """
 
-    def __init__(self, *, whiten: bool = False) -> None:
+    def __init__(
+        self, *, whiten: bool = False, preprocess: Preprocess = "none", device: str = "auto"
+    ) -> None:
         self.whiten = whiten
+        self.preprocess = preprocess
+        self.device = device
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> "MassMeanProbe":
         """Compute the class means.
@@ -49,20 +62,41 @@ class MassMeanProbe(LinearProbe):
         ------
         InputError
             Shape, range or a value that is not finite; all labels 0 or all 1.
+        UnknownName
+            No such preprocessing.
         """
-        points = check_activations(X).astype(np.float64)
-        soft = check_labels(y, len(points))
-        if not 0 < soft.sum() < len(soft):
-            raise InputError(f"all labels are {soft[0]:g}", allowed="labels of both classes")
-        one = soft @ points / soft.sum()
-        zero = (1 - soft) @ points / (1 - soft).sum()
+        points, soft = self._start(X, y)
+        check_both_classes(soft)
+        moved = Preprocessing.fit(points, self.preprocess)
+        points = moved.apply(points)
+        weights = np.stack([soft / soft.sum(), (1 - soft) / (1 - soft).sum()])
+        means = np.zeros((2, points.shape[1]))
+        for start in range(0, len(points), BLOCK_ROWS):
+            part = slice(start, start + BLOCK_ROWS)
+            means += weights[:, part] @ points[part].astype(np.float64)
+        one, zero = means
         direction = one - zero
         if self.whiten:
-            total = np.cov(points, rowvar=False, bias=True)
             share = soft.mean()
-            within = np.atleast_2d(total) - share * (1 - share) * np.outer(direction, direction)
-            direction = np.linalg.pinv(within, hermitian=True) @ direction
-        self.coef_ = direction
-        self.intercept_ = float(-direction @ (one + zero) / 2)
-        self._set_fitted(points.shape[1])
+            middle = share * one + (1 - share) * zero
+            direction = self._whitened(points, middle, direction, share * (1 - share))
+        self.coef_ = direction / moved.scale
+        self.intercept_ = float(-direction @ (one + zero) / 2 - self.coef_ @ moved.centre)
         return self
+
+    def _whitened(
+        self, points: np.ndarray, mean: np.ndarray, direction: np.ndarray, between: float
+    ) -> np.ndarray:
+        """Within-class covariance, pseudo-inverted, times the direction."""
+        import torch
+
+        from w2sprobe.devices import resolve_device
+
+        place = resolve_device(self.device)
+        centre, theta = (torch.from_numpy(a).to(place) for a in (mean, direction))
+        within = -between * torch.outer(theta, theta)
+        for start in range(0, len(points), BLOCK_ROWS):
+            block = torch.from_numpy(points[start : start + BLOCK_ROWS]).to(place).double() - centre
+            within.addmm_(block.T, block, alpha=1 / len(points))
+        whitened: np.ndarray = (torch.linalg.pinv(within, hermitian=True) @ theta).cpu().numpy()
+        return whitened

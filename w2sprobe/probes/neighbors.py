@@ -1,18 +1,90 @@
-"""Exact nearest neighbours in float32, through FAISS on CPU or GPU."""
+"""Nearest neighbours: exact, whoever finds them, and how they were found."""
 
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
+import xxhash
 from numpy.typing import ArrayLike
 
-from w2sprobe.errors import MissingDependency, UnknownName
-from w2sprobe.probes._checks import check_activations, check_k
+from w2sprobe.errors import InputError, UnknownName
+from w2sprobe.probes import _backends
+from w2sprobe.probes._checks import check_activations, check_groups, check_k
+from w2sprobe.probes._exact import expand, nearest_of, search_again
+from w2sprobe.probes._symmetric import symmetric_candidates
+
+SPARE = 32  # candidates beyond k, so that rounding seldom leaves a doubt
+SAMPLE = 256  # queries on which the recall of an approximate search is measured
+
+EXACT: dict[str, _backends.Backend] = {
+    "symmetric": lambda points, _, n_candidates: symmetric_candidates(points, n_candidates),
+    "faiss-cpu": _backends.faiss_cpu,
+    "faiss-gpu": _backends.faiss_gpu,
+    "torch": _backends.blocked_torch,
+}
+APPROXIMATE: dict[str, _backends.Backend] = {
+    "faiss-ivf": _backends.faiss_ivf,
+    "faiss-hnsw": _backends.faiss_hnsw,
+    "faiss-gpu-float16": _backends.faiss_gpu_float16,
+}
+BACKENDS = ("auto", *EXACT, *APPROXIMATE)
+
+
+class _Pair(NamedTuple):
+    distances: np.ndarray
+    indices: np.ndarray
+
+
+class Neighbors(_Pair):
+    """`(distances, indices)`, and how they were found.
+
+    Parameters
+    ----------
+    distances : ndarray of float32, shape (m, k)
+        Euclidean, ascending.
+    indices : ndarray of int64, shape (m, k)
+    backend : str
+        Who found them.
+    recall : float
+        Share of the true neighbours among them, in [0, 1]: 1 by proof for an exact backend,
+        measured on a sample of the queries for an approximate one.
+    n_searched_again : int
+        Distinct queries whose float32 distances left a doubt, so that they were searched again
+        in float64.
+    """
+
+    backend: str
+    recall: float
+    n_searched_again: int
+
+    def __new__(
+        cls,
+        distances: np.ndarray,
+        indices: np.ndarray,
+        *,
+        backend: str,
+        recall: float = 1.0,
+        n_searched_again: int = 0,
+    ) -> "Neighbors":
+        """Attributes beside the pair; they are no part of the tuple."""
+        pair = super().__new__(cls, distances, indices)
+        pair.backend, pair.recall, pair.n_searched_again = backend, recall, n_searched_again
+        return pair
+
+    def first(self, k: int) -> "Neighbors":
+        """The k nearest of them."""
+        return Neighbors(
+            self.distances[:, :k],
+            self.indices[:, :k],
+            backend=self.backend,
+            recall=self.recall,
+            n_searched_again=self.n_searched_again,
+        )
+
 
 # nearest_neighbors, or a function that stands in for it
-Search = Callable[..., tuple[np.ndarray, np.ndarray]]
-BACKENDS = ("auto", "faiss-cpu", "faiss-gpu")
-BLOCK_VALUES = 1 << 24  # values of one block of candidate differences: 64 MB of float32
+Search = Callable[..., Neighbors]
 
 
 def nearest_neighbors(
@@ -22,95 +94,136 @@ def nearest_neighbors(
     k: int,
     backend: str = "auto",
     exclude_self: bool = False,
-) -> tuple[np.ndarray, np.ndarray]:
+    groups: ArrayLike | None = None,
+) -> Neighbors:
     """The k rows of X nearest to each query, by Euclidean distance.
 
     Parameters
     ----------
     X : array_like of float, shape (n, d)
-        Finite.
+        Finite; used as float32.
     Q : array_like of float, shape (m, d), optional
         Queries; None searches X in itself.
-    k : int, in [1, n], or [1, n - 1] with `exclude_self`
+    k : int, from 1 to n less the rows that a query leaves out
         Neighbours a query.
-    backend : {"auto", "faiss-cpu", "faiss-gpu"}
-        auto takes the GPU where faiss and the machine have one.
+    backend : str, default "auto"
+        Exact: "symmetric" (CPU, X in itself, half of the products), "faiss-cpu", "faiss-gpu" (every
+        GPU), "torch" (blocked; its GPU where it has one). Approximate, with a measured recall:
+        "faiss-ivf", "faiss-hnsw", "faiss-gpu-float16". "auto" takes the fastest exact one here.
     exclude_self : bool, default False
         Only with Q=None: a row is left out of its own neighbours, by index and not by distance.
+    groups : array_like, shape (n,), optional
+        Only with Q=None: rows of one value (copies of a text, answers to one question) are not
+        one another's neighbours; a row is of its own group.
 
     Returns
     -------
-    distances : ndarray of float32, shape (m, k)
-        Not squared, ascending.
-    indices : ndarray of int64, shape (m, k)
-        Rows of X; equal distances come in the order of rows.
+    Neighbors
+        A pair (distances, indices), each of shape (m, k), ascending by (distance in float64, row);
+        distances are then rounded to float32.
 
     Raises
     ------
     InputError
-        Shape, width, k out of range, or a value that is not finite.
+        Shape, width, k out of range, a value that is not finite, groups beside queries, or
+        "symmetric" with queries.
     UnknownName
         No such backend.
     MissingDependency
-        faiss is not installed, or has no GPU support where a GPU is asked for.
+        The backend is not installed, or finds no GPU.
 
     Notes
     -----
-    FAISS ranks by |x|² - 2 x·q, in which near rows cancel: X is centred first, a few more than k
-    candidates are taken, and their distances computed from differences decide. Among more rows at
-    one distance than there are spare candidates, which of them are found is FAISS's choice.
+    Backends rank by |x|² + |q|² - 2 x·q in float32, in which near rows cancel. They therefore give
+    a few candidates more than k on centred rows; distances are computed anew in float64 from
+    differences, and a query whose worst-case rounding error leaves room for a missed neighbour is
+    searched again in float64: all exact backends return the same neighbours. Equal rows are
+    searched once and then counted out, so that any number of copies keeps its order.
     """
     if backend not in BACKENDS:
         raise UnknownName("backend", backend, BACKENDS)
     points = check_activations(X)
     queries = points if Q is None else check_activations(Q, "Q", points.shape[1])
-    own = exclude_self and Q is None
-    k = check_k(k, "k", len(points) - own)
+    if Q is not None and backend == "symmetric":
+        raise InputError("backend 'symmetric' searches a set in itself", allowed="Q=None")
+    if Q is not None and groups is not None:
+        raise InputError("groups are given beside Q", allowed="groups with Q=None")
+    group = _groups(len(points), groups, exclude_self=exclude_self and Q is None)
+    largest = int(np.bincount(group).max()) if len(group) else 0
+    k = check_k(k, "k", len(points) - largest)
+    chosen = _fastest(itself=Q is None) if backend == "auto" else backend
+
+    distinct, member = _distinct(points)
+    known = points[distinct] if len(distinct) < len(points) else points
+    asked = known if Q is None else queries
+    n_wanted = min(len(known), k + largest)
+    squared, rows, recall, n_again = _search(known, asked, n_wanted, chosen)
+    if len(known) < len(points) or len(group):
+        query = member if Q is None else np.arange(len(queries))
+        members = np.argsort(member, kind="stable")
+        starts = np.concatenate([[0], np.cumsum(np.bincount(member))])
+        squared, rows = expand(squared, rows, query, members, starts, group, k)
+    return Neighbors(
+        np.sqrt(squared).astype(np.float32),
+        rows,
+        backend=chosen,
+        recall=recall,
+        n_searched_again=n_again,
+    )
+
+
+def _search(
+    points: np.ndarray, queries: np.ndarray, k: int, backend: str
+) -> tuple[np.ndarray, np.ndarray, float, int]:
+    """Squared distances, rows, recall, and how many queries were searched again."""
     centre = points.mean(axis=0, dtype=np.float64).astype(np.float32)
-    points = points - centre
-    queries = points if Q is None else queries - centre
-    spare = 8  # candidates whose rounded distances may be a shade too large
-    found = _search(points, queries, min(len(points), k + own + spare), backend)
-    distances = _distances(points, queries, found)
-    if own:
-        distances[found == np.arange(len(points))[:, None]] = np.inf
-    order = np.lexsort((found, distances), axis=1)[:, :k]
-    return np.take_along_axis(distances, order, 1), np.take_along_axis(found, order, 1)
+    moved = points - centre
+    moved_queries = moved if queries is points else queries - centre
+    find = EXACT.get(backend) or APPROXIMATE[backend]
+    found = find(moved, moved_queries, min(len(points), k + SPARE))
+    del moved, moved_queries
+    squared, rows, proven = nearest_of(points, queries, centre, found, k)
+    recall = 1.0
+    if backend in APPROXIMATE:
+        sample = np.random.default_rng(0).permutation(len(queries))[:SAMPLE]
+        _, true = search_again(points, queries[sample], centre, k)
+        short = (found.rows >= 0).sum(axis=1) < k
+        hits = [
+            len(np.intersect1d(row, best)) * (not missing)
+            for row, best, missing in zip(rows[sample], true, short[sample], strict=True)
+        ]
+        recall, proven = sum(hits) / true.size, ~short
+    doubtful = np.flatnonzero(~proven)
+    if len(doubtful):
+        squared[doubtful], rows[doubtful] = search_again(points, queries[doubtful], centre, k)
+    return squared, rows, recall, len(doubtful)
 
 
-def _search(points: np.ndarray, queries: np.ndarray, k: int, backend: str) -> np.ndarray:
-    faiss = _import_faiss()
-    on_gpu = hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus() > 0
-    if backend == "faiss-gpu" and not on_gpu:
-        raise MissingDependency(
-            "faiss finds no GPU",
-            advice="Install w2sprobe[gpu] on a machine with a GPU, or pass backend='faiss-cpu'.",
-        )
-    index = faiss.IndexFlatL2(points.shape[1])
-    if on_gpu and backend != "faiss-cpu":
-        index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
-    index.add(points)
-    indices: np.ndarray = index.search(queries, k)[1]
-    return indices
+def _fastest(*, itself: bool) -> str:
+    if _backends.has_faiss_gpu():
+        return "faiss-gpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "torch"
+    if itself:
+        return "symmetric"
+    # beside torch, FAISS has one thread on macOS
+    return "torch" if sys.platform == "darwin" or not _backends.has_faiss() else "faiss-cpu"
 
 
-def _import_faiss() -> Any:
-    try:
-        import faiss
-    except ImportError as error:
-        raise MissingDependency(
-            "faiss is not installed",
-            advice="Install w2sprobe[cpu], or w2sprobe[gpu] on a machine with a GPU.",
-        ) from error
-    return faiss
+def _distinct(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First rows of each value, and for each row the number of its value."""
+    numbers: dict[bytes, int] = {}
+    member = np.empty(len(points), dtype=np.int64)
+    for row, values in enumerate(points):
+        member[row] = numbers.setdefault(xxhash.xxh3_128_digest(values.data), len(numbers))
+    _, first = np.unique(member, return_index=True)
+    return first, member
 
 
-def _distances(points: np.ndarray, queries: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Distances of each query to its candidates, from differences, block by block."""
-    distances = np.empty(found.shape, dtype=np.float32)
-    step = max(1, BLOCK_VALUES // (found.shape[1] * points.shape[1]))
-    for start in range(0, len(queries), step):
-        rows = slice(start, start + step)
-        difference = points[found[rows]] - queries[rows, None, :]
-        np.sqrt(np.einsum("mkd,mkd->mk", difference, difference), out=distances[rows])
-    return distances
+def _groups(n: int, groups: ArrayLike | None, *, exclude_self: bool) -> np.ndarray:
+    """Group numbers of the rows; empty where no row is left out."""
+    if groups is not None:
+        return check_groups(groups, n)
+    return np.arange(n) if exclude_self else np.empty(0, dtype=np.int64)

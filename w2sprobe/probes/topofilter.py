@@ -7,13 +7,16 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.base import BaseEstimator
+from sklearn.utils import ClassifierTags, Tags
 
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.labels import THRESHOLD
-from w2sprobe.probes._checks import check_activations, check_k, check_labels
+from w2sprobe.probes._checks import check_features, check_groups, check_k, check_target
+from w2sprobe.probes._preprocess import Preprocess, Preprocessing
 from w2sprobe.probes.neighbors import Search, nearest_neighbors
 
 GRAPHS = ("union", "mutual", "strong")
+SHARED = 2  # neighbours of the one search, for each of the zeta step
 TOO_MANY, TOO_FEW = 0.5, 0.01  # removed by the component step, as shares: worth a warning
 
 
@@ -35,6 +38,10 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
     graph : {"union", "mutual", "strong"}
         Rows i and j of one class are joined when either lists the other, when both do, or (strong)
         when directed paths lead both ways, as in the source experiments.
+    per_class : bool, default False
+        Remove the share of each class of the hard labels, instead of all rows ranked together.
+    preprocess : {"none", "center", "standardize"}, default "none"
+        Of the activations; "center" moves no neighbour.
     search : callable, default nearest_neighbors
         Finds the neighbours; `w2sprobe.searches.StoredSearch` reads them from a store.
 
@@ -54,7 +61,9 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
     restricted to each class of the hard labels (soft label > 0.5). The zeta step scores a row by
     |label - mean soft label of its k_zeta nearest rows in the components|, itself left out, as the
     source experiments do; the paper asks for a majority of at least zeta k. With k_cc of 50 the
-    union graph is usually one component, and the zeta step does all the work.
+    union graph is usually one component, and the zeta step does all the work. One search serves
+    both steps: a row whose k_zeta nearest within the components are among the neighbours found for
+    it needs no other; where a row's are not, the components are searched in themselves.
     """
 
     def __init__(
@@ -65,6 +74,8 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
         zeta: float | None = None,
         graph: str = "union",
         search: Search = nearest_neighbors,
+        per_class: bool = False,  # noqa: FBT001, FBT002 - a scikit-learn parameter
+        preprocess: Preprocess = "none",
     ) -> None:
         self.k_cc = k_cc
         self.k_zeta = k_zeta
@@ -72,8 +83,16 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
         self.zeta = zeta
         self.graph = graph
         self.search = search
+        self.per_class = per_class
+        self.preprocess = preprocess
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> "TopoFilter":
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.classifier_tags = ClassifierTags(multi_class=False)
+        return tags
+
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> "TopoFilter":
         """Decide which rows to keep.
 
         Parameters
@@ -81,6 +100,8 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
         X : array_like of float, shape (n, d)
         y : array_like of float, shape (n,)
             Hard or soft labels in [0, 1], of both classes.
+        groups : array_like, shape (n,), optional
+            Rows of one value are not one another's neighbours in either step.
 
         Returns
         -------
@@ -99,42 +120,66 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
         UserWarning
             The component step removes more than half of the rows, or less than 1 %.
         """
-        points = check_activations(X)
-        soft = check_labels(y, len(points))
-        n = len(points)
-        k_cc = check_k(self.k_cc, "k_cc", n - 1)
+        points = check_features(self, X, fitting=True, least=2)
+        soft = check_target(y, len(points))
+        self._check_settings()
+        together = None if groups is None else check_groups(groups, len(points))
+        most = len(points) - (1 if together is None else int(np.bincount(together).max()))
+        k_cc = check_k(self.k_cc, "k_cc", most)
+        hard = soft > THRESHOLD
+        if hard.all() or not hard.any():
+            raise InputError("all rows have one hard label", allowed="both classes")
+        points = Preprocessing.fit(points, self.preprocess).apply(points)
+
+        # twice the neighbours of the zeta step: enough after the component step in most cases
+        k = min(max(k_cc, SHARED * check_k(self.k_zeta, "k_zeta", most)), most)
+        found = self.search(points, k=k, exclude_self=True, groups=together).indices
+        component = _largest_components(found[:, :k_cc], hard, self.graph)
+        self.component_mask_ = component
+        self.removed_by_component_ = int((~component).sum())
+        self._warn(self.removed_by_component_ / len(points))
+
+        difference = self._difference(points, soft, found, together)
+        dropped = np.zeros(len(points), dtype=bool)
+        if self.zeta is not None:
+            dropped = component & (difference > self.zeta)
+        else:
+            for rows in (~hard, hard) if self.per_class else (np.ones_like(hard),):
+                n_more = round(self.contamination * rows.sum()) - (rows & ~component).sum()
+                ranked = np.flatnonzero(rows & component)
+                ranked = ranked[np.argsort(-difference[ranked], kind="stable")]
+                dropped[ranked[: max(0, n_more)]] = True
+        self.removed_by_zeta_ = int(dropped.sum())
+        self.keep_mask_ = component & ~dropped
+        self.zeta_ = float(difference[self.keep_mask_].max(initial=0.0))
+        return self
+
+    def _check_settings(self) -> None:
         if self.graph not in GRAPHS:
             raise UnknownName("graph", self.graph, GRAPHS)
         if not 0 < self.contamination < 1:
             raise InputError(f"contamination is {self.contamination!r}", allowed="above 0, below 1")
         if self.zeta is not None and not 0 <= self.zeta <= 1:
             raise InputError(f"zeta is {self.zeta!r}", allowed="0 to 1")
-        hard = soft > THRESHOLD
-        if hard.all() or not hard.any():
-            raise InputError("all rows have one hard label", allowed="both classes")
 
-        _, found = self.search(points, k=k_cc, exclude_self=True)
-        component = _largest_components(found, hard, self.graph)
-        self.component_mask_ = component
-        self.removed_by_component_ = int(n - component.sum())
-        self._warn(self.removed_by_component_ / n)
-
+    def _difference(
+        self, points: np.ndarray, soft: np.ndarray, found: np.ndarray, groups: np.ndarray | None
+    ) -> np.ndarray:
+        """|label - mean label of the k_zeta nearest in the components|, (n,); 0 outside of them."""
+        component, difference = self.component_mask_, np.zeros(len(soft))
         inside = np.flatnonzero(component)
         k_zeta = check_k(self.k_zeta, "k_zeta", len(inside) - 1)
-        if self.removed_by_component_ or k_zeta > k_cc:
-            _, found = self.search(points[inside], k=k_zeta, exclude_self=True)
-        difference = np.abs(soft[inside] - soft[inside][found[:, :k_zeta]].mean(axis=1))
-        if self.zeta is not None:
-            dropped = np.flatnonzero(difference > self.zeta)
+        counted = component[found]
+        rank = np.cumsum(counted, axis=1, dtype=np.int32)
+        if (rank[inside, -1] >= k_zeta).all():
+            counted &= rank <= k_zeta
+            votes = np.where(counted, soft[found], 0.0).sum(axis=1)[inside]
         else:
-            n_more = max(0, round(self.contamination * n) - self.removed_by_component_)
-            dropped = np.argsort(-difference, kind="stable")[:n_more]
-        kept = np.setdiff1d(np.arange(len(inside)), dropped)
-        self.removed_by_zeta_ = len(dropped)
-        self.zeta_ = float(difference[kept].max()) if len(kept) else 0.0
-        self.keep_mask_ = np.zeros(n, dtype=bool)
-        self.keep_mask_[inside[kept]] = True
-        return self
+            some = None if groups is None else groups[inside]
+            again = self.search(points[inside], k=k_zeta, exclude_self=True, groups=some).indices
+            votes = soft[inside][again].sum(axis=1)
+        difference[inside] = np.abs(soft[inside] - votes / k_zeta)
+        return difference
 
     def _warn(self, removed: float) -> None:
         if removed > TOO_MANY or removed < TOO_FEW:

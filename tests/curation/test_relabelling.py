@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import KFold
+
+from tests.curation.cases import FLIPPED, TRUTH, N, X, Y
+from w2sprobe.curation import relabel
+from w2sprobe.errors import InputError
+from w2sprobe.probes import KNNProbe, LogisticProbe, MassMeanProbe, knn_path
+from w2sprobe.probes._folds import FOLD_SEED, folds_of
+
+HONEST = [
+    pytest.param(KNNProbe(9), None, id="knn"),
+    pytest.param(KNNProbe(9), 5, id="knn cross-fitted"),
+    pytest.param(LogisticProbe(), 5, id="logistic cross-fitted"),
+    pytest.param(MassMeanProbe(), 5, id="mass-mean cross-fitted"),
+]
+
+
+@pytest.mark.parametrize(("probe", "cv"), HONEST)
+def test_relabelling_repairs_flipped_labels(probe, cv: int | None) -> None:
+    soft = relabel(probe, X, Y, cv=cv)
+    assert soft.shape == (N,)
+    assert (soft > 0.5).astype(int)[FLIPPED].tolist() == TRUTH[FLIPPED].tolist()
+
+
+@pytest.mark.parametrize(("probe", "cv"), HONEST)
+def test_a_rows_own_label_has_no_say(probe, cv: int | None) -> None:
+    changed = Y.copy()
+    changed[7] = 1 - changed[7]
+    before, after = relabel(probe, X, Y, cv=cv)[7], relabel(probe, X, changed, cv=cv)[7]
+    assert after == pytest.approx(before, abs=1e-6)
+
+
+def test_in_sample_it_has() -> None:
+    changed = Y.copy()
+    changed[7] = 1 - changed[7]
+    inside = [relabel(LogisticProbe(), X, y)[7] for y in (Y, changed)]
+    assert abs(inside[0] - inside[1]) > 1e-3
+
+
+def test_cross_fitting_is_a_loop_over_folds() -> None:
+    expected = np.empty(N)
+    for rest, out in KFold(4, shuffle=True, random_state=FOLD_SEED).split(X):
+        expected[out] = MassMeanProbe().fit(X[rest], Y[rest]).predict_proba(X[out])[:, 1]
+    np.testing.assert_array_equal(relabel(MassMeanProbe(), X, Y, cv=4), expected)
+
+
+def test_knn_leaves_each_row_out() -> None:
+    np.testing.assert_array_equal(relabel(KNNProbe(9), X, Y), knn_path(X, Y, ks=[9])[0])
+
+
+class Scripted(BaseEstimator):
+    """Answers that tell which method was asked."""
+
+    def fit(self, X, y):
+        return self
+
+    def predict_proba(self, Q):
+        return np.full((len(Q), 2), 0.5)
+
+    def predict_train_proba(self, cv: int = 5):
+        raise AssertionError("only a kNN probe is asked for predictions of its own rows")
+
+    def cross_fit(self, X, y, cv):
+        return np.full(len(X), cv / 10)
+
+
+@pytest.mark.parametrize(("cv", "answer"), [(None, 0.5), (3, 0.3)])
+def test_a_probe_may_cross_fit_itself(cv: int | None, answer: float) -> None:
+    assert (relabel(Scripted(), X, Y, cv=cv) == answer).all()
+
+
+@pytest.mark.parametrize("cv", [None, 3])
+def test_the_probe_given_stays_unfitted(cv: int | None) -> None:
+    probe = KNNProbe(9)
+    relabel(probe, X, Y, cv=cv)
+    assert not hasattr(probe, "n_features_in_")
+
+
+@pytest.mark.parametrize(("n", "cv"), [(10, 2), (10, 3), (10, 10), (11, 5)])
+def test_folds_are_even_and_fixed(n: int, cv: int) -> None:
+    sizes = np.bincount(folds_of(n, cv), minlength=cv)
+    assert sizes.sum() == n
+    assert sizes.max() - sizes.min() <= 1
+    np.testing.assert_array_equal(folds_of(n, cv), folds_of(n, cv))
+
+
+@pytest.mark.parametrize("cv", [1, 0, N + 1, 2.5, True])
+def test_bad_folds(cv) -> None:
+    with pytest.raises(InputError, match=rf"cv is {cv}.*Allowed: 2 to {N}"):
+        relabel(LogisticProbe(), X, Y, cv=cv)

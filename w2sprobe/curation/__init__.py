@@ -1,0 +1,30 @@
+"""What a probe does to labels: relabel rows or choose which to keep, and an account of it."""
+
+from w2sprobe.curation.filters import (
+    filter_at_random,
+    filter_by_confident_learning,
+    filter_by_disagreement,
+    filter_by_neighbors,
+)
+from w2sprobe.curation.provenance import Origin, provenance
+from w2sprobe.curation.relabelling import relabel
+from w2sprobe.curation.scorecard import Scorecard, overlap, scorecard
+from w2sprobe.curation.tables import Action, Curated, Rule, curate, explain
+
+__all__ = [
+    "Action",
+    "Curated",
+    "Origin",
+    "Rule",
+    "Scorecard",
+    "curate",
+    "explain",
+    "filter_at_random",
+    "filter_by_confident_learning",
+    "filter_by_disagreement",
+    "filter_by_neighbors",
+    "overlap",
+    "provenance",
+    "relabel",
+    "scorecard",
+]

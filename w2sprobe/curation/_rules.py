@@ -1,0 +1,108 @@
+"""Prediction against label: which rows go. Numbers in, verdict out; nothing is fitted here."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from w2sprobe.errors import InputError, MissingDependency
+from w2sprobe.labels import THRESHOLD
+from w2sprobe.metrics import TIE_DECIMALS
+from w2sprobe.probes._base import two_columns
+
+SELF_DECIDING = ("confident-learning", "deep-knn")  # find out themselves how many rows go
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which rows stay, and why the others go.
+
+    Parameters
+    ----------
+    keep : ndarray of bool, shape (n,)
+    score : ndarray of float64, shape (n,)
+        In [0, 1]; the higher, the earlier a row goes.
+    criterion : str
+        What the score measures.
+    cut : str
+        What the removed rows have in common.
+    """
+
+    keep: np.ndarray
+    score: np.ndarray
+    criterion: str
+    cut: str
+
+
+def check_rule(rule: str, contamination: float | None, *, per_class: bool) -> None:
+    """Refuse what cannot be followed, before a probe is fitted."""
+    if contamination is None and rule in SELF_DECIDING:
+        if per_class:
+            raise InputError("per_class without a contamination", allowed="a share, such as 0.1")
+    elif contamination is None or not 0 < contamination < 1:
+        raise InputError(f"contamination is {contamination!r}", allowed="above 0, below 1")
+    if rule == "confident-learning":
+        _import_cleanlab()
+
+
+def by_disagreement(
+    p: np.ndarray, soft: np.ndarray, contamination: float, *, per_class: bool
+) -> Verdict:
+    """Rank by |label - prediction|."""
+    return _ranked(np.abs(soft - p), "disagreement", soft, contamination, per_class=per_class)
+
+
+def by_confident_learning(
+    p: np.ndarray, soft: np.ndarray, contamination: float | None, *, per_class: bool
+) -> Verdict:
+    """Rank by the probability of the other label, or remove what the confident joint counts."""
+    find_label_issues, get_label_quality_scores = _import_cleanlab()
+    hard, both = (soft > THRESHOLD).astype(np.int64), two_columns(p)
+    score = 1 - get_label_quality_scores(hard, both, method="self_confidence")
+    criterion = "P(other label)"
+    if contamination is not None:
+        return _ranked(score, criterion, soft, contamination, per_class=per_class)
+    if hard.min() == hard.max():
+        raise InputError(f"all hard labels are {hard[0]}", allowed="labels of both classes")
+    issues = find_label_issues(hard, both, filter_by="prune_by_noise_rate", n_jobs=1)
+    return Verdict(~issues, score, criterion, "an error by the confident joint")
+
+
+def by_majority(
+    p: np.ndarray, soft: np.ndarray, contamination: float | None, *, per_class: bool
+) -> Verdict:
+    """Rank by the share of neighbours of the other hard label, or remove the outvoted."""
+    score, criterion = np.abs((soft > THRESHOLD) - p), "share of neighbours of the other label"
+    if contamination is not None:
+        return _ranked(score, criterion, soft, contamination, per_class=per_class)
+    return Verdict(score <= 0.5, score, criterion, "the majority")
+
+
+def groups_of(soft: np.ndarray, *, per_class: bool) -> list[np.ndarray]:
+    """Row numbers of each hard class, or of all rows together."""
+    hard = soft > THRESHOLD
+    masks = [~hard, hard] if per_class else [np.ones(len(soft), dtype=bool)]
+    return [np.flatnonzero(mask) for mask in masks]
+
+
+def _ranked(
+    score: np.ndarray, criterion: str, soft: np.ndarray, contamination: float, *, per_class: bool
+) -> Verdict:
+    """Remove the share of the rows, or of each class, that has the highest scores."""
+    keep = np.ones(len(score), dtype=bool)
+    for rows in groups_of(soft, per_class=per_class):
+        ranked = rows[np.argsort(-score[rows].round(TIE_DECIMALS), kind="stable")]
+        keep[ranked[: round(contamination * len(rows))]] = False
+    cut = f"among the largest {100 * contamination:g} %" + " of its class" * per_class
+    return Verdict(keep, score, criterion, cut)
+
+
+def _import_cleanlab() -> tuple[Any, Any]:
+    try:
+        from cleanlab.filter import find_label_issues
+        from cleanlab.rank import get_label_quality_scores
+    except ImportError as error:
+        raise MissingDependency(
+            "cleanlab is not installed", advice="pip install w2sprobe[cleanlab]"
+        ) from error
+    return find_label_issues, get_label_quality_scores

@@ -1,0 +1,56 @@
+"""A probe's own labels for the rows that it is fitted on."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+
+from w2sprobe.probes import KNNProbe
+from w2sprobe.probes._folds import folds_of
+
+
+def relabel(probe: Any, X: ArrayLike, y: ArrayLike, *, cv: int | None = None) -> np.ndarray:
+    """The probe's own labels for the rows that it is fitted on.
+
+    Parameters
+    ----------
+    probe : estimator
+        As in `w2sprobe.probes`; a clone is fitted.
+    X : array_like of float, shape (n, d)
+    y : array_like of float, shape (n,)
+        Soft labels in [0, 1].
+    cv : int, optional, in [2, n]
+        Predict each row by a probe fitted on the other folds. None: by a probe fitted on all rows,
+        a kNN probe leaving the row itself out.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        P(label = 1).
+
+    Raises
+    ------
+    InputError
+        `cv` is out of range; whatever the probe refuses.
+
+    Notes
+    -----
+    A linear probe fitted on the rows that it relabels mostly repeats their labels, above all where
+    d is near n; cross-fit it. A probe with a method `cross_fit(X, y, cv)` fits its folds itself.
+    """
+    fitted = clone(probe)
+    if cv is None:
+        fitted.fit(X, y)
+        inner = isinstance(fitted, KNNProbe)
+        both = fitted.predict_train_proba() if inner else fitted.predict_proba(X)
+        return np.asarray(both[:, 1])
+    points, soft = np.asarray(X), np.asarray(y)
+    folds = folds_of(len(points), cv)
+    if hasattr(fitted, "cross_fit"):
+        return np.asarray(fitted.cross_fit(points, soft, cv))
+    predicted = np.empty(len(points))
+    for fold in range(cv):
+        out = folds == fold
+        predicted[out] = fitted.fit(points[~out], soft[~out]).predict_proba(points[out])[:, 1]
+    return predicted

@@ -1,0 +1,207 @@
+"""Many L2 logistic regressions on the same rows at once, by truncated Newton steps.
+
+Penalties, label vectors and folds are columns of one problem. Every pass over the data serves all
+of them: gradients in float64, the inner conjugate gradients in float32.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from w2sprobe.devices import full_float32, resolve_device
+
+TOLERANCE = 1e-6  # of the gradient's norm
+MAX_STEPS = 100  # of Newton's method
+MAX_INNER = 200  # conjugate gradients a step
+FORCING = 0.05  # residual of the inner solve, as a share of the gradient
+ENOUGH, SMALLEST = 1e-4, 1e-8  # of the line search (Armijo): share of the promised fall, step
+BLOCK_ROWS = 1024  # rows that are in float64 at a time
+
+
+@dataclass(frozen=True)
+class Minima:
+    """Solutions of c problems.
+
+    Parameters
+    ----------
+    coef : ndarray of float64, shape (c, d)
+    intercept : ndarray of float64, shape (c,)
+    gradient_norm : ndarray of float64, shape (c,)
+        Of the whole gradient, intercept included.
+    n_iter : ndarray of int, shape (c,)
+        Newton steps.
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    gradient_norm: np.ndarray
+    n_iter: np.ndarray
+
+
+def minimise(
+    X: np.ndarray, soft: np.ndarray, weight: np.ndarray, l2s: np.ndarray, *, device: str = "auto"
+) -> Minima:
+    """Minimise sum_i weight_i BCE(sigmoid(x_i w + b), soft_i) + l2 |w|², b free, for every column.
+
+    Parameters
+    ----------
+    X : ndarray of float32, shape (n, d)
+    soft : ndarray of float64, shape (c, n)
+        In [0, 1]; both labels have weight in every column.
+    weight : ndarray of float64, shape (c, n) or (1, n)
+        Not negative; rows add up to 1.
+    l2s : ndarray of float64, shape (c,)
+        Above 0.
+    device : str, default "auto"
+
+    Returns
+    -------
+    Minima
+
+    Notes
+    -----
+    Truncated Newton (Nash, "A survey of truncated-Newton methods", J. Comput. Appl. Math. 124,
+    2000) with an Armijo line search. The Hessian is X' D X + 2 l2 I, D = weight p (1 - p). Its
+    preconditioner takes D for its mean: one eigendecomposition of the centred X' X then serves
+    every penalty, label vector and fold. Where n < d, the weights lie in the span of the centred
+    rows, and the problem is solved in the n coordinates of a basis of it.
+    """
+    place = resolve_device(device)
+    data = torch.from_numpy(X).to(place)
+    centre = data.mean(dim=0, dtype=torch.float64)
+    basis = None
+    if data.shape[0] < data.shape[1]:
+        basis, triangle = torch.linalg.qr((data.double() - centre).T)
+        problem = _Problem(triangle.T.contiguous(), torch.zeros_like(triangle[:, 0]))
+    else:
+        problem = _Problem(data, centre)
+    labels, shares, penalties = (torch.from_numpy(a).to(place) for a in (soft, weight, l2s))
+    with full_float32():
+        point, norm, n_iter = _newton(problem, labels, shares, penalties, float(centre.norm()))
+    coef = point[:, :-1] if basis is None else point[:, :-1] @ basis.T
+    intercept = point[:, -1] - coef @ centre
+    return Minima(*(value.cpu().numpy() for value in (coef, intercept, norm, n_iter)))
+
+
+class _Problem:
+    """Rows, seen centred: in float64 where it counts, in float32 where it is repeated."""
+
+    def __init__(self, rows: Tensor, centre: Tensor) -> None:
+        self.rows, self.centre = rows, centre
+        self.centred = (rows - centre.to(rows.dtype)).float()
+        gram = self.centred.T @ self.centred
+        spread, self.directions = torch.linalg.eigh(gram)
+        self.spread = spread.clamp_min(0).double() / len(rows)
+
+    def evaluate(
+        self, point: Tensor, soft: Tensor, weight: Tensor, l2s: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Objective (c,), gradient (c, d + 1), and D (c, n) in float32."""
+        coef, intercept = point[:, :-1], point[:, -1:]
+        value = l2s * coef.square().sum(dim=1)
+        gradient = torch.cat([2 * l2s[:, None] * coef, torch.zeros_like(intercept)], dim=1)
+        curvature = torch.empty(soft.shape, device=point.device)
+        for start in range(0, len(self.rows), BLOCK_ROWS):
+            part = slice(start, start + BLOCK_ROWS)
+            block = self.rows[part].double() - self.centre
+            margin = torch.addmm(intercept, coef, block.T)
+            p = torch.sigmoid(margin)
+            some = weight[:, part]
+            loss = torch.nn.functional.softplus(margin) - soft[:, part] * margin
+            value += (some * loss).sum(dim=1)
+            residual = some * (p - soft[:, part])
+            gradient[:, :-1].addmm_(residual, block)
+            gradient[:, -1] += residual.sum(dim=1)
+            curvature[:, part] = some * p * (1 - p)
+        return value, gradient, curvature
+
+    def curve(self, step: Tensor, curvature: Tensor, l2s: Tensor) -> Tensor:
+        """Hessian times `step` (c, d + 1), in float32."""
+        along = (self.centred @ step[:, :-1].T).T
+        along += step[:, -1:]
+        along *= curvature
+        slope = along @ self.centred
+        slope += 2 * l2s[:, None] * step[:, :-1]
+        return torch.cat([slope, along.sum(dim=1, keepdim=True)], dim=1)
+
+    def preconditioner(self, curvature: Tensor, l2s: Tensor) -> Callable[[Tensor], Tensor]:
+        """Inverse of the Hessian with D at its mean."""
+        # a fully saturated column has no curvature but the penalty's
+        total = curvature.sum(dim=1, dtype=torch.float64).clamp_min(1e-12)[:, None]
+        scale = (1 / (total * self.spread + 2 * l2s[:, None])).float()
+
+        def apply(gradient: Tensor) -> Tensor:
+            turned = (gradient[:, :-1] @ self.directions) * scale
+            last = gradient[:, -1:] / total.float()
+            return torch.cat([turned @ self.directions.T, last], dim=1)
+
+        return apply
+
+
+def _newton(
+    problem: _Problem, soft: Tensor, weight: Tensor, l2s: Tensor, centre_norm: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Points (c, d + 1), gradient norms and steps (c,)."""
+    n_columns, width = len(soft), problem.rows.shape[1]
+    weight = weight.expand(soft.shape)
+    point = torch.zeros((n_columns, width + 1), dtype=torch.float64, device=soft.device)
+    value, gradient, curvature = problem.evaluate(point, soft, weight, l2s)
+    n_iter = torch.zeros(n_columns, dtype=torch.int64, device=soft.device)
+    for _ in range(MAX_STEPS):
+        norm = _norm(gradient, centre_norm)
+        (open_,) = torch.where(norm > TOLERANCE)
+        if not len(open_):
+            break
+        some = (soft[open_], weight[open_], l2s[open_])
+        step = _solve(problem, gradient[open_], curvature[open_], l2s[open_])
+        fall = (gradient[open_] * step).sum(dim=1)
+        size = torch.ones_like(fall)
+        while True:
+            trial = point[open_] - size[:, None] * step
+            trial_value, trial_gradient, trial_curvature = problem.evaluate(trial, *some)
+            # an objective that differs in its last digits cannot tell a good step from a bad one
+            noise = 1e-14 * value[open_].abs()
+            short = trial_value > value[open_] - ENOUGH * size * fall + noise
+            short &= size > SMALLEST
+            if not short.any():
+                break
+            size = torch.where(short, size / 2, size)
+        point[open_], value[open_] = trial, trial_value
+        gradient[open_], curvature[open_] = trial_gradient, trial_curvature
+        n_iter[open_] += 1
+    return point, _norm(gradient, centre_norm), n_iter
+
+
+def _norm(gradient: Tensor, centre_norm: float) -> Tensor:
+    """Norm of the gradient in the coordinates of the rows as given, at most."""
+    slope, last = gradient[:, :-1].norm(dim=1), gradient[:, -1].abs()
+    return torch.hypot(slope + centre_norm * last, last)
+
+
+def _solve(problem: _Problem, gradient: Tensor, curvature: Tensor, l2s: Tensor) -> Tensor:
+    """Newton step of each column by preconditioned conjugate gradients, up to `FORCING`."""
+    precondition = problem.preconditioner(curvature, l2s)
+    penalty = l2s.float()
+    size = gradient.norm(dim=1, keepdim=True)
+    residual = (gradient / size).float()  # of one scale, for float32
+    step = torch.zeros_like(residual)
+    turned = precondition(residual)
+    direction = turned.clone()
+    product = (residual * turned).sum(dim=1, keepdim=True)
+    for _ in range(MAX_INNER):
+        going = residual.norm(dim=1, keepdim=True) > FORCING
+        if not going.any():
+            break
+        image = problem.curve(direction, curvature, penalty)
+        length = going * product / (direction * image).sum(dim=1, keepdim=True)
+        step += length * direction
+        residual -= length * image
+        turned = precondition(residual)
+        next_product = (residual * turned).sum(dim=1, keepdim=True)
+        direction = turned + next_product / product * direction
+        product = next_product
+    newton: Tensor = step.double() * size
+    return newton
