@@ -1,24 +1,51 @@
+"""Benchmarks at their smallest size, so that they cannot rot; no time is tested."""
+
+import json
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 
-def run(name: str, *parts: str) -> list[str]:
+def run(name: str, *parts: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", "--smoke", *parts],
+        [sys.executable, "-m", f"benchmarks.{name}", *parts],
         capture_output=True,
         text=True,
         check=True,
     )
-    return done.stdout.splitlines()
+    return done.stdout
 
 
-def test_the_probe_benchmark_runs_and_its_peers_agree() -> None:
-    lines = run("probe_speed")
-    assert len(lines) == 5
-    assert "1.0000 of neighbours" in lines[2]
-    assert float(lines[3].split()[-1]) < 1e-9
-    assert float(lines[4].split()[-3]) < 1e-3
+@pytest.mark.parametrize(
+    ("part", "n_lines"),
+    [("search", 4), ("knn", 1), ("logistic", 3), ("topofilter", 1), ("sweep", 2), ("memory", 6)],
+)
+def test_ours_agrees_with_its_peers(part: str, n_lines: int) -> None:
+    lines = json.loads(run("probe_speed", part, "--rows", "200", "--width", "16", "--json"))
+    assert len(lines) >= n_lines
+    for line in lines:
+        assert line["agrees"], line
+        assert line["ours"] >= 0
+        assert line["peer"] > 0
+
+
+def test_a_line_shows_both_times_their_ratio_and_the_target() -> None:
+    *_, line = run("probe_speed", "knn", "--rows", "200", "--width", "16").splitlines()
+    assert line.startswith("kNN path, 7 k to 50 | one search at k=50")
+    assert line.split("k=50")[1].split()[1:4:2] == ["s", "s"]
+    assert " 1.2 " in line
+
+
+def test_growth_draws_a_figure(tmp_path: Path) -> None:
+    figure = tmp_path / "growth.png"
+    lines = json.loads(
+        run("probe_speed", "growth", "--rows", "200", "--figure", str(figure), "--json")
+    )
+    assert len(lines) == 15
+    assert figure.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_reading_benchmark_runs_and_its_peers_agree() -> None:
-    assert len(run("cache", "reading")) == 4
+    assert len(run("cache", "--smoke", "reading").splitlines()) == 4

@@ -159,3 +159,37 @@ class LabelTable:
             raise InputError(f"soft_label is not numeric: {error}", where=str(path)) from error
         keep = table["keep"].to_numpy() if "keep" in table.column_names else None
         return cls([str(name) for name in table["id"].to_pylist()], soft, keep, source=str(path))
+
+
+def read_truth(path: str | Path) -> LabelTable | None:
+    """True labels that a label file carries beside the labels, for scoring alone.
+
+    Parameters
+    ----------
+    path : str or Path
+        Parquet with the columns of a LabelTable and, if there is truth, `truth`: 0 or 1.
+
+    Returns
+    -------
+    LabelTable, optional
+        Truth as soft_label; None without the column.
+
+    Raises
+    ------
+    InputError
+        As `LabelTable.read`; a truth that is neither 0 nor 1.
+    """
+    ids = LabelTable.read(path).ids
+    table = pq.read_table(path)
+    if "truth" not in table.column_names:
+        return None
+    values = table["truth"].to_pylist()
+    bad = [row for row, value in enumerate(values) if value not in (0, 1)]
+    if bad:
+        raise InputError(
+            f"truth is {values[bad[0]]!r}, row {bad[0]}, id {str(ids[bad[0]])!r} "
+            f"(and {len(bad) - 1} more)",
+            where=str(path),
+            allowed="0 or 1",
+        )
+    return LabelTable(ids, values)

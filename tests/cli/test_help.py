@@ -65,7 +65,32 @@ def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     from w2sprobe.cli import doctor
 
     monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(doctor, "_search_speed", lambda: ("", []))
     facts, advice = doctor.examine()
     assert facts["faiss"] == "not installed"
     assert any("w2sprobe[cpu]" in line for line in advice)
     assert {"python", "torch", "devices", "cache", "assets"} <= set(facts)
+
+
+def test_doctor_notices_a_slow_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    from w2sprobe.cli import doctor
+
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
+    monkeypatch.setattr(doctor, "SEARCHED", (64, 8))
+    seconds = iter([1.0, 1.0, 4.0])
+    monkeypatch.setattr(doctor, "_best_of", lambda repeats, work: next(seconds))
+    _, (line,) = doctor._search_speed()
+    assert line.startswith("faiss multiplies")
+    assert "'Prescott': unset it" in line
+
+
+@pytest.mark.parametrize(("code", "lines"), [("{first}, {second}", 0), ("os; os.abort()", 1)])
+def test_doctor_notices_a_crash_of_torch_beside_faiss(
+    code: str, lines: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from w2sprobe.cli import doctor
+
+    monkeypatch.setattr(doctor, "BOTH", f"import {code}")
+    fact, advice = doctor._together()
+    assert len(advice) == lines
+    assert (fact == "crash") == bool(lines)

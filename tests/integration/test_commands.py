@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.integration.conftest import Workplace
@@ -125,17 +127,68 @@ def test_a_terminated_extraction_says_how_to_go_on(place: Workplace, store: dict
     assert len(place.json(*command)["layers"]) == 31
 
 
+GIVEN = ("--store", "store", "--labels", "weak/labels.parquet", "--layers", "15")
+
+
 def test_probe_predicts_relabels_and_filters(place: Workplace, store: dict) -> None:
-    given = ("--store", "store", "--labels", "weak/labels.parquet", *SIZES, "--layers", "15")
+    given = (*GIVEN, *SIZES)
     predicted = place.json("probe", "logistic", *given, "--out", "p.parquet")
-    assert 0 <= predicted["auc_test"] <= 1
-    assert len(LabelTable.read(place.folder / "p.parquet")) == 60
+    (result,) = predicted["results"]
+    assert (result["layer"], result["l2"]) == (15, 0.01)
+    assert set(result["auc"]) == {"strong_train", "val", "test"}
+    assert all(0 <= score <= 1 for part in result["auc"].values() for score in part.values())
+    assert len(LabelTable.read(place.folder / "p.parquet")) == 100
     relabelled = place.json("probe", "knn", "relabel", *given, "--k", "5", "--out", "r.parquet")
-    assert relabelled["kept"] == relabelled["offered"] == 40
-    filtered = place.json("probe", "topofilter", "filter", *given, "--k", "5", "--out", "f.parquet")
-    table = LabelTable.read(place.folder / "f.parquet")
-    assert (~table.keep).sum() == 40 - filtered["kept"] >= 4
-    assert len(table) == 100
+    assert {"backend": "stored", "recall": 1.0} in relabelled["search"]
+    table = pq.read_table(place.folder / "r.parquet").to_pylist()
+    assert [len(row["neighbor_ids"] or ()) for row in table] == [5] * 40 + [0] * 60
+    assert {row["reason"] for row in table[40:]} == {"not curated"}
+    filtered = place.json("probe", "topofilter", *given, "--k", "5", "--out", "f.parquet")
+    kept = LabelTable.read(place.folder / "f.parquet")
+    assert (~kept.keep).sum() == filtered["results"][0]["removed"] >= 4
+    assert len(kept) == 100
+
+
+def test_a_grid_is_the_loop_of_its_settings(place: Workplace, store: dict) -> None:
+    layers = ("--layers", "15,30")
+    grid = place.json(
+        "probe", "knn", *GIVEN[:4], *layers, *SIZES, "--ks", "9,3", "--out", "g.parquet"
+    )
+    assert [(r["layer"], r["k"]) for r in grid["results"]] == [(15, 9), (15, 3), (30, 9), (30, 3)]
+    one = place.json(
+        "probe", "knn", *GIVEN[:4], "--layers", "30", *SIZES, "--ks", "3", "--out", "o.parquet"
+    )
+    assert one["results"] == grid["results"][3:]
+    rows = pq.read_table(place.folder / "g.parquet").to_pylist()
+    some = [row for row in rows if (row["layer"], row["value"]) == (30, 3)]
+    assert some == pq.read_table(place.folder / "o.parquet").to_pylist()
+    # many settings of one row are no labels to train on
+    done = place.run(
+        "train", "--model", "minilm-l6", *SIZES, "--labels", "g.parquet", "--out", "no"
+    )
+    assert (done.returncode, "doubled ids" in done.stderr) == (2, True)
+    filters = place.json(
+        "probe", "topofilter", *GIVEN, *SIZES, "--ks", "3,5", "--per-class", "--out", "t.parquet"
+    )
+    first, second = (result["overlap"] for result in filters["results"])
+    assert 0 <= first["1"] == second["0"] <= 1
+
+
+def test_without_a_task_the_label_file_says_which_rows_and_their_truth(
+    place: Workplace, store: dict
+) -> None:
+    table = pq.read_table(place.folder / "weak/labels.parquet").slice(0, 60)
+    truth = pa.array([row % 2 for row in range(60)])
+    pq.write_table(table.append_column("truth", truth), place.folder / "own.parquet")
+    own = ("--store", "store", "--labels", "own.parquet", "--layers", "15")
+    found = place.json("probe", "mass-mean", *own, "--whiten", "--out", "m.parquet")
+    assert set(found["results"][0]["auc"]["labelled"]) == {"labels", "truth"}
+    rows = pq.read_table(place.folder / "m.parquet").to_pylist()
+    assert [row["old_label"] is None for row in rows] == [False] * 60 + [True] * 40
+    assert [row["fold"] is None for row in rows] == [False] * 60 + [True] * 40
+    shown = place.run("probe", "logistic", "filter", *own, "--rule", "confident-learning",
+        "--contamination", "auto", "--out", "c.parquet")  # fmt: skip
+    assert (shown.returncode, "noise before" in shown.stdout) == (0, True)
 
 
 def test_a_student_learns_from_the_filtered_labels(place: Workplace, store: dict) -> None:

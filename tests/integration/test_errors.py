@@ -75,10 +75,20 @@ CASES = [
          "--out", "o.pq"),
         ["topofilter", "relabel", "filter"],
     ),
+    *(
+        (("probe", "knn", "--store", "s", "--labels", "x", "--out", "o.pq", *given), parts)
+        for given, parts in (
+            (("--ks", "1,ten"), ["--ks is '1,ten'", "numbers separated by commas"]),
+            (("--l2s", "0"), ["--l2s is '0'", "above 0"]),
+            (("--contamination", "1"), ["--contamination is '1'", "below 1, or auto"]),
+            (("--backend", "faiss"), ["'faiss'", "faiss-cpu"]),
+            (("--contamination", "0.2"), ["'s'"]),
+        )
+    ),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("arguments", "parts"), CASES, ids=[" ".join(c[0][:6]) for c in CASES])
+@pytest.mark.parametrize(("arguments", "parts"), CASES, ids=[" ".join(c[0]) for c in CASES])
 def test_a_mistake_exits_with_2_and_writes_nothing(
     arguments: tuple[str, ...], parts: list[str], empty: Workplace
 ) -> None:

@@ -13,7 +13,7 @@ import click
 import w2sprobe
 from w2sprobe.errors import W2SProbeError
 
-COMMANDS = ("fetch", "run", "extract", "store", "train", "probe", "doctor")
+COMMANDS = ("fetch", "run", "extract", "store", "train", "probe", "bench", "doctor")
 
 
 class _Commands(click.Group):

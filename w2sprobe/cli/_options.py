@@ -34,37 +34,40 @@ def device(function: Command) -> Command:
     )(function)
 
 
-def task(function: Command) -> Command:
+def task(*, required: bool = True) -> Callable[[Command], Command]:
     """Add the options that choose rows and their splits."""
-    for option in reversed(
-        (
-            click.option(
-                "--task",
-                "task_name",
-                required=True,
-                metavar="NAME|FILE",
-                help="bigbench:NAME, or a .jsonl, .csv or .parquet file with columns text and "
-                "label (0/1), optionally id and group.",
-            ),
-            click.option("--positive", help="Class that becomes label 1 (BIG-bench)."),
-            click.option("--negative", help="Class that becomes label 0 (BIG-bench)."),
-            click.option(
-                "--sizes",
-                metavar="W,S,V,T",
-                help="Rows of weak-train, strong-train, validation and test; default: .35, .35, "
-                ".1 and .2 of the balanced rows, up to 5000,5000,1000,5000.",
-            ),
-            click.option(
-                "--split-seed",
-                default=0,
-                show_default=True,
-                type=click.IntRange(min=0),
-                help="Seed of the splits.",
-            ),
-        )
-    ):
-        function = option(function)
-    return function
+    options = (
+        click.option(
+            "--task",
+            "task_name",
+            required=required,
+            metavar="NAME|FILE",
+            help="bigbench:NAME, or a .jsonl, .csv or .parquet file with columns text and "
+            "label (0/1), optionally id and group.",
+        ),
+        click.option("--positive", help="Class that becomes label 1 (BIG-bench)."),
+        click.option("--negative", help="Class that becomes label 0 (BIG-bench)."),
+        click.option(
+            "--sizes",
+            metavar="W,S,V,T",
+            help="Rows of weak-train, strong-train, validation and test; default: .35, .35, "
+            ".1 and .2 of the balanced rows, up to 5000,5000,1000,5000.",
+        ),
+        click.option(
+            "--split-seed",
+            default=0,
+            show_default=True,
+            type=click.IntRange(min=0),
+            help="Seed of the splits.",
+        ),
+    )
+
+    def decorate(function: Command) -> Command:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
 
 
 def from_model(model: type[BaseModel], **defaults: Any) -> Callable[[Command], Command]:

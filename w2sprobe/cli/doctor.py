@@ -6,7 +6,10 @@ import json
 import os
 import platform
 import shutil
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -14,7 +17,21 @@ import click
 from w2sprobe.assets import ASSETS, home, is_fetched
 from w2sprobe.cli import _options
 
-PACKAGES = ("torch", "transformers", "peft", "h5py", "scikit-learn", "numpy", "datasets", "gguf")
+PACKAGES = (
+    "torch", "transformers", "peft", "h5py", "scikit-learn", "numpy", "numba", "datasets", "gguf",
+    "cleanlab",
+)  # fmt: skip
+SEARCHED = (2048, 1024)  # rows and columns of the timed search
+SLOW = 0.5  # of the fastest library: a kernel for another processor
+BOTH = """
+import {first}, {second}
+import numpy as np
+X = np.random.default_rng(0).normal(size=(4000, 64)).astype("f4")
+for _ in range(3):
+    (torch.from_numpy(X) @ torch.from_numpy(X).T).topk(5)
+    faiss.knn(X, X, 5)
+    torch.nn.Linear(512, 512)(torch.ones(64, 512)).sum().backward()
+"""
 
 
 @click.command("doctor")
@@ -54,6 +71,11 @@ def examine() -> tuple[dict[str, str], list[str]]:
     facts["faiss"], faiss_on_gpu = _faiss()
     if not facts["faiss"].startswith(("CPU", "GPU")):
         advice.append("no faiss: install w2sprobe[cpu], or w2sprobe[gpu] on a machine with a GPU")
+    facts["neighbour search"], slow = _search_speed()
+    advice += slow
+    if facts["faiss"].startswith(("CPU", "GPU")):
+        facts["faiss beside torch"], crash = _together()
+        advice += crash
     if not torch.version.cuda:
         advice.append("for GPU use: a CUDA build of torch is missing")
     elif not gpus:
@@ -82,6 +104,62 @@ def _faiss() -> tuple[str, bool]:
 
     gpu = hasattr(faiss, "StandardGpuResources")
     return f"{'GPU' if gpu else 'CPU'} build {faiss.__version__}", gpu and faiss.get_num_gpus() > 0
+
+
+def _search_speed() -> tuple[str, list[str]]:
+    """Speed of each library's float32 products, and advice where one is slow."""
+    import numpy as np
+    import torch
+
+    from w2sprobe.probes._backends import has_faiss, import_faiss
+
+    X = np.random.default_rng(0).normal(size=SEARCHED).astype(np.float32)
+    tensor = torch.from_numpy(X)
+    works: dict[str, Callable[[], object]] = {
+        "torch": lambda: tensor @ tensor.T,
+        "numpy": lambda: X @ X.T,
+    }
+    if has_faiss():
+        works["faiss"] = lambda: import_faiss().knn(X, X, 10)
+    speed = {
+        name: 2 * SEARCHED[0] * X.size / _best_of(3, work) / 1e9 for name, work in works.items()
+    }
+    fact = ", ".join(f"{name} {value:.0f}" for name, value in speed.items()) + " GFLOP/s"
+    kernel = os.environ.get("OPENBLAS_CORETYPE")
+    cause = f"OPENBLAS_CORETYPE is {kernel!r}: unset it" if kernel else "its BLAS is slow here"
+    fastest = max(speed.values())
+    return fact, [
+        f"{name} multiplies at {value:.0f} of {fastest:.0f} GFLOP/s; {cause}, or search with "
+        "--backend torch"
+        for name, value in speed.items()
+        if value < SLOW * fastest
+    ]
+
+
+def _together() -> tuple[str, list[str]]:
+    """Whether torch and faiss survive in one process, loaded in either order."""
+    for order in (("torch", "faiss"), ("faiss", "torch")):
+        code = BOTH.format(first=order[0], second=order[1])
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+        if done.returncode:
+            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            advice = (
+                f"a process that loads {order[0]} and then {order[1]} dies with "
+                f"{done.returncode} {' '.join(last)}: two OpenMP runtimes; install both from "
+                "conda, or uninstall faiss: searches then use compiled loops and torch"
+            )
+            return "crash", [advice]
+    return "both orders work", []
+
+
+def _best_of(repeats: int, work: Callable[[], object]) -> float:
+    """Least seconds of several calls."""
+    best = float("inf")
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - start)
+    return best
 
 
 def _free(place: Path) -> int:

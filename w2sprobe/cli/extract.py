@@ -14,7 +14,7 @@ from w2sprobe.cli import _options
 @click.option(
     "--model", required=True, metavar="NAME|FOLDER", help="Asset, local folder or hub name."
 )
-@_options.task
+@_options.task()
 @click.option(
     "--layers", default="all", show_default=True, help="all, mid, 16, 8,12,16, 8:24:2, 0.5 or -1."
 )

@@ -1,137 +1,239 @@
 """`w2sprobe probe`."""
 
 import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from w2sprobe.cli import _options
-from w2sprobe.experiments.methods import Probe
+from w2sprobe.errors import InputError
 
-PROBES = get_args(Probe)
+if TYPE_CHECKING:
+    from w2sprobe.probing import ProbeName
+
+PROBES = ("knn", "logistic", "mass-mean", "topofilter")
 ACTIONS = ("predict", "relabel", "filter")
+RULES = ("disagreement", "confident-learning", "deep-knn", "random")
 
 
 @click.command("probe")
 @click.argument("probe", type=click.Choice(PROBES))
-@click.argument("action", type=click.Choice(ACTIONS), default="predict")
+@click.argument("action", type=click.Choice(ACTIONS), required=False)
 @click.option("--store", type=click.Path(path_type=Path), required=True, help="Of extract.")
 @click.option(
     "--labels",
     type=click.Path(path_type=Path),
     required=True,
-    help="LabelTable (Parquet: id, soft_label, keep), as train writes it.",
+    help="LabelTable (Parquet: id, soft_label, keep), as train writes it; a column truth (0 or 1), "
+    "where there is one, is used for scoring only.",
 )
-@_options.task
-@click.option("--layers", default="mid", show_default=True, help="One layer number, or mid.")
-@click.option("--k", default=50, show_default=True, type=click.IntRange(min=1), help="Neighbours.")
+@_options.task(required=False)
+@click.option("--layers", default="mid", show_default=True, help="mid, all, 15, 8,15 or 8:24:2.")
+@click.option("--ks", "--k", default="50", show_default=True, help="Neighbours: 50, or 1,10,50.")
 @click.option(
-    "--l2",
-    default=1e-2,
+    "--l2s", "--l2", default="0.01", show_default=True, help="Penalties: 1e-2, 1e-3,1e-2, or auto."
+)
+@click.option(
+    "--preprocess",
+    default="none",
     show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
-    help="Penalty of the logistic probe.",
+    type=click.Choice(["none", "center", "standardize"]),
+    help="Of the activations, learnt from the training rows.",
+)
+@click.option("--whiten", is_flag=True, help="mass-mean: divide by the within-class covariance.")
+@click.option(
+    "--rule",
+    default="disagreement",
+    show_default=True,
+    type=click.Choice(RULES),
+    help="How filter chooses; topofilter has its own.",
 )
 @click.option(
     "--contamination",
-    default=0.1,
+    default="0.1",
     show_default=True,
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Share of rows that filter removes.",
+    help="Share of rows that filter removes; auto: as many as confident-learning or deep-knn find.",
 )
+@click.option("--per-class", is_flag=True, help="Remove the share of each class.")
 @click.option(
     "--cv",
     type=click.IntRange(min=2),
-    help="Cross-fit relabel and filter over so many folds; default: 5 for logistic "
-    "relabel, none elsewhere (kNN leaves each row out of its own vote).",
+    help="Folds of cross-fitting; default: kNN leaves each row out of its own vote, the others "
+    "take 5 (none where they filter by disagreement, as published).",
 )
+@click.option("--backend", default="auto", show_default=True, help="Of the neighbour search.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file.")
+@_options.device
 @_options.common
 def command(
-    probe: Probe,
-    action: Literal["predict", "relabel", "filter"],
+    probe: "ProbeName",
+    action: Any,
     store: Path,
     labels: Path,
-    task_name: str,
+    task_name: str | None,
     positive: str | None,
     negative: str | None,
     sizes: str | None,
     split_seed: int,
     layers: str,
-    k: int,
-    l2: float,
-    contamination: float,
+    ks: str,
+    l2s: str,
+    preprocess: Any,
+    whiten: bool,
+    rule: Any,
+    contamination: str,
+    per_class: bool,
     cv: int | None,
+    backend: str,
     out: Path,
+    device: str,
     as_json: bool,
 ) -> None:
-    """Fit a probe on cached activations of the strong-train rows and their labels.
+    """Fit a probe on cached activations and labels: a grid of layers and settings in one go.
 
     \b
-    predict   P(label = 1) of the validation and test rows
-    relabel   the labels with those of strong-train replaced by the probe's
-    filter    the labels with the strong-train rows marked that the probe disagrees with most
-    TopoFilter only filters.
+    predict   P(label = 1) of every row; that of a training row without its own label
+    relabel   the labels with those of the training rows replaced by the probe's
+    filter    the labels with the training rows marked that should go
+    topofilter only filters, and does so by default; the others predict.
+
+    With --task, the strong-train rows are the training rows; without, those of --labels. Rows of
+    equal text have no say in one another's labels. OUT has one row for each row and setting: id,
+    soft_label, keep, and where they come from. With one layer and one setting it is a LabelTable
+    that train takes.
 
     \b
     Examples:
-      w2sprobe probe logistic --store cache/stores/4f... --labels runs/weak/labels.parquet \\
-        --task reviews.csv --layers 15 --out runs/logistic.parquet
-      w2sprobe probe topofilter filter --store cache/stores/4f... \\
+      w2sprobe probe knn --store cache/stores/4f... --labels runs/weak/labels.parquet \\
+        --layers 8,15 --ks 1,10,50 --out runs/knn.parquet
+      w2sprobe probe logistic relabel --store cache/stores/4f... \\
+        --labels runs/weak/labels.parquet --task reviews.csv --l2s auto --out runs/new.parquet
+      w2sprobe probe knn filter --rule deep-knn --contamination auto --store cache/stores/4f... \\
         --labels runs/weak/labels.parquet --task reviews.csv --out runs/filtered.parquet
     """
-    from w2sprobe.atomic import check_writable
+    import pyarrow.parquet as pq
+
+    from w2sprobe.atomic import atomic_path, check_writable
     from w2sprobe.cache import ActivationStore
     from w2sprobe.cli._splits import load_splits
-    from w2sprobe.curation import curate
-    from w2sprobe.errors import InputError
     from w2sprobe.labels import LabelTable
     from w2sprobe.layers import parse_layers
-    from w2sprobe.metrics import roc_auc
-    from w2sprobe.probes import make_probe
+    from w2sprobe.probes.neighbors import BACKENDS
+    from w2sprobe.probing import Grid, ProbedRows, curate_store, predict_store
     from w2sprobe.searches import StoredSearch
 
-    if probe == "topofilter" and action != "filter":
-        raise InputError(f"topofilter cannot {action}", allowed="w2sprobe probe topofilter filter")
+    does: Any = action or ("filter" if probe == "topofilter" else "predict")
+    if probe == "topofilter" and does != "filter":
+        raise InputError(f"topofilter cannot {does}", allowed="w2sprobe probe topofilter filter")
+    if backend not in BACKENDS:
+        raise InputError(f"--backend is {backend!r}", allowed=", ".join(BACKENDS))
+    grid = Grid(
+        probe,
+        ks=_numbers(ks, "--ks", int),
+        l2s=() if l2s == "auto" else _numbers(l2s, "--l2s", float),
+        preprocess=preprocess,
+        whiten=whiten,
+        cv=cv,
+        rule=rule,
+        contamination=None if contamination == "auto" else _share(contamination),
+        per_class=per_class,
+        device=device,
+    )
     check_writable(out.parent)
     activations = ActivationStore.open(store)
-    (layer, *more) = parse_layers(layers, activations.layers)
-    if more:
-        raise InputError(f"--layers is {layers!r}", allowed="one layer number, or mid")
+    notes: set[tuple[str, float]] = set()
+    grid = replace(
+        grid,
+        search=_noting(partial(StoredSearch(activations), backend=backend), notes),
+    )
+    wanted = parse_layers(layers, activations.layers)
     table = LabelTable.read(labels)
-    splits = load_splits(task_name, positive, negative, sizes, split_seed)
-    rows = splits.strong_train
-    given = table.align(rows.ids)
-    X = activations.read(layer, activations.rows_of(rows.ids))
-    search = StoredSearch(activations)
-    estimator = make_probe(probe, n_neighbors=k, l2=l2, contamination=contamination, search=search)
-    result: dict[str, object] = {"out": str(out), "probe": probe, "action": action, "layer": layer}
-
-    if action == "predict":
-        estimator.fit(X[given.keep], given.soft_label[given.keep])
-        parts = []
-        for name in ("val", "test"):
-            part = splits[name]
-            Q = activations.read(layer, activations.rows_of(part.ids))
-            scores = estimator.predict_proba(Q)[:, 1]
-            parts.append(LabelTable(part.ids, scores))
-            result[f"auc_{name}"] = roc_auc(part.labels, scores)
-        LabelTable.concatenate(parts).write(out)
+    if task_name:
+        splits = load_splits(task_name, positive, negative, sizes, split_seed)
+        rows = ProbedRows.of_splits(splits)
     else:
-        curated = curate(estimator, action, X, given, contamination=contamination, cv=cv)
-        if action == "relabel":
-            result["flipped"] = int((curated.hard_label != given.hard_label).sum())
-            result["auc_before"] = roc_auc(rows.labels, given.soft_label)
-            result["auc_after"] = roc_auc(rows.labels, curated.soft_label)
-        result["kept"], result["offered"] = int(curated.keep.sum()), len(rows)
-        table.replace(curated).write(out)
+        rows = ProbedRows.of_labels(labels, activations)
+    if does == "predict":
+        outcome = predict_store(grid, activations, wanted, table, rows)
+    else:
+        outcome = curate_store(grid, does, activations, wanted, table, rows)
+    with atomic_path(out) as temporary:
+        pq.write_table(outcome.table, temporary)
 
+    summary = {"out": str(out), "probe": probe, "action": does, "results": outcome.results}
+    if notes:
+        summary["search"] = [{"backend": name, "recall": share} for name, share in sorted(notes)]
     if as_json:
-        click.echo(json.dumps(result, indent=2))
+        click.echo(json.dumps(summary, indent=2))
     else:
-        click.echo("\n".join(f"{name}: {_show(value)}" for name, value in result.items()))
+        _show(summary)
 
 
-def _show(value: object) -> str:
+def _show(summary: dict[str, Any]) -> None:
+    """A line a layer and setting; numbers that are parts of one another side by side."""
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = [_flat(result) for result in summary["results"]]
+    table = Table(box=None, title=f"{summary['probe']} {summary['action']}", title_justify="left")
+    for name in rows[0]:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*(_cell(name, row.get(name)) for name in rows[0]))
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    for search in summary.get("search", []):
+        click.echo(f"neighbours: {search['backend']}, recall {search['recall']:g}")
+    click.echo(f"written: {summary['out']}")
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested results as columns: `auc test truth`; overlaps stay in the JSON."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        title = f"{prefix} {name}".strip().replace("_", " ")
+        if isinstance(value, dict):
+            flat |= {} if name == "overlap" else _flat(value, title)
+        else:
+            flat[title] = value
+    return flat
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if name in ("k", "l2"):
+        return f"{value:g}"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _numbers(text: str, option: str, kind: Callable[[str], Any]) -> tuple[Any, ...]:
+    try:
+        values = tuple(kind(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"{option} is {text!r}", allowed=f"numbers separated by commas ({kind.__name__})"
+        ) from None
+    if not all(0 < value < float("inf") for value in values):
+        raise InputError(f"{option} is {text!r}", allowed="numbers above 0")
+    return tuple(dict.fromkeys(values))
+
+
+def _share(text: str) -> float:
+    share, *more = _numbers(text, "--contamination", float)
+    if share >= 1 or more:
+        raise InputError(f"--contamination is {text!r}", allowed="above 0, below 1, or auto")
+    return float(share)
+
+
+def _noting(search: Callable[..., Any], notes: set[tuple[str, float]]) -> Callable[..., Any]:
+    def noted(*arguments: Any, **options: Any) -> Any:
+        found = search(*arguments, **options)
+        notes.add((found.backend, round(found.recall, 4)))
+        return found
+
+    return noted

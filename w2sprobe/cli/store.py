@@ -121,7 +121,7 @@ def verify(store: Path, as_json: bool) -> None:
 
 @command.command("repair")
 @ONE_STORE
-@_options.task
+@_options.task()
 @click.option("--model", metavar="NAME|FOLDER", help="Default: as the manifest names it.")
 @_options.device
 @_options.common

@@ -14,7 +14,7 @@ from w2sprobe.training.settings import TrainSettings
 @click.option(
     "--model", required=True, metavar="NAME|FOLDER", help="Asset, local folder or hub name."
 )
-@_options.task
+@_options.task()
 @click.option(
     "--labels",
     type=click.Path(path_type=Path),

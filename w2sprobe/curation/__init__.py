@@ -6,10 +6,10 @@ from w2sprobe.curation.filters import (
     filter_by_disagreement,
     filter_by_neighbors,
 )
-from w2sprobe.curation.provenance import Origin, provenance
+from w2sprobe.curation.provenance import Origin, predictions, provenance, untouched
 from w2sprobe.curation.relabelling import relabel
 from w2sprobe.curation.scorecard import Scorecard, overlap, scorecard
-from w2sprobe.curation.tables import Action, Curated, Rule, curate, explain
+from w2sprobe.curation.tables import Action, Curated, Rule, curate, explain, judge
 
 __all__ = [
     "Action",
@@ -23,8 +23,11 @@ __all__ = [
     "filter_by_confident_learning",
     "filter_by_disagreement",
     "filter_by_neighbors",
+    "judge",
     "overlap",
+    "predictions",
     "provenance",
     "relabel",
     "scorecard",
+    "untouched",
 ]

@@ -30,12 +30,13 @@ def filter_by_disagreement(
     contamination: float = 0.1,
     cv: int | None = None,
     per_class: bool = False,
+    groups: ArrayLike | None = None,
 ) -> np.ndarray:
     """Rows to keep when those go whose label is furthest from the probe's prediction.
 
     Parameters
     ----------
-    probe, X, y, cv
+    probe, X, y, cv, groups
         As in `relabel`.
     contamination : float, default 0.1, in (0, 1)
         Share of the rows to remove, rounded to whole rows; ties (to 12 decimals) go by position,
@@ -60,7 +61,7 @@ def filter_by_disagreement(
     weak-to-strong experiments.
     """
     check_rule("disagreement", contamination, per_class=per_class)
-    p = relabel(probe, X, y, cv=cv)
+    p = relabel(probe, X, y, cv=cv, groups=groups)
     return by_disagreement(p, check_labels(y, len(p)), contamination, per_class=per_class).keep
 
 
@@ -72,12 +73,13 @@ def filter_by_confident_learning(
     contamination: float | None = None,
     cv: int | None = 5,
     per_class: bool = False,
+    groups: ArrayLike | None = None,
 ) -> np.ndarray:
     """Rows to keep when those go that confident learning takes for label errors.
 
     Parameters
     ----------
-    probe, X, y
+    probe, X, y, groups
         As in `relabel`.
     contamination : float, optional, in (0, 1)
         Share of the rows to remove, those first whose hard label (soft label > 0.5) the probe
@@ -113,7 +115,7 @@ def filter_by_confident_learning(
     the score is 1 - self-confidence: for hard labels, that of `filter_by_disagreement`.
     """
     check_rule("confident-learning", contamination, per_class=per_class)
-    p = relabel(probe, X, y, cv=cv)
+    p = relabel(probe, X, y, cv=cv, groups=groups)
     soft = check_labels(y, len(p))
     return by_confident_learning(p, soft, contamination, per_class=per_class).keep
 
@@ -126,6 +128,7 @@ def filter_by_neighbors(
     contamination: float | None = None,
     per_class: bool = False,
     search: Search = nearest_neighbors,
+    groups: ArrayLike | None = None,
 ) -> np.ndarray:
     """Rows to keep when those go that their neighbours outvote.
 
@@ -144,6 +147,8 @@ def filter_by_neighbors(
         Remove the share `contamination` of each class of the hard labels.
     search : callable, default nearest_neighbors
         Finds the neighbours; `w2sprobe.searches.StoredSearch` reads them from a store.
+    groups : array_like, shape (n,), optional
+        As in `relabel`.
 
     Returns
     -------
@@ -163,7 +168,7 @@ def filter_by_neighbors(
     """
     check_rule("deep-knn", contamination, per_class=per_class)
     soft = check_labels(y, len(np.asarray(X)))
-    votes = relabel(KNNProbe(n_neighbors, search), X, soft > THRESHOLD)
+    votes = relabel(KNNProbe(n_neighbors, search), X, soft > THRESHOLD, groups=groups)
     return by_majority(votes, soft, contamination, per_class=per_class).keep
 
 

@@ -1,12 +1,13 @@
 """One row a row: what a curation made of it, on what ground."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pyarrow as pa
 
 from w2sprobe.curation.tables import Curated
 from w2sprobe.errors import InputError
+from w2sprobe.labels import LabelTable
 
 COLUMNS = pa.schema(
     [
@@ -94,11 +95,85 @@ def provenance(
         "p": nulls if p is None else p,
         "confidence": nulls if p is None else np.maximum(p, 1 - p),
         "neighbor_ids": nulls if neighbors is None else ids[neighbors].tolist(),
-        "probe": [origin.probe] * n,
-        "layer": [origin.layer] * n,
-        "setting": [origin.setting] * n,
-        "value": [origin.value] * n,
         "fold": nulls if curated.fold is None else curated.fold,
         "reason": list(curated.reason),
     }
-    return pa.table(columns, schema=COLUMNS)
+    return _table(columns, origin)
+
+
+def untouched(labels: LabelTable, curated: Curated, origin: Origin) -> pa.Table:
+    """The rows of a table that a curation was not asked about, as they were.
+
+    Parameters
+    ----------
+    labels : LabelTable
+    curated : Curated
+        Of some of its rows.
+    origin : Origin
+
+    Returns
+    -------
+    pyarrow.Table
+        `COLUMNS`; reason "not curated".
+    """
+    rest = labels.align(labels.ids[~np.isin(labels.ids, curated.after.ids)])
+    reason = ("not curated",) * len(rest)
+    return provenance(Curated(rest, rest, None, None, reason), origin)
+
+
+def predictions(
+    train: np.ndarray,
+    p: np.ndarray,
+    fold: np.ndarray | None,
+    other: np.ndarray,
+    q: np.ndarray,
+    labels: LabelTable,
+    origin: Origin,
+) -> pa.Table:
+    """A probe's predictions, readable as a LabelTable.
+
+    Parameters
+    ----------
+    train : ndarray of str, shape (n,)
+        Ids of the rows it was fitted on.
+    p : ndarray of float64, shape (n,)
+        P(label = 1) of each without its own label.
+    fold : ndarray of int64, shape (n,), optional
+        The fold each was left out with.
+    other : ndarray of str, shape (m,)
+        Ids of rows it was not fitted on.
+    q : ndarray of float64, shape (m,)
+        Their P(label = 1).
+    labels : LabelTable
+        What the rows were labelled; old_label is null where it has no label.
+    origin : Origin
+
+    Returns
+    -------
+    pyarrow.Table
+        `COLUMNS`; soft_label and p are the same, keep is true.
+    """
+    ids, both = np.concatenate([train, other]), np.concatenate([p, q])
+    known = dict(zip(labels.ids.tolist(), labels.soft_label.tolist(), strict=True))
+    own = "predicted without its own label" if fold is None else "predicted by the other folds"
+    folds = [None] * len(train) if fold is None else fold.tolist()
+    columns = {
+        "id": ids.tolist(),
+        "soft_label": both,
+        "keep": [True] * len(ids),
+        "old_label": [known.get(name) for name in ids.tolist()],
+        "p": both,
+        "confidence": np.maximum(both, 1 - both),
+        "neighbor_ids": [None] * len(ids),
+        "fold": folds + [None] * len(other),
+        "reason": [own] * len(train) + ["predicted"] * len(other),
+    }
+    return _table(columns, origin)
+
+
+def _table(columns: dict[str, object], origin: Origin) -> pa.Table:
+    """`COLUMNS`, with the origin in every row."""
+    n = len(columns["id"])  # type: ignore[arg-type]
+    for field in fields(origin):
+        columns[field.name] = [getattr(origin, field.name)] * n
+    return pa.table({name: columns[name] for name in COLUMNS.names}, schema=COLUMNS)

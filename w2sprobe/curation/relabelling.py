@@ -7,10 +7,18 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from w2sprobe.probes import KNNProbe
+from w2sprobe.probes._checks import check_groups
 from w2sprobe.probes._folds import folds_of
 
 
-def relabel(probe: Any, X: ArrayLike, y: ArrayLike, *, cv: int | None = None) -> np.ndarray:
+def relabel(
+    probe: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    cv: int | None = None,
+    groups: ArrayLike | None = None,
+) -> np.ndarray:
     """The probe's own labels for the rows that it is fitted on.
 
     Parameters
@@ -23,6 +31,9 @@ def relabel(probe: Any, X: ArrayLike, y: ArrayLike, *, cv: int | None = None) ->
     cv : int, optional, in [2, n]
         Predict each row by a probe fitted on the other folds. None: by a probe fitted on all rows,
         a kNN probe leaving the row itself out.
+    groups : array_like, shape (n,), optional
+        Rows of one value, such as copies of a text, have no say in one another's labels: they
+        share a fold, and do not vote on one another. Without `cv`, only a kNN probe heeds them.
 
     Returns
     -------
@@ -40,15 +51,15 @@ def relabel(probe: Any, X: ArrayLike, y: ArrayLike, *, cv: int | None = None) ->
     d is near n; cross-fit it. A probe with a method `cross_fit(X, y, cv)` fits its folds itself.
     """
     fitted = clone(probe)
-    if cv is None:
-        fitted.fit(X, y)
-        inner = isinstance(fitted, KNNProbe)
-        both = fitted.predict_train_proba() if inner else fitted.predict_proba(X)
-        return np.asarray(both[:, 1])
     points, soft = np.asarray(X), np.asarray(y)
-    folds = folds_of(len(points), cv)
+    together = None if groups is None else check_groups(groups, len(points))
+    if cv is None:
+        if isinstance(fitted, KNNProbe):
+            return np.asarray(fitted.fit(X, y, together).predict_train_proba()[:, 1])
+        return np.asarray(fitted.fit(X, y).predict_proba(X)[:, 1])
+    folds = folds_of(len(points), cv, together)
     if hasattr(fitted, "cross_fit"):
-        return np.asarray(fitted.cross_fit(points, soft, cv))
+        return np.asarray(fitted.cross_fit(points, soft, cv, together))
     predicted = np.empty(len(points))
     for fold in range(cv):
         out = folds == fold

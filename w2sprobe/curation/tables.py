@@ -21,6 +21,7 @@ from w2sprobe.curation.relabelling import relabel
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import KNNProbe, TopoFilter
+from w2sprobe.probes._checks import check_groups
 from w2sprobe.probes._folds import folds_of
 
 CROSS_FIT_FOLDS = 5
@@ -69,6 +70,7 @@ def curate(
     contamination: float | None = 0.1,
     cv: int | None = None,
     per_class: bool = False,
+    groups: ArrayLike | None = None,
 ) -> LabelTable:
     """Relabel or filter the rows of a table.
 
@@ -93,6 +95,8 @@ def curate(
         own vote, relabels or serves confident learning; none elsewhere.
     per_class : bool, default False
         A filter removes the share of each class of the hard labels.
+    groups : array_like, shape (n,), optional
+        As in `relabel`; TopoFilter heeds them too.
 
     Returns
     -------
@@ -118,6 +122,7 @@ def curate(
         contamination=contamination,
         cv=cv,
         per_class=per_class,
+        groups=groups,
     ).after
 
 
@@ -131,12 +136,13 @@ def explain(
     contamination: float | None = 0.1,
     cv: int | None = None,
     per_class: bool = False,
+    groups: ArrayLike | None = None,
 ) -> Curated:
     """`curate`, with an account of every row.
 
     Parameters
     ----------
-    probe, action, X, labels, rule, contamination, cv, per_class
+    probe, action, X, labels, rule, contamination, cv, per_class, groups
         As in `curate`.
 
     Returns
@@ -161,8 +167,8 @@ def explain(
         if action == "relabel":
             raise InputError("TopoFilter cannot relabel", allowed="filter")
         if per_class:
-            raise InputError("TopoFilter with per_class", allowed="a rule of another probe")
-        return _by_topology(probe, X, labels)
+            raise InputError("TopoFilter with per_class", allowed="TopoFilter(per_class=True)")
+        return _by_topology(probe, X, labels, groups)
     if action == "filter":
         check_rule(rule, contamination, per_class=per_class)
         if rule == "random":
@@ -173,14 +179,56 @@ def explain(
     if cv is None and outside and not isinstance(probe, KNNProbe):
         cv = CROSS_FIT_FOLDS
     given = labels.hard_label if action == "filter" and rule == "deep-knn" else labels.soft_label
-    p = relabel(probe, X, given, cv=cv)
-    fold = None if cv is None else folds_of(len(labels), cv)
+    p = relabel(probe, X, given, cv=cv, groups=groups)
+    fold = None
+    if cv is not None:
+        together = None if groups is None else check_groups(groups, len(labels))
+        fold = folds_of(len(labels), cv, together)
+    return judge(
+        action, labels, p, fold, rule=rule, contamination=contamination, per_class=per_class
+    )
+
+
+def judge(
+    action: Action,
+    labels: LabelTable,
+    p: np.ndarray,
+    fold: np.ndarray | None = None,
+    *,
+    rule: Rule = "disagreement",
+    contamination: float | None = 0.1,
+    per_class: bool = False,
+) -> Curated:
+    """`explain` for predictions that are there already, such as those of a whole grid.
+
+    Parameters
+    ----------
+    action, labels, contamination, per_class
+        As in `curate`.
+    p : ndarray of float64, shape (n,)
+        Predictions that a row's own label had no say in; for "deep-knn" votes on hard labels.
+    fold : ndarray of int64, shape (n,), optional
+        The fold that each row was left out with.
+    rule : {"disagreement", "confident-learning", "deep-knn"}
+
+    Returns
+    -------
+    Curated
+
+    Raises
+    ------
+    InputError
+        `contamination` is out of range, or `per_class` without one.
+    MissingDependency
+        cleanlab is not installed.
+    """
     if action == "relabel":
         reason = [
             UNCHANGED if new == old else f"relabelled: probe {new:.2f} against label {old:.2f}"
             for new, old in zip(p, labels.soft_label, strict=True)
         ]
         return Curated(labels, LabelTable(labels.ids, p, labels.keep), p, fold, tuple(reason))
+    check_rule(rule, contamination, per_class=per_class)
     verdict = VERDICTS[rule](p, labels.soft_label, contamination, per_class=per_class)
     reason = [
         KEPT if stays else f"removed: {verdict.criterion} {score:.2f}, {verdict.cut}"
@@ -189,8 +237,10 @@ def explain(
     return _filtered(labels, verdict.keep, reason, p, fold)
 
 
-def _by_topology(probe: TopoFilter, X: ArrayLike, labels: LabelTable) -> Curated:
-    fitted = clone(probe).fit(X, labels.soft_label)
+def _by_topology(
+    probe: TopoFilter, X: ArrayLike, labels: LabelTable, groups: ArrayLike | None
+) -> Curated:
+    fitted = clone(probe).fit(X, labels.soft_label, groups)
     far = f"removed: label {fitted.zeta_:.2f} or further from the mean of its neighbours"
     reason = [
         KEPT if stays else far if inside else OUTSIDE

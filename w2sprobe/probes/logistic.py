@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -89,6 +89,72 @@ def logistic_path(
     return coef.reshape(*shape, -1), intercept.reshape(shape)
 
 
+def logistic_cross_fit(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    l2s: Sequence[float],
+    cv: int = FOLDS,
+    groups: ArrayLike | None = None,
+    preprocess: Preprocess = "none",
+    device: str = "auto",
+) -> np.ndarray:
+    """Out-of-fold predictions for every penalty, all folds and penalties solved together.
+
+    Parameters
+    ----------
+    X, l2s, preprocess, device
+        As in `logistic_path`; "standardize" is learnt anew from the training rows of each fold.
+    y : array_like of float, shape (n,)
+        Soft labels in [0, 1].
+    cv : int, default 5, in [2, n]
+        Folds.
+    groups : array_like, shape (n,), optional
+        Rows of one value stay in one fold.
+
+    Returns
+    -------
+    ndarray of float64, shape (len(l2s), n)
+        P(label = 1) of each row by the fit on the other folds.
+
+    Raises
+    ------
+    InputError
+        As in `logistic_path`; `cv` is out of range; the other folds of a row have one label only.
+    UnknownName
+        No such preprocessing.
+
+    Warns
+    -----
+    ConvergenceWarning
+        A gradient norm above 1e-6.
+    """
+    points = check_activations(X)
+    soft = check_labels(y, len(points))
+    penalties = check_l2(l2s)
+    together = None if groups is None else check_groups(groups, len(points))
+    folds = folds_of(len(points), cv, together)
+    p = np.empty((len(penalties), len(points)))
+    if preprocess == "standardize":  # its scale is that of each fold's training rows
+        for fold in range(cv):
+            out = folds == fold
+            moved = Preprocessing.fit(points[~out], preprocess)
+            rest = moved.apply(points[~out])
+            minima = _solve(rest, soft[None, ~out], penalties, device=device)
+            p[:, out] = expit(linear(points[out], *_as_given(minima, moved)))
+        return p
+    Preprocessing.fit(points[:1], preprocess)  # refuses what it does not know
+    inside = (folds != np.arange(cv)[:, None]).astype(np.float64)
+    inside /= inside.sum(axis=1, keepdims=True)
+    minima = _solve(points, np.tile(soft, (cv, 1)), penalties, device=device, weight=inside)
+    coef = minima.coef.reshape(cv, len(penalties), -1)
+    intercept = minima.intercept.reshape(cv, -1)
+    for fold in range(cv):
+        out = folds == fold
+        p[:, out] = expit(linear(points[out], coef[fold], intercept[fold]))
+    return p
+
+
 class LogisticProbe(LinearProbe):
     """Logistic regression on soft labels with an L2 penalty.
 
@@ -157,7 +223,7 @@ class LogisticProbe(LinearProbe):
         if isinstance(self.l2, str) and self.l2 != "auto":
             raise InputError(f"l2 is {self.l2!r}", allowed="a number above 0, or 'auto'")
         if self.l2 == "auto":
-            p = self._cross_fit(points, soft, FOLDS, together, np.array(L2S))
+            p = self._held_out(points, soft, L2S, FOLDS, together)
             self.oof_loss_ = _loss(p, soft)
             self.l2_ = L2S[int(self.oof_loss_.argmin())]
         else:
@@ -187,13 +253,15 @@ class LogisticProbe(LinearProbe):
         Raises
         ------
         InputError
-            Not fitted, or `cv` is out of range.
+            Not fitted here, or `cv` is out of range.
         """
         check_fitted(self)
+        if not hasattr(self, "_training"):
+            raise InputError("a loaded probe has not kept its rows", advice="Fit it anew.")
         points, soft, groups = self._training
         if cv is None:
             return two_columns(self._votes(points))
-        return two_columns(self._cross_fit(points, soft, cv, groups, np.array([self.l2_]))[0])
+        return two_columns(self._held_out(points, soft, [self.l2_], cv, groups)[0])
 
     def cross_fit(
         self, X: ArrayLike, y: ArrayLike, cv: int = FOLDS, groups: ArrayLike | None = None
@@ -216,12 +284,11 @@ class LogisticProbe(LinearProbe):
         InputError
             As in `fit`, or `cv` is out of range.
         """
+        if self.l2 != "auto":
+            return np.asarray(self._held_out(X, y, [self.l2], cv, groups)[0])
         points = check_activations(X)
         soft = check_labels(y, len(points))
         together = None if groups is None else check_groups(groups, len(points))
-        if self.l2 != "auto":
-            (p,) = self._cross_fit(points, soft, cv, together, check_l2([self.l2]))
-            return np.asarray(p)
         p = np.empty(len(points))
         folds = folds_of(len(points), cv, together)
         for fold in range(cv):
@@ -232,37 +299,12 @@ class LogisticProbe(LinearProbe):
             p[out] = own._votes(points[out])
         return p
 
-    def _cross_fit(
-        self,
-        points: np.ndarray,
-        soft: np.ndarray,
-        cv: int,
-        groups: np.ndarray | None,
-        penalties: np.ndarray,
+    def _held_out(
+        self, X: ArrayLike, y: ArrayLike, l2s: Any, cv: int, groups: ArrayLike | None
     ) -> np.ndarray:
-        """Out-of-fold P(label = 1) for each penalty, (p, n)."""
-        folds = folds_of(len(points), cv, groups)
-        for fold in range(cv):
-            check_both_classes(soft[folds != fold])
-        p = np.empty((len(penalties), len(points)))
-        if self.preprocess == "standardize":  # its scale is that of each fold's training rows
-            for fold in range(cv):
-                out = folds == fold
-                moved = Preprocessing.fit(points[~out], self.preprocess)
-                rest = moved.apply(points[~out])
-                minima = _solve(rest, soft[None, ~out], penalties, device=self.device)
-                p[:, out] = expit(linear(points[out], *_as_given(minima, moved)))
-            return p
-        inside = (folds != np.arange(cv)[:, None]).astype(np.float64)
-        inside /= inside.sum(axis=1, keepdims=True)
-        minima = _solve(
-            points, np.tile(soft, (cv, 1)), penalties, device=self.device, weight=inside
+        return logistic_cross_fit(
+            X, y, l2s=l2s, cv=cv, groups=groups, preprocess=self.preprocess, device=self.device
         )
-        fits = minima.coef.reshape(cv, len(penalties), -1), minima.intercept.reshape(cv, -1)
-        for fold in range(cv):
-            out = folds == fold
-            p[:, out] = expit(linear(points[out], fits[0][fold], fits[1][fold]))
-        return p
 
 
 def _solve(
@@ -274,8 +316,8 @@ def _solve(
     weight: np.ndarray | None = None,
 ) -> Minima:
     """Every penalty for every row of `soft` (v, n) and its `weight`: columns in that order."""
-    for vector in soft:
-        check_both_classes(vector)
+    for row, vector in enumerate(soft):
+        check_both_classes(vector if weight is None else vector[weight[row] > 0])
     if weight is None:
         weight = np.full((1, len(points)), 1 / len(points))
     else:

@@ -1,0 +1,104 @@
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from w2sprobe.errors import InputError, OutputError
+from w2sprobe.probes import (
+    KNNProbe,
+    LogisticProbe,
+    MassMeanProbe,
+    TopoFilter,
+    load_probe,
+    nearest_neighbors,
+    save_probe,
+)
+
+RANDOM = np.random.default_rng(0)
+X, Q = RANDOM.normal(size=(50, 4)).astype(np.float32), RANDOM.normal(size=(7, 4))
+Y = np.clip(X[:, 0] * 0.3 + 0.5, 0, 1)
+PROBES = [
+    KNNProbe(np.int64(5), preprocess="standardize"),
+    KNNProbe(5, search=partial(nearest_neighbors, backend="torch")),
+    LogisticProbe(0.1, preprocess="standardize"),
+    LogisticProbe("auto"),
+    MassMeanProbe(whiten=True),
+]
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=repr)
+def test_a_loaded_probe_predicts_the_same(probe, tmp_path: Path) -> None:
+    save_probe(probe.fit(X, Y), tmp_path / "probe")
+    again = load_probe(tmp_path / "probe")
+    np.testing.assert_array_equal(again.predict_proba(Q), probe.predict_proba(Q))
+    assert {f.name for f in (tmp_path / "probe").iterdir()} == {"probe.json", "probe.safetensors"}
+    options = probe.get_params()
+    assert {k: again.get_params()[k] for k in options if k != "search"} == {
+        k: v for k, v in options.items() if k != "search"
+    }
+
+
+def test_what_goes_along_and_what_does_not(tmp_path: Path) -> None:
+    groups = np.arange(50) // 2
+    save_probe(KNNProbe(5).fit(X, Y, groups), tmp_path / "knn")
+    save_probe(LogisticProbe().fit(X, Y), tmp_path / "logistic")
+    np.testing.assert_array_equal(
+        load_probe(tmp_path / "knn").predict_train_proba(),
+        KNNProbe(5).fit(X, Y, groups).predict_train_proba(),
+    )
+    loaded = load_probe(tmp_path / "logistic")
+    assert (loaded.l2_, loaded.converged_) == (0.01, True)
+    with pytest.raises(InputError, match="has not kept its rows"):
+        loaded.predict_train_proba()
+
+
+@pytest.mark.filterwarnings("ignore:TopoFilter's component step")
+def test_a_filter_keeps_its_masks(tmp_path: Path) -> None:
+    fitted = TopoFilter(5, 5).fit(X, Y)
+    save_probe(fitted, tmp_path / "topo")
+    again = load_probe(tmp_path / "topo")
+    np.testing.assert_array_equal(again.keep_mask_, fitted.keep_mask_)
+    assert (again.zeta_, again.zeta) == (fitted.zeta_, None)
+
+
+def test_names_of_columns_are_kept(tmp_path: Path) -> None:
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    save_probe(MassMeanProbe().fit(frame, Y), tmp_path / "probe")
+    again = load_probe(tmp_path / "probe")
+    with pytest.raises(InputError, match="feature names"):
+        again.predict(frame[list("badc")])
+
+
+@pytest.mark.parametrize(
+    "damage", ["no json", "no arrays", "not json", "other format", "other probe"]
+)
+def test_what_cannot_be_loaded(damage: str, tmp_path: Path) -> None:
+    folder = tmp_path / "probe"
+    save_probe(MassMeanProbe().fit(X, Y), folder)
+    record = json.loads((folder / "probe.json").read_text())
+    if damage == "no json":
+        (folder / "probe.json").unlink()
+    elif damage == "no arrays":
+        (folder / "probe.safetensors").write_bytes(b"nothing")
+    elif damage == "not json":
+        (folder / "probe.json").write_text("{")
+    elif damage == "other format":
+        (folder / "probe.json").write_text(json.dumps({**record, "format": 9}))
+    else:
+        (folder / "probe.json").write_text(json.dumps({**record, "probe": "SVC"}))
+    with pytest.raises(InputError, match="probe"):
+        load_probe(folder)
+
+
+def test_what_cannot_be_saved(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not fitted"):
+        save_probe(KNNProbe(), tmp_path / "probe")
+    with pytest.raises(InputError, match="cannot save a int"):
+        save_probe(3, tmp_path / "probe")
+    assert not list(tmp_path.iterdir())
+    save_probe(MassMeanProbe().fit(X, Y), tmp_path / "probe")
+    with pytest.raises(OutputError, match="exists"):
+        save_probe(MassMeanProbe().fit(X, Y), tmp_path / "probe")

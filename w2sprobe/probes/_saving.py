@@ -1,0 +1,110 @@
+"""Fitted probes on disk: arrays in safetensors, everything else in JSON. No pickle."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from w2sprobe.atomic import atomic_folder, write_json
+from w2sprobe.errors import InputError
+from w2sprobe.probes._base import check_fitted
+from w2sprobe.probes._preprocess import Preprocessing
+from w2sprobe.probes.knn import KNNProbe
+from w2sprobe.probes.logistic import LogisticProbe
+from w2sprobe.probes.mass_mean import MassMeanProbe
+from w2sprobe.probes.topofilter import TopoFilter
+
+FORMAT = 1
+ARRAYS, SETTINGS = "probe.safetensors", "probe.json"
+PROBES: dict[str, type] = {
+    probe.__name__: probe for probe in (KNNProbe, LogisticProbe, MassMeanProbe, TopoFilter)
+}
+LEFT_OUT = ("search", "_training")  # a function; the rows of a linear probe
+
+
+def save_probe(probe: Any, folder: str | Path) -> None:
+    """Write a fitted probe to a new folder, atomically.
+
+    Parameters
+    ----------
+    probe : KNNProbe, LogisticProbe, MassMeanProbe or TopoFilter
+        Fitted. A kNN probe takes its rows along; a linear probe leaves them, so that
+        `predict_train_proba` needs a new fit. `search` is not saved.
+    folder : str or Path
+        Must not exist. Gets `probe.safetensors` and `probe.json`.
+
+    Raises
+    ------
+    InputError
+        Not fitted, or not one of these probes.
+    OutputError
+        The folder exists, or cannot be written.
+    """
+    kind = type(probe).__name__
+    if kind not in PROBES:
+        raise InputError(f"cannot save a {kind}", allowed=", ".join(PROBES))
+    check_fitted(probe)
+    arrays: dict[str, np.ndarray] = {}
+    values: dict[str, Any] = {}
+    for name, value in vars(probe).items():
+        if name in LEFT_OUT:
+            continue
+        if isinstance(value, Preprocessing):
+            arrays["preprocessing.centre"], arrays["preprocessing.scale"] = (
+                value.centre,
+                value.scale,
+            )
+        elif isinstance(value, np.ndarray) and value.dtype != object:
+            arrays[name] = np.ascontiguousarray(value)
+        else:
+            values[name] = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+    with atomic_folder(Path(folder)) as temporary:
+        save_file(arrays, temporary / ARRAYS)
+        write_json(temporary / SETTINGS, {"format": FORMAT, "probe": kind, "values": values})
+
+
+def load_probe(folder: str | Path) -> Any:
+    """Read what `save_probe` wrote.
+
+    Parameters
+    ----------
+    folder : str or Path
+
+    Returns
+    -------
+    KNNProbe, LogisticProbe, MassMeanProbe or TopoFilter
+        Fitted, with the default `search`.
+
+    Raises
+    ------
+    InputError
+        Not a folder of `save_probe`, damaged, or of a newer format.
+    """
+    place = Path(folder)
+    try:
+        record = json.loads((place / SETTINGS).read_text(encoding="utf-8"))
+        arrays = load_file(place / ARRAYS)
+        kind, values = PROBES[record["probe"]], record["values"]
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise InputError(
+            f"no probe in {str(place)!r}: {error}", allowed="a folder of save_probe"
+        ) from error
+    if record["format"] != FORMAT:
+        raise InputError(
+            f"probe format {record['format']!r} in {str(place)!r}",
+            allowed=str(FORMAT),
+            advice="Install the w2sprobe that wrote it.",
+        )
+    probe = kind()
+    if "preprocessing.centre" in arrays:
+        probe._preprocessing = Preprocessing(
+            arrays.pop("preprocessing.centre"), arrays.pop("preprocessing.scale")
+        )
+    for name, value in (values | arrays).items():
+        if name == "feature_names_in_":
+            value = np.asarray(value, dtype=object)
+        setattr(probe, name, value)
+    return probe

@@ -1,0 +1,230 @@
+"""A grid of probes over the layers of a store: every row in one table, every setting scored."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from w2sprobe.cache import ActivationStore
+from w2sprobe.curation import (
+    Action,
+    Origin,
+    overlap,
+    predictions,
+    provenance,
+    scorecard,
+    untouched,
+)
+from w2sprobe.data import Splits, truth_table
+from w2sprobe.labels import LabelTable, read_truth
+from w2sprobe.metrics import roc_auc
+from w2sprobe.probing.grid import Grid, choose_l2, curate_grid, fitted, held_out, voters
+
+
+@dataclass(frozen=True)
+class ProbedRows:
+    """The rows that a probe is fitted on, those it is asked about, and what is known of both.
+
+    Parameters
+    ----------
+    name : str
+        Of the training rows.
+    train : ndarray of str, shape (n,)
+        Ids.
+    other : dict of str to ndarray of str
+        Ids of other rows, by the names of their splits.
+    truth : LabelTable, optional
+        True labels, for scoring alone.
+    groups : ndarray of int, shape (n,), optional
+        Training rows of one value have no say in one another's labels.
+    """
+
+    name: str
+    train: np.ndarray
+    other: dict[str, np.ndarray]
+    truth: LabelTable | None
+    groups: np.ndarray | None
+
+    @classmethod
+    def of_splits(cls, splits: Splits) -> "ProbedRows":
+        """Strong-train rows, against validation and test; copies of a text are one group."""
+        train = splits.strong_train
+        texts = [" ".join(text.split()) for text in train.texts]
+        kinds, groups = np.unique(texts, return_inverse=True)
+        return cls(
+            "strong_train",
+            train.ids,
+            {"val": splits.val.ids, "test": splits.test.ids},
+            truth_table(train, splits.val, splits.test),
+            groups if len(kinds) < len(texts) else None,
+        )
+
+    @classmethod
+    def of_labels(cls, path: Path, store: ActivationStore) -> "ProbedRows":
+        """Rows of a label file, against those only the store has; truth where the file has it."""
+        ids = LabelTable.read(path).ids
+        return cls(
+            "labelled",
+            ids,
+            {"unlabelled": store.ids[~np.isin(store.ids, ids)]},
+            read_truth(path),
+            None,
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a grid over layers gave.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        `w2sprobe.curation.provenance.COLUMNS`; a row for each row, layer and setting.
+    results : list of dict
+        One a layer and setting: layer, setting and value, and scores; ready for JSON.
+    """
+
+    table: pa.Table
+    results: list[dict[str, Any]]
+
+
+def predict_store(
+    grid: Grid,
+    store: ActivationStore,
+    layers: Sequence[int],
+    labels: LabelTable,
+    rows: ProbedRows,
+) -> Outcome:
+    """Predictions of every layer and setting, one layer in memory at a time.
+
+    Parameters
+    ----------
+    grid : Grid
+        Not of topofilter.
+    store : ActivationStore
+    layers : sequence of int
+    labels : LabelTable
+        Has the training rows; those it marks as filtered out are predicted and not fitted on.
+    rows : ProbedRows
+
+    Returns
+    -------
+    Outcome
+        Scores: AUC of each part of the rows, against the labels given and against the truth.
+
+    Raises
+    ------
+    InputError
+        Whatever the probe refuses.
+    IdMismatch
+        A row that is not in the table or the store.
+    """
+    given = labels.align(rows.train)
+    train, soft = rows.train[given.keep], given.soft_label[given.keep]
+    groups = None if rows.groups is None else rows.groups[given.keep]
+    other = {"filtered out": rows.train[~given.keep], **rows.other}
+    other = {name: ids for name, ids in other.items() if len(ids)}
+    asked = np.concatenate([np.empty(0, dtype=np.str_), *other.values()])
+    ends = np.cumsum([len(ids) for ids in other.values()])[:-1]
+    tables, results = [], []
+    for layer in layers:
+        X = store.read(layer, store.rows_of(train))
+        here = choose_l2(grid, X, soft, groups)
+        own, fold = held_out(here, X, soft, groups)
+        rest = np.empty((len(own), 0))
+        if len(asked):
+            rest = fitted(here, X, soft, store.read(layer, store.rows_of(asked)))
+        for (setting, value), p, q in zip(here.settings, own, rest, strict=True):
+            origin = Origin(here.probe, layer, setting, value)
+            tables.append(predictions(train, p, fold, asked, q, labels, origin))
+            parts = dict(zip(other, np.split(q, ends), strict=True)) if other else {}
+            auc = {rows.name: _aucs(labels, rows.truth, train, p)}
+            auc |= {
+                name: _aucs(labels, rows.truth, other[name], part) for name, part in parts.items()
+            }
+            results.append({**_place(layer, setting, value), "auc": auc})
+    return Outcome(pa.concat_tables(tables), results)
+
+
+def curate_store(
+    grid: Grid,
+    action: Action,
+    store: ActivationStore,
+    layers: Sequence[int],
+    labels: LabelTable,
+    rows: ProbedRows,
+) -> Outcome:
+    """Relabelled or filtered labels of every layer and setting.
+
+    Parameters
+    ----------
+    grid : Grid
+    action : {"relabel", "filter"}
+    store, layers, rows
+        As in `predict_store`.
+    labels : LabelTable
+        All training rows count; the rows that are no training rows are passed through.
+
+    Returns
+    -------
+    Outcome
+        Scores of relabelling: AUC of the new labels against the old and against the truth, that of
+        the old ones, and flipped rows. Of filtering: the scorecard, and `overlap`: the Jaccard
+        index of the removed rows with those of each other result, by its position in the list.
+
+    Raises
+    ------
+    InputError
+        Whatever the probe refuses.
+    IdMismatch
+        A row that is not in the table or the store.
+    """
+    given = labels.align(rows.train)
+    truth = rows.truth.align(rows.train).hard_label if rows.truth else None
+    tables: list[pa.Table] = []
+    results: list[dict[str, Any]] = []
+    keeps: dict[str, np.ndarray] = {}
+    for layer in layers:
+        X = store.read(layer, store.rows_of(rows.train))
+        here = choose_l2(grid, X, given.soft_label, rows.groups)
+        curated = curate_grid(here, action, X, given, rows.groups)
+        # a filter at random asks no probe and has one outcome
+        for (setting, value), one in zip(here.settings, curated, strict=False):
+            origin = Origin(here.probe, layer, setting, value)
+            neighbors = voters(here, X, one, value, rows.groups)
+            tables += [provenance(one, origin, neighbors=neighbors), untouched(labels, one, origin)]
+            result = _place(layer, setting, value)
+            if action == "relabel":
+                result["flipped"] = int((one.after.hard_label != given.hard_label).sum())
+                result["auc"] = _aucs(labels, rows.truth, rows.train, one.after.soft_label)
+                result["auc_before"] = _aucs(None, rows.truth, rows.train, given.soft_label)
+            else:
+                card = asdict(scorecard(one.after.keep, given.soft_label, truth))
+                # a share of nothing is null in JSON
+                result |= {name: None if share != share else share for name, share in card.items()}
+                keeps[str(len(results))] = one.after.keep
+            results.append(result)
+    for (one_, other_), jaccard in overlap(keeps).items():
+        for a, b in ((one_, other_), (other_, one_)):
+            results[int(a)].setdefault("overlap", {})[b] = jaccard
+    return Outcome(pa.concat_tables(tables), results)
+
+
+def _place(layer: int, setting: str | None, value: float | None) -> dict[str, Any]:
+    return {"layer": layer} if setting is None else {"layer": layer, setting: value}
+
+
+def _aucs(
+    labels: LabelTable | None, truth: LabelTable | None, ids: np.ndarray, p: np.ndarray
+) -> dict[str, float]:
+    """AUC against the hard labels given and against the truth, where the rows have both classes."""
+    scores = {}
+    for name, known in (("labels", labels), ("truth", truth)):
+        if known is not None and np.isin(ids, known.ids).all():
+            hard = known.align(ids).hard_label
+            if 0 < hard.sum() < len(hard):
+                scores[name] = roc_auc(hard, p)
+    return scores
