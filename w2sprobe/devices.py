@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 from w2sprobe.errors import InputError
@@ -54,3 +55,8 @@ def full_float32() -> Iterator[None]:
             yield
         finally:
             torch.set_float32_matmul_precision(outside)
+
+
+def to_tensor(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """The array on a device: on the CPU its own memory, or a copy where it is read-only."""
+    return torch.from_numpy(array if array.flags.writeable else array.copy()).to(device)

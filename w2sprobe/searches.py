@@ -9,10 +9,11 @@ import xxhash
 from numpy.typing import ArrayLike
 
 from w2sprobe.cache import ActivationStore, graph_path, read_graph, write_graph
+from w2sprobe.errors import UnknownName
 from w2sprobe.fingerprint import fingerprint
 from w2sprobe.probes import nearest_neighbors
-from w2sprobe.probes._checks import check_groups
-from w2sprobe.probes.neighbors import APPROXIMATE, Neighbors
+from w2sprobe.probes._checks import check_groups, check_k
+from w2sprobe.probes.neighbors import APPROXIMATE, BACKENDS, Neighbors
 
 VERSION = 2  # of what a search answers: another one does not read the graphs of this one
 K_MAX = 200  # 12 bytes a neighbour: 24 MB for 10,000 rows
@@ -62,9 +63,13 @@ class StoredSearch:
         ------
         InputError
             As in `nearest_neighbors`.
+        UnknownName
+            No such backend.
         StoreDamaged
             The stored graph differs from its checksum.
         """
+        if backend not in BACKENDS:
+            raise UnknownName("backend", backend, BACKENDS)
         search = partial(
             nearest_neighbors, X, Q, backend=backend, exclude_self=exclude_self, groups=groups
         )
@@ -75,13 +80,14 @@ class StoredSearch:
         own = None if together is None else _digest(together)
         searched = [VERSION, _digest(X), None if Q is None else _digest(Q), exclude_self, own]
         address = fingerprint(searched)
+        n_out = int(exclude_self) if together is None else int(np.bincount(together).max())
+        most = len(np.asarray(X)) - (n_out if Q is None else 0)
+        check_k(k, "k", most)
         path = graph_path(self.folder, address)
         if path.is_file():
             distances, indices = read_graph(path, address)
             if k <= indices.shape[1]:
                 return Neighbors(distances, indices, backend="stored").first(k)
-        n_out = int(exclude_self) if together is None else int(np.bincount(together).max())
-        most = len(np.asarray(X)) - (n_out if Q is None else 0)
         found = search(k=max(k, min(self.k_max, most)))
         write_graph(path, address, *found)
         return found.first(k)

@@ -90,3 +90,26 @@ def test_folds_are_even_and_fixed(n: int, cv: int) -> None:
 def test_bad_folds(cv) -> None:
     with pytest.raises(InputError, match=rf"cv is {cv}.*Allowed: 2 to {N}"):
         relabel(LogisticProbe(), X, Y, cv=cv)
+
+
+@pytest.mark.parametrize(
+    ("probe", "cv"),
+    [(KNNProbe(5), None), (KNNProbe(5), 4), (LogisticProbe(), 4), (MassMeanProbe(), 4)],
+)
+def test_copies_of_a_row_have_no_say_in_its_label(probe, cv: int | None) -> None:
+    twice, labels = np.vstack([X, X]), np.concatenate([Y, Y])
+    groups = np.tile(np.arange(N), 2)
+    changed = labels.copy()
+    changed[7] = changed[7 + N] = 1 - labels[7]
+    for together, same in ((groups, True), (None, False)):
+        before = relabel(probe, twice, labels, cv=cv, groups=together)[7]
+        after = relabel(probe, twice, changed, cv=cv, groups=together)[7]
+        assert (abs(before - after) < 1e-9) == same
+
+
+def test_a_group_is_in_one_fold() -> None:
+    groups = np.arange(30) // 3
+    folds = folds_of(30, 4, groups)
+    assert all(len(set(folds[groups == group])) == 1 for group in groups)
+    with pytest.raises(InputError, match="2 to 10, the groups"):
+        folds_of(30, 11, groups)

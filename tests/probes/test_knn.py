@@ -1,32 +1,79 @@
+from functools import partial
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.probes.cases import EXACT, naive
 from w2sprobe.errors import InputError
-from w2sprobe.probes import KNNProbe, knn_path
+from w2sprobe.probes import KNNProbe, Neighbors, knn_path, nearest_neighbors
 
 RANDOM = np.random.default_rng(0)
 X, Y, Q = RANDOM.normal(size=(40, 6)), RANDOM.random(40), RANDOM.normal(size=(11, 6))
+GROUPS = np.arange(40) // 4
 
 
+@pytest.mark.parametrize("preprocess", ["none", "center", "standardize"])
+@pytest.mark.parametrize("groups", [None, GROUPS])
 @pytest.mark.parametrize("queries", [None, Q])
-def test_a_path_is_the_loop_of_single_fits(queries: np.ndarray | None) -> None:
-    ks = [7, 1, 30]
-    path = knn_path(X, Y, queries, ks=ks)
+def test_a_path_is_the_loop_of_single_fits(queries, groups, preprocess: str) -> None:
+    if queries is not None and groups is not None:
+        return
+    ks = [7, 1, 30, 7]
+    path = knn_path(X, Y, queries, ks=ks, groups=groups, preprocess=preprocess)
     for k, votes in zip(ks, path, strict=True):
-        probe = KNNProbe(k).fit(X, Y)
+        probe = KNNProbe(k, preprocess=preprocess).fit(X, Y, groups)
         alone = probe.predict_train_proba() if queries is None else probe.predict_proba(queries)
         np.testing.assert_allclose(votes, alone[:, 1], atol=1e-12)
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(
+    st.integers(1, 30),
+    st.sampled_from(["queries", "self out", "self in", "groups"]),
+    st.integers(0, 10**6),
+)
+def test_votes_are_means_over_the_naive_neighbours(k: int, mode: str, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    rows = random.integers(-1, 2, size=(40, 3)).astype(np.float32)  # many ties
+    asked = rows[:7] if mode == "queries" else None
+    groups = random.integers(0, 8, 40) if mode == "groups" else None
+    k = min(k, 40 - np.bincount(groups).max()) if groups is not None else k
+    found = knn_path(rows, Y, asked, ks=[k], include_self=mode == "self in", groups=groups)
+    _, order = naive(rows, asked, k=k, exclude_self=mode == "self out", groups=groups)
+    np.testing.assert_allclose(found[0], Y[order].mean(axis=1), atol=1e-12)
 
 
 def test_one_neighbour_with_self_returns_the_labels() -> None:
     np.testing.assert_allclose(knn_path(X, Y, ks=[1], include_self=True)[0], Y)
     assert not np.allclose(knn_path(X, Y, ks=[1])[0], Y)
+    probe = KNNProbe(1).fit(X, Y)
+    np.testing.assert_allclose(probe.predict_train_proba(include_self=True)[:, 1], Y)
+    np.testing.assert_allclose(probe.predict_proba(X)[:, 1], Y)
 
 
 def test_all_neighbours_vote_the_mean() -> None:
     np.testing.assert_allclose(knn_path(X, Y, Q, ks=[40])[0], np.full(11, Y.mean()))
+    others = (Y.sum() - Y) / 39
+    np.testing.assert_allclose(knn_path(X, Y, ks=[39])[0], others)
+    outside = (Y.sum() - Y.reshape(10, 4).sum(axis=1)[GROUPS]) / 36
+    np.testing.assert_allclose(knn_path(X, Y, ks=[36], groups=GROUPS)[0], outside)
+
+
+def test_copies_vote_for_themselves_unless_they_are_a_group() -> None:
+    rows, labels = np.repeat(X, 3, axis=0), np.repeat(Y > 0.5, 3).astype(float)
+    texts = np.repeat([f"text {i}" for i in range(40)], 3)
+    alone = knn_path(rows, labels, ks=[2])[0]
+    np.testing.assert_array_equal(alone, labels)  # the two copies repeat it
+    grouped = knn_path(rows, labels, ks=[2, 3], groups=texts)
+    assert (grouped[0] != labels).any()
+    nearest = knn_path(X, Y > 0.5, ks=[1])[0]
+    np.testing.assert_array_equal(grouped[1], np.repeat(nearest, 3))
+    probe = KNNProbe(2).fit(rows, labels, texts)
+    np.testing.assert_array_equal(probe.predict_train_proba()[:, 1], grouped[0])
+    assert (probe.predict_train_proba(include_self=True)[:, 1] == labels).all()
 
 
 @settings(deadline=None, max_examples=25, derandomize=True)
@@ -46,6 +93,36 @@ def test_turning_labels_and_shifting_rows(k: int, shift: float) -> None:
     np.testing.assert_allclose(knn_path(X + shift, Y, Q + shift, ks=[k]), votes, atol=1e-6)
 
 
+def test_ones_vote_at_most_one() -> None:
+    labels = np.full(40, 1.0)
+    labels[3] = 0.1
+    votes = knn_path(X, labels, Q, ks=range(1, 41))
+    assert votes.max() <= 1
+    assert votes.min() >= 0
+
+
+def test_a_path_searches_once() -> None:
+    asked: list[dict[str, Any]] = []
+
+    def counting(*arrays: Any, **options: Any) -> Neighbors:
+        asked.append(options)
+        return nearest_neighbors(*arrays, **options)
+
+    knn_path(X, Y, ks=[3, 9, 1], search=counting)
+    assert [options["k"] for options in asked] == [9]
+    KNNProbe(5, counting).fit(X, Y)
+    assert len(asked) == 1
+
+
+def test_every_backend_gives_the_same_votes() -> None:
+    votes = [
+        KNNProbe(5, partial(nearest_neighbors, backend=backend)).fit(X, Y).predict_train_proba()
+        for backend in EXACT
+    ]
+    for other in votes[1:]:
+        np.testing.assert_array_equal(other, votes[0])
+
+
 def test_the_estimator_follows_scikit_learn() -> None:
     probe = KNNProbe(5).fit(X, Y > 0.5)
     both = probe.predict_proba(Q)
@@ -59,14 +136,39 @@ def test_the_estimator_follows_scikit_learn() -> None:
         (lambda: KNNProbe(5).predict_proba(Q), "not fitted"),
         (lambda: KNNProbe(5).predict_train_proba(), "not fitted"),
         (lambda: KNNProbe(41).fit(X, Y), "n_neighbors is 41"),
+        (lambda: KNNProbe(0).fit(X, Y), "n_neighbors is 0"),
+        (lambda: KNNProbe(2.0).fit(X, Y), r"n_neighbors is 2\.0"),
         (lambda: KNNProbe(40).fit(X, Y).predict_train_proba(), "1 to 39"),
+        (lambda: KNNProbe(37).fit(X, Y, GROUPS).predict_train_proba(), "1 to 36"),
+        (lambda: KNNProbe(5).fit(X, Y, GROUPS[1:]), r"groups of shape \(39,\)"),
         (lambda: KNNProbe(5).fit(X, Y + 1), "0 to 1"),
+        (lambda: KNNProbe(5).fit(X, np.where(Y[7] == Y, np.nan, Y)), "label nan in row 7"),
+        (lambda: KNNProbe(5).fit(X, np.where(Y[7] == Y, -0.5, Y)), r"label -0\.5 in row 7"),
         (lambda: KNNProbe(5).fit(X, Y[:-1]), r"\(40,\)"),
+        (lambda: KNNProbe(5).fit(X[:0], Y[:0]), r"0 sample\(s\)"),
+        (lambda: KNNProbe(1).fit([[1.0], [2, 3]], [0, 1]), "inhomogeneous"),
+        (lambda: KNNProbe(5).fit(np.where(X[3, 2] == X, np.inf, X), Y), "not finite in rows 3"),
+        (lambda: KNNProbe(5).fit(np.where(X[3, 2] == X, 1e39, X), Y), "not finite in rows 3"),
         (
             lambda: KNNProbe(5).fit(X, Y).predict(Q[:, :3]),
             "3 features, but KNNProbe is expecting 6",
         ),
+        (
+            lambda: KNNProbe(5).fit(X, Y).predict(np.where(Q[1, 1] == Q, np.nan, Q)),
+            "not finite in rows 1",
+        ),
+        (lambda: KNNProbe(5).fit(X, Y).score(X, Y[:-1]), "labels of shape"),
+        (lambda: KNNProbe(5).fit(X, Y).score(X, 0.5), "labels of shape"),
         (lambda: knn_path(X, Y, ks=[]), "ks is empty"),
+        (lambda: knn_path(X, Y, ks=[3, 40]), "k is 40. Allowed: 1 to 39"),
+        (lambda: knn_path(X, Y, ks=[3, 0]), "k is 0"),
+        (lambda: knn_path(X, Y, ks=[37], groups=GROUPS), "k is 37. Allowed: 1 to 36"),
+        (lambda: knn_path(X, Y, Q, ks=[3], groups=GROUPS), "groups are given beside"),
+        (
+            lambda: knn_path(X, Y, ks=[3], groups=GROUPS, include_self=True),
+            "groups are given beside include_self",
+        ),
+        (lambda: knn_path(X, Y, Q[:, :3], ks=[3]), "Q of width 3"),
     ],
 )
 def test_bad_input(call, part: str) -> None:

@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from tests.probes.cases import from_writeable, problem
 from w2sprobe.errors import InputError
-from w2sprobe.probes import MassMeanProbe
+from w2sprobe.probes import MassMeanProbe, mass_mean
 
 RANDOM = np.random.default_rng(0)
 Y = np.repeat([0, 1], 50)
@@ -32,6 +36,83 @@ def test_soft_labels_weigh_the_means_and_turn_around() -> None:
     np.testing.assert_allclose(one.coef_, by_hand, atol=1e-5)
 
 
-def test_one_class_is_refused() -> None:
-    with pytest.raises(InputError, match="all labels are 0"):
-        MassMeanProbe().fit(X, np.zeros(100))
+@settings(deadline=None, max_examples=25, derandomize=True)
+@given(st.integers(2, 60), st.integers(1, 12), st.integers(0, 10**6), st.booleans())
+def test_soft_labels_are_rows_of_both_classes(n: int, d: int, seed: int, whiten: bool) -> None:
+    # a row of soft label q is one of label 1 with weight q and one of label 0 with weight 1 - q
+    rows, _ = problem(n, d, seed)
+    quarters = np.random.default_rng(seed).integers(0, 5, n)
+    if quarters.max() == quarters.min():
+        return
+    soft = MassMeanProbe(whiten=whiten).fit(rows, quarters / 4)
+    hard = np.concatenate([np.repeat([1, 0], [q, 4 - q]) for q in quarters])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mass_mean, "BLOCK_ROWS", 7)
+        repeated = MassMeanProbe(whiten=whiten).fit(np.repeat(rows, 4, axis=0), hard)
+    ours, theirs = soft.decision_function(rows), repeated.decision_function(rows)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5 * max(1, np.abs(ours).max()))
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+def test_shifting_rows_moves_only_the_intercept(whiten: bool) -> None:
+    base = MassMeanProbe(whiten=whiten).fit(X, Y)
+    moved = MassMeanProbe(whiten=whiten).fit(X + 100, Y)
+    np.testing.assert_allclose(moved.coef_, base.coef_, atol=1e-4)
+    margin = moved.decision_function(X + 100)
+    np.testing.assert_allclose(margin, base.decision_function(X), atol=1e-3)
+    assert abs(moved.intercept_ - base.intercept_) > 1
+
+
+def test_only_whitening_ignores_the_scale_of_columns() -> None:
+    scale = np.array([1, 10, 0.1, 5])
+    for whiten in (True, False):
+        base = MassMeanProbe(whiten=whiten).fit(X, Y).decision_function(X)
+        scaled = MassMeanProbe(whiten=whiten).fit(X * scale, Y).decision_function(X * scale)
+        assert np.allclose(base, scaled, atol=1e-3) == whiten
+
+
+@pytest.mark.parametrize("preprocess", ["none", "standardize"])
+@pytest.mark.parametrize("kind", ["constant column", "doubled column", "fewer rows than columns"])
+def test_a_singular_covariance_is_inverted_where_it_varies(kind: str, preprocess: str) -> None:
+    rows = X.copy()
+    labels = Y
+    if kind == "constant column":
+        rows = np.column_stack([rows, np.full(100, 7.5)])
+    elif kind == "doubled column":
+        rows = np.column_stack([rows, rows[:, 0]])
+    else:
+        rows, labels = np.random.default_rng(1).normal(size=(12, 30)), np.arange(12) % 2
+    probe = MassMeanProbe(whiten=True, preprocess=preprocess).fit(rows, labels)
+    margin = probe.decision_function(rows)
+    assert np.isfinite(margin).all()
+    assert np.abs(probe.coef_).max() < 1e3
+    if kind != "fewer rows than columns":
+        plain = MassMeanProbe(whiten=True).fit(X, Y)
+        np.testing.assert_allclose(margin, plain.decision_function(X), atol=1e-3)
+
+
+def test_rows_may_be_read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = X.astype(np.float32)
+    expected = MassMeanProbe(whiten=True).fit(rows, Y).coef_
+    frozen = rows.copy()
+    frozen.flags.writeable = False
+    monkeypatch.setattr(torch, "from_numpy", from_writeable)
+    np.testing.assert_array_equal(MassMeanProbe(whiten=True).fit(frozen, Y).coef_, expected)
+
+
+@pytest.mark.parametrize(
+    ("call", "part"),
+    [
+        (lambda: MassMeanProbe().fit(X, np.zeros(100)), "all labels are 0"),
+        (lambda: MassMeanProbe().fit(X, np.ones(100)), "all labels are 1"),
+        (lambda: MassMeanProbe().fit(X, Y * 2), "label 2.0 in row 50"),
+        (lambda: MassMeanProbe().fit(X, Y[1:]), r"labels of shape \(99,\)"),
+        (lambda: MassMeanProbe().fit(np.where(X[8, 1] == X, np.nan, X), Y), "in rows 8"),
+        (lambda: MassMeanProbe().fit(X[:0], Y[:0]), r"0 sample\(s\)"),
+        (lambda: MassMeanProbe().predict(X), "not fitted"),
+        (lambda: MassMeanProbe(whiten=True, device="tpu").fit(X, Y), "no device 'tpu'"),
+    ],
+)
+def test_bad_input(call, part: str) -> None:
+    with pytest.raises(InputError, match=part):
+        call()

@@ -39,13 +39,10 @@ def faiss_gpu(points: np.ndarray, queries: np.ndarray, n_candidates: int) -> Can
 
 def faiss_gpu_float16(points: np.ndarray, queries: np.ndarray, n_candidates: int) -> Candidates:
     """The same on vectors rounded to float16: half the memory, no longer exact."""
-    largest = float(np.abs(points).max(initial=0))
-    if largest > np.finfo(np.float16).max:
-        raise InputError(
-            f"centred activations reach {largest:.3g}, beyond float16",
-            advice="Pass backend='faiss-gpu', which stores float32.",
-        )
-    return _on_gpus(points, queries, n_candidates, np.dtype(np.float16))
+    # of coordinates of about 2**40, which float16 does not hold: the largest becomes 256
+    largest = max(np.abs(points).max(), np.abs(queries).max())
+    down = np.float32(256 / largest if largest else 1)
+    return _on_gpus(points * down, queries * down, n_candidates, np.dtype(np.float16))
 
 
 def faiss_ivf(points: np.ndarray, queries: np.ndarray, n_candidates: int) -> Candidates:
@@ -97,9 +94,9 @@ def blocked_torch(points: np.ndarray, queries: np.ndarray, n_candidates: int) ->
                 best = value, row
             assert best is not None  # noqa: S101 - there are points
             near[part], rows[part] = best[0].cpu().numpy(), best[1].cpu().numpy()
-    error = product_error(points.shape[1], UNIT, rounded_norms=False)
+    bound = product_error(points.shape[1], UNIT, rounded_norms=False)
     limit = _farthest(near, len(points))
-    return Candidates(near, rows, limit, squared_norms(queries), error)
+    return Candidates(near, rows, limit, squared_norms(queries), *bound)
 
 
 def import_faiss() -> Any:
@@ -183,9 +180,9 @@ def _on_gpus(
 
 def _full_distances(points: np.ndarray, near: np.ndarray, rows: np.ndarray) -> Candidates:
     """Candidates whose `near` are whole squared distances, FAISS's float32 norms included."""
-    error = product_error(points.shape[1], UNIT, rounded_norms=True)
+    bound = product_error(points.shape[1], UNIT, rounded_norms=True)
     limit = _farthest(near, len(points))
-    return Candidates(near, rows, limit, np.zeros(len(near)), error)
+    return Candidates(near, rows, limit, np.zeros(len(near)), *bound)
 
 
 def _farthest(near: np.ndarray, n_points: int) -> np.ndarray:

@@ -12,8 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from w2sprobe.errors import InputError
 from w2sprobe.labels import THRESHOLD
-from w2sprobe.probes._checks import check_features, check_labels, check_target
+from w2sprobe.probes._checks import (
+    check_activations,
+    check_features,
+    check_labels,
+    check_target,
+)
 
+FITTED = ("_X", "_y", "_groups", "_preprocessing", "_training")  # private, of some probe
 BLOCK_ROWS = 1024  # rows that are in float64 at a time
 
 
@@ -29,6 +35,13 @@ def check_fitted(probe: Any) -> None:
         raise NotFitted(
             f"{type(probe).__name__} is not fitted", advice="Call fit(X, y)."
         ) from error
+
+
+def forget(probe: Any) -> None:
+    """Drop what an earlier fit left, so that a fit that fails leaves no half of one."""
+    for name in [*vars(probe)]:
+        if name.endswith("_") or name in FITTED:
+            delattr(probe, name)
 
 
 class ProbeEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -48,6 +61,7 @@ class ProbeEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _start(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Checked rows and soft labels; the first step of `fit`."""
+        forget(self)
         points = check_features(self, X, fitting=True)
         soft = check_target(y, len(points))
         self.classes_ = np.array([0, 1])
@@ -81,7 +95,7 @@ class ProbeEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Accuracy against hard labels (soft label > 0.5), in [0, 1]: higher is better."""
-        hard = check_labels(y, len(np.asarray(y))) > THRESHOLD
+        hard = check_labels(y, len(check_activations(X))) > THRESHOLD
         return float(super().score(X, hard.astype(np.int64), sample_weight))
 
 
@@ -90,6 +104,9 @@ class LinearProbe(ProbeEstimator):
 
     coef_: np.ndarray
     intercept_: float
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coef_")
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """The linear function: X coef + intercept, float64, shape (m,); above 0 for label 1."""

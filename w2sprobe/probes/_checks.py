@@ -17,7 +17,10 @@ class NotNumeric(InputError, TypeError):
 
 def check_activations(X: ArrayLike, name: str = "X", width: int | None = None) -> np.ndarray:
     """Return a finite, C-contiguous float32 matrix; InputError names the first bad rows."""
-    matrix = np.asarray(X)
+    try:
+        matrix = np.asarray(X)
+    except ValueError as error:
+        raise InputError(f"{name} is no matrix: {error}") from error
     if matrix.ndim != 2 or not matrix.size:
         raise InputError(f"{name} of shape {matrix.shape}", allowed="(rows, width), not empty")
     if width is not None and matrix.shape[1] != width:
@@ -110,7 +113,10 @@ def check_k(k: int, name: str, most: int) -> int:
 
 def check_l2(l2s: Any) -> np.ndarray:
     """Return penalties as float64, shape (p,)."""
-    values = np.asarray(l2s, dtype=np.float64)
+    try:
+        values = np.asarray(l2s, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"l2 is {l2s!r}", allowed="numbers above 0") from error
     if values.ndim != 1 or not values.size or not (np.isfinite(values) & (values > 0)).all():
         raise InputError(f"l2 is {l2s!r}", allowed="numbers above 0")
     return values
@@ -121,11 +127,18 @@ def check_groups(groups: ArrayLike, n: int) -> np.ndarray:
     values = np.asarray(groups)
     if values.shape != (n,):
         raise InputError(f"groups of shape {values.shape}", allowed=f"({n},), one a row")
-    numbers: np.ndarray = np.unique(values, return_inverse=True)[1]
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        raise InputError(f"groups has NaN in row {np.isnan(values).argmax()}")
+    try:
+        numbers: np.ndarray = np.unique(values, return_inverse=True)[1]
+    except TypeError as error:
+        raise InputError(f"groups of several types: {error}", allowed="one type") from error
     return numbers
 
 
 def _finite(matrix: np.ndarray, name: str) -> np.ndarray:
+    if matrix.dtype.kind == "c":
+        raise InputError(f"{name} is complex", allowed="real numbers")
     try:
         with np.errstate(over="ignore"):  # beyond float32: reported as not finite
             matrix = np.ascontiguousarray(matrix, dtype=np.float32)

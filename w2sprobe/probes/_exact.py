@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from w2sprobe.probes._select import select
 from w2sprobe.probes._threads import compiled, in_parts
 
 BLOCK_ROWS = 4096  # of one float64 product
@@ -31,7 +32,9 @@ class Candidates:
     offset : ndarray of float64, shape (m,)
         What `near` lacks of a squared distance.
     error : float
-        |near + offset - squared distance| <= error * (|x| + |q|)², x and q centred.
+        |near + offset - squared distance| <= error * (|x| + |q|)² + `tiny`, x and q centred.
+    tiny : float
+        What numbers too small for the precision may add.
     """
 
     near: np.ndarray
@@ -39,10 +42,11 @@ class Candidates:
     limit: np.ndarray
     offset: np.ndarray
     error: float
+    tiny: float
 
 
-def product_error(width: int, unit: float, *, rounded_norms: bool) -> float:
-    """`Candidates.error` of |x|² + |q|² - 2 x·q.
+def product_error(width: int, unit: float, *, rounded_norms: bool) -> tuple[float, float]:
+    """`Candidates.error` and `Candidates.tiny` of |x|² + |q|² - 2 x·q.
 
     Parameters
     ----------
@@ -58,16 +62,48 @@ def product_error(width: int, unit: float, *, rounded_norms: bool) -> float:
     A sum of d products in any order errs by at most g |x|·|q|, g = d u / (1 - d u) (Higham,
     "Accuracy and Stability of Numerical Algorithms", 2nd ed., section 3.1), and
     2 |x| |q| <= (|x| + |q|)² / 2. The 8 u are for centring, for rounding the norms and for the two
-    sums, each at most 2 u.
+    sums, each at most 2 u. Underflow adds at most 2**-100 a term: coordinates are below 2**41, and
+    what is lost of one is below 2**-149.
     """
     g = width * unit / (1 - width * unit)
-    return g / 2 + (g if rounded_norms else 0.0) + 8 * unit
+    return g / 2 + (g if rounded_norms else 0.0) + 8 * unit, width * 2.0**-100
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where float32 products are exact enough: (x - centre) * scale.
+
+    Parameters
+    ----------
+    centre : ndarray of float64, shape (d,)
+    scale : float
+        A power of two, so that it rounds nothing; largest coordinates become about 2**40, whose
+        squares are far from both ends of float32.
+    """
+
+    centre: np.ndarray
+    scale: float
+
+    @classmethod
+    def of(cls, points: np.ndarray, queries: np.ndarray) -> "Frame":
+        """Around the mean of the points."""
+        largest = max(np.abs(points).max(), np.abs(queries).max())
+        exponent = int(np.frexp(largest)[1]) if largest else 0
+        return cls(points.mean(axis=0, dtype=np.float64), 2.0 ** (39 - exponent))
+
+    def apply(self, X: np.ndarray) -> np.ndarray:
+        """Rows in the frame, rounded once to float32."""
+        moved = np.empty_like(X)
+        for start in range(0, len(X), BLOCK_ROWS):
+            part = slice(start, start + BLOCK_ROWS)
+            moved[part] = (X[part] - self.centre) * self.scale
+        return moved
 
 
 def nearest_of(
-    points: np.ndarray, queries: np.ndarray, centre: np.ndarray, found: Candidates, k: int
+    points: np.ndarray, queries: np.ndarray, frame: Frame, found: Candidates, k: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The k nearest candidates of each query by (distance, row).
+    """The k nearest candidates of each query by (distance, row); `found` is reordered.
 
     Returns
     -------
@@ -80,26 +116,26 @@ def nearest_of(
     squared, rows = np.empty((m, k)), np.empty((m, k), dtype=np.int64)
     proven = np.zeros(m, dtype=bool)
     in_parts(
-        _refine, m, points, queries, centre, found.near, found.rows, found.limit, found.offset,
-        found.error, squared, rows, proven,
+        _refine, m, points, queries, frame.centre, frame.scale, found.near, found.rows, found.limit,
+        found.offset, found.error, found.tiny, squared, rows, proven,
     )  # fmt: skip
     return squared, rows, proven
 
 
 def search_again(
-    points: np.ndarray, queries: np.ndarray, centre: np.ndarray, k: int
+    points: np.ndarray, queries: np.ndarray, frame: Frame, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest rows through float64 products, every row a candidate: (m, k) each."""
     n = len(points)
     squared, rows = np.empty((len(queries), k)), np.empty((len(queries), k), dtype=np.int64)
     step = max(1, BLOCK_VALUES // n)
-    error = product_error(points.shape[1], 2.0**-53, rounded_norms=False)
+    error, tiny = product_error(points.shape[1], 2.0**-53, rounded_norms=False)
     for start in range(0, len(queries), step):
         some = queries[start : start + step]
-        moved = some - centre.astype(np.float64)
+        moved = (some - frame.centre) * frame.scale
         near = np.empty((len(some), n))
         for low in range(0, n, BLOCK_ROWS):
-            block = points[low : low + BLOCK_ROWS] - centre.astype(np.float64)
+            block = (points[low : low + BLOCK_ROWS] - frame.centre) * frame.scale
             near[:, low : low + BLOCK_ROWS] = squared_norms(block) - 2 * moved @ block.T
         everything = Candidates(
             near,
@@ -107,9 +143,10 @@ def search_again(
             np.full(len(some), np.inf),
             squared_norms(moved),
             error,
+            tiny,
         )
         part = slice(start, start + len(some))
-        squared[part], rows[part], _ = nearest_of(points, some, centre, everything, k)
+        squared[part], rows[part], _ = nearest_of(points, some, frame, everything, k)
     return squared, rows
 
 
@@ -168,11 +205,13 @@ def _refine(
     points: np.ndarray,
     queries: np.ndarray,
     centre: np.ndarray,
+    scale: float,
     near: np.ndarray,
     rows: np.ndarray,
     limit: np.ndarray,
     offset: np.ndarray,
     error: float,
+    tiny: float,
     squared: np.ndarray,
     found: np.ndarray,
     proven: np.ndarray,
@@ -186,34 +225,38 @@ def _refine(
             n_found += 1
         if n_found < k:
             continue
-        own = near[i, :n_found]
-        # the k-th distance is at most the root `most` of D² = kth + error (2 |q| + D)², because
-        # |x| <= |q| + D; a row within it has at most `cut` for its approximate distance
-        norm = np.sqrt(_squared(queries[i], centre))
-        kth = max(np.float64(np.partition(own, k - 1)[k - 1]) + offset[i], 0.0)
+        # the k-th distance is at most the root `most` of D² = kth + error (2 |q| + D)² + tiny,
+        # because |x| <= |q| + D; a row within it has at most `cut` for its approximate distance
+        norm = scale * np.sqrt(_squared(queries[i], centre))
+        kth = max(np.float64(select(near, rows, i, n_found, k)) + offset[i], 0.0) + tiny
         half = 2 * norm * error
         most = (half + np.sqrt(half * half + (1 - error) * (2 * norm * half + kth))) / (1 - error)
-        cut = most * most + error * (2 * norm + most) ** 2 - offset[i]
-        kept = np.flatnonzero(own <= cut)
-        exact = np.empty(len(kept))
-        for t in range(len(kept)):
-            exact[t] = _squared(points[rows[i, kept[t]]], queries[i])
-        order = np.argsort(exact)
-        # within a run of equal distances, by row
-        for t in range(1, len(order)):
-            place, spot = order[t], t
-            while (
-                spot > 0
-                and exact[order[spot - 1]] == exact[place]
-                and rows[i, kept[order[spot - 1]]] > rows[i, kept[place]]
-            ):
-                order[spot] = order[spot - 1]
+        cut = most * most + error * (2 * norm + most) ** 2 + tiny - offset[i]
+        n_sorted = 0
+        for t in range(n_found):
+            if near[i, t] > cut:
+                continue
+            row = rows[i, t]
+            distance = _squared(points[row], queries[i])
+            # insert by (distance, row); the farthest falls out
+            spot = n_sorted
+            if n_sorted == k:
                 spot -= 1
-            order[spot] = place
-        for t in range(k):
-            squared[i, t] = exact[order[t]]
-            found[i, t] = rows[i, kept[order[t]]]
-        proven[i] = limit[i] > cut
+                last = squared[i, spot]
+                if distance > last or (distance == last and row > found[i, spot]):
+                    continue
+            else:
+                n_sorted += 1
+            while spot > 0 and (
+                squared[i, spot - 1] > distance
+                or (squared[i, spot - 1] == distance and found[i, spot - 1] > row)
+            ):
+                squared[i, spot] = squared[i, spot - 1]
+                found[i, spot] = found[i, spot - 1]
+                spot -= 1
+            squared[i, spot] = distance
+            found[i, spot] = row
+        proven[i] = limit[i] > cut and n_sorted == k
 
 
 @compiled

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from w2sprobe.devices import full_float32, resolve_device
+from w2sprobe.devices import full_float32, resolve_device, to_tensor
+from w2sprobe.errors import InputError
 
 TOLERANCE = 1e-6  # of the gradient's norm
 MAX_STEPS = 100  # of Newton's method
@@ -61,6 +62,11 @@ def minimise(
     -------
     Minima
 
+    Raises
+    ------
+    InputError
+        Activations whose products overflow float32.
+
     Notes
     -----
     Truncated Newton (Nash, "A survey of truncated-Newton methods", J. Comput. Appl. Math. 124,
@@ -70,7 +76,7 @@ def minimise(
     rows, and the problem is solved in the n coordinates of a basis of it.
     """
     place = resolve_device(device)
-    data = torch.from_numpy(X).to(place)
+    data = to_tensor(X, place)
     centre = data.mean(dim=0, dtype=torch.float64)
     basis = None
     if data.shape[0] < data.shape[1]:
@@ -78,7 +84,7 @@ def minimise(
         problem = _Problem(triangle.T.contiguous(), torch.zeros_like(triangle[:, 0]))
     else:
         problem = _Problem(data, centre)
-    labels, shares, penalties = (torch.from_numpy(a).to(place) for a in (soft, weight, l2s))
+    labels, shares, penalties = (to_tensor(a, place) for a in (soft, weight, l2s))
     with full_float32():
         point, norm, n_iter = _newton(problem, labels, shares, penalties, float(centre.norm()))
     coef = point[:, :-1] if basis is None else point[:, :-1] @ basis.T
@@ -93,6 +99,11 @@ class _Problem:
         self.rows, self.centre = rows, centre
         self.centred = (rows - centre.to(rows.dtype)).float()
         gram = self.centred.T @ self.centred
+        if not bool(gram.isfinite().all()):
+            raise InputError(
+                f"activations reach {float(rows.abs().max()):.3g}: their squares overflow float32",
+                advice="Pass preprocess='standardize'.",
+            )
         spread, self.directions = torch.linalg.eigh(gram)
         self.spread = spread.clamp_min(0).double() / len(rows)
 
@@ -152,7 +163,7 @@ def _newton(
     n_iter = torch.zeros(n_columns, dtype=torch.int64, device=soft.device)
     for _ in range(MAX_STEPS):
         norm = _norm(gradient, centre_norm)
-        (open_,) = torch.where(norm > TOLERANCE)
+        (open_,) = torch.where(~(norm <= TOLERANCE))  # nan stays open
         if not len(open_):
             break
         some = (soft[open_], weight[open_], l2s[open_])
@@ -196,12 +207,14 @@ def _solve(problem: _Problem, gradient: Tensor, curvature: Tensor, l2s: Tensor) 
         if not going.any():
             break
         image = problem.curve(direction, curvature, penalty)
-        length = going * product / (direction * image).sum(dim=1, keepdim=True)
+        # a column that is solved waits: its numbers may be 0 / 0
+        length = product / (direction * image).sum(dim=1, keepdim=True)
+        length = torch.where(going, length, 0.0)
         step += length * direction
         residual -= length * image
         turned = precondition(residual)
         next_product = (residual * turned).sum(dim=1, keepdim=True)
-        direction = turned + next_product / product * direction
+        direction = torch.where(going, turned + next_product / product * direction, 0.0)
         product = next_product
     newton: Tensor = step.double() * size
     return newton

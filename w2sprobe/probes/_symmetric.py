@@ -7,6 +7,7 @@ distance of the block's rows and of its columns, and put the few that pass into 
 import numpy as np
 
 from w2sprobe.probes._exact import Candidates, product_error, squared_norms
+from w2sprobe.probes._select import select
 from w2sprobe.probes._threads import compiled, in_parts
 
 BLOCK = 2048  # rows and columns of one product: 16 MB
@@ -52,9 +53,8 @@ def symmetric_candidates(points: np.ndarray, n_candidates: int) -> Candidates:
             in_parts(_scan_rows, len(upper), block, rounded, top, left, *state)
             if left > top:
                 in_parts(_scan_columns, len(other), block, rounded, top, left, *state)
-    unit = float(np.finfo(np.float32).epsneg)
-    error = product_error(points.shape[1], unit, rounded_norms=False)
-    return Candidates(near, rows, limit, norms, error)
+    error, tiny = product_error(points.shape[1], 2.0**-24, rounded_norms=False)
+    return Candidates(near, rows, limit, norms, error, tiny)
 
 
 @compiled
@@ -128,32 +128,10 @@ def _scan_columns(
 
 @compiled
 def _halve(near: np.ndarray, rows: np.ndarray, i: int) -> float:
-    """Move the smaller half of a full reservoir to the front (quickselect); return its largest."""
-    keep = near.shape[1] // 2
-    low, high = 0, near.shape[1] - 1
-    while low < high:
-        pivot = near[i, (low + high) // 2]
-        left, right = low, high
-        while left <= right:
-            while near[i, left] < pivot:
-                left += 1
-            while near[i, right] > pivot:
-                right -= 1
-            if left <= right:
-                near[i, left], near[i, right] = near[i, right], near[i, left]
-                rows[i, left], rows[i, right] = rows[i, right], rows[i, left]
-                left += 1
-                right -= 1
-        if keep - 1 <= right:
-            high = right
-        elif keep - 1 >= left:
-            low = left
-        else:
-            break
-    largest = near[i, 0]
-    for t in range(1, keep):
-        largest = max(largest, near[i, t])
-    for t in range(keep, near.shape[1]):
+    """Empty the farther half of a full reservoir; return the largest that stays."""
+    room = near.shape[1]
+    largest = select(near, rows, i, room, room // 2)
+    for t in range(room // 2, room):
         near[i, t] = np.inf
         rows[i, t] = -1
-    return largest  # type: ignore[no-any-return]
+    return largest

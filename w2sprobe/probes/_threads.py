@@ -29,7 +29,7 @@ def n_threads() -> int:
     """Cores that this process may use; `OMP_NUM_THREADS` lowers it."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     here: int = cpu_count()
-    return min(here, int(asked)) if asked.isdigit() and int(asked) else here
+    return min(here, int(asked)) if asked.isdecimal() and int(asked) else here
 
 
 def in_parts(kernel: Callable[..., None], n: int, *arguments: Any) -> None:
@@ -42,3 +42,7 @@ def in_parts(kernel: Callable[..., None], n: int, *arguments: Any) -> None:
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(n_threads())
+
+
+if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)

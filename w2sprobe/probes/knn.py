@@ -68,6 +68,8 @@ def knn_path(
     leaves_out = Q is None and not include_self
     together = None if groups is None else check_groups(groups, len(points))
     n_out = int(leaves_out) if together is None else int(np.bincount(together).max())
+    if np.ndim(ks) != 1:
+        raise InputError(f"ks is {ks!r}", allowed="a sequence, such as [1, 10, 50]")
     if not len(ks):
         raise InputError("ks is empty", allowed="at least one k")
     counts = np.array([check_k(k, "k", len(points) - n_out) for k in ks])
@@ -172,6 +174,9 @@ class KNNProbe(ProbeEstimator):
             search=self.search,
         )
         return two_columns(votes[0])
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_X")
 
     def _votes(self, X: np.ndarray) -> np.ndarray:
         queries = self._preprocessing.apply(X)

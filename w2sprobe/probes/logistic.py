@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit, xlog1py, xlogy
+from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 
 from w2sprobe.errors import InputError
@@ -76,6 +76,8 @@ def logistic_path(
     points = check_activations(X)
     vectors = np.asarray(y)
     several = vectors.ndim == 2 and vectors.shape[1] == len(points)
+    if several and not len(vectors):
+        raise InputError("no label vectors", allowed="at least one")
     soft = np.stack(
         [check_labels(vector, len(points)) for vector in (vectors if several else [vectors])]
     )
@@ -129,20 +131,35 @@ def logistic_cross_fit(
     ConvergenceWarning
         A gradient norm above 1e-6.
     """
+    margins = _held_out_margins(X, y, l2s, cv, groups, preprocess, device)
+    p: np.ndarray = expit(margins)
+    return p
+
+
+def _held_out_margins(
+    X: ArrayLike,
+    y: ArrayLike,
+    l2s: Sequence[float],
+    cv: int,
+    groups: ArrayLike | None,
+    preprocess: str,
+    device: str,
+) -> np.ndarray:
+    """Out-of-fold x·w + b for every penalty, (p, n)."""
     points = check_activations(X)
     soft = check_labels(y, len(points))
     penalties = check_l2(l2s)
     together = None if groups is None else check_groups(groups, len(points))
     folds = folds_of(len(points), cv, together)
-    p = np.empty((len(penalties), len(points)))
+    margins = np.empty((len(penalties), len(points)))
     if preprocess == "standardize":  # its scale is that of each fold's training rows
         for fold in range(cv):
             out = folds == fold
             moved = Preprocessing.fit(points[~out], preprocess)
             rest = moved.apply(points[~out])
             minima = _solve(rest, soft[None, ~out], penalties, device=device)
-            p[:, out] = expit(linear(points[out], *_as_given(minima, moved)))
-        return p
+            margins[:, out] = linear(points[out], *_as_given(minima, moved))
+        return margins
     Preprocessing.fit(points[:1], preprocess)  # refuses what it does not know
     inside = (folds != np.arange(cv)[:, None]).astype(np.float64)
     inside /= inside.sum(axis=1, keepdims=True)
@@ -151,8 +168,8 @@ def logistic_cross_fit(
     intercept = minima.intercept.reshape(cv, -1)
     for fold in range(cv):
         out = folds == fold
-        p[:, out] = expit(linear(points[out], coef[fold], intercept[fold]))
-    return p
+        margins[:, out] = linear(points[out], coef[fold], intercept[fold])
+    return margins
 
 
 class LogisticProbe(LinearProbe):
@@ -223,8 +240,11 @@ class LogisticProbe(LinearProbe):
         if isinstance(self.l2, str) and self.l2 != "auto":
             raise InputError(f"l2 is {self.l2!r}", allowed="a number above 0, or 'auto'")
         if self.l2 == "auto":
-            p = self._held_out(points, soft, L2S, FOLDS, together)
-            self.oof_loss_ = _loss(p, soft)
+            margins = _held_out_margins(
+                points, soft, L2S, FOLDS, together, self.preprocess, self.device
+            )
+            # from margins: a confident mistake has a large loss, not an infinite one
+            self.oof_loss_ = (np.logaddexp(0, margins) - soft * margins).mean(axis=1)
             self.l2_ = L2S[int(self.oof_loss_.argmin())]
         else:
             self.l2_ = float(check_l2([self.l2])[0])
@@ -261,7 +281,7 @@ class LogisticProbe(LinearProbe):
         points, soft, groups = self._training
         if cv is None:
             return two_columns(self._votes(points))
-        return two_columns(self._held_out(points, soft, [self.l2_], cv, groups)[0])
+        return two_columns(self._held_out(points, soft, self.l2_, cv, groups)[0])
 
     def cross_fit(
         self, X: ArrayLike, y: ArrayLike, cv: int = FOLDS, groups: ArrayLike | None = None
@@ -285,7 +305,8 @@ class LogisticProbe(LinearProbe):
             As in `fit`, or `cv` is out of range.
         """
         if self.l2 != "auto":
-            return np.asarray(self._held_out(X, y, [self.l2], cv, groups)[0])
+            (own_p,) = self._held_out(X, y, self.l2, cv, groups)
+            return np.asarray(own_p)
         points = check_activations(X)
         soft = check_labels(y, len(points))
         together = None if groups is None else check_groups(groups, len(points))
@@ -300,10 +321,10 @@ class LogisticProbe(LinearProbe):
         return p
 
     def _held_out(
-        self, X: ArrayLike, y: ArrayLike, l2s: Any, cv: int, groups: ArrayLike | None
+        self, X: ArrayLike, y: ArrayLike, l2: Any, cv: int, groups: ArrayLike | None
     ) -> np.ndarray:
         return logistic_cross_fit(
-            X, y, l2s=l2s, cv=cv, groups=groups, preprocess=self.preprocess, device=self.device
+            X, y, l2s=[l2], cv=cv, groups=groups, preprocess=self.preprocess, device=self.device
         )
 
 
@@ -330,7 +351,7 @@ def _solve(
         device=device,
     )
     worst = int(minima.gradient_norm.argmax())
-    if minima.gradient_norm[worst] > TOLERANCE:
+    if not minima.gradient_norm[worst] <= TOLERANCE:  # nan is not small
         warnings.warn(
             f"logistic probe, l2={penalties[worst % len(penalties)]:g}: gradient norm "
             f"{minima.gradient_norm[worst]:.1e} after {minima.n_iter[worst]} steps",
@@ -344,9 +365,3 @@ def _as_given(minima: Minima, moved: Preprocessing) -> tuple[np.ndarray, np.ndar
     """Coefficients and intercepts for rows that are not preprocessed."""
     coef: np.ndarray = minima.coef / moved.scale
     return coef, minima.intercept - coef @ moved.centre
-
-
-def _loss(p: np.ndarray, soft: np.ndarray) -> np.ndarray:
-    """Mean BCE of each row of predictions, (p,)."""
-    losses: np.ndarray = -(xlogy(soft, p) + xlog1py(1 - soft, -p)).mean(axis=1)
-    return losses

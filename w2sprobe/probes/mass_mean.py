@@ -1,8 +1,10 @@
 """Mass-mean probe: the difference of the weighted class means."""
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 
+from w2sprobe.devices import resolve_device, to_tensor
 from w2sprobe.probes._base import LinearProbe
 from w2sprobe.probes._checks import check_both_classes
 from w2sprobe.probes._preprocess import BLOCK_ROWS, Preprocess, Preprocessing
@@ -65,6 +67,7 @@ class MassMeanProbe(LinearProbe):
         UnknownName
             No such preprocessing.
         """
+        place = resolve_device(self.device)
         points, soft = self._start(X, y)
         check_both_classes(soft)
         moved = Preprocessing.fit(points, self.preprocess)
@@ -79,24 +82,24 @@ class MassMeanProbe(LinearProbe):
         if self.whiten:
             share = soft.mean()
             middle = share * one + (1 - share) * zero
-            direction = self._whitened(points, middle, direction, share * (1 - share))
+            direction = self._whitened(points, middle, direction, share * (1 - share), place)
         self.coef_ = direction / moved.scale
         self.intercept_ = float(-direction @ (one + zero) / 2 - self.coef_ @ moved.centre)
         return self
 
+    @staticmethod
     def _whitened(
-        self, points: np.ndarray, mean: np.ndarray, direction: np.ndarray, between: float
+        points: np.ndarray,
+        mean: np.ndarray,
+        direction: np.ndarray,
+        between: float,
+        place: torch.device,
     ) -> np.ndarray:
         """Within-class covariance, pseudo-inverted, times the direction."""
-        import torch
-
-        from w2sprobe.devices import resolve_device
-
-        place = resolve_device(self.device)
-        centre, theta = (torch.from_numpy(a).to(place) for a in (mean, direction))
+        centre, theta = (to_tensor(a, place) for a in (mean, direction))
         within = -between * torch.outer(theta, theta)
         for start in range(0, len(points), BLOCK_ROWS):
-            block = torch.from_numpy(points[start : start + BLOCK_ROWS]).to(place).double() - centre
+            block = to_tensor(points[start : start + BLOCK_ROWS], place).double() - centre
             within.addmm_(block.T, block, alpha=1 / len(points))
         whitened: np.ndarray = (torch.linalg.pinv(within, hermitian=True) @ theta).cpu().numpy()
         return whitened

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.probes import _backends
 from w2sprobe.probes._checks import check_activations, check_groups, check_k
-from w2sprobe.probes._exact import expand, nearest_of, search_again
+from w2sprobe.probes._exact import Frame, expand, nearest_of, search_again
 from w2sprobe.probes._symmetric import symmetric_candidates
 
 SPARE = 32  # candidates beyond k, so that rounding seldom leaves a doubt
@@ -28,6 +29,7 @@ APPROXIMATE: dict[str, _backends.Backend] = {
     "faiss-hnsw": _backends.faiss_hnsw,
     "faiss-gpu-float16": _backends.faiss_gpu_float16,
 }
+NOTES = ("backend", "recall", "n_searched_again")
 BACKENDS = ("auto", *EXACT, *APPROXIMATE)
 
 
@@ -72,15 +74,14 @@ class Neighbors(_Pair):
         pair.backend, pair.recall, pair.n_searched_again = backend, recall, n_searched_again
         return pair
 
+    def __reduce__(self) -> tuple[object, ...]:
+        attributes = {name: getattr(self, name) for name in NOTES}
+        return partial(Neighbors, **attributes), tuple(self)
+
     def first(self, k: int) -> "Neighbors":
         """The k nearest of them."""
-        return Neighbors(
-            self.distances[:, :k],
-            self.indices[:, :k],
-            backend=self.backend,
-            recall=self.recall,
-            n_searched_again=self.n_searched_again,
-        )
+        attributes = {name: getattr(self, name) for name in NOTES}
+        return Neighbors(self.distances[:, :k], self.indices[:, :k], **attributes)
 
 
 # nearest_neighbors, or a function that stands in for it
@@ -157,12 +158,17 @@ def nearest_neighbors(
     known = points[distinct] if len(distinct) < len(points) else points
     asked = known if Q is None else queries
     n_wanted = min(len(known), k + largest)
-    squared, rows, recall, n_again = _search(known, asked, n_wanted, chosen)
-    if len(known) < len(points) or len(group):
-        query = member if Q is None else np.arange(len(queries))
-        members = np.argsort(member, kind="stable")
-        starts = np.concatenate([[0], np.cumsum(np.bincount(member))])
-        squared, rows = expand(squared, rows, query, members, starts, group, k)
+    frame = Frame.of(known, asked)
+    squared, rows, n_again = _search(known, asked, n_wanted, chosen, frame)
+    query = member if Q is None else np.arange(len(queries))
+    counted = partial(_count_out, query=query, member=member, group=group, k=k)
+    recall = 1.0
+    if chosen in APPROXIMATE:
+        sample = np.random.default_rng(0).permutation(len(asked))[:SAMPLE]
+        true = squared.copy(), rows.copy()
+        true[0][sample], true[1][sample] = search_again(known, asked[sample], frame, n_wanted)
+        recall = _recall(counted(squared, rows)[1], counted(*true)[1], np.isin(query, sample))
+    squared, rows = counted(squared, rows)
     return Neighbors(
         np.sqrt(squared).astype(np.float32),
         rows,
@@ -173,30 +179,46 @@ def nearest_neighbors(
 
 
 def _search(
-    points: np.ndarray, queries: np.ndarray, k: int, backend: str
-) -> tuple[np.ndarray, np.ndarray, float, int]:
-    """Squared distances, rows, recall, and how many queries were searched again."""
-    centre = points.mean(axis=0, dtype=np.float64).astype(np.float32)
-    moved = points - centre
-    moved_queries = moved if queries is points else queries - centre
+    points: np.ndarray, queries: np.ndarray, k: int, backend: str, frame: Frame
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Squared distances, rows, and how many queries were searched again."""
+    moved = frame.apply(points)
+    moved_queries = moved if queries is points else frame.apply(queries)
     find = EXACT.get(backend) or APPROXIMATE[backend]
     found = find(moved, moved_queries, min(len(points), k + SPARE))
     del moved, moved_queries
-    squared, rows, proven = nearest_of(points, queries, centre, found, k)
-    recall = 1.0
-    if backend in APPROXIMATE:
-        sample = np.random.default_rng(0).permutation(len(queries))[:SAMPLE]
-        _, true = search_again(points, queries[sample], centre, k)
-        short = (found.rows >= 0).sum(axis=1) < k
-        hits = [
-            len(np.intersect1d(row, best)) * (not missing)
-            for row, best, missing in zip(rows[sample], true, short[sample], strict=True)
-        ]
-        recall, proven = sum(hits) / true.size, ~short
+    squared, rows, proven = nearest_of(points, queries, frame, found, k)
+    if backend in APPROXIMATE:  # as they are, unless there are too few
+        proven = (found.rows >= 0).sum(axis=1) >= k
     doubtful = np.flatnonzero(~proven)
     if len(doubtful):
-        squared[doubtful], rows[doubtful] = search_again(points, queries[doubtful], centre, k)
-    return squared, rows, recall, len(doubtful)
+        squared[doubtful], rows[doubtful] = search_again(points, queries[doubtful], frame, k)
+    return squared, rows, len(doubtful)
+
+
+def _count_out(
+    squared: np.ndarray,
+    rows: np.ndarray,
+    *,
+    query: np.ndarray,
+    member: np.ndarray,
+    group: np.ndarray,
+    k: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """From distinct rows to all rows, without those of a query's group."""
+    counts = np.bincount(member)
+    if len(counts) == len(member) and not len(group):
+        return squared, rows
+    members = np.argsort(member, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    return expand(squared, rows, query, members, starts, group, k)
+
+
+def _recall(found: np.ndarray, true: np.ndarray, measured: np.ndarray) -> float:
+    """Share of the true neighbours of the measured queries that were found."""
+    pairs = zip(found[measured], true[measured], strict=True)
+    hits: int = sum(len(np.intersect1d(*pair)) for pair in pairs)
+    return float(hits / (int(measured.sum()) * true.shape[1]))
 
 
 def _fastest(*, itself: bool) -> str:

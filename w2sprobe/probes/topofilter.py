@@ -11,11 +11,13 @@ from sklearn.utils import ClassifierTags, Tags
 
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.labels import THRESHOLD
+from w2sprobe.probes._base import forget
 from w2sprobe.probes._checks import check_features, check_groups, check_k, check_target
 from w2sprobe.probes._preprocess import Preprocess, Preprocessing
 from w2sprobe.probes.neighbors import Search, nearest_neighbors
 
 GRAPHS = ("union", "mutual", "strong")
+DECIMALS = 12  # differences that agree so far are equal
 SHARED = 2  # neighbours of the one search, for each of the zeta step
 TOO_MANY, TOO_FEW = 0.5, 0.01  # removed by the component step, as shares: worth a warning
 
@@ -92,6 +94,9 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
         tags.classifier_tags = ClassifierTags(multi_class=False)
         return tags
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "keep_mask_")
+
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> "TopoFilter":
         """Decide which rows to keep.
 
@@ -120,6 +125,7 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
         UserWarning
             The component step removes more than half of the rows, or less than 1 %.
         """
+        forget(self)
         points = check_features(self, X, fitting=True, least=2)
         soft = check_target(y, len(points))
         self._check_settings()
@@ -178,7 +184,8 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
             some = None if groups is None else groups[inside]
             again = self.search(points[inside], k=k_zeta, exclude_self=True, groups=some).indices
             votes = soft[inside][again].sum(axis=1)
-        difference[inside] = np.abs(soft[inside] - votes / k_zeta)
+        # rounding noise must not tell |1 - 0.7| from |0 - 0.3|
+        difference[inside] = np.abs(soft[inside] - votes / k_zeta).round(DECIMALS)
         return difference
 
     def _warn(self, removed: float) -> None:

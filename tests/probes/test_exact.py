@@ -1,0 +1,141 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.probes.cases import KINDS, assert_same, naive, points
+from w2sprobe.probes import _exact
+from w2sprobe.probes._exact import (
+    Candidates,
+    Frame,
+    expand,
+    nearest_of,
+    product_error,
+    search_again,
+    squared_norms,
+)
+
+NORMAL_SIZED = sorted(set(KINDS) - {"tiny"})  # subnormal products have no relative error
+
+
+def products(X: np.ndarray) -> np.ndarray:
+    """|x|² + |y|² - 2 x·y in float32."""
+    norms = squared_norms(X).astype(np.float32)
+    return norms[:, None] + norms[None] - 2 * (X @ X.T)
+
+
+def everything(X: np.ndarray, bound: tuple[float, float]) -> Candidates:
+    n = len(X)
+    rows = np.tile(np.arange(n), (n, 1))
+    return Candidates(products(X), rows, np.full(n, np.inf), np.zeros(n), *bound)
+
+
+def as_given(width: int) -> Frame:
+    return Frame(np.zeros(width), 1.0)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(st.sampled_from(NORMAL_SIZED), st.integers(1, 300), st.integers(0, 10**6))
+def test_products_err_within_the_bound(kind: str, d: int, seed: int) -> None:
+    X = points(kind, 30, d, seed)
+    wide = X.astype(np.float64)
+    true = ((wide[:, None] - wide[None]) ** 2).sum(axis=2)
+    norms = np.linalg.norm(wide, axis=1)
+    # two roundings of norms here, one of them in the sum of three
+    share, tiny = product_error(d, 2.0**-24, rounded_norms=False)
+    error = np.abs(products(X) - true)
+    assert (error <= share * (norms[:, None] + norms[None]) ** 2 + tiny).all()
+
+
+def test_the_bound_is_of_the_size_of_the_errors() -> None:
+    X = points("random", 200, 300, 0)  # the worst case is d u: the typical one is its root
+    wide = X.astype(np.float64)
+    true = ((wide[:, None] - wide[None]) ** 2).sum(axis=2)
+    norms = np.linalg.norm(wide, axis=1)
+    share, _ = product_error(300, 2.0**-24, rounded_norms=False)
+    bound = share * (norms[:, None] + norms[None]) ** 2
+    assert (np.abs(products(X) - true) > bound / 1000).any()
+
+
+@pytest.mark.parametrize("kind", NORMAL_SIZED)
+def test_the_second_search_agrees_with_differences(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_exact, "BLOCK_ROWS", 13)
+    monkeypatch.setattr(_exact, "BLOCK_VALUES", 200)
+    X, Q = points(kind, 70, 9, 0), points(kind, 20, 9, 1)
+    for queries in (X, Q):
+        squared, rows = search_again(X, queries, Frame.of(X, queries), 11)
+        assert_same((np.sqrt(squared), rows), naive(X, queries, k=11))
+
+
+def test_proven_is_what_the_limit_allows() -> None:
+    X = points("random", 50, 6, 0)
+    frame = as_given(6)
+    bound = product_error(6, 2.0**-24, rounded_norms=False)
+    whole = everything(X, bound)
+    squared, rows, proven = nearest_of(X, X, frame, whole, 5)
+    assert_same((np.sqrt(squared), rows), naive(X, k=5))
+    assert proven.all()
+    # a row that is left out may be as near as the k-th: no proof
+    _, _, doubtful = nearest_of(X, X, frame, replace(whole, limit=squared[:, -1]), 5)
+    assert not doubtful.any()
+    # and far beyond it, a proof
+    far = squared[:, -1] + 0.1
+    _, _, sure = nearest_of(X, X, frame, replace(whole, limit=far), 5)
+    assert sure.all()
+
+
+def test_too_few_candidates_prove_nothing() -> None:
+    X = points("random", 20, 6, 0)
+    found = everything(X, product_error(6, 2.0**-24, rounded_norms=False))
+    found.rows[3, 4:] = -1
+    _, _, proven = nearest_of(X, X, as_given(6), found, 5)
+    np.testing.assert_array_equal(proven, np.arange(20) != 3)
+
+
+def test_an_offset_is_what_near_lacks() -> None:
+    X = points("outlier columns", 60, 6, 0)
+    frame = Frame.of(X, X)
+    moved = frame.apply(X)
+    norms = squared_norms(moved)
+    near = norms.astype(np.float32)[None] - 2 * (moved @ moved.T)
+    rows = np.tile(np.arange(60), (60, 1))
+    bound = product_error(6, 2.0**-24, rounded_norms=False)
+    whole = Candidates(near, rows, np.full(60, np.inf), norms, *bound)
+    squared, found, proven = nearest_of(X, X, frame, whole, 5)
+    assert_same((np.sqrt(squared), found), naive(X, k=5))
+    assert proven.all()
+
+
+@pytest.mark.parametrize("size", [1e-37, 1e-20, 1.0, 1e20, 3e38])
+def test_a_frame_brings_every_size_into_the_middle_of_float32(size: float) -> None:
+    X = (points("random", 40, 5, 0) / 10 * size).astype(np.float32)
+    frame = Frame.of(X, X[:3])
+    moved = frame.apply(X)
+    assert 2.0**36 < np.abs(moved).max() < 2.0**41
+    assert np.frexp(frame.scale)[0] == 0.5
+    wide = (X - frame.centre) * frame.scale
+    np.testing.assert_allclose(moved, wide, rtol=2.0**-24)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(st.integers(1, 30), st.integers(1, 8), st.integers(0, 10**6), st.booleans())
+def test_expanding_copies_is_searching_them(n: int, d: int, seed: int, grouped: bool) -> None:
+    random = np.random.default_rng(seed)
+    X = random.integers(0, 2, size=(n, min(d, 3))).astype(np.float32)
+    _, first, member = np.unique(X, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)  # distinct rows in the order of their first copies
+    known, member = X[first[order]], np.argsort(order)[member]
+    group = random.integers(0, 3, n) if grouped else np.empty(0, dtype=np.int64)
+    k = n - (int(np.bincount(group).max()) if grouped else 0)
+    if not k:
+        return
+    distances, rows = naive(known, k=len(known))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(member))])
+    members = np.argsort(member, kind="stable")
+    squared, found = expand(distances**2, rows, member, members, starts, group, k)
+    expected = naive(X, k=k, groups=group if grouped else None)
+    assert_same((np.sqrt(squared), found), expected)

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.probes.cases import KINDS, points
+from w2sprobe.probes import _symmetric
+from w2sprobe.probes._symmetric import _halve, symmetric_candidates
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(
+    st.sampled_from(sorted(set(KINDS) - {"tiny", "huge"})),
+    st.integers(1, 120),
+    st.sampled_from([1, 3, 40]),
+    st.sampled_from([7, 16, 50, 2048]),
+    st.integers(0, 10**6),
+)
+def test_no_row_that_is_left_out_is_below_the_limit(
+    kind: str, n: int, n_candidates: int, block: int, seed: int
+) -> None:
+    X = points(kind, n, 4, seed)
+    X -= X.mean(axis=0)
+    n_candidates = min(n, n_candidates)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_symmetric, "BLOCK", block)
+        found = symmetric_candidates(X, n_candidates)
+    wide = X.astype(np.float64)
+    true = ((wide[:, None] - wide[None]) ** 2).sum(axis=2)
+    norms = np.linalg.norm(wide, axis=1)
+    error = found.error * (norms[:, None] + norms[None]) ** 2
+    filled = found.rows >= 0
+    counts = filled.sum(axis=1)
+    assert (counts >= n_candidates).all()
+    assert (filled == (np.arange(filled.shape[1]) < counts[:, None])).all()  # then room to spare
+    query, place = np.nonzero(filled)
+    row, near = found.rows[query, place], found.near[query, place]
+    times = np.zeros((n, n), dtype=int)
+    np.add.at(times, (query, row), 1)
+    assert times.max() == 1
+    assert (np.abs(near + found.offset[query] - true[query, row]) <= error[query, row]).all()
+    assert (near <= found.limit[query]).all()
+    left_out = times == 0
+    at_most = true - found.offset[:, None] + error
+    assert (at_most >= found.limit[:, None])[left_out].all()
+    assert (np.isinf(found.limit) == ~left_out.any(axis=1)).all()
+
+
+@settings(deadline=None, max_examples=100, derandomize=True)
+@given(st.integers(1, 40), st.integers(1, 6), st.integers(0, 10**6))
+def test_halving_keeps_the_smaller_half(half: int, n_values: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    values = random.integers(0, n_values, size=(1, 2 * half)).astype(np.float32)  # many ties
+    near, rows = values.copy(), np.arange(2 * half, dtype=np.int32)[None].copy()
+    largest = _halve(near, rows, 0)
+    expected = np.sort(values[0])[:half]
+    np.testing.assert_array_equal(np.sort(near[0, :half]), expected)
+    np.testing.assert_array_equal(values[0, rows[0, :half]], near[0, :half])
+    assert largest == expected[-1]
+    assert np.isinf(near[0, half:]).all()
+    assert (rows[0, half:] == -1).all()
