@@ -76,16 +76,21 @@ def timed(function: Callable[[], Result], repeats: int = 1) -> tuple[Result, flo
 
 
 def problem(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
-    """Activations with a common spectrum and soft labels that a direction of them explains.
+    """Rows shaped like a layer of a language model, and soft labels that a direction explains.
+
+    The standard deviations of the principal directions fall as i**-0.65 from 20, around a mean far
+    from zero, as measured on layers 5 to 30 of SmolLM2-135M; every column mixes all directions.
 
     Returns
     -------
     X : ndarray of float32, shape (n, d)
-        Columns of standard deviation 1 down to 0.1.
     soft : ndarray of float64, shape (n,)
     """
     random = np.random.default_rng(0)
-    X = random.normal(size=(n, d)).astype(np.float32)
-    X *= np.linspace(1, 0.1, d, dtype=np.float32)
-    margin = X[:, :8].sum(axis=1) + random.normal(size=n)
-    return X, 1 / (1 + np.exp(-margin.astype(np.float64)))
+    falling = 20 * np.arange(1, d + 1) ** -0.65
+    mix = (random.normal(size=(d, d)) * falling[:, None] / d**0.5).astype(np.float32)
+    X = random.normal(size=(n, d)).astype(np.float32) @ mix
+    margin = X @ random.normal(size=d)
+    margin = 2 * margin / margin.std() + random.normal(size=n)
+    X += random.normal(size=d).astype(np.float32) * 3
+    return X, 1 / (1 + np.exp(-margin))

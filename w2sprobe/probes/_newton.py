@@ -17,8 +17,11 @@ from w2sprobe.errors import InputError
 TOLERANCE = 1e-6  # of the gradient's norm
 MAX_STEPS = 100  # of Newton's method
 MAX_INNER = 200  # conjugate gradients a step
+EASY = 10  # of them without a factorisation, which costs as much as some thirty
 FORCING = 0.05  # residual of the inner solve, as a share of the gradient
 ENOUGH, SMALLEST = 1e-4, 1e-8  # of the line search (Armijo): share of the promised fall, step
+BLUR = 2.0**-20  # of the largest variance, in a float32 eigendecomposition
+POWERS = 20  # of the power method that finds the largest variance, roughly
 BLOCK_ROWS = 1024  # rows that are in float64 at a time
 
 
@@ -71,9 +74,10 @@ def minimise(
     -----
     Truncated Newton (Nash, "A survey of truncated-Newton methods", J. Comput. Appl. Math. 124,
     2000) with an Armijo line search. The Hessian is X' D X + 2 l2 I, D = weight p (1 - p). Its
-    preconditioner takes D for its mean: one eigendecomposition of the centred X' X then serves
-    every penalty, label vector and fold. Where n < d, the weights lie in the span of the centred
-    rows, and the problem is solved in the n coordinates of a basis of it.
+    preconditioner takes D for its mean, and X' X for its diagonal. Where the inner solve is not
+    done in `EASY` passes, one eigendecomposition of the centred X' X takes the diagonal's place and
+    serves every penalty, label vector and fold from there on. Where n < d, the weights lie in the
+    span of the centred rows, and the problem is solved in the n coordinates of a basis of it.
     """
     place = resolve_device(device)
     data = to_tensor(X, place)
@@ -98,14 +102,31 @@ class _Problem:
     def __init__(self, rows: Tensor, centre: Tensor) -> None:
         self.rows, self.centre = rows, centre
         self.centred = (rows - centre.to(rows.dtype)).float()
-        gram = self.centred.T @ self.centred
-        if not bool(gram.isfinite().all()):
+        self.spread = self.centred.square().mean(dim=0).double()  # along the columns, to begin with
+        self.directions: Tensor | None = None
+        if not bool(self.spread.isfinite().all()):
             raise InputError(
                 f"activations reach {float(rows.abs().max()):.3g}: their squares overflow float32",
                 advice="Pass preprocess='standardize'.",
             )
-        spread, self.directions = torch.linalg.eigh(gram)
-        self.spread = spread.clamp_min(0).double() / len(rows)
+
+    def factorise(self, least: float) -> None:
+        """Turn from columns to principal directions, for penalties from `least` on.
+
+        float32 blurs variances below a millionth of the largest. Where the penalty counts there,
+        as with columns hundreds of times as wide as others, the work is done in float64.
+        """
+        gram = self.centred.T @ self.centred / len(self.centred)
+        along = gram.sum(dim=0)
+        for _ in range(POWERS):
+            along = gram @ (along / along.norm())
+        if float(along.norm()) * BLUR > least:
+            gram = torch.zeros_like(gram, dtype=torch.float64)
+            for start in range(0, len(self.centred), BLOCK_ROWS):
+                block = self.centred[start : start + BLOCK_ROWS].double()
+                gram.addmm_(block.T, block, alpha=1 / len(self.centred))
+        spread, directions = torch.linalg.eigh(gram)
+        self.spread, self.directions = spread.clamp_min(0).double(), directions.float()
 
     def evaluate(
         self, point: Tensor, soft: Tensor, weight: Tensor, l2s: Tensor
@@ -139,15 +160,18 @@ class _Problem:
         return torch.cat([slope, along.sum(dim=1, keepdim=True)], dim=1)
 
     def preconditioner(self, curvature: Tensor, l2s: Tensor) -> Callable[[Tensor], Tensor]:
-        """Inverse of the Hessian with D at its mean."""
+        """Inverse of the Hessian with D at its mean and, until `factorise`, X'X at its diagonal."""
         # a fully saturated column has no curvature but the penalty's
         total = curvature.sum(dim=1, dtype=torch.float64).clamp_min(1e-12)[:, None]
         scale = (1 / (total * self.spread + 2 * l2s[:, None])).float()
 
+        directions = self.directions
+
         def apply(gradient: Tensor) -> Tensor:
-            turned = (gradient[:, :-1] @ self.directions) * scale
-            last = gradient[:, -1:] / total.float()
-            return torch.cat([turned @ self.directions.T, last], dim=1)
+            slope, last = gradient[:, :-1], gradient[:, -1:] / total.float()
+            if directions is None:
+                return torch.cat([slope * scale, last], dim=1)
+            return torch.cat([(slope @ directions * scale) @ directions.T, last], dim=1)
 
         return apply
 
@@ -194,18 +218,22 @@ def _norm(gradient: Tensor, centre_norm: float) -> Tensor:
 
 def _solve(problem: _Problem, gradient: Tensor, curvature: Tensor, l2s: Tensor) -> Tensor:
     """Newton step of each column by preconditioned conjugate gradients, up to `FORCING`."""
-    precondition = problem.preconditioner(curvature, l2s)
-    penalty = l2s.float()
+    precondition, penalty = problem.preconditioner(curvature, l2s), l2s.float()
     size = gradient.norm(dim=1, keepdim=True)
     residual = (gradient / size).float()  # of one scale, for float32
     step = torch.zeros_like(residual)
     turned = precondition(residual)
     direction = turned.clone()
     product = (residual * turned).sum(dim=1, keepdim=True)
-    for _ in range(MAX_INNER):
+    for n_done in range(MAX_INNER):
         going = residual.norm(dim=1, keepdim=True) > FORCING
         if not going.any():
             break
+        if n_done == EASY and problem.directions is None:
+            problem.factorise(least=8 * float(l2s.min()))  # 2 l2, beside variances times 1/4
+            precondition = problem.preconditioner(curvature, l2s)
+            direction = precondition(residual)
+            product = (residual * direction).sum(dim=1, keepdim=True)
         image = problem.curve(direction, curvature, penalty)
         # a column that is solved waits: its numbers may be 0 / 0
         length = product / (direction * image).sum(dim=1, keepdim=True)
