@@ -180,10 +180,9 @@ def read_truth(path: str | Path) -> LabelTable | None:
         As `LabelTable.read`; a truth that is neither 0 nor 1.
     """
     ids = LabelTable.read(path).ids
-    table = pq.read_table(path)
-    if "truth" not in table.column_names:
+    if "truth" not in pq.read_schema(path).names:
         return None
-    values = table["truth"].to_pylist()
+    values = pq.read_table(path, columns=["truth"])["truth"].to_pylist()
     bad = [row for row, value in enumerate(values) if value not in (0, 1)]
     if bad:
         raise InputError(

@@ -65,7 +65,7 @@ def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     from w2sprobe.cli import doctor
 
     monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(doctor, "_search_speed", lambda: ("", []))
+    monkeypatch.setattr(doctor, "_search_speed", lambda with_faiss: ("", []))
     facts, advice = doctor.examine()
     assert facts["faiss"] == "not installed"
     assert any("w2sprobe[cpu]" in line for line in advice)
@@ -79,7 +79,7 @@ def test_doctor_notices_a_slow_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "SEARCHED", (64, 8))
     seconds = iter([1.0, 1.0, 4.0])
     monkeypatch.setattr(doctor, "_best_of", lambda repeats, work: next(seconds))
-    _, (line,) = doctor._search_speed()
+    _, (line,) = doctor._search_speed(with_faiss=True)
     assert line.startswith("faiss multiplies")
     assert "'Prescott': unset it" in line
 

@@ -105,8 +105,12 @@ def test_more_candidates_than_a_gpu_finds(
     monkeypatch.setattr(_backends, "GPU_MOST", 40)
     assert nearest_neighbors(X, k=8, backend=backend).indices.shape == (60, 8)
     gpus.calls.clear()
+    # spare candidates are a luxury, neighbours are not
+    assert nearest_neighbors(X, k=40, backend=backend).indices.shape == (60, 40)
+    assert {call["k"] for call in gpus.calls} == {40}
+    gpus.calls.clear()
     with pytest.raises(InputError, match=r"41 candidates are too many .* up to 40"):
-        nearest_neighbors(X, k=9, backend=backend)
+        nearest_neighbors(X, k=41, backend=backend)
     assert not gpus.calls
 
 

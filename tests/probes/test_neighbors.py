@@ -18,7 +18,7 @@ def small_blocks(patch: pytest.MonkeyPatch, seed: int) -> None:
     """Blocks that a few rows do not fill evenly, and that a few rows are several of."""
     random = np.random.default_rng(seed)
     for module, name, sizes in [
-        (_symmetric, "BLOCK", [5, 16, 64]),
+        (_symmetric, "BLOCK", [16, 48, 64]),
         (_backends, "BLOCK_QUERIES", [7, 64]),
         (_backends, "BLOCK_POINTS", [3, 50]),
         (_exact, "BLOCK_ROWS", [7, 64]),

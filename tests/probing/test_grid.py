@@ -111,11 +111,11 @@ def test_relabelling_is_that_of_curate(name: str) -> None:
 def test_voters_are_the_rows_that_voted() -> None:
     grid = Grid("knn", ks=(5,), preprocess="standardize")
     (one,) = curate_grid(grid, "relabel", X, LABELS, GROUPS)
-    found = voters(grid, X, one, 5.0, GROUPS)
+    found = voters(grid, X, GROUPS)
     np.testing.assert_allclose(SOFT[found].mean(axis=1), one.after.soft_label, atol=1e-12)
     assert not (GROUPS[found] == GROUPS[:, None]).any()
-    (other,) = curate_grid(Grid("logistic"), "relabel", X, LABELS)
-    assert voters(Grid("logistic"), X, other, 0.01, None) is None
+    assert voters(Grid("logistic"), X, None) is None
+    assert voters(Grid("knn", cv=3), X, None) is None
 
 
 def test_every_k_comes_from_one_search() -> None:

@@ -1,11 +1,13 @@
 """One comparison: ours, a peer, their ratio, and whether they agree."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+import psutil
 
 Result = TypeVar("Result")
 
@@ -61,8 +63,9 @@ class Line:
         return self.ours / self.peer
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, the ratio included, ready for JSON."""
-        return {**vars(self), "ratio": self.ratio}
+        """Everything, the ratio included, ready for JSON: no peer is null."""
+        values = {**vars(self), "ratio": self.ratio}
+        return {name: None if value != value else value for name, value in values.items()}
 
 
 def timed(function: Callable[[], Result], repeats: int = 1) -> tuple[Result, float]:
@@ -73,6 +76,27 @@ def timed(function: Callable[[], Result], repeats: int = 1) -> tuple[Result, flo
         result = function()
         best = min(best, time.perf_counter() - start)
     return result, best
+
+
+class Peak:
+    """Largest resident memory of this process inside the block, above that at its start."""
+
+    def __enter__(self) -> "Peak":
+        self._process, self._going = psutil.Process(), True
+        self._before = self._most = self._process.memory_info().rss
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while self._going:
+            self._most = max(self._most, self._process.memory_info().rss)
+            time.sleep(0.005)
+
+    def __exit__(self, *_: object) -> None:
+        self._going = False
+        self._thread.join()
+        self.megabytes = (self._most - self._before) / 1e6
 
 
 def problem(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:

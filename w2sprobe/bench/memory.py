@@ -17,20 +17,19 @@ CALLS = {
     "TopoFilter, k=50": "TopoFilter(50, 50).fit(X, y)",
 }
 SCRIPT = """
-import resource, sys, time, warnings
+import time, warnings
 import numpy as np
-from w2sprobe.bench.lines import problem
+from w2sprobe.bench.lines import Peak, problem
 from w2sprobe.probes import *
 warnings.simplefilter("ignore")
-unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 def call(X, y):
     {call}
 call(*problem(2000, 16))
 X, y = problem({rows}, {width})
-before, start = peak(), time.perf_counter()
-call(X, y)
-print(time.perf_counter() - start, peak() - before)
+start = time.perf_counter()
+with Peak() as peak:
+    call(X, y)
+print(time.perf_counter() - start, peak.megabytes)
 """
 
 

@@ -1,16 +1,13 @@
 """Every layer of a store x ten k x ten penalties: what holding it together costs."""
 
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import psutil
 
-from w2sprobe.bench.lines import Line, Size, problem, timed
+from w2sprobe.bench.lines import Line, Peak, Size, problem, timed
 from w2sprobe.bench.speed import KS, L2S
 from w2sprobe.cache import ActivationStore, ActivationWriter
 from w2sprobe.probes import knn_path, logistic_path, nearest_neighbors
@@ -19,12 +16,12 @@ LAYERS = 17
 
 
 def sweep(size: Size) -> Iterator[Line]:
-    """One layer in memory, one search and one factorisation a layer."""
+    """One layer in memory, one search and one path of penalties a layer."""
     ks = [k for k in KS if k <= size.rows // 4]
     with tempfile.TemporaryDirectory(prefix="w2sprobe-bench-") as folder:
         store, soft = _store(Path(folder) / "store", size)
         reading, searching, solving = _parts(store, soft, ks[-1])
-        with _Peak() as peak:
+        with Peak() as peak:
             _, whole = timed(partial(_whole, store, soft, ks))
     parts = LAYERS * (reading + searching + solving)
     name = f"sweep, {LAYERS} layers x {len(ks)} k x {len(L2S)} penalties"
@@ -65,24 +62,3 @@ def _store(folder: Path, size: Size) -> tuple[ActivationStore, np.ndarray]:
         # the same values in other columns: other layers, no other difficulty
         writer.write_shard(index, {layer: np.roll(bits, layer, axis=1) for layer in range(LAYERS)})
     return writer.finish({}), soft
-
-
-class _Peak:
-    """Largest resident memory of this process inside the block, above that at its start."""
-
-    def __enter__(self) -> "_Peak":
-        self._process, self._going = psutil.Process(), True
-        self._before = self._most = self._process.memory_info().rss
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def _watch(self) -> None:
-        while self._going:
-            self._most = max(self._most, self._process.memory_info().rss)
-            time.sleep(0.005)
-
-    def __exit__(self, *_: object) -> None:
-        self._going = False
-        self._thread.join()
-        self.megabytes = (self._most - self._before) / 1e6

@@ -59,4 +59,5 @@ def command(
     if figure:
         growth_figure([line for name, line in lines if name == "growth"], figure)
     if as_json:
-        click.echo(json.dumps([{"part": name, **line.to_dict()} for name, line in lines], indent=2))
+        records = [{"part": name, **line.to_dict()} for name, line in lines]
+        click.echo(json.dumps(records, indent=2, allow_nan=False))

@@ -22,10 +22,15 @@ PACKAGES = (
     "cleanlab",
 )  # fmt: skip
 SEARCHED = (2048, 1024)  # rows and columns of the timed search
+BY_LIBRARY = {"torch": "torch", "numpy": "symmetric", "faiss": "faiss-cpu"}  # who multiplies
+PATIENCE = 120  # seconds: a clash of OpenMP runtimes may also hang
 SLOW = 0.5  # of the fastest library: a kernel for another processor
 BOTH = """
+import sys
 import {first}, {second}
 import numpy as np
+if sys.platform == "darwin":
+    faiss.omp_set_num_threads(1)  # as w2sprobe does
 X = np.random.default_rng(0).normal(size=(4000, 64)).astype("f4")
 for _ in range(3):
     (torch.from_numpy(X) @ torch.from_numpy(X).T).topk(5)
@@ -71,11 +76,11 @@ def examine() -> tuple[dict[str, str], list[str]]:
     facts["faiss"], faiss_on_gpu = _faiss()
     if not facts["faiss"].startswith(("CPU", "GPU")):
         advice.append("no faiss: install w2sprobe[cpu], or w2sprobe[gpu] on a machine with a GPU")
-    facts["neighbour search"], slow = _search_speed()
-    advice += slow
+    crash: list[str] = []
     if facts["faiss"].startswith(("CPU", "GPU")):
         facts["faiss beside torch"], crash = _together()
-        advice += crash
+    facts["float32 products"], slow = _search_speed(with_faiss=not crash)
+    advice += crash + slow
     if not torch.version.cuda:
         advice.append("for GPU use: a CUDA build of torch is missing")
     elif not gpus:
@@ -106,7 +111,7 @@ def _faiss() -> tuple[str, bool]:
     return f"{'GPU' if gpu else 'CPU'} build {faiss.__version__}", gpu and faiss.get_num_gpus() > 0
 
 
-def _search_speed() -> tuple[str, list[str]]:
+def _search_speed(*, with_faiss: bool) -> tuple[str, list[str]]:
     """Speed of each library's float32 products, and advice where one is slow."""
     import numpy as np
     import torch
@@ -119,7 +124,7 @@ def _search_speed() -> tuple[str, list[str]]:
         "torch": lambda: tensor @ tensor.T,
         "numpy": lambda: X @ X.T,
     }
-    if has_faiss():
+    if with_faiss and has_faiss():
         works["faiss"] = lambda: import_faiss().knn(X, X, 10)
     speed = {
         name: 2 * SEARCHED[0] * X.size / _best_of(3, work) / 1e9 for name, work in works.items()
@@ -127,12 +132,12 @@ def _search_speed() -> tuple[str, list[str]]:
     fact = ", ".join(f"{name} {value:.0f}" for name, value in speed.items()) + " GFLOP/s"
     kernel = os.environ.get("OPENBLAS_CORETYPE")
     cause = f"OPENBLAS_CORETYPE is {kernel!r}: unset it" if kernel else "its BLAS is slow here"
-    fastest = max(speed.values())
+    fastest = max(speed, key=lambda name: speed[name])
     return fact, [
-        f"{name} multiplies at {value:.0f} of {fastest:.0f} GFLOP/s; {cause}, or search with "
-        "--backend torch"
+        f"{name} multiplies at {value:.0f} of {speed[fastest]:.0f} GFLOP/s; {cause}, or search "
+        f"with --backend {BY_LIBRARY[fastest]}"
         for name, value in speed.items()
-        if value < SLOW * fastest
+        if value < SLOW * speed[fastest]
     ]
 
 
@@ -140,7 +145,11 @@ def _together() -> tuple[str, list[str]]:
     """Whether torch and faiss survive in one process, loaded in either order."""
     for order in (("torch", "faiss"), ("faiss", "torch")):
         code = BOTH.format(first=order[0], second=order[1])
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+        command = [sys.executable, "-c", code]
+        try:
+            done = subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            done = subprocess.CompletedProcess(command, 1, b"", b"(it hangs)")
         if done.returncode:
             last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
             advice = (

@@ -66,7 +66,12 @@ RULES = ("disagreement", "confident-learning", "deep-knn", "random")
     help="Folds of cross-fitting; default: kNN leaves each row out of its own vote, the others "
     "take 5 (none where they filter by disagreement, as published).",
 )
-@click.option("--backend", default="auto", show_default=True, help="Of the neighbour search.")
+@click.option(
+    "--backend",
+    default="auto",
+    show_default=True,
+    help="Of the neighbour search, which --device does not move.",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file.")
 @_options.device
 @_options.common
@@ -102,10 +107,10 @@ def command(
     filter    the labels with the training rows marked that should go
     topofilter only filters, and does so by default; the others predict.
 
-    With --task, the strong-train rows are the training rows; without, those of --labels. Rows of
-    equal text have no say in one another's labels. OUT has one row for each row and setting: id,
-    soft_label, keep, and where they come from. With one layer and one setting it is a LabelTable
-    that train takes.
+    With --task, the strong-train rows are the training rows, and rows of equal text have no say in
+    one another's labels; without, the rows of --labels are. OUT has one row for each row and
+    setting: id, soft_label, keep, and where they come from. With one layer and one setting it is a
+    LabelTable that train takes.
 
     \b
     Examples:
@@ -121,6 +126,7 @@ def command(
     from w2sprobe.atomic import atomic_path, check_writable
     from w2sprobe.cache import ActivationStore
     from w2sprobe.cli._splits import load_splits
+    from w2sprobe.devices import resolve_device
     from w2sprobe.labels import LabelTable
     from w2sprobe.layers import parse_layers
     from w2sprobe.probes.neighbors import BACKENDS
@@ -144,6 +150,7 @@ def command(
         per_class=per_class,
         device=device,
     )
+    resolve_device(device)
     check_writable(out.parent)
     activations = ActivationStore.open(store)
     notes: set[tuple[str, float]] = set()

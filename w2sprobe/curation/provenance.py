@@ -129,6 +129,8 @@ def predictions(
     q: np.ndarray,
     labels: LabelTable,
     origin: Origin,
+    *,
+    neighbors: np.ndarray | None = None,
 ) -> pa.Table:
     """A probe's predictions, readable as a LabelTable.
 
@@ -147,6 +149,8 @@ def predictions(
     labels : LabelTable
         What the rows were labelled; old_label is null where it has no label.
     origin : Origin
+    neighbors : ndarray of int, shape (n, k), optional
+        Positions in `train` of the rows that voted on each of them, nearest first.
 
     Returns
     -------
@@ -164,7 +168,8 @@ def predictions(
         "old_label": [known.get(name) for name in ids.tolist()],
         "p": both,
         "confidence": np.maximum(both, 1 - both),
-        "neighbor_ids": [None] * len(ids),
+        "neighbor_ids": ([None] * len(train) if neighbors is None else train[neighbors].tolist())
+        + [None] * len(other),
         "fold": folds + [None] * len(other),
         "reason": [own] * len(train) + ["predicted"] * len(other),
     }

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
+from w2sprobe.errors import InputError
 from w2sprobe.probes import KNNProbe
 from w2sprobe.probes._checks import check_groups
 from w2sprobe.probes._folds import folds_of
@@ -50,6 +51,8 @@ def relabel(
     A linear probe fitted on the rows that it relabels mostly repeats their labels, above all where
     d is near n; cross-fit it. A probe with a method `cross_fit(X, y, cv)` fits its folds itself.
     """
+    if not hasattr(probe, "predict_proba"):
+        raise InputError(f"{type(probe).__name__} predicts nothing", allowed="a probe that does")
     fitted = clone(probe)
     points, soft = np.asarray(X), np.asarray(y)
     together = None if groups is None else check_groups(groups, len(points))

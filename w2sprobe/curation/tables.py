@@ -217,11 +217,17 @@ def judge(
 
     Raises
     ------
+    UnknownName
+        No such action, or a rule that needs no predictions.
     InputError
         `contamination` is out of range, or `per_class` without one.
     MissingDependency
         cleanlab is not installed.
     """
+    if action not in get_args(Action):
+        raise UnknownName("action", action, get_args(Action))
+    if rule not in VERDICTS:
+        raise UnknownName("rule", rule, VERDICTS)
     if action == "relabel":
         reason = [
             UNCHANGED if new == old else f"relabelled: probe {new:.2f} against label {old:.2f}"

@@ -6,15 +6,12 @@ Each backend takes centred float32 points and queries and returns `Candidates`.
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from w2sprobe.errors import InputError, MissingDependency
 from w2sprobe.probes._exact import Candidates, product_error, squared_norms
-
-if TYPE_CHECKING:
-    pass
 
 UNIT = 2.0**-24  # unit roundoff of float32
 GPU_BYTES = 1 << 30  # of points, and of queries, on a GPU at a time
@@ -94,7 +91,8 @@ def blocked_torch(points: np.ndarray, queries: np.ndarray, n_candidates: int) ->
                 best = value, row
             assert best is not None  # noqa: S101 - there are points
             near[part], rows[part] = best[0].cpu().numpy(), best[1].cpu().numpy()
-    bound = product_error(points.shape[1], UNIT, rounded_norms=False)
+    # |x|² is one more term of the sum
+    bound = product_error(points.shape[1] + 1, UNIT, rounded_norms=True)
     limit = _farthest(near, len(points))
     return Candidates(near, rows, limit, squared_norms(queries), *bound)
 

@@ -7,11 +7,10 @@ is no candidate could be nearer. Where it could, the row is searched again in fl
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
-from w2sprobe.probes._select import select
-from w2sprobe.probes._threads import compiled, in_parts
+from w2sprobe.probes._kernels import count_out, refine
+from w2sprobe.probes._threads import in_parts
 
 BLOCK_ROWS = 4096  # of one float64 product
 BLOCK_VALUES = 1 << 23  # float64 distances held at once by the second search: 64 MB
@@ -62,11 +61,11 @@ def product_error(width: int, unit: float, *, rounded_norms: bool) -> tuple[floa
     A sum of d products in any order errs by at most g |x|·|q|, g = d u / (1 - d u) (Higham,
     "Accuracy and Stability of Numerical Algorithms", 2nd ed., section 3.1), and
     2 |x| |q| <= (|x| + |q|)² / 2. The 8 u are for centring, for rounding the norms and for the two
-    sums, each at most 2 u. Underflow adds at most 2**-100 a term: coordinates are below 2**41, and
-    what is lost of one is below 2**-149.
+    sums, each at most 2 u. Underflow adds at most 2**-80 a term: coordinates are below 2**41, and
+    what is lost of one is below 2**-126, denormal numbers being flushed to zero.
     """
     g = width * unit / (1 - width * unit)
-    return g / 2 + (g if rounded_norms else 0.0) + 8 * unit, width * 2.0**-100
+    return g / 2 + (g if rounded_norms else 0.0) + 8 * unit, width * 2.0**-80
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Frame:
     @classmethod
     def of(cls, points: np.ndarray, queries: np.ndarray) -> "Frame":
         """Around the mean of the points."""
-        largest = max(np.abs(points).max(), np.abs(queries).max())
+        largest = max(max(X.max(), -X.min()) for X in (points, queries))  # no copy, as of abs(X)
         exponent = int(np.frexp(largest)[1]) if largest else 0
         return cls(points.mean(axis=0, dtype=np.float64), 2.0 ** (39 - exponent))
 
@@ -116,7 +115,7 @@ def nearest_of(
     squared, rows = np.empty((m, k)), np.empty((m, k), dtype=np.int64)
     proven = np.zeros(m, dtype=bool)
     in_parts(
-        _refine, m, points, queries, frame.centre, frame.scale, found.near, found.rows, found.limit,
+        refine, m, points, queries, frame.centre, frame.scale, found.near, found.rows, found.limit,
         found.offset, found.error, found.tiny, squared, rows, proven,
     )  # fmt: skip
     return squared, rows, proven
@@ -129,7 +128,7 @@ def search_again(
     n = len(points)
     squared, rows = np.empty((len(queries), k)), np.empty((len(queries), k), dtype=np.int64)
     step = max(1, BLOCK_VALUES // n)
-    error, tiny = product_error(points.shape[1], 2.0**-53, rounded_norms=False)
+    error, tiny = product_error(points.shape[1], 2.0**-53, rounded_norms=True)
     for start in range(0, len(queries), step):
         some = queries[start : start + step]
         moved = (some - frame.centre) * frame.scale
@@ -187,117 +186,5 @@ def expand(
     """
     m = len(query)
     all_squared, all_rows = np.empty((m, k)), np.empty((m, k), dtype=np.int64)
-    in_parts(_expand, m, squared, rows, query, members, starts, group, all_squared, all_rows)
+    in_parts(count_out, m, squared, rows, query, members, starts, group, all_squared, all_rows)
     return all_squared, all_rows
-
-
-@numba.njit(nogil=True, fastmath={"reassoc", "contract"})
-def _squared(one: np.ndarray, other: np.ndarray) -> float:
-    total = 0.0
-    for column in range(one.shape[0]):
-        difference = np.float64(one[column]) - np.float64(other[column])
-        total += difference * difference
-    return total
-
-
-@compiled
-def _refine(
-    points: np.ndarray,
-    queries: np.ndarray,
-    centre: np.ndarray,
-    scale: float,
-    near: np.ndarray,
-    rows: np.ndarray,
-    limit: np.ndarray,
-    offset: np.ndarray,
-    error: float,
-    tiny: float,
-    squared: np.ndarray,
-    found: np.ndarray,
-    proven: np.ndarray,
-    low: int,
-    high: int,
-) -> None:
-    k = squared.shape[1]
-    for i in range(low, high):
-        n_found = 0
-        while n_found < near.shape[1] and rows[i, n_found] >= 0:
-            n_found += 1
-        if n_found < k:
-            continue
-        # the k-th distance is at most the root `most` of D² = kth + error (2 |q| + D)² + tiny,
-        # because |x| <= |q| + D; a row within it has at most `cut` for its approximate distance
-        norm = scale * np.sqrt(_squared(queries[i], centre))
-        kth = max(np.float64(select(near, rows, i, n_found, k)) + offset[i], 0.0) + tiny
-        half = 2 * norm * error
-        most = (half + np.sqrt(half * half + (1 - error) * (2 * norm * half + kth))) / (1 - error)
-        cut = most * most + error * (2 * norm + most) ** 2 + tiny - offset[i]
-        n_sorted = 0
-        for t in range(n_found):
-            if near[i, t] > cut:
-                continue
-            row = rows[i, t]
-            distance = _squared(points[row], queries[i])
-            # insert by (distance, row); the farthest falls out
-            spot = n_sorted
-            if n_sorted == k:
-                spot -= 1
-                last = squared[i, spot]
-                if distance > last or (distance == last and row > found[i, spot]):
-                    continue
-            else:
-                n_sorted += 1
-            while spot > 0 and (
-                squared[i, spot - 1] > distance
-                or (squared[i, spot - 1] == distance and found[i, spot - 1] > row)
-            ):
-                squared[i, spot] = squared[i, spot - 1]
-                found[i, spot] = found[i, spot - 1]
-                spot -= 1
-            squared[i, spot] = distance
-            found[i, spot] = row
-        proven[i] = limit[i] > cut and n_sorted == k
-
-
-@compiled
-def _expand(
-    squared: np.ndarray,
-    rows: np.ndarray,
-    query: np.ndarray,
-    members: np.ndarray,
-    starts: np.ndarray,
-    group: np.ndarray,
-    all_squared: np.ndarray,
-    all_rows: np.ndarray,
-    low: int,
-    high: int,
-) -> None:
-    k = all_squared.shape[1]
-    for i in range(low, high):
-        n_found = 0
-        for t in range(rows.shape[1]):
-            distance = squared[query[i], t]
-            if n_found == k and distance > all_squared[i, k - 1]:
-                break
-            start = starts[rows[query[i], t]]
-            for place in range(start, starts[rows[query[i], t] + 1]):
-                row = members[place]
-                if len(group) and group[row] == group[i]:
-                    continue
-                if n_found == k:
-                    if row > all_rows[i, k - 1]:
-                        break  # so are the others of this distinct row
-                    spot = k - 1
-                else:
-                    spot = n_found
-                    n_found += 1
-                while (
-                    spot > 0
-                    and all_squared[i, spot - 1] == distance
-                    and all_rows[i, spot - 1] > row
-                ):
-                    all_squared[i, spot] = distance
-                    all_rows[i, spot] = all_rows[i, spot - 1]
-                    spot -= 1
-                all_squared[i, spot] = distance
-                all_rows[i, spot] = row

@@ -81,7 +81,7 @@ def minimise(
     """
     place = resolve_device(device)
     data = to_tensor(X, place)
-    centre = data.mean(dim=0, dtype=torch.float64)
+    centre = to_tensor(X.mean(axis=0, dtype=np.float64), place)
     basis = None
     if data.shape[0] < data.shape[1]:
         basis, triangle = torch.linalg.qr((data.double() - centre).T)
@@ -102,7 +102,8 @@ class _Problem:
     def __init__(self, rows: Tensor, centre: Tensor) -> None:
         self.rows, self.centre = rows, centre
         self.centred = (rows - centre.to(rows.dtype)).float()
-        self.spread = self.centred.square().mean(dim=0).double()  # along the columns, to begin with
+        # along the columns, to begin with
+        self.spread = torch.linalg.vector_norm(self.centred, dim=0).double() ** 2 / len(rows)
         self.directions: Tensor | None = None
         if not bool(self.spread.isfinite().all()):
             raise InputError(

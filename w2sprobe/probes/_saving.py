@@ -87,15 +87,16 @@ def load_probe(folder: str | Path) -> Any:
     try:
         record = json.loads((place / SETTINGS).read_text(encoding="utf-8"))
         arrays = load_file(place / ARRAYS)
-        kind, values = PROBES[record["probe"]], record["values"]
+        written = record["format"]
+        kind, values = PROBES.get(record["probe"]), record["values"]
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(
             f"no probe in {str(place)!r}: {error}", allowed="a folder of save_probe"
         ) from error
-    if record["format"] != FORMAT:
+    if written != FORMAT or kind is None:
         raise InputError(
-            f"probe format {record['format']!r} in {str(place)!r}",
-            allowed=str(FORMAT),
+            f"{record['probe']} of format {written!r} in {str(place)!r} is no probe known here",
+            allowed=f"{', '.join(PROBES)} of format {FORMAT}",
             advice="Install the w2sprobe that wrote it.",
         )
     probe = kind()

@@ -197,7 +197,7 @@ class LogisticProbe(LinearProbe):
     n_iter_ : int
         Newton steps.
     gradient_norm_ : float
-        At the solution, intercept included; an upper bound that rounding may exceed.
+        At the solution, intercept included, in the coordinates of the preprocessed rows.
     converged_ : bool
         Whether it is at most 1e-6.
     """
@@ -239,7 +239,7 @@ class LogisticProbe(LinearProbe):
         together = None if groups is None else check_groups(groups, len(points))
         if isinstance(self.l2, str) and self.l2 != "auto":
             raise InputError(f"l2 is {self.l2!r}", allowed="a number above 0, or 'auto'")
-        if self.l2 == "auto":
+        if isinstance(self.l2, str):
             margins = _held_out_margins(
                 points, soft, L2S, FOLDS, together, self.preprocess, self.device
             )
@@ -263,8 +263,9 @@ class LogisticProbe(LinearProbe):
         Parameters
         ----------
         cv : int, optional, default 5
-            Predict each row by a fit on the other folds, with the penalty `l2_`. None: by the fit
-            on all rows, which repeats much of the labels where d is near n or above.
+            Predict each row by a fit on the other folds, with the penalty `l2_`, in whose choice
+            by "auto" all rows had a say (`cross_fit` chooses within the other folds). None: by the
+            fit on all rows, which repeats much of the labels where d is near n or above.
 
         Returns
         -------

@@ -152,7 +152,7 @@ def nearest_neighbors(
     group = _groups(len(points), groups, exclude_self=exclude_self and Q is None)
     largest = int(np.bincount(group).max()) if len(group) else 0
     k = check_k(k, "k", len(points) - largest)
-    chosen = _fastest(itself=Q is None) if backend == "auto" else backend
+    chosen = _fastest(k + largest, itself=Q is None) if backend == "auto" else backend
 
     distinct, member = _distinct(points)
     known = points[distinct] if len(distinct) < len(points) else points
@@ -185,7 +185,10 @@ def _search(
     moved = frame.apply(points)
     moved_queries = moved if queries is points else frame.apply(queries)
     find = EXACT.get(backend) or APPROXIMATE[backend]
-    found = find(moved, moved_queries, min(len(points), k + SPARE))
+    n_candidates = min(len(points), k + SPARE)
+    if backend.startswith("faiss-gpu"):  # rather a doubt more than a refusal
+        n_candidates = max(k, min(n_candidates, _backends.GPU_MOST))
+    found = find(moved, moved_queries, n_candidates)
     del moved, moved_queries
     squared, rows, proven = nearest_of(points, queries, frame, found, k)
     if backend in APPROXIMATE:  # as they are, unless there are too few
@@ -221,13 +224,12 @@ def _recall(found: np.ndarray, true: np.ndarray, measured: np.ndarray) -> float:
     return float(hits / (int(measured.sum()) * true.shape[1]))
 
 
-def _fastest(*, itself: bool) -> str:
-    if _backends.has_faiss_gpu():
-        return "faiss-gpu"
+def _fastest(k: int, *, itself: bool) -> str:
+    """The exact backend for k distinct neighbours; FAISS is imported only where it may be taken."""
     import torch
 
     if torch.cuda.is_available():
-        return "torch"
+        return "faiss-gpu" if k <= _backends.GPU_MOST and _backends.has_faiss_gpu() else "torch"
     if itself:
         return "symmetric"
     # beside torch, FAISS has one thread on macOS

@@ -18,7 +18,7 @@ from w2sprobe.probes.neighbors import Search, nearest_neighbors
 
 GRAPHS = ("union", "mutual", "strong")
 DECIMALS = 12  # differences that agree so far are equal
-SHARED = 2  # neighbours of the one search, for each of the zeta step
+SHARED = 1.25  # neighbours of the one search, for each of the zeta step
 TOO_MANY, TOO_FEW = 0.5, 0.01  # removed by the component step, as shares: worth a warning
 
 
@@ -137,8 +137,8 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
             raise InputError("all rows have one hard label", allowed="both classes")
         points = Preprocessing.fit(points, self.preprocess).apply(points)
 
-        # twice the neighbours of the zeta step: enough after the component step in most cases
-        k = min(max(k_cc, SHARED * check_k(self.k_zeta, "k_zeta", most)), most)
+        # some more than the zeta step needs: enough where the component step takes few
+        k = min(max(k_cc, round(SHARED * check_k(self.k_zeta, "k_zeta", most))), most)
         found = self.search(points, k=k, exclude_self=True, groups=together).indices
         component = _largest_components(found[:, :k_cc], hard, self.graph)
         self.component_mask_ = component

@@ -1,7 +1,6 @@
 """One layer's activations, a probe, and a whole grid of its settings: predictions and curations.
 
-Every k comes from one search, every penalty from one factorisation; the store is read by whoever
-calls.
+Every k comes from one search, every penalty from one solve; the store is read by whoever calls.
 """
 
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ import numpy as np
 from scipy.special import expit
 
 from w2sprobe.curation import Action, Curated, Rule, explain, judge, relabel
+from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import (
     LogisticProbe,
@@ -87,7 +87,7 @@ class Grid:
             self.probe,
             n_neighbors=int(value) if value and self.probe != "logistic" else 50,
             l2=value if value and self.probe == "logistic" else 1e-2,
-            contamination=self.contamination or 0.1,
+            contamination=0.1 if self.contamination is None else self.contamination,
             whiten=self.whiten,
             preprocess=self.preprocess,
             per_class=self.per_class,
@@ -99,8 +99,12 @@ class Grid:
 def choose_l2(
     grid: Grid, X: np.ndarray, soft: np.ndarray, groups: np.ndarray | None = None
 ) -> Grid:
-    """The grid, its penalty chosen by out-of-fold loss against `soft` where it has none."""
-    if grid.l2s:
+    """The grid, its penalty chosen by out-of-fold loss against `soft` where it has none.
+
+    The labels of all rows have a say in that one number, also where `held_out` then leaves a row's
+    own label out; `LogisticProbe("auto").cross_fit` chooses within the other folds.
+    """
+    if grid.l2s or grid.probe != "logistic":
         return grid
     probe = LogisticProbe("auto", grid.preprocess, grid.device).fit(X, soft, groups)
     return replace(grid, l2s=(probe.l2_,))
@@ -208,6 +212,8 @@ def curate_grid(
         Whatever `curate` refuses.
     """
     if grid.probe == "topofilter":
+        if grid.contamination is None:
+            raise InputError("contamination is auto with topofilter", allowed="above 0, below 1")
         return [explain(grid.make(v), action, X, labels, groups=groups) for _, v in grid.settings]
     rule, share, per_class = grid.rule, grid.contamination, grid.per_class
     votes = action == "filter" and grid.rule == "deep-knn"
@@ -228,16 +234,14 @@ def curate_grid(
     ]
 
 
-def voters(
-    grid: Grid, X: np.ndarray, curated: Curated, value: float | None, groups: np.ndarray | None
-) -> np.ndarray | None:
-    """Rows that voted on each row, (n, k), where its nearest judged it; else None.
+def voters(grid: Grid, X: np.ndarray, groups: np.ndarray | None) -> np.ndarray | None:
+    """Rows that voted on each training row, nearest first, (n, max(ks)); None without votes.
 
     The search is the one that the votes came from: a `StoredSearch` has kept it.
     """
-    if grid.probe != "knn" or curated.p is None or curated.fold is not None:
+    if grid.probe != "knn" or grid.cv is not None:
         return None
     points = Preprocessing.fit(X, grid.preprocess).apply(X)
-    found = grid.search(points, k=int(value or 0), exclude_self=True, groups=groups)
+    found = grid.search(points, k=max(grid.ks), exclude_self=True, groups=groups)
     indices: np.ndarray = found.indices
     return indices

@@ -134,12 +134,14 @@ def predict_store(
         X = store.read(layer, store.rows_of(train))
         here = choose_l2(grid, X, soft, groups)
         own, fold = held_out(here, X, soft, groups)
+        found = voters(here, X, groups)
         rest = np.empty((len(own), 0))
         if len(asked):
             rest = fitted(here, X, soft, store.read(layer, store.rows_of(asked)))
         for (setting, value), p, q in zip(here.settings, own, rest, strict=True):
             origin = Origin(here.probe, layer, setting, value)
-            tables.append(predictions(train, p, fold, asked, q, labels, origin))
+            near = None if found is None else found[:, : int(value or 0)]
+            tables.append(predictions(train, p, fold, asked, q, labels, origin, neighbors=near))
             parts = dict(zip(other, np.split(q, ends), strict=True)) if other else {}
             auc = {rows.name: _aucs(labels, rows.truth, train, p)}
             auc |= {
@@ -191,11 +193,13 @@ def curate_store(
         X = store.read(layer, store.rows_of(rows.train))
         here = choose_l2(grid, X, given.soft_label, rows.groups)
         curated = curate_grid(here, action, X, given, rows.groups)
-        # a filter at random asks no probe and has one outcome
-        for (setting, value), one in zip(here.settings, curated, strict=False):
-            origin = Origin(here.probe, layer, setting, value)
-            neighbors = voters(here, X, one, value, rows.groups)
-            tables += [provenance(one, origin, neighbors=neighbors), untouched(labels, one, origin)]
+        by_chance = action == "filter" and grid.rule == "random" and grid.probe != "topofilter"
+        settings = [(None, None)] if by_chance else here.settings
+        found = None if by_chance else voters(here, X, rows.groups)
+        for (setting, value), one in zip(settings, curated, strict=True):
+            origin = Origin("random" if by_chance else here.probe, layer, setting, value)
+            near = None if found is None else found[:, : int(value or 0)]
+            tables += [provenance(one, origin, neighbors=near), untouched(labels, one, origin)]
             result = _place(layer, setting, value)
             if action == "relabel":
                 result["flipped"] = int((one.after.hard_label != given.hard_label).sum())
