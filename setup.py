@@ -57,6 +57,7 @@ setup(
         "safetensors>=0.4.3",
         "scikit-learn>=1.6",
         "scipy>=1.11",
+        "threadpoolctl>=3.1",
         "torch>=2.4",
         "transformers>=5.0",
         "universal_pathlib>=0.2",

@@ -13,6 +13,7 @@ from w2sprobe.probes._kernels import count_out, refine
 from w2sprobe.probes._threads import in_parts
 
 BLOCK_ROWS = 4096  # of one float64 product
+MOVED_ROWS = 128  # that are in float64 at once, in the processor's cache
 BLOCK_VALUES = 1 << 23  # float64 distances held at once by the second search: 64 MB
 
 
@@ -93,8 +94,8 @@ class Frame:
     def apply(self, X: np.ndarray) -> np.ndarray:
         """Rows in the frame, rounded once to float32."""
         moved = np.empty_like(X)
-        for start in range(0, len(X), BLOCK_ROWS):
-            part = slice(start, start + BLOCK_ROWS)
+        for start in range(0, len(X), MOVED_ROWS):
+            part = slice(start, start + MOVED_ROWS)
             moved[part] = (X[part] - self.centre) * self.scale
         return moved
 

@@ -5,12 +5,13 @@ distance of the block's rows and of its columns, and put the few that pass into 
 """
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from w2sprobe.probes._exact import Candidates, product_error, squared_norms
 from w2sprobe.probes._kernels import STRIP, scan_columns, scan_rows
 from w2sprobe.probes._threads import in_parts
 
-BLOCK = 2048  # rows and columns of one product: 16 MB; a multiple of STRIP
+BLOCK = 1024  # rows and columns of one product: 4 MB; a multiple of STRIP
 ROOM = 2  # of a reservoir, for each candidate that is wanted
 
 
@@ -46,15 +47,23 @@ def symmetric_candidates(points: np.ndarray, n_candidates: int) -> Candidates:
     rows = np.empty((n, room), dtype=np.int32)
     counts = np.zeros(n, dtype=np.int64)
     state = (products, rounded, near, rows, counts, limit, n_candidates)
-    for top in range(0, n, BLOCK):
-        upper = points[top : top + BLOCK]
-        for left in range(top, n, BLOCK):
-            other = points[left : left + BLOCK]
-            np.matmul(upper, other.T, out=products[: len(upper), : len(other)])
-            in_parts(scan_rows, len(upper), *state, top, left, len(other))
-            if left > top:
-                strips = -(-len(other) // STRIP)
-                in_parts(scan_columns, strips, *state, top, left, len(upper))
+
+    def multiply_and_scan(top: int, left: int, low: int, high: int) -> None:
+        other = points[left : left + BLOCK]
+        part = products[low:high, : len(other)]
+        np.matmul(points[top + low : top + high], other.T, out=part)
+        scan_rows(*state, top, left, len(other), low, high)
+
+    # threads of ours multiply, each its rows: those of BLAS would go on waiting, at full speed, on
+    # the cores that the scans need
+    with threadpool_limits(limits=1, user_api="blas"):
+        for top in range(0, n, BLOCK):
+            height = min(BLOCK, n - top)
+            for left in range(top, n, BLOCK):
+                in_parts(multiply_and_scan, height, top, left)
+                if left > top:
+                    strips = -(-min(BLOCK, n - left) // STRIP)
+                    in_parts(scan_columns, strips, *state, top, left, height)
     rows[np.arange(room) >= counts[:, None]] = -1
     error, tiny = product_error(points.shape[1], 2.0**-24, rounded_norms=False)
     return Candidates(near, rows, limit[:n], norms, error, tiny)
