@@ -45,6 +45,7 @@ def _whole(store: ActivationStore, soft: np.ndarray, ks: list[int]) -> None:
         X = store.read(layer)
         knn_path(X, soft, ks=ks)
         logistic_path(X, soft, l2s=L2S)
+        del X  # or the next layer would be read beside it
 
 
 def _store(folder: Path, size: Size) -> tuple[ActivationStore, np.ndarray]:

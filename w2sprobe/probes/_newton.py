@@ -22,7 +22,7 @@ FORCING = 0.05  # residual of the inner solve, as a share of the gradient
 ENOUGH, SMALLEST = 1e-4, 1e-8  # of the line search (Armijo): share of the promised fall, step
 BLUR = 2.0**-20  # of the largest variance, in a float32 eigendecomposition
 POWERS = 20  # of the power method that finds the largest variance, roughly
-BLOCK_ROWS = 1024  # rows that are in float64 at a time
+BLOCK_ROWS = 512  # rows that are in float64 at a time
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,8 @@ class _Problem:
         float32 blurs variances below a millionth of the largest. Where the penalty counts there,
         as with columns hundreds of times as wide as others, the work is done in float64.
         """
-        gram = self.centred.T @ self.centred / len(self.centred)
+        gram = self.centred.T @ self.centred
+        gram /= len(self.centred)
         along = gram.sum(dim=0)
         for _ in range(POWERS):
             along = gram @ (along / along.norm())

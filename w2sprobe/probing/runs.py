@@ -148,6 +148,7 @@ def predict_store(
                 name: _aucs(labels, rows.truth, other[name], part) for name, part in parts.items()
             }
             results.append({**_place(layer, setting, value), "auc": auc})
+        del X  # or the next layer would be read beside it
     return Outcome(pa.concat_tables(tables), results)
 
 
@@ -211,6 +212,7 @@ def curate_store(
                 result |= {name: None if share != share else share for name, share in card.items()}
                 keeps[str(len(results))] = one.after.keep
             results.append(result)
+        del X  # or the next layer would be read beside it
     for (one_, other_), jaccard in overlap(keeps).items():
         for a, b in ((one_, other_), (other_, one_)):
             results[int(a)].setdefault("overlap", {})[b] = jaccard
