@@ -94,3 +94,20 @@ def test_doctor_notices_a_crash_of_torch_beside_faiss(
     fact, advice = doctor._together()
     assert len(advice) == lines
     assert (fact == "crash") == bool(lines)
+
+
+def test_the_command_line_names_what_the_library_knows() -> None:
+    from typing import get_args
+
+    from w2sprobe.bench import PARTS
+    from w2sprobe.cli import bench, probe
+    from w2sprobe.curation import Action, Rule
+    from w2sprobe.probes import Preprocess
+    from w2sprobe.probing import ProbeName
+
+    assert get_args(ProbeName) == probe.PROBES
+    assert get_args(Rule) == probe.RULES
+    assert ("predict", *get_args(Action)) == probe.ACTIONS
+    (choice,) = (p.type for p in probe.command.params if p.name == "preprocess")
+    assert get_args(Preprocess) == tuple(choice.choices)
+    assert tuple(PARTS) == bench.NAMES

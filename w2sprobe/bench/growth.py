@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from w2sprobe.atomic import atomic_path
 from w2sprobe.bench import peers
 from w2sprobe.bench.lines import Line, Size, problem, timed
-from w2sprobe.bench.speed import L2S, WARM, each
+from w2sprobe.bench.speed import L2S, WARM, each, objective
 from w2sprobe.probes import TopoFilter, logistic_path, nearest_neighbors
 
 ROWS = (2500, 5000, 10_000, 20_000, 40_000)
@@ -21,20 +23,33 @@ def growth(size: Size) -> Iterator[Line]:
     for rows in (round(n * size.share) for n in ROWS):
         X, soft = problem(rows, WIDTH)
         k = min(K, rows // 8)
-        nearest_neighbors(X[:WARM], k=3, exclude_self=True)
-        _, ours = timed(partial(nearest_neighbors, X, k=k, exclude_self=True), 2)
-        _, peer = timed(partial(peers.faiss_flat, X, k), 2)
-        yield Line(f"search, n={rows} | FAISS flat, CPU", ours, peer)
-        _, ours = timed(partial(logistic_path, X, soft, l2s=L2S), 2)
-        _, peer = timed(partial(each, peers.lbfgs, X, soft))
-        yield Line(f"logistic path, n={rows} | torch L-BFGS", ours, peer)
+        nearest_neighbors(X[:WARM], k=3)
+        found, ours = timed(partial(nearest_neighbors, X, k=k), 2)
+        same, peer = timed(partial(peers.faiss_flat, X, k), 2)
+        share = float((np.sort(found.indices, axis=1) == np.sort(same, axis=1)).mean())
+        agreement = f"{share:.6f} of neighbours"
+        yield Line(
+            f"search, n={rows} | FAISS flat, CPU", ours, peer, None, agreement, share > 0.999
+        )
+        (coef, intercept), ours = timed(partial(logistic_path, X, soft, l2s=L2S), 2)
+        fitted, peer = timed(partial(each, peers.lbfgs, X, soft))
+        excess = max(
+            objective(X, soft, l2, *mine) - objective(X, soft, l2, *theirs)
+            for l2, mine, theirs in zip(L2S, zip(coef, intercept, strict=True), fitted, strict=True)
+        )
+        agreement = f"objective above theirs by at most {excess:.1e}"
+        name = f"logistic path, n={rows} | torch L-BFGS"
+        yield Line(name, ours, peer, None, agreement, excess <= 1e-6)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            _, ours = timed(partial(TopoFilter(k, k).fit, X, soft), 2)
-        peer = float("nan")
+            kept, ours = timed(partial(TopoFilter(k, k).fit, X, soft), 2)
+        peer, differ, agreement = float("nan"), 0, "no peer: n x n is too large"
         if rows <= DENSE_ROWS:
-            _, peer = timed(partial(peers.dense_topofilter, X, soft, k, 0.1))
-        yield Line(f"TopoFilter, n={rows} | dense", ours, peer)
+            (_, keep), peer = timed(partial(peers.dense_topofilter, X, soft, k, 0.1))
+            differ = int((kept.keep_mask_ != keep).sum())
+            agreement = f"{differ} rows differ (float32 ties)"
+        agrees = differ <= rows // 500
+        yield Line(f"TopoFilter, n={rows} | dense", ours, peer, None, agreement, agrees)
 
 
 def growth_figure(lines: Sequence[Line], path: Path) -> None:

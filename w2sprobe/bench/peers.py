@@ -7,6 +7,8 @@ import torch
 from scipy.sparse.csgraph import connected_components
 from sklearn.linear_model import LogisticRegression
 
+from w2sprobe.probes._backends import import_faiss
+
 
 def cdist_topk(X: np.ndarray, k: int) -> np.ndarray:
     """Neighbours from a whole matrix of distances, self included."""
@@ -17,9 +19,7 @@ def cdist_topk(X: np.ndarray, k: int) -> np.ndarray:
 
 def faiss_flat(X: np.ndarray, k: int) -> np.ndarray:
     """FAISS's exhaustive search on the CPU, self included."""
-    import faiss
-
-    index = faiss.IndexFlatL2(X.shape[1])
+    index = import_faiss().IndexFlatL2(X.shape[1])
     index.add(X)
     found: np.ndarray = index.search(X, k)[1]
     return found

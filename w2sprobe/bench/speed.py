@@ -23,13 +23,13 @@ def search(size: Size) -> Iterator[Line]:
     k = min(50, size.rows // 4)
     nearest_neighbors(X[:WARM], k=5)
     found, ours = timed(lambda: nearest_neighbors(X, k=k), 2)
-    recall = _recall(found.indices, X)
+    recall = recall_of(found.indices, X)
     exact = f"recall {recall:.6f} against float64, by {found.backend}"
     same, peer = timed(lambda: peers.cdist_topk(X, k), 2)
-    agreement = f"{exact}; theirs {_recall(same, X):.6f}"
+    agreement = f"{exact}; theirs {recall_of(same, X):.6f}"
     yield Line(f"search, k={k} | torch.cdist + topk", ours, peer, 0.8, agreement, recall == 1)
     same, peer = timed(lambda: peers.faiss_flat(X, k), 2)
-    agreement = f"{exact}; theirs {_recall(same, X):.6f}"
+    agreement = f"{exact}; theirs {recall_of(same, X):.6f}"
     yield Line(f"search, k={k} | FAISS flat, CPU", ours, peer, 1.0, agreement, recall == 1)
     others = ["faiss-cpu", "torch"] + ["faiss-gpu"] * has_faiss_gpu()
     for name in others:
@@ -57,14 +57,14 @@ def logistic(size: Size) -> Iterator[Line]:
     X, soft = problem(size.rows, size.width)
     logistic_path(X[:WARM], soft[:WARM], l2s=[1.0])
     (coef, intercept), ours = timed(lambda: logistic_path(X, soft, l2s=L2S), 2)
-    best = [_objective(X, soft, *one) for one in zip(L2S, coef, intercept, strict=True)]
+    best = [objective(X, soft, *one) for one in zip(L2S, coef, intercept, strict=True)]
     fits: dict[str, tuple[Callable[..., Fit], float]] = {
         "torch L-BFGS": (peers.lbfgs, 0.3),
         "scikit-learn": (peers.doubled_rows, 0.05),
     }
     for name, (fit, target) in fits.items():
         fitted, peer = timed(partial(each, fit, X, soft))
-        theirs = [_objective(X, soft, l2, *one) for l2, one in zip(L2S, fitted, strict=True)]
+        theirs = [objective(X, soft, l2, *one) for l2, one in zip(L2S, fitted, strict=True)]
         excess = max(a - b for a, b in zip(best, theirs, strict=True))
         yield Line(
             f"logistic path, {len(L2S)} penalties | {name}",
@@ -102,7 +102,7 @@ def each(fit: Callable[..., Fit], X: np.ndarray, soft: np.ndarray) -> list[Fit]:
     return [fit(X, soft, l2) for l2 in L2S]
 
 
-def _recall(found: np.ndarray, X: np.ndarray) -> float:
+def recall_of(found: np.ndarray, X: np.ndarray) -> float:
     """Share of the true neighbours, by float64 products, self included."""
     points = X.astype(np.float64)
     norms = (points**2).sum(axis=1)
@@ -115,8 +115,9 @@ def _recall(found: np.ndarray, X: np.ndarray) -> float:
     return hits / found.size
 
 
-def _objective(
+def objective(
     X: np.ndarray, soft: np.ndarray, l2: float, coef: np.ndarray, intercept: float
 ) -> float:
+    """Mean BCE + l2 |w|² in float64."""
     margin = X.astype(np.float64) @ coef + intercept
     return float(np.mean(np.logaddexp(0, margin) - soft * margin) + l2 * coef @ coef)

@@ -35,7 +35,7 @@ def command(
 
     from w2sprobe.bench import PARTS, growth_figure
     from w2sprobe.bench.lines import Size
-    from w2sprobe.errors import InputError
+    from w2sprobe.errors import InputError, W2SProbeError
 
     chosen = parts or NAMES
     if figure and "growth" not in chosen:
@@ -61,3 +61,5 @@ def command(
     if as_json:
         records = [{"part": name, **line.to_dict()} for name, line in lines]
         click.echo(json.dumps(records, indent=2, allow_nan=False))
+    if not all(line.agrees for _, line in lines):
+        raise W2SProbeError("ours and a peer disagree", where="the lines marked so")

@@ -10,6 +10,7 @@ from w2sprobe.labels import THRESHOLD
 from w2sprobe.metrics import TIE_DECIMALS
 from w2sprobe.probes._base import two_columns
 
+HALF = 0.5  # of the neighbours: a tie keeps a row
 SELF_DECIDING = ("confident-learning", "deep-knn")  # find out themselves how many rows go
 
 
@@ -75,7 +76,7 @@ def by_majority(
     score, criterion = np.abs((soft > THRESHOLD) - p), "share of neighbours of the other label"
     if contamination is not None:
         return _ranked(score, criterion, soft, contamination, per_class=per_class)
-    return Verdict(score <= 0.5, score, criterion, "the majority")
+    return Verdict(score <= HALF, score, criterion, "the majority")
 
 
 def groups_of(soft: np.ndarray, *, per_class: bool) -> list[np.ndarray]:

@@ -22,9 +22,8 @@ from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import KNNProbe, TopoFilter
 from w2sprobe.probes._checks import check_groups
-from w2sprobe.probes._folds import folds_of
+from w2sprobe.probes._folds import FOLDS, folds_of
 
-CROSS_FIT_FOLDS = 5
 Action = Literal["relabel", "filter"]
 Rule = Literal["disagreement", "confident-learning", "deep-knn", "random"]
 VERDICTS: dict[Rule, Callable[..., Verdict]] = {
@@ -177,7 +176,7 @@ def explain(
             raise InputError(f"deep-knn with {type(probe).__name__}", allowed="KNNProbe")
     outside = action == "relabel" or rule == "confident-learning"  # the own label has no say
     if cv is None and outside and not isinstance(probe, KNNProbe):
-        cv = CROSS_FIT_FOLDS
+        cv = FOLDS
     given = labels.hard_label if action == "filter" and rule == "deep-knn" else labels.soft_label
     p = relabel(probe, X, given, cv=cv, groups=groups)
     fold = None

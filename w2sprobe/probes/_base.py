@@ -18,9 +18,9 @@ from w2sprobe.probes._checks import (
     check_labels,
     check_target,
 )
+from w2sprobe.probes._preprocess import BLOCK_ROWS
 
 FITTED = ("_X", "_y", "_groups", "_preprocessing", "_training")  # private, of some probe
-BLOCK_ROWS = 1024  # rows that are in float64 at a time
 
 
 class NotFitted(InputError, NotFittedError):  # type: ignore[misc]

@@ -1,7 +1,7 @@
 """What is done to activations before a probe sees them, fitted on its training rows."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -9,7 +9,13 @@ from w2sprobe.errors import UnknownName
 
 Preprocess = Literal["none", "center", "standardize"]
 BLOCK_ROWS = 1024  # rows that are in float64 at a time
-PREPROCESS = ("none", "center", "standardize")
+PREPROCESS = get_args(Preprocess)
+
+
+def check_preprocess(how: str) -> None:
+    """Refuse an unknown name."""
+    if how not in PREPROCESS:
+        raise UnknownName("preprocessing", how, PREPROCESS)
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,7 @@ class Preprocessing:
         UnknownName
             Not one of them.
         """
-        if how not in PREPROCESS:
-            raise UnknownName("preprocessing", how, PREPROCESS)
+        check_preprocess(how)
         width = X.shape[1]
         if how == "none":
             return cls(np.zeros(width), np.ones(width))

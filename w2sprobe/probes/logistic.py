@@ -18,12 +18,11 @@ from w2sprobe.probes._checks import (
     check_l2,
     check_labels,
 )
-from w2sprobe.probes._folds import folds_of
+from w2sprobe.probes._folds import FOLDS, folds_of
 from w2sprobe.probes._newton import TOLERANCE, Minima, minimise
-from w2sprobe.probes._preprocess import Preprocess, Preprocessing
+from w2sprobe.probes._preprocess import Preprocess, Preprocessing, check_preprocess
 
 L2S = tuple(float(f"{value:.3g}") for value in np.logspace(-4, 0, 9))  # that l2="auto" tries
-FOLDS = 5
 
 
 def logistic_path(
@@ -160,7 +159,7 @@ def _held_out_margins(
             minima = _solve(rest, soft[None, ~out], penalties, device=device)
             margins[:, out] = linear(points[out], *_as_given(minima, moved))
         return margins
-    Preprocessing.fit(points[:1], preprocess)  # refuses what it does not know
+    check_preprocess(preprocess)
     inside = (folds != np.arange(cv)[:, None]).astype(np.float64)
     inside /= inside.sum(axis=1, keepdims=True)
     minima = _solve(points, np.tile(soft, (cv, 1)), penalties, device=device, weight=inside)

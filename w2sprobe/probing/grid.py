@@ -24,11 +24,10 @@ from w2sprobe.probes import (
 )
 from w2sprobe.probes._base import linear
 from w2sprobe.probes._checks import check_groups
-from w2sprobe.probes._folds import folds_of
+from w2sprobe.probes._folds import FOLDS, folds_of
 from w2sprobe.probes._preprocess import Preprocessing
 from w2sprobe.probes.neighbors import Search
 
-FOLDS = 5
 ProbeName = Literal["knn", "logistic", "mass-mean", "topofilter"]
 
 
