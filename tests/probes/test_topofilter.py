@@ -121,7 +121,7 @@ def test_where_too_few_neighbours_are_left_the_components_are_searched(grouped: 
     asked: list[tuple[int, int]] = []
     found = fit(X, y, groups, k_cc=3, k_zeta=6, graph="mutual", search=counting(asked))
     component, keep = dense(X, y, 3, 6, 0.1, "mutual", groups)
-    assert asked == [(200, 8), (component.sum(), 6)]
+    assert asked == [(200, 7), (component.sum(), 6)]
     np.testing.assert_array_equal(found.component_mask_, component)
     np.testing.assert_array_equal(found.keep_mask_, keep)
 

@@ -15,7 +15,7 @@ from w2sprobe.probes._checks import check_activations, check_groups, check_k
 from w2sprobe.probes._exact import Frame, expand, nearest_of, search_again
 from w2sprobe.probes._symmetric import symmetric_candidates
 
-SPARE = 32  # candidates beyond k, so that rounding seldom leaves a doubt
+SPARE = 24  # candidates beyond k, so that rounding seldom leaves a doubt
 SAMPLE = 256  # queries on which the recall of an approximate search is measured
 
 EXACT: dict[str, _backends.Backend] = {

@@ -18,7 +18,7 @@ from w2sprobe.probes.neighbors import Search, nearest_neighbors
 
 GRAPHS = ("union", "mutual", "strong")
 DECIMALS = 12  # differences that agree so far are equal
-SHARED = 1.25  # neighbours of the one search, for each of the zeta step
+SHARED = 1.1  # neighbours of the one search, for each of the zeta step
 TOO_MANY, TOO_FEW = 0.5, 0.01  # removed by the component step, as shares: worth a warning
 
 
