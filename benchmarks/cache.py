@@ -12,14 +12,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from w2sprobe.bench.lines import timed
 from w2sprobe.cache import ActivationStore, ActivationWriter
 from w2sprobe.data import load_task
 from w2sprobe.extraction import extract
@@ -30,16 +29,6 @@ from w2sprobe.tokens import tokenize
 MODEL, TASK = "smollm2-135m", "bigbench:multiemo/all_sentence_en"
 LAYERS = range(17)
 CPU = torch.device("cpu")
-
-
-def timed(function: Callable[[], Any], repeats: int = 1) -> tuple[Any, float]:
-    """Result and best time: other work on the machine only ever adds."""
-    best = np.inf
-    for _ in range(repeats):
-        start = time.perf_counter()
-        result = function()
-        best = min(best, time.perf_counter() - start)
-    return result, best
 
 
 def report(name: str, ours: float, peer: float, target: str) -> None:
