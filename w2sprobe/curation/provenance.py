@@ -9,6 +9,7 @@ from w2sprobe.curation.tables import Curated
 from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
 
+NEIGHBORS = pa.list_(pa.dictionary(pa.int32(), pa.string()))  # each id is held once
 COLUMNS = pa.schema(
     [
         ("id", pa.string()),
@@ -17,7 +18,7 @@ COLUMNS = pa.schema(
         ("old_label", pa.float64()),
         ("p", pa.float64()),
         ("confidence", pa.float64()),
-        ("neighbor_ids", pa.list_(pa.string())),
+        ("neighbor_ids", NEIGHBORS),
         ("probe", pa.string()),
         ("layer", pa.int64()),
         ("setting", pa.string()),
@@ -94,7 +95,7 @@ def provenance(
         "old_label": curated.before.soft_label,
         "p": nulls if p is None else p,
         "confidence": nulls if p is None else np.maximum(p, 1 - p),
-        "neighbor_ids": nulls if neighbors is None else ids[neighbors].tolist(),
+        "neighbor_ids": _neighbor_ids(ids, neighbors),
         "fold": nulls if curated.fold is None else curated.fold,
         "reason": list(curated.reason),
     }
@@ -168,12 +169,23 @@ def predictions(
         "old_label": [known.get(name) for name in ids.tolist()],
         "p": both,
         "confidence": np.maximum(both, 1 - both),
-        "neighbor_ids": ([None] * len(train) if neighbors is None else train[neighbors].tolist())
-        + [None] * len(other),
+        "neighbor_ids": pa.chunked_array(
+            [_neighbor_ids(train, neighbors), pa.nulls(len(other), NEIGHBORS)]
+        ),
         "fold": folds + [None] * len(other),
         "reason": [own] * len(train) + ["predicted"] * len(other),
     }
     return _table(columns, origin)
+
+
+def _neighbor_ids(ids: np.ndarray, neighbors: np.ndarray | None) -> pa.Array:
+    """Rows of neighbours as lists of ids: nulls where there are none."""
+    if neighbors is None:
+        return pa.nulls(len(ids), NEIGHBORS)
+    n, k = neighbors.shape
+    places = pa.array(neighbors.ravel().astype(np.int32))
+    names = pa.DictionaryArray.from_arrays(places, pa.array(ids.tolist()))
+    return pa.ListArray.from_arrays(pa.array(np.arange(n + 1) * k, pa.int32()), names)
 
 
 def _table(columns: dict[str, object], origin: Origin) -> pa.Table:
