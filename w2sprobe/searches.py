@@ -12,7 +12,7 @@ from w2sprobe.cache import ActivationStore, graph_path, read_graph, write_graph
 from w2sprobe.errors import UnknownName
 from w2sprobe.fingerprint import fingerprint
 from w2sprobe.probes import nearest_neighbors
-from w2sprobe.probes._checks import check_groups, check_k
+from w2sprobe.probes._checks import check_k, n_left_out, optional_groups
 from w2sprobe.probes.neighbors import APPROXIMATE, BACKENDS, Neighbors
 
 VERSION = 2  # of what a search answers: another one does not read the graphs of this one
@@ -76,12 +76,12 @@ class StoredSearch:
         writable = isinstance(self.folder, Path) and os.access(self.folder, os.W_OK)
         if not writable or backend in APPROXIMATE:
             return search(k=k)
-        together = None if groups is None else check_groups(groups, len(np.asarray(X)))
+        together = optional_groups(groups, len(np.asarray(X)))
         own = None if together is None else _digest(together)
         searched = [VERSION, _digest(X), None if Q is None else _digest(Q), exclude_self, own]
         address = fingerprint(searched)
-        n_out = int(exclude_self) if together is None else int(np.bincount(together).max())
-        most = len(np.asarray(X)) - (n_out if Q is None else 0)
+        n_out = 0 if Q is not None else n_left_out(together, itself=exclude_self)
+        most = len(np.asarray(X)) - n_out
         check_k(k, "k", most)
         path = graph_path(self.folder, address)
         if path.is_file():

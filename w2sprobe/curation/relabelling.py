@@ -8,7 +8,7 @@ from sklearn.base import clone
 
 from w2sprobe.errors import InputError
 from w2sprobe.probes import KNNProbe
-from w2sprobe.probes._checks import check_groups
+from w2sprobe.probes._checks import optional_groups
 from w2sprobe.probes._folds import folds_of
 
 
@@ -55,7 +55,7 @@ def relabel(
         raise InputError(f"{type(probe).__name__} predicts nothing", allowed="a probe that does")
     fitted = clone(probe)
     points, soft = np.asarray(X), np.asarray(y)
-    together = None if groups is None else check_groups(groups, len(points))
+    together = optional_groups(groups, len(points))
     if cv is None:
         if isinstance(fitted, KNNProbe):
             return np.asarray(fitted.fit(X, y, together).predict_train_proba()[:, 1])

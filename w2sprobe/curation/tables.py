@@ -21,7 +21,7 @@ from w2sprobe.curation.relabelling import relabel
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import KNNProbe, TopoFilter
-from w2sprobe.probes._checks import check_groups
+from w2sprobe.probes._checks import optional_groups
 from w2sprobe.probes._folds import FOLDS, folds_of
 
 Action = Literal["relabel", "filter"]
@@ -181,7 +181,7 @@ def explain(
     p = relabel(probe, X, given, cv=cv, groups=groups)
     fold = None
     if cv is not None:
-        together = None if groups is None else check_groups(groups, len(labels))
+        together = optional_groups(groups, len(labels))
         fold = folds_of(len(labels), cv, together)
     return judge(
         action, labels, p, fold, rule=rule, contamination=contamination, per_class=per_class

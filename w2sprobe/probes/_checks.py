@@ -136,6 +136,16 @@ def check_groups(groups: ArrayLike, n: int) -> np.ndarray:
     return numbers
 
 
+def optional_groups(groups: ArrayLike | None, n: int) -> np.ndarray | None:
+    """`check_groups`, where groups may be left away."""
+    return None if groups is None else check_groups(groups, n)
+
+
+def n_left_out(groups: np.ndarray | None, *, itself: bool) -> int:
+    """Most rows that one row leaves out of its neighbours: its group, or itself, or none."""
+    return int(itself) if groups is None else int(np.bincount(groups).max())
+
+
 def _finite(matrix: np.ndarray, name: str) -> np.ndarray:
     if matrix.dtype.kind == "c":
         raise InputError(f"{name} is complex", allowed="real numbers")

@@ -7,7 +7,13 @@ from numpy.typing import ArrayLike
 
 from w2sprobe.errors import InputError
 from w2sprobe.probes._base import ProbeEstimator, check_fitted, two_columns
-from w2sprobe.probes._checks import check_activations, check_groups, check_k, check_labels
+from w2sprobe.probes._checks import (
+    check_activations,
+    check_k,
+    check_labels,
+    n_left_out,
+    optional_groups,
+)
 from w2sprobe.probes._preprocess import Preprocess, Preprocessing
 from w2sprobe.probes.neighbors import Search, nearest_neighbors
 
@@ -66,8 +72,8 @@ def knn_path(
     if groups is not None and (include_self or Q is not None):
         raise InputError("groups are given beside include_self or Q", allowed="groups with neither")
     leaves_out = Q is None and not include_self
-    together = None if groups is None else check_groups(groups, len(points))
-    n_out = int(leaves_out) if together is None else int(np.bincount(together).max())
+    together = optional_groups(groups, len(points))
+    n_out = n_left_out(together, itself=leaves_out)
     if np.ndim(ks) != 1:
         raise InputError(f"ks is {ks!r}", allowed="a sequence, such as [1, 10, 50]")
     if not len(ks):
@@ -142,7 +148,7 @@ class KNNProbe(ProbeEstimator):
         """
         points, soft = self._start(X, y)
         check_k(self.n_neighbors, "n_neighbors", len(points))
-        self._groups = None if groups is None else check_groups(groups, len(points))
+        self._groups = optional_groups(groups, len(points))
         self._preprocessing = Preprocessing.fit(points, self.preprocess)
         self._X, self._y = self._preprocessing.apply(points), soft
         return self

@@ -14,9 +14,9 @@ from w2sprobe.probes._base import LinearProbe, check_fitted, linear, two_columns
 from w2sprobe.probes._checks import (
     check_activations,
     check_both_classes,
-    check_groups,
     check_l2,
     check_labels,
+    optional_groups,
 )
 from w2sprobe.probes._folds import FOLDS, folds_of
 from w2sprobe.probes._newton import TOLERANCE, Minima, minimise
@@ -148,7 +148,7 @@ def _held_out_margins(
     points = check_activations(X)
     soft = check_labels(y, len(points))
     penalties = check_l2(l2s)
-    together = None if groups is None else check_groups(groups, len(points))
+    together = optional_groups(groups, len(points))
     folds = folds_of(len(points), cv, together)
     margins = np.empty((len(penalties), len(points)))
     if preprocess == "standardize":  # its scale is that of each fold's training rows
@@ -235,7 +235,7 @@ class LogisticProbe(LinearProbe):
         """
         points, soft = self._start(X, y)
         check_both_classes(soft)
-        together = None if groups is None else check_groups(groups, len(points))
+        together = optional_groups(groups, len(points))
         if isinstance(self.l2, str) and self.l2 != "auto":
             raise InputError(f"l2 is {self.l2!r}", allowed="a number above 0, or 'auto'")
         if isinstance(self.l2, str):
@@ -309,7 +309,7 @@ class LogisticProbe(LinearProbe):
             return np.asarray(own_p)
         points = check_activations(X)
         soft = check_labels(y, len(points))
-        together = None if groups is None else check_groups(groups, len(points))
+        together = optional_groups(groups, len(points))
         p = np.empty(len(points))
         folds = folds_of(len(points), cv, together)
         for fold in range(cv):

@@ -162,16 +162,16 @@ def nearest_neighbors(
     squared, rows, n_again = _search(known, asked, n_wanted, chosen, frame)
     query = member if Q is None else np.arange(len(queries))
     counted = partial(_count_out, query=query, member=member, group=group, k=k)
+    distances, indices = counted(squared, rows)
     recall = 1.0
     if chosen in APPROXIMATE:
         sample = np.random.default_rng(0).permutation(len(asked))[:SAMPLE]
         true = squared.copy(), rows.copy()
         true[0][sample], true[1][sample] = search_again(known, asked[sample], frame, n_wanted)
-        recall = _recall(counted(squared, rows)[1], counted(*true)[1], np.isin(query, sample))
-    squared, rows = counted(squared, rows)
+        recall = _recall(indices, counted(*true)[1], np.isin(query, sample))
     return Neighbors(
-        np.sqrt(squared).astype(np.float32),
-        rows,
+        np.sqrt(distances).astype(np.float32),
+        indices,
         backend=chosen,
         recall=recall,
         n_searched_again=n_again,

@@ -12,7 +12,13 @@ from sklearn.utils import ClassifierTags, Tags
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.labels import THRESHOLD
 from w2sprobe.probes._base import forget
-from w2sprobe.probes._checks import check_features, check_groups, check_k, check_target
+from w2sprobe.probes._checks import (
+    check_features,
+    check_k,
+    check_target,
+    n_left_out,
+    optional_groups,
+)
 from w2sprobe.probes._preprocess import Preprocess, Preprocessing
 from w2sprobe.probes.neighbors import Search, nearest_neighbors
 
@@ -129,8 +135,8 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
         points = check_features(self, X, fitting=True, least=2)
         soft = check_target(y, len(points))
         self._check_settings()
-        together = None if groups is None else check_groups(groups, len(points))
-        most = len(points) - (1 if together is None else int(np.bincount(together).max()))
+        together = optional_groups(groups, len(points))
+        most = len(points) - n_left_out(together, itself=True)
         k_cc = check_k(self.k_cc, "k_cc", most)
         hard = soft > THRESHOLD
         if hard.all() or not hard.any():

@@ -23,7 +23,7 @@ from w2sprobe.probes import (
     nearest_neighbors,
 )
 from w2sprobe.probes._base import linear
-from w2sprobe.probes._checks import check_groups
+from w2sprobe.probes._checks import optional_groups
 from w2sprobe.probes._folds import FOLDS, folds_of
 from w2sprobe.probes._preprocess import Preprocessing
 from w2sprobe.probes.neighbors import Search
@@ -141,7 +141,7 @@ def held_out(
         )
         return votes, None
     cv = grid.cv or FOLDS
-    fold = folds_of(len(X), cv, None if groups is None else check_groups(groups, len(X)))
+    fold = folds_of(len(X), cv, optional_groups(groups, len(X)))
     if grid.probe == "logistic":
         p = logistic_cross_fit(
             X,

@@ -129,6 +129,9 @@ def predict_store(
     other = {name: ids for name, ids in other.items() if len(ids)}
     asked = np.concatenate([np.empty(0, dtype=np.str_), *other.values()])
     ends = np.cumsum([len(ids) for ids in other.values()])[:-1]
+    known = {
+        name: _known(labels, rows.truth, ids) for name, ids in {rows.name: train, **other}.items()
+    }
     tables, results = [], []
     for layer in layers:
         X = store.read(layer, store.rows_of(train))
@@ -142,10 +145,10 @@ def predict_store(
             origin = Origin(here.probe, layer, setting, value)
             near = None if found is None else found[:, : int(value or 0)]
             tables.append(predictions(train, p, fold, asked, q, labels, origin, neighbors=near))
-            parts = dict(zip(other, np.split(q, ends), strict=True)) if other else {}
-            auc = {rows.name: _aucs(labels, rows.truth, train, p)}
-            auc |= {
-                name: _aucs(labels, rows.truth, other[name], part) for name, part in parts.items()
+            parts = np.split(q, ends) if other else []
+            auc = {
+                name: _aucs(known[name], part)
+                for name, part in zip(known, [p, *parts], strict=True)
             }
             results.append({**_place(layer, setting, value), "auc": auc})
         del X  # or the next layer would be read beside it
@@ -190,6 +193,7 @@ def curate_store(
     tables: list[pa.Table] = []
     results: list[dict[str, Any]] = []
     keeps: dict[str, np.ndarray] = {}
+    known, true = _known(labels, rows.truth, rows.train), _known(None, rows.truth, rows.train)
     for layer in layers:
         X = store.read(layer, store.rows_of(rows.train))
         here = choose_l2(grid, X, given.soft_label, rows.groups)
@@ -204,8 +208,8 @@ def curate_store(
             result = _place(layer, setting, value)
             if action == "relabel":
                 result["flipped"] = int((one.after.hard_label != given.hard_label).sum())
-                result["auc"] = _aucs(labels, rows.truth, rows.train, one.after.soft_label)
-                result["auc_before"] = _aucs(None, rows.truth, rows.train, given.soft_label)
+                result["auc"] = _aucs(known, one.after.soft_label)
+                result["auc_before"] = _aucs(true, given.soft_label)
             else:
                 card = asdict(scorecard(one.after.keep, given.soft_label, truth))
                 # a share of nothing is null in JSON
@@ -223,14 +227,19 @@ def _place(layer: int, setting: str | None, value: float | None) -> dict[str, An
     return {"layer": layer} if setting is None else {"layer": layer, setting: value}
 
 
-def _aucs(
-    labels: LabelTable | None, truth: LabelTable | None, ids: np.ndarray, p: np.ndarray
-) -> dict[str, float]:
-    """AUC against the hard labels given and against the truth, where the rows have both classes."""
-    scores = {}
-    for name, known in (("labels", labels), ("truth", truth)):
-        if known is not None and np.isin(ids, known.ids).all():
-            hard = known.align(ids).hard_label
+def _known(
+    labels: LabelTable | None, truth: LabelTable | None, ids: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Hard labels given and true ones of some rows, where they have them, and of both classes."""
+    known = {}
+    for name, table in (("labels", labels), ("truth", truth)):
+        if table is not None and np.isin(ids, table.ids).all():
+            hard = table.align(ids).hard_label
             if 0 < hard.sum() < len(hard):
-                scores[name] = roc_auc(hard, p)
-    return scores
+                known[name] = hard
+    return known
+
+
+def _aucs(known: dict[str, np.ndarray], p: np.ndarray) -> dict[str, float]:
+    """AUC against each kind of labels."""
+    return {name: roc_auc(hard, p) for name, hard in known.items()}
