@@ -41,9 +41,11 @@ setup(
     install_requires=[
         "accelerate>=1.1",
         "click>=8.1",
-        "datasets>=3.0",
+        "datasets>=4.6",
+        "datasketch>=2.0",
         "fsspec>=2023.6",
         "h5py>=3.10",
+        "huggingface_hub>=0.34",
         "joblib>=1.3",
         "matplotlib>=3.8",
         "numba>=0.60",

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from w2sprobe.data import load_task
-from w2sprobe.errors import IdMismatch, InputError, UnknownName
+from w2sprobe.data import Splits, SplitSizes, load_splits, load_task
+from w2sprobe.data.rows import SourceRows
+from w2sprobe.data.tasks import make_task
+from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.fingerprint import sha256_file
 
 
@@ -27,15 +29,28 @@ def test_file(tmp_path: Path) -> None:
     assert task.rows.labels.dtype == "int64"
     assert task.rows.groups is None
     assert task.rows.name == name
-    assert task.identity == {"sha256": sha256_file(Path(name)), "columns": ["text", "label"]}
-    assert task.dropped == {"repeated_text": 0, "contradicting_labels": 0}
+    assert task.made_of["sha256"] == sha256_file(Path(name))
+    assert not any(task.dropped.values())
 
 
-def test_identity_is_of_the_content_not_the_place(tmp_path: Path) -> None:
+def test_fingerprint_is_of_the_content_not_of_place_order_or_format(tmp_path: Path) -> None:
     rows = [row("a", 0), row("b", 1)]
     here, there = (write(tmp_path / name, rows) for name in ("here.jsonl", "there.jsonl"))
-    other = write(tmp_path / "other.jsonl", [*rows, row("c", 1)])
-    assert load_task(here).identity == load_task(there).identity != load_task(other).identity
+    turned = write(tmp_path / "turned.jsonl", rows[::-1])
+    (tmp_path / "rows.csv").write_text("label,text\n0,a\n1,b\n")
+    same = {load_task(name).fingerprint for name in (here, there, turned)}
+    same.add(load_task(str(tmp_path / "rows.csv")).fingerprint)
+    assert len(same) == 1
+    others = [
+        [*rows, row("c", 1)],
+        [row("a", 1), row("b", 0)],
+        [row("a", 0, group="g"), row("b", 1, group="g")],
+        [row("a", 0, split="train"), row("b", 1, split="test")],
+        [row("a", 0, id="x"), row("b", 1, id="y")],
+    ]
+    for number, changed in enumerate(others):
+        same.add(load_task(write(tmp_path / f"{number}.jsonl", changed)).fingerprint)
+    assert len(same) == 6
 
 
 def test_own_ids_and_groups(tmp_path: Path) -> None:
@@ -54,17 +69,22 @@ def test_a_text_is_there_once_with_one_label(tmp_path: Path, own_ids: bool) -> N
         for at, (text, label) in enumerate(cells)
     ]
     task = load_task(write(tmp_path / "rows.jsonl", rows))
-    assert task.rows.texts == ["a", "b"]
-    assert task.rows.labels.tolist() == [0, 1]
-    assert task.dropped == {"repeated_text": 2, "contradicting_labels": 3}
+    assert dict(zip(task.rows.texts, task.rows.labels.tolist(), strict=True)) == {"a": 0, "b": 1}
+    assert task.dropped == {
+        "repeated_text": 2,
+        "whitespace_variant": 0,
+        "contradicting_labels": 3,
+    }
     assert len(task.rows) + sum(task.dropped.values()) == len(cells)
     if own_ids:
-        assert task.rows.ids.tolist() == ["id0", "id1"]
+        (kept,) = {"id0", "id2", "id5"} & set(task.rows.ids.tolist())
+        again = load_task(write(tmp_path / "turned.jsonl", rows[::-1]))
+        assert kept in again.rows.ids.tolist(), "which row is kept hangs on the order"
 
 
 def test_doubled_ids_are_refused_even_for_the_same_text(tmp_path: Path) -> None:
     rows = [row("a", 0, id="x"), row("a", 0, id="x"), row("b", 1, id="y")]
-    with pytest.raises(IdMismatch, match=r"doubled ids 'x' in .*rows\.jsonl"):
+    with pytest.raises(InputError, match=r"id 'x' of .*line 1 occurs again in .*line 2"):
         load_task(write(tmp_path / "rows.jsonl", rows))
 
 
@@ -84,25 +104,77 @@ def test_one_class_only(tmp_path: Path, rows: list[dict[str, object]], what: str
 
 
 def test_unknown_tasks(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"unknown task 'sst'.*bigbench:<task>.*\.parquet"):
+    with pytest.raises(UnknownName, match=r"unknown task 'sst'.*Did you mean 'sst2'.*tasks ls"):
         load_task("sst")
-    with pytest.raises(InputError, match="no task file"):
+    with pytest.raises(InputError, match="absent"):
         load_task(str(tmp_path / "absent.csv"))
 
 
-def test_classes_are_not_for_files(tmp_path: Path) -> None:
+def test_options_that_a_file_does_not_have(tmp_path: Path) -> None:
     name = write(tmp_path / "rows.jsonl", [row("a", 0), row("b", 1)])
     with pytest.raises(InputError, match="--positive"):
         load_task(name, positive="good")
+    with pytest.raises(InputError, match="formatting 'published'"):
+        load_task(name, formatting="published")
+
+
+def test_whitespace_makes_no_new_text() -> None:
+    texts = ["a  b", "a b", "a b\n", "c d", "c\td"]
+    task = make_task("made up", SourceRows([*texts, "e"], [1, 1, 1, 0, 1, 0]))
+    assert len(task.rows) == 2, "one of three stays, and the last"
+    assert task.dropped["whitespace_variant"] == 2
+    assert task.dropped["contradicting_labels"] == 2
+
+
+def test_one_class_is_left_with_its_reasons() -> None:
+    with pytest.raises(InputError, match=r"only label 1.*contradicting_labels': 2"):
+        make_task("made up", SourceRows(["a b", "c", "c "], [1, 1, 0]))
+
+
+def test_of_equal_texts_the_held_out_one_stays() -> None:
+    source = SourceRows(
+        ["a", "a ", "b", "c"], [1, 1, 0, 0], held_out=[False, True, True, False], ids=list("pqrs")
+    )
+    task = make_task("made up", source)
+    assert task.rows.ids.tolist() == ["q", "r", "s"]
+    assert task.rows.held_out is not None
+    assert task.rows.held_out.tolist() == [True, True, False]
+
+
+def many(n: int) -> list[dict[str, object]]:
+    return [row(f"text {at}", at % 2, group=str(at // 3)) for at in range(n)]
+
+
+def test_splits_of_a_task(tmp_path: Path) -> None:
+    name = write(tmp_path / "rows.jsonl", [*many(60), row("text 0", 0, group="0")])
+    splits = load_splits(name, sizes=SplitSizes(10, 10, 4, 8), seed=3)
+    assert splits.dropped["repeated_text"] == 1
+    assert sum(len(part) for _, part in splits.items()) + sum(splits.dropped.values()) == 61
+    assert splits.about["fingerprint"] == load_task(name).fingerprint
+    assert splits.about["split_seed"] == 3
+    assert splits.about["task"] == name
+
+
+def test_splits_that_were_written_are_taken_as_they_are(tmp_path: Path) -> None:
+    splits = load_splits(write(tmp_path / "rows.jsonl", many(60)), seed=3)
+    path = tmp_path / "splits.parquet"
+    splits.write(path)
+    again = load_splits(str(path))
+    assert isinstance(again, Splits)
+    assert again.about == splits.about
+    for name, part in splits.items():
+        assert again[name].ids.tolist() == part.ids.tolist()
+    with pytest.raises(InputError, match="split already"):
+        load_splits(str(path), seed=1)
 
 
 def test_bigbench(bigbench: Path) -> None:
     task = load_task("bigbench:multiemo/all_sentence_en")
     assert task.rows.texts == ["good", "bad", "awful"]
     assert task.rows.labels.tolist() == [1, 0, 0]
-    assert task.identity["asset"] == "bigbench"
-    assert task.identity["task"] == "multiemo/all_sentence_en"
-    assert str(bigbench) not in json.dumps(task.identity)
+    assert task.made_of["asset"] == "bigbench"
+    assert task.made_of["task"] == "multiemo/all_sentence_en"
+    assert str(bigbench) not in json.dumps(task.made_of)
     assert len(task.rows) + sum(task.dropped.values()) == 9
     with pytest.raises(UnknownName, match="class"):
         load_task("bigbench:multiemo/all_sentence_de", positive="positive", negative="grim")

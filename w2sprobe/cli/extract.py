@@ -3,11 +3,14 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from w2sprobe.cli import _options
+
+if TYPE_CHECKING:
+    from w2sprobe.experiments.config import TaskConfig
 
 
 @click.command("extract")
@@ -55,11 +58,7 @@ from w2sprobe.cli import _options
 @_options.common
 def command(
     model: str,
-    task_name: str,
-    positive: str | None,
-    negative: str | None,
-    sizes: str | None,
-    split_seed: int,
+    task: "TaskConfig",
     layers: str,
     position: str,
     store: Path | None,
@@ -86,13 +85,12 @@ def command(
       torchrun --nproc-per-node 8 -m w2sprobe extract --model Qwen/Qwen3-8B --task reviews.csv
     """
     from w2sprobe.atomic import check_writable
-    from w2sprobe.cli._splits import load_splits
     from w2sprobe.extraction import extract, plan_extraction, store_identity
     from w2sprobe.fingerprint import fingerprint
     from w2sprobe.layers import parse_layers
     from w2sprobe.models import describe_model
 
-    splits = load_splits(task_name, positive, negative, sizes, split_seed)
+    splits = task.load()
     rows = splits.stored
     info = describe_model(model)
     wanted = parse_layers(layers, range(info.n_layers + 1))

@@ -1,7 +1,6 @@
 """`w2sprobe probe`."""
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -14,6 +13,7 @@ from w2sprobe.cli import _options
 from w2sprobe.errors import InputError
 
 if TYPE_CHECKING:
+    from w2sprobe.experiments.config import TaskConfig
     from w2sprobe.probing import ProbeName
 
 PROBES = ("knn", "logistic", "mass-mean", "topofilter")
@@ -80,11 +80,7 @@ def command(
     action: Any,
     store: Path,
     labels: Path,
-    task_name: str | None,
-    positive: str | None,
-    negative: str | None,
-    sizes: str | None,
-    split_seed: int,
+    task: "TaskConfig | None",
     layers: str,
     ks: str,
     l2s: str,
@@ -125,7 +121,6 @@ def command(
 
     from w2sprobe.atomic import atomic_path, check_writable
     from w2sprobe.cache import ActivationStore
-    from w2sprobe.cli._splits import load_splits
     from w2sprobe.devices import resolve_device
     from w2sprobe.labels import LabelTable
     from w2sprobe.layers import parse_layers
@@ -160,8 +155,8 @@ def command(
     )
     wanted = parse_layers(layers, activations.layers)
     table = LabelTable.read(labels)
-    if task_name:
-        splits = load_splits(task_name, positive, negative, sizes, split_seed)
+    if task:
+        splits = task.load()
         rows = ProbedRows.of_splits(splits)
     else:
         rows = ProbedRows.of_labels(labels, activations)
@@ -183,8 +178,9 @@ def command(
 
 def _show(summary: dict[str, Any]) -> None:
     """A line a layer and setting; numbers that are parts of one another side by side."""
-    from rich.console import Console
     from rich.table import Table
+
+    from w2sprobe.cli._tables import print_table
 
     rows = [_flat(result) for result in summary["results"]]
     table = Table(box=None, title=f"{summary['probe']} {summary['action']}", title_justify="left")
@@ -192,7 +188,7 @@ def _show(summary: dict[str, Any]) -> None:
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(*(_cell(name, row.get(name)) for name in rows[0]))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    print_table(table)
     for search in summary.get("search", []):
         click.echo(f"neighbours: {search['backend']}, recall {search['recall']:g}")
     click.echo(f"written: {summary['out']}")

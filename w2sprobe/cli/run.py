@@ -1,17 +1,15 @@
 """`w2sprobe run`."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from w2sprobe.cli import _options
-from w2sprobe.cli._splits import parse_sizes
+from w2sprobe.cli._tables import print_table
 from w2sprobe.experiments.config import PRESETS, TaskConfig, load_config
 
 if TYPE_CHECKING:
@@ -65,7 +63,7 @@ def command(
         config = config.model_copy(update={"task": TaskConfig(name=task_name)})
     if sizes:
         config = config.model_copy(
-            update={"task": config.task.model_copy(update={"sizes": parse_sizes(sizes)})}
+            update={"task": config.task.model_copy(update={"sizes": _options.parse_sizes(sizes)})}
         )
     for role, model in (("weak", weak_model), ("strong", strong_model)):
         changes: dict[str, object] = {"model": model} if model else {}
@@ -93,7 +91,7 @@ def _print_plan(plan: "Plan", as_json: bool) -> None:
     table = Table("stage", "done", "folder", box=box.SIMPLE_HEAD)
     for stage in stages:
         table.add_row(str(stage["stage"]), "yes" if stage["done"] else "no", str(stage["folder"]))
-    Console().print(table)
+    print_table(table)
     sizes = ", ".join(f"{name} {len(rows)}" for name, rows in plan.splits.items())
     click.echo(f"Rows: {sizes}. Activation store: {plan.store_bytes / 1e6:.1f} MB.")
 
@@ -114,7 +112,5 @@ def _run(plan: "Plan", out: Path, as_json: bool) -> None:
     if as_json:
         click.echo(results.model_dump_json(indent=2))
     else:
-        # a pipe has no width of its own, and a cut table is no table
-        console = Console() if sys.stdout.isatty() else Console(width=120)
-        console.print(results_table(results))
+        print_table(results_table(results))
         click.echo(f"{out / RESULTS}  {out / FIGURE}")

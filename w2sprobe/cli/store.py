@@ -11,6 +11,7 @@ from w2sprobe.cli import _options
 
 if TYPE_CHECKING:
     from w2sprobe.cache import StoreInfo
+    from w2sprobe.experiments.config import TaskConfig
 
 FOLDER = click.Path(path_type=Path)
 ONE_STORE = click.argument("store", type=FOLDER)
@@ -127,11 +128,7 @@ def verify(store: Path, as_json: bool) -> None:
 @_options.common
 def repair(
     store: Path,
-    task_name: str,
-    positive: str | None,
-    negative: str | None,
-    sizes: str | None,
-    split_seed: int,
+    task: "TaskConfig",
     model: str | None,
     device: str,
     as_json: bool,
@@ -144,10 +141,9 @@ def repair(
     Example:
       w2sprobe store repair cache/stores/4f... --task reviews.csv
     """
-    from w2sprobe.cli._splits import load_splits
     from w2sprobe.extraction import repair as repair_store
 
-    splits = load_splits(task_name, positive, negative, sizes, split_seed)
+    splits = task.load()
     problems = repair_store(store, splits.stored.records(), model=model, device=device)
     if as_json:
         click.echo(json.dumps({"store": str(store), "repaired": problems}, indent=2))

@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from w2sprobe.cli import _options
 from w2sprobe.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from w2sprobe.experiments.config import TaskConfig
 
 
 @click.command("train")
@@ -34,11 +37,7 @@ from w2sprobe.training.settings import TrainSettings
 @_options.common
 def command(
     model: str,
-    task_name: str,
-    positive: str | None,
-    negative: str | None,
-    sizes: str | None,
-    split_seed: int,
+    task: "TaskConfig",
     labels: Path | None,
     split: str,
     out: Path,
@@ -59,7 +58,6 @@ def command(
         --labels runs/weak/labels.parquet --loss logconf --out runs/student
     """
     from w2sprobe.atomic import check_writable
-    from w2sprobe.cli._splits import load_splits
     from w2sprobe.data import truth_table
     from w2sprobe.errors import OutputError
     from w2sprobe.labels import LabelTable
@@ -69,7 +67,7 @@ def command(
     check_writable(out)
     if out.exists() and any(out.iterdir()):
         raise OutputError(f"folder {str(out)!r} is not empty", advice="Choose another --out.")
-    splits = load_splits(task_name, positive, negative, sizes, split_seed)
+    splits = task.load()
     rows = splits[split]
     table = LabelTable.read(labels) if labels else truth_table(rows, splits.val)
     trained = finetune(model, rows, table, splits.val, out, TrainSettings(**fields), device=device)

@@ -2,12 +2,41 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from w2sprobe.errors import IdMismatch, InputError, first_few
 from w2sprobe.labels import LabelTable
+
+
+@dataclass(frozen=True)
+class SourceRows:
+    """What a reader of a source returns: checked columns of equal length, nothing deduplicated.
+
+    Parameters
+    ----------
+    texts : list of str
+        Not empty, valid Unicode.
+    labels : list of int, each 0 or 1
+    ids, groups : list of str, optional
+        Where the source has them.
+    held_out : list of bool, optional
+        True: the source sets this row aside for testing. None: the source has one part only.
+    dropped : dict of str to int
+        Rows of the source that are not here, a reason.
+    made_of : dict
+        Where the rows come from, for people and records; JSON.
+    """
+
+    texts: list[str]
+    labels: list[int]
+    ids: list[str] | None = None
+    groups: list[str] | None = None
+    held_out: list[bool] | None = None
+    dropped: dict[str, int] = field(default_factory=dict)
+    made_of: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -25,6 +54,9 @@ class Rows:
         Rows of one group (a passage, an author) must not be split. None: each row stands alone.
     name : str, default ""
         Of the task.
+    held_out : ndarray of bool, shape (n,), optional
+        True: the source sets this row aside for testing, so it is tested on or not used at all.
+        None: any row may go anywhere.
 
     Raises
     ------
@@ -39,11 +71,14 @@ class Rows:
     labels: np.ndarray
     groups: np.ndarray | None = None
     name: str = ""
+    held_out: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         lengths = {"ids": len(self.ids), "texts": len(self.texts), "labels": len(self.labels)}
-        if self.groups is not None:
-            lengths["groups"] = len(self.groups)
+        for name in ("groups", "held_out"):
+            column = getattr(self, name)
+            if column is not None:
+                lengths[name] = len(column)
         if len(set(lengths.values())) > 1:
             raise InputError(f"columns of different length: {lengths}", where=self.name)
         bad = np.flatnonzero(~np.isin(self.labels, (0, 1)))
@@ -78,6 +113,7 @@ class Rows:
             self.labels[chosen],
             None if self.groups is None else self.groups[chosen],
             self.name,
+            None if self.held_out is None else self.held_out[chosen],
         )
 
 

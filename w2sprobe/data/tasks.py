@@ -1,20 +1,27 @@
 """Tasks by name: where rows come from, and what all of them have in common."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from w2sprobe.data.bigbench import read_bigbench
-from w2sprobe.data.files import READERS, read_file
-from w2sprobe.data.rows import Rows, check_unique
-from w2sprobe.errors import InputError
-from w2sprobe.fingerprint import sha256_file
+from w2sprobe.data.callables import looks_like_callable, read_callable
+from w2sprobe.data.files import is_task_file, read_file
+from w2sprobe.data.registry import HUB_TASKS, read_hub_task
+from w2sprobe.data.rows import Rows, SourceRows
+from w2sprobe.data.splits import Splits, SplitSizes, is_splits_file
+from w2sprobe.data.splitting import make_splits
+from w2sprobe.errors import InputError, UnknownName
+from w2sprobe.fingerprint import fingerprint_strings
 
 BIGBENCH = "bigbench:"
 ID_LENGTH = 16  # hex digits of a text's SHA-256
+
+Formatting = Literal["repaired", "published"]
 
 
 @dataclass(frozen=True)
@@ -24,28 +31,53 @@ class Task:
     Parameters
     ----------
     rows : Rows
-        No text twice; both classes occur.
-    identity : dict
-        What the rows were made of, for content addresses; no paths.
+        No text twice, whitespace aside; both classes occur.
     dropped : dict of str to int
         Rows of the source that are not in `rows`, a reason.
+    made_of : dict
+        Where the rows come from; JSON, without paths.
     """
 
     rows: Rows
-    identity: dict[str, Any]
-    dropped: dict[str, int]
+    dropped: dict[str, int] = field(default_factory=dict)
+    made_of: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of ids, texts, labels, groups and what is held out; not of their order or place."""
+        rows = self.rows
+        order = np.argsort(rows.ids, kind="stable")
+        nothing = [""] * len(rows)
+        groups = nothing if rows.groups is None else rows.groups[order].tolist()
+        aside = nothing if rows.held_out is None else rows.held_out[order].astype(str).tolist()
+        return fingerprint_strings(
+            rows.ids[order].tolist(),
+            [rows.texts[row] for row in order],
+            rows.labels[order].astype(str).tolist(),
+            groups,
+            aside,
+        )
 
 
-def load_task(name: str, *, positive: str | None = None, negative: str | None = None) -> Task:
-    """Load a task by name or from a file.
+def load_task(
+    name: str,
+    *,
+    positive: str | None = None,
+    negative: str | None = None,
+    formatting: Formatting = "repaired",
+) -> Task:
+    """Load a task by name, from a file or from a function.
 
     Parameters
     ----------
     name : str
-        `bigbench:<task>`, or a local `.jsonl`, `.json` (lines), `.csv` or `.parquet` file with
-        columns text and label (0 or 1), optionally id and group.
+        One of the source experiments' tasks (`HUB_TASKS`), `bigbench:<task>`, a file of JSON
+        lines, CSV or Parquet (also `.gz`, `.zst`), or a function `module:function`. Files and
+        functions give text and label (0 or 1), optionally id, group, and split (train or test).
     positive, negative : str, optional
         Classes of a BIG-bench task that become 1 and 0.
+    formatting : {"repaired", "published"}, default "repaired"
+        Of the source experiments' tasks: as published, their known bugs included, or mended.
 
     Returns
     -------
@@ -54,86 +86,179 @@ def load_task(name: str, *, positive: str | None = None, negative: str | None = 
     Raises
     ------
     InputError
-        No such file, BIG-bench not fetched, an unusable cell, one class only.
+        Not there, unreadable, an unusable cell, one class only, an option that this kind of task
+        does not have.
     UnknownName
-        No such BIG-bench task or class.
+        No task of this name.
     IdMismatch
-        An id of the file occurs twice.
+        An id occurs twice.
 
     Notes
     -----
-    A row without id is known by the first 16 hex digits of its text's SHA-256. A text that occurs
-    again with the same label is dropped; one that occurs with both labels is dropped everywhere.
+    A row without id is known by the first 16 hex digits of its text's SHA-256. Of texts that
+    differ in whitespace only, and have one label, the row with the smallest SHA-256 of its id is
+    kept, a held-out one first; those that occur with both labels are dropped everywhere.
     """
-    if name.startswith(BIGBENCH):
-        source = read_bigbench(name.removeprefix(BIGBENCH), positive=positive, negative=negative)
-        return _make_task(
-            name, source.texts, source.labels, identity=source.identity, dropped=source.dropped
-        )
-    path = Path(name)
-    if path.suffix.lower() not in READERS:
+    if (positive or negative) and not name.startswith(BIGBENCH):
         raise InputError(
-            f"unknown task {name!r}",
-            allowed=f"bigbench:<task>, or a file: {', '.join(READERS)}",
-        )
-    if positive or negative:
-        raise InputError(
-            f"classes {positive!r} and {negative!r} chosen for a file",
+            f"classes {positive!r} and {negative!r} chosen",
             where=name,
-            advice="A file has labels 0 and 1; leave --positive and --negative out.",
+            allowed="classes of a BIG-bench task",
+            advice="Other tasks have labels 0 and 1; leave --positive and --negative out.",
         )
-    columns = read_file(path)
-    return _make_task(
+    if formatting != "repaired" and name not in HUB_TASKS:
+        raise InputError(
+            f"formatting {formatting!r}",
+            where=name,
+            allowed="repaired; only the source experiments' tasks have a published one",
+        )
+    return make_task(name, _read(name, positive, negative, formatting))
+
+
+def _read(
+    name: str, positive: str | None, negative: str | None, formatting: Formatting
+) -> SourceRows:
+    if name in HUB_TASKS:
+        return read_hub_task(name, published=formatting == "published")
+    if name.startswith(BIGBENCH):
+        task = name.removeprefix(BIGBENCH)
+        return read_bigbench(task, positive=positive, negative=negative)
+    if is_task_file(name):
+        return read_file(Path(name))
+    if looks_like_callable(name):
+        return read_callable(name)
+    raise UnknownName(
+        "task",
         name,
-        columns.texts,
-        columns.labels,
-        ids=columns.ids,
-        groups=columns.groups,
-        identity={"sha256": sha256_file(path), "columns": columns.names},
-        dropped={},
+        HUB_TASKS,
+        advice="Others: bigbench:NAME, a file (.jsonl, .csv, .parquet), or module:function. "
+        "w2sprobe tasks ls lists what there is.",
     )
 
 
-def _make_task(
+def load_splits(
     name: str,
-    texts: list[str],
-    labels: list[int],
     *,
-    ids: list[str] | None = None,
-    groups: list[str] | None = None,
-    identity: dict[str, Any],
-    dropped: dict[str, int],
-) -> Task:
-    if ids is not None:
-        check_unique(ids, name)
-    kept, repeats = _without_repeats(texts, labels)
-    names = [ids[row] if ids else _hash(texts[row]) for row in kept]
+    positive: str | None = None,
+    negative: str | None = None,
+    formatting: Formatting = "repaired",
+    sizes: SplitSizes | None = None,
+    seed: int = 0,
+    keep_prior: bool = False,
+) -> Splits:
+    """Load a task and cut it, or read splits that were written before.
+
+    Parameters
+    ----------
+    name : str
+        As in `load_task`, or a Parquet file that `Splits.write` wrote; that one is taken as it is.
+    positive, negative, formatting
+        As in `load_task`.
+    sizes, seed, keep_prior
+        As in `make_splits`.
+
+    Returns
+    -------
+    Splits
+        `dropped` counts all rows of the source that are in no split; `about` holds the task's
+        name, its fingerprint and what it was made of.
+
+    Raises
+    ------
+    InputError
+        As `load_task` and `make_splits`; options given for splits that are cut already.
+    """
+    if name.endswith(".parquet") and is_splits_file(Path(name)):
+        if positive or negative or sizes or seed or keep_prior or formatting != "repaired":
+            raise InputError(
+                "options given for rows that are split already",
+                where=name,
+                advice="Leave classes, formatting, sizes, seed and prior out.",
+            )
+        return Splits.read(name)
+    task = load_task(name, positive=positive, negative=negative, formatting=formatting)
+    splits = make_splits(task.rows, sizes, seed, keep_prior=keep_prior)
+    about = {"task": name, "fingerprint": task.fingerprint, "made_of": task.made_of}
+    return replace(
+        splits, dropped={**task.dropped, **splits.dropped}, about={**about, **splits.about}
+    )
+
+
+def make_task(name: str, source: SourceRows) -> Task:
+    """Deduplicated rows of a source, with ids.
+
+    Parameters
+    ----------
+    name : str
+        Of the task, for messages and records.
+    source : SourceRows
+
+    Returns
+    -------
+    Task
+
+    Raises
+    ------
+    InputError
+        Fewer than two classes are left.
+    """
+    ids = source.ids or [_hash(text)[:ID_LENGTH] for text in source.texts]
+    kept, repeats = _without_repeats(source, ids)
     rows = Rows(
-        np.array(names, dtype=np.str_),
-        [texts[row] for row in kept],
-        np.array([labels[row] for row in kept], dtype=np.int64),
-        np.array([groups[row] for row in kept], dtype=np.str_) if groups else None,
+        np.array([ids[row] for row in kept], dtype=np.str_),
+        [source.texts[row] for row in kept],
+        np.array([source.labels[row] for row in kept], dtype=np.int64),
+        _column(source.groups, kept, np.str_),
         name,
+        _column(source.held_out, kept, np.bool_),
     )
     found = np.unique(rows.labels).tolist()
     if len(found) < 2:
         what = f"only label {found[0]} in {len(rows)} usable rows" if found else "no usable rows"
-        raise InputError(what, where=name, allowed="rows of label 0 and of label 1")
-    return Task(rows, identity, {**dropped, **repeats})
+        dropped = {
+            reason: count for reason, count in {**source.dropped, **repeats}.items() if count
+        }
+        raise InputError(
+            what,
+            where=name,
+            allowed="rows of label 0 and of label 1",
+            advice=f"Dropped: {dropped}." if dropped else "",
+        )
+    return Task(rows, {**source.dropped, **repeats}, source.made_of)
 
 
-def _without_repeats(texts: list[str], labels: list[int]) -> tuple[list[int], dict[str, int]]:
+def _column(values: list[Any] | None, kept: list[int], dtype: type) -> np.ndarray | None:
+    return None if values is None else np.array([values[row] for row in kept], dtype=dtype)
+
+
+def _without_repeats(source: SourceRows, ids: list[str]) -> tuple[list[int], dict[str, int]]:
     """Positions of the rows to keep, and how many are not: a text is there once, with one label."""
-    first: dict[str, int] = {}
+    keeper: dict[bytes, int] = {}
     contradicting = set()
-    for row, text in enumerate(texts):
-        if labels[first.setdefault(text, row)] != labels[row]:
-            contradicting.add(text)
-    kept = [row for text, row in first.items() if text not in contradicting]
-    contradictions = sum(text in contradicting for text in texts)
-    repeated = len(texts) - contradictions - len(kept)
-    return kept, {"repeated_text": repeated, "contradicting_labels": contradictions}
+    # hashes, not texts: a second copy of a million texts is what memory has no room for
+    keys = [hashlib.sha256(" ".join(text.split()).encode()).digest()[:16] for text in source.texts]
+
+    def rank(row: int) -> tuple[bool, str, str]:
+        aside = source.held_out is not None and source.held_out[row]
+        return not aside, _hash(ids[row]), source.groups[row] if source.groups else ""
+
+    for row, key in enumerate(keys):
+        other = keeper.setdefault(key, row)
+        if other == row:
+            continue
+        if source.labels[other] != source.labels[row]:
+            contradicting.add(key)
+        elif rank(row) < rank(other):
+            keeper[key] = row
+    counts = {"repeated_text": 0, "whitespace_variant": 0, "contradicting_labels": 0}
+    for row, key in enumerate(keys):
+        if key in contradicting:
+            counts["contradicting_labels"] += 1
+        elif row != keeper[key]:
+            same = source.texts[row] == source.texts[keeper[key]]
+            counts["repeated_text" if same else "whitespace_variant"] += 1
+    return sorted(row for key, row in keeper.items() if key not in contradicting), counts
 
 
 def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
+    return hashlib.sha256(text.encode()).hexdigest()

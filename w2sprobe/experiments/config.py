@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from w2sprobe.data import SplitSizes
+from w2sprobe.data import Splits, SplitSizes, load_splits
+from w2sprobe.data.tasks import Formatting
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.experiments.methods import METHODS
 from w2sprobe.training.settings import TrainSettings
@@ -30,13 +31,40 @@ class _Config(BaseModel):
 class TaskConfig(_Config):
     """Where rows come from and how they are split."""
 
-    name: str = Field(description="bigbench:NAME, or a .jsonl, .csv or .parquet file.")
+    name: str = Field(
+        description="A name of `w2sprobe tasks ls`, bigbench:NAME, a .jsonl, .csv or .parquet "
+        "file, module:function, or a file of splits."
+    )
     positive: str | None = Field(None, description="Class that becomes label 1 (BIG-bench).")
     negative: str | None = Field(None, description="Class that becomes label 0 (BIG-bench).")
-    sizes: SplitSizes | None = Field(
-        None, description="Rows a split; default: shares of what there is, up to published sizes."
+    formatting: Formatting = Field(
+        "repaired", description="Prompts of the source experiments: mended, or as published."
     )
+    sizes: SplitSizes | None = Field(
+        None,
+        description="Rows or shares a split; default: shares of what there is, up to published "
+        "sizes.",
+    )
+    keep_prior: bool = Field(default=False, description="Keep the proportion of the classes.")
     seed: int = Field(0, ge=0, description="Of the split.")
+
+    def load(self) -> Splits:
+        """Rows, cut.
+
+        Raises
+        ------
+        InputError
+            As `load_splits`.
+        """
+        return load_splits(
+            self.name,
+            positive=self.positive,
+            negative=self.negative,
+            formatting=self.formatting,
+            sizes=self.sizes,
+            seed=self.seed,
+            keep_prior=self.keep_prior,
+        )
 
 
 class ModelConfig(TrainSettings):

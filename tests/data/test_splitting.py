@@ -1,0 +1,284 @@
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from w2sprobe.data import Rows, Splits, SplitSizes, make_splits
+from w2sprobe.errors import InputError
+
+PROPERTY = settings(deadline=None, max_examples=40, derandomize=True)
+
+
+def make_rows(
+    labels: list[int], groups: list[int] | None = None, held_out: list[bool] | None = None
+) -> Rows:
+    return Rows(
+        np.array([f"id{row}" for row in range(len(labels))], dtype=np.str_),
+        [f"text {row}" for row in range(len(labels))],
+        np.array(labels, dtype=np.int64),
+        None if groups is None else np.array([f"group{group}" for group in groups]),
+        "made up",
+        None if held_out is None else np.array(held_out),
+    )
+
+
+def balanced(n: int, group_size: int | None = None) -> Rows:
+    groups = None if group_size is None else [row // group_size for row in range(n)]
+    return make_rows([row % 2 for row in range(n)], groups)
+
+
+def contents(splits: Splits) -> dict[str, list[str]]:
+    return {name: rows.ids.tolist() for name, rows in splits.items()}
+
+
+def split_of(splits: Splits) -> dict[str, str]:
+    return {row: name for name, ids in contents(splits).items() for row in ids}
+
+
+def assert_sound(splits: Splits, rows: Rows, *, prior: bool = False) -> None:
+    """Disjoint, balanced, no group on two sides, held-out rows tested on, nothing uncounted."""
+    parts = [part for _, part in splits.items()]
+    ids = [name for part in parts for name in part.ids.tolist()]
+    assert len(set(ids)) == len(ids), "a row on two sides"
+    for part in parts:
+        assert prior or 2 * part.labels.sum() == len(part), "not balanced"
+        assert len(part) > 0, "an empty split"
+    groups = [set(part.groups.tolist()) for part in parts if part.groups is not None]
+    if groups:
+        assert sum(map(len, groups)) == len(set.union(*groups)), "a group on two sides"
+    if rows.held_out is not None:
+        aside = set(rows.ids[rows.held_out].tolist())
+        assert set(splits.test.ids.tolist()) <= aside, "tested on a row that is not held out"
+        assert not aside & set(splits.stored.ids[: -len(splits.test)].tolist()), "trained on one"
+        assert not aside & set(splits.weak_train.ids.tolist()), "trained on a held-out row"
+    assert len(ids) + sum(splits.dropped.values()) == len(rows), "rows not counted"
+    label_of = dict(zip(rows.ids.tolist(), rows.labels.tolist(), strict=True))
+    for part in parts:
+        assert part.labels.tolist() == [label_of[name] for name in part.ids.tolist()]
+        assert part.texts == [name.replace("id", "text ") for name in part.ids.tolist()]
+
+
+@st.composite
+def tasks(draw: st.DrawFn) -> Rows:
+    n = draw(st.integers(120, 240))
+    share = draw(st.integers(30, 50))
+    label = draw(st.integers(0, 1))
+    labels = [label if (row * 37) % 100 < share else 1 - label for row in range(n)]
+    groups = draw(st.none() | st.lists(st.integers(0, 60), min_size=n, max_size=n))
+    aside = draw(st.none() | st.integers(3, 5))
+    held_out = None if aside is None else [row % aside == 0 for row in range(n)]
+    if groups and aside:  # most groups lie on one side of the source's test set
+        groups = [2 * group + (row % aside == 0) for row, group in enumerate(groups)]
+    return make_rows(labels, groups, held_out)
+
+
+@PROPERTY
+@given(tasks(), st.integers(0, 5), st.booleans(), st.randoms(use_true_random=False))
+def test_sound_and_independent_of_row_order(
+    rows: Rows, seed: int, prior: bool, random: Random
+) -> None:
+    splits = make_splits(rows, seed=seed, keep_prior=prior)
+    assert_sound(splits, rows, prior=prior)
+    order = list(range(len(rows)))
+    random.shuffle(order)
+    shuffled = make_splits(rows.select(order), seed=seed, keep_prior=prior)
+    assert contents(shuffled) == contents(splits)
+    assert shuffled.dropped == splits.dropped
+
+
+def test_soundness_check_can_fail() -> None:
+    rows = balanced(100, group_size=5)
+    splits = make_splits(rows)
+    leaking = Splits(splits.test, splits.strong_train, splits.val, splits.test, splits.dropped)
+    with pytest.raises(AssertionError, match="a row on two sides"):
+        assert_sound(leaking, rows)
+    ungrouped = make_splits(balanced(100))
+    moved = Splits(
+        **{
+            name: rows.select([int(one.removeprefix("id")) for one in part.ids.tolist()])
+            for name, part in ungrouped.items()
+        },
+        dropped=ungrouped.dropped,
+    )
+    with pytest.raises(AssertionError, match="a group on two sides"):
+        assert_sound(moved, rows)
+    aside = make_rows([row % 2 for row in range(100)], held_out=[row < 30 for row in range(100)])
+    with pytest.raises(AssertionError, match="not held out"):
+        assert_sound(ungrouped, aside)
+
+
+@PROPERTY
+@given(
+    st.tuples(*[st.integers(1, 8)] * 4),
+    st.integers(0, 20),
+    st.integers(0, 20),
+    st.integers(0, 5),
+)
+def test_sizes_are_met_exactly(
+    halves: tuple[int, int, int, int], more_0: int, more_1: int, seed: int
+) -> None:
+    rows = make_rows([0] * (sum(halves) + more_0) + [1] * (sum(halves) + more_1))
+    sizes = SplitSizes(*(2 * half for half in halves))
+    splits = make_splits(rows, sizes, seed=seed)
+    assert_sound(splits, rows)
+    assert splits.sizes == sizes
+    assert splits.dropped == {"unused_label_0": more_0, "unused_label_1": more_1}
+
+
+@PROPERTY
+@given(st.integers(2, 7), st.integers(0, 20))
+def test_groups_stay_whole_and_sizes_are_met(group_size: int, seed: int) -> None:
+    rows = balanced(400, group_size)
+    splits = make_splits(rows, SplitSizes(60, 60, 20, 40), seed=seed)
+    assert_sound(splits, rows)
+    assert splits.sizes == SplitSizes(60, 60, 20, 40)
+
+
+@PROPERTY
+@given(st.integers(0, 20), st.booleans())
+def test_added_rows_move_no_row(seed: int, prior: bool) -> None:
+    """Enough rows for every split to fill its sizes from its own part of hash space."""
+    sizes = SplitSizes(60, 60, 20, 40)
+    many = make_splits(balanced(1100), sizes, seed, keep_prior=prior)
+    few = make_splits(balanced(1000), sizes, seed, keep_prior=prior)
+    before, after = split_of(few), split_of(many)
+    assert all(after.get(row, name) == name for row, name in before.items())
+    pushed_out = len(before.keys() - after.keys())
+    assert pushed_out <= 40  # of 180; a tenth more rows push out a tenth, give or take
+
+
+def test_default_shares_move_few_rows() -> None:
+    few, many = (split_of(make_splits(balanced(n))) for n in (1000, 1100))
+    moved = sum(many.get(row, name) != name for row, name in few.items())
+    assert moved <= 50  # stand-ins, where an interval of hash space happens to hold too few rows
+
+
+def test_rows_are_in_the_order_of_their_hashes_not_of_their_labels() -> None:
+    test = make_splits(balanced(1000)).test
+    changes = int((np.diff(test.labels) != 0).sum())
+    assert 65 <= changes <= 130  # up to 199 neighbours of fair coins: 99.5, five s. e. are 35
+
+
+def test_seeds_differ() -> None:
+    rows = balanced(100)
+    first, second = (contents(make_splits(rows, seed=seed)) for seed in (0, 1))
+    assert first != second
+
+
+def test_a_label_flip_keeps_the_rows() -> None:
+    rows = balanced(200)
+    flipped = Rows(rows.ids, rows.texts, 1 - rows.labels)
+    assert contents(make_splits(flipped)) == contents(make_splits(rows))
+
+
+def test_rows_do_not_move_between_releases() -> None:
+    """Pinned: another hash or order would silently make old results incomparable."""
+    assert contents(make_splits(balanced(20))) == PINNED
+
+
+def test_default_sizes() -> None:
+    assert make_splits(balanced(1000)).sizes == SplitSizes(350, 350, 100, 200)
+    assert make_splits(balanced(20)).sizes == SplitSizes(6, 6, 2, 4)
+    assert make_splits(balanced(40_000)).sizes == SplitSizes(5000, 5000, 1000, 5000)
+    lopsided = make_rows([0] * 900 + [1] * 100)
+    assert make_splits(lopsided).sizes == SplitSizes(70, 70, 20, 40)
+
+
+def test_shares() -> None:
+    splits = make_splits(balanced(1000), SplitSizes(0.29, 0.3, 0.1, 0.31))
+    assert splits.sizes == SplitSizes(290, 300, 100, 310)
+    mixed = make_splits(balanced(1000), SplitSizes(100, 0.3, 50, 0.31))
+    assert mixed.sizes == SplitSizes(100, 300, 50, 310)
+    lopsided = make_rows([0] * 900 + [1] * 100)
+    assert make_splits(lopsided, SplitSizes(0.4, 0.4, 0.1, 0.1)).sizes == SplitSizes(80, 80, 20, 20)
+
+
+def test_held_out_rows_are_the_test_set() -> None:
+    rows = make_rows([row % 2 for row in range(1000)], held_out=[row < 100 for row in range(1000)])
+    splits = make_splits(rows)
+    assert_sound(splits, rows)
+    assert splits.sizes == SplitSizes(404, 404, 90, 100)
+    shares = make_splits(rows, SplitSizes(0.1, 0.2, 0.1, 0.5))
+    assert shares.sizes == SplitSizes(90, 180, 90, 50)
+
+
+def test_a_group_on_both_sides_of_the_test_set_is_held_out() -> None:
+    rows = make_rows(
+        [row % 2 for row in range(400)],
+        groups=[row // 2 if row >= 40 else row // 4 for row in range(400)],
+        held_out=[row % 4 < 2 if row < 40 else row < 100 for row in range(400)],
+    )
+    splits = make_splits(rows)
+    assert_sound(splits, rows)
+    assert splits.test.groups is not None
+    assert {f"group{number}" for number in range(10)} <= set(splits.test.groups.tolist())
+
+
+def test_prior_is_kept() -> None:
+    rows = make_rows([int(row % 5 == 0) for row in range(1000)])
+    splits = make_splits(rows, keep_prior=True)
+    assert splits.sizes == SplitSizes(350, 350, 100, 200)
+    assert {name: int(part.labels.sum()) for name, part in splits.items()} == {
+        "weak_train": 70,
+        "strong_train": 70,
+        "val": 20,
+        "test": 40,
+    }
+    assert splits.about == {"split_seed": 0, "keep_prior": True}
+    odd = make_splits(rows, SplitSizes(51, 51, 15, 33), keep_prior=True)
+    assert odd.sizes == SplitSizes(51, 51, 15, 33)
+
+
+@pytest.mark.parametrize(
+    ("rows", "sizes", "parts"),
+    [
+        (
+            make_rows([0] * 50 + [1] * 9),
+            SplitSizes(8, 8, 2, 4),
+            ["lacks", "at least 11 rows of label 0 and 11 of label 1", "found 50 and 9"],
+        ),
+        (make_rows([0] * 50 + [1] * 9), None, ["every split needs both labels", "50 and 9"]),
+        (balanced(48, group_size=12), SplitSizes(14, 14, 4, 8), ["lacks", "groups"]),
+        (make_rows([]), None, ["found 0 and 0"]),
+        (balanced(100), SplitSizes(0.5, 0.5, 0.1, 0.1), ["lacks", "at least 60 rows"]),
+        (
+            make_rows([0, 1] * 50, held_out=[row < 4 for row in range(100)]),
+            SplitSizes(10, 10, 4, 8),
+            ["test lacks 4", "for test at least 4 rows of label 0", "found 2 and 2"],
+        ),
+    ],
+)
+def test_too_few_rows(rows: Rows, sizes: SplitSizes | None, parts: list[str]) -> None:
+    with pytest.raises(InputError, match="too few rows") as error:
+        make_splits(rows, sizes)
+    for part in [*parts, "made up"]:
+        assert part in str(error.value)
+
+
+def test_a_rare_class_in_a_small_split() -> None:
+    rows = make_rows([int(row % 50 == 0) for row in range(1000)])
+    with pytest.raises(InputError, match="every split needs both labels"):
+        make_splits(rows, SplitSizes(100, 100, 10, 100), keep_prior=True)
+
+
+def test_a_group_larger_than_every_split() -> None:
+    rows = make_rows([row % 2 for row in range(100)], [0] * 50 + list(range(1, 51)))
+    with pytest.raises(InputError, match="group 'group0' has 50 rows in made up") as error:
+        make_splits(rows)
+    assert "at most 34" in str(error.value)
+
+
+def test_odd_sizes() -> None:
+    with pytest.raises(InputError, match="3 rows for weak_train") as error:
+        make_splits(balanced(100), SplitSizes(3, 2, 2, 2))
+    assert "--keep-prior" in str(error.value)
+
+
+PINNED = {
+    "weak_train": ["id8", "id2", "id7", "id17", "id0", "id3"],
+    "strong_train": ["id18", "id9", "id1", "id5", "id14", "id4"],
+    "val": ["id10", "id11"],
+    "test": ["id19", "id16", "id6", "id13"],
+}

@@ -1,0 +1,345 @@
+"""Rows of data set repositories: from the Hugging Face hub, its cache, or a mirror folder.
+
+No code of a repository is ever run: its data files are found by name and read as Parquet, CSV or
+JSON. The same rule finds them on the hub and in a mirror, which has the hub's layout.
+"""
+
+import csv
+import gzip
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from w2sprobe.errors import InputError
+
+MIRROR = "W2SPROBE_HUB_MIRROR"
+BUILDERS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json"}
+BLOCK = 2**16  # read ahead on the hub; the default, 5 MiB, is many times a row group
+SHARD = re.compile(r"-(\d{5})-of-(\d{5})(-[0-9a-f]{16})?$")  # as `datasets` names shards
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set repository, or one config of it.
+
+    Parameters
+    ----------
+    repo : str
+        `owner/name` on the hub.
+    train, test : tuple of str
+        Its splits to train on, and those set aside for testing; empty: none is.
+    config : str, default ""
+        Folder of the files, where the repository has several configs.
+    revision : str, default "main"
+        Commit, or the branch with the Parquet conversion of a repository that is a script.
+    parts : int, default 1
+        Files a split has at least, where they bear no shard numbers.
+    stream : dict of str to int, optional
+        Rows to read of each split: millions are not downloaded for 16,000. They come from row
+        groups all over the files.
+    """
+
+    repo: str
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    config: str = ""
+    revision: str = "main"
+    parts: int = 1
+    stream: Mapping[str, int] | None = None
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """All splits that are read."""
+        return (*self.train, *self.test)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a source's files lie.
+
+    Parameters
+    ----------
+    base : str
+        Folder or address that `files` are relative to.
+    files : list of str
+    commit : str
+        Empty in a mirror, which does not know.
+    """
+
+    base: str
+    files: list[str]
+    commit: str
+
+
+def mirror_folder() -> Path | None:
+    """Folder named by `W2SPROBE_HUB_MIRROR`; None where it is not set."""
+    place = os.environ.get(MIRROR)
+    return Path(place).expanduser() if place else None
+
+
+def availability(source: Source) -> str:
+    """Where the files lie that need no network: "mirror", "cache", or "" for nowhere."""
+    mirror = mirror_folder()
+    if mirror is not None:
+        return "mirror" if _complete(_local_files(mirror / source.repo), source) else ""
+    return "cache" if _cached(source) else ""
+
+
+def locate(source: Source) -> Found:
+    """Find a source's data files; download them if they are neither in a mirror nor in the cache.
+
+    Parameters
+    ----------
+    source : Source
+
+    Returns
+    -------
+    Found
+        On the hub itself where the source is one to stream.
+
+    Raises
+    ------
+    InputError
+        The mirror or the hub lacks a split or a shard, or there is no way to the hub.
+    """
+    folder = mirror_folder()
+    if folder is not None:
+        place = folder / source.repo
+        files = _local_files(place)
+        if not _complete(files, source):
+            raise InputError(
+                f"the mirror lacks data files of {source.repo}, split {' or '.join(source.splits)}",
+                where=f"{place} ({MIRROR})",
+                advice="Fill it on a connected machine: w2sprobe tasks mirror NAME.",
+            )
+        return Found(str(place), files, "")
+    cached = _cached(source)
+    if cached is not None:
+        return Found(str(cached), _local_files(cached), cached.name)
+    files, commit = _hub_files(source)
+    if source.stream:
+        return Found(f"hf://datasets/{source.repo}@{commit}", files, commit)
+    return Found(str(_download(source, files)), files, commit)
+
+
+def read_rows(source: Source, found: Found) -> Iterator[tuple[str, str, Row]]:
+    """Rows of all splits, one split after the other.
+
+    Parameters
+    ----------
+    source : Source
+    found : Found
+        Of this source.
+
+    Yields
+    ------
+    tuple of str, str and mapping
+        Split; where the row is, for messages; its cells.
+
+    Raises
+    ------
+    InputError
+        A broken file, or the way to the hub is lost.
+    """
+    for split in source.splits:
+        paths = [f"{found.base}/{file}" for file in select_files(found.files, source.config, split)]
+        limit = source.stream.get(split) if source.stream else None
+        # a sample comes from all files at once; else one by one, so that a row's file is known
+        for part in [paths] if limit else [[path] for path in paths]:
+            place = ", ".join(part)
+            for number, row in enumerate(_read(part, limit), start=1):
+                yield split, f"{place}, row {number}", row
+
+
+def mirror(source: Source, folder: Path) -> int:
+    """Copy a source's files from the hub, in the hub's layout; those that are there stay.
+
+    Parameters
+    ----------
+    source : Source
+    folder : Path
+        The mirror; files go to `<folder>/<owner>/<name>/`.
+
+    Returns
+    -------
+    int
+        Bytes of the source's files.
+
+    Raises
+    ------
+    InputError
+        No way to the hub, or it lacks a split or a shard.
+    """
+    files, _ = _hub_files(source)
+    place = _download(source, files, local_dir=folder / source.repo)
+    return sum((place / file).stat().st_size for file in files)
+
+
+def select_files(files: Sequence[str], config: str, split: str) -> list[str]:
+    """Files of one split of a config, by their names.
+
+    Parameters
+    ----------
+    files : sequence of str
+        Paths inside the repository.
+    config : str
+        Only files under a folder of this name; empty: all files.
+    split : str
+        A file belongs to the split if the split's name is that of its folder, or its own without
+        suffix and shard number; `anything_` may stand before that.
+
+    Returns
+    -------
+    list of str
+        Sorted; empty if there are none, or if a shard is missing.
+
+    Examples
+    --------
+    >>> select_files(["a/test.csv", "b/test.csv", "b/test_hard.csv"], "b", "test")
+    ['b/test.csv']
+    """
+    data = sorted(file for file in files if _suffix(file) in BUILDERS)
+    inside = [file for file in data if not config or config in PurePosixPath(file).parts[:-1]]
+    chosen, shards = [], []
+    for file in inside:
+        path = PurePosixPath(file)
+        stem = path.name[: path.name.index(".")]
+        shard = SHARD.search(stem)
+        name = stem[: shard.start()] if shard else stem
+        if split in (name, path.parent.name) or name.endswith(f"_{split}"):
+            chosen.append(file)
+            shards += [int(shard[2])] if shard else []
+    return chosen if not shards or len(shards) == max(shards) else []
+
+
+def _suffix(file: str) -> str:
+    return PurePosixPath(file.removesuffix(".gz")).suffix
+
+
+def _download(source: Source, files: list[str], **where: Any) -> Path:
+    """Get these files and no others, into the hub's cache or a folder of their own."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(
+            snapshot_download(
+                source.repo,
+                repo_type="dataset",
+                revision=source.revision,
+                allow_patterns=files,
+                **where,
+            )
+        )
+    except _hub_errors() as error:
+        raise _no_hub(source, error) from error
+
+
+def _complete(files: Sequence[str], source: Source) -> bool:
+    found = (select_files(files, source.config, split) for split in source.splits)
+    return all(len(chosen) >= source.parts for chosen in found)
+
+
+def _local_files(folder: Path) -> list[str]:
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return [path.as_posix() for path in found if not path.parts[0].startswith(".")]
+
+
+def _cached(source: Source) -> Path | None:
+    """Snapshot in the hub's cache that holds all that is needed; None if there is none."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    found: str | None
+    try:
+        found = snapshot_download(
+            source.repo, repo_type="dataset", revision=source.revision, local_files_only=True
+        )
+    except LocalEntryNotFoundError as error:
+        # newer releases of huggingface_hub say so if other files of the repository are missing
+        found = getattr(error, "snapshot_path", None)
+    place = Path(found) if found else None
+    return place if place and _complete(_local_files(place), source) else None
+
+
+def _hub_files(source: Source) -> tuple[list[str], str]:
+    """Files of the wanted splits, and the commit they are of."""
+    from huggingface_hub import HfApi
+
+    try:
+        info = HfApi().dataset_info(source.repo, revision=source.revision)
+    except _hub_errors() as error:
+        raise _no_hub(source, error) from error
+    files = [sibling.rfilename for sibling in info.siblings or ()]
+    if not _complete(files, source):
+        raise InputError(
+            f"no data files for split {' or '.join(source.splits)}",
+            where=f"{source.repo} at revision {source.revision}",
+            advice="The repository is not what this release of w2sprobe expects; please report it.",
+        )
+    wanted = [select_files(files, source.config, split) for split in source.splits]
+    return [file for part in wanted for file in part], str(info.sha)
+
+
+def _hub_errors() -> tuple[type[Exception], ...]:
+    """What goes wrong on the way to the hub, whichever HTTP library its client uses."""
+    from huggingface_hub import errors
+
+    return OSError, errors.HTTPError  # type: ignore[attr-defined]
+
+
+def _no_hub(source: Source, error: Exception) -> InputError:
+    said = str(error).strip().splitlines()[:1] or [type(error).__name__]
+    return InputError(
+        f"cannot get {source.repo} from the Hugging Face hub: {said[0]}",
+        advice=f"Without a network, set {MIRROR} to a folder that `w2sprobe tasks mirror` filled "
+        "on a connected machine.",
+    )
+
+
+def _read(paths: Sequence[str], limit: int | None) -> Iterator[Row]:
+    """Rows of files of one format; of Parquet files at most `limit`, from all over them."""
+    import datasets
+
+    kind = BUILDERS[_suffix(paths[0])]
+    broken: tuple[type[Exception], ...] = (ValueError, *_hub_errors())
+    options: dict[str, Any] = {"storage_options": {"hf": {"block_size": BLOCK}}}
+    try:
+        if kind == "csv":  # else pandas makes numbers of texts, and nothing of the text "NA"
+            columns = {name: datasets.Value("string") for name in _header(paths[0])}
+            options |= {"features": datasets.Features(columns), "keep_default_na": False}
+        rows = datasets.load_dataset(
+            kind, data_files=list(paths), split="train", streaming=True, **options
+        )
+        if kind == "csv":  # else the file stays open where reading ends early
+            rows = list(rows)
+        yield from _sample(rows, limit) if limit is not None and kind == "parquet" else rows
+    except broken as error:
+        raise InputError(f"cannot read: {error}", where=", ".join(paths)) from error
+
+
+def _sample(rows: Any, limit: int) -> Iterator[Row]:
+    """Whole row groups in the order of a hash, until there are enough rows."""
+    groups = rows.reshard()
+    n = groups.num_shards
+
+    def key(group: int) -> bytes:
+        return hashlib.sha256(f"row group {group} of {n}".encode()).digest()
+
+    def chosen() -> Iterator[Row]:
+        for group in sorted(range(n), key=key):
+            yield from groups.shard(num_shards=n, index=group)
+
+    return islice(chosen(), limit)
+
+
+def _header(path: str) -> list[str]:
+    unpack = gzip.open if path.endswith(".gz") else Path.open
+    with unpack(Path(path), "rt", encoding="utf-8-sig", newline="") as file:
+        return next(csv.reader(file), [])

@@ -1,0 +1,420 @@
+"""The 25 tasks of the source experiments: adding a task is adding an entry.
+
+Repositories, splits and label meanings follow EleutherAI/w2s, `ds_registry.py`; where its
+repository is a script, which `datasets` no longer runs, the entry names a copy that is not one.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from w2sprobe.data import formats
+from w2sprobe.data.coin import Coin
+from w2sprobe.data.formats import Cells, Format, Unusable
+from w2sprobe.data.hub import Source, locate, read_rows
+from w2sprobe.data.rows import SourceRows
+from w2sprobe.errors import InputError
+
+# The hub's own Parquet copies of script repositories lie on the branch refs/convert/parquet: dream
+# and cosmos_qa are pinned to a commit of it. Of mc_taco's and of twitter-sentiment's commits none
+# is known for sure, so these two follow a branch; what was read is in a task's `made_of`.
+CONVERTED = "refs/convert/parquet"
+
+
+@dataclass(frozen=True)
+class HubTask:
+    """One task.
+
+    Parameters
+    ----------
+    source : Source
+    format : callable
+        Row to text and label.
+    positive : str
+        What label 1 means.
+    rows : tuple of int
+        Rows of the source to train on, and those it sets aside for testing.
+    group : str or callable, optional
+        Column, or function of the row, that the rows of one group share; empty: stands alone.
+    published_format : callable, optional
+        Where the published text or label differs.
+    published_source : Source, optional
+        Where the published splits differ.
+    """
+
+    source: Source
+    format: Format
+    positive: str
+    rows: tuple[int, int]
+    group: str | Callable[[Cells], str] = ""
+    published_format: Format | None = None
+    published_source: Source | None = None
+
+
+def read_hub_task(name: str, *, published: bool) -> SourceRows:
+    """Rows of a task, formatted.
+
+    Parameters
+    ----------
+    name : str
+        Of `HUB_TASKS`.
+    published : bool
+        Format as published, known bugs included.
+
+    Returns
+    -------
+    SourceRows
+        Groups are hashes: passages are too long to be names.
+
+    Raises
+    ------
+    InputError
+        No data, no such column, an impossible cell: names the file and the row.
+    """
+    task = HUB_TASKS[name]
+    source = (published and task.published_source) or task.source
+    make = (published and task.published_format) or task.format
+    texts, labels, groups, held_out = [], [], [], []
+    dropped: Counter[str] = Counter()
+    found = locate(source)
+    for split, place, cells in read_rows(source, found):
+        row = Cells(cells)
+        try:
+            text, label = make(row)
+            group = task.group(row) if callable(task.group) else task.group and row[task.group]
+        except Unusable as reason:
+            dropped[str(reason)] += 1
+            continue
+        except InputError as error:
+            raise InputError(error.what, where=place, allowed=error.allowed) from error
+        texts.append(text)
+        labels.append(label)
+        groups.append(Coin.of(" ".join((group or text).split())).digest.hex()[:16])
+        held_out.append(split in source.test)
+    return SourceRows(
+        texts,
+        labels,
+        groups=groups if task.group else None,
+        held_out=held_out if source.test else None,
+        dropped=dict(dropped),
+        made_of={
+            "repo": source.repo,
+            "config": source.config,
+            "revision": source.revision,
+            "commit": found.commit,
+            "splits": list(source.splits),
+            "formatting": "published" if published else "repaired",
+        },
+    )
+
+
+def _dialogue(row: Cells) -> str:
+    return "\n".join(row.texts("dialogue"))
+
+
+def _reason_open(row: Cells) -> str:
+    """Justice rows come in sets that differ in the reason given."""
+    return row.text("scenario").split(" because ")[0]
+
+
+def _without_trait(row: Cells) -> str:
+    return row.text("scenario").split("[SEP]")[0]
+
+
+def _first_sentence(row: Cells) -> str:
+    """Scenarios to compare are one story with other endings."""
+    return row.text("baseline").split(".")[0]
+
+
+def _opening(row: Cells) -> str:
+    """Longer dialogues of a set go on from shorter ones."""
+    return row.text("chosen").split(formats.PREFERENCE_TURN)[0]
+
+
+def _ethics(config: str) -> Source:
+    return Source(
+        "hendrycks/ethics",
+        ("train",),
+        ("test_hard",),
+        config,
+        "b8b47c589f8bee77175b8648e5497278b68da48a",
+    )
+
+
+def _super_glue(config: str) -> Source:
+    commit = "3de24cf8022e94f4ee4b9d55a6f539891524d646"
+    return Source("aps/super_glue", ("train",), ("validation",), config, commit)
+
+
+_MC_TACO = Source("CogComp/mc_taco", ("validation",), ("test",), revision=CONVERTED)
+_SCIQ = Source(
+    "allenai/sciq",
+    ("train", "validation"),
+    ("test",),
+    "",
+    "2c94ad3e1aafab77146f384e23536f97a4849815",
+)
+_SCIQ_PUBLISHED = replace(_SCIQ, train=("train", "validation", "test"), test=())
+
+HUB_TASKS: dict[str, HubTask] = {
+    "anli-r2": HubTask(
+        Source(
+            "facebook/anli",
+            ("train_r2",),
+            ("test_r2",),
+            "plain_text",
+            "8e4813d81f46d313dac7892e1c28076917cfcdf9",
+        ),
+        formats.anli,
+        "the premise entails the hypothesis",
+        (45_460, 1_000),
+        group="premise",
+    ),
+    "cola": HubTask(
+        Source(
+            "nyu-mll/glue",
+            ("train",),
+            ("validation",),
+            "cola",
+            "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
+        ),
+        formats.bare("sentence"),
+        "acceptable English",
+        (8_551, 1_043),
+    ),
+    "dream": HubTask(
+        Source(
+            "dataset-org/dream",
+            ("train",),
+            ("test",),
+            "plain_text",
+            "ca4c45feaf089ecfc37579eb2c594375f70dbfd5",
+        ),
+        formats.dream,
+        "the right answer is shown",
+        (6_116, 2_041),
+        group=_dialogue,
+    ),
+    "ethics-deontology": HubTask(
+        _ethics("deontology"),
+        formats.deontology,
+        "a reasonable excuse",
+        (18_164, 3_536),
+        group="scenario",
+    ),
+    "ethics-justice": HubTask(
+        _ethics("justice"), formats.justice, "just", (21_791, 2_052), group=_reason_open
+    ),
+    "ethics-virtue": HubTask(
+        _ethics("virtue"), formats.virtue, "the trait fits", (28_245, 4_780), group=_without_trait
+    ),
+    "ethics-utilitarianism": HubTask(
+        _ethics("utilitarianism"),
+        formats.utilitarianism,
+        "the more pleasant scenario is named",
+        (13_737, 4_271),
+        group=_first_sentence,
+    ),
+    "mc_taco": HubTask(
+        _MC_TACO,
+        formats.mc_taco,
+        "a plausible answer",
+        (3_783, 9_442),
+        group="sentence",
+        published_source=replace(_MC_TACO, train=_MC_TACO.test, test=_MC_TACO.train),
+    ),
+    "hellaswag": HubTask(
+        Source(
+            "Rowan/hellaswag",
+            ("train",),
+            ("validation",),
+            "",
+            "218ec52e09a7e7462a5400043bb9a69a41d06b76",
+        ),
+        formats.hellaswag,
+        "the right ending is shown",
+        (39_905, 10_042),
+        group="ctx",
+    ),
+    "multirc": HubTask(
+        _super_glue("multirc"),
+        formats.multirc,
+        "a right answer",
+        (27_243, 4_848),
+        group="paragraph",
+    ),
+    "openbookqa": HubTask(
+        Source(
+            "allenai/openbookqa",
+            ("train",),
+            ("test",),
+            "main",
+            "388097ea7776314e93a529163e0fea805b8a6454",
+        ),
+        formats.openbookqa,
+        "the right answer is shown",
+        (4_957, 500),
+        published_format=formats.openbookqa_published,
+    ),
+    "paws": HubTask(
+        Source(
+            "google-research-datasets/paws",
+            ("train",),
+            ("test",),
+            "labeled_final",
+            "161ece9501cf0a11f3e48bd356eaa82de46d6a09",
+        ),
+        formats.paws,
+        "a paraphrase",
+        (49_401, 8_000),
+        group="sentence1",
+    ),
+    "piqa": HubTask(
+        Source(
+            "baber/piqa",
+            ("train",),
+            ("validation",),
+            "",
+            "142f6d7367fd9877f0fb3b5734ea6a545f54cdd1",
+        ),
+        formats.piqa,
+        "the right solution is shown",
+        (16_113, 1_838),
+        group="goal",
+    ),
+    "quail": HubTask(
+        Source(
+            "textmachinelab/quail",
+            ("train",),
+            ("validation",),
+            "quail",
+            "2bd9d7f90a532fe1a910b70972cef5fda341c8fe",
+        ),
+        formats.quail,
+        "the right answer is shown",
+        (10_246, 2_164),
+        group="context",
+    ),
+    "quartz": HubTask(
+        Source(
+            "allenai/quartz", ("train",), ("test",), "", "28c1dbb56caf81799296cb17892fa73402e23464"
+        ),
+        formats.quartz,
+        "the right answer is shown",
+        (2_696, 784),
+        group="para",
+    ),
+    "social_i_qa": HubTask(
+        Source(
+            "lighteval/siqa",
+            ("train",),
+            ("validation",),
+            "",
+            "54c6a1f8cb6daf4f5abf24a601852612fb35eb25",
+        ),
+        formats.social_i_qa,
+        "the right answer is shown",
+        (33_410, 1_954),
+        group="context",
+    ),
+    "sst2": HubTask(
+        Source(
+            "stanfordnlp/sst2",
+            ("train",),
+            ("validation",),
+            "",
+            "8d51e7e4887a4caaa95b3fbebbf53c0490b58bbb",
+        ),
+        formats.bare("sentence"),
+        "positive",
+        (67_349, 872),
+    ),
+    "wic": HubTask(
+        _super_glue("wic"),
+        formats.wic,
+        "the word has one sense in both",
+        (5_428, 638),
+        group="word",
+    ),
+    "twitter-sentiment": HubTask(
+        Source(
+            "EleutherAI/twitter-sentiment",
+            ("train",),
+            ("test",),
+            stream={"train": 24_000, "test": 12_000},
+        ),
+        formats.bare("text"),
+        "positive",
+        (1_570_000, 10_000),
+    ),
+    "sciq": HubTask(
+        _SCIQ,
+        formats.sciq,
+        "the right answer is shown",
+        (12_679, 1_000),
+        published_source=_SCIQ_PUBLISHED,
+    ),
+    "sciq_with_support": HubTask(
+        _SCIQ,
+        formats.sciq_with_support,
+        "the right answer is shown",
+        (12_679, 1_000),
+        group="support",
+        published_source=_SCIQ_PUBLISHED,
+    ),
+    "anthropic_hh": HubTask(
+        Source(
+            "Anthropic/hh-rlhf",
+            ("train",),
+            ("test",),
+            "",
+            "09be8c5bbc57cb3887f3a9732ad6aa7ec602a1fa",
+            parts=4,
+        ),
+        formats.preference,
+        "the second reply was preferred",
+        (160_800, 8_552),
+        group=_opening,
+        published_format=formats.preference_published,
+    ),
+    "cosmos_qa": HubTask(
+        Source(
+            "allenai/cosmos_qa",
+            ("train",),
+            ("validation",),
+            "default",
+            "ed50fe83db62b355759053b1cd5eef344ee371e0",
+        ),
+        formats.cosmos_qa,
+        "the right answer is shown",
+        (25_262, 2_985),
+        group="context",
+        published_format=formats.cosmos_qa_published,
+    ),
+    "boolq": HubTask(
+        Source(
+            "google/boolq",
+            ("train",),
+            ("validation",),
+            "",
+            "35b264d03638db9f4ce671b711558bf7ff0f80d5",
+        ),
+        formats.boolq,
+        "yes",
+        (9_427, 3_270),
+        group="passage",
+    ),
+    "amazon_polarity": HubTask(
+        Source(
+            "fancyzhx/amazon_polarity",
+            ("train",),
+            ("test",),
+            "amazon_polarity",
+            "9d9c45c18f8c3cf1b23a3c27917b60cbf28f3289",
+            stream={"train": 24_000, "test": 12_000},
+        ),
+        formats.bare("title", "content"),
+        "positive",
+        (3_600_000, 400_000),
+    ),
+}
