@@ -1,7 +1,7 @@
 """Schema of an experiment's results: written by experiments, read by reporting."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -9,6 +9,19 @@ from w2sprobe.atomic import write_json
 from w2sprobe.errors import InputError
 
 Interval = tuple[float, float]
+
+
+Level = Literal["flag", "warning", "note"]
+
+
+class Finding(BaseModel):
+    """Of a task's audit: a flag makes results doubtful, a warning may, a note informs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["baseline", "duplicates", "context", "balance", "suffix"]
+    level: Level
+    message: str
 
 
 class ResultRow(BaseModel):
@@ -38,8 +51,9 @@ class ResultRow(BaseModel):
 class Results(BaseModel):
     """All methods of one experiment, and what they were run on.
 
-    `splits` are rows a split; `dropped` counts rows left out and why; `stages` maps each stage to
-    its address and the seconds it took when it was run.
+    `splits` are rows a split; `dropped` counts rows left out and why; `fingerprint` is the task's;
+    `audit` holds the findings of `audit.json`; `stages` maps each stage to its address and the
+    seconds it took when it was run.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,6 +66,8 @@ class Results(BaseModel):
     splits: dict[str, int]
     dropped: dict[str, int]
     truncated: dict[str, int]
+    fingerprint: str = ""
+    audit: tuple[Finding, ...] = ()
     rows: tuple[ResultRow, ...]
     stages: dict[str, dict[str, Any]]
     config: dict[str, Any]

@@ -1,0 +1,137 @@
+"""From numbers to sentences: what is wrong, where, what it means, what to do."""
+
+from w2sprobe.audit.result import (
+    Balance,
+    Baseline,
+    Cue,
+    Duplicates,
+    Overflow,
+    Suffix,
+)
+from w2sprobe.results import Finding, Level
+
+DUPLICATE_SHARE = 0.01  # of test rows with a near-duplicate in training: more is flagged
+EVEN = (0.4, 0.6)  # shares of label 1 that need no mention
+LEVELS: tuple[Level, ...] = ("flag", "warning", "note")
+LEARNED = {
+    "length": "length alone",
+    "characters": "runs of characters",
+    "words": "single words",
+}
+SHOWN_SUFFIX = 60
+
+
+def find_baselines(baselines: tuple[Baseline, ...]) -> list[Finding]:
+    """Flag what the baselines that are flagged learned; note where there is no AUC."""
+    if any(baseline.auc is None for baseline in baselines):
+        message = (
+            "No baseline has an AUC, as weak-train or test has one label only. "
+            "Choose splits with both labels."
+        )
+        return [Finding(kind="baseline", level="note", message=message)]
+    flagged = [
+        f"{LEARNED[baseline.name]}, test AUC {baseline.auc:.3f} ({_why(baseline)})"
+        for baseline in baselines
+        if baseline.flagged
+    ]
+    if not flagged:
+        return []
+    message = (
+        f"The labels can be told without understanding, by {'; by '.join(flagged)}. "
+        "If that comes from the format, mend the source; if it is content, the task needs no more "
+        "than this, and weak and strong models will hardly differ."
+    )
+    return [Finding(kind="baseline", level="flag", message=message)]
+
+
+def find_duplicate_rows(duplicates: Duplicates, n_test: int) -> list[Finding]:
+    """Flag when more than `DUPLICATE_SHARE` of the test rows have a near-duplicate in training."""
+    if duplicates.test_rows:
+        share = duplicates.test_rows / n_test
+        crossing = [cross for cross in duplicates.between if cross.reaches_test]
+        pairs = sum(cross.pairs for cross in crossing)
+        conflicting = sum(cross.conflicting for cross in crossing)
+        level: Level = "flag" if share > DUPLICATE_SHARE else "warning"
+        message = (
+            f"{duplicates.test_rows:,} of {n_test:,} test rows ({100 * share:.2f} %) have a "
+            "near-duplicate in weak-train or strong-train: remembering it helps where the labels "
+            f"agree and misleads where they differ ({conflicting:,} of {pairs:,} pairs). Look at "
+            "the examples; give rows that belong together one group, so that they stay on one side."
+        )
+        return [Finding(kind="duplicates", level=level, message=message)]
+    elsewhere = sum(cross.pairs for cross in duplicates.between)
+    if elsewhere:
+        message = (
+            f"Pairs of near-duplicates across splits: {elsewhere:,}, none between a training split "
+            "and test, so the test AUC is not touched."
+        )
+        return [Finding(kind="duplicates", level="note", message=message)]
+    return []
+
+
+def find_overflows(overflows: tuple[Overflow, ...]) -> list[Finding]:
+    """Flag each model that cannot read all of its rows."""
+    return [
+        Finding(
+            kind="context",
+            level="flag",
+            message=f"Rows longer than the {overflow.context:,} tokens of {overflow.model}: "
+            f"{_where(overflow.rows)}; the longest has {overflow.longest:,}. "
+            "They are refused, or with --truncate cut at their end, where questions often stand; "
+            "shorten the texts or choose a model with a longer context.",
+        )
+        for overflow in overflows
+        if any(overflow.rows.values())
+    ]
+
+
+def find_imbalance(balance: tuple[Balance, ...]) -> list[Finding]:
+    """Note the splits whose share of label 1 is outside `EVEN`."""
+    shares = {part.split: part.rows_1 / (part.rows_0 + part.rows_1) for part in balance}
+    uneven = [
+        f"{name} {100 * share:.0f} %"
+        for name, share in shares.items()
+        if not EVEN[0] <= share <= EVEN[1]
+    ]
+    if not uneven:
+        return []
+    message = (
+        f"Label 1 is far from half of the rows: {', '.join(uneven)}. AUC does not mind, accuracy, "
+        "soft labels and losses do; leave it if this prior is wanted."
+    )
+    return [Finding(kind="balance", level="note", message=message)]
+
+
+def find_constant_suffix(suffix: Suffix | None) -> list[Finding]:
+    """Warn of an ending that nearly all rows have."""
+    if suffix is None:
+        return []
+    shown = suffix.text if len(suffix.text) <= SHOWN_SUFFIX else "…" + suffix.text[-SHOWN_SUFFIX:]
+    message = (
+        f"{100 * suffix.share:.0f} % of all rows end in {shown!r}: probes on the last token see "
+        "the same token in every row, and at the lowest layers little else. Compare layers, or "
+        "--position mean."
+    )
+    return [Finding(kind="suffix", level="warning", message=message)]
+
+
+def in_order(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Flags, then warnings, then notes."""
+    return tuple(sorted(findings, key=lambda finding: LEVELS.index(finding.level)))
+
+
+def show_cue(cue: Cue) -> str:
+    """A cue in quotation marks, and the weak-train rows of either label that have it."""
+    inner = repr(cue.text).replace("\\x02", "<start>").replace("\\x03", "<end>")
+    return f"{inner} ({cue.rows_0:,} | {cue.rows_1:,})"
+
+
+def _why(baseline: Baseline) -> str:
+    """What was learned, with the foremost cue of each label."""
+    foremost = {cue.label: cue for cue in reversed(baseline.cues)}
+    cues = [f"{show_cue(foremost[label])} for label {label}" for label in sorted(foremost)]
+    return ", ".join(cues) or baseline.about
+
+
+def _where(rows: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in rows.items() if count)

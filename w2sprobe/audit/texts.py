@@ -1,0 +1,104 @@
+"""Lengths, contexts, label balance and common endings: counted, nothing learned."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from w2sprobe.audit.result import Balance, Lengths, Overflow, Suffix
+from w2sprobe.data.splits import Splits
+from w2sprobe.errors import InputError
+
+SUFFIX_SHARE = 0.95  # of all rows, which have an ending in common
+
+
+@dataclass(frozen=True)
+class ModelLengths:
+    """Tokens of each row, by one model's tokenizer.
+
+    Parameters
+    ----------
+    context : int
+        Tokens that the model can read, special tokens included.
+    tokens : dict of str to ndarray of int, shape (rows of the split,)
+        A split's name to the tokens of its rows, special tokens included. Splits that the model
+        does not read may be left out.
+    """
+
+    context: int
+    tokens: dict[str, np.ndarray]
+
+
+def measure_lengths(splits: Splits) -> tuple[Lengths, ...]:
+    """Characters and words of each split's texts."""
+    return tuple(
+        Lengths(
+            split=name,
+            characters=_spread([len(text) for text in rows.texts]),
+            words=_spread([len(text.split()) for text in rows.texts]),
+        )
+        for name, rows in splits.items()
+    )
+
+
+def count_overflows(splits: Splits, models: dict[str, ModelLengths]) -> tuple[Overflow, ...]:
+    """Count the rows of each split that do not fit each model.
+
+    Raises
+    ------
+    InputError
+        A split has another number of rows than of token counts.
+    UnknownName
+        No such split.
+    """
+    overflows = []
+    for model, lengths in models.items():
+        over, longest = {}, 0
+        for name, tokens in lengths.tokens.items():
+            if len(tokens) != len(splits[name]):
+                raise InputError(
+                    f"{len(tokens)} token counts for {len(splits[name])} rows",
+                    where=f"{name} of {model}",
+                    allowed="one count a row",
+                )
+            over[name] = int(np.count_nonzero(np.asarray(tokens) > lengths.context))
+            longest = max(longest, int(np.max(tokens)))
+        overflows.append(Overflow(model=model, context=lengths.context, longest=longest, rows=over))
+    return tuple(overflows)
+
+
+def count_labels(splits: Splits) -> tuple[Balance, ...]:
+    """Count the rows of each label in each split."""
+    return tuple(
+        Balance(split=name, rows_0=int((rows.labels == 0).sum()), rows_1=int(rows.labels.sum()))
+        for name, rows in splits.items()
+    )
+
+
+def find_suffix(splits: Splits) -> Suffix | None:
+    """Find the longest ending that `SUFFIX_SHARE` of all rows have, spaces alone not counting."""
+    backwards = sorted(text[::-1] for _, rows in splits.items() for text in rows.texts)
+    least = int(np.ceil(SUFFIX_SHARE * len(backwards)))
+    # sorted, rows with the same ending stand together, and the first and last of a run of rows
+    # have in common what all of them have
+    common = max(
+        (
+            first[: shared_start(first, last)]
+            for first, last in zip(backwards, backwards[least - 1 :], strict=False)
+        ),
+        key=len,
+    )
+    if not common.strip():
+        return None
+    having = sum(text.startswith(common) for text in backwards)
+    return Suffix(text=common[::-1], share=having / len(backwards))
+
+
+def shared_start(one: str, other: str) -> int:
+    """Characters before the first difference of two texts."""
+    shorter = min(len(one), len(other))
+    return next((at for at in range(shorter) if one[at] != other[at]), shorter)
+
+
+def _spread(values: list[int]) -> tuple[int, int, int]:
+    median, high = np.quantile(values, [0.5, 0.95])
+    return round(median), round(high), max(values)
