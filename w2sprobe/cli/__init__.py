@@ -13,7 +13,7 @@ import click
 import w2sprobe
 from w2sprobe.errors import W2SProbeError
 
-COMMANDS = ("fetch", "run", "extract", "store", "train", "probe", "bench", "doctor")
+COMMANDS = ("fetch", "tasks", "run", "extract", "store", "train", "probe", "bench", "doctor")
 
 
 class _Commands(click.Group):
@@ -58,6 +58,7 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DATASETS_VERBOSITY", "critical")
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.showwarning = lambda message, *_, **__: _fail(f"Warning: {message}")
     debug = "--debug" in sys.argv[1:]

@@ -8,13 +8,14 @@ from typing import Any
 
 from w2sprobe.atomic import check_writable
 from w2sprobe.cache import store_size_bytes
-from w2sprobe.data import Rows, Splits, Task, join_rows, load_task, make_splits
+from w2sprobe.data import Rows, Splits, join_rows
 from w2sprobe.devices import resolve_device
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import ExperimentConfig, ModelConfig
 from w2sprobe.experiments.methods import METHODS, Curation, Method
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import (
+    audit_step,
     curate_step,
     extract_step,
     label_file,
@@ -37,7 +38,6 @@ class Plan:
     Parameters
     ----------
     config : ExperimentConfig
-    task : Task
     splits : Splits
     layer : int
         The probes' layer.
@@ -52,7 +52,6 @@ class Plan:
     """
 
     config: ExperimentConfig
-    task: Task
     splits: Splits
     layer: int
     truncated: dict[str, int]
@@ -85,8 +84,7 @@ def make_plan(config: ExperimentConfig, *, cache: Path, out: Path, device: str =
     """
     check_writable(cache)
     check_writable(out)
-    task = load_task(config.task.name, positive=config.task.positive, negative=config.task.negative)
-    splits = make_splits(task.rows, config.task.sizes, seed=config.task.seed)
+    splits = config.task.load()
     weak, strong = describe_model(config.weak.model), describe_model(config.strong.model)
     (layer,) = _one_layer(config.probes.layer, strong)
     _check_neighbors(config, len(splits.strong_train))
@@ -97,7 +95,6 @@ def make_plan(config: ExperimentConfig, *, cache: Path, out: Path, device: str =
     stored = splits.stored
     plan = Plan(
         config,
-        task,
         splits,
         layer,
         truncated,
@@ -126,8 +123,9 @@ class _Builder:
         self.by_address: dict[str, Stage] = {}
 
     def build(self) -> None:
-        """Add every method's stages, in the order of the config."""
+        """Add the audit and every method's stages, in the order of the config."""
         truth = self.splits
+        self.plan.stages.append(self.audit())
         weak = self.train(
             "weak model on truth",
             self.config.weak,
@@ -147,6 +145,20 @@ class _Builder:
             else:
                 own = self.student(name, method, weak)
             self.plan.methods[name] = own
+
+    def audit(self) -> Stage:
+        """Stage that looks for what could make the results mean something else."""
+        models = (self.weak_info, self.strong_info)
+        params = {
+            "models": {info.name: info.identity for info in models},
+            "splits": {
+                name: [_content(rows), fingerprint(rows.labels.tolist()), _groups(rows)]
+                for name, rows in self.splits.items()
+            },
+        }
+        names = tuple(info.name for info in models)
+        run = partial(audit_step, splits=self.splits, models=names)
+        return Stage("audit", "audit of the task", params, run, self.home)
 
     def add(self, stage: Stage) -> Stage:
         """Add a stage, or find the one that does the same."""
@@ -292,6 +304,10 @@ class _Builder:
         if method.curation:
             used["cv"] = probes.cv
         return used
+
+
+def _groups(rows: Rows) -> str:
+    return "" if rows.groups is None else fingerprint(rows.groups.tolist())
 
 
 def _content(rows: Rows) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from w2sprobe import __version__
+from w2sprobe.audit import Audit
 from w2sprobe.experiments.plan import Plan
 from w2sprobe.experiments.stages import RECORD, Stage
-from w2sprobe.experiments.steps import CURATION, label_file
+from w2sprobe.experiments.steps import AUDIT, CURATION, label_file
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import bootstrap_pgr
 from w2sprobe.results import ResultRow, Results
@@ -23,13 +24,13 @@ Report = Callable[[int, Stage, float | None], None]
 
 
 def run_plan(plan: Plan, out: Path, report: Report = lambda *_: None) -> Results:
-    """Execute what is missing, score every method, write `results.json`.
+    """Execute what is missing, score every method, write `results.json` and `audit.json`.
 
     Parameters
     ----------
     plan : Plan
     out : Path
-        Folder of `results.json`.
+        Folder of both.
     report : callable, optional
         Called as `report(number, stage, None)` before a stage and with its seconds after it; only
         for stages that are not done.
@@ -44,6 +45,7 @@ def run_plan(plan: Plan, out: Path, report: Report = lambda *_: None) -> Results
             report(number, stage, stage.execute())
     results = collect(plan)
     results.write(out / RESULTS)
+    _audit(plan).write(out / AUDIT)
     return results
 
 
@@ -62,8 +64,10 @@ def collect(plan: Plan) -> Results:
         strong_model=config.strong.model,
         layer=plan.layer,
         splits={name: len(rows) for name, rows in plan.splits.items()},
-        dropped={**plan.task.dropped, **plan.splits.dropped},
+        dropped=plan.splits.dropped,
         truncated=plan.truncated,
+        fingerprint=plan.splits.about.get("fingerprint", ""),
+        audit=_audit(plan).findings,
         rows=rows,
         stages={
             stage.title: {"address": stage.address, "seconds": _record(stage)["seconds"]}
@@ -102,6 +106,11 @@ def _row(plan: Plan, name: str, scores: dict[str, Any]) -> ResultRow:
         rows_kept=kept,
         seconds=round(sum(_record(stage)["seconds"] for stage in stages), 1),
     )
+
+
+def _audit(plan: Plan) -> Audit:
+    (stage,) = (stage for stage in plan.stages if stage.kind == "audit")
+    return Audit.read(stage.folder / AUDIT)
 
 
 def _record(stage: Stage) -> dict[str, Any]:

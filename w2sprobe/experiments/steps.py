@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from w2sprobe.atomic import write_json
+from w2sprobe.audit import audit_splits
+from w2sprobe.audit.tokens import count_tokens
 from w2sprobe.cache import ActivationStore
 from w2sprobe.curation import Action, curate, filter_at_random
-from w2sprobe.data import Rows, truth_table
+from w2sprobe.data import Rows, Splits, truth_table
 from w2sprobe.experiments.config import ExperimentConfig
 from w2sprobe.experiments.methods import Method
 from w2sprobe.extraction import extract
@@ -18,11 +20,19 @@ from w2sprobe.training.trainer import finetune
 
 LABELS = "labels.parquet"  # of train and probe stages: predictions; of curate stages: new labels
 CURATION = "curation.json"
+AUDIT = "audit.json"
 
 
 def label_file(folder: Path) -> Path:
     """Return the LabelTable that a train, probe or curate stage leaves."""
     return folder / LABELS
+
+
+def audit_step(folder: Path, *, splits: Splits, models: tuple[str, ...]) -> None:
+    """Audit the splits, contexts of the models included."""
+    lengths = {model: count_tokens(model, splits) for model in models}
+    counts = {model: found for model, found in lengths.items() if found}
+    audit_splits(splits, token_counts=counts).write(folder / AUDIT)
 
 
 def train_step(

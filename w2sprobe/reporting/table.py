@@ -54,4 +54,9 @@ def _caption(results: Results) -> str:
     ]
     if not results.resolved:
         lines.append("The gap between weak model and ceiling is not resolved: read ΔAUC, not PGR.")
-    return "\n".join(lines)
+    lines += [
+        f"Audit, {finding.level}: {finding.message}"
+        for finding in results.audit
+        if finding.level != "note"
+    ]
+    return escape("\n".join(lines))

@@ -1,0 +1,123 @@
+"""`w2sprobe tasks` on the small BIG-bench asset and local files."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from w2sprobe.cli import root
+from w2sprobe.data import Splits
+from w2sprobe.errors import InputError, UnknownName
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("W2SPROBE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("W2SPROBE_HUB_MIRROR", raising=False)
+
+    def invoke(*arguments: str) -> str:
+        done = CliRunner().invoke(root, ["tasks", *arguments], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    return invoke
+
+
+@pytest.fixture
+def reviews(tmp_path: Path) -> str:
+    lines = [f'{{"text": "review {n}", "label": {int(n % 3 == 0)}}}' for n in range(300)]
+    (tmp_path / "reviews.jsonl").write_text("\n".join(lines))
+    return "reviews.jsonl"
+
+
+def records(output: str) -> Any:
+    return json.loads(output)
+
+
+def test_ls_lists_both_kinds(run: Run) -> None:
+    found = {row["name"]: row for row in records(run("ls", "--json"))}
+    assert found["openbookqa"]["source"] == "allenai/openbookqa"
+    assert found["openbookqa"]["rows"] == 5457
+    assert found["openbookqa"]["positive class"]
+    assert sum(not name.startswith("bigbench:") for name in found) == 25
+    assert sum(name.startswith("bigbench:") for name in found) >= 40
+    assert not any(row["offline"] for row in found.values())
+    shown = run("ls")
+    assert all(name in shown for name in found)
+    assert "0 of them available without a network" in shown
+
+
+def test_ls_knows_what_is_offline(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    mirror = tmp_path / "mirror"
+    for split in ("train", "validation"):
+        file = mirror / f"google/boolq/data/{split}-00000-of-00001.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    (mirror / "allenai/sciq/data").mkdir(parents=True)
+    (mirror / "allenai/sciq/data/train.jsonl").touch()
+    monkeypatch.setenv("W2SPROBE_HUB_MIRROR", str(mirror))
+    found = {row["name"]: row["offline"] for row in records(run("ls", "--json"))}
+    assert found["boolq"] == "mirror"
+    assert found["sciq"] == "", "its other splits are missing"
+
+
+def test_show(run: Run, reviews: str) -> None:
+    found = records(run("show", reviews, "--json"))
+    assert found["splits"]["weak_train"] == {"label_0": 35, "label_1": 35}
+    assert found["dropped"]["unused_label_0"] == 100
+    assert {label: len(rows) for label, rows in found["examples"].items()} == {"0": 3, "1": 3}
+    shown = run("show", reviews)
+    assert found["fingerprint"] in shown
+    assert "unused_label_0 100" in shown
+    for row in [*found["examples"]["0"], *found["examples"]["1"]]:
+        assert row["text"] in shown
+
+
+def test_split_writes_what_every_command_takes(run: Run, reviews: str, tmp_path: Path) -> None:
+    made = records(
+        run("split", reviews, "--sizes", ".3,.3,.1,.3", "--out", "splits.parquet", "--json")
+    )
+    splits = Splits.read(tmp_path / "splits.parquet")
+    assert made["splits"] == splits.counts()
+    assert made["fingerprint"] == splits.about["fingerprint"]
+    again = records(run("show", "splits.parquet", "--json"))
+    assert again["splits"] == made["splits"]
+    assert again["fingerprint"] == made["fingerprint"]
+    prior = records(run("split", reviews, "--keep-prior", "--out", "prior.parquet", "--json"))
+    assert prior["splits"]["test"] == {"label_0": 40, "label_1": 20}
+
+
+def test_split_refuses_before_it_writes(run: Run, reviews: str, tmp_path: Path) -> None:
+    before = set(tmp_path.iterdir())
+    with pytest.raises(InputError, match="too few rows"):
+        run("split", reviews, "--sizes", "300,300,100,300", "--out", "splits.parquet")
+    with pytest.raises(InputError, match=r"ends in \.parquet"):
+        run("split", reviews, "--out", "splits.csv")
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_audit_prints_and_writes(run: Run, tmp_path: Path) -> None:
+    lines = ["text,label"] + [
+        f"sentence {n} is {'good' if n % 2 else 'bad'},{n % 2}" for n in range(400)
+    ]
+    (tmp_path / "leak.csv").write_text("\n".join(lines))
+    shown = run("audit", "leak.csv", "--out", "audit.json")
+    assert "flagged" in shown
+    written = records((tmp_path / "audit.json").read_text())
+    assert written == records(run("audit", "leak.csv", "--json"))
+    assert any(finding["level"] == "flag" for finding in written["findings"])
+
+
+def test_mirror_needs_known_names_and_a_folder(run: Run) -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'boolq'"):
+        run("mirror", "bolq", "--to", "hub")
+    with pytest.raises(InputError, match="W2SPROBE_HUB_MIRROR"):
+        run("mirror", "boolq")

@@ -1,0 +1,296 @@
+"""`w2sprobe tasks`: look at tasks, audit them, split them, copy them to a mirror."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from w2sprobe.cli import _options
+from w2sprobe.errors import InputError, UnknownName
+
+if TYPE_CHECKING:
+    from w2sprobe.audit import ModelLengths
+    from w2sprobe.data import Splits
+    from w2sprobe.experiments.config import TaskConfig
+
+SHOWN = 3  # rows a class
+
+models = click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME|FOLDER",
+    help="Count tokens by its tokenizer; may be given several times.",
+)
+
+
+@click.group("tasks")
+def command() -> None:
+    """Look at tasks, audit them for leaks, split them, copy them to a mirror.
+
+    \b
+    Examples:
+      w2sprobe tasks ls
+      w2sprobe tasks show openbookqa --model smollm2-135m
+      w2sprobe tasks audit reviews.csv
+      w2sprobe tasks mirror boolq sciq --to /mnt/share/hub
+    """
+
+
+@command.command("ls")
+@_options.common
+def list_tasks(as_json: bool) -> None:
+    """List the tasks known by name.
+
+    Beside these: any other BIG-bench task as bigbench:NAME (give --positive and --negative where
+    its answers are classes), any file of rows, any function module:function.
+
+    Offline says where a task's rows are read without a network: the mirror folder
+    W2SPROBE_HUB_MIRROR, the Hugging Face cache, or the fetched asset.
+
+    \b
+    Example:
+      w2sprobe tasks ls
+    """
+    from w2sprobe.assets import is_fetched
+    from w2sprobe.data.bigbench_curated import CURATED
+    from w2sprobe.data.hub import availability
+    from w2sprobe.data.registry import HUB_TASKS
+
+    fetched = "fetched" if is_fetched("bigbench") else ""
+    found = [
+        {
+            "name": name,
+            "source": task.source.repo,
+            "rows": sum(task.rows),
+            "positive class": task.positive,
+            "offline": availability(task.source),
+        }
+        for name, task in HUB_TASKS.items()
+    ] + [
+        {
+            "name": f"bigbench:{name}",
+            "source": "BIG-bench",
+            "rows": entry.rows,
+            "positive class": entry.about,
+            "offline": fetched,
+        }
+        for name, entry in CURATED.items()
+    ]
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    from rich.table import Table
+
+    from w2sprobe.cli._tables import print_table
+
+    table = Table(box=None)
+    for column in found[0]:
+        table.add_column(column, justify="right" if column == "rows" else "left")
+    for row in found:
+        rows = f"{row['rows']:,}"
+        table.add_row(*(rows if key == "rows" else str(value) for key, value in row.items()))
+    print_table(table)
+    offline = sum(bool(row["offline"]) for row in found)
+    click.echo(f"{len(found)} tasks, {offline} of them available without a network")
+
+
+@command.command("show")
+@_options.task(argument=True)
+@models
+@_options.common
+def show(task: "TaskConfig", models: tuple[str, ...], as_json: bool) -> None:
+    """Show what a task and its splits consist of, and three rows of each class.
+
+    \b
+    Examples:
+      w2sprobe tasks show bigbench:strategyqa --model smollm2-135m --model minilm-l6
+      w2sprobe tasks show openbookqa --formatting published
+    """
+    splits = task.load()
+    lengths = _lengths(models, splits)
+    result = {
+        **_summary(splits),
+        "tokens": {
+            name: _spread(found, splits) if found else None for name, found in lengths.items()
+        },
+        "examples": {
+            label: [
+                {"id": row, "text": text}
+                for row, text, own in zip(
+                    splits.test.ids.tolist(), splits.test.texts, splits.test.labels, strict=True
+                )
+                if own == label
+            ][:SHOWN]
+            for label in (0, 1)
+        },
+    }
+    if as_json:
+        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+        return
+    _print_summary(splits)
+    for name, spread in result["tokens"].items():
+        shown = ", ".join(f"{what} {count:,}" for what, count in (spread or {}).items())
+        click.echo(f"Tokens of {name}: {shown or 'not counted, it has no limit'}")
+    for label in (0, 1):
+        for row in result["examples"][label]:
+            click.echo(f"\n--- label {label}, {row['id']}\n{row['text']}")
+
+
+@command.command("audit")
+@_options.task(argument=True)
+@models
+@click.option("--out", type=click.Path(path_type=Path), help="Write the audit as JSON, too.")
+@_options.common
+def audit(task: "TaskConfig", models: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+    """Look for what could make a task's results mean something else.
+
+    Shallow baselines that should fail, near-duplicates across splits, rows longer than a model's
+    context, label balance, and endings that all rows share.
+
+    \b
+    Examples:
+      w2sprobe tasks audit reviews.csv --model smollm2-135m --out audit.json
+      w2sprobe tasks audit openbookqa --formatting published
+    """
+    from w2sprobe.atomic import check_writable
+    from w2sprobe.audit import audit_splits, render
+
+    if out:
+        check_writable(out.parent)
+    splits = task.load()
+    counts = {name: found for name, found in _lengths(models, splits).items() if found}
+    found = audit_splits(splits, token_counts=counts)
+    if out:
+        found.write(out)
+    click.echo(found.model_dump_json(indent=2) if as_json else render(found))
+
+
+@command.command("mirror")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder; default: $W2SPROBE_HUB_MIRROR.",
+)
+@_options.common
+def mirror_command(names: tuple[str, ...], to: Path | None, as_json: bool) -> None:
+    """Copy the files of tasks from the hub, in the hub's layout, for a machine without network.
+
+    NAME may be all. There, set W2SPROBE_HUB_MIRROR to the folder.
+
+    \b
+    Example:
+      w2sprobe tasks mirror boolq sciq --to /mnt/share/hub
+    """
+    from w2sprobe.atomic import check_writable
+    from w2sprobe.data.hub import MIRROR, mirror, mirror_folder
+    from w2sprobe.data.registry import HUB_TASKS
+
+    for name in names:
+        if name not in HUB_TASKS and name != "all":
+            raise UnknownName("task", name, [*HUB_TASKS, "all"])
+    folder = to or mirror_folder()
+    if folder is None:
+        raise InputError("no folder to copy to", advice=f"Give --to, or set {MIRROR}.")
+    check_writable(folder)
+    copied = {}
+    for name in HUB_TASKS if "all" in names else dict.fromkeys(names):
+        source = HUB_TASKS[name].source
+        size = mirror(source, folder)
+        copied[name] = {"folder": str(folder / source.repo), "bytes": size}
+        click.echo(f"{name}: {size / 1e6:.1f} MB of {source.repo}", err=as_json)
+    if as_json:
+        click.echo(json.dumps(copied, indent=2))
+    else:
+        click.echo(f"Use it with: export {MIRROR}={folder}")
+
+
+@command.command("split")
+@_options.task(argument=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Parquet file; every --task takes it.",
+)
+@_options.common
+def split(task: "TaskConfig", out: Path, as_json: bool) -> None:
+    """Cut a task into its four splits and write them to a Parquet file.
+
+    \b
+    Examples:
+      w2sprobe tasks split reviews.csv --sizes 1000,1000,200,500 --out splits.parquet
+      w2sprobe tasks split ethics-virtue --keep-prior --out virtue.parquet
+    """
+    from w2sprobe.atomic import check_writable
+
+    check_writable(out.parent)
+    if out.suffix != ".parquet":
+        raise InputError(f"--out is {str(out)!r}", allowed="a name that ends in .parquet")
+    splits = task.load()
+    splits.write(out)
+    if as_json:
+        click.echo(json.dumps({**_summary(splits), "file": str(out)}, indent=2))
+        return
+    _print_summary(splits)
+    click.echo(str(out))
+
+
+def _lengths(models: tuple[str, ...], splits: "Splits") -> dict[str, "ModelLengths | None"]:
+    if not models:
+        return {}
+    from w2sprobe.audit.tokens import count_tokens
+
+    return {model: count_tokens(model, splits) for model in models}
+
+
+def _spread(lengths: "ModelLengths", splits: "Splits") -> dict[str, int]:
+    import numpy as np
+
+    tokens = np.concatenate([lengths.tokens[name] for name, _ in splits.items()])
+    return {
+        "median": int(np.median(tokens)),
+        "95 %": int(np.quantile(tokens, 0.95)),
+        "longest": int(tokens.max()),
+        "context": lengths.context,
+        "rows over it": int((tokens > lengths.context).sum()),
+    }
+
+
+def _summary(splits: "Splits") -> dict[str, Any]:
+    groups = {
+        name: len(set(rows.groups.tolist()))
+        for name, rows in splits.items()
+        if rows.groups is not None
+    }
+    return {
+        "task": splits.test.name,
+        **splits.about,
+        "splits": splits.counts(),
+        "groups": groups,
+        "dropped": splits.dropped,
+    }
+
+
+def _print_summary(splits: "Splits") -> None:
+    from rich.table import Table
+
+    from w2sprobe.cli._tables import print_table
+
+    found = _summary(splits)
+    click.echo(f"{found['task']}  (fingerprint {found.get('fingerprint', 'unknown')})")
+    table = Table("split", box=None)
+    for column in ("label 0", "label 1", "groups"):
+        table.add_column(column, justify="right")
+    for name, counts in found["splits"].items():
+        groups = found["groups"].get(name)
+        table.add_row(
+            name, *(f"{count:,}" for count in counts.values()), f"{groups:,}" if groups else "-"
+        )
+    print_table(table)
+    left_out = ", ".join(
+        f"{reason} {count:,}" for reason, count in found["dropped"].items() if count
+    )
+    click.echo(f"In no split: {left_out or 'no row'}")
