@@ -21,7 +21,11 @@ class Workplace:
         return subprocess.run(
             [sys.executable, "-m", "w2sprobe", *arguments],
             cwd=self.folder,
-            env={**os.environ, "W2SPROBE_CACHE": str(self.folder / "cache")},
+            env={
+                **os.environ,
+                "W2SPROBE_CACHE": str(self.folder / "cache"),
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
             capture_output=True,
             text=True,
             check=False,

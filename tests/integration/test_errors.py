@@ -14,6 +14,14 @@ FILES = {
     "one.csv": "text,label\n" + GOOD.replace(",0\n", ",1\n"),
     "column.csv": "sentence,label\n" + GOOD,
     "long.csv": "text,label\n" + GOOD + "word " * 9000 + ",1\n",
+    "broken.jsonl": '{"text": "a", "label": 0}\n{"text": "b", "label": 1\n',
+    "third.csv": "text,label\n" + GOOD + "an odd one,maybe\n",
+    "ids.csv": "text,label,id\nfirst,0,x\nsecond,1,y\nthird,0,x\n",
+    "number.jsonl": '{"text": 12, "label": 0}\n',
+    "latin.csv": "text,label\ncaf\xe9,1\n",
+    "crowd.csv": "text,label,group\n" + "".join(f"sentence {n},{n % 2},x\n" for n in range(400)),
+    "rows.py": "def few():\n    return [{'text': 'a', 'label': 0}]\n\n"
+    "def bad():\n    return 1 / 0\n",
     "file": "in the way",
     "key.yaml": "name: x\ntask: {name: good.csv}\nweak: {model: minilm-l6, learning_rat: 1}\n"
     "strong: {model: smollm2-135m}\n",
@@ -53,6 +61,30 @@ CASES = [
     (("run",), ["--preset"]),
     (("run", "--preset", "nope"), ["nope", "smoke"]),
     (("fetch", "minilm"), ["'minilm'", "minilm-l6"]),
+    *(
+        (("tasks", "split", name, "--out", "splits.parquet", *given), parts)
+        for name, given, parts in (
+            ("broken.jsonl", (), ["broken.jsonl, line 2", "JSON"]),
+            ("third.csv", (), ["third.csv", "row 401", "'maybe'", "0 or 1"]),
+            ("ids.csv", (), ["ids.csv", "'x'", "row 3", "row 1"]),
+            ("number.jsonl", (), ["number.jsonl, line 1", "12", "text"]),
+            ("latin.csv", (), ["latin.csv", "UTF-8", "0xe9"]),
+            ("crowd.csv", (), ["'x' has 400 rows", "crowd.csv", "at most", "finer groups"]),
+            ("good.csv", ("--sizes", ".9,.9,.1,.1"), ["too few rows", "found 200 and 200"]),
+            ("good.csv", ("--positive", "x"), ["--positive", "good.csv"]),
+            ("good.csv", ("--formatting", "published"), ["published", "good.csv"]),
+            ("bolq", (), ["'bolq'", "Did you mean 'boolq'"]),
+            ("boolq", (), ["google/boolq", "W2SPROBE_HUB_MIRROR", "tasks mirror"]),
+            ("rows:many", (), ["'many'", "'rows'"]),
+            ("rows:few", (), ["only label 0", "rows:few"]),
+            ("rows:bad", (), ["ZeroDivisionError", "rows.py:5"]),
+            ("bigbench:strategyqb", (), ["strategyqb", "strategyqa"]),
+            ("bigbench:emoji_movie", ("--positive", "a", "--negative", "b"), ["'b'", "class"]),
+        )
+    ),
+    (("tasks", "audit", "good.csv", "--model", "minilm-l7"), ["minilm-l7", "minilm-l6"]),
+    (("tasks", "mirror", "bolq", "--to", "hub"), ["'bolq'", "boolq"]),
+    (("tasks", "mirror", "boolq", "--to", "file"), ["'file' is a file"]),
     (("extract", "--model", "smollm2-135m", "--task", "good.csv", "--layers", "99"), ["99", "30"]),
     (
         ("train", "--model", "minilm-l6", "--task", "good.csv", "--out", "o", "--loss", "mse"),
@@ -93,7 +125,7 @@ def test_a_mistake_exits_with_2_and_writes_nothing(
     arguments: tuple[str, ...], parts: list[str], empty: Workplace
 ) -> None:
     for name, text in FILES.items():
-        (empty.folder / name).write_text(text)
+        (empty.folder / name).write_text(text, encoding="latin-1")
     before = empty.files()
     done = empty.run(*arguments)
     assert done.returncode == 2, done.stderr
