@@ -47,5 +47,9 @@ def test_growth_draws_a_figure(tmp_path: Path) -> None:
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_splitting_benchmark_runs() -> None:
+    assert ".parquet.zst" in run("splitting", "--smoke")
+
+
 def test_the_reading_benchmark_runs_and_its_peers_agree() -> None:
     assert len(run("cache", "--smoke", "reading").splitlines()) == 4

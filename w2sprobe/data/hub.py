@@ -18,6 +18,10 @@ from typing import Any
 from w2sprobe.errors import InputError
 
 MIRROR = "W2SPROBE_HUB_MIRROR"
+NO_HUB = (
+    f"Without a network, set {MIRROR} to a folder that `w2sprobe tasks mirror` filled "
+    "on a connected machine."
+)
 BUILDERS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json"}
 BLOCK = 2**16  # read ahead on the hub; the default, 5 MiB, is many times a row group
 SHARD = re.compile(r"-(\d{5})-of-(\d{5})(-[0-9a-f]{16})?$")  # as `datasets` names shards
@@ -88,7 +92,7 @@ def availability(source: Source) -> str:
     """Where the files lie that need no network: "mirror", "cache", or "" for nowhere."""
     mirror = mirror_folder()
     if mirror is not None:
-        return "mirror" if _complete(_local_files(mirror / source.repo), source) else ""
+        return "" if _missing(_local_files(mirror / source.repo), source) else "mirror"
     return "cache" if _cached(source) else ""
 
 
@@ -113,9 +117,10 @@ def locate(source: Source) -> Found:
     if folder is not None:
         place = folder / source.repo
         files = _local_files(place)
-        if not _complete(files, source):
+        missing = _missing(files, source)
+        if missing:
             raise InputError(
-                f"the mirror lacks data files of {source.repo}, split {' or '.join(source.splits)}",
+                f"the mirror lacks data files of {source.repo}, split {' and '.join(missing)}",
                 where=f"{place} ({MIRROR})",
                 advice="Fill it on a connected machine: w2sprobe tasks mirror NAME.",
             )
@@ -241,9 +246,10 @@ def _download(source: Source, files: list[str], **where: Any) -> Path:
         raise _no_hub(source, error) from error
 
 
-def _complete(files: Sequence[str], source: Source) -> bool:
-    found = (select_files(files, source.config, split) for split in source.splits)
-    return all(len(chosen) >= source.parts for chosen in found)
+def _missing(files: Sequence[str], source: Source) -> list[str]:
+    """Splits of which not all files are there."""
+    found = {split: select_files(files, source.config, split) for split in source.splits}
+    return [split for split, chosen in found.items() if len(chosen) < source.parts]
 
 
 def _local_files(folder: Path) -> list[str]:
@@ -265,7 +271,7 @@ def _cached(source: Source) -> Path | None:
         # newer releases of huggingface_hub say so if other files of the repository are missing
         found = getattr(error, "snapshot_path", None)
     place = Path(found) if found else None
-    return place if place and _complete(_local_files(place), source) else None
+    return place if place and not _missing(_local_files(place), source) else None
 
 
 def _hub_files(source: Source) -> tuple[list[str], str]:
@@ -277,9 +283,10 @@ def _hub_files(source: Source) -> tuple[list[str], str]:
     except _hub_errors() as error:
         raise _no_hub(source, error) from error
     files = [sibling.rfilename for sibling in info.siblings or ()]
-    if not _complete(files, source):
+    missing = _missing(files, source)
+    if missing:
         raise InputError(
-            f"no data files for split {' or '.join(source.splits)}",
+            f"no data files for split {' and '.join(missing)}",
             where=f"{source.repo} at revision {source.revision}",
             advice="The repository is not what this release of w2sprobe expects; please report it.",
         )
@@ -295,12 +302,14 @@ def _hub_errors() -> tuple[type[Exception], ...]:
 
 
 def _no_hub(source: Source, error: Exception) -> InputError:
-    said = str(error).strip().splitlines()[:1] or [type(error).__name__]
-    return InputError(
-        f"cannot get {source.repo} from the Hugging Face hub: {said[0]}",
-        advice=f"Without a network, set {MIRROR} to a folder that `w2sprobe tasks mirror` filled "
-        "on a connected machine.",
-    )
+    what = f"cannot get {source.repo} from the Hugging Face hub: {_said(error)}"
+    return InputError(what, advice=NO_HUB)
+
+
+def _said(error: Exception) -> str:
+    """The facts; what the hub's client has to say about accounts follows after them."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]).rstrip(".") or type(error).__name__
 
 
 def _read(paths: Sequence[str], limit: int | None) -> Iterator[Row]:
@@ -321,7 +330,9 @@ def _read(paths: Sequence[str], limit: int | None) -> Iterator[Row]:
             rows = list(rows)
         yield from _sample(rows, limit) if limit is not None and kind == "parquet" else rows
     except broken as error:
-        raise InputError(f"cannot read: {error}", where=", ".join(paths)) from error
+        advice = NO_HUB if paths[0].startswith("hf://") else ""
+        where = ", ".join(paths)
+        raise InputError(f"cannot read: {_said(error)}", where=where, advice=advice) from error
 
 
 def _sample(rows: Any, limit: int) -> Iterator[Row]:

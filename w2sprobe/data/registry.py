@@ -234,7 +234,7 @@ HUB_TASKS: dict[str, HubTask] = {
         formats.hellaswag,
         "the right ending is shown",
         (39_905, 10_042),
-        group="ctx",
+        group="source_id",
     ),
     "multirc": HubTask(
         _super_glue("multirc"),
@@ -352,6 +352,7 @@ HUB_TASKS: dict[str, HubTask] = {
         formats.sciq,
         "the right answer is shown",
         (12_679, 1_000),
+        group="support",
         published_source=_SCIQ_PUBLISHED,
     ),
     "sciq_with_support": HubTask(
