@@ -380,3 +380,22 @@ def test_metrics_do_not_load_torch(module, loaded):
     code = f"import sys, {module}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(loaded)
+
+
+class TestAUCIntervals:
+    def test_same_as_those_of_the_paired_bootstrap(self) -> None:
+        random = np.random.default_rng(0)
+        truth = np.arange(200) % 2
+        scores = [truth + random.normal(size=200) for _ in range(3)]
+        groups = np.arange(200) // 4
+        whole = metrics.bootstrap_pgr(truth, *scores, groups=groups)
+        found = metrics.auc_intervals(truth, scores, groups=groups)
+        assert found is not None
+        assert found[0] == pytest.approx(whole.weak_auc_interval)
+        assert found[2] == pytest.approx(whole.ceiling_auc_interval)
+
+    def test_too_few_groups_have_no_interval(self) -> None:
+        truth, scores = np.arange(40) % 2, np.arange(40.0)
+        assert metrics.auc_intervals(truth, [scores], groups=np.zeros(40)) is None
+        assert metrics.auc_intervals(truth, [scores], groups=truth) is None
+        assert metrics.auc_intervals(truth, [scores]) is not None

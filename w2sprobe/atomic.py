@@ -109,6 +109,19 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"cannot write {str(path)!r}: no permission in {str(place)!r}")
 
 
+def check_writable_file(path: Path) -> None:
+    """Refuse a place that cannot become a file of ours, without writing anything.
+
+    Raises
+    ------
+    OutputError
+        `path` is a folder, or its nearest existing parent is not a writable one.
+    """
+    check_writable(path.parent)
+    if path.is_dir():
+        raise OutputError(f"cannot write {str(path)!r}: it is a folder")
+
+
 def _fsync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -4,7 +4,7 @@
 the strong model trained on the truth; all three are scored on the same test rows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from w2sprobe.errors import InputError, UnknownName
 MIN_GAP = 0.03  # a smaller gap between weak and ceiling is not resolved, however sure it is
 MIN_GAP_Z = 4.0  # nor is one of fewer standard errors
 CONFIDENCE = 0.95
+MAX_REDRAWN = 0.1  # share of replicates without a class, beyond which the rest says little
 TIE_DECIMALS = 12  # differences that agree so far tie: rounding noise must not decide a rank
 ALTERNATIVES = ("greater", "less", "two-sided")
 BLOCK_CELLS = 1 << 19  # replicates x rows held at once
@@ -247,6 +248,57 @@ def bootstrap_pgr(
         no_gap_share=no_gap_share,
         n_redrawn=n_redrawn,
     )
+
+
+def auc_intervals(
+    truth: npt.ArrayLike,
+    scores: Sequence[npt.ArrayLike],
+    *,
+    n_resamples: int = 2000,
+    groups: npt.ArrayLike | None = None,
+    seed: int = 0,
+) -> list[Interval] | None:
+    """95 % bootstrap intervals of the AUCs of several scores of the same rows.
+
+    Parameters
+    ----------
+    truth : array_like of 0 and 1, shape (n,)
+        Both classes present.
+    scores : sequence of array_like of float, shape (n,)
+        Finite; higher means more like class 1.
+    n_resamples : int
+        Replicates; the same ones for all scores.
+    groups : array_like, shape (n,), optional
+        As in `bootstrap_pgr`.
+    seed : int
+        Same seed, same intervals.
+
+    Returns
+    -------
+    list of tuple of float, or None
+        None: the rows or groups are too few, so that more than `MAX_REDRAWN` of all replicates
+        would lack a class and the others would all be alike.
+
+    Raises
+    ------
+    InputError
+        As `roc_auc`.
+    """
+    positive = _check_truth(truth)
+    n = len(positive)
+    models = [
+        _Beats(positive, _check_scores(one, f"scores {number}", n))
+        for number, one in enumerate(scores)
+    ]
+    if groups is not None and len(np.unique(np.asarray(groups))) < 2:
+        return None
+    unit, n_units = _check_groups(groups, n)
+    aucs, n_redrawn = _replicates(models, unit, n_units, n_resamples, seed)
+    if n_redrawn > MAX_REDRAWN * (n_redrawn + n_resamples):
+        return None
+    tail = (1 - CONFIDENCE) / 2
+    bounds = np.quantile(aucs, [tail, 1 - tail], axis=1)
+    return [(float(low), float(high)) for low, high in bounds.T]
 
 
 def paired_tests(

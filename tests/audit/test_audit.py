@@ -65,7 +65,7 @@ def test_every_check_can_fire() -> None:
         "'surely' (0 | 150) for label 1",
         "'hardly' (150 | 0) for label 0",
         "10 of 200 test rows (5.00 %)",
-        "(0 of 10 pairs)",
+        "labels differ in 0 of 10 pairs",
         "longer than the 64 tokens of tiny: test 200; the longest has 65",
         "98 % of all rows end in 'ly so.'",
         "val 25 %",
@@ -79,10 +79,22 @@ def test_few_duplicates_warn_and_others_are_noted() -> None:
     splits = make_splits()
     one = with_texts(splits, "test", {0: splits.weak_train.texts[0] + " more"})
     assert kinds(audit_splits(one)) == [("warning", "duplicates")]
+    assert kinds(audit_splits(with_texts(splits, "strong_train", {
+        row: splits.weak_train.texts[row] + " more" for row in range(10)
+    }))) == [("flag", "duplicates")], "the weak model knows these rows"  # fmt: skip
     aside = with_texts(splits, "val", {0: splits.weak_train.texts[0] + " more"})
     audit = audit_splits(aside)
     assert kinds(audit) == [("note", "duplicates")]
     assert audit.clean
+
+
+def test_a_model_without_a_limit_reads_everything() -> None:
+    splits = make_splits()
+    audit = audit_splits(
+        splits, token_counts={"long": ModelLengths(None, {"test": np.full(200, 9)})}
+    )
+    assert audit.clean
+    assert audit.overflows == ()
 
 
 def test_one_label_in_test_is_noted() -> None:

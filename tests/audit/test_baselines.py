@@ -130,8 +130,8 @@ def grouped(rows: Rows, groups: np.ndarray) -> Rows:
 def test_intervals_draw_groups_whole() -> None:
     splits = make_splits()
     alone = scored(splits)["words"].interval
-    four = np.array([str(row // 50) for row in range(200)])
-    apart = score_baselines(splits.weak_train, grouped(splits.test, four))[2].interval
+    tens = np.array([str(row // 20) for row in range(200)])
+    apart = score_baselines(splits.weak_train, grouped(splits.test, tens))[2].interval
     assert alone is not None
     assert apart is not None
     assert apart != alone

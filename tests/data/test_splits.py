@@ -66,3 +66,32 @@ def test_unknown_split() -> None:
 
 def test_counts() -> None:
     assert make_splits(balanced(20)).counts()["test"] == {"label_0": 2, "label_1": 2}
+
+
+@pytest.mark.parametrize("group_size", [None, 3])
+def test_splits_that_were_changed_are_refused(tmp_path: Path, group_size: int | None) -> None:
+    path = tmp_path / "splits.parquet"
+    make_splits(balanced(100, group_size)).write(path)
+    table = pq.read_table(path)
+    names = table["split"].to_pylist()
+    changed = {
+        "no column 'split'": table.drop_columns(["split"]),
+        "splits strong_train, test, train, val": table.set_column(
+            table.column_names.index("split"),
+            "split",
+            pa.array(["train" if name == "weak_train" else name for name in names]),
+        ),
+        "is in weak_train and in": table.set_column(
+            table.column_names.index("text"), "text", pa.array(["same"] * len(table))
+        ),
+    }
+    if group_size:
+        at = table.column_names.index("group")
+        changed["group 'same' is in"] = table.set_column(
+            at, "group", pa.array(["same"] * len(names))
+        )
+    for what, other in changed.items():
+        pq.write_table(other, path)
+        with pytest.raises(InputError, match=what) as error:
+            Splits.read(path)
+        assert "w2sprobe tasks split" in str(error.value)

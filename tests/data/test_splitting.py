@@ -137,22 +137,39 @@ def test_groups_stay_whole_and_sizes_are_met(group_size: int, seed: int) -> None
 
 
 @PROPERTY
-@given(st.integers(0, 20), st.booleans())
-def test_added_rows_move_no_row(seed: int, prior: bool) -> None:
+@given(
+    st.integers(0, 20), st.booleans(), st.sampled_from([1, 3]), st.sampled_from([None, 4]),
+    st.sampled_from([2, 3]),
+)  # fmt: skip
+def test_added_rows_move_no_row(
+    seed: int, prior: bool, group_size: int, aside: int | None, every: int
+) -> None:
     """Enough rows for every split to fill its sizes from its own part of hash space."""
-    sizes = SplitSizes(60, 60, 20, 40)
-    many = make_splits(balanced(1100), sizes, seed, keep_prior=prior)
-    few = make_splits(balanced(1000), sizes, seed, keep_prior=prior)
-    before, after = split_of(few), split_of(many)
+
+    def cut(n: int) -> dict[str, str]:
+        rows = make_rows(
+            [int(row // 24 % every == row % every) for row in range(n)],
+            [row // group_size for row in range(n)],
+            None if aside is None else [row // group_size % aside == 0 for row in range(n)],
+        )
+        return split_of(make_splits(rows, SplitSizes(60, 60, 20, 40), seed, keep_prior=prior))
+
+    before, after = cut(1200), cut(1320)
     assert all(after.get(row, name) == name for row, name in before.items())
     pushed_out = len(before.keys() - after.keys())
-    assert pushed_out <= 40  # of 180; a tenth more rows push out a tenth, give or take
+    assert pushed_out <= 50  # of 180: a tenth more rows push out a tenth, give or take
 
 
-def test_default_shares_move_few_rows() -> None:
-    few, many = (split_of(make_splits(balanced(n))) for n in (1000, 1100))
-    moved = sum(many.get(row, name) != name for row, name in few.items())
-    assert moved <= 50  # stand-ins, where an interval of hash space happens to hold too few rows
+@pytest.mark.parametrize("n", [1000, 2000, 4000])
+def test_default_shares_move_few_rows(n: int) -> None:
+    """Those that stand in where an interval of hash space happens to hold too few rows."""
+    few, many = (split_of(make_splits(balanced(size))) for size in (n, n + n // 10))
+    moved = [row for row, name in few.items() if many.get(row, name) != name]
+    crossing = [row for row in moved if "test" in (few[row], many[row])]
+    # an interval of share p lacks .4 sqrt(p (1 - p) n / 2) rows of a label on average
+    lacking = sum(2 * 0.4 * (p * (1 - p) * n / 2) ** 0.5 for p in (0.35, 0.35, 0.1, 0.2))
+    assert len(moved) <= 2 * lacking
+    assert len(crossing) <= lacking
 
 
 def test_rows_are_in_the_order_of_their_hashes_not_of_their_labels() -> None:
@@ -195,6 +212,32 @@ def test_shares() -> None:
     assert make_splits(lopsided, SplitSizes(0.4, 0.4, 0.1, 0.1)).sizes == SplitSizes(80, 80, 20, 20)
 
 
+@PROPERTY
+@given(tasks(), st.tuples(*[st.integers(1, 5)] * 4), st.integers(0, 5), st.booleans())
+def test_shares_are_nearly_met(
+    rows: Rows, parts: tuple[int, int, int, int], seed: int, prior: bool
+) -> None:
+    """Also where they sum to 1 and groups do not fit."""
+    aside = rows.held_out is not None
+    total = sum(parts[:3]) + (0 if aside else parts[3])
+    shares = [part / total for part in parts]
+    shares[3] = 1.0 if aside else shares[3]
+    splits = make_splits(rows, SplitSizes(*shares), seed=seed, keep_prior=prior)
+    assert_sound(splits, rows, prior=prior)
+    if rows.groups is None:
+        lost = sum(splits.dropped.values())
+        zeros, ones = np.bincount(rows.labels, minlength=2)
+        assert lost <= (0 if prior else abs(int(zeros) - int(ones))) + 2 * 4 + (8 if aside else 0)
+
+
+@PROPERTY
+@given(st.integers(20, 80), st.integers(0, 5))
+def test_a_prior_is_kept_to_the_last_row(ones: int, seed: int) -> None:
+    rows = make_rows([1] * ones + [0] * (100 - ones))
+    splits = make_splits(rows, SplitSizes(35, 35, 15, 15), seed=seed, keep_prior=True)
+    assert sum(splits.dropped.values()) == 0
+
+
 def test_held_out_rows_are_the_test_set() -> None:
     rows = make_rows([row % 2 for row in range(1000)], held_out=[row < 100 for row in range(1000)])
     splits = make_splits(rows)
@@ -214,6 +257,8 @@ def test_a_group_on_both_sides_of_the_test_set_is_held_out() -> None:
     assert_sound(splits, rows)
     assert splits.test.groups is not None
     assert {f"group{number}" for number in range(10)} <= set(splits.test.groups.tolist())
+    assert splits.dropped["group_is_held_out"] == 20
+    assert splits.sizes.val == 30, "a tenth of what can be trained on"
 
 
 def test_prior_is_kept() -> None:
@@ -237,16 +282,16 @@ def test_prior_is_kept() -> None:
         (
             make_rows([0] * 50 + [1] * 9),
             SplitSizes(8, 8, 2, 4),
-            ["lacks", "at least 11 rows of label 0 and 11 of label 1", "found 50 and 9"],
+            ["at least 11 rows of label 0 and 11 of label 1", "found 50 and 9"],
         ),
-        (make_rows([0] * 50 + [1] * 9), None, ["every split needs both labels", "50 and 9"]),
+        (make_rows([0] * 50 + [1] * 9), None, ["val without both labels", "50 and 9"]),
         (balanced(48, group_size=12), SplitSizes(14, 14, 4, 8), ["lacks", "groups"]),
         (make_rows([]), None, ["found 0 and 0"]),
-        (balanced(100), SplitSizes(0.5, 0.5, 0.1, 0.1), ["lacks", "at least 60 rows"]),
+        (balanced(100), SplitSizes(0.5, 0.5, 0.1, 0.1), ["at least 60 rows"]),
         (
             make_rows([0, 1] * 50, held_out=[row < 4 for row in range(100)]),
             SplitSizes(10, 10, 4, 8),
-            ["test lacks 4", "for test at least 4 rows of label 0", "found 2 and 2"],
+            ["for test at least 4 rows of label 0", "found 2 and 2"],
         ),
     ],
 )
@@ -259,7 +304,7 @@ def test_too_few_rows(rows: Rows, sizes: SplitSizes | None, parts: list[str]) ->
 
 def test_a_rare_class_in_a_small_split() -> None:
     rows = make_rows([int(row % 50 == 0) for row in range(1000)])
-    with pytest.raises(InputError, match="every split needs both labels"):
+    with pytest.raises(InputError, match="val without both labels"):
         make_splits(rows, SplitSizes(100, 100, 10, 100), keep_prior=True)
 
 

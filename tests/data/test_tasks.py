@@ -157,7 +157,7 @@ def test_splits_of_a_task(tmp_path: Path) -> None:
 
 def test_splits_that_were_written_are_taken_as_they_are(tmp_path: Path) -> None:
     splits = load_splits(write(tmp_path / "rows.jsonl", many(60)), seed=3)
-    path = tmp_path / "splits.parquet"
+    path = tmp_path / "splits.Parquet"
     splits.write(path)
     again = load_splits(str(path))
     assert isinstance(again, Splits)

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.integration.conftest import Workplace
+from w2sprobe.audit import Audit
 from w2sprobe.cache import ActivationStore
 from w2sprobe.data import load_task, make_splits
 from w2sprobe.experiments.config import load_config
@@ -40,6 +41,16 @@ def test_every_method_is_in_the_table(smoke: Workplace, results: dict) -> None:
     for name in (*CONFIG.methods, "AUC", "ΔAUC", "PGR", "rows kept", "seconds"):
         assert name in printed
     assert (smoke.folder / "results/smoke/results.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_task_was_audited(smoke: Workplace, results: dict, splits) -> None:
+    written = Audit.read(smoke.folder / "results/smoke/audit.json")
+    assert written.task == CONFIG.task.name
+    assert [part.rows_0 + part.rows_1 for part in written.balance] == [64, 64, 32, 64]
+    contexts = {overflow.model: overflow.context for overflow in written.overflows}
+    assert contexts == {"the weak model": 512, "the strong model": 8192}
+    assert results["audit"] == [finding.model_dump() for finding in written.findings]
+    assert results["fingerprint"] == load_task(CONFIG.task.name).fingerprint
 
 
 def test_splits_are_disjoint_balanced_and_as_large_as_asked(results: dict, splits) -> None:
@@ -109,7 +120,9 @@ def test_a_second_run_recomputes_nothing(smoke: Workplace) -> None:
     assert done.stdout == (smoke.folder / "stdout.txt").read_text()
     after = smoke.files()
     changed = {name for name in after if before.get(name) != after[name]}
-    assert changed == {"results/smoke/results.json", "results/smoke/results.png"}
+    assert changed == {
+        f"results/smoke/{name}" for name in ("audit.json", "results.json", "results.png")
+    }
 
 
 def test_a_dry_run_shows_stages_and_disk(smoke: Workplace) -> None:

@@ -6,7 +6,7 @@ from rich.console import Console
 from w2sprobe.errors import InputError
 from w2sprobe.reporting.figures import results_figure
 from w2sprobe.reporting.table import results_table
-from w2sprobe.results import ResultRow, Results
+from w2sprobe.results import Finding, ResultRow, Results
 
 
 def row(method: str, auc: float, **changes: object) -> ResultRow:
@@ -56,6 +56,16 @@ def test_an_unresolved_gap_is_said() -> None:
     text = printed(results(resolved=False, pgr_interval=None))
     assert "not resolved" in text
     assert "[unbounded]" in text
+
+
+def test_what_the_audit_found_is_said() -> None:
+    findings = [
+        Finding(kind="baseline", level="flag", message="words alone [bold] solve it"),
+        Finding(kind="balance", level="note", message="a third"),
+    ]
+    text = printed(results().model_copy(update={"audit": tuple(findings)}))
+    assert "Audit, flag: words alone [bold] solve it" in text
+    assert "a third" not in text
 
 
 @pytest.mark.parametrize("changes", [{}, {"pgr": None, "pgr_interval": None, "resolved": False}])

@@ -15,7 +15,7 @@ from sklearn.preprocessing import normalize
 
 from w2sprobe.audit.result import Baseline, Cue
 from w2sprobe.data.rows import Rows
-from w2sprobe.metrics import bootstrap_pgr, roc_auc
+from w2sprobe.metrics import auc_intervals, roc_auc
 
 AUC_THRESHOLD = 0.95
 MAX_FEATURES = 30_000  # the most frequent
@@ -84,7 +84,8 @@ def score_baselines(train: Rows, test: Rows) -> tuple[Baseline, ...]:
     )
     is_cut = any(len(text) > limit for rows in (train, test) for text in rows.texts)
     aucs = [roc_auc(test.labels, scores) for scores in (length, characters, words)]
-    intervals = _intervals(test, length, characters, words)
+    drawn = auc_intervals(test.labels, [length, characters, words], groups=test.groups)
+    intervals = drawn or (None, None, None)
     flagged = [auc > AUC_THRESHOLD for auc in aucs]
     return (
         Baseline(
@@ -102,17 +103,6 @@ def score_baselines(train: Rows, test: Rows) -> tuple[Baseline, ...]:
             name="words", auc=aucs[2], interval=intervals[2], flagged=flagged[2], cues=word_cues
         ),
     )
-
-
-def _intervals(
-    test: Rows, length: np.ndarray, characters: np.ndarray, words: np.ndarray
-) -> tuple[tuple[float, float] | None, ...]:
-    """95 % intervals of the three AUCs, the same resamples for all."""
-    if test.groups is not None and len(np.unique(test.groups)) < 2:
-        return (None, None, None)
-    # three scores of the same rows: the paired bootstrap of weak model, student and ceiling
-    drawn = bootstrap_pgr(test.labels, length, characters, words, groups=test.groups)
-    return (drawn.weak_auc_interval, drawn.student_auc_interval, drawn.ceiling_auc_interval)
 
 
 def _score_length(train: Rows, test: Rows) -> tuple[np.ndarray, str]:

@@ -3,6 +3,7 @@
 from w2sprobe.audit.result import (
     Balance,
     Baseline,
+    CrossDuplicates,
     Cue,
     Duplicates,
     Overflow,
@@ -10,7 +11,7 @@ from w2sprobe.audit.result import (
 )
 from w2sprobe.results import Finding, Level
 
-DUPLICATE_SHARE = 0.01  # of test rows with a near-duplicate in training: more is flagged
+DUPLICATE_SHARE = 0.01  # of rows with a near-duplicate where none may be: more is flagged
 EVEN = (0.4, 0.6)  # shares of label 1 that need no mention
 LEVELS: tuple[Level, ...] = ("flag", "warning", "note")
 LEARNED = {
@@ -44,29 +45,57 @@ def find_baselines(baselines: tuple[Baseline, ...]) -> list[Finding]:
     return [Finding(kind="baseline", level="flag", message=message)]
 
 
-def find_duplicate_rows(duplicates: Duplicates, n_test: int) -> list[Finding]:
-    """Flag when more than `DUPLICATE_SHARE` of the test rows have a near-duplicate in training."""
-    if duplicates.test_rows:
-        share = duplicates.test_rows / n_test
-        crossing = [cross for cross in duplicates.between if cross.reaches_test]
-        pairs = sum(cross.pairs for cross in crossing)
-        conflicting = sum(cross.conflicting for cross in crossing)
-        level: Level = "flag" if share > DUPLICATE_SHARE else "warning"
-        message = (
-            f"{duplicates.test_rows:,} of {n_test:,} test rows ({100 * share:.2f} %) have a "
-            "near-duplicate in weak-train or strong-train: remembering it helps where the labels "
-            f"agree and misleads where they differ ({conflicting:,} of {pairs:,} pairs). Look at "
-            "the examples; give rows that belong together one group, so that they stay on one side."
-        )
-        return [Finding(kind="duplicates", level=level, message=message)]
-    elsewhere = sum(cross.pairs for cross in duplicates.between)
+def find_duplicate_rows(duplicates: Duplicates, n_strong: int, n_test: int) -> list[Finding]:
+    """Flag when more than `DUPLICATE_SHARE` of the rows have a near-duplicate where none may be.
+
+    Test rows in training are remembered instead of understood. Strong-train rows in weak-train have
+    weak labels better than the weak model's on new rows.
+    """
+    of_test = [cross for cross in duplicates.between if cross.reaches_test]
+    of_strong = [
+        cross for cross in duplicates.between if cross.splits == ("weak_train", "strong_train")
+    ]
+    elsewhere = [
+        cross for cross in duplicates.between if cross not in (*of_test, *of_strong) and cross.pairs
+    ]
+    found = [
+        _crossing(
+            of_test,
+            f"{duplicates.test_rows:,} of {n_test:,} test rows",
+            duplicates.test_rows / n_test,
+            "weak-train or strong-train: remembering it helps where the labels agree and misleads "
+            "where they differ",
+        ),
+        _crossing(
+            of_strong,
+            f"{sum(cross.rows[1] for cross in of_strong):,} of {n_strong:,} strong-train rows",
+            sum(cross.rows[1] for cross in of_strong) / n_strong,
+            "weak-train, so the weak model labels them better, or worse, than it labels new rows",
+        ),
+    ]
     if elsewhere:
         message = (
-            f"Pairs of near-duplicates across splits: {elsewhere:,}, none between a training split "
-            "and test, so the test AUC is not touched."
+            f"Pairs of near-duplicates between val and other splits: "
+            f"{sum(cross.pairs for cross in elsewhere):,}. Val chooses the checkpoint, no more."
         )
-        return [Finding(kind="duplicates", level="note", message=message)]
-    return []
+        found.append(Finding(kind="duplicates", level="note", message=message))
+    return [finding for finding in found if finding]
+
+
+def _crossing(
+    between: list[CrossDuplicates], which: str, share: float, meaning: str
+) -> Finding | None:
+    pairs = sum(cross.pairs for cross in between)
+    if not pairs:
+        return None
+    conflicting = sum(cross.conflicting for cross in between)
+    return Finding(
+        kind="duplicates",
+        level="flag" if share > DUPLICATE_SHARE else "warning",
+        message=f"{which} ({100 * share:.2f} %) have a near-duplicate in {meaning}; labels differ "
+        f"in {conflicting:,} of {pairs:,} pairs. Look at the examples; give rows that belong "
+        "together one group, so that they stay on one side.",
+    )
 
 
 def find_overflows(overflows: tuple[Overflow, ...]) -> list[Finding]:

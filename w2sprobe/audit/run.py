@@ -75,7 +75,7 @@ def audit_splits(splits: Splits, *, token_counts: dict[str, ModelLengths] | None
         findings=in_order(
             [
                 *find_baselines(baselines),
-                *find_duplicate_rows(duplicates, len(splits.test)),
+                *find_duplicate_rows(duplicates, len(splits.strong_train), len(splits.test)),
                 *find_overflows(overflows),
                 *find_constant_suffix(suffix),
                 *find_imbalance(balance),

@@ -17,14 +17,14 @@ class ModelLengths:
 
     Parameters
     ----------
-    context : int
-        Tokens that the model can read, special tokens included.
+    context : int or None
+        Tokens that the model can read, special tokens included. None: any number.
     tokens : dict of str to ndarray of int, shape (rows of the split,)
         A split's name to the tokens of its rows, special tokens included. Splits that the model
         does not read may be left out.
     """
 
-    context: int
+    context: int | None
     tokens: dict[str, np.ndarray]
 
 
@@ -52,6 +52,8 @@ def count_overflows(splits: Splits, models: dict[str, ModelLengths]) -> tuple[Ov
     """
     overflows = []
     for model, lengths in models.items():
+        if lengths.context is None:
+            continue
         over, longest = {}, 0
         for name, tokens in lengths.tokens.items():
             if len(tokens) != len(splits[name]):

@@ -1,12 +1,12 @@
 """Tokens of a task's rows, by a model's own tokenizer."""
 
 from w2sprobe.audit.texts import ModelLengths
-from w2sprobe.data import Splits
+from w2sprobe.data import SPLIT_NAMES, Splits
 from w2sprobe.models import describe_model, load_tokenizer
 from w2sprobe.tokens import tokenize
 
 
-def count_tokens(model: str, splits: Splits) -> ModelLengths | None:
+def count_tokens(model: str, splits: Splits, names: tuple[str, ...] = SPLIT_NAMES) -> ModelLengths:
     """Count the tokens of every row.
 
     Parameters
@@ -14,11 +14,12 @@ def count_tokens(model: str, splits: Splits) -> ModelLengths | None:
     model : str
         Asset, local folder or hub name; no weights are loaded.
     splits : Splits
+    names : tuple of str
+        Splits that the model reads.
 
     Returns
     -------
-    ModelLengths or None
-        None: the model has no limit.
+    ModelLengths
 
     Raises
     ------
@@ -26,13 +27,13 @@ def count_tokens(model: str, splits: Splits) -> ModelLengths | None:
         No such model.
     """
     info = describe_model(model)
-    if info.max_tokens is None:
-        return None
     tokenizer = load_tokenizer(info.source)
     return ModelLengths(
         info.max_tokens,
         {
-            name: tokenize(tokenizer, rows.ids.tolist(), rows.texts, max_tokens=None).lengths
-            for name, rows in splits.items()
+            name: tokenize(
+                tokenizer, splits[name].ids.tolist(), splits[name].texts, max_tokens=None
+            ).lengths
+            for name in names
         },
     )

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from w2sprobe.data.splits import SplitSizes
 from w2sprobe.errors import InputError
+from w2sprobe.experiments.config import TaskConfig
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -50,68 +51,61 @@ def task(
     argument : bool, default False
         The name is an argument, not an option.
     """
-    name = click.option(
-        "--task",
-        "task_name",
-        required=required,
-        metavar="NAME|FILE",
-        help="A name of `w2sprobe tasks ls`, bigbench:NAME, a .jsonl, .csv or .parquet file "
-        "with columns text and label (0/1), optionally id, group and split (train/test), "
-        "module:function, or a file that `w2sprobe tasks split` wrote.",
-    )
-    if argument:
-        name = click.argument("task_name", metavar="NAME|FILE")
-    options = (
-        name,
-        click.option("--positive", help="Class that becomes label 1 (BIG-bench)."),
-        click.option("--negative", help="Class that becomes label 0 (BIG-bench)."),
-        click.option(
-            "--formatting",
-            type=click.Choice(["repaired", "published"]),
-            default="repaired",
-            show_default=True,
-            help="Prompts of the source experiments: with their known bugs mended, or as they "
-            "were.",
-        ),
-        click.option(
-            "--sizes",
-            metavar="W,S,V,T",
-            help="Rows of weak-train, strong-train, validation and test, or shares as in "
-            ".4,.4,.1,.1; default: .35,.35,.1,.2 of the balanced rows (.45,.45,.1 and all test "
-            "rows, where the source sets some aside), up to 5000,5000,1000,5000.",
-        ),
-        click.option(
-            "--keep-prior",
-            is_flag=True,
-            help="Keep the proportion of the classes; default: drop rows of the larger one.",
-        ),
-        click.option(
-            "--split-seed",
-            default=0,
-            show_default=True,
-            type=click.IntRange(min=0),
-            help="Seed of the splits.",
-        ),
-    )
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def with_task(**given: Any) -> Any:
-            from w2sprobe.experiments.config import TaskConfig
+            fields = task_fields(given)
+            return function(task=TaskConfig(**fields) if "name" in fields else None, **given)
 
-            name, seed = given.pop("task_name"), given.pop("split_seed")
-            meaning = ("positive", "negative", "formatting", "sizes", "keep_prior")
-            chosen = {option: given.pop(option) for option in meaning}
-            chosen["sizes"] = parse_sizes(chosen["sizes"]) if chosen["sizes"] else None
-            task = TaskConfig(name=name, seed=seed, **chosen) if name else None
-            return function(task=task, **given)
-
-        decorated: Callable[..., Any] = with_task
-        for option in reversed(options):
-            decorated = option(decorated)
-        return decorated
+        return task_options(required=required, argument=argument)(with_task)
 
     return decorate
+
+
+def task_options(
+    *, required: bool, argument: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add one option a field of TaskConfig; those not given are None, or False."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for name, field in reversed(TaskConfig.model_fields.items()):
+            flag = {"name": "--task", "seed": "--split-seed"}.get(name, f"--{name}")
+            settings: dict[str, Any] = {"help": field.description}
+            if name == "name":
+                settings |= {"required": required, "metavar": "NAME|FILE"}
+            elif name == "sizes":
+                settings |= {"metavar": "W,S,V,T"}
+            elif name == "seed":
+                settings |= {"type": click.IntRange(min=0)}
+            elif field.annotation is bool:
+                settings |= {"is_flag": True}
+            elif get_origin(field.annotation) is Literal:
+                settings |= {"type": click.Choice(get_args(field.annotation))}
+            if name == "name" and argument:
+                function = click.argument("task_name", metavar="NAME|FILE")(function)
+            else:
+                flag = flag.replace("_", "-")
+                function = click.option(flag, f"task_{name}", **settings)(function)
+        return function
+
+    return decorate
+
+
+def task_fields(given: dict[str, Any]) -> dict[str, Any]:
+    """Take what `task_options` gave out of a command's arguments: fields of TaskConfig.
+
+    Raises
+    ------
+    InputError
+        Impossible sizes.
+    """
+    fields = {name: given.pop(f"task_{name}") for name in TaskConfig.model_fields}
+    if fields["sizes"]:
+        fields["sizes"] = parse_sizes(fields["sizes"])
+    return {
+        name: value for name, value in fields.items() if value is not None and value is not False
+    }
 
 
 def parse_sizes(text: str) -> SplitSizes:

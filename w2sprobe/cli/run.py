@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich import box
@@ -22,12 +22,9 @@ FIGURE = "results.png"
 @click.command("run")
 @click.argument("file", required=False, metavar="[FILE.yaml]")
 @click.option("--preset", type=click.Choice(PRESETS), help="A config that comes with w2sprobe.")
-@click.option(
-    "--task", "task_name", metavar="NAME|FILE", help="Replace the config's task and sizes."
-)
+@_options.task_options(required=False)
 @click.option("--weak-model", metavar="NAME|FOLDER", help="Replace the config's weak model.")
 @click.option("--strong-model", metavar="NAME|FOLDER", help="Replace the config's strong model.")
-@click.option("--sizes", metavar="W,S,V,T", help="Replace the config's rows a split.")
 @click.option("--truncate", is_flag=True, help="Cut texts that exceed a model's context.")
 @click.option("--out", type=click.Path(path_type=Path), help="Default: results/NAME.")
 @click.option("--dry-run", is_flag=True, help="Show the stages and what is done; run nothing.")
@@ -36,19 +33,20 @@ FIGURE = "results.png"
 def command(
     file: str | None,
     preset: str | None,
-    task_name: str | None,
     weak_model: str | None,
     strong_model: str | None,
-    sizes: str | None,
     truncate: bool,
     out: Path | None,
     dry_run: bool,
     device: str,
     as_json: bool,
+    **task: Any,
 ) -> None:
     """Run an experiment from models and data to a PGR table.
 
-    Stages that are done are not run again. OUT gets results.json and results.png.
+    Stages that are done are not run again. OUT gets results.json, results.png and audit.json.
+    --task replaces the config's task and all that belongs to it, the other options of a task only
+    what they name.
 
     \b
     Examples:
@@ -59,12 +57,10 @@ def command(
     if (file is None) == (preset is None):
         raise click.UsageError(f"give either FILE.yaml or --preset ({', '.join(PRESETS)})")
     config = load_config(preset or str(file))
-    if task_name:
-        config = config.model_copy(update={"task": TaskConfig(name=task_name)})
-    if sizes:
-        config = config.model_copy(
-            update={"task": config.task.model_copy(update={"sizes": _options.parse_sizes(sizes)})}
-        )
+    fields = _options.task_fields(task)
+    if fields:
+        kept = {} if "name" in fields else dict(config.task)
+        config = config.model_copy(update={"task": TaskConfig(**{**kept, **fields})})
     for role, model in (("weak", weak_model), ("strong", strong_model)):
         changes: dict[str, object] = {"model": model} if model else {}
         changes |= {"truncate": True} if truncate else {}

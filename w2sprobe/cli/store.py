@@ -47,8 +47,9 @@ def list_stores(folder: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_record(info) for info in infos], indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from w2sprobe.cli._tables import print_table
 
     columns = ("store", "model", "rows", "layers", "width", "dtype", "state", "MB", "age", "unused")
     table = Table(box=None)
@@ -68,7 +69,7 @@ def list_stores(folder: Path | None, as_json: bool) -> None:
             f"{info.unused_days:.0f} d",
         )
     if infos:
-        Console().print(table)
+        print_table(table)
     for info in infos:
         if info.problem:
             click.echo(info.problem, err=True)

@@ -112,9 +112,7 @@ def show(task: "TaskConfig", models: tuple[str, ...], as_json: bool) -> None:
     lengths = _lengths(models, splits)
     result = {
         **_summary(splits),
-        "tokens": {
-            name: _spread(found, splits) if found else None for name, found in lengths.items()
-        },
+        "tokens": {name: _spread(found) for name, found in lengths.items()},
         "examples": {
             label: [
                 {"id": row, "text": text}
@@ -131,8 +129,8 @@ def show(task: "TaskConfig", models: tuple[str, ...], as_json: bool) -> None:
         return
     _print_summary(splits)
     for name, spread in result["tokens"].items():
-        shown = ", ".join(f"{what} {count:,}" for what, count in (spread or {}).items())
-        click.echo(f"Tokens of {name}: {shown or 'not counted, it has no limit'}")
+        shown = (f"{what} {count:,}" for what, count in spread.items() if count is not None)
+        click.echo(f"Tokens of {name}: {', '.join(shown)}")
     for label in (0, 1):
         for row in result["examples"][label]:
             click.echo(f"\n--- label {label}, {row['id']}\n{row['text']}")
@@ -154,14 +152,13 @@ def audit(task: "TaskConfig", models: tuple[str, ...], out: Path | None, as_json
       w2sprobe tasks audit reviews.csv --model smollm2-135m --out audit.json
       w2sprobe tasks audit openbookqa --formatting published
     """
-    from w2sprobe.atomic import check_writable
+    from w2sprobe.atomic import check_writable_file
     from w2sprobe.audit import audit_splits, render
 
     if out:
-        check_writable(out.parent)
+        check_writable_file(out)
     splits = task.load()
-    counts = {name: found for name, found in _lengths(models, splits).items() if found}
-    found = audit_splits(splits, token_counts=counts)
+    found = audit_splits(splits, token_counts=_lengths(models, splits))
     if out:
         found.write(out)
     click.echo(found.model_dump_json(indent=2) if as_json else render(found))
@@ -224,9 +221,9 @@ def split(task: "TaskConfig", out: Path, as_json: bool) -> None:
       w2sprobe tasks split reviews.csv --sizes 1000,1000,200,500 --out splits.parquet
       w2sprobe tasks split ethics-virtue --keep-prior --out virtue.parquet
     """
-    from w2sprobe.atomic import check_writable
+    from w2sprobe.atomic import check_writable_file
 
-    check_writable(out.parent)
+    check_writable_file(out)
     if out.suffix != ".parquet":
         raise InputError(f"--out is {str(out)!r}", allowed="a name that ends in .parquet")
     splits = task.load()
@@ -238,7 +235,7 @@ def split(task: "TaskConfig", out: Path, as_json: bool) -> None:
     click.echo(str(out))
 
 
-def _lengths(models: tuple[str, ...], splits: "Splits") -> dict[str, "ModelLengths | None"]:
+def _lengths(models: tuple[str, ...], splits: "Splits") -> dict[str, "ModelLengths"]:
     if not models:
         return {}
     from w2sprobe.audit.tokens import count_tokens
@@ -246,16 +243,16 @@ def _lengths(models: tuple[str, ...], splits: "Splits") -> dict[str, "ModelLengt
     return {model: count_tokens(model, splits) for model in models}
 
 
-def _spread(lengths: "ModelLengths", splits: "Splits") -> dict[str, int]:
+def _spread(lengths: "ModelLengths") -> dict[str, int | None]:
     import numpy as np
 
-    tokens = np.concatenate([lengths.tokens[name] for name, _ in splits.items()])
+    tokens, context = np.concatenate(list(lengths.tokens.values())), lengths.context
     return {
         "median": int(np.median(tokens)),
         "95 %": int(np.quantile(tokens, 0.95)),
         "longest": int(tokens.max()),
-        "context": lengths.context,
-        "rows over it": int((tokens > lengths.context).sum()),
+        "context": context,
+        "rows over it": None if context is None else int((tokens > context).sum()),
     }
 
 

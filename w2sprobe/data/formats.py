@@ -6,6 +6,7 @@ wrong one, hangs on a hash of the row's cells and not on a stream of random numb
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from string import ascii_uppercase
 from typing import Any
 
 from w2sprobe.data.coin import Coin
@@ -216,8 +217,16 @@ def virtue(row: Cells) -> Example:
 
 
 def utilitarianism(row: Cells) -> Example:
-    """Two scenarios in random order, and the number of one of them."""
+    """Two scenarios in random order, and the number of one of them.
+
+    Raises
+    ------
+    Unusable
+        Both are the same.
+    """
     better, worse = row.text("baseline"), row.text("less_pleasant")
+    if better == worse:
+        raise Unusable("no_wrong_answer")
     coin = Coin.of(better, worse)
     first, second = coin.pick([(better, worse), (worse, better)])
     named = 1 if (first == better) == coin.heads else 2
@@ -272,11 +281,12 @@ def openbookqa_published(row: Cells) -> Example:
     if not label:
         return text, label
     choices, right = row.choices("choices", "answerKey")
-    return _openbook_text(row.text("question_stem"), choices, "ABCD"[right]), label
+    return _openbook_text(row.text("question_stem"), choices, ascii_uppercase[right]), label
 
 
 def _openbook_text(question: str, choices: Sequence[str], answer: str) -> str:
-    listed = "\n".join(f"{letter}) {text}" for letter, text in zip("ABCD", choices, strict=False))
+    lettered = zip(ascii_uppercase, choices, strict=False)
+    listed = "\n".join(f"{letter}) {text}" for letter, text in lettered)
     return f"Q: {question}\n\nChoices:\n{listed}\n\nAnswer: {answer}"
 
 

@@ -6,7 +6,8 @@ JSON. The same rule finds them on the hub and in a mirror, which has the hub's l
 
 import csv
 import gzip
-import hashlib
+import heapq
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from w2sprobe.atomic import write_json
+from w2sprobe.data.coin import Coin
 from w2sprobe.errors import InputError
 
 MIRROR = "W2SPROBE_HUB_MIRROR"
@@ -22,6 +25,8 @@ NO_HUB = (
     f"Without a network, set {MIRROR} to a folder that `w2sprobe tasks mirror` filled "
     "on a connected machine."
 )
+RECORD = ".w2sprobe-mirror.json"  # beside a mirrored repository's files: their commit
+SAMPLED_GROUPS = 32  # row groups that a sample comes from, where there are so many
 BUILDERS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json"}
 BLOCK = 2**16  # read ahead on the hub; the default, 5 MiB, is many times a row group
 SHARD = re.compile(r"-(\d{5})-of-(\d{5})(-[0-9a-f]{16})?$")  # as `datasets` names shards
@@ -47,7 +52,7 @@ class Source:
         Files a split has at least, where they bear no shard numbers.
     stream : dict of str to int, optional
         Rows to read of each split: millions are not downloaded for 16,000. They come from row
-        groups all over the files.
+        groups all over Parquet files; files of other formats are read whole.
     """
 
     repo: str
@@ -74,7 +79,7 @@ class Found:
         Folder or address that `files` are relative to.
     files : list of str
     commit : str
-        Empty in a mirror, which does not know.
+        Empty in a mirror that `mirror` did not fill.
     """
 
     base: str
@@ -124,7 +129,9 @@ def locate(source: Source) -> Found:
                 where=f"{place} ({MIRROR})",
                 advice="Fill it on a connected machine: w2sprobe tasks mirror NAME.",
             )
-        return Found(str(place), files, "")
+        record = place / RECORD
+        commit = json.loads(record.read_text())["commit"] if record.is_file() else ""
+        return Found(str(place), files, commit)
     cached = _cached(source)
     if cached is not None:
         return Found(str(cached), _local_files(cached), cached.name)
@@ -182,8 +189,9 @@ def mirror(source: Source, folder: Path) -> int:
     InputError
         No way to the hub, or it lacks a split or a shard.
     """
-    files, _ = _hub_files(source)
+    files, commit = _hub_files(source)
     place = _download(source, files, local_dir=folder / source.repo)
+    write_json(place / RECORD, {"repo": source.repo, "commit": commit})
     return sum((place / file).stat().st_size for file in files)
 
 
@@ -336,18 +344,24 @@ def _read(paths: Sequence[str], limit: int | None) -> Iterator[Row]:
 
 
 def _sample(rows: Any, limit: int) -> Iterator[Row]:
-    """Whole row groups in the order of a hash, until there are enough rows."""
+    """Rows of `SAMPLED_GROUPS` row groups or more, those of the smallest hash of each."""
     groups = rows.reshard()
     n = groups.num_shards
-
-    def key(group: int) -> bytes:
-        return hashlib.sha256(f"row group {group} of {n}".encode()).digest()
+    share = -(-limit // min(n, SAMPLED_GROUPS))
 
     def chosen() -> Iterator[Row]:
-        for group in sorted(range(n), key=key):
-            yield from groups.shard(num_shards=n, index=group)
+        for group in sorted(
+            range(n), key=lambda group: Coin.of(f"row group {group} of {n}").digest
+        ):
+            inside = enumerate(groups.shard(num_shards=n, index=group))
+            # a group may be as large as the file, and sorted: its first rows are no sample
+            yield from (row for _, row in heapq.nsmallest(share, inside, key=_hash_of_place))
 
     return islice(chosen(), limit)
+
+
+def _hash_of_place(row: tuple[int, Row]) -> bytes:
+    return Coin.of(str(row[0])).digest
 
 
 def _header(path: str) -> list[str]:

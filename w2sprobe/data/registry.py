@@ -33,7 +33,7 @@ class HubTask:
     positive : str
         What label 1 means.
     rows : tuple of int
-        Rows of the source to train on, and those it sets aside for testing.
+        Rows that are read of the source: to train on, and those it sets aside for testing.
     group : str or callable, optional
         Column, or function of the row, that the rows of one group share; empty: stands alone.
     published_format : callable, optional
@@ -76,8 +76,10 @@ def read_hub_task(name: str, *, published: bool) -> SourceRows:
     make = (published and task.published_format) or task.format
     texts, labels, groups, held_out = [], [], [], []
     dropped: Counter[str] = Counter()
+    rows_read: Counter[str] = Counter()
     found = locate(source)
     for split, place, cells in read_rows(source, found):
+        rows_read[split] += 1
         row = Cells(cells)
         try:
             text, label = make(row)
@@ -89,7 +91,8 @@ def read_hub_task(name: str, *, published: bool) -> SourceRows:
             raise InputError(error.what, where=place, allowed=error.allowed) from error
         texts.append(text)
         labels.append(label)
-        groups.append(Coin.of(" ".join((group or text).split())).digest.hex()[:16])
+        key = " ".join(str(group or "").split()) or text  # a blank passage is none
+        groups.append(Coin.of(key).digest.hex()[:16])
         held_out.append(split in source.test)
     return SourceRows(
         texts,
@@ -103,6 +106,7 @@ def read_hub_task(name: str, *, published: bool) -> SourceRows:
             "revision": source.revision,
             "commit": found.commit,
             "splits": list(source.splits),
+            "rows_read": dict(rows_read),
             "formatting": "published" if published else "repaired",
         },
     )
@@ -119,6 +123,11 @@ def _reason_open(row: Cells) -> str:
 
 def _without_trait(row: Cells) -> str:
     return row.text("scenario").split("[SEP]")[0]
+
+
+def _words(row: Cells) -> str:
+    """Pairs are made by swapping words: a sentence comes back, first or second, in other order."""
+    return " ".join(sorted(row.text("sentence1").lower().split()))
 
 
 def _first_sentence(row: Cells) -> str:
@@ -254,6 +263,7 @@ HUB_TASKS: dict[str, HubTask] = {
         formats.openbookqa,
         "the right answer is shown",
         (4_957, 500),
+        group="question_stem",
         published_format=formats.openbookqa_published,
     ),
     "paws": HubTask(
@@ -267,7 +277,7 @@ HUB_TASKS: dict[str, HubTask] = {
         formats.paws,
         "a paraphrase",
         (49_401, 8_000),
-        group="sentence1",
+        group=_words,
     ),
     "piqa": HubTask(
         Source(
@@ -345,7 +355,7 @@ HUB_TASKS: dict[str, HubTask] = {
         ),
         formats.bare("text"),
         "positive",
-        (1_570_000, 10_000),
+        (24_000, 10_000),
     ),
     "sciq": HubTask(
         _SCIQ,
@@ -416,6 +426,6 @@ HUB_TASKS: dict[str, HubTask] = {
         ),
         formats.bare("title", "content"),
         "positive",
-        (3_600_000, 400_000),
+        (24_000, 12_000),
     ),
 }

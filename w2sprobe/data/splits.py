@@ -16,6 +16,7 @@ from w2sprobe.errors import InputError, UnknownName
 
 SPLIT_NAMES = ("weak_train", "strong_train", "val", "test")
 META = b"w2sprobe"  # key of what a Parquet file of splits says beside its rows
+CUT_AGAIN = "The file was changed after it was written; cut the task again: w2sprobe tasks split."
 
 Count = int | float
 
@@ -123,7 +124,8 @@ class Splits:
         Raises
         ------
         InputError
-            No such file, or not one of splits.
+            No such file, not one of splits, or one that was changed and holds other splits or
+            overlapping ones.
         """
         try:
             table = pq.read_table(path)
@@ -133,6 +135,13 @@ class Splits:
         if meta is None:
             raise InputError(f"{str(path)!r} was not written as splits")
         known = json.loads(meta)
+        missing = {"id", "text", "label", "split"} - set(table.column_names)
+        if missing:
+            raise InputError(
+                f"no column {', '.join(map(repr, sorted(missing)))}",
+                where=str(path),
+                advice=CUT_AGAIN,
+            )
         rows = Rows(
             np.array(table["id"].to_pylist(), dtype=np.str_),
             table["text"].to_pylist(),
@@ -144,11 +153,38 @@ class Splits:
         )
         split_of = np.array(table["split"].to_pylist(), dtype=np.str_)
         parts = {name: rows.select(np.flatnonzero(split_of == name)) for name in SPLIT_NAMES}
+        found = set(split_of.tolist())
+        if found != set(SPLIT_NAMES):
+            raise InputError(
+                f"splits {', '.join(sorted(found)) or 'none'}",
+                where=str(path),
+                allowed=", ".join(SPLIT_NAMES),
+                advice=CUT_AGAIN,
+            )
+        _check_apart(rows, split_of, str(path))
         return cls(**parts, dropped=known["dropped"], about=known["about"])
+
+
+def _check_apart(rows: Rows, split_of: np.ndarray, where: str) -> None:
+    """Refuse texts and groups that an edit of the file has brought into two splits."""
+    columns = {"text": rows.texts}
+    if rows.groups is not None:
+        columns["group"] = rows.groups.tolist()
+    for kind, values in columns.items():
+        seen: dict[str, str] = {}
+        for value, split in zip(values, split_of.tolist(), strict=True):
+            if seen.setdefault(value, split) != split:
+                raise InputError(
+                    f"{kind} {value[:40]!r} is in {seen[value]} and in {split}",
+                    where=where,
+                    advice=CUT_AGAIN,
+                )
 
 
 def is_splits_file(path: Path) -> bool:
     """Whether a file was written by `Splits.write`."""
+    if path.suffix.lower() != ".parquet":
+        return False
     try:
         return META in (pq.read_schema(path).metadata or {})
     except (OSError, pa.ArrowInvalid):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from w2sprobe.data.rows import Rows
-from w2sprobe.data.splits import SPLIT_NAMES, Splits, SplitSizes
+from w2sprobe.data.splits import SPLIT_NAMES, Count, Splits, SplitSizes
 from w2sprobe.errors import InputError
 
 TESTING: tuple[str, ...] = ("test",)
@@ -39,9 +39,9 @@ def make_splits(
     rows : Rows
         Those that are held out go to `test` or nowhere. Without any, all may go everywhere.
     sizes : SplitSizes, optional
-        None: 35, 35, 10 and 20 percent (45, 45 and 10 of the rows that are not held out, and all
-        that are), at most the published 5,000, 5,000, 1,000 and 5,000; a little less where groups
-        do not fit.
+        Rows are met exactly; of shares a little less is taken where groups do not fit. None: 35,
+        35, 10 and 20 percent (45, 45 and 10 of the rows that are not held out, and all that are),
+        at most the published 5,000, 5,000, 1,000 and 5,000.
     seed : int, default 0
         Other seeds give other splits.
     keep_prior : bool, default False
@@ -63,40 +63,36 @@ def make_splits(
     -----
     Groups (a row without one is its own) come in the order of SHA-256(seed, group). Test, val,
     weak_train and strong_train, in this order, own intervals of hash space as long as their
-    sizes. A group goes to the owner of its hash if that can use all its rows. The others are then
-    offered to all splits: each goes to the first that can use most of it, and what that one cannot
-    use is dropped. A group with rows on both sides of the source's test set is held out.
+    sizes. A group goes to the owner of its hash if that can use all its rows. Each of the others
+    is offered to its owner once more, for the rows that this can use, and after that to all splits:
+    it goes to the first that can use most of it. What a group's split cannot use is dropped. Of a
+    group with rows inside and outside the source's test set, those outside are dropped first.
     """
-    pools = {name: _count(rows.labels[_pool(rows, name)]) for name in SPLIT_NAMES}
-    quotas = _quotas(rows, sizes, pools, keep_prior=keep_prior)
-    if any(min(quota) < 1 for quota in quotas.values()):
-        raise InputError(
-            "too few rows: every split needs both labels",
-            where=rows.name,
-            allowed=_needed(rows, quotas),
-            advice=MORE_ROWS,
-        )
-    hashes = [_hash(seed, "row", name) for name in rows.ids.tolist()]
-    groups = _groups(rows, seed, hashes)
-    _check_group_sizes(rows, groups, quotas)
-    places = _assign(groups, rows.labels.tolist(), quotas, _intervals(rows, sizes, quotas))
+    kept, dropped = _without_straddlers(rows)
+    pools = {name: _count(kept.labels[_pool(kept, name)]) for name in SPLIT_NAMES}
+    quotas = _quotas(kept, sizes, pools, keep_prior=keep_prior)
+    _check_quotas(kept, quotas, pools, keep_prior=keep_prior)
+    hashes = [_hash(seed, "row", name) for name in kept.ids.tolist()]
+    groups = _groups(kept, seed, hashes)
+    _check_group_sizes(kept, groups, quotas)
+    places = _assign(groups, kept.labels.tolist(), quotas, _intervals(kept, sizes, quotas))
     places = {name: sorted(place, key=hashes.__getitem__) for name, place in places.items()}
-    if sizes is None and not keep_prior:
-        places = {name: _even_out(rows.labels, place) for name, place in places.items()}
-    short = {name: sum(quotas[name]) - len(place) for name, place in places.items()}
-    if (sizes and any(short.values())) or not all(places.values()):
-        lacking = ", ".join(f"{name} lacks {count}" for name, count in short.items() if count)
-        raise InputError(
-            f"too few rows: {lacking}",
-            where=rows.name,
-            allowed=_needed(rows, quotas),
-            advice=MORE_ROWS,
-        )
-    used = np.concatenate([rows.labels[place] for place in places.values()])
-    left = np.array(_count(rows.labels)) - np.array(_count(used))
+    for name, size in (sizes or _default_shares(kept)).items():
+        short = sum(quotas[name]) - len(places[name])
+        if short and isinstance(size, float) and not keep_prior:
+            places[name] = _even_out(kept.labels, places[name])
+        if not places[name] or (short and isinstance(size, int)):
+            raise InputError(
+                f"too few rows: {name} lacks {short}",
+                where=rows.name,
+                allowed=_needed(kept, quotas),
+                advice=MORE_ROWS,
+            )
+    used = np.concatenate([kept.labels[place] for place in places.values()])
+    left = np.array(_count(kept.labels)) - np.array(_count(used))
     return Splits(
-        **{name: rows.select(place) for name, place in places.items()},
-        dropped={f"unused_label_{label}": int(count) for label, count in enumerate(left)},
+        **{name: kept.select(place) for name, place in places.items()},
+        dropped={**dropped, "unused_label_0": int(left[0]), "unused_label_1": int(left[1])},
         about={"split_seed": seed, "keep_prior": keep_prior},
     )
 
@@ -122,28 +118,72 @@ def _pool(rows: Rows, name: str) -> np.ndarray:
     return rows.held_out if name == "test" else ~rows.held_out
 
 
+def _without_straddlers(rows: Rows) -> tuple[Rows, dict[str, int]]:
+    """Rows without those to train on whose group has rows that are held out, and their number."""
+    if rows.groups is None or rows.held_out is None:
+        return rows, {}
+    aside = np.isin(rows.groups, rows.groups[rows.held_out]) & ~rows.held_out
+    return rows.select(np.flatnonzero(~aside)), {"group_is_held_out": int(aside.sum())}
+
+
 def _quotas(
     rows: Rows, sizes: SplitSizes | None, pools: dict[str, Counts], *, keep_prior: bool
 ) -> dict[str, Counts]:
     """Rows of each label that each split wants."""
+    given = dict((sizes or _default_shares(rows)).items())
     quotas = {}
-    for name, size in (sizes or _default_shares(rows)).items():
-        zeros, ones = pools[name]
-        usable = zeros + ones if keep_prior else 2 * min(zeros, ones)
-        if isinstance(size, float):
-            size = math.floor(size * usable + 1e-9)  # .29 * 100 is 28.999...
-            size -= 0 if keep_prior else size % 2
-        elif size % 2 and not keep_prior:
-            raise InputError(
-                f"{size} rows for {name}",
-                allowed="even numbers: splits are half label 0, half label 1",
-                advice="Or keep the classes as they are: --keep-prior.",
-            )
-        if sizes is None:
-            size = min(size, PUBLISHED[name])
-        n_ones = round(size * ones / max(zeros + ones, 1)) if keep_prior else size // 2
-        quotas[name] = (size - n_ones, n_ones)
+    for side in _sides(rows):
+        zeros, ones = pools[side[0]]
+        taken = taken_ones = 0
+        for name in side:
+            size = _rows_wanted(name, given[name], pools[name], keep_prior=keep_prior)
+            size = size if sizes else min(size, PUBLISHED[name])
+            taken += size
+            # rounded over all splits up to here, so that their sum never exceeds what there is
+            n_ones = round(taken * ones / max(zeros + ones, 1)) - taken_ones
+            taken_ones += n_ones
+            quotas[name] = (size - n_ones, n_ones) if keep_prior else (size // 2, size // 2)
     return quotas
+
+
+def _rows_wanted(name: str, size: Count, pool: Counts, *, keep_prior: bool) -> int:
+    if isinstance(size, float):
+        share = math.floor(size * _usable(pool, keep_prior=keep_prior) + 1e-9)  # .29 * 100 < 29
+        return share if keep_prior else share - share % 2
+    if size % 2 and not keep_prior:
+        raise InputError(
+            f"{size} rows for {name}",
+            allowed="even numbers: splits are half label 0, half label 1",
+            advice="Or keep the classes as they are: --keep-prior.",
+        )
+    return size
+
+
+def _check_quotas(
+    rows: Rows, quotas: dict[str, Counts], pools: dict[str, Counts], *, keep_prior: bool
+) -> None:
+    """Refuse early what cannot be filled, whatever the groups."""
+    too_many = any(
+        sum(sum(quotas[name]) for name in side) > _usable(pools[side[0]], keep_prior=keep_prior)
+        for side in _sides(rows)
+    )
+    empty = [name for name, quota in quotas.items() if min(quota) < 1]
+    if too_many or empty:
+        raise InputError(
+            f"too few rows: {', '.join(empty)} without both labels" if empty else "too few rows",
+            where=rows.name,
+            allowed=_needed(rows, quotas),
+            advice=MORE_ROWS,
+        )
+
+
+def _sides(rows: Rows) -> list[tuple[str, ...]]:
+    """Splits that are cut from the same rows, in FILL_ORDER."""
+    return [FILL_ORDER] if rows.held_out is None else [TESTING, TRAINING]
+
+
+def _usable(pool: Counts, *, keep_prior: bool) -> int:
+    return sum(pool) if keep_prior else 2 * min(pool)
 
 
 def _default_shares(rows: Rows) -> SplitSizes:
@@ -157,9 +197,8 @@ def _intervals(
     nominal = dict((sizes or _default_shares(rows)).items())
     if any(isinstance(size, int) for size in nominal.values()):
         nominal = {name: sum(quota) for name, quota in quotas.items()}
-    sides = [FILL_ORDER] if rows.held_out is None else [TESTING, TRAINING]
     ends: dict[tuple[str, ...], list[tuple[float, str]]] = {}
-    for side in sides:
+    for side in _sides(rows):
         total, reached = sum(nominal[name] for name in side), 0.0
         ends[side] = []
         for name in side:
@@ -180,11 +219,10 @@ def _groups(rows: Rows, seed: int, hashes: list[bytes]) -> list[_Group]:
     held_out = None if rows.held_out is None else rows.held_out.tolist()
     groups = []
     for key in sorted(members):
-        inside, splits = members[key], FILL_ORDER
+        inside = sorted(members[key], key=hashes.__getitem__)
+        splits = FILL_ORDER
         if held_out is not None:
-            aside = [row for row in inside if held_out[row]]
-            inside, splits = (aside, TESTING) if aside else (inside, TRAINING)
-        inside = sorted(inside, key=hashes.__getitem__)
+            splits = TESTING if held_out[inside[0]] else TRAINING
         ones = sum(labels[row] for row in inside)
         groups.append(_Group(key, inside, (len(inside) - ones, ones), splits))
     return groups
@@ -215,24 +253,28 @@ def _assign(
     places: dict[str, list[int]] = {name: [] for name in SPLIT_NAMES}
 
     def usable(group: _Group, name: str) -> int:
-        return sum(min(count, free) for count, free in zip(group.counts, room[name], strict=True))
+        zeros, ones = room[name]
+        return min(group.counts[0], zeros) + min(group.counts[1], ones)
 
-    def fill(name: str, group: _Group) -> None:
+    def fill(name: str, group: _Group, *, whole: bool = False) -> bool:
+        """Take what there is room for, or nothing; whether anything was taken."""
+        taken = usable(group, name)
+        if not taken or (whole and taken < len(group.rows)):
+            return False
         for row in group.rows:
             if room[name][labels[row]]:
                 room[name][labels[row]] -= 1
                 places[name].append(row)
+        return True
 
-    stand_ins = []
-    for group in groups:
+    def owner(group: _Group) -> str:
         place = int.from_bytes(group.key[:6], "big") / (1 << 48)
-        owner = next(name for end, name in intervals[group.splits] if place < end or end >= 1)
-        zeros, ones = group.counts
-        if zeros <= room[owner][0] and ones <= room[owner][1]:
-            fill(owner, group)
-        else:
-            stand_ins.append(group)
-    for group in stand_ins:
+        return next(name for end, name in intervals[group.splits] if place < end or end >= 1)
+
+    unfit = [group for group in groups if not fill(owner(group), group, whole=True)]
+    # rows of its own interval first, so that what one split has no room for ends up in no other
+    left = [group for group in unfit if not fill(owner(group), group)]
+    for group in left:
         if not any(free for pair in room.values() for free in pair):
             break
         fill(max(group.splits, key=lambda name: usable(group, name)), group)  # the first of equals
@@ -253,9 +295,8 @@ def _even_out(labels: np.ndarray, place: list[int]) -> list[int]:
 
 def _needed(rows: Rows, quotas: dict[str, Counts]) -> str:
     """How many rows of each label the splits want, and how many there are."""
-    sides = [SPLIT_NAMES] if rows.held_out is None else [SPLIT_NAMES[:3], SPLIT_NAMES[3:]]
     needs = []
-    for side in sides:
+    for side in _sides(rows):
         zeros, ones = (max(1, sum(quotas[name][label] for name in side)) for label in (0, 1))
         found = _count(rows.labels[_pool(rows, side[0])])
         needs.append(

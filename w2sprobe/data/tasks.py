@@ -124,6 +124,10 @@ def _read(
         task = name.removeprefix(BIGBENCH)
         return read_bigbench(task, positive=positive, negative=negative)
     if is_task_file(name):
+        if is_splits_file(Path(name)):
+            raise InputError(
+                "rows that are split already", where=name, advice="Read them with load_splits."
+            )
         return read_file(Path(name))
     if looks_like_callable(name):
         return read_callable(name)
@@ -168,7 +172,7 @@ def load_splits(
     InputError
         As `load_task` and `make_splits`; options given for splits that are cut already.
     """
-    if name.endswith(".parquet") and is_splits_file(Path(name)):
+    if is_task_file(name) and is_splits_file(Path(name)):
         if positive or negative or sizes or seed or keep_prior or formatting != "repaired":
             raise InputError(
                 "options given for rows that are split already",

@@ -33,20 +33,27 @@ class TaskConfig(_Config):
 
     name: str = Field(
         description="A name of `w2sprobe tasks ls`, bigbench:NAME, a .jsonl, .csv or .parquet "
-        "file, module:function, or a file of splits."
+        "file with columns text and label (0/1), optionally id, group and split (train/test), "
+        "module:function, or a file that `w2sprobe tasks split` wrote."
     )
     positive: str | None = Field(None, description="Class that becomes label 1 (BIG-bench).")
     negative: str | None = Field(None, description="Class that becomes label 0 (BIG-bench).")
     formatting: Formatting = Field(
-        "repaired", description="Prompts of the source experiments: mended, or as published."
+        "repaired",
+        description="Prompts of the source experiments, repaired (default) or as published, known "
+        "bugs included.",
     )
     sizes: SplitSizes | None = Field(
         None,
-        description="Rows or shares a split; default: shares of what there is, up to published "
-        "sizes.",
+        description="Rows of weak-train, strong-train, validation and test, or shares as in "
+        ".4,.4,.1,.1; default: .35,.35,.1,.2 of the balanced rows (.45,.45,.1 and all test rows, "
+        "where the source sets some aside), up to 5000,5000,1000,5000.",
     )
-    keep_prior: bool = Field(default=False, description="Keep the proportion of the classes.")
-    seed: int = Field(0, ge=0, description="Of the split.")
+    keep_prior: bool = Field(
+        default=False,
+        description="Keep the proportion of the classes; default: drop rows of the larger one.",
+    )
+    seed: int = Field(0, ge=0, description="Seed of the splits, default 0.")
 
     def load(self) -> Splits:
         """Rows, cut.

@@ -148,16 +148,16 @@ class _Builder:
 
     def audit(self) -> Stage:
         """Stage that looks for what could make the results mean something else."""
-        models = (self.weak_info, self.strong_info)
+        weak, strong = self.weak_info, self.strong_info
         params = {
-            "models": {info.name: info.identity for info in models},
+            "weak": weak.identity,
+            "strong": strong.identity,
             "splits": {
                 name: [_content(rows), fingerprint(rows.labels.tolist()), _groups(rows)]
                 for name, rows in self.splits.items()
             },
         }
-        names = tuple(info.name for info in models)
-        run = partial(audit_step, splits=self.splits, models=names)
+        run = partial(audit_step, splits=self.splits, weak=weak.name, strong=strong.name)
         return Stage("audit", "audit of the task", params, run, self.home)
 
     def add(self, stage: Stage) -> Stage:

@@ -44,8 +44,8 @@ def run_plan(plan: Plan, out: Path, report: Report = lambda *_: None) -> Results
             report(number, stage, None)
             report(number, stage, stage.execute())
     results = collect(plan)
-    results.write(out / RESULTS)
     _audit(plan).write(out / AUDIT)
+    results.write(out / RESULTS)
     return results
 
 
@@ -110,7 +110,8 @@ def _row(plan: Plan, name: str, scores: dict[str, Any]) -> ResultRow:
 
 def _audit(plan: Plan) -> Audit:
     (stage,) = (stage for stage in plan.stages if stage.kind == "audit")
-    return Audit.read(stage.folder / AUDIT)
+    # the stage is shared by tasks of equal rows, whatever their names
+    return Audit.read(stage.folder / AUDIT).model_copy(update={"task": plan.config.task.name})
 
 
 def _record(stage: Stage) -> dict[str, Any]:

@@ -28,10 +28,12 @@ def label_file(folder: Path) -> Path:
     return folder / LABELS
 
 
-def audit_step(folder: Path, *, splits: Splits, models: tuple[str, ...]) -> None:
+def audit_step(folder: Path, *, splits: Splits, weak: str, strong: str) -> None:
     """Audit the splits, contexts of the models included."""
-    lengths = {model: count_tokens(model, splits) for model in models}
-    counts = {model: found for model, found in lengths.items() if found}
+    counts = {
+        "the weak model": count_tokens(weak, splits),
+        "the strong model": count_tokens(strong, splits, ("strong_train", "val", "test")),
+    }
     audit_splits(splits, token_counts=counts).write(folder / AUDIT)
 
 
