@@ -11,7 +11,7 @@ import pytest
 from tests.integration.conftest import Workplace
 from w2sprobe.audit import Audit
 from w2sprobe.cache import ActivationStore
-from w2sprobe.data import load_task, make_splits
+from w2sprobe.data import Splits, load_task, make_splits
 from w2sprobe.experiments.config import load_config
 from w2sprobe.experiments.plan import make_plan
 from w2sprobe.labels import LabelTable
@@ -51,6 +51,9 @@ def test_the_task_was_audited(smoke: Workplace, results: dict, splits) -> None:
     assert contexts == {"the weak model": 512, "the strong model": 8192}
     assert results["audit"] == [finding.model_dump() for finding in written.findings]
     assert results["fingerprint"] == load_task(CONFIG.task.name).fingerprint
+    kept = Splits.read(smoke.folder / "results/smoke/splits.parquet")
+    assert kept.about["fingerprint"] == results["fingerprint"]
+    assert all(kept[name].ids.tolist() == rows.ids.tolist() for name, rows in splits.items())
 
 
 def test_splits_are_disjoint_balanced_and_as_large_as_asked(results: dict, splits) -> None:
@@ -121,7 +124,8 @@ def test_a_second_run_recomputes_nothing(smoke: Workplace) -> None:
     after = smoke.files()
     changed = {name for name in after if before.get(name) != after[name]}
     assert changed == {
-        f"results/smoke/{name}" for name in ("audit.json", "results.json", "results.png")
+        f"results/smoke/{name}"
+        for name in ("audit.json", "results.json", "results.png", "splits.parquet")
     }
 
 

@@ -44,7 +44,9 @@ def command(
 ) -> None:
     """Run an experiment from models and data to a PGR table.
 
-    Stages that are done are not run again. OUT gets results.json, results.png and audit.json.
+    Stages that are done are not run again. OUT gets results.json, results.png, audit.json
+    and splits.parquet.
+
     --task replaces the config's task and all that belongs to it, the other options of a task only
     what they name.
 

@@ -18,19 +18,20 @@ from w2sprobe.metrics import bootstrap_pgr
 from w2sprobe.results import ResultRow, Results
 
 RESULTS = "results.json"
+SPLITS = "splits.parquet"
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "h5py")
 
 Report = Callable[[int, Stage, float | None], None]
 
 
 def run_plan(plan: Plan, out: Path, report: Report = lambda *_: None) -> Results:
-    """Execute what is missing, score every method, write `results.json` and `audit.json`.
+    """Execute what is missing, score every method, write results, splits and audit.
 
     Parameters
     ----------
     plan : Plan
     out : Path
-        Folder of both.
+        Folder of `results.json`, `splits.parquet` and `audit.json`.
     report : callable, optional
         Called as `report(number, stage, None)` before a stage and with its seconds after it; only
         for stages that are not done.
@@ -44,6 +45,7 @@ def run_plan(plan: Plan, out: Path, report: Report = lambda *_: None) -> Results
             report(number, stage, None)
             report(number, stage, stage.execute())
     results = collect(plan)
+    plan.splits.write(out / SPLITS)
     _audit(plan).write(out / AUDIT)
     results.write(out / RESULTS)
     return results
