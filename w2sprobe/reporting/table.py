@@ -10,7 +10,9 @@ from w2sprobe.results import Interval, Results
 def results_table(results: Results) -> Table:
     """AUC, gain over the weak model, PGR, rows and seconds of every method."""
     title = f"{results.task}: {results.weak_model} supervises {results.strong_model}"
-    table = Table(title=title, box=box.SIMPLE_HEAD, caption=_caption(results))
+    table = Table(
+        title=title, box=box.SIMPLE_HEAD, caption=_caption(results), caption_justify="left"
+    )
     table.add_column("method")
     for column in ("AUC", "ΔAUC to weak", "PGR", "rows kept", "seconds"):
         table.add_column(column, justify="right")
