@@ -15,10 +15,11 @@ from w2sprobe.errors import IdMismatch, InputError, W2SProbeError
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import describe_model, load_classifier, load_tokenizer
 from w2sprobe.training import trainer as trainer_module
-from w2sprobe.training.losses import LOSSES
+from w2sprobe.training._loop import micro_batches
+from w2sprobe.training.losses import LOSSES, Loss, make_loss
 from w2sprobe.training.predict import predict
 from w2sprobe.training.settings import TrainSettings
-from w2sprobe.training.trainer import _micro_batches, finetune
+from w2sprobe.training.trainer import finetune
 
 SETTINGS = TrainSettings(epochs=2, batch_size=8, learning_rate=1e-2, precision="float32")
 
@@ -106,7 +107,7 @@ def test_micro_batches_add_up_to_the_batch(tmp_path: Path) -> None:
 
 def test_a_batch_is_cut_without_losing_rows() -> None:
     examples = [{"input_ids": [1] * n, "soft_label": n / 10} for n in (1, 9, 3, 7)]
-    parts = _micro_batches(examples, pad_id=0, max_tokens=8)
+    parts = list(micro_batches(examples, pad_id=0, max_tokens=8))
     found = torch.cat([part["soft_label"] for part in parts])
     assert sorted(round(x, 1) for x in found.tolist()) == [0.1, 0.3, 0.7, 0.9]
     for part in parts:
@@ -181,8 +182,64 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     monkeypatch.setattr(
         trainer_module, "make_loss", lambda _: lambda logits, soft, ramp: logits.sum() * np.nan
     )
-    with pytest.raises(W2SProbeError, match="loss is nan at step 1"):
+    with pytest.raises(W2SProbeError, match=r"loss is nan at step 1, .* rows 't\d+'.*\(and 5 more"):
         finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS)
+
+
+def out_of_memory_after(rows: int, loss: Loss) -> Loss:
+    """A loss that finds no room for more than so many rows at once."""
+
+    def scarce(logits: torch.Tensor, soft: torch.Tensor, ramp: float) -> torch.Tensor:
+        if len(soft) > rows:
+            raise torch.OutOfMemoryError("no room")
+        return loss(logits, soft, ramp)
+
+    return scarce
+
+
+def test_micro_batches_are_halved_where_memory_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    plain = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "plain", SETTINGS)
+    monkeypatch.setattr(
+        trainer_module,
+        "make_loss",
+        lambda *_: out_of_memory_after(3, make_loss("xent")),
+    )
+    halved = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "halved", SETTINGS)
+    assert halved.record["micro_batch_tokens"] < plain.record["micro_batch_tokens"] == 512
+    assert halved.record["n_steps"] == plain.record["n_steps"], "the same effective batches"
+    np.testing.assert_allclose(
+        halved.predict(VAL).soft_label, plain.predict(VAL).soft_label, atol=1e-3
+    )
+
+
+def test_a_row_that_does_not_fit_is_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    monkeypatch.setattr(
+        trainer_module, "make_loss", lambda *_: out_of_memory_after(0, make_loss("xent"))
+    )
+    with pytest.raises(torch.OutOfMemoryError):
+        finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS)
+
+
+def test_checkpoints_of_another_run_are_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            trainer_module, "make_loss", lambda *_: lambda logits, soft, ramp: logits.sum() * np.nan
+        )
+        with pytest.raises(W2SProbeError, match="loss is nan"):
+            finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS)
+    other = SETTINGS.model_copy(update={"seed": 1})
+    with pytest.raises(InputError, match="an unfinished run with other rows"):
+        finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", other)
+    finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS)
 
 
 def test_the_record_says_what_was_done(tmp_path: Path) -> None:

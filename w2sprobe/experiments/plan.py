@@ -201,7 +201,7 @@ class _Builder:
             device=self.device,
         )
         inputs = {"labels": labels} if labels else {}
-        return self.add(Stage("train", title, params, run, self.home, inputs))
+        return self.add(Stage("train", title, params, run, self.home, inputs, resumable=True))
 
     def strong(self, title: str, loss: str, labels: Stage | None = None) -> Stage:
         """Stage that finetunes the strong model on the strong-train rows."""
@@ -234,7 +234,9 @@ class _Builder:
         )
         place = self.cache / "stores" / fingerprint(identity)
         title = "activations of the strong base model"
-        return self.add(Stage("extract", title, identity, run, self.home, place=place))
+        return self.add(
+            Stage("extract", title, identity, run, self.home, place=place, resumable=True)
+        )
 
     def probe(self, method: Method, weak: Stage) -> Stage:
         """Stage that fits a probe on weak labels and predicts the test rows."""

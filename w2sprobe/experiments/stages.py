@@ -33,14 +33,15 @@ class Stage:
     params : dict
         All that determines the output beside the inputs; JSON.
     run : callable
-        `run(folder)` writes the output into an existing, empty folder (`resumable`: into what an
-        earlier try has left).
+        `run(folder)` writes the output into an existing folder, empty unless `resumable`.
     inputs : dict of Stage
         Stages whose folders `run` reads.
     home : Path
         Where stage folders lie.
     place : Path, optional
         Folder of the output where it has an address of its own (stores).
+    resumable : bool, default False
+        `run` goes on from what an earlier try has left.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class Stage:
     home: Path
     inputs: dict[str, "Stage"] = field(default_factory=dict)
     place: Path | None = None
+    resumable: bool = False
 
     @cached_property
     def address(self) -> str:
@@ -77,7 +79,7 @@ class Stage:
         """Compute the output, unless it is there; return the seconds spent."""
         if self.done:
             return 0.0
-        if self.place is None and self.folder.exists():
+        if not self.resumable and self.folder.exists():
             shutil.rmtree(self.folder)  # an earlier try that did not finish
         make_folder(self.folder)
         start = time.perf_counter()

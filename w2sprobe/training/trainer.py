@@ -6,7 +6,7 @@ add up to the gradient of the whole.
 """
 
 import importlib.metadata
-import tempfile
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 from peft import PeftModel
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 
 from w2sprobe.atomic import write_json
 from w2sprobe.data import Rows
 from w2sprobe.devices import resolve_device
 from w2sprobe.errors import InputError, W2SProbeError
+from w2sprobe.fingerprint import fingerprint
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import roc_auc
 from w2sprobe.models import (
@@ -31,19 +32,16 @@ from w2sprobe.models import (
     load_trained,
 )
 from w2sprobe.progress import Advance, progress_bar
-from w2sprobe.tokens import length_sorted_batches, pad, tokenize
+from w2sprobe.tokens import tokenize
+from w2sprobe.training import checkpoints
+from w2sprobe.training._loop import BatchTrainer, Example
 from w2sprobe.training.losses import make_loss
 from w2sprobe.training.predict import predict
 from w2sprobe.training.settings import TrainSettings
 
 ADAM_BETAS = (0.9, 0.95)
 WARMUP_SHARE = 0.1  # of all steps, at most
-# The weight of an auxiliary loss grows over 100 steps as published, at most over a fifth of the
-# run: Burns et al., arXiv 2312.09390, warm it up over the first 20 % of training.
-RAMP_STEPS, RAMP_SHARE = 100, 0.2
 RELOAD_TOLERANCE = 1e-3  # in probability; a lost head moves predictions by far more
-
-Example = dict[str, Any]  # input_ids: ndarray of int, soft_label: float
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,9 @@ def finetune(
     labels : LabelTable
         Soft labels of all rows of `train` and `val`; rows of `train` with keep False are left out.
     out : str or Path
-        Folder for `adapter/` (an ordinary PEFT folder, head included) and `training.json`.
+        Folder for `adapter/` (an ordinary PEFT folder, head included) and `training.json`, which is
+        written last. Until then `checkpoints/` lies there: a run that was killed goes on from it,
+        to the weights that an uninterrupted one would have had.
     settings : TrainSettings
     device : str, default "auto"
 
@@ -112,7 +112,8 @@ def finetune(
     Raises
     ------
     InputError
-        Unknown model, loss or device; a text longer than the context; no rows left to train on.
+        Unknown model, loss or device; a text longer than the context; no rows left to train on;
+        checkpoints of another run in `out`.
     IdMismatch
         A row has no label.
     W2SProbeError
@@ -135,9 +136,13 @@ def finetune(
 
     table = labels.align(train.ids)
     examples = [
-        {"input_ids": row, "soft_label": soft}
-        for row, soft, keep in zip(
-            tokens(train.ids.tolist(), train.texts), table.soft_label, table.keep, strict=True
+        {"id": name, "input_ids": row, "soft_label": soft}
+        for name, row, soft, keep in zip(
+            train.ids.tolist(),
+            tokens(train.ids.tolist(), train.texts),
+            table.soft_label.tolist(),
+            table.keep,
+            strict=True,
         )
         if keep
     ]
@@ -159,32 +164,33 @@ def finetune(
     def score(network: torch.nn.Module, rows: list[np.ndarray]) -> np.ndarray:
         return predict(network, rows, pad_id=pad_id, device=place)
 
-    val_scores: list[np.ndarray] = []  # an epoch each
+    def validate(network: torch.nn.Module) -> tuple[np.ndarray, float]:
+        scores = score(network, val_tokens)
+        return scores, _validation_auc(val_truth, scores)
 
-    def validate(network: torch.nn.Module) -> float:
-        val_scores.append(score(network, val_tokens))
-        return _validation_auc(val_truth, val_scores[-1])
-
-    with tempfile.TemporaryDirectory() as checkpoints:
-        trainer = _Trainer(
-            classifier,
-            _arguments(settings, len(examples), place, Path(checkpoints)),
-            examples,
-            loss=loss,
-            pad_id=pad_id,
-            micro_batch_tokens=settings.micro_batch_tokens,
-            validate=validate,
-        )
-        with progress_bar(f"training {info.name}", _n_steps(settings, len(examples))) as advance:
-            trainer.add_callback(_Steps(advance))
-            trainer.train()
-        adapter = Path(out) / "adapter"
-        classifier.save_pretrained(str(adapter))
-        reloaded = load_trained(info, adapter, dtype=precision, pad_id=pad_id, device=place)
-        record = _record(info, settings, precision, len(examples), trainer)
-        chosen = val_scores[record["chosen_epoch"] - 1]
-        _check_reload(chosen, score(reloaded, val_tokens), adapter)
+    folder = checkpoints.claim(
+        Path(out), _run_fingerprint(info, settings, precision, examples, val_tokens, val_truth)
+    )
+    trainer = BatchTrainer(
+        classifier,
+        _arguments(settings, len(examples), place, folder),
+        examples,
+        loss=loss,
+        pad_id=pad_id,
+        micro_batch_tokens=settings.micro_batch_tokens,
+        validate=validate,
+    )
+    with progress_bar(f"training {info.name}", _n_steps(settings, len(examples))) as advance:
+        trainer.add_callback(_Steps(advance))
+        trainer.run(folder)
+    adapter = Path(out) / "adapter"
+    classifier.save_pretrained(str(adapter))
+    reloaded = load_trained(info, adapter, dtype=precision, pad_id=pad_id, device=place)
+    best = checkpoints.state_of(Path(str(trainer.state.best_model_checkpoint)))
+    _check_reload(np.array(best["val_scores"]), score(reloaded, val_tokens), adapter)
+    record = _record(info, settings, precision, len(examples), trainer)
     write_json(Path(out) / "training.json", record)
+    shutil.rmtree(folder)
     return TrainedModel(
         Path(out), record, reloaded, lambda ids, texts: score(reloaded, tokens(ids, texts))
     )
@@ -200,73 +206,25 @@ class _Steps(TrainerCallback):
         self._advance(1)
 
 
-class _Trainer(Trainer):
-    """transformers' Trainer with exact micro-batches and validation that touches no loss state."""
-
-    def __init__(
-        self,
-        classifier: PeftModel,
-        arguments: TrainingArguments,
-        examples: list[Example],
-        *,
-        loss: Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor],
-        pad_id: int,
-        micro_batch_tokens: int,
-        validate: Callable[[torch.nn.Module], float],
-    ) -> None:
-        self._loss = loss
-        self._validate = lambda: validate(classifier)
-        super().__init__(
-            model=classifier,
-            args=arguments,
-            train_dataset=examples,
-            eval_dataset=[],
-            data_collator=lambda batch: {
-                "micro_batches": _micro_batches(batch, pad_id, micro_batch_tokens)
-            },
-        )
-        self.remove_callback(PrinterCallback)  # stdout belongs to results
-
-    def training_step(
-        self,
-        model: torch.nn.Module,
-        inputs: dict[str, Any],
-        num_items_in_batch: torch.Tensor | int | None = None,  # noqa: ARG002 - counts tokens
-    ) -> torch.Tensor:
-        """Add up the gradient of the batch's mean loss, one micro-batch at a time.
-
-        Raises
-        ------
-        W2SProbeError
-            The loss is not finite.
-        """
-        model.train()
-        batches = self._prepare_inputs(inputs)["micro_batches"]
-        n_rows = sum(len(batch["soft_label"]) for batch in batches)
-        ramp_steps = min(RAMP_STEPS, int(np.ceil(RAMP_SHARE * self.state.max_steps)))
-        ramp = min(1.0, self.state.global_step / ramp_steps)
-        total = torch.zeros((), device=self.args.device)
-        for batch in batches:
-            soft = batch.pop("soft_label")
-            part = self._loss(model(**batch).logits, soft, ramp) * (len(soft) / n_rows)
-            self.accelerator.backward(part)
-            total += part.detach()
-        if not torch.isfinite(total):
-            raise W2SProbeError(
-                f"loss is {total.item()} at step {self.state.global_step + 1}, "
-                f"learning rate {self._get_learning_rate():.2e}",
-                advice="Lower --learning-rate.",
-            )
-        return total
-
-    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Validation AUC against the given labels."""
-        metrics = {"eval_auc": self._validate()}  # type: ignore[no-untyped-call]
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(
-            self.args, self.state, self.control, metrics
-        )
-        return metrics
+def _run_fingerprint(
+    info: ModelInfo,
+    settings: TrainSettings,
+    precision: str,
+    examples: list[Example],
+    val_tokens: list[np.ndarray],
+    val_truth: np.ndarray,
+) -> str:
+    return fingerprint(
+        {
+            "model": info.identity,
+            "settings": settings.model_dump(),
+            "precision": precision,
+            "train": [
+                [row["id"], row["input_ids"].tolist(), row["soft_label"]] for row in examples
+            ],
+            "val": [[row.tolist() for row in val_tokens], val_truth.tolist()],
+        }
+    )
 
 
 def _n_steps(settings: TrainSettings, n_rows: int) -> int:
@@ -291,8 +249,7 @@ def _arguments(
         use_cpu=device.type == "cpu",
         eval_strategy="epoch",
         save_strategy="epoch",
-        save_only_model=True,
-        save_total_limit=1,
+        save_total_limit=2,  # the best one, and the newest or the one before it
         load_best_model_at_end=True,
         metric_for_best_model="auc",
         greater_is_better=True,
@@ -303,19 +260,6 @@ def _arguments(
         disable_tqdm=True,
         seed=settings.seed,
     )
-
-
-def _micro_batches(
-    examples: Sequence[Example], pad_id: int, max_tokens: int
-) -> list[dict[str, torch.Tensor]]:
-    lengths = np.array([len(example["input_ids"]) for example in examples])
-    return [
-        {
-            **pad([examples[row]["input_ids"] for row in rows], pad_id),
-            "soft_label": torch.tensor([examples[row]["soft_label"] for row in rows]).float(),
-        }
-        for rows in length_sorted_batches(lengths, max_tokens)
-    ]
 
 
 def _validation_auc(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -334,7 +278,7 @@ def _check_reload(run: np.ndarray, reloaded: np.ndarray, adapter: Path) -> None:
 
 
 def _record(
-    info: ModelInfo, settings: TrainSettings, precision: str, n_rows: int, trainer: Trainer
+    info: ModelInfo, settings: TrainSettings, precision: str, n_rows: int, trainer: BatchTrainer
 ) -> dict[str, Any]:
     epochs = [entry for entry in trainer.state.log_history if "eval_auc" in entry]
     best = int(np.argmax([entry["eval_auc"] for entry in epochs]))
@@ -345,6 +289,7 @@ def _record(
         "precision": precision,
         "n_rows": n_rows,
         "n_steps": trainer.state.global_step,
+        "micro_batch_tokens": trainer.micro_batch_tokens,
         "train_loss": [e["loss"] for e in trainer.state.log_history if "loss" in e],
         "val_auc": [entry["eval_auc"] for entry in epochs],
         "chosen_epoch": best + 1,

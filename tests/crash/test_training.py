@@ -1,0 +1,98 @@
+"""Training that is killed for real, and taken up again: the same weights, bit for bit."""
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.models import save_tiny_model, sentences
+from w2sprobe.data import Rows
+from w2sprobe.labels import LabelTable
+from w2sprobe.training import _loop, checkpoints, trainer
+from w2sprobe.training.settings import TrainSettings
+
+TEXTS = sentences(40, seed=1)
+LABELS = np.array([("good" in text or "great" in text) for text in TEXTS], dtype=np.int64)
+ROWS = Rows(np.array([f"r{number}" for number in range(40)]), TEXTS, LABELS)
+SOFT = np.clip(LABELS + np.linspace(-0.4, 0.4, 40), 0, 1)
+# four epochs of four steps; the loss remembers its last predictions
+SETTINGS = TrainSettings(
+    epochs=4, batch_size=8, learning_rate=1e-2, precision="float32", loss="logconf"
+)
+# a server that has loaded torch and forks: a fresh interpreter would take seconds each time
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["tests.crash.test_training"])
+
+
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def work(model: str, out: Path, kill: int | None, place: str) -> None:
+    class Killed(_loop.BatchTrainer):
+        def training_step(self, *arguments: Any, **options: Any) -> Any:
+            if place == "step" and self.state.global_step == kill:
+                die()
+            return super().training_step(*arguments, **options)
+
+        def _save_checkpoint(self, *arguments: Any, **options: Any) -> None:
+            if place == "save" and self.state.global_step == kill:
+                checkpoints.seal = die  # everything is written but the seal
+            super()._save_checkpoint(*arguments, **options)
+
+    trainer.BatchTrainer = Killed  # type: ignore[misc]
+    train, val = ROWS.select(range(30)), ROWS.select(range(30, 40))
+    trainer.finetune(model, train, LabelTable(ROWS.ids, SOFT), val, out, SETTINGS, device="cpu")
+
+
+def run(model: str, out: Path, kill: int | None = None, place: str = "") -> int | None:
+    process = SERVER.Process(target=work, args=(model, out, kill, place))
+    process.start()
+    process.join(120)
+    return process.exitcode
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "adapter/adapter_model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module", params=["bert", "llama"])
+def uninterrupted(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, bytes]:
+    """A model with dropout and one without, and the weights of a whole run."""
+    folder = tmp_path_factory.mktemp(request.param)
+    model = save_tiny_model(request.param, folder / "model")
+    assert run(model, folder / "run") == 0
+    return model, weights(folder / "run")
+
+
+@pytest.mark.parametrize(
+    "kills",
+    [[(0, "step")], [(9, "step")], [(2, "step"), (8, "save"), (15, "step")]],
+    ids=["at once", "once", "again and again"],
+)
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
+    uninterrupted: tuple[str, bytes], kills: list[tuple[int, str]], tmp_path: Path
+) -> None:
+    model, expected = uninterrupted
+    for kill, place in kills:
+        assert run(model, tmp_path / "run", kill, place) == -signal.SIGKILL
+        assert not (tmp_path / "run/training.json").exists(), "visibly unfinished"
+    assert run(model, tmp_path / "run") == 0
+    assert weights(tmp_path / "run") == expected
+    left = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert left == ["adapter", "training.json"]
+
+
+def test_another_seed_gives_other_weights(uninterrupted: tuple[str, bytes], tmp_path: Path) -> None:
+    """So that the comparison above can fail."""
+    model, expected = uninterrupted
+    train, val = ROWS.select(range(30)), ROWS.select(range(30, 40))
+    other = SETTINGS.model_copy(update={"seed": 1})
+    trainer.finetune(model, train, LabelTable(ROWS.ids, SOFT), val, tmp_path, other, device="cpu")
+    assert weights(tmp_path) != expected
