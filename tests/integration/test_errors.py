@@ -90,6 +90,13 @@ CASES = [
         ("train", "--model", "minilm-l6", "--task", "good.csv", "--out", "o", "--loss", "mse"),
         ["mse", "xent"],
     ),
+    *(
+        (("train", "--model", "minilm-l6", "--task", "good.csv", "--out", "o", *given), parts)
+        for given, parts in (
+            (("--epochs", "0"), ["--epochs is 0", "greater than or equal to 1"]),
+            (("--window-radius", "7"), ["--window-radius is '7'", "0 to 0.5"]),
+        )
+    ),
     (
         ("train", "--model", "minilm-l6", "--task", "good.csv", "--out", "o", "--labels", "x.pq"),
         ["x.pq"],

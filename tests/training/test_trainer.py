@@ -180,7 +180,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(
 ) -> None:
     model = save_tiny_model("llama", tmp_path / "model")
     monkeypatch.setattr(
-        trainer_module, "make_loss", lambda _: lambda logits, soft, ramp: logits.sum() * np.nan
+        trainer_module, "make_loss", lambda *_: lambda logits, soft, ramp: logits.sum() * np.nan
     )
     with pytest.raises(W2SProbeError, match=r"loss is nan at step 1, .* rows 't\d+'.*\(and 5 more"):
         finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS)

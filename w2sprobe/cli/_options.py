@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from w2sprobe.data.splits import SplitSizes
 from w2sprobe.errors import InputError
@@ -126,6 +126,26 @@ def parse_sizes(text: str) -> SplitSizes:
             allowed="four numbers, as in 500,500,100,1000, or four shares, as in .4,.4,.1,.1",
         ) from error
     return SplitSizes(weak, strong, val, test)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def checked(model: type[Model], fields: dict[str, Any]) -> Model:
+    """Make a config model of what the options of `from_model` gave.
+
+    Raises
+    ------
+    InputError
+        A value that the model refuses: names the option.
+    """
+    try:
+        return model(**fields)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        flag = "--" + str(problem["loc"][0]).replace("_", "-")
+        message = problem["msg"].removeprefix("Value error, ")
+        raise InputError(f"{flag} is {problem['input']!r}: {message}") from error
 
 
 def from_model(model: type[BaseModel], **defaults: Any) -> Callable[[Command], Command]:

@@ -48,7 +48,8 @@ def command(
     """Finetune a classifier on truth or on a table of labels, and predict all other rows.
 
     OUT gets adapter/ (an ordinary PEFT folder), training.json and labels.parquet: P(label = 1) of
-    every row it was not trained on, which is what a student takes as --labels.
+    every row it was not trained on, which is what a student takes as --labels. A run that was
+    killed goes on when it is started again.
 
     \b
     Example: a weak model, and a student of it
@@ -62,15 +63,18 @@ def command(
     from w2sprobe.errors import OutputError
     from w2sprobe.labels import LabelTable
     from w2sprobe.metrics import roc_auc
+    from w2sprobe.training.checkpoints import FOLDER as CHECKPOINTS
     from w2sprobe.training.trainer import finetune
 
     check_writable(out)
-    if out.exists() and any(out.iterdir()):
+    settings = _options.checked(TrainSettings, fields)
+    unfinished = (out / CHECKPOINTS).is_dir()
+    if out.exists() and any(out.iterdir()) and not unfinished:
         raise OutputError(f"folder {str(out)!r} is not empty", advice="Choose another --out.")
     splits = task.load()
     rows = splits[split]
     table = LabelTable.read(labels) if labels else truth_table(rows, splits.val)
-    trained = finetune(model, rows, table, splits.val, out, TrainSettings(**fields), device=device)
+    trained = finetune(model, rows, table, splits.val, out, settings, device=device)
     others = [part for name, part in splits.items() if name != split]
     predicted = [trained.predict(part) for part in others]
     LabelTable.concatenate(predicted).write(out / "labels.parquet")

@@ -3,19 +3,27 @@
 Every loss is called with `logits` (b, 2), any float type, and `soft` (b,), P(label = 1) in [0, 1],
 and gives the mean over the b rows, computed in float32 or better. Means of micro-batches, weighted
 by their rows, add up to the mean of the batch; only `LogConfidence` depends on how a batch is cut.
+`docs/losses.md` shows what each pulls the student towards.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from w2sprobe.errors import InputError, UnknownName
+from w2sprobe.training.settings import LOSSES, TrainSettings
 
 DEFAULT_ALPHA = 0.5  # weight of the auxiliary term, as published
 DEFAULT_WINDOW = 32  # predictions that the threshold of LogConfidence is taken from, as published
 DEFAULT_RADIUS = 0.15  # of the published code
+DEFAULT_LOG_ZERO = -4.0  # A of Wang et al.
+DEFAULT_Q = 0.7  # of Zhang & Sabuncu's experiments
+
+Threshold = Literal["median", "balanced", "batch_mean"]
 
 Loss = Callable[[Tensor, Tensor, float], Tensor]  # (logits, soft, ramp) -> scalar
 
@@ -67,13 +75,121 @@ def confidence_window(logits: Tensor, soft: Tensor, radius: float = DEFAULT_RADI
     Notes
     -----
     Source: EleutherAI, "Experiments in Weak-to-Strong Generalization" (2024), confidence window.
-    Its code has radius 0.15; its runs took the median of |q - 0.5| over the weak labels.
+    Its code has radius 0.15; its runs took the median confidence of the weak labels, `auto_radius`.
     """
     if not 0 <= radius <= 0.5:
         raise InputError(f"radius out of range: {radius!r}", allowed="0 to 0.5")
     log_p, soft = _check_batch(logits, soft)
     counted = log_p.detach().exp().amax(dim=1) < 0.5 + radius
     return (counted * _cross_entropy(log_p, soft)).mean()
+
+
+def auto_radius(soft_labels: ArrayLike) -> float:
+    """Compute the radius of the confidence window from the labels that are trained on.
+
+    Parameters
+    ----------
+    soft_labels : array of float, shape (n,)
+        P(label = 1), in [0, 1], of the rows that are kept.
+
+    Returns
+    -------
+    float, in [0, 0.5]
+        Median of |q - 0.5|. Of hard labels 0.5: every row counts, as in cross-entropy.
+
+    Raises
+    ------
+    InputError
+        No labels, or one out of range.
+
+    Notes
+    -----
+    Source: the runs of EleutherAI, "Experiments in Weak-to-Strong Generalization" (2024).
+    """
+    confidence = np.abs(np.asarray(soft_labels, dtype=np.float64) - 0.5)
+    if confidence.ndim != 1 or not len(confidence):
+        raise InputError(f"labels of shape {confidence.shape}", allowed="(n,), n at least 1")
+    if not (confidence <= 0.5).all():
+        row = int(np.argmin(confidence <= 0.5))
+        value = float(np.asarray(soft_labels)[row])
+        raise InputError(f"soft label out of range: {value!r}, row {row}", allowed="0 to 1")
+    return float(np.median(confidence))
+
+
+def reverse_cross_entropy(
+    logits: Tensor, soft: Tensor, log_zero: float = DEFAULT_LOG_ZERO
+) -> Tensor:
+    """Compute the cross-entropy with student and label exchanged.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (b, 2)
+    soft : Tensor, shape (b,)
+        P(label = 1), in [0, 1].
+    log_zero : float, below 0
+        Least logarithm of a label: log 0, which would be infinite, and all below it.
+
+    Returns
+    -------
+    Tensor, scalar
+        Mean of -p0 max(log(1 - q), A) - p1 max(log q, A), with q = soft and A = `log_zero`.
+
+    Raises
+    ------
+    InputError
+        Another shape, no rows, or `log_zero` not below 0.
+
+    Notes
+    -----
+    Linear in p: least where the student is certain of the label's larger class, without a pull
+    where q = 0.5, and weak where the label is unsure.
+
+    Source: Wang et al., "Symmetric Cross Entropy for Robust Learning with Noisy Labels", arXiv
+    1908.06112, where A stands for log 0 of hard labels and the term is added to cross-entropy.
+    With weak labels: Yao et al., arXiv 2502.11107; Xu et al., arXiv 2505.24313. That A also bounds
+    the logarithm of soft labels is ours; on hard ones the loss is Wang et al.'s term.
+    """
+    if not log_zero < 0:
+        raise InputError(f"log_zero out of range: {log_zero!r}", allowed="below 0")
+    log_p, soft = _check_batch(logits, soft)
+    p = log_p.exp()
+    log_0, log_1 = (label.log().clamp(min=log_zero) for label in (1 - soft, soft))
+    return -(p[:, 0] * log_0 + p[:, 1] * log_1).mean()
+
+
+def generalised_cross_entropy(logits: Tensor, soft: Tensor, q: float = DEFAULT_Q) -> Tensor:
+    """Compute a loss between cross-entropy and mean absolute error.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (b, 2)
+    soft : Tensor, shape (b,)
+        P(label = 1), in [0, 1].
+    q : float, in (0, 1]
+        The larger, the less a row counts that contradicts the student. Towards 0 the loss becomes
+        cross-entropy; at 1 it is E|p1 - y|, y being the hard label that `soft` is uncertain about.
+
+    Returns
+    -------
+    Tensor, scalar
+        Mean of (1 - s) (1 - p0^q) / q + s (1 - p1^q) / q, with s = soft.
+
+    Raises
+    ------
+    InputError
+        Another shape, no rows, or `q` out of range.
+
+    Notes
+    -----
+    Source: Zhang & Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with
+    Noisy Labels", arXiv 1805.07836, L_q without truncation. Theirs is of a hard label; ours is its
+    expectation over the soft one.
+    """
+    if not 0 < q <= 1:
+        raise InputError(f"q out of range: {q!r}", allowed="above 0, up to 1")
+    log_p, soft = _check_batch(logits, soft)
+    of_class = -torch.expm1(q * log_p) / q
+    return ((1 - soft) * of_class[:, 0] + soft * of_class[:, 1]).mean()
 
 
 class LogConfidence:
@@ -84,31 +200,48 @@ class LogConfidence:
     alpha : float, in [0, 1]
         Weight of the student's own predictions.
     window : int, at least 1
-        The threshold is the median of so many predictions, the newest included.
+        The threshold is a quantile of so many predictions, the newest included.
+    threshold : {"median", "balanced", "batch_mean"}
+        Which quantile of p0; it is the share of the remembered rows that are hardened to class 1.
+        "median": half of them, whatever the labels say. "balanced": the mean of their soft labels,
+        so that the hardened labels are as often of class 1 as the given ones. "batch_mean": the
+        published code: the mean soft label of the rows of this call alone, the median if there is
+        one row; what is trained then changes with the size of the micro-batch.
 
     Raises
     ------
     InputError
         A parameter out of range.
+    UnknownName
+        No such threshold.
 
     Notes
     -----
     L = (1 - a) CE(p, q) + a CE(p, h), with a = alpha * ramp and h the hardened prediction: class 0
-    where p0 >= t, class 1 elsewhere. t is the median of the last `window` values of p0 (mean of
-    the two middle ones), the rows of this call included; no gradient flows through h or t. Where a
-    call has more rows than `window`, its last ones set t.
+    where p0 >= t, class 1 elsewhere. t is the quantile (linear between values) of the last `window`
+    values of p0, the rows of this call included; no gradient flows through h or t. Where a call has
+    more rows than `window`, its last ones set t.
 
     Source: Burns et al., arXiv 2312.09390, whose threshold is taken from a batch; the running
-    median is EleutherAI's, "Experiments in Weak-to-Strong Generalization" (2024). Every call is
+    median is EleutherAI's, "Experiments in Weak-to-Strong Generalization" (2024). "balanced" is
+    the rule of OpenAI's released code, with the last rows in place of a batch. Every call is
     remembered: call it on training rows only.
     """
 
-    def __init__(self, alpha: float = DEFAULT_ALPHA, window: int = DEFAULT_WINDOW) -> None:
+    def __init__(
+        self,
+        alpha: float = DEFAULT_ALPHA,
+        window: int = DEFAULT_WINDOW,
+        threshold: Threshold = "median",
+    ) -> None:
         _check_share("alpha", alpha)
         if window < 1:
             raise InputError(f"window too small: {window!r}", allowed="at least 1")
-        self.alpha, self.window = alpha, window
+        if threshold not in get_args(Threshold):
+            raise UnknownName("threshold", threshold, get_args(Threshold))
+        self.alpha, self.window, self.threshold = alpha, window, threshold
         self._recent = torch.empty(0)  # p0 of the last rows, oldest first
+        self._recent_soft = torch.empty(0)  # and their labels
 
     def __call__(self, logits: Tensor, soft: Tensor, ramp: float = 1.0) -> Tensor:
         """Compute the loss and remember the predictions.
@@ -134,13 +267,22 @@ class LogConfidence:
         log_p, soft = _check_batch(logits, soft)
         p0 = log_p[:, 0].detach().exp()
         self._recent = torch.cat([self._recent.to(p0), p0])[-self.window :]
-        hardened = (p0 < self._recent.quantile(0.5)).to(soft)
+        self._recent_soft = torch.cat([self._recent_soft.to(soft), soft])[-self.window :]
+        hardened = (p0 < self._recent.quantile(self._share(soft))).to(soft)
         weight = self.alpha * ramp
         return _cross_entropy(log_p, (1 - weight) * soft + weight * hardened).mean()
 
+    def _share(self, soft: Tensor) -> float:
+        """How many of the remembered rows are hardened to class 1."""
+        if self.threshold == "balanced":
+            return self._recent_soft.mean().item()
+        if self.threshold == "batch_mean" and len(soft) > 1:
+            return soft.mean().item()
+        return 0.5
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs, as plain JSON values."""
-        return {"recent": self._recent.tolist()}
+        return {"recent": self._recent.tolist(), "recent_soft": self._recent_soft.tolist()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned.
@@ -148,19 +290,23 @@ class LogConfidence:
         Parameters
         ----------
         state : dict
-            `recent`: list of float, p0 of the last rows, oldest first.
+            `recent`, `recent_soft`: lists of float, p0 and soft labels of the last rows, oldest
+            first.
 
         Raises
         ------
         InputError
-            More predictions than `window`: the state is of a run with other settings.
+            More predictions than `window`, or not a label for each: the state is of another run.
         """
-        recent = torch.tensor(state["recent"], dtype=torch.float64)
-        if len(recent) > self.window:
+        recent, recent_soft = (
+            torch.tensor(state[name], dtype=torch.float64) for name in ("recent", "recent_soft")
+        )
+        if len(recent) > self.window or len(recent) != len(recent_soft):
             raise InputError(
-                f"{len(recent)} remembered predictions", allowed=f"at most window = {self.window}"
+                f"{len(recent)} remembered predictions, {len(recent_soft)} labels",
+                allowed=f"a label each, at most window = {self.window}",
             )
-        self._recent = recent
+        self._recent, self._recent_soft = recent, recent_soft
 
 
 class Entropy:
@@ -219,37 +365,62 @@ class Entropy:
         return ((1 - weight) * _cross_entropy(log_p, soft) + weight * entropy).mean()
 
 
-# Losses without an auxiliary term have nothing to ramp.
-_MAKERS: dict[str, Callable[[], Loss]] = {
-    "xent": lambda: lambda logits, soft, _: cross_entropy(logits, soft),
-    "logconf": LogConfidence,
-    "entropy": Entropy,
-    "window": lambda: lambda logits, soft, _: confidence_window(logits, soft),
-}
-LOSSES = tuple(_MAKERS)
-
-
-def make_loss(name: str) -> Loss:
-    """Make a loss by its name, with its defaults and no memory of other runs.
+def make_loss(settings: TrainSettings | str, soft_labels: ArrayLike | None = None) -> Loss:
+    """Make the loss of a run, with no memory of other runs.
 
     Parameters
     ----------
-    name : str
-        One of `LOSSES`.
+    settings : TrainSettings or str
+        A name alone, one of `LOSSES`, stands for that loss with the defaults of this file.
+    soft_labels : array of float, shape (n,), optional
+        Labels of the rows that are trained on; needed where the window's radius is "auto".
 
     Returns
     -------
     callable
-        (logits (b, 2), soft (b,), ramp in [0, 1]) -> scalar.
+        (logits (b, 2), soft (b,), ramp in [0, 1]) -> scalar. A `LogConfidence` has a state that
+        exact resumption needs; the others have none.
 
     Raises
     ------
     UnknownName
         No such loss.
+    InputError
+        `soft_labels` is needed and not given, or `auto_radius` refuses it.
     """
-    if name not in _MAKERS:
-        raise UnknownName("loss", name, LOSSES)
-    return _MAKERS[name]()
+    if isinstance(settings, str):
+        defaults = TrainSettings(window_radius=str(DEFAULT_RADIUS))
+        settings = defaults.model_copy(update={"loss": settings})
+    alpha, q = settings.loss_alpha, settings.generalised_q
+    makers: dict[str, Callable[[], Loss]] = {
+        "xent": lambda: _unramped(cross_entropy),
+        "logconf": lambda: LogConfidence(alpha),
+        "logconf_balanced": lambda: LogConfidence(alpha, threshold="balanced"),
+        "logconf_published": lambda: LogConfidence(alpha, threshold="batch_mean"),
+        "entropy": lambda: Entropy(alpha),
+        "entropy_published": lambda: Entropy(alpha, detached=True),
+        "window": lambda: _unramped(
+            confidence_window, radius=_radius(settings.window_radius, soft_labels)
+        ),
+        "reverse": lambda: _unramped(reverse_cross_entropy, log_zero=settings.reverse_log_zero),
+        "generalised": lambda: _unramped(generalised_cross_entropy, q=q),
+    }
+    if settings.loss not in makers:
+        raise UnknownName("loss", settings.loss, LOSSES)
+    return makers[settings.loss]()
+
+
+def _unramped(loss: Callable[..., Tensor], **options: float) -> Loss:
+    """A loss without an auxiliary term has nothing to ramp."""
+    return lambda logits, soft, _: loss(logits, soft, **options)
+
+
+def _radius(radius: str, soft_labels: ArrayLike | None) -> float:
+    if radius != "auto":
+        return float(radius)
+    if soft_labels is None:
+        raise InputError("window_radius 'auto' without training labels")
+    return auto_radius(soft_labels)
 
 
 def _cross_entropy(log_p: Tensor, soft: Tensor) -> Tensor:

@@ -1,8 +1,21 @@
 """Settings of a finetuning run: names, defaults, ranges and help, for configs and command line."""
 
-from typing import Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+LossName = Literal[
+    "xent",
+    "logconf",
+    "logconf_balanced",
+    "logconf_published",
+    "entropy",
+    "entropy_published",
+    "window",
+    "reverse",
+    "generalised",
+]
+LOSSES: tuple[str, ...] = get_args(LossName)
 
 
 class TrainSettings(BaseModel):
@@ -13,8 +26,27 @@ class TrainSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    loss: Literal["xent", "logconf", "entropy", "window"] = Field(
-        "xent", description="Cross-entropy, log-confidence, entropy or confidence window."
+    loss: LossName = Field(
+        "xent",
+        description="Cross-entropy, log-confidence, entropy, confidence window, reverse or "
+        "generalised cross-entropy; NAME_published: as in the source's code, defects included.",
+    )
+    loss_alpha: float = Field(
+        0.5, ge=0, le=1, description="Weight of logconf's and entropy's own term, after warm-up."
+    )
+    window_radius: str = Field(
+        "auto",
+        description="The window loss counts a row while max(p) < 0.5 + this; auto: the median of "
+        "|label - 0.5| over the training labels, as in the published runs.",
+    )
+    reverse_log_zero: float = Field(
+        -4.0, lt=0, description="What the reverse loss takes for the logarithm of a label of 0."
+    )
+    generalised_q: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        description="Exponent of the generalised loss: near 0 cross-entropy, 1 absolute error.",
     )
     epochs: int = Field(3, ge=1, description="Passes over the training rows.")
     learning_rate: float = Field(8e-5, gt=0, description="Peak; published: 5e-4 weak, 8e-5 strong.")
@@ -36,3 +68,17 @@ class TrainSettings(BaseModel):
     )
     truncate: bool = Field(default=False, description="Cut texts that exceed the model's context.")
     seed: int = Field(0, ge=0, description="Of head, LoRA matrices and row order.")
+
+    @field_validator("window_radius", mode="before")
+    @classmethod
+    def _auto_or_number(cls, value: Any) -> str:
+        """One spelling a radius: settings are part of a stage's address."""
+        if value == "auto":
+            return "auto"
+        try:
+            radius = float("nan") if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            radius = float("nan")
+        if not 0 <= radius <= 0.5:
+            raise ValueError("neither 'auto' nor a number from 0 to 0.5")
+        return str(radius)

@@ -119,7 +119,6 @@ def finetune(
     W2SProbeError
         The loss became non-finite, or the saved adapter does not reproduce the run.
     """
-    loss = make_loss(settings.loss)
     info = describe_model(model)
     place = resolve_device(device)
     precision = resolve_precision(settings.precision, place)
@@ -148,6 +147,7 @@ def finetune(
     ]
     if not examples:
         raise InputError("no rows left to train on: keep is False for all of them")
+    loss = make_loss(settings, [example["soft_label"] for example in examples])
     val_tokens = tokens(val.ids.tolist(), val.texts)
     val_truth = labels.align(val.ids).hard_label
 
