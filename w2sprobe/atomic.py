@@ -101,8 +101,11 @@ def check_writable(path: Path) -> None:
         `path` or its nearest existing parent is not a writable folder.
     """
     place = path.absolute()
-    while not place.exists():
-        place = place.parent
+    try:
+        while not place.exists():
+            place = place.parent
+    except OSError as error:  # a name that is too long
+        raise OutputError(f"cannot write {str(path)!r}: {error.strerror}") from error
     if not place.is_dir():
         raise OutputError(f"cannot write {str(path)!r}: {str(place)!r} is not a folder")
     if not os.access(place, os.W_OK | os.X_OK):

@@ -147,8 +147,33 @@ def test_options_are_those_of_the_config_in_every_command() -> None:
         }
 
 
-@pytest.mark.parametrize("command", ["audit", "split"])
-def test_a_folder_is_no_file_to_write_to(run: Run, reviews: str, command: str) -> None:
-    Path("here.parquet").mkdir()
+@pytest.mark.parametrize(("command", "suffix"), [("audit", ".json"), ("split", ".parquet")])
+def test_places_that_are_no_file_to_write_to(
+    run: Run, reviews: str, command: str, suffix: str
+) -> None:
+    Path(f"here{suffix}").mkdir()
     with pytest.raises(OutputError, match="it is a folder"):
-        run(command, reviews, "--out", "here.parquet")
+        run(command, reviews, "--out", f"here{suffix}")
+    with pytest.raises(OutputError, match="too long"):
+        run(command, reviews, "--out", f"{'x' * 300}/o{suffix}")
+    with pytest.raises(InputError, match="a name that ends in"):
+        run(command, reviews, "--out", "out.txt")
+
+
+def test_the_rows_own_file_is_not_written_over(run: Run, reviews: str, tmp_path: Path) -> None:
+    own = tmp_path / "own.json"
+    own.write_text((tmp_path / reviews).read_text())
+    before = own.read_text()
+    with pytest.raises(InputError, match="the file of the rows themselves"):
+        run("audit", "own.json", "--out", "./own.json")
+    assert own.read_text() == before
+
+
+def test_a_function_that_prints_and_moves_away(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "noisy.py").write_text(
+        "import os\nprint('imported')\n\ndef rows():\n    print('called')\n    os.chdir('/')\n"
+        "    yield from ({'text': f'row {n}', 'label': n % 2} for n in range(100))\n"
+    )
+    made = records(run("split", "noisy:rows", "--out", "splits.parquet", "--json"))
+    assert made["splits"]["test"] == {"label_0": 10, "label_1": 10}
+    assert (tmp_path / "splits.parquet").is_file()

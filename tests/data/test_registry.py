@@ -642,13 +642,13 @@ class TestBrokenRows:
         ("task", "cells", "allowed"),
         [
             ("anli-r2", {"label": 3}, "0 to 2"),
-            ("cola", {"label": 2}, "0 to 1"),
+            ("cola", {"label": 2}, "0 or 1"),
             ("hellaswag", {"label": "4"}, "0 to 3"),
             ("hellaswag", {"endings": ["only one"], "label": "1"}, "0 to 0"),
             ("social_i_qa", {"label": "0"}, "1 to 3"),
             ("quail", {"correct_answer_id": 4}, "0 to 3"),
             ("openbookqa", {"answerKey": "E"}, "A, B, C, D"),
-            ("ethics-justice", {"label": "maybe"}, "0 to 1"),
+            ("ethics-justice", {"label": "maybe"}, "0 or 1"),
             ("ethics-virtue", {"scenario": "No trait here."}, "a scenario, [SEP] and a trait"),
         ],
     )

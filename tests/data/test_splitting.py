@@ -284,9 +284,13 @@ def test_prior_is_kept() -> None:
             SplitSizes(8, 8, 2, 4),
             ["at least 11 rows of label 0 and 11 of label 1", "found 50 and 9"],
         ),
-        (make_rows([0] * 50 + [1] * 9), None, ["val without both labels", "50 and 9"]),
+        (
+            make_rows([0] * 50 + [1] * 9),
+            None,
+            ["val would have 0 of label 0", "both labels in every split"],
+        ),
         (balanced(48, group_size=12), SplitSizes(14, 14, 4, 8), ["lacks", "groups"]),
-        (make_rows([]), None, ["found 0 and 0"]),
+        (make_rows([]), None, ["0 of label 0 and 0 of label 1"]),
         (balanced(100), SplitSizes(0.5, 0.5, 0.1, 0.1), ["at least 60 rows"]),
         (
             make_rows([0, 1] * 50, held_out=[row < 4 for row in range(100)]),
@@ -304,8 +308,39 @@ def test_too_few_rows(rows: Rows, sizes: SplitSizes | None, parts: list[str]) ->
 
 def test_a_rare_class_in_a_small_split() -> None:
     rows = make_rows([int(row % 50 == 0) for row in range(1000)])
-    with pytest.raises(InputError, match="val without both labels"):
-        make_splits(rows, SplitSizes(100, 100, 10, 100), keep_prior=True)
+    splits = make_splits(rows, SplitSizes(100, 100, 10, 100), keep_prior=True)
+    assert splits.counts()["val"] == {"label_0": 9, "label_1": 1}, "2 % of 10 are rounded up"
+    rarer = make_rows([int(row < 3) for row in range(1000)])
+    with pytest.raises(InputError, match="too few rows"):
+        make_splits(rarer, SplitSizes(100, 100, 10, 100), keep_prior=True)
+
+
+def test_groups_that_leave_a_split_with_one_label() -> None:
+    rows = make_rows([int(row // 10 % 4 == 0) for row in range(200)], [r // 10 for r in range(200)])
+    refused = 0
+    for seed in range(30):
+        try:
+            splits = make_splits(rows, seed=seed, keep_prior=True)
+        except InputError as error:
+            refused += "groups stay whole" in str(error)
+        else:
+            assert all(0 < part.labels.sum() < len(part) for _, part in splits.items())
+    assert refused > 0
+
+
+def test_a_test_set_of_one_label() -> None:
+    rows = make_rows(
+        [row % 2 for row in range(100)], held_out=[row % 10 == 0 for row in range(100)]
+    )
+    with pytest.raises(InputError, match="10 of label 0 and 0 of label 1 for test") as error:
+        make_splits(rows)
+    assert "leave that column out" in str(error.value)
+
+
+@pytest.mark.parametrize("seed", [-1, "a"])
+def test_impossible_seeds(seed: object) -> None:
+    with pytest.raises(InputError, match="split seed"):
+        make_splits(balanced(100), seed=seed)  # type: ignore[arg-type]
 
 
 def test_a_group_larger_than_every_split() -> None:

@@ -104,7 +104,7 @@ def test_one_class_only(tmp_path: Path, rows: list[dict[str, object]], what: str
 
 
 def test_unknown_tasks(tmp_path: Path) -> None:
-    with pytest.raises(UnknownName, match=r"unknown task 'sst'.*Did you mean 'sst2'.*tasks ls"):
+    with pytest.raises(InputError, match=r"unknown task 'sst'.*tasks ls.*Did you mean 'sst2'"):
         load_task("sst")
     with pytest.raises(InputError, match="absent"):
         load_task(str(tmp_path / "absent.csv"))
@@ -119,7 +119,7 @@ def test_options_that_a_file_does_not_have(tmp_path: Path) -> None:
 
 
 def test_whitespace_makes_no_new_text() -> None:
-    texts = ["a  b", "a b", "a b\n", "c d", "c\td"]
+    texts = ["a  b\u00e9", "a be\u0301", "a b\u00e9\n", "c d", "c\td"]
     task = make_task("made up", SourceRows([*texts, "e"], [1, 1, 1, 0, 1, 0]))
     assert len(task.rows) == 2, "one of three stays, and the last"
     assert task.dropped["whitespace_variant"] == 2
@@ -145,6 +145,11 @@ def many(n: int) -> list[dict[str, object]]:
     return [row(f"text {at}", at % 2, group=str(at // 3)) for at in range(n)]
 
 
+def test_a_formatting_that_is_none() -> None:
+    with pytest.raises(UnknownName, match="formatting 'publshed'"):
+        load_task("boolq", formatting="publshed")  # type: ignore[arg-type]
+
+
 def test_splits_of_a_task(tmp_path: Path) -> None:
     name = write(tmp_path / "rows.jsonl", [*many(60), row("text 0", 0, group="0")])
     splits = load_splits(name, sizes=SplitSizes(10, 10, 4, 8), seed=3)
@@ -159,7 +164,7 @@ def test_splits_that_were_written_are_taken_as_they_are(tmp_path: Path) -> None:
     splits = load_splits(write(tmp_path / "rows.jsonl", many(60)), seed=3)
     path = tmp_path / "splits.Parquet"
     splits.write(path)
-    again = load_splits(str(path))
+    again = load_splits(path)
     assert isinstance(again, Splits)
     assert again.about == splits.about
     for name, part in splits.items():

@@ -1,5 +1,6 @@
 """An audit as plain text, for people."""
 
+from collections import Counter
 from textwrap import wrap
 
 from w2sprobe.audit.findings import show_cue
@@ -21,8 +22,10 @@ def render(audit: Audit) -> str:
     str
         Some 40 lines of at most `WIDTH` characters, without a line break at the end.
     """
-    flags = sum(finding.level == "flag" for finding in audit.findings)
-    verdict = "nothing flagged" if audit.clean else f"{flags} flagged"
+    levels = Counter(finding.level for finding in audit.findings)
+    verdict = "nothing flagged" if audit.clean else f"{levels['flag']} flagged"
+    if levels["warning"]:
+        verdict += f", {levels['warning']} to be warned of"
     lines = [f"Audit of {audit.task}: {verdict}", ""]
     for finding in audit.findings:
         lines += wrap(

@@ -101,7 +101,7 @@ def task_fields(given: dict[str, Any]) -> dict[str, Any]:
         Impossible sizes.
     """
     fields = {name: given.pop(f"task_{name}") for name in TaskConfig.model_fields}
-    if fields["sizes"]:
+    if fields["sizes"] is not None:
         fields["sizes"] = parse_sizes(fields["sizes"])
     return {
         name: value for name, value in fields.items() if value is not None and value is not False

@@ -156,6 +156,7 @@ def audit(task: "TaskConfig", models: tuple[str, ...], out: Path | None, as_json
     from w2sprobe.audit import audit_splits, render
 
     if out:
+        _check_out(out, ".json", task.name)
         check_writable_file(out)
     splits = task.load()
     found = audit_splits(splits, token_counts=_lengths(models, splits))
@@ -223,9 +224,8 @@ def split(task: "TaskConfig", out: Path, as_json: bool) -> None:
     """
     from w2sprobe.atomic import check_writable_file
 
+    _check_out(out, ".parquet", task.name)
     check_writable_file(out)
-    if out.suffix != ".parquet":
-        raise InputError(f"--out is {str(out)!r}", allowed="a name that ends in .parquet")
     splits = task.load()
     splits.write(out)
     if as_json:
@@ -233,6 +233,16 @@ def split(task: "TaskConfig", out: Path, as_json: bool) -> None:
         return
     _print_summary(splits)
     click.echo(str(out))
+
+
+def _check_out(out: Path, suffix: str, task: str) -> None:
+    """Refuse another kind of file, and the file that the rows come from."""
+    if out.suffix != suffix:
+        raise InputError(f"--out is {str(out)!r}", allowed=f"a name that ends in {suffix}")
+    if out.resolve() == Path(task).resolve():
+        raise InputError(
+            f"--out is {str(out)!r}, the file of the rows themselves", advice="Choose another."
+        )
 
 
 def _lengths(models: tuple[str, ...], splits: "Splits") -> dict[str, "ModelLengths"]:

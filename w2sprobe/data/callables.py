@@ -2,11 +2,12 @@
 
 import importlib
 import inspect
+import os
 import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
@@ -80,12 +81,15 @@ def read_callable(spec: str) -> SourceRows:
 
 @contextmanager
 def _current_folder_first() -> Iterator[None]:
+    """What the user's code prints goes to stderr, and a folder it changes to is left again."""
     folder = str(Path.cwd())
     sys.path.insert(0, folder)
     importlib.invalidate_caches()  # a module may have been written a moment ago
     try:
-        yield
+        with redirect_stdout(sys.stderr):  # stdout belongs to results
+            yield
     finally:
+        os.chdir(folder)
         if folder in sys.path:  # the user's code may have changed the list, too
             sys.path.remove(folder)
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from w2sprobe.data.rows import SourceRows
+from w2sprobe.data.splits import SPLIT_NAMES
 from w2sprobe.errors import IdMismatch, InputError, first_few
 
 REQUIRED, OPTIONAL = ("text", "label"), ("id", "group", "split")
@@ -267,6 +268,13 @@ def _held_out(cells: Cells, place: Callable[[int], str]) -> list[bool]:
         return [PARTS[part] for part in cells]
     except (KeyError, TypeError):  # TypeError: a list cannot be looked up
         row = _first_outside(PARTS, cells)
+        if cells[row] in SPLIT_NAMES:
+            raise InputError(
+                f"split is {shown(cells[row])}",
+                where=place(row),
+                advice="These look like splits of w2sprobe that another program has rewritten, "
+                "which loses what belongs to them: use the original, or cut the task again.",
+            ) from None
         raise InputError(
             f"split is {shown(cells[row])}",
             where=place(row),

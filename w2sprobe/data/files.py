@@ -134,7 +134,7 @@ def _read_json_lines(source: _Source) -> RawColumns:
         if line.isspace():
             continue
         try:
-            record = json.loads(line)
+            record = json.loads(line.rstrip("\r\n"))
         except (ValueError, RecursionError) as error:  # ValueError: also an endless integer
             raise _broken_json(f"{source.path}, line {source.line}", error) from error
         rows.add(_object(record, f"{source.path}, line {source.line}"))

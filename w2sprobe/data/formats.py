@@ -88,7 +88,8 @@ class Cells:
         if value in (None, "", -1, "-1"):
             raise Unusable("no_label")
         if str(value) not in map(str, range(first, first + n)):
-            raise InputError(f"{column} is {value!r}", allowed=f"{first} to {first + n - 1}")
+            numbers = "0 or 1" if (first, n) == (0, 2) else f"{first} to {first + n - 1}"
+            raise InputError(f"{column} is {value!r}", allowed=numbers)
         return int(value) - first
 
     def flag(self, column: str) -> int:
@@ -206,8 +207,18 @@ def justice(row: Cells) -> Example:
 
 
 def virtue(row: Cells) -> Example:
-    """Scenario and trait come in one cell, with [SEP] between them."""
+    """Scenario and trait come in one cell, with [SEP] between them.
+
+    Raises
+    ------
+    InputError
+        No [SEP].
+    Unusable
+        Nothing before or after it.
+    """
     scenario, separator, trait = row.text("scenario").partition("[SEP]")
+    if separator and not (scenario.strip() and trait.strip()):
+        raise Unusable("empty_cell")
     if not separator:
         raise InputError(f"scenario is {scenario!r}", allowed="a scenario, [SEP] and a trait")
     return (

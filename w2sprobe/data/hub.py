@@ -130,7 +130,12 @@ def locate(source: Source) -> Found:
                 advice="Fill it on a connected machine: w2sprobe tasks mirror NAME.",
             )
         record = place / RECORD
-        commit = json.loads(record.read_text())["commit"] if record.is_file() else ""
+        try:
+            commit = json.loads(record.read_text())["commit"] if record.is_file() else ""
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                "broken record of a mirror", where=str(record), advice="Fill the mirror again."
+            ) from error
         return Found(str(place), files, commit)
     cached = _cached(source)
     if cached is not None:
@@ -189,8 +194,15 @@ def mirror(source: Source, folder: Path) -> int:
     InputError
         No way to the hub, or it lacks a split or a shard.
     """
-    files, commit = _hub_files(source)
-    place = _download(source, files, local_dir=folder / source.repo)
+    try:
+        files, commit = _hub_files(source)
+        place = _download(source, files, local_dir=folder / source.repo)
+    except InputError as error:
+        raise InputError(
+            error.what,
+            where=error.where,
+            advice="A mirror is filled from the hub: run this on a machine that reaches it.",
+        ) from error
     write_json(place / RECORD, {"repo": source.repo, "commit": commit})
     return sum((place / file).stat().st_size for file in files)
 

@@ -39,7 +39,7 @@ class SourceRows:
     made_of: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Rows:
     """Texts with their true labels.
 
@@ -90,6 +90,10 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def __repr__(self) -> str:
+        ones = int(self.labels.sum())
+        return f"Rows({self.name!r}: {len(self)} rows, {ones} of label 1)"
 
     def records(self) -> list[dict[str, str]]:
         """Rows as dicts of id and text, as `w2sprobe.extract` takes them."""

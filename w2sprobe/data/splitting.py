@@ -30,7 +30,11 @@ Counts = tuple[int, int]  # rows of label 0 and of label 1
 
 
 def make_splits(
-    rows: Rows, sizes: SplitSizes | None = None, seed: int = 0, *, keep_prior: bool = False
+    rows: Rows,
+    sizes: SplitSizes | None = None,
+    seed: int = 0,
+    *,
+    keep_prior: bool = False,
 ) -> Splits:
     """Cut a task into four splits.
 
@@ -57,7 +61,7 @@ def make_splits(
     ------
     InputError
         Too few rows: says how many of each label are needed and found. A group larger than every
-        split. An odd number of rows for a balanced split.
+        split. An odd number of rows for a balanced split. A negative seed.
 
     Notes
     -----
@@ -68,6 +72,8 @@ def make_splits(
     it goes to the first that can use most of it. What a group's split cannot use is dropped. Of a
     group with rows inside and outside the source's test set, those outside are dropped first.
     """
+    if not isinstance(seed, int) or seed < 0:
+        raise InputError(f"split seed is {seed!r}", allowed="0, 1, 2, ...")
     kept, dropped = _without_straddlers(rows)
     pools = {name: _count(kept.labels[_pool(kept, name)]) for name in SPLIT_NAMES}
     quotas = _quotas(kept, sizes, pools, keep_prior=keep_prior)
@@ -81,13 +87,7 @@ def make_splits(
         short = sum(quotas[name]) - len(places[name])
         if short and isinstance(size, float) and not keep_prior:
             places[name] = _even_out(kept.labels, places[name])
-        if not places[name] or (short and isinstance(size, int)):
-            raise InputError(
-                f"too few rows: {name} lacks {short}",
-                where=rows.name,
-                allowed=_needed(kept, quotas),
-                advice=MORE_ROWS,
-            )
+        _check_filled(kept, name, places[name], quotas, short=short if isinstance(size, int) else 0)
     used = np.concatenate([kept.labels[place] for place in places.values()])
     left = np.array(_count(kept.labels)) - np.array(_count(used))
     return Splits(
@@ -139,8 +139,11 @@ def _quotas(
             size = _rows_wanted(name, given[name], pools[name], keep_prior=keep_prior)
             size = size if sizes else min(size, PUBLISHED[name])
             taken += size
-            # rounded over all splits up to here, so that their sum never exceeds what there is
-            n_ones = round(taken * ones / max(zeros + ones, 1)) - taken_ones
+            # rounded over all splits up to here, so that their sum is that of the pool; and a
+            # split of both labels where there are both
+            n_ones = math.floor(taken * ones / max(zeros + ones, 1) + 0.5) - taken_ones
+            if size >= 2 and zeros and ones:
+                n_ones = min(max(n_ones, 1), size - 1)
             taken_ones += n_ones
             quotas[name] = (size - n_ones, n_ones) if keep_prior else (size // 2, size // 2)
     return quotas
@@ -163,17 +166,52 @@ def _check_quotas(
     rows: Rows, quotas: dict[str, Counts], pools: dict[str, Counts], *, keep_prior: bool
 ) -> None:
     """Refuse early what cannot be filled, whatever the groups."""
-    too_many = any(
+    for name, (zeros, ones) in pools.items():
+        if not zeros or not ones:
+            aside = rows.held_out is not None
+            raise InputError(
+                f"too few rows: {zeros} of label 0 and {ones} of label 1 for {name}",
+                where=rows.name,
+                allowed="rows of both labels",
+                advice="Rows with split 'test' are tested on, the others train; or leave that "
+                "column out." * aside,
+            )
+    if any(
         sum(sum(quotas[name]) for name in side) > _usable(pools[side[0]], keep_prior=keep_prior)
         for side in _sides(rows)
-    )
-    empty = [name for name, quota in quotas.items() if min(quota) < 1]
-    if too_many or empty:
+    ):
         raise InputError(
-            f"too few rows: {', '.join(empty)} without both labels" if empty else "too few rows",
+            "too few rows", where=rows.name, allowed=_needed(rows, quotas), advice=MORE_ROWS
+        )
+    for name, quota in quotas.items():
+        if min(quota) < 1:
+            raise InputError(
+                f"too few rows: {name} would have {quota[0]} of label 0 and {quota[1]} of label 1",
+                where=rows.name,
+                allowed="both labels in every split",
+                advice=f"Choose a larger size for {name}, or give more rows.",
+            )
+
+
+def _check_filled(
+    rows: Rows, name: str, place: list[int], quotas: dict[str, Counts], *, short: int
+) -> None:
+    """Refuse a split that groups have left short, empty or with one label."""
+    if short:
+        raise InputError(
+            f"too few rows: {name} lacks {short}",
             where=rows.name,
             allowed=_needed(rows, quotas),
             advice=MORE_ROWS,
+        )
+    found = _count(rows.labels[place])
+    if min(found) < 1:
+        raise InputError(
+            f"too few rows: {name} would have {found[0]} of label 0 and {found[1]} of label 1, as "
+            "groups stay whole",
+            where=rows.name,
+            allowed="both labels in every split",
+            advice="Choose larger splits, finer groups, or another --split-seed.",
         )
 
 

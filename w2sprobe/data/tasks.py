@@ -1,16 +1,18 @@
 """Tasks by name: where rows come from, and what all of them have in common."""
 
+import difflib
 import hashlib
+import unicodedata
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from w2sprobe.data.bigbench import read_bigbench
 from w2sprobe.data.callables import looks_like_callable, read_callable
-from w2sprobe.data.files import is_task_file, read_file
+from w2sprobe.data.files import FILE_KINDS, is_task_file, read_file
 from w2sprobe.data.registry import HUB_TASKS, read_hub_task
 from w2sprobe.data.rows import Rows, SourceRows
 from w2sprobe.data.splits import Splits, SplitSizes, is_splits_file
@@ -60,7 +62,7 @@ class Task:
 
 
 def load_task(
-    name: str,
+    name: str | Path,
     *,
     positive: str | None = None,
     negative: str | None = None,
@@ -89,16 +91,20 @@ def load_task(
         Not there, unreadable, an unusable cell, one class only, an option that this kind of task
         does not have.
     UnknownName
-        No task of this name.
+        No BIG-bench task, class or formatting of this name.
     IdMismatch
         An id occurs twice.
 
     Notes
     -----
     A row without id is known by the first 16 hex digits of its text's SHA-256. Of texts that
-    differ in whitespace only, and have one label, the row with the smallest SHA-256 of its id is
-    kept, a held-out one first; those that occur with both labels are dropped everywhere.
+    differ in whitespace or in how accents are encoded only, and have one label, the row with the
+    smallest SHA-256 of its id is kept, a held-out one first; those that occur with both labels are
+    dropped everywhere.
     """
+    name = str(name)
+    if formatting not in get_args(Formatting):
+        raise UnknownName("formatting", formatting, get_args(Formatting))
     if (positive or negative) and not name.startswith(BIGBENCH):
         raise InputError(
             f"classes {positive!r} and {negative!r} chosen",
@@ -131,17 +137,17 @@ def _read(
         return read_file(Path(name))
     if looks_like_callable(name):
         return read_callable(name)
-    raise UnknownName(
-        "task",
-        name,
-        HUB_TASKS,
-        advice="Others: bigbench:NAME, a file (.jsonl, .csv, .parquet), or module:function. "
-        "w2sprobe tasks ls lists what there is.",
+    near = difflib.get_close_matches(name, HUB_TASKS, n=1)
+    raise InputError(
+        f"unknown task {name!r}",
+        allowed=f"a name that w2sprobe tasks ls lists, bigbench:NAME, a file ({FILE_KINDS}), or "
+        "module:function",
+        advice=f"Did you mean {near[0]!r}?" if near else "",
     )
 
 
 def load_splits(
-    name: str,
+    name: str | Path,
     *,
     positive: str | None = None,
     negative: str | None = None,
@@ -172,6 +178,7 @@ def load_splits(
     InputError
         As `load_task` and `make_splits`; options given for splits that are cut already.
     """
+    name = str(name)
     if is_task_file(name) and is_splits_file(Path(name)):
         if positive or negative or sizes or seed or keep_prior or formatting != "repaired":
             raise InputError(
@@ -240,7 +247,7 @@ def _without_repeats(source: SourceRows, ids: list[str]) -> tuple[list[int], dic
     keeper: dict[bytes, int] = {}
     contradicting = set()
     # hashes, not texts: a second copy of a million texts is what memory has no room for
-    keys = [hashlib.sha256(" ".join(text.split()).encode()).digest()[:16] for text in source.texts]
+    keys = [_key(text) for text in source.texts]
 
     def rank(row: int) -> tuple[bool, str, str]:
         aside = source.held_out is not None and source.held_out[row]
@@ -262,6 +269,13 @@ def _without_repeats(source: SourceRows, ids: list[str]) -> tuple[list[int], dic
             same = source.texts[row] == source.texts[keeper[key]]
             counts["repeated_text" if same else "whitespace_variant"] += 1
     return sorted(row for key, row in keeper.items() if key not in contradicting), counts
+
+
+def _key(text: str) -> bytes:
+    """Hash of what a text says, however its whitespace and its accents are written."""
+    return hashlib.sha256(unicodedata.normalize("NFC", " ".join(text.split())).encode()).digest()[
+        :16
+    ]
 
 
 def _hash(text: str) -> str:

@@ -46,8 +46,9 @@ class TaskConfig(_Config):
     sizes: SplitSizes | None = Field(
         None,
         description="Rows of weak-train, strong-train, validation and test, or shares as in "
-        ".4,.4,.1,.1; default: .35,.35,.1,.2 of the balanced rows (.45,.45,.1 and all test rows, "
-        "where the source sets some aside), up to 5000,5000,1000,5000.",
+        ".4,.4,.1,.1, of the (balanced) rows a split can be cut from: all, or, where the source "
+        "sets rows aside for testing, these for test and the others for the rest. Default: "
+        ".35,.35,.1,.2, or .45,.45,.1,1.0, up to 5000,5000,1000,5000 rows.",
     )
     keep_prior: bool = Field(
         default=False,

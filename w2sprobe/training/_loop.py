@@ -84,8 +84,10 @@ class BatchTrainer(Trainer):
         ------
         W2SProbeError
             The loss is not finite.
-        torch.OutOfMemoryError, MemoryError
-            Not even a single row fits.
+        OutOfMemoryError
+            Not even a single row fits, on a GPU.
+        MemoryError
+            The same, on a CPU.
         """
         model.train()
         memory = deepcopy(self._loss)
