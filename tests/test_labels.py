@@ -11,6 +11,7 @@ from w2sprobe.errors import IdMismatch, InputError
 from w2sprobe.labels import LabelTable
 
 TABLE = LabelTable(["a", "b", "c"], [0.1, 0.5, 0.9], [True, False, True])
+SPREAD = LabelTable(["a", "b", "c"], [0.1, 0.5, 0.9], variance=[0.01, 0.02, 0.0])
 
 
 @settings(deadline=None, max_examples=40, derandomize=True)
@@ -50,9 +51,40 @@ def test_concatenate() -> None:
         LabelTable.concatenate([TABLE, LabelTable(["a"], [0.2])])
 
 
+def test_variance_goes_with_its_rows(tmp_path: Path) -> None:
+    assert SPREAD.align(["c", "a"]).variance.tolist() == [0.0, 0.01]
+    changed = SPREAD.replace(LabelTable(["b"], [1.0], variance=[0.25]))
+    assert changed.variance.tolist() == [0.01, 0.25, 0.0]
+    assert SPREAD.variance.tolist() == [0.01, 0.02, 0.0]
+    more = LabelTable.concatenate([SPREAD, LabelTable(["d"], [0.2], variance=[0.5])])
+    assert more.variance.tolist() == [0.01, 0.02, 0.0, 0.5]
+    more.write(tmp_path / "t.parquet")
+    again = LabelTable.read(tmp_path / "t.parquet")
+    np.testing.assert_array_equal(again.variance, more.variance)
+
+
+def test_variance_is_not_made_up(tmp_path: Path) -> None:
+    """Rows without one beside rows with one: no variance, rather than a false 0."""
+    plain = LabelTable(["b"], [1.0])
+    assert SPREAD.replace(plain).variance is None
+    assert TABLE.replace(SPREAD).variance is None
+    assert LabelTable.concatenate([SPREAD, LabelTable(["d"], [0.2])]).variance is None
+    TABLE.write(tmp_path / "t.parquet")
+    assert pq.read_schema(tmp_path / "t.parquet").names == ["id", "soft_label", "keep"]
+    assert LabelTable.read(tmp_path / "t.parquet").variance is None
+
+
 @pytest.mark.parametrize(
     ("call", "error", "parts"),
     [
+        (
+            lambda: LabelTable(["a", "b"], [0.1, 0.2], variance=[0.1, -1.0]),
+            InputError,
+            ["variance", "-1.0", "row 1", "'b'", "0 or more"],
+        ),
+        (lambda: LabelTable(["a"], [0.1], variance=[np.inf]), InputError, ["variance", "inf"]),
+        (lambda: LabelTable(["a"], [0.1], variance=[np.nan]), InputError, ["variance", "nan"]),
+        (lambda: LabelTable(["a"], [0.1], variance=[]), InputError, ["1 ids", "(0,) variance"]),
         (lambda: LabelTable(["a"], [1.3]), InputError, ["1.3", "row 0", "'a'", "0 to 1"]),
         (lambda: LabelTable(["a"], [float("nan")]), InputError, ["nan", "0 to 1"]),
         (lambda: LabelTable(["a", "b"], [0.1]), InputError, ["2 ids", "different length"]),
@@ -75,5 +107,9 @@ def test_a_foreign_parquet_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no column 'soft_label'"):
         LabelTable.read(tmp_path / "t.parquet")
     pq.write_table(pa.table({"id": ["a"], "soft_label": ["high"]}), tmp_path / "t.parquet")
-    with pytest.raises(InputError, match="not numeric"):
+    with pytest.raises(InputError, match="soft_label is not numeric"):
+        LabelTable.read(tmp_path / "t.parquet")
+    columns = {"id": ["a", "b"], "soft_label": [0.5, 0.5], "variance": [0.1, None]}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="variance out of range: nan, row 1, id 'b'"):
         LabelTable.read(tmp_path / "t.parquet")

@@ -26,11 +26,14 @@ class LabelTable:
         P(label = 1), in [0, 1].
     keep : ndarray of bool, shape (n,), optional
         False: the row is filtered out of training. All kept by default.
+    variance : ndarray of float64, shape (n,), optional
+        Population variance of P(label = 1) over the members of an ensemble, at least 0. None where
+        the labels are no ensemble's.
 
     Raises
     ------
     InputError
-        Lengths differ, or a soft label is not in [0, 1].
+        Lengths differ, a soft label is not in [0, 1], or a variance is negative or not finite.
     IdMismatch
         An id occurs twice.
     """
@@ -38,6 +41,7 @@ class LabelTable:
     ids: np.ndarray
     soft_label: np.ndarray
     keep: np.ndarray
+    variance: np.ndarray | None
 
     def __init__(
         self,
@@ -45,32 +49,35 @@ class LabelTable:
         soft_label: Sequence[float] | np.ndarray,
         keep: Sequence[bool] | np.ndarray | None = None,
         *,
+        variance: Sequence[float] | np.ndarray | None = None,
         source: str = "",
     ) -> None:
         names = np.asarray(ids, dtype=np.str_)
         soft = np.asarray(soft_label, dtype=np.float64)
         kept = np.ones(len(names), dtype=bool) if keep is None else np.asarray(keep, dtype=bool)
+        spread = None if variance is None else np.asarray(variance, dtype=np.float64)
         if not names.shape == soft.shape == kept.shape:
             raise InputError(
                 f"columns of different length: {len(names)} ids, {soft.shape} soft labels, "
                 f"{kept.shape} keep",
                 where=source,
             )
-        bad = np.flatnonzero(~((soft >= 0) & (soft <= 1)))
-        if bad.size:
-            row = int(bad[0])
+        if spread is not None and spread.shape != names.shape:
             raise InputError(
-                f"soft_label out of range: {float(soft[row])!r}, row {row}, id {str(names[row])!r} "
-                f"(and {bad.size - 1} more)",
+                f"columns of different length: {len(names)} ids, {spread.shape} variance",
                 where=source,
-                allowed="0 to 1",
             )
+        _check_range("soft_label", soft, (soft >= 0) & (soft <= 1), "0 to 1", names, source)
+        if spread is not None:
+            sound = (spread >= 0) & (spread < np.inf)
+            _check_range("variance", spread, sound, "0 or more, finite", names, source)
         unique, counts = np.unique(names, return_counts=True)
         if len(unique) < len(names):
             raise IdMismatch(f"doubled ids {first_few(unique[counts > 1].tolist())}", where=source)
         object.__setattr__(self, "ids", names)
         object.__setattr__(self, "soft_label", soft)
         object.__setattr__(self, "keep", kept)
+        object.__setattr__(self, "variance", spread)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -97,10 +104,18 @@ class LabelTable:
                 advice="Were the labels made for the same task, sizes and seed?",
             )
         rows = np.array([position[name] for name in wanted], dtype=np.int64)
-        return LabelTable(self.ids[rows], self.soft_label[rows], self.keep[rows])
+        return LabelTable(
+            self.ids[rows],
+            self.soft_label[rows],
+            self.keep[rows],
+            variance=None if self.variance is None else self.variance[rows],
+        )
 
     def replace(self, other: "LabelTable") -> "LabelTable":
-        """Return a copy in which the rows of `other` take its labels and marks.
+        """Return a copy in which the rows of `other` take its labels, marks and variance.
+
+        There is a variance if both tables have one: the spread of an ensemble says nothing of
+        labels that have replaced its own.
 
         Raises
         ------
@@ -114,28 +129,38 @@ class LabelTable:
         rows = [position[name] for name in other.ids.tolist()]
         soft, keep = self.soft_label.copy(), self.keep.copy()
         soft[rows], keep[rows] = other.soft_label, other.keep
-        return LabelTable(self.ids, soft, keep)
+        variance = None
+        if self.variance is not None and other.variance is not None:
+            variance = self.variance.copy()
+            variance[rows] = other.variance
+        return LabelTable(self.ids, soft, keep, variance=variance)
 
     @classmethod
     def concatenate(cls, tables: Sequence["LabelTable"]) -> "LabelTable":
-        """Rows of all tables, one after the other; an id in two of them raises IdMismatch."""
+        """Rows of all tables, one after the other; an id in two of them raises IdMismatch.
+
+        There is a variance if all tables have one.
+        """
+        variances = [table.variance for table in tables if table.variance is not None]
         return cls(
             np.concatenate([table.ids for table in tables]),
             np.concatenate([table.soft_label for table in tables]),
             np.concatenate([table.keep for table in tables]),
+            variance=np.concatenate(variances) if len(variances) == len(tables) else None,
         )
 
     def write(self, path: str | Path) -> None:
-        """Write a Parquet file, atomically."""
-        table = pa.table(
-            {"id": self.ids.tolist(), "soft_label": self.soft_label, "keep": self.keep}
-        )
+        """Write a Parquet file, atomically; a column `variance` only if there is one."""
+        columns = {"id": self.ids.tolist(), "soft_label": self.soft_label, "keep": self.keep}
+        if self.variance is not None:
+            columns["variance"] = self.variance
+        table = pa.table(columns)
         with atomic_path(Path(path)) as temporary:
             pq.write_table(table, temporary)
 
     @classmethod
     def read(cls, path: str | Path) -> "LabelTable":
-        """Read what `write` wrote; a missing `keep` column means all kept.
+        """Read what `write` wrote; a missing `keep` column means all kept, other columns stay out.
 
         Raises
         ------
@@ -151,14 +176,23 @@ class LabelTable:
             raise InputError(
                 f"no column {first_few(sorted(missing))}",
                 where=str(path),
-                allowed=f"columns id, soft_label and optionally keep; found {table.column_names}",
+                allowed="columns id, soft_label and optionally keep and variance; found "
+                f"{table.column_names}",
             )
-        try:
-            soft = np.asarray(table["soft_label"].to_pylist(), dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"soft_label is not numeric: {error}", where=str(path)) from error
+        numbers: dict[str, np.ndarray] = {}
+        for name in {"soft_label", "variance"} & set(table.column_names):
+            try:
+                numbers[name] = np.asarray(table[name].to_pylist(), dtype=np.float64)
+            except (TypeError, ValueError) as error:
+                raise InputError(f"{name} is not numeric: {error}", where=str(path)) from error
         keep = table["keep"].to_numpy() if "keep" in table.column_names else None
-        return cls([str(name) for name in table["id"].to_pylist()], soft, keep, source=str(path))
+        return cls(
+            [str(name) for name in table["id"].to_pylist()],
+            numbers["soft_label"],
+            keep,
+            variance=numbers.get("variance"),
+            source=str(path),
+        )
 
 
 def read_truth(path: str | Path) -> LabelTable | None:
@@ -192,3 +226,17 @@ def read_truth(path: str | Path) -> LabelTable | None:
             allowed="0 or 1",
         )
     return LabelTable(ids, values)
+
+
+def _check_range(
+    name: str, values: np.ndarray, sound: np.ndarray, allowed: str, ids: np.ndarray, source: str
+) -> None:
+    bad = np.flatnonzero(~sound)
+    if bad.size:
+        row = int(bad[0])
+        raise InputError(
+            f"{name} out of range: {float(values[row])!r}, row {row}, id {str(ids[row])!r} "
+            f"(and {bad.size - 1} more)",
+            where=source,
+            allowed=allowed,
+        )

@@ -13,7 +13,18 @@ import click
 import w2sprobe
 from w2sprobe.errors import W2SProbeError
 
-COMMANDS = ("fetch", "tasks", "run", "extract", "store", "train", "probe", "bench", "doctor")
+COMMANDS = (
+    "fetch",
+    "tasks",
+    "run",
+    "extract",
+    "store",
+    "train",
+    "predict",
+    "probe",
+    "bench",
+    "doctor",
+)
 
 
 class _Commands(click.Group):

@@ -268,5 +268,5 @@ def _filtered(
     p: np.ndarray | None = None,
     fold: np.ndarray | None = None,
 ) -> Curated:
-    after = LabelTable(before.ids, before.soft_label, keep)
+    after = LabelTable(before.ids, before.soft_label, keep, variance=before.variance)
     return Curated(before, after, p, fold, tuple(reason))

@@ -114,7 +114,8 @@ def random_filter_step(
     table = LabelTable.read(labels)
     removed = int((~LabelTable.read(same_size_as).align(rows.ids).keep).sum())
     keep = filter_at_random(len(rows), removed, seed=seed)
-    curated = LabelTable(rows.ids, table.align(rows.ids).soft_label, keep)
+    weak = table.align(rows.ids)
+    curated = LabelTable(rows.ids, weak.soft_label, keep, variance=weak.variance)
     _write_curated(folder, table, curated, val)
 
 

@@ -7,14 +7,12 @@ add up to the gradient of the whole.
 
 import importlib.metadata
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from peft import PeftModel
 from transformers import TrainerCallback, TrainingArguments
 
 from w2sprobe.atomic import write_json
@@ -37,32 +35,12 @@ from w2sprobe.training import checkpoints
 from w2sprobe.training._loop import BatchTrainer, Example
 from w2sprobe.training.losses import make_loss
 from w2sprobe.training.predict import predict
+from w2sprobe.training.saved import ADAPTER, RECORD, SavedModel, padding_token
 from w2sprobe.training.settings import TrainSettings
 
 ADAM_BETAS = (0.9, 0.95)
 WARMUP_SHARE = 0.1  # of all steps, at most
 RELOAD_TOLERANCE = 1e-3  # in probability; a lost head moves predictions by far more
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """A finished run: `adapter` and `training.json` in `folder`, ready to predict.
-
-    Parameters
-    ----------
-    folder : Path
-    record : dict
-        What `training.json` holds: settings, steps, validation AUC an epoch, chosen epoch.
-    """
-
-    folder: Path
-    record: dict[str, Any]
-    _classifier: PeftModel
-    _predict: Callable[[Sequence[str], Sequence[str]], np.ndarray]
-
-    def predict(self, rows: Rows) -> LabelTable:
-        """P(label = 1) of each row, from the weights as they were saved and reloaded."""
-        return LabelTable(rows.ids, self._predict(rows.ids.tolist(), rows.texts))
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
@@ -85,7 +63,7 @@ def finetune(
     settings: TrainSettings,
     *,
     device: str = "auto",
-) -> TrainedModel:
+) -> SavedModel:
     """Finetune a classifier with LoRA and keep the epoch that ranks the validation rows best.
 
     Parameters
@@ -105,7 +83,7 @@ def finetune(
 
     Returns
     -------
-    TrainedModel
+    SavedModel
         Predicts from the reloaded adapter; its predictions have been compared with those that the
         run made at the end of the chosen epoch.
 
@@ -123,10 +101,7 @@ def finetune(
     place = resolve_device(device)
     precision = resolve_precision(settings.precision, place)
     tokenizer = load_tokenizer(info.source)
-    pad_id = next(
-        (token for token in (tokenizer.pad_token_id, tokenizer.eos_token_id) if token is not None),
-        0,
-    )
+    pad_id = padding_token(tokenizer)
 
     def tokens(ids: Sequence[str], texts: Sequence[str]) -> list[np.ndarray]:
         return tokenize(
@@ -183,17 +158,15 @@ def finetune(
     with progress_bar(f"training {info.name}", _n_steps(settings, len(examples))) as advance:
         trainer.add_callback(_Steps(advance))
         trainer.run(folder)
-    adapter = Path(out) / "adapter"
+    adapter = Path(out) / ADAPTER
     classifier.save_pretrained(str(adapter))
     reloaded = load_trained(info, adapter, dtype=precision, pad_id=pad_id, device=place)
     best = checkpoints.state_of(Path(str(trainer.state.best_model_checkpoint)))
     _check_reload(np.array(best["val_scores"]), score(reloaded, val_tokens), adapter)
     record = _record(info, settings, precision, len(examples), trainer)
-    write_json(Path(out) / "training.json", record)
+    write_json(Path(out) / RECORD, record)
     shutil.rmtree(folder)
-    return TrainedModel(
-        Path(out), record, reloaded, lambda ids, texts: score(reloaded, tokens(ids, texts))
-    )
+    return SavedModel(Path(out), record, info, reloaded, tokenizer, place)
 
 
 class _Steps(TrainerCallback):

@@ -1,0 +1,258 @@
+"""`w2sprobe predict`."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from w2sprobe.cli import _options
+
+if TYPE_CHECKING:
+    from w2sprobe.data import Rows, Splits
+    from w2sprobe.experiments.config import TaskConfig
+    from w2sprobe.labels import LabelTable
+
+HOW = ("mean", "logit_mean")
+SPLITS = "weak_train,strong_train,val,test"
+
+
+@click.command("predict")
+@click.option(
+    "--model",
+    "models",
+    required=True,
+    multiple=True,
+    metavar="FOLDER|NAME",
+    help="Folder of a finished run; with --zero-shot an asset, local folder or hub name. Several: "
+    "an ensemble.",
+)
+@_options.task()
+@click.option(
+    "--split",
+    "splits",
+    default=SPLITS,
+    show_default=True,
+    metavar="NAMES",
+    help="Rows to predict, separated by commas.",
+)
+@click.option(
+    "--ensemble",
+    type=click.Choice(HOW),
+    default="mean",
+    show_default=True,
+    help="Of several models: mean of P(label = 1), or of its log-odds.",
+)
+@click.option(
+    "--zero-shot",
+    is_flag=True,
+    help="Ask the language-model head of a model that was not finetuned.",
+)
+@click.option(
+    "--shots",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="With --zero-shot: so many rows of weak_train with their true labels as examples, half "
+    "of each label; they are not predicted themselves.",
+)
+@click.option(
+    "--question",
+    default="",
+    metavar="TEXT",
+    help="With --zero-shot: line after each text, for texts that do not ask anything themselves.",
+)
+@click.option(
+    "--answers",
+    default="No,Yes",
+    show_default=True,
+    metavar="NO,YES",
+    help="With --zero-shot: words for label 0 and label 1.",
+)
+@click.option(
+    "--truncate",
+    is_flag=True,
+    help="Cut texts that exceed the model's context; default: as the run did.",
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file.")
+@_options.device
+@_options.common
+def command(
+    models: tuple[str, ...],
+    task: "TaskConfig",
+    splits: str,
+    ensemble: str,
+    zero_shot: bool,
+    shots: int,
+    question: str,
+    answers: str,
+    truncate: bool,
+    out: Path,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Predict rows with finished runs, an ensemble of them, or a model that was never finetuned.
+
+    OUT becomes a LabelTable (Parquet: id, soft_label, keep), which `w2sprobe train` and `probe`
+    take as --labels; of an ensemble it has a column variance. Rows that a run was trained on are
+    predicted like all others: leave their split out where that matters.
+
+    \b
+    Examples:
+      w2sprobe predict --model runs/weak --task reviews.csv --out weak.parquet
+      w2sprobe predict --model runs/seed0 --model runs/seed1 --ensemble logit_mean \\
+        --task reviews.csv --out both.parquet
+      w2sprobe predict --zero-shot --shots 4 --model smollm2-135m --task reviews.csv \\
+        --question "Is this review positive?" --split test --out asked.parquet
+    """
+    import numpy as np
+
+    from w2sprobe.atomic import check_writable_file
+    from w2sprobe.data import join_rows
+    from w2sprobe.errors import InputError
+    from w2sprobe.training.ensembles import ensemble as average
+
+    check_writable_file(out)
+    names = _split_names(splits)
+    asked = {"--shots": shots, "--question": question, "--answers": answers != "No,Yes"}
+    given = [option for option, value in asked.items() if value]
+    if given and not zero_shot:
+        raise InputError(f"{given[0]} without --zero-shot", advice="Pass both, or neither.")
+    pair = _two_answers(answers)
+    if not zero_shot:
+        _check_runs(models)
+    cut = task.load()
+    parts, examples = {name: cut[name] for name in names}, None
+    if shots:
+        parts, examples = _without_shots(cut, parts, shots)
+    rows = join_rows(*parts.values())
+    if zero_shot:
+        members = [
+            _ask(model, rows, examples, pair, question, device=device, truncate=truncate)
+            for model in models
+        ]
+    else:
+        members = [_predict(model, rows, device=device, truncate=truncate) for model in models]
+    table = members[0] if len(members) == 1 else average(members, how=ensemble)
+    table.write(out)
+    result: dict[str, Any] = {"out": str(out), "models": list(models), "rows": len(table)}
+    if table.variance is not None:
+        result["ensemble"] = ensemble
+        result["mean_std"] = float(np.sqrt(table.variance).mean())
+        result["auc_of_members"] = [_auc(parts, member) for member in members]
+    if examples is not None:
+        result["shots"] = examples.ids.tolist()
+    result["auc"] = _auc(parts, table)
+    click.echo(json.dumps(result, indent=2) if as_json else _shown(result))
+
+
+def _split_names(text: str) -> list[str]:
+    from w2sprobe.data import SPLIT_NAMES
+    from w2sprobe.errors import InputError, UnknownName
+
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in SPLIT_NAMES:
+            raise UnknownName("split", name, SPLIT_NAMES)
+    if len(set(names)) < len(names):
+        raise InputError(f"--split names a split twice: {text!r}")
+    return names
+
+
+def _two_answers(text: str) -> tuple[str, str]:
+    from w2sprobe.errors import InputError
+
+    words = tuple(word.strip() for word in text.split(","))
+    if len(words) != 2 or not all(words):
+        raise InputError(
+            f"--answers is {text!r}",
+            allowed="two words, that of label 0 first, as in negative,positive",
+        )
+    return words[0], words[1]
+
+
+def _check_runs(folders: Sequence[str]) -> None:
+    from w2sprobe.training.saved import base_of, read_run
+
+    for folder in folders:
+        base_of(read_run(folder), folder)
+
+
+def _without_shots(
+    cut: "Splits", parts: "dict[str, Rows]", n_shots: int
+) -> "tuple[dict[str, Rows], Rows]":
+    """Examples from weak_train, and the rows that are predicted without them."""
+    from w2sprobe.training.zero_shot import choose_shots
+
+    examples = choose_shots(cut.weak_train, n_shots)
+    shown = set(examples.ids.tolist())
+    return {
+        name: rows.select([i for i, row in enumerate(rows.ids.tolist()) if row not in shown])
+        for name, rows in parts.items()
+    }, examples
+
+
+def _predict(folder: str, rows: "Rows", *, device: str, truncate: bool) -> "LabelTable":
+    from w2sprobe.training.saved import SavedModel
+
+    return SavedModel.open(folder, device).predict(rows, truncate=truncate or None)
+
+
+def _ask(
+    model: str,
+    rows: "Rows",
+    examples: "Rows | None",
+    answers: tuple[str, str],
+    question: str,
+    *,
+    device: str,
+    truncate: bool,
+) -> "LabelTable":
+    from w2sprobe.training.zero_shot import zero_shot
+
+    return zero_shot(
+        model,
+        rows,
+        shots=examples,
+        answers=answers,
+        question=question,
+        device=device,
+        truncate=truncate,
+    )
+
+
+def _auc(parts: "dict[str, Rows]", table: "LabelTable") -> dict[str, float | None]:
+    """AUC against truth, a split; None where examples have left less than both classes."""
+    from w2sprobe.metrics import roc_auc
+
+    return {
+        name: roc_auc(rows.labels, table.align(rows.ids).soft_label)
+        if set(rows.labels.tolist()) == {0, 1}
+        else None
+        for name, rows in parts.items()
+    }
+
+
+def _shown(result: dict[str, Any]) -> str:
+    lines = [f"{result['out']}: {result['rows']} rows predicted by {', '.join(result['models'])}"]
+    if "ensemble" in result:
+        lines.append(
+            f"ensemble: {result['ensemble']}; standard deviation of its members, mean of all rows: "
+            f"{result['mean_std']:.2g}"
+        )
+    if "shots" in result:
+        lines.append(
+            f"{len(result['shots'])} rows of weak_train are examples and are not predicted"
+        )
+    for name, value in result["auc"].items():
+        line = f"AUC against truth, {name}: {_number(value)}"
+        if "ensemble" in result:
+            alone = ", ".join(_number(member[name]) for member in result["auc_of_members"])
+            line += f" (members {alone})"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _number(auc: float | None) -> str:
+    return "none, not both classes are left" if auc is None else f"{auc:.3f}"

@@ -1,0 +1,81 @@
+"""One supervisor out of several: predictions of other models or seeds for the same rows."""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+from scipy.special import expit, logit
+
+from w2sprobe.errors import IdMismatch, InputError, UnknownName, first_few
+from w2sprobe.labels import LabelTable
+
+How = Literal["mean", "logit_mean"]
+HOW: tuple[str, ...] = get_args(How)
+# The distance of 1 to the float64 below it: nothing smaller can be clipped off at both ends alike.
+# Logits of what is clipped are finite, within 36.8 of 0.
+CLIP = 2.0**-53
+
+
+def ensemble(tables: Sequence[LabelTable], *, how: str = "mean") -> LabelTable:
+    """Average the predictions of the members of an ensemble.
+
+    Parameters
+    ----------
+    tables : sequence of LabelTable
+        One a member, of the same rows in any order; at least one.
+    how : {"mean", "logit_mean"}, default "mean"
+        "mean": mean of P(label = 1). "logit_mean": mean of the log-odds, as a probability; a sure
+        member weighs more than an undecided one. Probabilities are clipped to [2^-53, 1 - 2^-53]
+        for it, so that the log-odds of 0 and 1 are finite.
+
+    Returns
+    -------
+    LabelTable
+        Rows in the order of the first table; `variance` is the population variance of the members'
+        P(label = 1), whatever `how` is; a row is kept if all members keep it.
+
+    Raises
+    ------
+    UnknownName
+        No such `how`.
+    InputError
+        No tables.
+    IdMismatch
+        Two tables are not of the same rows: names what each lacks.
+
+    Notes
+    -----
+    Source: Lakshminarayanan, Pritzel and Blundell, "Simple and Scalable Predictive Uncertainty
+    Estimation using Deep Ensembles", arXiv 1612.01474, section 2.4: the mean of the predictive
+    distributions of members that differ in their seed.
+    """
+    if how not in HOW:
+        raise UnknownName("ensemble", how, HOW)
+    if not tables:
+        raise InputError("an ensemble of no tables", allowed="one or more")
+    first = tables[0]
+    for number, table in enumerate(tables[1:], start=2):
+        _check_same_rows(first, table, number)
+    members = [table.align(first.ids) for table in tables]
+    p = np.stack([member.soft_label for member in members])
+    soft = (
+        p.mean(axis=0) if how == "mean" else expit(logit(np.clip(p, CLIP, 1 - CLIP)).mean(axis=0))
+    )
+    keep = np.all([member.keep for member in members], axis=0)
+    return LabelTable(first.ids, soft, keep, variance=p.var(axis=0))
+
+
+def _check_same_rows(first: LabelTable, other: LabelTable, number: int) -> None:
+    ours, theirs = set(first.ids.tolist()), set(other.ids.tolist())
+    lacks = [name for name in first.ids.tolist() if name not in theirs]
+    alone = [name for name in other.ids.tolist() if name not in ours]
+    found = []
+    if lacks:
+        found.append(f"table {number} lacks ids {first_few(lacks)} of table 1")
+    if alone:
+        found.append(f"table 1 lacks ids {first_few(alone)} of table {number}")
+    if found:
+        raise IdMismatch(
+            "; ".join(found),
+            advice="Predict the same rows with every member: same task, sizes and seed.",
+        )

@@ -1,0 +1,214 @@
+"""Finished runs: open the folder that `finetune` left, and predict with what is in it."""
+
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peft import PeftModel
+from transformers import PreTrainedTokenizerBase
+
+from w2sprobe.data import Rows
+from w2sprobe.devices import resolve_device
+from w2sprobe.errors import InputError, first_few
+from w2sprobe.labels import LabelTable
+from w2sprobe.models import ModelInfo, describe_model, load_tokenizer, load_trained
+from w2sprobe.tokens import tokenize
+from w2sprobe.training.predict import predict
+
+RECORD = "training.json"  # written last: a run is finished when it is there
+ADAPTER = "adapter"
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+NEEDED = ("model", "model_identity", "precision", "settings")  # keys of the record
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A finished run, loaded and ready to predict.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds `adapter/` and `training.json`.
+    record : dict
+        What `training.json` says: base model, settings, precision, epochs.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+    _info: ModelInfo
+    _classifier: PeftModel
+    _tokenizer: PreTrainedTokenizerBase
+    _device: torch.device
+
+    @classmethod
+    def open(cls, folder: str | Path, device: str = "auto") -> "SavedModel":
+        """Load base model and adapter of a finished run.
+
+        Parameters
+        ----------
+        folder : str or Path
+        device : str, default "auto"
+
+        Returns
+        -------
+        SavedModel
+            In the precision of the run.
+
+        Raises
+        ------
+        InputError
+            Not a finished run; unknown device; or the base model is not found, or is not the one
+            that the run was trained on.
+        """
+        record = read_run(folder)
+        place = resolve_device(device)
+        info = base_of(record, folder)
+        tokenizer = load_tokenizer(info.source)
+        classifier = load_trained(
+            info,
+            Path(folder) / ADAPTER,
+            dtype=record["precision"],
+            pad_id=padding_token(tokenizer),
+            device=place,
+        )
+        return cls(Path(folder), record, info, classifier, tokenizer, place)
+
+    def predict(self, rows: Rows, *, truncate: bool | None = None) -> LabelTable:
+        """Predict P(label = 1) of each row; its own label is not read.
+
+        Parameters
+        ----------
+        rows : Rows
+        truncate : bool, optional
+            Cut texts that exceed the model's context, with a warning that counts them. None: as
+            the run did.
+
+        Returns
+        -------
+        LabelTable
+            In the order of `rows`; a row's prediction does not depend on the others.
+
+        Raises
+        ------
+        InputError
+            A text is longer than the model's context and is not to be cut.
+        """
+        cut = bool(self.record["settings"]["truncate"]) if truncate is None else truncate
+        tokens = tokenize(
+            self._tokenizer,
+            rows.ids.tolist(),
+            rows.texts,
+            max_tokens=self._info.max_tokens,
+            truncate=cut,
+        )
+        if tokens.n_truncated:
+            warnings.warn(
+                f"{tokens.n_truncated} of {len(rows)} texts were cut to {self._info.max_tokens} "
+                f"tokens, the context of {self._info.name}",
+                stacklevel=2,
+            )
+        return LabelTable(rows.ids, self.score(tokens.input_ids))
+
+    def score(self, input_ids: Sequence[np.ndarray]) -> np.ndarray:
+        """P(label = 1) of rows of tokens, float64, in the order given."""
+        return predict(
+            self._classifier,
+            input_ids,
+            pad_id=padding_token(self._tokenizer),
+            device=self._device,
+        )
+
+
+def read_run(folder: str | Path) -> dict[str, Any]:
+    """Read the record of a finished run, without loading anything.
+
+    Parameters
+    ----------
+    folder : str or Path
+
+    Returns
+    -------
+    dict
+        What `training.json` holds.
+
+    Raises
+    ------
+    InputError
+        The folder holds no finished run: says what is missing.
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        raise InputError(
+            f"no run folder {str(folder)!r}",
+            advice="Make one with `w2sprobe train`, or pass --zero-shot for a model as it is.",
+        )
+    files = (RECORD, *(f"{ADAPTER}/{name}" for name in ADAPTER_FILES))
+    missing = [name for name in files if not (place / name).is_file()]
+    if missing:
+        if (place / "config.json").is_file():
+            advice = "It is a base model: finetune it first, or pass --zero-shot."
+        else:
+            advice = "Was the run stopped? The same `w2sprobe train` command finishes it."
+        raise InputError(
+            f"{str(folder)!r} is no finished run: it lacks {first_few(missing)}", advice=advice
+        )
+    try:
+        record = json.loads((place / RECORD).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"not JSON: {error}", where=str(place / RECORD)) from error
+    lacks = [key for key in NEEDED if not isinstance(record, dict) or key not in record]
+    if lacks:
+        raise InputError(f"no key {first_few(lacks)}", where=str(place / RECORD))
+    found: dict[str, Any] = record
+    return found
+
+
+def padding_token(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Token that fills rows: the tokenizer's own, else the one that ends texts, else 0."""
+    for token in (tokenizer.pad_token_id, tokenizer.eos_token_id):
+        if token is not None:
+            return int(token)
+    return 0
+
+
+def base_of(record: dict[str, Any], folder: str | Path) -> ModelInfo:
+    """Look the base model of a run up, without loading its weights.
+
+    Parameters
+    ----------
+    record : dict
+        As `read_run` returns it.
+    folder : str or Path
+        Of the run, for messages.
+
+    Returns
+    -------
+    ModelInfo
+
+    Raises
+    ------
+    InputError
+        There is no such model, or its files are not those that the run was trained on.
+    """
+    name, trained_on = record["model"], record["model_identity"]
+    try:
+        info = describe_model(name)
+    except InputError as error:
+        raise InputError(
+            f"base model of run {str(folder)!r}: {error.what}",
+            where=error.where,
+            allowed=error.allowed,
+            advice=error.advice,
+        ) from error
+    if info.identity != trained_on:
+        raise InputError(
+            f"base model {name!r} has changed since run {str(folder)!r}: it is {info.identity}, "
+            f"the run was trained on {trained_on}",
+            advice="Bring the old files back, or train again.",
+        )
+    return info
