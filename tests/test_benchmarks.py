@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.models import save_tiny_model, sentences
+
 
 def run(name: str, *parts: str) -> str:
     done = subprocess.run(
@@ -49,6 +51,22 @@ def test_growth_draws_a_figure(tmp_path: Path) -> None:
 
 def test_the_splitting_benchmark_runs() -> None:
     assert ".parquet.zst" in run("splitting", "--smoke")
+
+
+def test_the_finetuning_benchmark_runs(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    rows = [{"text": text, "label": n % 2} for n, text in enumerate(sentences(60))]
+    file = tmp_path / "rows.jsonl"
+    file.write_text(
+        "\n".join(
+            f'{{"text": "{row["text"]} {n}", "label": {row["label"]}}}'
+            for n, row in enumerate(rows)
+        )
+    )
+    lines = run("finetuning", "--model", model, "--task", str(file), "--rows", "40").splitlines()
+    assert len(lines) == 4
+    losses = [float(line.split("loss")[1].split()[0]) for line in lines[1:3]]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3), "the same steps"
 
 
 def test_the_reading_benchmark_runs_and_its_peers_agree() -> None:

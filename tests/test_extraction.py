@@ -11,9 +11,9 @@ from w2sprobe import extract
 from w2sprobe import fingerprint as fingerprint_module
 from w2sprobe.errors import InputError, OutputError, StoreMismatch, W2SProbeError
 from w2sprobe.extraction import plan_extraction, repair, store_identity
-from w2sprobe.extraction.forward import Extractor, blocks_of, hidden_states
+from w2sprobe.extraction.forward import Extractor, hidden_states
 from w2sprobe.fingerprint import fingerprint
-from w2sprobe.models import describe_model, load_base, load_tokenizer
+from w2sprobe.models import blocks_of, describe_model, load_base, load_tokenizer
 from w2sprobe.tokens import pad
 
 TEXTS = sentences(40)

@@ -150,6 +150,7 @@ def load_classifier(
     lora_alpha: int,
     seed: int,
     device: torch.device,
+    from_layer: int = 0,
 ) -> PeftModel:
     """Two-logit classifier with fresh LoRA on every linear layer of the body.
 
@@ -165,11 +166,18 @@ def load_classifier(
     seed : int
         Of the head and the LoRA matrices.
     device : torch.device
+    from_layer : int, default 0
+        LoRA only on the blocks from this one on.
 
     Returns
     -------
     PeftModel
         Head trained in full and saved with the adapter.
+
+    Raises
+    ------
+    InputError
+        No such block, or blocks that do not stand in one list.
 
     Notes
     -----
@@ -187,7 +195,7 @@ def load_classifier(
         r=lora_rank,
         lora_alpha=lora_alpha,
         lora_dropout=0.0,
-        target_modules="all-linear",
+        target_modules=_lora_targets(model, from_layer),
         # what the checkpoint lacks (a pooler, say) is random: it must be trained and saved whole
         modules_to_save=new_modules,
         exclude_modules=new_modules,
@@ -197,6 +205,23 @@ def load_classifier(
     return classifier.to(device)
 
 
+def _lora_targets(model: PreTrainedModel, from_layer: int) -> str | list[str]:
+    blocks = blocks_of(model)
+    if from_layer == 0:
+        return "all-linear"
+    if blocks is None or from_layer >= len(blocks):
+        raise InputError(
+            f"--lora-from-layer is {from_layer}",
+            allowed="0" if blocks is None else f"0 to {len(blocks) - 1}",
+        )
+    chosen = {id(module) for block in blocks[from_layer:] for module in block.modules()}
+    return [
+        name
+        for name, module in model.named_modules()
+        if id(module) in chosen and isinstance(module, torch.nn.Linear | Conv1D)
+    ]
+
+
 def load_trained(
     info: ModelInfo, adapter: Path, *, dtype: str, pad_id: int, device: torch.device
 ) -> PeftModel:
@@ -204,6 +229,18 @@ def load_trained(
     base, _ = _load_headed(info, dtype, pad_id, device)
     classifier: PeftModel = PeftModel.from_pretrained(base, adapter).eval().to(device)
     return classifier
+
+
+def blocks_of(network: torch.nn.Module) -> torch.nn.ModuleList | None:
+    """The transformer blocks; None where they do not stand in one list."""
+    config: Any = network.config
+    n_layers = config.get_text_config().num_hidden_layers
+    lists = [
+        module
+        for module in network.modules()
+        if isinstance(module, torch.nn.ModuleList) and len(module) == n_layers
+    ]
+    return lists[0] if len(lists) == 1 else None
 
 
 def _find(name: str) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
 from tests.models import CONFIGS, save_tiny_model, sentences
@@ -18,6 +19,7 @@ from w2sprobe.training import trainer as trainer_module
 from w2sprobe.training._loop import micro_batches
 from w2sprobe.training.losses import LOSSES, Loss, make_loss
 from w2sprobe.training.predict import predict
+from w2sprobe.training.prefix import Prefix
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import finetune
 
@@ -106,7 +108,7 @@ def test_micro_batches_add_up_to_the_batch(tmp_path: Path) -> None:
 
 
 def test_a_batch_is_cut_without_losing_rows() -> None:
-    examples = [{"input_ids": [1] * n, "soft_label": n / 10} for n in (1, 9, 3, 7)]
+    examples = [{"input_ids": [1] * n, "soft_label": n / 10, "position": n} for n in (1, 9, 3, 7)]
     parts = list(micro_batches(examples, pad_id=0, max_tokens=8))
     found = torch.cat([part["soft_label"] for part in parts])
     assert sorted(round(x, 1) for x in found.tolist()) == [0.1, 0.3, 0.7, 0.9]
@@ -271,3 +273,64 @@ def test_what_does_not_fit_is_refused(
     with pytest.raises(error, match=part):
         finetune(model, TRAIN, labels, VAL, tmp_path / "run", settings)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_a_prefix_computed_once_changes_nothing(
+    architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without dropout, which a prefix leaves out: the same run as one that computes every block."""
+    model = save_tiny_model(architecture, tmp_path / "model")
+    upper = SETTINGS.model_copy(update={"lora_from_layer": 2})
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.nn.Dropout, "forward", lambda _, x: x)
+        patch.setattr(torch.nn.functional, "dropout", lambda x, *_, **__: x)
+        cached = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "cached", upper)
+        patch.setattr(trainer_module, "Prefix", lambda *_, **__: None)
+        plain = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "plain", upper)
+    np.testing.assert_allclose(cached.record["train_loss"], plain.record["train_loss"], rtol=1e-4)
+    np.testing.assert_allclose(
+        cached.predict(VAL).soft_label, plain.predict(VAL).soft_label, atol=1e-4
+    )
+    assert not (tmp_path / "cached" / "checkpoints").exists()
+
+
+def test_a_prefix_is_shared_by_runs_on_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    upper = SETTINGS.model_copy(update={"lora_from_layer": 1})
+    place = tmp_path / "prefixes"
+    first = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "1", upper, prefixes=place)
+    monkeypatch.setattr(Prefix, "_compute", None)  # not called again
+    flipped = LabelTable(TRUTH.ids, 1 - TRUTH.soft_label)
+    finetune(model, TRAIN, flipped, VAL, tmp_path / "2", upper, prefixes=place)
+    again = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "3", upper, prefixes=place)
+    assert len(list(place.iterdir())) == 1
+    assert weights(tmp_path / "1") == weights(tmp_path / "3") != weights(tmp_path / "2")
+    np.testing.assert_array_equal(first.predict(VAL).soft_label, again.predict(VAL).soft_label)
+    other = upper.model_copy(update={"lora_from_layer": 2})
+    with pytest.raises(TypeError):
+        finetune(model, TRAIN, TRUTH, VAL, tmp_path / "4", other, prefixes=place)
+
+
+def test_lora_starts_at_the_block_asked_for(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    upper = SETTINGS.model_copy(update={"lora_from_layer": 2, "epochs": 1})
+    finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", upper)
+    adapter = load_file(tmp_path / "run" / "adapter" / "adapter_model.safetensors")
+    blocks = {name.split("layers.")[1].split(".")[0] for name in adapter if "lora_" in name}
+    assert blocks == {"2"}
+    above = SETTINGS.model_copy(update={"lora_from_layer": 3})
+    with pytest.raises(InputError, match=r"--lora-from-layer is 3.*0 to 2"):
+        finetune(model, TRAIN, TRUTH, VAL, tmp_path / "other", above)
+
+
+def test_validation_rows_are_looked_at_every_so_many_steps(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    often = SETTINGS.model_copy(update={"eval_every": 3})
+    run = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "often", often)
+    assert len(run.record["val_auc"]) == 4, "steps 3, 6, 9 and the last, 10"
+    assert run.record["chosen_step"] in (3, 6, 9, 10)
+    rarely = SETTINGS.model_copy(update={"eval_every": 100})
+    assert finetune(model, TRAIN, TRUTH, VAL, tmp_path / "r", rarely).record["chosen_step"] == 10

@@ -199,6 +199,7 @@ class _Builder:
             labels=label_file(labels.folder) if labels else None,
             settings=settings,
             device=self.device,
+            prefixes=self.cache / "prefixes",
         )
         inputs = {"labels": labels} if labels else {}
         return self.add(Stage("train", title, params, run, self.home, inputs, resumable=True))

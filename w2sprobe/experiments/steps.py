@@ -47,10 +47,11 @@ def train_step(
     labels: Path | None,
     settings: TrainSettings,
     device: str,
+    prefixes: Path,
 ) -> None:
     """Finetune on a table of labels, or on truth, and predict."""
     table = LabelTable.read(labels) if labels else truth_table(rows, val)
-    trained = finetune(model, rows, table, val, folder, settings, device=device)
+    trained = finetune(model, rows, table, val, folder, settings, device=device, prefixes=prefixes)
     trained.predict(predicted).write(label_file(folder))
 
 

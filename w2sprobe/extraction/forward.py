@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from w2sprobe.errors import InputError, W2SProbeError
 from w2sprobe.extraction.positions import keep_tokens
-from w2sprobe.models import DTYPES
+from w2sprobe.models import DTYPES, blocks_of
 from w2sprobe.progress import Advance
 from w2sprobe.tokens import length_sorted_batches, pad
 
@@ -219,14 +219,3 @@ def to_numpy(tensor: torch.Tensor) -> np.ndarray:
     if tensor.dtype == torch.bfloat16:
         return tensor.view(torch.uint16).numpy()
     return tensor.numpy()
-
-
-def blocks_of(network: PreTrainedModel) -> torch.nn.ModuleList | None:
-    """The transformer blocks; None where they do not stand in one list."""
-    n_layers = network.config.get_text_config().num_hidden_layers
-    lists = [
-        module
-        for module in network.modules()
-        if isinstance(module, torch.nn.ModuleList) and len(module) == n_layers
-    ]
-    return lists[0] if len(lists) == 1 else None

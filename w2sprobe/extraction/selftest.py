@@ -8,8 +8,9 @@ import torch
 from transformers import PreTrainedModel
 
 from w2sprobe.errors import W2SProbeError
-from w2sprobe.extraction.forward import Extractor, blocks_of
+from w2sprobe.extraction.forward import Extractor
 from w2sprobe.extraction.positions import keep_tokens
+from w2sprobe.models import blocks_of
 
 N_ROWS = 4
 # Largest relative difference of a vector, batched against alone. smollm2-135m on 64 sentences,

@@ -13,12 +13,13 @@ from w2sprobe.errors import W2SProbeError, first_few
 from w2sprobe.tokens import length_sorted_batches, pad
 from w2sprobe.training import checkpoints
 from w2sprobe.training.losses import Loss
+from w2sprobe.training.predict import Feeding, from_tokens
 
 # The weight of an auxiliary loss grows over 100 steps as published, at most over a fifth of the
 # run: Burns et al., arXiv 2312.09390, warm it up over the first 20 % of training.
 RAMP_STEPS, RAMP_SHARE = 100, 0.2
 
-Example = dict[str, Any]  # id: str, input_ids: ndarray of int, soft_label: float
+Example = dict[str, Any]  # id: str, position: int, input_ids: ndarray of int, soft_label: float
 
 
 class BatchTrainer(Trainer):
@@ -36,6 +37,8 @@ class BatchTrainer(Trainer):
         Tokens in memory at once, at first: halved whenever they do not fit.
     validate : callable
         Validation predictions and their AUC; it must not touch the loss.
+    feeding : Feeding
+        `Prefix.feeding` where a prefix is attached.
     """
 
     def __init__(
@@ -48,8 +51,9 @@ class BatchTrainer(Trainer):
         pad_id: int,
         micro_batch_tokens: int,
         validate: Callable[[torch.nn.Module], tuple[np.ndarray, float]],
+        feeding: Feeding = from_tokens,
     ) -> None:
-        self._loss, self._pad_id = loss, pad_id
+        self._loss, self._pad_id, self._feeding = loss, pad_id, feeding
         self.micro_batch_tokens = micro_batch_tokens
         self._validate = lambda: validate(classifier)
         self._val_scores = np.empty(0)
@@ -121,7 +125,8 @@ class BatchTrainer(Trainer):
         for batch in micro_batches(examples, self._pad_id, self.micro_batch_tokens):
             tensors = {name: tensor.to(self.args.device) for name, tensor in batch.items()}
             soft = tensors.pop("soft_label")
-            with self.compute_loss_context_manager():
+            rows = tensors.pop("position").cpu().numpy()
+            with self.compute_loss_context_manager(), self._feeding(rows):
                 logits = model(**tensors).logits
             part = self._loss(logits, soft, ramp) * (len(soft) / len(examples))
             self.accelerator.backward(part)
@@ -160,4 +165,5 @@ def micro_batches(
         yield {
             **pad([examples[row]["input_ids"] for row in rows], pad_id),
             "soft_label": torch.tensor([examples[row]["soft_label"] for row in rows]).float(),
+            "position": torch.tensor([examples[row]["position"] for row in rows]),
         }

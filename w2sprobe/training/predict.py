@@ -1,6 +1,7 @@
 """Predictions of a classifier, batched by length."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -10,6 +11,15 @@ from w2sprobe.tokens import length_sorted_batches, pad
 BATCH_TOKENS = 512
 
 
+# positions of rows -> the context in which the classifier reads them
+Feeding = Callable[[np.ndarray], AbstractContextManager[None]]
+
+
+def from_tokens(_: np.ndarray) -> AbstractContextManager[None]:
+    """Rows are read from their tokens, nothing else is fed."""
+    return nullcontext()
+
+
 @torch.inference_mode()
 def predict(
     classifier: torch.nn.Module,
@@ -17,6 +27,7 @@ def predict(
     *,
     pad_id: int,
     device: torch.device,
+    feeding: Feeding = from_tokens,
 ) -> np.ndarray:
     """P(label = 1) of each row.
 
@@ -30,6 +41,8 @@ def predict(
         Token that the classifier takes for padding.
     device : torch.device
         Where the classifier is.
+    feeding : Feeding
+        `Prefix.feeding` where a prefix is attached.
 
     Returns
     -------
@@ -42,7 +55,8 @@ def predict(
     margins = np.empty(len(input_ids), dtype=np.float64)
     for rows in length_sorted_batches(np.array([len(row) for row in input_ids]), BATCH_TOKENS):
         batch = pad([input_ids[row] for row in rows], pad_id)
-        output = classifier(**{name: tensor.to(device) for name, tensor in batch.items()})
+        with feeding(rows):
+            output = classifier(**{name: tensor.to(device) for name, tensor in batch.items()})
         logits = output.logits.double().cpu().numpy()
         margins[rows] = logits[:, 1] - logits[:, 0]
     classifier.train(was_training)

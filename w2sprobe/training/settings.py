@@ -57,6 +57,12 @@ class TrainSettings(BaseModel):
         description="Tokens in memory at once; only logconf's threshold depends on it.",
     )
     lora_rank: int = Field(8, ge=1, description="Rank of the low-rank updates.")
+    lora_from_layer: int = Field(
+        0,
+        ge=0,
+        description="LoRA only on blocks from this one on; what lies below is computed once and "
+        "read in every epoch. 0: on all.",
+    )
     lora_alpha: int = Field(8, ge=1, description="Updates are scaled by lora_alpha / lora_rank.")
     weight_decay: float = Field(0.1, ge=0, description="Of AdamW, decoupled.")
     warmup_steps: int = Field(
@@ -65,6 +71,12 @@ class TrainSettings(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="Of the frozen base; what is trained is float32. auto: bfloat16 where fast.",
+    )
+    eval_every: int = Field(
+        0,
+        ge=0,
+        description="Optimiser steps between looks at the validation rows; 0: after each epoch. "
+        "Published: 25, and 100 in the runs.",
     )
     truncate: bool = Field(default=False, description="Cut texts that exceed the model's context.")
     seed: int = Field(0, ge=0, description="Of head, LoRA matrices and row order.")

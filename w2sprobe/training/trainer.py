@@ -8,6 +8,7 @@ add up to the gradient of the whole.
 import importlib.metadata
 import shutil
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ from w2sprobe.tokens import tokenize
 from w2sprobe.training import checkpoints
 from w2sprobe.training._loop import BatchTrainer, Example
 from w2sprobe.training.losses import make_loss
-from w2sprobe.training.predict import predict
+from w2sprobe.training.predict import from_tokens, predict
+from w2sprobe.training.prefix import Prefix
 from w2sprobe.training.saved import ADAPTER, RECORD, SavedModel, padding_token
 from w2sprobe.training.settings import TrainSettings
 
@@ -63,6 +65,7 @@ def finetune(
     settings: TrainSettings,
     *,
     device: str = "auto",
+    prefixes: Path | None = None,
 ) -> SavedModel:
     """Finetune a classifier with LoRA and keep the epoch that ranks the validation rows best.
 
@@ -80,6 +83,9 @@ def finetune(
         to the weights that an uninterrupted one would have had.
     settings : TrainSettings
     device : str, default "auto"
+    prefixes : Path, optional
+        Folder in which prefixes (`lora_from_layer`) are kept for other runs on the same rows. None:
+        this run's is removed at its end.
 
     Returns
     -------
@@ -109,11 +115,13 @@ def finetune(
         ).input_ids
 
     table = labels.align(train.ids)
+    train_tokens = tokens(train.ids.tolist(), train.texts)
     examples = [
-        {"id": name, "input_ids": row, "soft_label": soft}
-        for name, row, soft, keep in zip(
+        {"id": name, "position": position, "input_ids": row, "soft_label": soft}
+        for position, name, row, soft, keep in zip(
+            range(len(train)),
             train.ids.tolist(),
-            tokens(train.ids.tolist(), train.texts),
+            train_tokens,
             table.soft_label.tolist(),
             table.keep,
             strict=True,
@@ -134,18 +142,32 @@ def finetune(
         lora_alpha=settings.lora_alpha,
         seed=settings.seed,
         device=place,
+        from_layer=settings.lora_from_layer,
     )
-
-    def score(network: torch.nn.Module, rows: list[np.ndarray]) -> np.ndarray:
-        return predict(network, rows, pad_id=pad_id, device=place)
-
-    def validate(network: torch.nn.Module) -> tuple[np.ndarray, float]:
-        scores = score(network, val_tokens)
-        return scores, _validation_auc(val_truth, scores)
 
     folder = checkpoints.claim(
         Path(out), _run_fingerprint(info, settings, precision, examples, val_tokens, val_truth)
     )
+    prefix = None
+    if settings.lora_from_layer:
+        read = [*train_tokens, *val_tokens]
+        made_of = [info.identity, precision, settings.lora_from_layer, [r.tolist() for r in read]]
+        prefix = Prefix(
+            classifier,
+            settings.lora_from_layer,
+            read,
+            pad_id=pad_id,
+            device=place,
+            file=(prefixes or folder) / f"prefix-{fingerprint(made_of)}.npy",
+        )
+
+    def feeding_val(rows: np.ndarray) -> AbstractContextManager[None]:
+        return prefix.feeding(len(train_tokens) + rows) if prefix else from_tokens(rows)
+
+    def validate(network: torch.nn.Module) -> tuple[np.ndarray, float]:
+        scores = predict(network, val_tokens, pad_id=pad_id, device=place, feeding=feeding_val)
+        return scores, _validation_auc(val_truth, scores)
+
     trainer = BatchTrainer(
         classifier,
         _arguments(settings, len(examples), place, folder),
@@ -154,15 +176,19 @@ def finetune(
         pad_id=pad_id,
         micro_batch_tokens=settings.micro_batch_tokens,
         validate=validate,
+        feeding=prefix.feeding if prefix else from_tokens,
     )
     with progress_bar(f"training {info.name}", _n_steps(settings, len(examples))) as advance:
         trainer.add_callback(_Steps(advance))
         trainer.run(folder)
+    if prefix:
+        prefix.detach()
     adapter = Path(out) / ADAPTER
     classifier.save_pretrained(str(adapter))
     reloaded = load_trained(info, adapter, dtype=precision, pad_id=pad_id, device=place)
     best = checkpoints.state_of(Path(str(trainer.state.best_model_checkpoint)))
-    _check_reload(np.array(best["val_scores"]), score(reloaded, val_tokens), adapter)
+    again = predict(reloaded, val_tokens, pad_id=pad_id, device=place)
+    _check_reload(np.array(best["val_scores"]), again, adapter)
     record = _record(info, settings, precision, len(examples), trainer)
     write_json(Path(out) / RECORD, record)
     shutil.rmtree(folder)
@@ -207,6 +233,8 @@ def _n_steps(settings: TrainSettings, n_rows: int) -> int:
 def _arguments(
     settings: TrainSettings, n_rows: int, device: torch.device, folder: Path
 ) -> TrainingArguments:
+    # a run shorter than that is looked at once, at its end
+    every = min(settings.eval_every, _n_steps(settings, n_rows)) or 1
     warmup = int(np.ceil(WARMUP_SHARE * _n_steps(settings, n_rows)))
     return TrainingArguments(
         output_dir=str(folder),
@@ -220,8 +248,10 @@ def _arguments(
         adam_beta2=ADAM_BETAS[1],
         max_grad_norm=1.0,
         use_cpu=device.type == "cpu",
-        eval_strategy="epoch",
-        save_strategy="epoch",
+        eval_strategy="steps" if settings.eval_every else "epoch",
+        save_strategy="steps" if settings.eval_every else "epoch",
+        eval_steps=every,
+        save_steps=every,
         save_total_limit=2,  # the best one, and the newest or the one before it
         load_best_model_at_end=True,
         metric_for_best_model="auc",
@@ -253,8 +283,8 @@ def _check_reload(run: np.ndarray, reloaded: np.ndarray, adapter: Path) -> None:
 def _record(
     info: ModelInfo, settings: TrainSettings, precision: str, n_rows: int, trainer: BatchTrainer
 ) -> dict[str, Any]:
-    epochs = [entry for entry in trainer.state.log_history if "eval_auc" in entry]
-    best = int(np.argmax([entry["eval_auc"] for entry in epochs]))
+    looks = [entry for entry in trainer.state.log_history if "eval_auc" in entry]
+    best = int(np.argmax([entry["eval_auc"] for entry in looks]))
     return {
         "model": info.name,
         "model_identity": info.identity,
@@ -264,8 +294,9 @@ def _record(
         "n_steps": trainer.state.global_step,
         "micro_batch_tokens": trainer.micro_batch_tokens,
         "train_loss": [e["loss"] for e in trainer.state.log_history if "loss" in e],
-        "val_auc": [entry["eval_auc"] for entry in epochs],
-        "chosen_epoch": best + 1,
+        "val_auc": [entry["eval_auc"] for entry in looks],
+        "chosen_step": looks[best]["step"],
+        "chosen_epoch": round(looks[best]["epoch"], 3),
         "versions": {
             package: importlib.metadata.version(package)
             for package in ("torch", "transformers", "peft")

@@ -1,0 +1,185 @@
+"""What lies below the first trained block: computed once a row, read in every epoch.
+
+Where LoRA starts at block l, the blocks below never change, and neither do the hidden states that
+they hand to block l. These are kept, every token of every row, and training starts there.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from w2sprobe.atomic import atomic_path
+from w2sprobe.errors import InputError
+from w2sprobe.models import blocks_of
+from w2sprobe.tokens import length_sorted_batches, pad
+
+BATCH_TOKENS = 512
+
+
+class _Enough(Exception):
+    """The block's input is known."""
+
+
+class _Skip(torch.nn.Module):
+    """Stands where a frozen block was: hands its input on, and looks like it from outside."""
+
+    def __init__(self, block: torch.nn.Module, *, as_tuple: bool) -> None:
+        super().__init__()
+        self._as_tuple = as_tuple
+        for name in ("attention_type", "layer_type", "layer_idx"):  # what models ask their blocks
+            if hasattr(block, name):
+                setattr(self, name, getattr(block, name))
+
+    def forward(self, hidden: torch.Tensor, *_: Any, **__: Any) -> Any:
+        return (hidden,) if self._as_tuple else hidden
+
+
+class Prefix:
+    """Hidden states at the input of a block, fed to it in place of what the blocks below compute.
+
+    Parameters
+    ----------
+    classifier : Module
+        Its blocks below `layer` are frozen; while the prefix is attached they are left out.
+    layer : int
+        The first block that is trained, at least 1.
+    input_ids : list of ndarray of int, length n
+        Tokens of every row that will be fed.
+    pad_id : int
+    device : torch.device
+        Where the classifier is.
+    file : Path
+        Where the states lie: `.npy`, (tokens of all rows, width), bfloat16 as uint16. One that is
+        there is taken for those of this model, layer and rows.
+
+    Raises
+    ------
+    InputError
+        The model's blocks do not stand in one list, or are fewer.
+
+    Notes
+    -----
+    Dropout below `layer` is not applied: it would need other states in every epoch.
+    """
+
+    def __init__(
+        self,
+        classifier: torch.nn.Module,
+        layer: int,
+        input_ids: Sequence[np.ndarray],
+        *,
+        pad_id: int,
+        device: torch.device,
+        file: Path,
+    ) -> None:
+        blocks = blocks_of(classifier)
+        if blocks is None or layer >= len(blocks):
+            raise InputError(
+                f"--lora-from-layer is {layer}",
+                allowed="a block of a model whose blocks stand in one list"
+                if blocks is None
+                else f"0 to {len(blocks) - 1}",
+            )
+        self._blocks, self._layer, self._device = blocks, layer, device
+        self._ends = np.cumsum([0, *(len(row) for row in input_ids)])
+        self._hidden: torch.Tensor | None = None
+        self._as_tuple = False
+        if not file.is_file():
+            self._compute(classifier, input_ids, pad_id, file)
+        else:
+            self._probe(classifier, input_ids[:1], pad_id)
+        self._states = np.load(file, mmap_mode="r")
+        self._kept = list(blocks[:layer])
+        self._hook = blocks[layer].register_forward_pre_hook(self._feed, with_kwargs=True)
+        for number in range(layer):
+            blocks[number] = _Skip(blocks[number], as_tuple=self._as_tuple)
+
+    @contextmanager
+    def feeding(self, rows: Sequence[int] | np.ndarray) -> Iterator[None]:
+        """Within it, the classifier reads these rows; its `input_ids` have to be theirs."""
+        parts = [self._rows(row) for row in rows]
+        width = max(map(len, parts))
+        hidden = torch.zeros((len(parts), width, parts[0].shape[1]), dtype=parts[0].dtype)
+        for at, part in enumerate(parts):
+            hidden[at, : len(part)] = part
+        self._hidden = hidden.to(self._device)
+        try:
+            yield
+        finally:
+            self._hidden = None
+
+    def detach(self) -> None:
+        """Give the classifier its blocks back."""
+        self._hook.remove()
+        for number, block in enumerate(self._kept):
+            self._blocks[number] = block
+
+    def _rows(self, row: int) -> torch.Tensor:
+        cells = torch.from_numpy(np.array(self._states[self._ends[row] : self._ends[row + 1]]))
+        return cells.view(torch.bfloat16) if cells.dtype == torch.uint16 else cells
+
+    def _feed(self, _: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if args:
+            return (self._hidden, *args[1:]), kwargs
+        return args, {**kwargs, "hidden_states": self._hidden}
+
+    @torch.no_grad()
+    def _compute(
+        self,
+        classifier: torch.nn.Module,
+        input_ids: Sequence[np.ndarray],
+        pad_id: int,
+        file: Path,
+    ) -> None:
+        states: np.memmap[Any, Any] | None = None
+        lengths = np.diff(self._ends)
+        with atomic_path(file) as temporary:
+            for rows in length_sorted_batches(lengths, BATCH_TOKENS):
+                hidden = self._probe(classifier, [input_ids[row] for row in rows], pad_id)
+                cells = hidden.view(torch.uint16) if hidden.dtype == torch.bfloat16 else hidden
+                found = cells.cpu().numpy()
+                if states is None:
+                    shape = (int(self._ends[-1]), found.shape[-1])
+                    states = np.lib.format.open_memmap(
+                        temporary, mode="w+", dtype=found.dtype, shape=shape
+                    )
+                for at, row in enumerate(rows):
+                    states[self._ends[row] : self._ends[row + 1]] = found[at, : lengths[row]]
+            if states is not None:
+                states.flush()
+
+    @torch.no_grad()
+    def _probe(
+        self, classifier: torch.nn.Module, input_ids: Sequence[np.ndarray], pad_id: int
+    ) -> torch.Tensor:
+        """Input of the block, for a batch of rows; and what form blocks hand their output on in."""
+        found: list[torch.Tensor] = []
+
+        def stop(_: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            found.append(args[0] if args else kwargs["hidden_states"])
+            raise _Enough
+
+        def look(_: torch.nn.Module, __: Any, output: Any) -> None:
+            self._as_tuple = isinstance(output, tuple)
+
+        handles = [
+            self._blocks[self._layer].register_forward_pre_hook(stop, with_kwargs=True),
+            self._blocks[0].register_forward_hook(look),
+        ]
+        was_training = classifier.training
+        classifier.eval()
+        try:
+            classifier(
+                **{name: part.to(self._device) for name, part in pad(input_ids, pad_id).items()}
+            )
+        except _Enough:
+            pass
+        finally:
+            classifier.train(was_training)
+            for handle in handles:
+                handle.remove()
+        return found[0].detach()
