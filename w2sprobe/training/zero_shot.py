@@ -5,6 +5,7 @@ its language-model head is used, of which two rows are kept.
 """
 
 import copy
+import inspect
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -353,8 +354,8 @@ def _logits(
             output = network(
                 input_ids=batch["input_ids"].to(device),
                 attention_mask=torch.cat([read, batch["attention_mask"]], dim=1).to(device),
-                past_key_values=past,
                 use_cache=past is not None,
+                **{_cache_name(network): past},
             )
             last = torch.as_tensor(lengths[rows] - 1, device=device)
             here = torch.arange(len(rows), device=device)
@@ -375,8 +376,14 @@ def _n_shared(input_ids: Sequence[np.ndarray]) -> int:
 def _read_once(network: PreTrainedModel, tokens: np.ndarray) -> DynamicCache | None:
     """Keys and values of what all rows begin with; None where a model keeps something else."""
     batch = torch.as_tensor(tokens, dtype=torch.int64, device=network.device)[None]
-    seen = getattr(network(input_ids=batch, use_cache=True), "past_key_values", None)
+    seen = getattr(network(input_ids=batch, use_cache=True), _cache_name(network), None)
     return seen if isinstance(seen, DynamicCache) else None
+
+
+def _cache_name(network: PreTrainedModel) -> str:
+    """What the model calls its keys and values: transformers 5.24 has given them a new name."""
+    renamed = "cache" in inspect.signature(network.forward).parameters
+    return "cache" if renamed else "past_key_values"
 
 
 def _batches(lengths: np.ndarray, n_shared: int) -> list[np.ndarray]:
