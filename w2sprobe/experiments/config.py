@@ -64,15 +64,7 @@ class TaskConfig(_Config):
         InputError
             As `load_splits`.
         """
-        return load_splits(
-            self.name,
-            positive=self.positive,
-            negative=self.negative,
-            formatting=self.formatting,
-            sizes=self.sizes,
-            seed=self.seed,
-            keep_prior=self.keep_prior,
-        )
+        return load_splits(**dict(self))
 
 
 class ModelConfig(TrainSettings):

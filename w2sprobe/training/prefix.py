@@ -16,8 +16,7 @@ from w2sprobe.atomic import atomic_path
 from w2sprobe.errors import InputError
 from w2sprobe.models import blocks_of
 from w2sprobe.tokens import length_sorted_batches, pad
-
-BATCH_TOKENS = 512
+from w2sprobe.training.predict import BATCH_TOKENS
 
 
 class _Enough(Exception):
