@@ -1,7 +1,9 @@
 """Small randomly initialised models of every supported architecture, saved like real ones."""
 
 import json
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
@@ -13,10 +15,13 @@ from transformers import (
     GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
+    MistralConfig,
+    ModernBertConfig,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2Tokenizer,
+    RobertaConfig,
 )
 
 WORDS = [
@@ -51,15 +56,29 @@ CONFIGS = {
         eos_token_id=3,
     ),
     "gpt_neox": GPTNeoXConfig(**SIZE),
+    "mistral": MistralConfig(**SIZE, num_key_value_heads=2, sliding_window=16),
     "bert": BertConfig(**SIZE),
+    "roberta": RobertaConfig(**{**SIZE, "max_position_embeddings": 66}),
+    "modernbert": ModernBertConfig(
+        **SIZE,
+        cls_token_id=2,
+        sep_token_id=3,
+        local_attention=8,
+        global_attn_every_n_layers=2,
+    ),
 }
+ENCODERS = ("bert", "roberta", "modernbert")
 
 
-def save_tiny_model(name: str, folder: Path, *, padding_side: str = "right", seed: int = 0) -> str:
+def save_tiny_model(
+    name: str, folder: Path, *, padding_side: str = "right", seed: int = 0, **config: Any
+) -> str:
     """Write model and tokenizer of the architecture; return the folder as a model name."""
     torch.manual_seed(seed)
-    kind = AutoModelForMaskedLM if name == "bert" else AutoModelForCausalLM
-    kind.from_config(CONFIGS[name]).save_pretrained(folder)
+    kind = AutoModelForMaskedLM if name in ENCODERS else AutoModelForCausalLM
+    wanted = deepcopy(CONFIGS[name])
+    wanted.update(config)
+    kind.from_config(wanted).save_pretrained(folder)
     tiny_tokenizer(name, padding_side).save_pretrained(folder)
     return str(folder)
 
@@ -69,7 +88,7 @@ def tiny_tokenizer(name: str, padding_side: str) -> PreTrainedTokenizerBase:
         return Qwen2Tokenizer(*_byte_pairs(), padding_side=padding_side, model_max_length=64)
     words = Tokenizer(models.WordLevel(VOCABULARY, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
-    if name == "bert":
+    if name in ENCODERS:
         words.post_processor = processors.TemplateProcessing(
             single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
         )

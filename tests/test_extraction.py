@@ -11,9 +11,15 @@ from w2sprobe import extract
 from w2sprobe import fingerprint as fingerprint_module
 from w2sprobe.errors import InputError, OutputError, StoreMismatch, W2SProbeError
 from w2sprobe.extraction import plan_extraction, repair, store_identity
-from w2sprobe.extraction.forward import Extractor, hidden_states
+from w2sprobe.extraction.forward import Extractor
 from w2sprobe.fingerprint import fingerprint
-from w2sprobe.models import blocks_of, describe_model, load_base, load_tokenizer
+from w2sprobe.models import (
+    blocks_of,
+    describe_model,
+    hidden_states,
+    load_base,
+    load_tokenizer,
+)
 from w2sprobe.tokens import pad
 
 TEXTS = sentences(40)
@@ -136,7 +142,7 @@ def test_blocks_above_the_highest_layer_are_not_run(
         assert (sorted(found), ran) == ([0, 1], [0])
         full = network(**batch, output_hidden_states=True).hidden_states
         torch.testing.assert_close(found[1], full[1])
-        monkeypatch.setattr("w2sprobe.extraction.forward.blocks_of", lambda _: None)
+        monkeypatch.setattr("w2sprobe.models.blocks_of", lambda _: None)
         other = hidden_states(network, batch, [1, 3], lambda hidden: hidden)
     torch.testing.assert_close(other[3], full[3])
 

@@ -5,13 +5,17 @@ from hypothesis import strategies as st
 
 from tests.models import sentences, tiny_tokenizer
 from w2sprobe.errors import InputError
-from w2sprobe.tokens import BATCH_OVERHEAD, length_sorted_batches, pad, tokenize
+from w2sprobe.tokens import BATCH_OVERHEAD, MAX_PADDING, length_sorted_batches, pad, tokenize
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=60).map(np.array)
 
 
+def padded(lengths: np.ndarray, batches: list[np.ndarray]) -> int:
+    return sum(int(lengths[rows].max()) * len(rows) for rows in batches)
+
+
 def cost(lengths: np.ndarray, batches: list[np.ndarray]) -> int:
-    return sum(BATCH_OVERHEAD + int(lengths[rows].max()) * len(rows) for rows in batches)
+    return BATCH_OVERHEAD * len(batches) + padded(lengths, batches)
 
 
 @settings(deadline=None, max_examples=60, derandomize=True)
@@ -25,13 +29,26 @@ def test_every_row_is_in_one_batch_within_the_budget(lengths: np.ndarray, budget
 
 @settings(deadline=None, max_examples=60, derandomize=True)
 @given(LENGTHS, st.integers(300, 1000))
-def test_no_uniform_cut_is_cheaper(lengths: np.ndarray, budget: int) -> None:
-    best = cost(lengths, length_sorted_batches(lengths, budget))
+def test_a_uniform_cut_that_is_cheaper_pads_more(lengths: np.ndarray, budget: int) -> None:
+    batches = length_sorted_batches(lengths, budget)
+    best, least = cost(lengths, batches), padded(lengths, batches)
     order = np.argsort(-lengths)
     for size in range(1, len(lengths) + 1):
         cut = [order[start : start + size] for start in range(0, len(order), size)]
         if all(lengths[rows].max() * len(rows) <= budget for rows in cut):
-            assert best <= cost(lengths, cut)
+            assert best <= cost(lengths, cut) or least < padded(lengths, cut)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(LENGTHS, st.integers(1, 10_000))
+def test_a_tenth_is_padding_at_most(lengths: np.ndarray, budget: int) -> None:
+    tokens = padded(lengths, length_sorted_batches(lengths, budget))
+    assert tokens * (1 - MAX_PADDING) <= lengths.sum()
+
+
+def test_batches_are_as_few_as_padding_allows() -> None:
+    assert len(length_sorted_batches(np.array([10] * 20), 1000)) == 1
+    assert len(length_sorted_batches(np.array([10] * 10 + [100]), 2000)) == 2
 
 
 def test_no_rows_make_no_batches() -> None:

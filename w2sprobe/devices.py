@@ -32,6 +32,22 @@ def resolve_device(name: str = "auto") -> torch.device:
     return device
 
 
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """`auto` is bfloat16 where the device multiplies it in hardware, else float32."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        fast = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return "bfloat16" if fast else "float32"
+
+
+def rank_and_world() -> tuple[int, int]:
+    """Number of this process among those that torchrun or accelerate launch started, and theirs."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
 @contextmanager
 def full_float32() -> Iterator[None]:
     """Multiply float32 matrices in float32 inside the block, whatever precision is set outside.

@@ -1,35 +1,30 @@
-"""Models by name, folder or asset: what they are, their base, their classifier with LoRA.
+"""Models by name, folder or asset: what they are, their base, their hidden states.
 
 `describe_model` answers everything that can be known without loading weights, so that all of a
 user's input can be checked first.
 """
 
 import functools
-import logging
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model
-from peft.utils.constants import SEQ_CLS_HEAD_NAMES
 from transformers import (
     AutoConfig,
     AutoModel,
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.pytorch_utils import Conv1D
 
 from w2sprobe.assets import MODEL_ASSETS, asset_path, home, is_fetched
 from w2sprobe.atomic import atomic_path
 from w2sprobe.errors import InputError, OutputError
 from w2sprobe.fingerprint import fingerprint, sha256_file
 
-HEAD_SCALE = 0.01  # a near-zero start of the classification head, as published
 REMEMBER_BYTES = 64 << 20  # 40 ms to hash
 NO_LIMIT = 1_000_000  # tokenizers without a limit report a huge one
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
@@ -141,96 +136,6 @@ def load_base(
     return model
 
 
-def load_classifier(
-    info: ModelInfo,
-    *,
-    dtype: str,
-    pad_id: int,
-    lora_rank: int,
-    lora_alpha: int,
-    seed: int,
-    device: torch.device,
-    from_layer: int = 0,
-) -> PeftModel:
-    """Two-logit classifier with fresh LoRA on every linear layer of the body.
-
-    Parameters
-    ----------
-    info : ModelInfo
-    dtype : str
-        Of the frozen base; what is trained stays float32.
-    pad_id : int
-        Token that fills rows on the right; causal classifiers read the last other token.
-    lora_rank, lora_alpha : int
-        Low-rank updates are scaled by lora_alpha / lora_rank.
-    seed : int
-        Of the head and the LoRA matrices.
-    device : torch.device
-    from_layer : int, default 0
-        LoRA only on the blocks from this one on.
-
-    Returns
-    -------
-    PeftModel
-        Head trained in full and saved with the adapter.
-
-    Raises
-    ------
-    InputError
-        No such block, or blocks that do not stand in one list.
-
-    Notes
-    -----
-    LoRA: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.
-    """
-    torch.manual_seed(seed)
-    model, new_modules = _load_headed(info, dtype, pad_id, device)
-    head = _final_linear(model)
-    with torch.no_grad():
-        head.weight.mul_(HEAD_SCALE)
-        if head.bias is not None:
-            head.bias.zero_()
-    config = LoraConfig(
-        task_type=TaskType.SEQ_CLS,
-        r=lora_rank,
-        lora_alpha=lora_alpha,
-        lora_dropout=0.0,
-        target_modules=_lora_targets(model, from_layer),
-        # what the checkpoint lacks (a pooler, say) is random: it must be trained and saved whole
-        modules_to_save=new_modules,
-        exclude_modules=new_modules,
-        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
-    )
-    classifier: PeftModel = get_peft_model(model, config)
-    return classifier.to(device)
-
-
-def _lora_targets(model: PreTrainedModel, from_layer: int) -> str | list[str]:
-    blocks = blocks_of(model)
-    if from_layer == 0:
-        return "all-linear"
-    if blocks is None or from_layer >= len(blocks):
-        raise InputError(
-            f"--lora-from-layer is {from_layer}",
-            allowed="0" if blocks is None else f"0 to {len(blocks) - 1}",
-        )
-    chosen = {id(module) for block in blocks[from_layer:] for module in block.modules()}
-    return [
-        name
-        for name, module in model.named_modules()
-        if id(module) in chosen and isinstance(module, torch.nn.Linear | Conv1D)
-    ]
-
-
-def load_trained(
-    info: ModelInfo, adapter: Path, *, dtype: str, pad_id: int, device: torch.device
-) -> PeftModel:
-    """Classifier as it was saved: base of `info`, LoRA and head from the adapter folder."""
-    base, _ = _load_headed(info, dtype, pad_id, device)
-    classifier: PeftModel = PeftModel.from_pretrained(base, adapter).eval().to(device)
-    return classifier
-
-
 def blocks_of(network: torch.nn.Module) -> torch.nn.ModuleList | None:
     """The transformer blocks; None where they do not stand in one list."""
     config: Any = network.config
@@ -241,6 +146,65 @@ def blocks_of(network: torch.nn.Module) -> torch.nn.ModuleList | None:
         if isinstance(module, torch.nn.ModuleList) and len(module) == n_layers
     ]
     return lists[0] if len(lists) == 1 else None
+
+
+class _Enough(Exception):
+    """Raised inside a forward pass when no later layer is wanted."""
+
+
+def hidden_states(
+    network: PreTrainedModel,
+    batch: dict[str, torch.Tensor],
+    layers: Sequence[int],
+    reduce: Callable[[torch.Tensor], torch.Tensor],
+) -> dict[int, torch.Tensor]:
+    """Reduced hidden states of some layers; blocks above the highest one are not run.
+
+    Parameters
+    ----------
+    network : PreTrainedModel
+        Base model in evaluation mode.
+    batch : dict of str to Tensor
+        `input_ids` and `attention_mask`, on the network's device.
+    layers : sequence of int
+        Indices into `hidden_states`: l is what block l reads, the highest what the model returns.
+    reduce : callable
+        Takes (rows, tokens, width); what it returns is kept instead.
+
+    Returns
+    -------
+    dict of int to Tensor
+    """
+    n_layers = network.config.get_text_config().num_hidden_layers
+    blocks = blocks_of(network)
+    if blocks is None:
+        states = network(**batch, output_hidden_states=True, use_cache=False).hidden_states
+        return {layer: reduce(states[layer]) for layer in layers}
+    found: dict[int, torch.Tensor] = {}
+    highest = max(layers)
+
+    def keep(layer: int) -> Callable[..., None]:
+        def hook(_: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            found[layer] = reduce(args[0] if args else kwargs["hidden_states"])
+            if layer == highest:
+                raise _Enough
+
+        return hook
+
+    handles = [
+        blocks[layer].register_forward_pre_hook(keep(layer), with_kwargs=True)
+        for layer in layers
+        if layer < n_layers
+    ]
+    try:
+        output = network(**batch, use_cache=False)
+        found[n_layers] = reduce(output.last_hidden_state)
+    except _Enough:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
 
 
 def _find(name: str) -> str:
@@ -283,48 +247,3 @@ def _sha256(file: Path) -> str:
     with suppress(OutputError), atomic_path(memory) as temporary:  # a home that is read-only
         temporary.write_text(digest, encoding="utf-8")
     return digest
-
-
-def _load_headed(
-    info: ModelInfo, dtype: str, pad_id: int, device: torch.device
-) -> tuple[PreTrainedModel, list[str]]:
-    """Classifier without LoRA, and the names of the modules that the checkpoint lacks."""
-    # transformers warns that the head is new, which here is the point
-    logger = logging.getLogger("transformers.modeling_utils")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        model, loading = AutoModelForSequenceClassification.from_pretrained(
-            info.source,
-            num_labels=2,
-            dtype=DTYPES[dtype],
-            pad_token_id=pad_id,
-            # short texts, 2 cores: a training step takes 15 % less than with fused attention
-            attn_implementation="eager" if device.type == "cpu" else None,
-            output_loading_info=True,
-        )
-    finally:
-        logger.setLevel(level)
-    for name in SEQ_CLS_HEAD_NAMES:
-        if (head := getattr(model, name, None)) is not None:
-            head.float()
-            head.register_forward_pre_hook(_to_float32)
-    return model, sorted({key.rpartition(".")[0] for key in loading["missing_keys"]})
-
-
-def _to_float32(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    """Logits in float32 over a bfloat16 body: bfloat16 logits tie, and ties cost AUC."""
-    return tuple(tensor.float() for tensor in inputs)
-
-
-def _final_linear(model: PreTrainedModel) -> torch.nn.Linear:
-    """Last linear layer outside the base model, whatever the architecture calls it."""
-    body = set(model.base_model.modules())
-    layers = [
-        module
-        for module in model.modules()
-        if isinstance(module, torch.nn.Linear) and module not in body
-    ]
-    if not layers or layers[-1].out_features != 2:
-        raise InputError(f"{type(model).__name__} has no linear two-logit head")
-    return layers[-1]

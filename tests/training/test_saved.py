@@ -10,7 +10,8 @@ from w2sprobe.data import Rows
 from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import load_tokenizer
-from w2sprobe.training.saved import SavedModel, padding_token, read_run
+from w2sprobe.tokens import padding_token
+from w2sprobe.training.saved import SavedModel, read_run
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import finetune
 

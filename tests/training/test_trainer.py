@@ -1,4 +1,5 @@
 import dataclasses
+import importlib.util
 import json
 from pathlib import Path
 from typing import get_args
@@ -12,14 +13,16 @@ from transformers import AutoModelForSequenceClassification
 
 from tests.models import CONFIGS, save_tiny_model, sentences
 from w2sprobe.data import Rows
-from w2sprobe.errors import IdMismatch, InputError, W2SProbeError
+from w2sprobe.errors import IdMismatch, InputError, MissingDependency, W2SProbeError
 from w2sprobe.labels import LabelTable
-from w2sprobe.models import describe_model, load_classifier, load_tokenizer
+from w2sprobe.models import describe_model, load_tokenizer
 from w2sprobe.training import trainer as trainer_module
-from w2sprobe.training._loop import micro_batches
-from w2sprobe.training.losses import LOSSES, Loss, make_loss
+from w2sprobe.training._batches import micro_batches
+from w2sprobe.training.classifiers import load_classifier
+from w2sprobe.training.losses import LOSSES
 from w2sprobe.training.predict import predict
 from w2sprobe.training.prefix import Prefix
+from w2sprobe.training.saved import SavedModel
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import finetune
 
@@ -59,13 +62,7 @@ def test_every_architecture_trains_saves_and_loads(architecture: str, tmp_path: 
 def test_lora_reaches_the_seven_projections_of_every_block(tmp_path: Path) -> None:
     info = describe_model(save_tiny_model("llama", tmp_path / "model"))
     classifier = load_classifier(
-        info,
-        dtype="float32",
-        pad_id=0,
-        lora_rank=8,
-        lora_alpha=8,
-        seed=0,
-        device=torch.device("cpu"),
+        info, SETTINGS, precision="float32", pad_id=0, device=torch.device("cpu")
     )
     adapted = [name for name, _ in classifier.named_modules() if name.endswith("lora_A.default")]
     assert len(adapted) == 7 * info.n_layers
@@ -109,7 +106,7 @@ def test_micro_batches_add_up_to_the_batch(tmp_path: Path) -> None:
 
 def test_a_batch_is_cut_without_losing_rows() -> None:
     examples = [{"input_ids": [1] * n, "soft_label": n / 10, "position": n} for n in (1, 9, 3, 7)]
-    parts = list(micro_batches(examples, pad_id=0, max_tokens=8))
+    parts = [part for part, counts in micro_batches(examples, pad_id=0, max_tokens=8) if counts]
     found = torch.cat([part["soft_label"] for part in parts])
     assert sorted(round(x, 1) for x in found.tolist()) == [0.1, 0.3, 0.7, 0.9]
     for part in parts:
@@ -188,15 +185,16 @@ def test_a_loss_that_is_not_finite_stops_the_run(
         finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS)
 
 
-def out_of_memory_after(rows: int, loss: Loss) -> Loss:
-    """A loss that finds no room for more than so many rows at once."""
+def out_of_memory_beyond(tokens: int, patch: pytest.MonkeyPatch) -> None:
+    """Training finds no room for more than so many tokens at once, padding included."""
+    embed = torch.nn.Embedding.forward
 
-    def scarce(logits: torch.Tensor, soft: torch.Tensor, ramp: float) -> torch.Tensor:
-        if len(soft) > rows:
+    def scarce(module: torch.nn.Embedding, ids: torch.Tensor) -> torch.Tensor:
+        if module.training and ids.numel() > tokens:
             raise torch.OutOfMemoryError("no room")
-        return loss(logits, soft, ramp)
+        return embed(module, ids)
 
-    return scarce
+    patch.setattr(torch.nn.Embedding, "forward", scarce)
 
 
 def test_micro_batches_are_halved_where_memory_is_short(
@@ -204,11 +202,7 @@ def test_micro_batches_are_halved_where_memory_is_short(
 ) -> None:
     model = save_tiny_model("llama", tmp_path / "model")
     plain = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "plain", SETTINGS)
-    monkeypatch.setattr(
-        trainer_module,
-        "make_loss",
-        lambda *_: out_of_memory_after(3, make_loss("xent")),
-    )
+    out_of_memory_beyond(40, monkeypatch)
     halved = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "halved", SETTINGS)
     assert halved.record["micro_batch_tokens"] < plain.record["micro_batch_tokens"] == 512
     assert halved.record["n_steps"] == plain.record["n_steps"], "the same effective batches"
@@ -221,9 +215,7 @@ def test_a_row_that_does_not_fit_is_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = save_tiny_model("llama", tmp_path / "model")
-    monkeypatch.setattr(
-        trainer_module, "make_loss", lambda *_: out_of_memory_after(0, make_loss("xent"))
-    )
+    out_of_memory_beyond(10, monkeypatch)
     with pytest.raises(torch.OutOfMemoryError):
         finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS)
 
@@ -334,3 +326,120 @@ def test_validation_rows_are_looked_at_every_so_many_steps(tmp_path: Path) -> No
     assert run.record["chosen_step"] in (3, 6, 9, 10)
     rarely = SETTINGS.model_copy(update={"eval_every": 100})
     assert finetune(model, TRAIN, TRUTH, VAL, tmp_path / "r", rarely).record["chosen_step"] == 10
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_full_finetuning_leaves_an_ordinary_model(architecture: str, tmp_path: Path) -> None:
+    model = save_tiny_model(architecture, tmp_path / "model")
+    full = SETTINGS.model_copy(update={"full": True, "learning_rate": 1e-3})
+    trained = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", full)
+    assert not (tmp_path / "run/adapter").exists()
+    table = trained.predict(VAL)
+    # loads without this package, and predicts without the base it came from
+    whole = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run/model").eval()
+    tokenizer = load_tokenizer(str(tmp_path / "run/model"))
+    tokens = [tokenizer(text)["input_ids"] for text in VAL.texts]
+    pad_id = whole.config.pad_token_id
+    again = predict(whole, tokens, pad_id=pad_id, device=torch.device("cpu"))
+    np.testing.assert_allclose(again, table.soft_label, atol=1e-5)
+    (tmp_path / "model").rename(tmp_path / "elsewhere")
+    opened = SavedModel.open(tmp_path / "run").predict(VAL)
+    np.testing.assert_array_equal(opened.soft_label, table.soft_label)
+
+
+def test_full_finetuning_moves_every_layer(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    full = SETTINGS.model_copy(update={"full": True, "epochs": 1})
+    finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", full)
+    before = load_file(tmp_path / "model/model.safetensors")
+    after = load_file(tmp_path / "run/model/model.safetensors")
+    kept = [name for name in before if name in after and torch.equal(before[name], after[name])]
+    assert kept == []
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"full": True}, {"lora_from_layer": 1}], ids=["lora", "full", "prefix"]
+)
+@pytest.mark.parametrize("architecture", ["llama", "bert"])
+def test_gradient_checkpointing_changes_no_weight(
+    architecture: str, change: dict[str, object], tmp_path: Path
+) -> None:
+    model = save_tiny_model(architecture, tmp_path / "model")
+    found = []
+    for checkpointing in (False, True):
+        settings = TrainSettings(
+            **{**SETTINGS.model_dump(), **change, "gradient_checkpointing": checkpointing}
+        )
+        out = tmp_path / str(checkpointing)
+        finetune(model, TRAIN, TRUTH, VAL, out, settings)
+        found.append([file.read_bytes() for file in sorted(out.glob("*/*model.safetensors"))])
+    assert found[0] == found[1] != []
+
+
+def test_gradient_checkpointing_computes_blocks_again(tmp_path: Path) -> None:
+    """So that the test above compares two things."""
+    info = describe_model(save_tiny_model("llama", tmp_path / "model"))
+    settings = SETTINGS.model_copy(update={"gradient_checkpointing": True})
+    classifier = load_classifier(
+        info, settings, precision="float32", pad_id=0, device=torch.device("cpu")
+    ).train()
+    calls = []
+    classifier.get_base_model().model.layers[1].mlp.register_forward_pre_hook(
+        lambda *_: calls.append(1)
+    )
+    classifier(torch.tensor([[5, 6, 7]])).logits.sum().backward()
+    assert len(calls) == 2
+
+
+def test_curves_go_to_tensorboard(tmp_path: Path) -> None:
+    events = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="needs tensorboard"
+    )
+    model = save_tiny_model("llama", tmp_path / "model")
+    settings = SETTINGS.model_copy(update={"report_to": "tensorboard"})
+    finetune(model, TRAIN, TRUTH, VAL, tmp_path / "watched", settings)
+    finetune(model, TRAIN, TRUTH, VAL, tmp_path / "plain", SETTINGS)
+    assert weights(tmp_path / "watched") == weights(tmp_path / "plain")
+    log = events.EventAccumulator(str(tmp_path / "watched/logs"))
+    log.Reload()
+    assert [event.step for event in log.Scalars("train/loss")] == list(range(1, 11))
+    assert [event.step for event in log.Scalars("eval/auc")] == [5, 10]
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "part"),
+    [
+        ("smoke-signals", InputError, "smoke-signals is not supported"),
+        ("wandb", MissingDependency, "pip install wandb"),
+    ],
+)
+def test_reporters_are_checked_before_training(
+    names: str, error: type, part: str, tmp_path: Path
+) -> None:
+    if names == "wandb" and importlib.util.find_spec("wandb"):
+        pytest.skip("wandb is installed")
+    model = save_tiny_model("llama", tmp_path / "model")
+    settings = SETTINGS.model_copy(update={"report_to": names})
+    with pytest.raises(error, match=part):
+        finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", settings)
+    assert not list((tmp_path / "run").glob("checkpoints/checkpoint-*"))
+
+
+def test_four_bits_train_and_come_back(tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes", reason="needs bitsandbytes")
+    model = save_tiny_model("llama", tmp_path / "model")
+    settings = SETTINGS.model_copy(update={"precision": "4bit"})
+    table = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", settings).predict(VAL)
+    assert np.ptp(table.soft_label) > 0
+    opened = SavedModel.open(tmp_path / "run").predict(VAL)
+    np.testing.assert_allclose(opened.soft_label, table.soft_label, atol=1e-6)
+
+
+def test_the_record_holds_the_radius_that_auto_found(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    soft = np.linspace(0, 1, len(TRUTH.ids))
+    settings = SETTINGS.model_copy(update={"loss": "window", "epochs": 1})
+    table = LabelTable(TRUTH.ids, soft)
+    record = finetune(model, TRAIN, table, VAL, tmp_path / "run", settings).record
+    kept = table.align(TRAIN.ids).soft_label
+    assert record["window_radius"] == pytest.approx(np.median(np.abs(kept - 0.5)))

@@ -1,7 +1,6 @@
 """`w2sprobe extract`."""
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +84,7 @@ def command(
       torchrun --nproc-per-node 8 -m w2sprobe extract --model Qwen/Qwen3-8B --task reviews.csv
     """
     from w2sprobe.atomic import check_writable
+    from w2sprobe.devices import rank_and_world
     from w2sprobe.extraction import extract, plan_extraction, store_identity
     from w2sprobe.fingerprint import fingerprint
     from w2sprobe.layers import parse_layers
@@ -143,7 +143,7 @@ def command(
         size = sum(file.stat().st_size for file in folder.rglob("*.h5"))
         result["bytes"] = size
         more = f"disk {size / 1e6:.1f} MB"
-    if os.environ.get("RANK", "0") != "0":  # of torchrun: one voice is enough
+    if rank_and_world()[0] != 0:  # of torchrun: one voice is enough
         return
     if as_json:
         click.echo(json.dumps(result, indent=2))

@@ -9,7 +9,7 @@ from typing import Any
 from w2sprobe.atomic import check_writable
 from w2sprobe.cache import store_size_bytes
 from w2sprobe.data import Rows, Splits, join_rows
-from w2sprobe.devices import resolve_device
+from w2sprobe.devices import resolve_device, resolve_precision
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import ExperimentConfig, ModelConfig
 from w2sprobe.experiments.methods import METHODS, Curation, Method
@@ -28,7 +28,6 @@ from w2sprobe.fingerprint import fingerprint, fingerprint_strings
 from w2sprobe.layers import parse_layers
 from w2sprobe.models import ModelInfo, describe_model, load_tokenizer
 from w2sprobe.tokens import tokenize
-from w2sprobe.training.trainer import resolve_precision
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ class _Builder:
         settings = model.settings(loss)
         params = {
             "model": info.identity,
-            "settings": settings.model_dump(),
+            "settings": settings.identity,
             "precision": self.precision_of(settings.precision),
             "train": _content(rows),
             "val": _content(self.splits.val),

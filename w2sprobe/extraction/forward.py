@@ -1,7 +1,6 @@
 """Forward passes that keep a few tokens of a few layers and stop when they have them."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -9,70 +8,9 @@ from transformers import PreTrainedModel
 
 from w2sprobe.errors import InputError, W2SProbeError
 from w2sprobe.extraction.positions import keep_tokens
-from w2sprobe.models import DTYPES, blocks_of
+from w2sprobe.models import DTYPES, hidden_states
 from w2sprobe.progress import Advance
 from w2sprobe.tokens import length_sorted_batches, pad
-
-Reduce = Callable[[torch.Tensor], torch.Tensor]
-
-
-class _Enough(Exception):
-    """Raised inside a forward pass when no later layer is wanted."""
-
-
-def hidden_states(
-    network: PreTrainedModel,
-    batch: dict[str, torch.Tensor],
-    layers: Sequence[int],
-    reduce: Reduce,
-) -> dict[int, torch.Tensor]:
-    """Reduced hidden states of some layers; blocks above the highest one are not run.
-
-    Parameters
-    ----------
-    network : PreTrainedModel
-        Base model in evaluation mode.
-    batch : dict of str to Tensor
-        `input_ids` and `attention_mask`, on the network's device.
-    layers : sequence of int
-        Indices into `hidden_states`: l is what block l reads, the highest what the model returns.
-    reduce : callable
-        Takes (rows, tokens, width); what it returns is kept instead.
-
-    Returns
-    -------
-    dict of int to Tensor
-    """
-    n_layers = network.config.get_text_config().num_hidden_layers
-    blocks = blocks_of(network)
-    if blocks is None:
-        states = network(**batch, output_hidden_states=True, use_cache=False).hidden_states
-        return {layer: reduce(states[layer]) for layer in layers}
-    found: dict[int, torch.Tensor] = {}
-    highest = max(layers)
-
-    def keep(layer: int) -> Callable[..., None]:
-        def hook(_: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            found[layer] = reduce(args[0] if args else kwargs["hidden_states"])
-            if layer == highest:
-                raise _Enough
-
-        return hook
-
-    handles = [
-        blocks[layer].register_forward_pre_hook(keep(layer), with_kwargs=True)
-        for layer in layers
-        if layer < n_layers
-    ]
-    try:
-        output = network(**batch, use_cache=False)
-        found[n_layers] = reduce(output.last_hidden_state)
-    except _Enough:
-        pass
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found
 
 
 class Extractor:

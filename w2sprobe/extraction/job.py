@@ -1,7 +1,6 @@
 """Extraction: hidden states of a base model (no LoRA, no classification head) into a store."""
 
 import importlib.metadata
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from w2sprobe.cache import (
     drop_damage,
     is_store,
 )
-from w2sprobe.devices import resolve_device
+from w2sprobe.devices import rank_and_world, resolve_device
 from w2sprobe.errors import InputError
 from w2sprobe.extraction.forward import Extractor
 from w2sprobe.extraction.plan import Plan, check_disk, measure, size_bytes
@@ -143,7 +142,7 @@ def extract(
         )
         extractor = job.extractor(network, batch_tokens)
         n_rows = sum(rows.stop - rows.start for _, rows in writer.missing())
-        rank, world = _rank()
+        rank, world = rank_and_world()
         writing: Future[None] | None = None
         with progress_bar(f"extracting {job.info.name}", n_rows) as advance:
             for index, rows in writer.claims(start=rank / world):
@@ -382,11 +381,6 @@ class _Job:
 
 def _offsets(spans: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(spans[:, 1] - spans[:, 0])])
-
-
-def _rank() -> tuple[int, int]:
-    """Number of this process among those that torchrun or accelerate launch started."""
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _columns(dataset: Iterable[Mapping[str, Any]]) -> tuple[list[str], list[str]]:

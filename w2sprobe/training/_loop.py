@@ -1,61 +1,77 @@
 """transformers' Trainer, with steps that are exact and can be taken up again."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from peft import PeftModel
+from safetensors import SafetensorError
+from torch.utils.data import DataLoader
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
-from w2sprobe.errors import W2SProbeError, first_few
-from w2sprobe.tokens import length_sorted_batches, pad
+from w2sprobe.errors import OutputError, W2SProbeError, first_few
 from w2sprobe.training import checkpoints
+from w2sprobe.training._batches import EpochBatches, Example, micro_batches
 from w2sprobe.training.losses import Loss
 from w2sprobe.training.predict import Feeding, from_tokens
+from w2sprobe.training.settings import TrainSettings
 
 # The weight of an auxiliary loss grows over 100 steps as published, at most over a fifth of the
 # run: Burns et al., arXiv 2312.09390, warm it up over the first 20 % of training.
 RAMP_STEPS, RAMP_SHARE = 100, 0.2
 
-Example = dict[str, Any]  # id: str, position: int, input_ids: ndarray of int, soft_label: float
-
 
 class BatchTrainer(Trainer):
     """One optimiser step is one batch, cut into micro-batches that add up to its gradient.
 
+    Of several processes (torchrun, accelerate launch) each computes its share of every batch, so
+    that the steps are those of a single one.
+
     Parameters
     ----------
-    classifier : Module
+    classifier : PreTrainedModel or PeftModel
     arguments : TrainingArguments
     examples : list of Example
+    settings : TrainSettings
+        Read: `batch_size`, `seed`, and `micro_batch_tokens`, the tokens in memory at once, which
+        a single process halves whenever they do not fit.
     loss : Loss
     pad_id : int
         Token that fills rows on the right.
-    micro_batch_tokens : int
-        Tokens in memory at once, at first: halved whenever they do not fit.
     validate : callable
         Validation predictions and their AUC; it must not touch the loss.
     feeding : Feeding
         `Prefix.feeding` where a prefix is attached.
+    callbacks : sequence of TrainerCallback
     """
 
     def __init__(
         self,
-        classifier: torch.nn.Module,
+        classifier: PreTrainedModel | PeftModel,
         arguments: TrainingArguments,
         examples: list[Example],
+        settings: TrainSettings,
         *,
         loss: Loss,
         pad_id: int,
-        micro_batch_tokens: int,
         validate: Callable[[torch.nn.Module], tuple[np.ndarray, float]],
         feeding: Feeding = from_tokens,
+        callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
-        self._loss, self._pad_id, self._feeding = loss, pad_id, feeding
-        self.micro_batch_tokens = micro_batch_tokens
-        self._validate = lambda: validate(classifier)
+        self._classifier, self._settings = classifier, settings
+        self._loss, self._pad_id = loss, pad_id
+        self._validate, self._feeding = validate, feeding
+        self.micro_batch_tokens = settings.micro_batch_tokens
         self._val_scores = np.empty(0)
         super().__init__(
             model=classifier,
@@ -63,18 +79,46 @@ class BatchTrainer(Trainer):
             train_dataset=examples,
             eval_dataset=[],
             data_collator=lambda batch: {"examples": batch},
+            callbacks=list(callbacks),
         )
         self.remove_callback(PrinterCallback)  # stdout belongs to results
 
     def run(self, folder: Path) -> None:
         """Train to the end, from the newest whole checkpoint in `folder` if there is one."""
-        newest = checkpoints.newest(folder)
+        with self.args.main_process_first(local=False):
+            newest = checkpoints.newest(folder)
         if newest is not None:
             state = checkpoints.state_of(newest)
             self.micro_batch_tokens = state["micro_batch_tokens"]
             if hasattr(self._loss, "load_state_dict"):
                 self._loss.load_state_dict(state["loss"])
         self.train(resume_from_checkpoint=None if newest is None else str(newest))
+        self.accelerator.wait_for_everyone()
+
+    def save(self, folder: Path) -> None:
+        """Write what has been learned in the layout of peft, or of transformers."""
+        sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        weights = self.accelerator.get_state_dict(self.model_wrapped) if sharded else None
+        if self.args.should_save:
+            self._classifier.save_pretrained(str(folder), state_dict=weights)
+        self.accelerator.wait_for_everyone()
+
+    def release(self) -> None:
+        """Free gradients and the optimiser's memory; the model stays."""
+        self._classifier.zero_grad()
+        self.optimizer = self.callback_handler.optimizer = None
+        self.accelerator.free_memory()
+
+    def get_train_dataloader(self) -> DataLoader[Example]:
+        """Whole batches, the same in every process: each takes its share in `training_step`."""
+        examples: Any = self.train_dataset
+        batches = EpochBatches(
+            len(examples),
+            self._settings.batch_size,
+            seed=self._settings.seed,
+            epoch=lambda: self.state.global_step // len(batches),
+        )
+        return DataLoader(examples, batch_sampler=batches, collate_fn=self.data_collator)
 
     def training_step(
         self,
@@ -89,7 +133,8 @@ class BatchTrainer(Trainer):
         W2SProbeError
             The loss is not finite.
         OutOfMemoryError
-            Not even a single row fits, on a GPU.
+            Not even a single row fits, on a GPU; or there are several processes, which would
+            fall out of step.
         MemoryError
             The same, on a CPU.
         """
@@ -101,7 +146,7 @@ class BatchTrainer(Trainer):
                 break
             except (torch.OutOfMemoryError, MemoryError):
                 longest = max(len(example["input_ids"]) for example in inputs["examples"])
-                if self.micro_batch_tokens <= longest:
+                if self.micro_batch_tokens <= longest or self.args.world_size > 1:
                     raise  # a micro-batch is one row already
                 self.micro_batch_tokens //= 2
                 # what was added up before memory ran out would count twice
@@ -121,21 +166,39 @@ class BatchTrainer(Trainer):
     def _accumulate(self, model: torch.nn.Module, examples: Sequence[Example]) -> torch.Tensor:
         ramp_steps = min(RAMP_STEPS, int(np.ceil(RAMP_SHARE * self.state.max_steps)))
         ramp = min(1.0, self.state.global_step / ramp_steps)
+        rank, world = self.args.process_index, self.args.world_size
         total = torch.zeros((), device=self.args.device)
-        for batch in micro_batches(examples, self._pad_id, self.micro_batch_tokens):
+        parts = micro_batches(
+            examples, self._pad_id, self.micro_batch_tokens, rank=rank, world=world
+        )
+        for number, (batch, counts) in enumerate(parts, start=1):
             tensors = {name: tensor.to(self.args.device) for name, tensor in batch.items()}
             soft = tensors.pop("soft_label")
             rows = tensors.pop("position").cpu().numpy()
-            with self.compute_loss_context_manager(), self._feeding(rows):
+            with self._synchronising(model, last=number == len(parts)), self._feeding(rows):
                 logits = model(**tensors).logits
-            part = self._loss(logits, soft, ramp) * (len(soft) / len(examples))
-            self.accelerator.backward(part)
-            total += part.detach()
+                # processes average their gradients, so each share weighs as many times more
+                weight = world * len(soft) / len(examples)
+                loss = self._loss(logits, soft, ramp) * weight if counts else 0.0 * logits.sum()
+                # inside `feeding`: gradient checkpointing computes blocks once more
+                self.accelerator.backward(loss)
+            total += loss.detach()
         return total
+
+    @contextmanager
+    def _synchronising(self, model: torch.nn.Module, *, last: bool) -> Iterator[None]:
+        """Processes exchange gradients once a batch, with its last micro-batch."""
+        self.accelerator.gradient_state._set_sync_gradients(last)  # what DeepSpeed goes by
+        waits: AbstractContextManager[Any] = nullcontext()
+        if not last and not self.is_deepspeed_enabled:
+            waits = self.accelerator.no_sync(model)
+        with waits:
+            yield
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Validation AUC against the given labels."""
-        self._val_scores, auc = self._validate()  # type: ignore[no-untyped-call]
+        sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        self._val_scores, auc = self._validate(self.model_wrapped if sharded else self._classifier)
         metrics = {"eval_auc": auc}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
@@ -144,26 +207,29 @@ class BatchTrainer(Trainer):
         return metrics
 
     def _save_checkpoint(self, *arguments: Any, **options: Any) -> None:
-        super()._save_checkpoint(*arguments, **options)
+        folder = Path(str(self.args.output_dir))
+        try:
+            super()._save_checkpoint(*arguments, **options)
+            if self.args.should_save:
+                self._seal(folder / f"checkpoint-{self.state.global_step}")
+        except (OSError, SafetensorError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
+                raise  # not torch.save, which says so when a disk is full
+            raise OutputError(
+                f"checkpoint of step {self.state.global_step} cannot be written: {error}",
+                where=str(folder),
+                advice="Make room and start again: the last whole checkpoint is kept.",
+            ) from error
+
+    def _seal(self, checkpoint: Path) -> None:
         memory = self._loss.state_dict() if hasattr(self._loss, "state_dict") else {}
         checkpoints.seal(
-            Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}",
+            checkpoint,
             {
                 "loss": memory,
                 "micro_batch_tokens": self.micro_batch_tokens,
                 "val_scores": self._val_scores.tolist(),
             },
         )
-
-
-def micro_batches(
-    examples: Sequence[Example], pad_id: int, max_tokens: int
-) -> Iterator[dict[str, torch.Tensor]]:
-    """Cut a batch into padded parts of similar length, the longest rows first."""
-    lengths = np.array([len(example["input_ids"]) for example in examples])
-    for rows in length_sorted_batches(lengths, max_tokens):
-        yield {
-            **pad([examples[row]["input_ids"] for row in rows], pad_id),
-            "soft_label": torch.tensor([examples[row]["soft_label"] for row in rows]).float(),
-            "position": torch.tensor([examples[row]["position"] for row in rows]),
-        }
+        best = Path(str(self.state.best_model_checkpoint))
+        checkpoints.prune(checkpoint.parent, {checkpoint.name, best.name})

@@ -66,6 +66,13 @@ def seal(checkpoint: Path, state: dict[str, Any]) -> None:
     write_json(checkpoint / WHOLE, state)
 
 
+def prune(folder: Path, keep: set[str]) -> None:
+    """Remove all checkpoints but those of these names; what is whole goes last, when it may."""
+    for checkpoint in folder.glob("checkpoint-*"):
+        if checkpoint.name not in keep:
+            shutil.rmtree(checkpoint)
+
+
 def state_of(checkpoint: Path) -> dict[str, Any]:
     """What `seal` kept."""
     state: dict[str, Any] = json.loads((checkpoint / WHOLE).read_text(encoding="utf-8"))

@@ -399,9 +399,7 @@ def make_loss(settings: TrainSettings | str, soft_labels: ArrayLike | None = Non
         "logconf_published": lambda: LogConfidence(alpha, threshold="batch_mean"),
         "entropy": lambda: Entropy(alpha),
         "entropy_published": lambda: Entropy(alpha, detached=True),
-        "window": lambda: _unramped(
-            confidence_window, radius=_radius(settings.window_radius, soft_labels)
-        ),
+        "window": lambda: _unramped(confidence_window, radius=window_radius(settings, soft_labels)),
         "reverse": lambda: _unramped(reverse_cross_entropy, log_zero=settings.reverse_log_zero),
         "generalised": lambda: _unramped(generalised_cross_entropy, q=q),
     }
@@ -415,9 +413,16 @@ def _unramped(loss: Callable[..., Tensor], **options: float) -> Loss:
     return lambda logits, soft, _: loss(logits, soft, **options)
 
 
-def _radius(radius: str, soft_labels: ArrayLike | None) -> float:
-    if radius != "auto":
-        return float(radius)
+def window_radius(settings: TrainSettings, soft_labels: ArrayLike | None) -> float:
+    """Radius of a run's confidence window: as set, or `auto_radius` of its training labels.
+
+    Raises
+    ------
+    InputError
+        `auto` without labels, or `auto_radius` refuses them.
+    """
+    if settings.window_radius != "auto":
+        return float(settings.window_radius)
     if soft_labels is None:
         raise InputError("window_radius 'auto' without training labels")
     return auto_radius(soft_labels)

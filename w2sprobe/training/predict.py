@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
+from scipy.special import expit
 
 from w2sprobe.tokens import length_sorted_batches, pad
 
@@ -60,4 +61,5 @@ def predict(
         logits = output.logits.double().cpu().numpy()
         margins[rows] = logits[:, 1] - logits[:, 0]
     classifier.train(was_training)
-    return 1 / (1 + np.exp(-margins))
+    found: np.ndarray = expit(margins)
+    return found

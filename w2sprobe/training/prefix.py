@@ -11,16 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from peft import PeftModel
+from transformers import PreTrainedModel
 
 from w2sprobe.atomic import atomic_path
 from w2sprobe.errors import InputError
-from w2sprobe.models import blocks_of
+from w2sprobe.models import blocks_of, hidden_states
 from w2sprobe.tokens import length_sorted_batches, pad
 from w2sprobe.training.predict import BATCH_TOKENS
-
-
-class _Enough(Exception):
-    """The block's input is known."""
 
 
 class _Skip(torch.nn.Module):
@@ -42,7 +40,7 @@ class Prefix:
 
     Parameters
     ----------
-    classifier : Module
+    classifier : PeftModel
         Its blocks below `layer` are frozen; while the prefix is attached they are left out.
     layer : int
         The first block that is trained, at least 1.
@@ -67,7 +65,7 @@ class Prefix:
 
     def __init__(
         self,
-        classifier: torch.nn.Module,
+        classifier: PeftModel,
         layer: int,
         input_ids: Sequence[np.ndarray],
         *,
@@ -86,16 +84,16 @@ class Prefix:
         self._blocks, self._layer, self._device = blocks, layer, device
         self._ends = np.cumsum([0, *(len(row) for row in input_ids)])
         self._hidden: torch.Tensor | None = None
-        self._as_tuple = False
+        body: Any = classifier.get_base_model().base_model
+        self._body: PreTrainedModel = body.eval()
         if not file.is_file():
-            self._compute(classifier, input_ids, pad_id, file)
-        else:
-            self._probe(classifier, input_ids[:1], pad_id)
+            self._compute(input_ids, pad_id, file)
+        as_tuple = self._blocks_return_tuples(input_ids[:1], pad_id)
         self._states = np.load(file, mmap_mode="r")
         self._kept = list(blocks[:layer])
         self._hook = blocks[layer].register_forward_pre_hook(self._feed, with_kwargs=True)
         for number in range(layer):
-            blocks[number] = _Skip(blocks[number], as_tuple=self._as_tuple)
+            blocks[number] = _Skip(blocks[number], as_tuple=as_tuple)
 
     @contextmanager
     def feeding(self, rows: Sequence[int] | np.ndarray) -> Iterator[None]:
@@ -126,19 +124,12 @@ class Prefix:
             return (self._hidden, *args[1:]), kwargs
         return args, {**kwargs, "hidden_states": self._hidden}
 
-    @torch.no_grad()
-    def _compute(
-        self,
-        classifier: torch.nn.Module,
-        input_ids: Sequence[np.ndarray],
-        pad_id: int,
-        file: Path,
-    ) -> None:
+    def _compute(self, input_ids: Sequence[np.ndarray], pad_id: int, file: Path) -> None:
         states: np.memmap[Any, Any] | None = None
         lengths = np.diff(self._ends)
         with atomic_path(file) as temporary:
             for rows in length_sorted_batches(lengths, BATCH_TOKENS):
-                hidden = self._probe(classifier, [input_ids[row] for row in rows], pad_id)
+                hidden = self._input_of_block([input_ids[row] for row in rows], pad_id)
                 cells = hidden.view(torch.uint16) if hidden.dtype == torch.bfloat16 else hidden
                 found = cells.cpu().numpy()
                 if states is None:
@@ -152,33 +143,14 @@ class Prefix:
                 states.flush()
 
     @torch.no_grad()
-    def _probe(
-        self, classifier: torch.nn.Module, input_ids: Sequence[np.ndarray], pad_id: int
-    ) -> torch.Tensor:
-        """Input of the block, for a batch of rows; and what form blocks hand their output on in."""
-        found: list[torch.Tensor] = []
+    def _input_of_block(self, rows: Sequence[np.ndarray], pad_id: int) -> torch.Tensor:
+        batch = {name: part.to(self._device) for name, part in pad(rows, pad_id).items()}
+        states = hidden_states(self._body, batch, [self._layer], lambda hidden: hidden)
+        return states[self._layer]
 
-        def stop(_: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            found.append(args[0] if args else kwargs["hidden_states"])
-            raise _Enough
-
-        def look(_: torch.nn.Module, __: Any, output: Any) -> None:
-            self._as_tuple = isinstance(output, tuple)
-
-        handles = [
-            self._blocks[self._layer].register_forward_pre_hook(stop, with_kwargs=True),
-            self._blocks[0].register_forward_hook(look),
-        ]
-        was_training = classifier.training
-        classifier.eval()
-        try:
-            classifier(
-                **{name: part.to(self._device) for name, part in pad(input_ids, pad_id).items()}
-            )
-        except _Enough:
-            pass
-        finally:
-            classifier.train(was_training)
-            for handle in handles:
-                handle.remove()
-        return found[0].detach()
+    def _blocks_return_tuples(self, rows: Sequence[np.ndarray], pad_id: int) -> bool:
+        returned: list[Any] = []
+        handle = self._blocks[0].register_forward_hook(lambda *call: returned.append(call[-1]))
+        self._input_of_block(rows, pad_id)
+        handle.remove()
+        return isinstance(returned[0], tuple)

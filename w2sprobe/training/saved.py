@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 import torch
 from peft import PeftModel
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from w2sprobe.data import Rows
 from w2sprobe.devices import resolve_device
 from w2sprobe.errors import InputError, first_few
 from w2sprobe.labels import LabelTable
-from w2sprobe.models import ModelInfo, describe_model, load_tokenizer, load_trained
-from w2sprobe.tokens import tokenize
+from w2sprobe.models import ModelInfo, describe_model, load_tokenizer
+from w2sprobe.tokens import padding_token, tokenize
+from w2sprobe.training.classifiers import ADAPTER, WEIGHTS, load_trained
 from w2sprobe.training.predict import predict
 
 RECORD = "training.json"  # written last: a run is finished when it is there
-ADAPTER = "adapter"
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+LORA_FILES = (f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/adapter_model.safetensors")
+FULL_FILES = (f"{WEIGHTS}/config.json",)  # its weights may be one file or several
 NEEDED = ("model", "model_identity", "precision", "settings")  # keys of the record
 
 
@@ -33,7 +34,7 @@ class SavedModel:
     Parameters
     ----------
     folder : Path
-        Holds `adapter/` and `training.json`.
+        Holds `adapter/` or `model/`, and `training.json`.
     record : dict
         What `training.json` says: base model, settings, precision, epochs.
     """
@@ -41,13 +42,13 @@ class SavedModel:
     folder: Path
     record: dict[str, Any]
     _info: ModelInfo
-    _classifier: PeftModel
+    _classifier: PreTrainedModel | PeftModel
     _tokenizer: PreTrainedTokenizerBase
     _device: torch.device
 
     @classmethod
     def open(cls, folder: str | Path, device: str = "auto") -> "SavedModel":
-        """Load base model and adapter of a finished run.
+        """Load what a finished run has learned, and its base model under an adapter.
 
         Parameters
         ----------
@@ -71,8 +72,8 @@ class SavedModel:
         tokenizer = load_tokenizer(info.source)
         classifier = load_trained(
             info,
-            Path(folder) / ADAPTER,
-            dtype=record["precision"],
+            Path(folder),
+            precision=record["precision"],
             pad_id=padding_token(tokenizer),
             device=place,
         )
@@ -147,7 +148,7 @@ def read_run(folder: str | Path) -> dict[str, Any]:
             f"no run folder {str(folder)!r}",
             advice="Make one with `w2sprobe train`, or pass --zero-shot for a model as it is.",
         )
-    files = (RECORD, *(f"{ADAPTER}/{name}" for name in ADAPTER_FILES))
+    files = (RECORD, *(FULL_FILES if (place / WEIGHTS).is_dir() else LORA_FILES))
     missing = [name for name in files if not (place / name).is_file()]
     if missing:
         if (place / "config.json").is_file():
@@ -168,16 +169,8 @@ def read_run(folder: str | Path) -> dict[str, Any]:
     return found
 
 
-def padding_token(tokenizer: PreTrainedTokenizerBase) -> int:
-    """Token that fills rows: the tokenizer's own, else the one that ends texts, else 0."""
-    for token in (tokenizer.pad_token_id, tokenizer.eos_token_id):
-        if token is not None:
-            return int(token)
-    return 0
-
-
 def base_of(record: dict[str, Any], folder: str | Path) -> ModelInfo:
-    """Look the base model of a run up, without loading its weights.
+    """Look up what a run's tokenizer and base come from, without loading weights.
 
     Parameters
     ----------
@@ -189,12 +182,15 @@ def base_of(record: dict[str, Any], folder: str | Path) -> ModelInfo:
     Returns
     -------
     ModelInfo
+        The run itself where it trained all weights.
 
     Raises
     ------
     InputError
         There is no such model, or its files are not those that the run was trained on.
     """
+    if (Path(folder) / WEIGHTS).is_dir():
+        return describe_model(str(Path(folder) / WEIGHTS))
     name, trained_on = record["model"], record["model_identity"]
     try:
         info = describe_model(name)

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 LossName = Literal[
     "xent",
@@ -56,6 +56,7 @@ class TrainSettings(BaseModel):
         ge=1,
         description="Tokens in memory at once; only logconf's threshold depends on it.",
     )
+    full: bool = Field(default=False, description="Train all weights, in float32; no LoRA.")
     lora_rank: int = Field(8, ge=1, description="Rank of the low-rank updates.")
     lora_from_layer: int = Field(
         0,
@@ -68,9 +69,10 @@ class TrainSettings(BaseModel):
     warmup_steps: int = Field(
         40, ge=0, description="Linear warm-up; at most a tenth of all steps in short runs."
     )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
+    precision: Literal["auto", "float32", "bfloat16", "4bit"] = Field(
         "auto",
-        description="Of the frozen base; what is trained is float32. auto: bfloat16 where fast.",
+        description="Of the frozen base; what is trained is float32. auto: bfloat16 where fast; "
+        "4bit: NF4 as in QLoRA, needs bitsandbytes. With --full: what is computed in.",
     )
     eval_every: int = Field(
         0,
@@ -80,6 +82,26 @@ class TrainSettings(BaseModel):
     )
     truncate: bool = Field(default=False, description="Cut texts that exceed the model's context.")
     seed: int = Field(0, ge=0, description="Of head, LoRA matrices and row order.")
+    gradient_checkpointing: bool = Field(
+        default=False, description="Less memory for a third more time; the same weights."
+    )
+    report_to: str = Field(
+        "none",
+        description="Curves go to tensorboard (logs/ in the run's folder), wandb, or another of "
+        "transformers' integrations; several with commas.",
+    )
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the weights depend on, JSON: all but what only saves memory or is shown."""
+        return self.model_dump(exclude={"gradient_checkpointing", "report_to"})
+
+    @model_validator(mode="after")
+    def _full_is_alone(self) -> "TrainSettings":
+        if self.full and (self.lora_from_layer or self.precision == "4bit"):
+            other = "lora_from_layer" if self.lora_from_layer else "4bit"
+            raise ValueError(f"full trains all weights: not with {other}")
+        return self
 
     @field_validator("window_radius", mode="before")
     @classmethod

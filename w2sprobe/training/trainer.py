@@ -14,46 +14,38 @@ from typing import Any
 
 import numpy as np
 import torch
+from peft import PeftModel
 from transformers import TrainerCallback, TrainingArguments
 
 from w2sprobe.atomic import write_json
 from w2sprobe.data import Rows
-from w2sprobe.devices import resolve_device
+from w2sprobe.devices import rank_and_world, resolve_device, resolve_precision
 from w2sprobe.errors import InputError, W2SProbeError
-from w2sprobe.fingerprint import fingerprint
+from w2sprobe.fingerprint import fingerprint, fingerprint_strings
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import roc_auc
-from w2sprobe.models import (
-    ModelInfo,
-    describe_model,
+from w2sprobe.models import ModelInfo, describe_model, load_tokenizer
+from w2sprobe.progress import Advance, progress_bar
+from w2sprobe.tokens import padding_token, tokenize
+from w2sprobe.training import checkpoints
+from w2sprobe.training._batches import Example
+from w2sprobe.training._loop import BatchTrainer
+from w2sprobe.training.classifiers import (
+    ADAPTER,
+    WEIGHTS,
     load_classifier,
-    load_tokenizer,
     load_trained,
 )
-from w2sprobe.progress import Advance, progress_bar
-from w2sprobe.tokens import tokenize
-from w2sprobe.training import checkpoints
-from w2sprobe.training._loop import BatchTrainer, Example
-from w2sprobe.training.losses import make_loss
+from w2sprobe.training.losses import make_loss, window_radius
 from w2sprobe.training.predict import from_tokens, predict
 from w2sprobe.training.prefix import Prefix
-from w2sprobe.training.saved import ADAPTER, RECORD, SavedModel, padding_token
+from w2sprobe.training.reports import report_callbacks
+from w2sprobe.training.saved import RECORD, SavedModel
 from w2sprobe.training.settings import TrainSettings
 
 ADAM_BETAS = (0.9, 0.95)
 WARMUP_SHARE = 0.1  # of all steps, at most
 RELOAD_TOLERANCE = 1e-3  # in probability; a lost head moves predictions by far more
-
-
-def resolve_precision(precision: str, device: torch.device) -> str:
-    """`auto` is bfloat16 where the device multiplies it in hardware, else float32."""
-    if precision != "auto":
-        return precision
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported()
-    else:
-        fast = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return "bfloat16" if fast else "float32"
 
 
 def finetune(
@@ -67,7 +59,7 @@ def finetune(
     device: str = "auto",
     prefixes: Path | None = None,
 ) -> SavedModel:
-    """Finetune a classifier with LoRA and keep the epoch that ranks the validation rows best.
+    """Finetune a classifier and keep the look at which it ranks the validation rows best.
 
     Parameters
     ----------
@@ -78,9 +70,10 @@ def finetune(
     labels : LabelTable
         Soft labels of all rows of `train` and `val`; rows of `train` with keep False are left out.
     out : str or Path
-        Folder for `adapter/` (an ordinary PEFT folder, head included) and `training.json`, which is
-        written last. Until then `checkpoints/` lies there: a run that was killed goes on from it,
-        to the weights that an uninterrupted one would have had.
+        Folder for `adapter/` (an ordinary PEFT folder, head included; with `full` for `model/`, a
+        transformers folder with tokenizer) and `training.json`, which is written last. Until then
+        `checkpoints/` lies there: a run that was killed goes on from it, to the weights that an
+        uninterrupted one would have had.
     settings : TrainSettings
     device : str, default "auto"
     prefixes : Path, optional
@@ -90,8 +83,8 @@ def finetune(
     Returns
     -------
     SavedModel
-        Predicts from the reloaded adapter; its predictions have been compared with those that the
-        run made at the end of the chosen epoch.
+        Predicts from what was saved and loaded again; its predictions have been compared with
+        those that the run made at the end of the chosen epoch.
 
     Raises
     ------
@@ -100,8 +93,16 @@ def finetune(
         checkpoints of another run in `out`.
     IdMismatch
         A row has no label.
+    MissingDependency
+        `precision` or `report_to` needs a package that is not installed.
+    OutputError
+        A checkpoint cannot be written; the last whole one is kept.
     W2SProbeError
-        The loss became non-finite, or the saved adapter does not reproduce the run.
+        The loss became non-finite, or what was saved does not reproduce the run.
+
+    Notes
+    -----
+    Started by torchrun or `accelerate launch`, the processes share every batch; the first writes.
     """
     info = describe_model(model)
     place = resolve_device(device)
@@ -130,36 +131,27 @@ def finetune(
     ]
     if not examples:
         raise InputError("no rows left to train on: keep is False for all of them")
-    loss = make_loss(settings, [example["soft_label"] for example in examples])
+    soft_labels = [example["soft_label"] for example in examples]
+    loss = make_loss(settings, soft_labels)
     val_tokens = tokens(val.ids.tolist(), val.texts)
     val_truth = labels.align(val.ids).hard_label
 
-    classifier = load_classifier(
-        info,
-        dtype=precision,
-        pad_id=pad_id,
-        lora_rank=settings.lora_rank,
-        lora_alpha=settings.lora_alpha,
-        seed=settings.seed,
-        device=place,
-        from_layer=settings.lora_from_layer,
-    )
+    arguments = _arguments(settings, len(examples), place, Path(out))
+    classifier = load_classifier(info, settings, precision=precision, pad_id=pad_id, device=place)
 
-    folder = checkpoints.claim(
-        Path(out), _run_fingerprint(info, settings, precision, examples, val_tokens, val_truth)
-    )
+    run = _run_fingerprint(info, settings, precision, examples, val_tokens, val_truth)
+    with arguments.main_process_first(local=False):
+        folder = checkpoints.claim(Path(out), run)
+    reports = report_callbacks(settings.report_to, Path(out)) if arguments.should_save else []
     prefix = None
-    if settings.lora_from_layer:
+    if settings.lora_from_layer and isinstance(classifier, PeftModel):
         read = [*train_tokens, *val_tokens]
         made_of = [info.identity, precision, settings.lora_from_layer, [r.tolist() for r in read]]
-        prefix = Prefix(
-            classifier,
-            settings.lora_from_layer,
-            read,
-            pad_id=pad_id,
-            device=place,
-            file=(prefixes or folder) / f"prefix-{fingerprint(made_of)}.npy",
-        )
+        file = (prefixes or folder) / f"prefix-{fingerprint(made_of)}.npy"
+        with arguments.main_process_first(local=False):  # the others read what it computes
+            prefix = Prefix(
+                classifier, settings.lora_from_layer, read, pad_id=pad_id, device=place, file=file
+            )
 
     def feeding_val(rows: np.ndarray) -> AbstractContextManager[None]:
         return prefix.feeding(len(train_tokens) + rows) if prefix else from_tokens(rows)
@@ -170,28 +162,41 @@ def finetune(
 
     trainer = BatchTrainer(
         classifier,
-        _arguments(settings, len(examples), place, folder),
+        arguments,
         examples,
+        settings,
         loss=loss,
         pad_id=pad_id,
-        micro_batch_tokens=settings.micro_batch_tokens,
         validate=validate,
         feeding=prefix.feeding if prefix else from_tokens,
+        callbacks=reports,
     )
     with progress_bar(f"training {info.name}", _n_steps(settings, len(examples))) as advance:
         trainer.add_callback(_Steps(advance))
         trainer.run(folder)
     if prefix:
         prefix.detach()
-    adapter = Path(out) / ADAPTER
-    classifier.save_pretrained(str(adapter))
-    reloaded = load_trained(info, adapter, dtype=precision, pad_id=pad_id, device=place)
+    learned = Path(out) / (WEIGHTS if settings.full else ADAPTER)
+    trainer.save(learned)
+    trainer.release()
+    if settings.full and arguments.should_save:
+        tokenizer.save_pretrained(str(learned))
     best = checkpoints.state_of(Path(str(trainer.state.best_model_checkpoint)))
+    reloaded = load_trained(info, Path(out), precision=precision, pad_id=pad_id, device=place)
     again = predict(reloaded, val_tokens, pad_id=pad_id, device=place)
-    _check_reload(np.array(best["val_scores"]), again, adapter)
-    record = _record(info, settings, precision, len(examples), trainer)
-    write_json(Path(out) / RECORD, record)
-    shutil.rmtree(folder)
+    _check_reload(np.array(best["val_scores"]), again, learned)
+    record = {
+        **_record(info, settings, precision, trainer),
+        "n_rows": len(examples),
+        "rows": fingerprint_strings(train.ids.tolist(), train.texts),
+        "labels": fingerprint(soft_labels),
+        "window_radius": window_radius(settings, soft_labels)
+        if settings.loss == "window"
+        else None,
+    }
+    if arguments.should_save:
+        write_json(Path(out) / RECORD, record)
+        shutil.rmtree(folder)
     return SavedModel(Path(out), record, info, reloaded, tokenizer, place)
 
 
@@ -216,7 +221,7 @@ def _run_fingerprint(
     return fingerprint(
         {
             "model": info.identity,
-            "settings": settings.model_dump(),
+            "settings": settings.identity,
             "precision": precision,
             "train": [
                 [row["id"], row["input_ids"].tolist(), row["soft_label"]] for row in examples
@@ -231,15 +236,16 @@ def _n_steps(settings: TrainSettings, n_rows: int) -> int:
 
 
 def _arguments(
-    settings: TrainSettings, n_rows: int, device: torch.device, folder: Path
+    settings: TrainSettings, n_rows: int, device: torch.device, out: Path
 ) -> TrainingArguments:
     # a run shorter than that is looked at once, at its end
     every = min(settings.eval_every, _n_steps(settings, n_rows)) or 1
     warmup = int(np.ceil(WARMUP_SHARE * _n_steps(settings, n_rows)))
     return TrainingArguments(
-        output_dir=str(folder),
+        output_dir=str(out / checkpoints.FOLDER),
+        run_name=out.name,
         num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=max(1, settings.batch_size // rank_and_world()[1]),
         learning_rate=settings.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=min(settings.warmup_steps, warmup),
@@ -252,14 +258,12 @@ def _arguments(
         save_strategy="steps" if settings.eval_every else "epoch",
         eval_steps=every,
         save_steps=every,
-        save_total_limit=2,  # the best one, and the newest or the one before it
         load_best_model_at_end=True,
         metric_for_best_model="auc",
         greater_is_better=True,
-        logging_strategy="epoch",
+        logging_steps=1,
         remove_unused_columns=False,
-        dataloader_pin_memory=device.type == "cuda",
-        report_to="none",
+        report_to="none",  # callbacks of ours do it
         disable_tqdm=True,
         seed=settings.seed,
     )
@@ -270,30 +274,31 @@ def _validation_auc(labels: np.ndarray, scores: np.ndarray) -> float:
     return roc_auc(labels, scores) if 0 < labels.mean() < 1 else 0.0
 
 
-def _check_reload(run: np.ndarray, reloaded: np.ndarray, adapter: Path) -> None:
+def _check_reload(run: np.ndarray, reloaded: np.ndarray, learned: Path) -> None:
     difference = float(np.abs(run - reloaded).max(initial=0))
     if not difference <= RELOAD_TOLERANCE:
         raise W2SProbeError(
-            f"reloaded adapter predicts differently: by up to {difference:.3g}",
-            where=str(adapter),
+            f"what was saved predicts differently from the run: by up to {difference:.3g}",
+            where=str(learned),
             allowed=f"{RELOAD_TOLERANCE}",
         )
 
 
 def _record(
-    info: ModelInfo, settings: TrainSettings, precision: str, n_rows: int, trainer: BatchTrainer
+    info: ModelInfo, settings: TrainSettings, precision: str, trainer: BatchTrainer
 ) -> dict[str, Any]:
-    looks = [entry for entry in trainer.state.log_history if "eval_auc" in entry]
+    log = trainer.state.log_history
+    looks = [entry for entry in log if "eval_auc" in entry]
+    losses = np.array([entry["loss"] for entry in log if "loss" in entry])  # one a step
     best = int(np.argmax([entry["eval_auc"] for entry in looks]))
     return {
         "model": info.name,
         "model_identity": info.identity,
         "settings": settings.model_dump(),
         "precision": precision,
-        "n_rows": n_rows,
         "n_steps": trainer.state.global_step,
         "micro_batch_tokens": trainer.micro_batch_tokens,
-        "train_loss": [e["loss"] for e in trainer.state.log_history if "loss" in e],
+        "train_loss": losses.reshape(settings.epochs, -1).mean(axis=1).tolist(),
         "val_auc": [entry["eval_auc"] for entry in looks],
         "chosen_step": looks[best]["step"],
         "chosen_epoch": round(looks[best]["epoch"], 3),

@@ -30,9 +30,8 @@ from w2sprobe.errors import IdMismatch, InputError, first_few
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import DTYPES, ModelInfo, describe_model, load_tokenizer
 from w2sprobe.progress import progress_bar
-from w2sprobe.tokens import length_sorted_batches, pad
+from w2sprobe.tokens import length_sorted_batches, pad, padding_token
 from w2sprobe.training.predict import BATCH_TOKENS
-from w2sprobe.training.saved import padding_token
 
 ANSWERS = ("No", "Yes")  # of label 0 and of label 1
 LEAST_SHARED = 16  # tokens that all prompts begin with: from here on they are read once only

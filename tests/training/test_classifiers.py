@@ -1,0 +1,139 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from tests.models import save_tiny_model, tiny_tokenizer
+from w2sprobe.errors import InputError
+from w2sprobe.models import ModelInfo, describe_model
+from w2sprobe.training import classifiers
+from w2sprobe.training.classifiers import forget_base, load_classifier
+from w2sprobe.training.predict import predict
+from w2sprobe.training.settings import TrainSettings
+
+CPU = torch.device("cpu")
+TOKENS = [np.arange(4, 4 + n) for n in (3, 7, 12)]
+
+
+def load(info: ModelInfo, precision: str = "float32", **settings: object) -> torch.nn.Module:
+    wanted = TrainSettings(**settings)
+    return load_classifier(info, wanted, precision=precision, pad_id=0, device=CPU)
+
+
+def state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def shake(network: torch.nn.Module) -> None:
+    """Move everything that is trained."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.requires_grad:
+                parameter.normal_()
+
+
+@pytest.fixture(params=["llama", "bert", "roberta"])
+def info(request: pytest.FixtureRequest, tmp_path: Path) -> ModelInfo:
+    forget_base()
+    return describe_model(save_tiny_model(request.param, tmp_path / "model"))
+
+
+def test_a_base_is_read_once_for_several_students(
+    info: ModelInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load(info)
+    monkeypatch.setattr(AutoModelForSequenceClassification, "from_pretrained", None)
+    second = load(info, seed=1)
+    shared = {p.data_ptr() for p in first.parameters() if not p.requires_grad}
+    assert shared >= {p.data_ptr() for p in second.parameters() if not p.requires_grad} - {
+        p.data_ptr() for name, p in second.named_parameters() if "original_module" in name
+    }
+    forget_base()
+    with pytest.raises(TypeError, match="not callable"):
+        load(info)
+
+
+def test_students_that_share_a_base_do_not_touch_one_another(info: ModelInfo) -> None:
+    first = load(info)
+    fresh, before = state(first), predict(first, TOKENS, pad_id=0, device=CPU)
+    shake(load(info, seed=1))
+    second = load(info)
+    for name, tensor in second.state_dict().items():
+        assert torch.equal(tensor, fresh[name]), name
+    np.testing.assert_array_equal(predict(first, TOKENS, pad_id=0, device=CPU), before)
+    shake(first)
+    assert np.ptp(predict(first, TOKENS, pad_id=0, device=CPU) - before) > 0.01
+
+
+def test_a_student_on_a_shared_base_is_one_on_a_base_of_its_own(info: ModelInfo) -> None:
+    load(info, seed=3)
+    shared = state(load(info, seed=5))
+    forget_base()
+    for name, tensor in load(info, seed=5).state_dict().items():
+        assert torch.equal(tensor, shared[name]), name
+
+
+def test_a_base_makes_room_for_another(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        load(describe_model(save_tiny_model("llama", tmp_path / name, seed=len(name))))
+        assert len(classifiers._last) == 1
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_the_head_starts_near_zero(info: ModelInfo, full: bool) -> None:
+    found = predict(load(info, full=full), TOKENS, pad_id=0, device=CPU)
+    assert np.abs(found - 0.5).max() < 0.01
+    assert np.ptp(found) > 0
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_head_of_another_task_is_replaced(info: ModelInfo, full: bool, tmp_path: Path) -> None:
+    other = AutoModelForSequenceClassification.from_pretrained(info.source, num_labels=3)
+    other.save_pretrained(tmp_path / "other")
+    tiny_tokenizer("bert", "right").save_pretrained(tmp_path / "other")
+    found = describe_model(str(tmp_path / "other"))
+    network = load(found, full=full)
+    assert predict(network, TOKENS, pad_id=0, device=CPU).shape == (3,)
+    trained = [name for name, p in network.named_parameters() if p.requires_grad]
+    assert any("score" in name or "classifier" in name for name in trained)
+
+
+def test_full_trains_every_weight_in_float32(info: ModelInfo) -> None:
+    network = load(info, precision="bfloat16", full=True)
+    assert all(p.requires_grad and p.dtype == torch.float32 for p in network.parameters())
+    assert "lora" not in "".join(name for name, _ in network.named_parameters())
+    computed_in = []
+    for module in network.base_model.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.register_forward_hook(lambda *call: computed_in.append(call[-1].dtype))
+    output = network(torch.tensor([[5, 6, 7]]))
+    assert set(computed_in) == {torch.bfloat16}
+    assert output.logits.dtype == torch.float32
+    exact = load(info, full=True)(torch.tensor([[5, 6, 7]]))
+    np.testing.assert_allclose(output.logits.detach(), exact.logits.detach(), atol=1e-3)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "bert"])
+def test_four_bits(architecture: str, tmp_path: Path) -> None:
+    bitsandbytes = pytest.importorskip("bitsandbytes", reason="needs bitsandbytes")
+    forget_base()
+    info = describe_model(save_tiny_model(architecture, tmp_path / "model"))
+    network = load(info, precision="4bit")
+    quantized = [m for m in network.modules() if isinstance(m, bitsandbytes.nn.Linear4bit)]
+    assert len(quantized) >= 3 * 4
+    trained = {p.dtype for p in network.parameters() if p.requires_grad}
+    assert trained == {torch.float32}
+    shared = load(info, precision="4bit", seed=1)
+    shake(shared)
+    found = predict(network, TOKENS, pad_id=0, device=CPU)
+    assert np.ptp(found) > 0
+    np.testing.assert_allclose(found, predict(load(info), TOKENS, pad_id=0, device=CPU), atol=1e-3)
+
+
+def test_four_bits_need_bitsandbytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "bitsandbytes", None)
+    info = describe_model(save_tiny_model("llama", tmp_path / "model"))
+    with pytest.raises(InputError, match=r"pip install 'w2sprobe\[4bit\]'"):
+        load(info, precision="4bit")
