@@ -30,7 +30,8 @@ class ResultRow(BaseModel):
     Intervals are 95 % bootstrap intervals over test rows, the same resamples for all methods.
     `pgr` is None where ceiling and weak model have the same AUC, `pgr_interval` where it has no
     bound; `resolved` is False where their gap is too small, or too uncertain, for a PGR to mean
-    anything.
+    anything. `iterations` counts the strong-to-strong iterations that were run: fewer than the
+    method has where labels stopped changing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +46,7 @@ class ResultRow(BaseModel):
     resolved: bool
     rows_offered: int
     rows_kept: int
+    iterations: int = 0
     seconds: float
 
 

@@ -2,7 +2,9 @@
 
 import multiprocessing
 import os
+import resource
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from tests.models import save_tiny_model, sentences
 from w2sprobe.data import Rows
+from w2sprobe.errors import OutputError
 from w2sprobe.labels import LabelTable
 from w2sprobe.training import _loop, checkpoints, trainer
 from w2sprobe.training.settings import TrainSettings
@@ -23,6 +26,7 @@ SOFT = np.clip(LABELS + np.linspace(-0.4, 0.4, 40), 0, 1)
 SETTINGS = TrainSettings(
     epochs=4, batch_size=8, learning_rate=1e-2, precision="float32", loss="logconf"
 )
+FULL = 28  # what a process says that found no room
 # a server that has loaded torch and forks: a fresh interpreter would take seconds each time
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["tests.crash.test_training"])
@@ -30,6 +34,12 @@ SERVER.set_forkserver_preload(["tests.crash.test_training"])
 
 def die(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fill_the_disk() -> None:
+    """From now on no file grows beyond 10 kB; a checkpoint's weights and optimiser need more."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
 
 
 def work(model: str, out: Path, kill: int | None, place: str) -> None:
@@ -40,13 +50,19 @@ def work(model: str, out: Path, kill: int | None, place: str) -> None:
             return super().training_step(*arguments, **options)
 
         def _save_checkpoint(self, *arguments: Any, **options: Any) -> None:
+            if place == "full disk" and self.state.global_step == kill:
+                fill_the_disk()
             if place == "save" and self.state.global_step == kill:
                 checkpoints.seal = die  # everything is written but the seal
             super()._save_checkpoint(*arguments, **options)
 
     trainer.BatchTrainer = Killed  # type: ignore[misc]
     train, val = ROWS.select(range(30)), ROWS.select(range(30, 40))
-    trainer.finetune(model, train, LabelTable(ROWS.ids, SOFT), val, out, SETTINGS, device="cpu")
+    try:
+        trainer.finetune(model, train, LabelTable(ROWS.ids, SOFT), val, out, SETTINGS, device="cpu")
+    except OutputError as error:
+        said = "checkpoint of step" in str(error) and "last whole checkpoint is kept" in str(error)
+        sys.exit(FULL if said else 1)
 
 
 def run(model: str, out: Path, kill: int | None = None, place: str = "") -> int | None:
@@ -87,6 +103,18 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     assert weights(tmp_path / "run") == expected
     left = sorted(path.name for path in (tmp_path / "run").iterdir())
     assert left == ["adapter", "training.json"]
+
+
+@pytest.mark.parametrize("step", [4, 12])
+def test_a_full_disk_costs_no_more_than_the_steps_since_the_last_checkpoint(
+    uninterrupted: tuple[str, bytes], step: int, tmp_path: Path
+) -> None:
+    model, expected = uninterrupted
+    assert run(model, tmp_path / "run", step, "full disk") == FULL
+    whole = checkpoints.newest(tmp_path / "run/checkpoints")
+    assert whole is None if step == 4 else whole.name == f"checkpoint-{step - 4}"
+    assert run(model, tmp_path / "run") == 0
+    assert weights(tmp_path / "run") == expected
 
 
 def test_another_seed_gives_other_weights(uninterrupted: tuple[str, bytes], tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import pytest
 
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import PRESETS, load_config
-from w2sprobe.experiments.methods import METHODS
+from w2sprobe.experiments.methods import DEFAULT_METHODS, METHODS
+from w2sprobe.training.losses import LOSSES
 
 BASE = "name: x\ntask: {name: t.csv}\nweak: {model: a}\nstrong: {model: b}\n"
 
@@ -32,7 +33,18 @@ def test_defaults_are_the_published_settings(tmp_path: Path) -> None:
         1e-2,
         0.1,
     )
-    assert set(config.methods) == set(METHODS)
+    assert config.methods == tuple(DEFAULT_METHODS)
+    assert {"strong_to_strong_1", "strong_to_strong_2", "random_filter"} <= set(config.methods)
+    assert config.strong_to_strong.stop_at is None
+
+
+def test_every_loss_has_a_student() -> None:
+    plain = {
+        method.loss: name
+        for name, method in METHODS.items()
+        if method.predicts == "student" and not method.curation and not method.iterations
+    }
+    assert plain == {loss: "student" if loss == "xent" else f"student_{loss}" for loss in LOSSES}
 
 
 def test_weak_and_ceiling_are_always_run_first_and_once(tmp_path: Path) -> None:
@@ -47,6 +59,8 @@ def test_weak_and_ceiling_are_always_run_first_and_once(tmp_path: Path) -> None:
         (BASE + "probes: {k: 5}\n", ["probes.k: unknown key", "n_neighbors"]),
         (BASE + "probes: {l2: -1}\n", ["probes.l2", "greater than 0", "-1"]),
         (BASE + "methods: [studnt]\n", ["unknown method 'studnt'", "Did you mean 'student'"]),
+        (BASE + "strong_to_strong: {stop_at: 1}\n", ["strong_to_strong.stop_at", "less than 1"]),
+        (BASE + "strong_to_strong: {folds: 5}\n", ["strong_to_strong.folds: unknown key", "cv"]),
         (BASE.replace("t.csv", "t.csv, sizes: {weak_train: 3}"), ["task.sizes"]),
         ("name: x\n", ["task: Field required", "strong: Field required"]),
         ("- a\n", ["not a mapping"]),

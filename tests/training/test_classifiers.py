@@ -6,7 +6,6 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from tests.models import save_tiny_model, tiny_tokenizer
-from w2sprobe.errors import InputError
 from w2sprobe.models import ModelInfo, describe_model
 from w2sprobe.training import classifiers
 from w2sprobe.training.classifiers import forget_base, load_classifier
@@ -130,10 +129,3 @@ def test_four_bits(architecture: str, tmp_path: Path) -> None:
     found = predict(network, TOKENS, pad_id=0, device=CPU)
     assert np.ptp(found) > 0
     np.testing.assert_allclose(found, predict(load(info), TOKENS, pad_id=0, device=CPU), atol=1e-3)
-
-
-def test_four_bits_need_bitsandbytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "bitsandbytes", None)
-    info = describe_model(save_tiny_model("llama", tmp_path / "model"))
-    with pytest.raises(InputError, match=r"pip install 'w2sprobe\[4bit\]'"):
-        load(info, precision="4bit")

@@ -1,5 +1,4 @@
 import dataclasses
-import importlib.util
 import json
 from pathlib import Path
 from typing import get_args
@@ -13,7 +12,7 @@ from transformers import AutoModelForSequenceClassification
 
 from tests.models import CONFIGS, save_tiny_model, sentences
 from w2sprobe.data import Rows
-from w2sprobe.errors import IdMismatch, InputError, MissingDependency, W2SProbeError
+from w2sprobe.errors import IdMismatch, InputError, W2SProbeError
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import describe_model, load_tokenizer
 from w2sprobe.training import trainer as trainer_module
@@ -404,25 +403,6 @@ def test_curves_go_to_tensorboard(tmp_path: Path) -> None:
     log.Reload()
     assert [event.step for event in log.Scalars("train/loss")] == list(range(1, 11))
     assert [event.step for event in log.Scalars("eval/auc")] == [5, 10]
-
-
-@pytest.mark.parametrize(
-    ("names", "error", "part"),
-    [
-        ("smoke-signals", InputError, "smoke-signals is not supported"),
-        ("wandb", MissingDependency, "pip install wandb"),
-    ],
-)
-def test_reporters_are_checked_before_training(
-    names: str, error: type, part: str, tmp_path: Path
-) -> None:
-    if names == "wandb" and importlib.util.find_spec("wandb"):
-        pytest.skip("wandb is installed")
-    model = save_tiny_model("llama", tmp_path / "model")
-    settings = SETTINGS.model_copy(update={"report_to": names})
-    with pytest.raises(error, match=part):
-        finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", settings)
-    assert not list((tmp_path / "run").glob("checkpoints/checkpoint-*"))
 
 
 def test_four_bits_train_and_come_back(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from w2sprobe.data import Splits, SplitSizes, load_splits
 from w2sprobe.data.tasks import Formatting
 from w2sprobe.errors import InputError, UnknownName
-from w2sprobe.experiments.methods import METHODS
+from w2sprobe.experiments.methods import DEFAULT_METHODS, METHODS
 from w2sprobe.training.settings import TrainSettings
 
 PRESETS = tuple(
@@ -93,6 +93,19 @@ class ProbeConfig(_Config):
     )
 
 
+class StrongToStrongConfig(_Config):
+    """Students of students; how many is a method's own."""
+
+    cv: int = Field(5, ge=2, description="Folds where labels are cross-fitted.")
+    stop_at: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Train no further student once at most this share of the kept rows changes "
+        "its hard label; default: train them all.",
+    )
+
+
 class ExperimentConfig(_Config):
     """One task, one weak and one strong model, several methods."""
 
@@ -101,8 +114,11 @@ class ExperimentConfig(_Config):
     weak: ModelConfig
     strong: ModelConfig
     probes: ProbeConfig = Field(default_factory=ProbeConfig)
+    strong_to_strong: StrongToStrongConfig = Field(default_factory=StrongToStrongConfig)
     methods: tuple[str, ...] = Field(
-        tuple(METHODS), description="Which methods; weak and ceiling are always run."
+        tuple(DEFAULT_METHODS),
+        description="Which methods; weak and ceiling are always run. Default: those that the "
+        "source compares, and a random filter.",
     )
 
     @field_validator("methods")

@@ -26,21 +26,30 @@ class Method:
     curation : {"relabel", "filter", "random_filter"}, optional
         What is done to the weak labels before a student sees them. A random filter removes as
         many rows as TopoFilter.
+    iterations : int
+        Students after the first, each trained on the labels of the one before it.
+    cross_fit : bool
+        These labels come from students that were not trained on the row, instead of in-sample.
     """
 
     predicts: Literal["weak", "ceiling", "student", "probe"]
     loss: str = "xent"
     probe: Probe | None = None
     curation: Curation | None = None
+    iterations: int = 0
+    cross_fit: bool = False
 
 
-METHODS = {
+# what the source compares, and a control; run where a config names no methods
+DEFAULT_METHODS = {
     "weak": Method("weak"),
     "ceiling": Method("ceiling"),
     "student": Method("student"),
     "student_logconf": Method("student", loss="logconf"),
     "student_entropy": Method("student", loss="entropy"),
     "student_window": Method("student", loss="window"),
+    "strong_to_strong_1": Method("student", iterations=1),
+    "strong_to_strong_2": Method("student", iterations=2),
     "knn_probe": Method("probe", probe="knn"),
     "logistic_probe": Method("probe", probe="logistic"),
     "knn_relabel": Method("student", probe="knn", curation="relabel"),
@@ -49,4 +58,17 @@ METHODS = {
     "logistic_filter": Method("student", probe="logistic", curation="filter"),
     "topofilter": Method("student", probe="topofilter", curation="filter"),
     "random_filter": Method("student", curation="random_filter"),
+}
+METHODS = {
+    **DEFAULT_METHODS,
+    "student_reverse": Method("student", loss="reverse"),
+    "student_generalised": Method("student", loss="generalised"),
+    "student_logconf_balanced": Method("student", loss="logconf_balanced"),
+    "student_logconf_published": Method("student", loss="logconf_published"),
+    "student_entropy_published": Method("student", loss="entropy_published"),
+    "strong_to_strong_1_cross_fit": Method("student", iterations=1, cross_fit=True),
+    "strong_to_strong_2_cross_fit": Method("student", iterations=2, cross_fit=True),
+    # the loss of the source's own iterations
+    "strong_to_strong_1_logconf": Method("student", loss="logconf", iterations=1),
+    "strong_to_strong_2_logconf": Method("student", loss="logconf", iterations=2),
 }

@@ -21,6 +21,7 @@ from w2sprobe.experiments.steps import (
     label_file,
     probe_step,
     random_filter_step,
+    relabel_step,
     train_step,
 )
 from w2sprobe.extraction import store_identity
@@ -28,6 +29,9 @@ from w2sprobe.fingerprint import fingerprint, fingerprint_strings
 from w2sprobe.layers import parse_layers
 from w2sprobe.models import ModelInfo, describe_model, load_tokenizer
 from w2sprobe.tokens import tokenize
+from w2sprobe.training.iterations import row_folds
+from w2sprobe.training.requirements import check_requirements
+from w2sprobe.training.settings import TrainSettings
 
 
 @dataclass(frozen=True)
@@ -77,12 +81,16 @@ def make_plan(config: ExperimentConfig, *, cache: Path, out: Path, device: str =
 
     Raises
     ------
+    MissingDependency
+        A model's `precision` or `report_to` needs a package that is not installed.
     InputError
         Unknown task, model, layer or device; unusable rows; too few rows; texts too long without
         `truncate`; a place that cannot be written to.
     """
     check_writable(cache)
     check_writable(out)
+    for model in (config.weak, config.strong):
+        check_requirements(model)
     splits = config.task.load()
     weak, strong = describe_model(config.weak.model), describe_model(config.strong.model)
     (layer,) = _one_layer(config.probes.layer, strong)
@@ -176,17 +184,11 @@ class _Builder:
         loss: str,
         predicted: Rows,
         labels: Stage | None = None,
+        previous: Stage | None = None,
     ) -> Stage:
         """Stage that finetunes on truth, or on the labels of another stage."""
         settings = model.settings(loss)
-        params = {
-            "model": info.identity,
-            "settings": settings.identity,
-            "precision": self.precision_of(settings.precision),
-            "train": _content(rows),
-            "val": _content(self.splits.val),
-            "predicted": _content(predicted),
-        }
+        params = {**self.trained(info, settings, rows), "predicted": _content(predicted)}
         if labels is None:
             params["truth"] = fingerprint([rows.labels.tolist(), self.splits.val.labels.tolist()])
         run = partial(
@@ -199,11 +201,25 @@ class _Builder:
             settings=settings,
             device=self.device,
             prefixes=self.cache / "prefixes",
+            previous=previous.folder if previous else None,
         )
-        inputs = {"labels": labels} if labels else {}
+        named = {"labels": labels, "previous": previous}
+        inputs = {name: stage for name, stage in named.items() if stage}
         return self.add(Stage("train", title, params, run, self.home, inputs, resumable=True))
 
-    def strong(self, title: str, loss: str, labels: Stage | None = None) -> Stage:
+    def trained(self, info: ModelInfo, settings: TrainSettings, rows: Rows) -> dict[str, Any]:
+        """What weights follow from, beside labels."""
+        return {
+            "model": info.identity,
+            "settings": settings.identity,
+            "precision": self.precision_of(settings.precision),
+            "train": _content(rows),
+            "val": _content(self.splits.val),
+        }
+
+    def strong(
+        self, title: str, loss: str, labels: Stage | None = None, previous: Stage | None = None
+    ) -> Stage:
         """Stage that finetunes the strong model on the strong-train rows."""
         return self.train(
             title,
@@ -213,6 +229,7 @@ class _Builder:
             loss=loss,
             predicted=self.splits.test,
             labels=labels,
+            previous=previous,
         )
 
     @cached_property
@@ -256,11 +273,54 @@ class _Builder:
         return self.add(Stage("probe", f"{method.probe} probe", params, run, self.home, inputs))
 
     def student(self, name: str, method: Method, weak: Stage) -> list[Stage]:
-        """Stages of a student: its curated labels, if any, and its training."""
+        """Stages of a student: its curated labels, if any, its training, and its students'."""
         if method.curation is None:
-            return [self.strong(f"strong {name}", method.loss, weak)]
+            plain = "student" if method.loss == "xent" else f"student_{method.loss}"
+            return self.students(f"strong {plain}", method, weak)
         curated = self.curate(name, method, method.curation, weak)
-        return [curated, self.strong(f"strong student on {name} labels", method.loss, curated)]
+        return [curated, *self.students(f"strong student on {name} labels", method, curated)]
+
+    def students(self, title: str, method: Method, labels: Stage) -> list[Stage]:
+        """Stages of a student, of its students and of the labels between them."""
+        stages = [self.strong(title, method.loss, labels)]
+        stop = self.config.strong_to_strong.stop_at is not None
+        how = ", cross-fitted" if method.cross_fit else ""
+        for number in range(1, method.iterations + 1):
+            student = stages[-1]
+            labels = self.relabel(f"labels {number} of {title}{how}", method, labels, student)
+            name = f"{title}{how}, iteration {number}"
+            # only where it may stop there is the student before an input
+            last = self.strong(name, method.loss, labels, student if stop else None)
+            stages += [labels, last]
+        return stages
+
+    def relabel(self, title: str, method: Method, given: Stage, student: Stage) -> Stage:
+        """Stage that gives the strong-train rows the labels of a student."""
+        rows, config = self.splits.strong_train, self.config.strong_to_strong
+        settings = self.config.strong.settings(method.loss)
+        params: dict[str, Any] = {"stop_at": config.stop_at}
+        inputs = {"labels": given}
+        if method.cross_fit:
+            _check_folds(rows, config.cv)
+            params |= self.trained(self.strong_info, settings, rows)
+            params |= {"cv": config.cv, "groups": _groups(rows)}
+        else:
+            params |= {"train": _content(rows), "val": _content(self.splits.val)}
+            inputs["student"] = student
+        run = partial(
+            relabel_step,
+            model=self.strong_info.name,
+            given=given.folder,
+            student=student.folder,
+            rows=rows,
+            val=self.splits.val,
+            settings=settings,
+            cv=config.cv if method.cross_fit else None,
+            stop_at=config.stop_at,
+            device=self.device,
+            prefixes=self.cache / "prefixes",
+        )
+        return self.add(Stage("relabel", title, params, run, self.home, inputs, resumable=True))
 
     def curate(self, name: str, method: Method, curation: Curation, weak: Stage) -> Stage:
         """Stage that relabels or filters the weak labels."""
@@ -329,6 +389,13 @@ def _check_neighbors(config: ExperimentConfig, n_rows: int) -> None:
             f"probes.n_neighbors is {config.probes.n_neighbors}",
             allowed=f"fewer than the {n_rows} rows of strong_train",
         )
+
+
+def _check_folds(rows: Rows, cv: int) -> None:
+    try:
+        row_folds(rows, cv)
+    except InputError as error:
+        raise InputError(f"strong_to_strong.{error.what}", allowed=error.allowed) from error
 
 
 def _count_truncated(info: ModelInfo, splits: Splits, *, truncate: bool) -> int:

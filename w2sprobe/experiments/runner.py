@@ -12,7 +12,7 @@ from w2sprobe import __version__
 from w2sprobe.audit import Audit
 from w2sprobe.experiments.plan import Plan
 from w2sprobe.experiments.stages import RECORD, Stage
-from w2sprobe.experiments.steps import AUDIT, CURATION, label_file
+from w2sprobe.experiments.steps import AUDIT, CURATION, label_file, stopped
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import bootstrap_pgr
 from w2sprobe.results import ResultRow, Results
@@ -106,6 +106,7 @@ def _row(plan: Plan, name: str, scores: dict[str, Any]) -> ResultRow:
         resolved=result.resolved,
         rows_offered=len(trained_on),
         rows_kept=kept,
+        iterations=sum(s.kind == "relabel" and not stopped(s.folder) for s in stages),
         seconds=round(sum(_record(stage)["seconds"] for stage in stages), 1),
     )
 

@@ -1,5 +1,8 @@
 """What each kind of stage does: inputs are files and rows, the output is one folder."""
 
+import dataclasses
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +18,19 @@ from w2sprobe.extraction import extract
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import make_probe
 from w2sprobe.searches import StoredSearch
+from w2sprobe.training.iterations import FOLDS, change, copy_run, cross_fit, relabelled
+from w2sprobe.training.saved import SavedModel
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import finetune
 
-LABELS = "labels.parquet"  # of train and probe stages: predictions; of curate stages: new labels
+LABELS = "labels.parquet"  # of train and probe stages: predictions; of others: new labels
 CURATION = "curation.json"
+RELABELLING = "relabelling.json"
 AUDIT = "audit.json"
 
 
 def label_file(folder: Path) -> Path:
-    """Return the LabelTable that a train, probe or curate stage leaves."""
+    """Return the LabelTable that a train, probe, curate or relabel stage leaves."""
     return folder / LABELS
 
 
@@ -48,11 +54,60 @@ def train_step(
     settings: TrainSettings,
     device: str,
     prefixes: Path,
+    previous: Path | None,
 ) -> None:
-    """Finetune on a table of labels, or on truth, and predict."""
+    """Finetune on a table of labels, or on truth, and predict.
+
+    Where iterations have stopped before these labels, be the student before instead.
+    """
+    if labels and previous and stopped(labels.parent):
+        LabelTable.read(label_file(previous)).write(label_file(folder))
+        copy_run(previous, folder)
+        return
     table = LabelTable.read(labels) if labels else truth_table(rows, val)
     trained = finetune(model, rows, table, val, folder, settings, device=device, prefixes=prefixes)
     trained.predict(predicted).write(label_file(folder))
+
+
+def stopped(folder: Path) -> bool:
+    """Whether these labels, of any stage, are such that no student is trained on them."""
+    file = folder / RELABELLING
+    return file.is_file() and bool(json.loads(file.read_text(encoding="utf-8"))["stopped"])
+
+
+def relabel_step(
+    folder: Path,
+    *,
+    model: str,
+    given: Path,
+    student: Path,
+    rows: Rows,
+    val: Rows,
+    settings: TrainSettings,
+    cv: int | None,
+    stop_at: float | None,
+    device: str,
+    prefixes: Path,
+) -> None:
+    """Relabel the training rows with the student before, or cross-fitted ones of the same labels.
+
+    Where iterations have stopped before, the labels stay.
+    """
+    # test rows that the weak model has predicted stay behind
+    table = LabelTable.read(label_file(given)).align([*rows.ids.tolist(), *val.ids.tolist()])
+    if stopped(given):
+        new = table
+    elif cv is None:
+        new = relabelled(table, SavedModel.open(student, device).predict(rows))
+    else:
+        place = folder / FOLDS
+        options: dict[str, Any] = {"cv": cv, "device": device, "prefixes": prefixes}
+        new = relabelled(table, cross_fit(model, rows, table, val, place, settings, **options))
+    new.write(label_file(folder))
+    made = change(table, new, rows)  # nothing, after a stop: that is one again
+    record = {**dataclasses.asdict(made), "stopped": made.ends(stop_at)}
+    write_json(folder / RELABELLING, record)
+    shutil.rmtree(folder / FOLDS, ignore_errors=True)
 
 
 def extract_step(folder: Path, *, model: str, rows: Rows, truncate: bool, device: str) -> None:

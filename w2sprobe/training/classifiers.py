@@ -21,7 +21,7 @@ from transformers import (
 from transformers.pytorch_utils import Conv1D
 
 from w2sprobe.devices import rank_and_world, resolve_precision
-from w2sprobe.errors import InputError, MissingDependency
+from w2sprobe.errors import InputError
 from w2sprobe.models import DTYPES, ModelInfo, blocks_of
 from w2sprobe.training.settings import TrainSettings
 
@@ -62,8 +62,6 @@ def load_classifier(
     ------
     InputError
         No such block, or blocks that do not stand in one list.
-    MissingDependency
-        4bit without bitsandbytes.
 
     Notes
     -----
@@ -176,12 +174,6 @@ def _read(
 
 
 def _four_bits(device: torch.device) -> BitsAndBytesConfig:
-    try:
-        import bitsandbytes  # noqa: F401
-    except ImportError as error:
-        raise MissingDependency(
-            "--precision 4bit needs bitsandbytes", advice="Run: pip install 'w2sprobe[4bit]'"
-        ) from error
     return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",

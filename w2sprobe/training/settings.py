@@ -96,6 +96,12 @@ class TrainSettings(BaseModel):
         """What the weights depend on, JSON: all but what only saves memory or is shown."""
         return self.model_dump(exclude={"gradient_checkpointing", "report_to"})
 
+    @property
+    def reporters(self) -> list[str]:
+        """Names in `report_to`; none for `none`."""
+        names = [name.strip() for name in self.report_to.split(",")]
+        return [name for name in names if name != "none"]
+
     @model_validator(mode="after")
     def _full_is_alone(self) -> "TrainSettings":
         if self.full and (self.lora_from_layer or self.precision == "4bit"):

@@ -40,6 +40,7 @@ from w2sprobe.training.losses import make_loss, window_radius
 from w2sprobe.training.predict import from_tokens, predict
 from w2sprobe.training.prefix import Prefix
 from w2sprobe.training.reports import report_callbacks
+from w2sprobe.training.requirements import check_requirements
 from w2sprobe.training.saved import RECORD, SavedModel
 from w2sprobe.training.settings import TrainSettings
 
@@ -104,6 +105,7 @@ def finetune(
     -----
     Started by torchrun or `accelerate launch`, the processes share every batch; the first writes.
     """
+    check_requirements(settings)
     info = describe_model(model)
     place = resolve_device(device)
     precision = resolve_precision(settings.precision, place)
@@ -142,7 +144,7 @@ def finetune(
     run = _run_fingerprint(info, settings, precision, examples, val_tokens, val_truth)
     with arguments.main_process_first(local=False):
         folder = checkpoints.claim(Path(out), run)
-    reports = report_callbacks(settings.report_to, Path(out)) if arguments.should_save else []
+    reports = report_callbacks(settings, Path(out)) if arguments.should_save else []
     prefix = None
     if settings.lora_from_layer and isinstance(classifier, PeftModel):
         read = [*train_tokens, *val_tokens]

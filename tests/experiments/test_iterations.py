@@ -1,0 +1,243 @@
+"""Strong-to-strong as stages: what is shared, what is trained on what, where it stops."""
+
+import csv
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.models import save_tiny_model, sentences
+from w2sprobe.errors import InputError
+from w2sprobe.experiments.config import ExperimentConfig, TaskConfig
+from w2sprobe.experiments.plan import Plan, make_plan
+from w2sprobe.experiments.runner import run_plan
+from w2sprobe.experiments.stages import Stage
+from w2sprobe.experiments.steps import label_file
+from w2sprobe.labels import LabelTable
+from w2sprobe.training import trainer
+from w2sprobe.training.iterations import strong_to_strong
+from w2sprobe.training.saved import SavedModel
+
+METHODS = ("student", "strong_to_strong_1", "strong_to_strong_2", "strong_to_strong_1_cross_fit")
+Make = Callable[..., Plan]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("s2s")
+    with (folder / "task.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "label"])
+        texts = sorted(set(sentences(100, longest=6)))
+        rows.writerows((text, index % 2) for index, text in enumerate(texts))
+    save_tiny_model("llama", folder / "strong")
+    save_tiny_model("bert", folder / "weak")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def make(place: Path) -> Make:
+    def plan(*methods: str, cache: str = "cache", **strong_to_strong: Any) -> Plan:
+        model = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-2, "precision": "float32"}
+        config = ExperimentConfig.model_validate(
+            {
+                "name": "s2s",
+                "task": {
+                    "name": str(place / "task.csv"),
+                    "sizes": {"weak_train": 16, "strong_train": 16, "val": 8, "test": 12},
+                },
+                "weak": {"model": str(place / "weak"), **model},
+                "strong": {"model": str(place / "strong"), **model},
+                "probes": {"n_neighbors": 3},
+                "methods": methods or METHODS,
+                "strong_to_strong": {"cv": 2, **strong_to_strong},
+            }
+        )
+        return make_plan(config, cache=place / cache, out=place / "results")
+
+    return plan
+
+
+@pytest.fixture(scope="module")
+def done(make: Make, place: Path) -> Plan:
+    plan = make()
+    run_plan(plan, place / "results")
+    return plan
+
+
+def table(stage: Stage) -> LabelTable:
+    return LabelTable.read(label_file(stage.folder))
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "adapter/adapter_model.safetensors").read_bytes()
+
+
+def flipped(plan: Plan) -> float:
+    """Share of the hard labels that the first student changes."""
+    weak, new = (
+        table(stage).align(plan.splits.strong_train.ids).hard_label
+        for stage in (plan.methods["weak"][0], plan.methods["strong_to_strong_1"][1])
+    )
+    return float(np.mean(weak != new))
+
+
+def test_iterations_share_what_is_the_same(make: Make, place: Path) -> None:
+    plan = make(cache="dry")
+    one, two = plan.methods["strong_to_strong_1"], plan.methods["strong_to_strong_2"]
+    crossed = plan.methods["strong_to_strong_1_cross_fit"]
+    assert [stage.kind for stage in two] == ["train", "relabel", "train", "relabel", "train"]
+    assert [*map(id, two[:3])] == [*map(id, one)]
+    assert one[0] is plan.methods["student"][0] is crossed[0]
+    assert crossed[1] is not one[1]
+    titles = [stage.title for stage in plan.stages]
+    assert len(set(titles)) == len(titles) == 3 + 1 + 4 + 2
+    position = {stage.address: number for number, stage in enumerate(plan.stages)}
+    for stage in plan.stages:
+        assert all(position[i.address] < position[stage.address] for i in stage.inputs.values())
+    assert not (place / "dry").exists()
+
+
+def test_one_method_has_the_stages_of_another(make: Make) -> None:
+    alone = make("strong_to_strong_2").methods["strong_to_strong_2"]
+    beside = make().methods["strong_to_strong_2"]
+    assert [stage.address for stage in alone] == [stage.address for stage in beside]
+
+
+def test_settings_move_only_what_reads_them(make: Make) -> None:
+    def addresses(**settings: Any) -> dict[str, str]:
+        return {stage.title: stage.address for stage in make(**settings).stages}
+
+    before = addresses()
+
+    def moved(**settings: Any) -> set[str]:
+        return {
+            title for title, address in addresses(**settings).items() if before[title] != address
+        }
+
+    plain, crossed = "strong student", "strong student, cross-fitted"
+    cross_fitted = {f"labels 1 of {crossed}", f"{crossed}, iteration 1"}
+    assert moved(cv=4) == cross_fitted
+    assert moved(stop_at=0.1) == cross_fitted | {
+        *(f"labels {n} of {plain}" for n in (1, 2)),
+        *(f"{plain}, iteration {n}" for n in (1, 2)),
+    }
+
+
+def test_truth_moves_no_student(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = make()
+    turned = {
+        name: dataclasses.replace(before.splits[name], labels=1 - before.splits[name].labels)
+        for name in ("strong_train", "test")
+    }
+    changed = dataclasses.replace(before.splits, **turned)
+    monkeypatch.setattr(TaskConfig, "load", lambda _: changed)
+    after = make()
+    for name in METHODS:
+        assert [s.address for s in before.methods[name]] == [s.address for s in after.methods[name]]
+    assert before.methods["ceiling"][0].address != after.methods["ceiling"][0].address
+
+
+def test_a_student_is_trained_on_the_labels_of_the_one_before(done: Plan) -> None:
+    first, labels, second, more, _ = done.methods["strong_to_strong_2"]
+    train, val = done.splits.strong_train, done.splits.val
+    weak = table(done.methods["weak"][0])
+    for student, made in ((first, labels), (second, more)):
+        predicted = SavedModel.open(student.folder).predict(train)
+        new = table(made)
+        np.testing.assert_array_equal(new.align(train.ids).soft_label, predicted.soft_label)
+        np.testing.assert_array_equal(new.align(val.ids).soft_label, weak.align(val.ids).soft_label)
+        assert set(new.ids) == {*train.ids, *val.ids}, "no test rows"
+
+
+@pytest.mark.parametrize("name", METHODS[1:])
+def test_stages_do_what_the_library_does(done: Plan, tmp_path: Path, name: str) -> None:
+    options = {"iterations": int(name.split("_")[3]), "cv": 2 if "cross" in name else None}
+    weak = table(done.methods["weak"][0])
+    config, splits = done.config.strong, done.splits
+    train, val = splits.strong_train, splits.val
+    settings = config.settings("xent")
+    student = strong_to_strong(config.model, train, weak, val, tmp_path, settings, **options)
+    last = done.methods[name][-1]
+    assert weights(tmp_path) == weights(last.folder)
+    np.testing.assert_array_equal(
+        student.predict(splits.test).soft_label, table(last).align(splits.test.ids).soft_label
+    )
+
+
+def test_results_say_how_many_iterations_were_run(make: Make, done: Plan, place: Path) -> None:
+    assert all(stage.done for stage in make().stages)
+    rows = {row.method: row for row in run_plan(done, place / "results").rows}
+    assert [rows[name].iterations for name in ("weak", *METHODS)] == [0, 0, 1, 2, 1]
+    assert rows["strong_to_strong_2"].rows_kept == 16
+    assert rows["strong_to_strong_2"].seconds >= rows["strong_to_strong_1"].seconds
+
+
+@pytest.mark.parametrize(("name", "folds"), [("2", 0), ("2_cross_fit", 2)])
+def test_where_it_stops_the_student_before_is_the_last(
+    make: Make, done: Plan, place: Path, monkeypatch: pytest.MonkeyPatch, name: str, folds: int
+) -> None:
+    """Everything is in the plan, nothing is trained any more but what the stop hangs on."""
+    assert 0 < flipped(done) < 0.99, "or this would test nothing"
+    plan = make(f"strong_to_strong_{name}", stop_at=0.99)
+    first, labels, second, more, third = plan.methods[f"strong_to_strong_{name}"]
+    assert first.done
+    assert second.inputs["previous"] is first
+    trained: list[str] = []
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        trained.append(arguments[4].name)
+        return trainer.finetune(*arguments, **options)
+
+    monkeypatch.setattr("w2sprobe.experiments.steps.finetune", None)
+    monkeypatch.setattr("w2sprobe.training.iterations.finetune", watched)
+    results = run_plan(plan, place / "stopped")
+    assert trained == [f"fold-{number}" for number in range(folds)]
+    for stage in (second, third):
+        assert weights(stage.folder) == weights(first.folder)
+        np.testing.assert_array_equal(table(stage).soft_label, table(first).soft_label)
+        opened = SavedModel.open(stage.folder).predict(plan.splits.test)
+        np.testing.assert_array_equal(opened.soft_label, table(first).soft_label)
+    np.testing.assert_array_equal(table(more).soft_label, table(labels).soft_label)
+    rows = {row.method: row for row in results.rows}
+    assert rows[f"strong_to_strong_{name}"].iterations == 0
+
+
+def test_it_goes_on_where_labels_change_more(make: Make, done: Plan, place: Path) -> None:
+    plan = make("strong_to_strong_1", stop_at=flipped(done) / 2)
+    run_plan(plan, place / "going")
+    last = plan.methods["strong_to_strong_1"][-1]
+    assert weights(last.folder) == weights(done.methods["strong_to_strong_1"][-1].folder)
+
+
+def test_an_interrupted_cross_fit_goes_on(
+    make: Make, done: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make("strong_to_strong_1_cross_fit", cv=4)
+    _, labels, _ = plan.methods["strong_to_strong_1_cross_fit"]
+    folds = []
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        folds.append(arguments[4].name)
+        if len(folds) == 3:
+            raise KeyboardInterrupt
+        return trainer.finetune(*arguments, **options)
+
+    monkeypatch.setattr("w2sprobe.training.iterations.finetune", watched)
+    with pytest.raises(KeyboardInterrupt):
+        labels.execute()
+    assert not labels.done
+    labels.execute()
+    assert folds == ["fold-0", "fold-1", "fold-2", "fold-2", "fold-3"]
+    assert {path.name for path in labels.folder.iterdir()} == {
+        *("labels.parquet", "relabelling.json", "stage.json")
+    }
+
+
+def test_more_folds_than_rows_are_refused_before_anything_runs(make: Make) -> None:
+    with pytest.raises(InputError, match=r"strong_to_strong\.cv is 17.*2 to 16"):
+        make("strong_to_strong_1_cross_fit", cv=17)
+    make("strong_to_strong_1", cv=17)  # not read

@@ -1,0 +1,37 @@
+"""Packages that only some settings need: looked for before anything is read or trained."""
+
+from importlib.util import find_spec
+
+from transformers.integrations.integration_utils import get_reporting_integration_callbacks
+
+from w2sprobe.errors import InputError, MissingDependency
+from w2sprobe.training.settings import TrainSettings
+
+
+def check_requirements(settings: TrainSettings) -> None:
+    """Refuse settings whose packages are not installed.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+
+    Raises
+    ------
+    InputError
+        transformers knows no such integration as `report_to` names.
+    MissingDependency
+        What `precision` or `report_to` needs is not installed.
+    """
+    if settings.precision == "4bit":
+        _need("bitsandbytes", "--precision 4bit", "pip install 'w2sprobe[4bit]'")
+    for name in settings.reporters:
+        try:
+            get_reporting_integration_callbacks([name])  # type: ignore[no-untyped-call]
+        except ValueError as error:
+            raise InputError(f"--report-to is {settings.report_to!r}: {error}") from error
+        _need(name, f"--report-to {name}", f"pip install {name}")
+
+
+def _need(package: str, option: str, command: str) -> None:
+    if find_spec(package) is None:
+        raise MissingDependency(f"{option} needs {package}", advice=f"Run: {command}")
