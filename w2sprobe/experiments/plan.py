@@ -9,7 +9,7 @@ from typing import Any
 from w2sprobe.atomic import check_writable
 from w2sprobe.cache import store_size_bytes
 from w2sprobe.data import Rows, Splits, join_rows
-from w2sprobe.devices import resolve_device, resolve_precision
+from w2sprobe.devices import rank_and_world, resolve_device, resolve_precision
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import ExperimentConfig, ModelConfig
 from w2sprobe.experiments.methods import METHODS, Curation, Method
@@ -84,9 +84,16 @@ def make_plan(config: ExperimentConfig, *, cache: Path, out: Path, device: str =
     MissingDependency
         A model's `precision` or `report_to` needs a package that is not installed.
     InputError
-        Unknown task, model, layer or device; unusable rows; too few rows; texts too long without
-        `truncate`; a place that cannot be written to.
+        Several processes; unknown task, model, layer or device; unusable rows; too few rows; texts
+        too long without `truncate`; a place that cannot be written to.
     """
+    _, world = rank_and_world()
+    if world > 1:
+        raise InputError(
+            f"an experiment in {world} processes",
+            allowed="one",
+            advice="torchrun is for `w2sprobe train` and `w2sprobe extract`.",
+        )
     check_writable(cache)
     check_writable(out)
     for model in (config.weak, config.strong):

@@ -18,6 +18,7 @@ from w2sprobe.extraction import extract
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import make_probe
 from w2sprobe.searches import StoredSearch
+from w2sprobe.training.classifiers import forget_base
 from w2sprobe.training.iterations import FOLDS, change, copy_run, cross_fit, relabelled
 from w2sprobe.training.saved import SavedModel
 from w2sprobe.training.settings import TrainSettings
@@ -112,6 +113,7 @@ def relabel_step(
 
 def extract_step(folder: Path, *, model: str, rows: Rows, truncate: bool, device: str) -> None:
     """Compute the activations of all rows, every layer."""
+    forget_base()  # the classifiers'; two models need twice the memory
     extract(model, rows.records(), folder, truncate=truncate, device=device)
 
 
