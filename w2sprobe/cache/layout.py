@@ -4,6 +4,7 @@ The only file that knows them; docs/file-formats.md says the same in prose. What
 a store, and what is refused, is decided in `writer` and `reader`.
 """
 
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,7 +39,6 @@ CHECKSUM = "xxh3_64"
 HEAD_BYTES = 512
 COMPRESSIONS = ("bitshuffle-zstd",)
 CHUNK_BYTES = 1 << 20
-GROWTH_BYTES = 1 << 24
 
 # numpy has no bfloat16: its bit pattern is kept, the upper half of a float32
 STORED: dict[str, np.dtype[Any]] = {
@@ -433,7 +433,7 @@ def check_seal(path: Path) -> list[str]:
     return [] if head == expected else ["file differs from its checksum"]
 
 
-def _head(blocks: Iterable[bytes]) -> bytes:
+def _head(blocks: Iterable[bytes | memoryview]) -> bytes:
     digest = xxhash.xxh3_64()
     for block in blocks:
         digest.update(block)
@@ -466,9 +466,12 @@ def _create(path: Path, address: str) -> Iterator[h5py.File]:
     It is built in memory and written with plain writes: where the disk is full, these raise, and
     HDF5's own may crash the process.
     """
+    # not HDF5's own memory files: before HDF5 2.0 (h5py 3.16), the image that it gives of one fails
+    # its own checksum
+    memory = io.BytesIO()
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
-    access.set_fapl_core(GROWTH_BYTES, 0)  # 0: no file behind it
+    access.set_fileobj_driver(h5py.h5fd.fileobj_driver, memory)
     # h5py before 3.15 stamps groups, the root among them, unless told in its low-level interface
     root = h5py.h5p.create(h5py.h5p.FILE_CREATE)
     root.set_userblock(HEAD_BYTES)
@@ -478,8 +481,7 @@ def _create(path: Path, address: str) -> Iterator[h5py.File]:
         file.attrs["version"] = np.int64(VERSION)
         file.attrs["address"] = np.bytes_(address)
         yield file
-        file.flush()
-        image = file.id.get_file_image()
+    image = memory.getbuffer()[HEAD_BYTES:]
     with path.open("wb") as target:
         target.write(_head([image]))
         target.write(image)
