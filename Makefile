@@ -9,10 +9,18 @@ HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/
 TORCH ?= $(if $(HAS_GPU),torch,torch==2.13.0)
 EXTRAS ?= $(if $(HAS_GPU),gpu,cpu),gguf,dev
 
-.PHONY: help setup fetch demo smoke test lint bench clean
+# CPython 3.10 to 3.12: the oldest numpy has no wheels for a later one.
+PYTHON_OLDEST ?= $(PYTHON)
+OLDEST := .venv-oldest
+# The tests that touch what changes between versions: models, training, stores, files, statistics.
+OLDEST_TESTS ?= tests/training tests/crash/test_training.py tests/test_extraction.py tests/cache \
+	tests/cli tests/experiments tests/reporting tests/test_import.py tests/test_labels.py \
+	tests/test_metrics.py tests/test_tokens.py tests/integration/test_commands.py
+
+.PHONY: help setup fetch demo smoke test test-oldest lint bench clean
 
 help: ## Show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
 
 setup: $(VENV)/.done ## Build .venv in the checkout
 
@@ -40,8 +48,17 @@ lint: setup ## ruff, mypy, import-linter
 test: fetch lint ## Linters and all tests
 	$(BIN)/python -m pytest
 
+$(OLDEST)/.done: setup.py tests/oldest.txt
+	$(PYTHON_OLDEST) -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install --quiet "$(TORCH)"
+	$(OLDEST)/bin/pip install --quiet --constraint tests/oldest.txt --editable ".[$(EXTRAS)]"
+	touch $@
+
+test-oldest: fetch $(OLDEST)/.done ## Tests with the oldest versions of what w2sprobe builds on
+	$(OLDEST)/bin/python -m pytest $(OLDEST_TESTS)
+
 bench: setup ## Speed of the probes, beside their peers
 	$(BIN)/python -m benchmarks.probe_speed
 
 clean: ## Delete what is built here; caches and results stay
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

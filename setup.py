@@ -43,31 +43,31 @@ setup(
     packages=find_packages(include=["w2sprobe", "w2sprobe.*"]),
     package_data={"w2sprobe": ["py.typed", "experiments/presets/*.yaml"]},
     install_requires=[
-        "accelerate>=1.1",
-        "click>=8.1",
+        "accelerate>=1.3",  # transformers 5.0 asks it to unwrap compiled models
+        "click>=8.2",  # its test runner keeps stdout apart from stderr
         "datasets>=4.6",
         "datasketch>=2.0",
-        "fsspec>=2023.6",
+        "fsspec>=2024.5",  # universal_pathlib 0.3 needs it
         "h5py>=3.10",
-        "huggingface_hub>=0.34",
+        "huggingface_hub>=1.3",  # transformers 5.0 needs it
         "joblib>=1.3",
         "matplotlib>=3.8",
         "numba>=0.60",
         "numpy>=1.26",
         "peft>=0.18",
-        "psutil>=5.9",
-        "pyarrow>=15",
+        "psutil>=5.9.4",
+        "pyarrow>=21",  # datasets 4.6 needs it
         "pydantic>=2.7",
-        "pyyaml>=6",
+        "pyyaml>=6.0.1",  # 6.0 no longer builds from source
         "rich>=13.7",
         "safetensors>=0.4.3",
         "scikit-learn>=1.6",
-        "scipy>=1.11",
+        "scipy>=1.15",  # exact Wilcoxon tests where there are ties or zeros
         "threadpoolctl>=3.1",
-        "torch>=2.4",
+        "torch>=2.5",  # torch.OutOfMemoryError
         "transformers>=5.0",
-        "universal_pathlib>=0.2",
-        "xxhash>=3.4",
+        "universal_pathlib>=0.3",  # URLs that are not pathlib.Path
+        "xxhash>=3.4.1",
     ],
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["w2sprobe = w2sprobe.cli:main"]},
