@@ -1,6 +1,5 @@
 """Training that is killed for real, and taken up again: the same weights, bit for bit."""
 
-import multiprocessing
 import os
 import resource
 import signal
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.forks import FORKS
 from tests.models import save_tiny_model, sentences
 from w2sprobe.data import Rows
 from w2sprobe.errors import OutputError
@@ -27,9 +27,6 @@ SETTINGS = TrainSettings(
     epochs=4, batch_size=8, learning_rate=1e-2, precision="float32", loss="logconf"
 )
 FULL = 28  # what a process says that found no room
-# a server that has loaded torch and forks: a fresh interpreter would take seconds each time
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["tests.crash.test_training"])
 
 
 def die(*_: object) -> None:
@@ -66,7 +63,7 @@ def work(model: str, out: Path, kill: int | None, place: str) -> None:
 
 
 def run(model: str, out: Path, kill: int | None = None, place: str = "") -> int | None:
-    process = SERVER.Process(target=work, args=(model, out, kill, place))
+    process = FORKS.Process(target=work, args=(model, out, kill, place))
     process.start()
     process.join(120)
     return process.exitcode

@@ -2,13 +2,18 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.forks import FORKS
 from w2sprobe.assets import is_fetched
+from w2sprobe.cli import main
+
+OUTPUTS = ("stdout", "stderr")
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,18 @@ class Workplace:
             check=False,
         )
 
+    def run_forked(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The same without a start of Python, for commands that end where others begin."""
+        with tempfile.TemporaryDirectory() as output:
+            process = FORKS.Process(
+                target=_command, args=(self.folder, Path(output), arguments, dict(os.environ))
+            )
+            process.start()
+            process.join()
+            assert process.exitcode is not None
+            out, err = ((Path(output) / name).read_text() for name in OUTPUTS)
+        return subprocess.CompletedProcess(arguments, process.exitcode, out, err)
+
     def json(self, *arguments: str) -> Any:
         done = self.run(*arguments, "--json")
         assert done.returncode == 0, done.stderr
@@ -42,6 +59,20 @@ class Workplace:
             for path in sorted(self.folder.rglob("*"))
             if path.is_file()
         }
+
+
+def _command(
+    folder: Path, output: Path, arguments: tuple[str, ...], environment: dict[str, str]
+) -> None:
+    for number, name in enumerate(OUTPUTS, start=1):
+        os.dup2(os.open(output / name, os.O_WRONLY | os.O_CREAT), number)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ |= {**environment, "W2SPROBE_CACHE": str(folder / "cache")}
+    sys.path.insert(0, str(folder))
+    sys.dont_write_bytecode = True
+    sys.argv = ["w2sprobe", *arguments]
+    main()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Processes that share every batch, as torchrun starts them, learn what a single one learns."""
 
-import multiprocessing
 import os
 import signal
 import socket
@@ -12,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.forks import FORKS
 from tests.models import save_tiny_model, sentences
 from w2sprobe.data import Rows
 from w2sprobe.labels import LabelTable
@@ -25,8 +25,6 @@ ROWS = Rows(np.array([f"r{number}" for number in range(50)]), TEXTS, LABELS)
 SETTINGS = TrainSettings(
     epochs=2, batch_size=8, learning_rate=1e-2, precision="float32", micro_batch_tokens=64
 )
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["tests.training.test_distributed"])
 
 
 def work(rank: int, world: int, port: int, model: str, out: Path, kill: int | None) -> None:
@@ -54,7 +52,7 @@ def run(world: int, model: str, out: Path, kill: int | None = None) -> list[int 
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     processes = [
-        SERVER.Process(target=work, args=(rank, world, port, model, out, kill))
+        FORKS.Process(target=work, args=(rank, world, port, model, out, kill))
         for rank in range(world)
     ]
     for process in processes:
