@@ -9,6 +9,10 @@ HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/
 TORCH ?= $(if $(HAS_GPU),torch,torch==2.13.0)
 EXTRAS ?= $(if $(HAS_GPU),gpu,cpu),gguf,dev
 
+# Two tests at a time, of one thread each; those of a file stay together, as they share models and
+# runs. A worker takes 1 to 2 GB of memory.
+WORKERS ?= -n 2 --dist loadfile --no-loadscope-reorder
+
 # CPython 3.10 to 3.12: the oldest numpy has no wheels for a later one.
 PYTHON_OLDEST ?= $(PYTHON)
 OLDEST := .venv-oldest
@@ -45,8 +49,10 @@ lint: setup ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+test test-oldest: export OMP_NUM_THREADS := 1
+
 test: fetch lint ## Linters and all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
 
 $(OLDEST)/.done: setup.py tests/oldest.txt
 	$(PYTHON_OLDEST) -m venv $(OLDEST)
@@ -55,7 +61,7 @@ $(OLDEST)/.done: setup.py tests/oldest.txt
 	touch $@
 
 test-oldest: fetch $(OLDEST)/.done ## Tests with the oldest versions of what w2sprobe builds on
-	$(OLDEST)/bin/python -m pytest $(OLDEST_TESTS)
+	$(OLDEST)/bin/python -m pytest $(WORKERS) $(OLDEST_TESTS)
 
 bench: setup ## Speed of the probes, beside their peers
 	$(BIN)/python -m benchmarks.probe_speed

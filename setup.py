@@ -26,6 +26,7 @@ EXTRAS = {
         "import-linter>=2.0",
         "mypy>=1.11",
         "pytest>=8.2",
+        "pytest-xdist>=3.6",
         "ruff>=0.9",
         "tensorboard>=2.14",
     ],

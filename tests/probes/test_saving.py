@@ -29,7 +29,7 @@ PROBES = [
 ]
 
 
-@pytest.mark.parametrize("probe", PROBES, ids=repr)
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: type(probe).__name__)
 def test_a_loaded_probe_predicts_the_same(probe, tmp_path: Path) -> None:
     save_probe(probe.fit(X, Y), tmp_path / "probe")
     again = load_probe(tmp_path / "probe")
