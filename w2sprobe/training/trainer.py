@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from peft import PeftModel
-from transformers import TrainerCallback, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from w2sprobe.atomic import write_json
 from w2sprobe.data import Rows
@@ -203,13 +203,18 @@ def finetune(
 
 
 class _Steps(TrainerCallback):
-    """Moves a progress bar by each optimiser step."""
+    """Moves a progress bar by each optimiser step, and looks at validation rows after the last."""
 
     def __init__(self, advance: Advance) -> None:
         self._advance = advance
 
-    def on_step_end(self, *_: Any, **__: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         self._advance(1)
+        # transformers 5.0 saves the last step without a look, where these go by steps
+        if args.eval_strategy == "steps" and state.global_step >= state.max_steps:
+            control.should_evaluate = True
 
 
 def _run_fingerprint(
