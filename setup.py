@@ -11,14 +11,14 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "w2sprobe/__init__.py").rea
 EXTRAS = {
     "cpu": ["faiss-cpu>=1.8"],
     "gpu": ["faiss-gpu>=1.7.2"],
-    "4bit": ["bitsandbytes>=0.46"],
+    "4bit": ["bitsandbytes>=0.50"],
     "tensorboard": ["tensorboard>=2.14"],
     "gguf": ["gguf>=0.10"],
     "compression": ["hdf5plugin>=4.4"],
     "cleanlab": ["cleanlab>=2.9"],
     "ray": ["ray[default]>=2.30"],
     "dev": [
-        "bitsandbytes>=0.46",
+        "bitsandbytes>=0.50",
         "build>=1.2",
         "cleanlab>=2.9",
         "hdf5plugin>=4.4",

@@ -1,5 +1,6 @@
 """Training that is killed for real, and taken up again: the same weights, bit for bit."""
 
+import json
 import os
 import resource
 import signal
@@ -73,6 +74,12 @@ def weights(folder: Path) -> bytes:
     return (folder / "adapter/adapter_model.safetensors").read_bytes()
 
 
+def record(folder: Path) -> dict[str, Any]:
+    """Losses, looks, steps and the choice among them: what the Trainer's state came to."""
+    found: dict[str, Any] = json.loads((folder / "training.json").read_text())
+    return found
+
+
 @pytest.fixture(scope="module", params=["bert", "llama"])
 def uninterrupted(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -98,6 +105,7 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
         assert not (tmp_path / "run/training.json").exists(), "visibly unfinished"
     assert run(model, tmp_path / "run") == 0
     assert weights(tmp_path / "run") == expected
+    assert record(tmp_path / "run") == record(Path(model).parent / "run")
     left = sorted(path.name for path in (tmp_path / "run").iterdir())
     assert left == ["adapter", "training.json"]
 

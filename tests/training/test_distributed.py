@@ -28,9 +28,10 @@ SETTINGS = TrainSettings(
 
 
 def work(rank: int, world: int, port: int, model: str, out: Path, kill: int | None) -> None:
-    places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_PORT": port}
-    os.environ |= {name: str(value) for name, value in places.items()}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1"} if world > 1 else {}
+    if world > 1:
+        places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_PORT": port}
+        os.environ |= {name: str(value) for name, value in places.items()}
+        os.environ["MASTER_ADDR"] = "127.0.0.1"
 
     class Killed(_loop.BatchTrainer):
         def training_step(self, *arguments: Any, **options: Any) -> Any:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModel, AutoModelForCausalLM
 
-from tests.models import CONFIGS, save_tiny_model, sentences
+from tests.models import CONFIGS, ENCODERS, save_tiny_model, sentences
 from w2sprobe.assets import asset_path, is_fetched
 from w2sprobe.data import Rows, SplitSizes, load_splits
 from w2sprobe.errors import IdMismatch, InputError
@@ -16,7 +16,7 @@ from w2sprobe.training import zero_shot as zero_shot_module
 from w2sprobe.training.zero_shot import Form, choose_shots, zero_shot
 
 ANSWERS = ("bad", "good")
-CAUSAL = tuple(name for name in CONFIGS if name != "bert")
+CAUSAL = tuple(name for name in CONFIGS if name not in ENCODERS)
 
 
 def rows(n: int, seed: int, tag: str, longest: int = 12) -> Rows:

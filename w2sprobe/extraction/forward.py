@@ -26,13 +26,21 @@ class Extractor:
         Of what is returned.
     batch_tokens : int
         Tokens in a batch, padding included. Halved when the device runs out of memory.
+    one_batch : bool, default False
+        All rows in one batch, however much of it is padding.
     """
 
     def __init__(
-        self, network: PreTrainedModel, *, average: bool, dtype: str, batch_tokens: int
+        self,
+        network: PreTrainedModel,
+        *,
+        average: bool,
+        dtype: str,
+        batch_tokens: int,
+        one_batch: bool = False,
     ) -> None:
         self._network, self._average, self._dtype = network, average, DTYPES[dtype]
-        self.batch_tokens = batch_tokens
+        self.batch_tokens, self._one_batch = batch_tokens, one_batch
 
     @torch.inference_mode()
     def states(
@@ -71,7 +79,12 @@ class Extractor:
         ends = np.cumsum(lengths)
         width = self._network.config.get_text_config().hidden_size
         out = torch.empty(len(layers), int(ends[-1]), width, dtype=self._dtype)
-        todo = length_sorted_batches(np.array([len(row) for row in input_ids]), self.batch_tokens)
+        sizes = np.array([len(row) for row in input_ids])
+        todo = (
+            [np.arange(len(sizes))]
+            if self._one_batch
+            else length_sorted_batches(sizes, self.batch_tokens)
+        )
         todo.reverse()
 
         def collect(ready: Callable[[], torch.Tensor], rows: np.ndarray) -> None:

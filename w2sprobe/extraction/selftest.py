@@ -60,7 +60,10 @@ def self_test(
         The difference is beyond the tolerance, which depends on what the model computes in.
     """
     dtype = str(network.dtype).removeprefix("torch.")
-    together = Extractor(network, average=average, dtype="float32", batch_tokens=1 << 30)
+    tokens = sum(map(len, input_ids))
+    together = Extractor(
+        network, average=average, dtype="float32", batch_tokens=tokens, one_batch=True
+    )
     batched = together.states(input_ids, spans, layers)
     alone, normed = _alone(network, input_ids, spans, layers, average=average)
     worst = 0.0

@@ -117,20 +117,8 @@ def finetune(
             tokenizer, ids, texts, max_tokens=info.max_tokens, truncate=settings.truncate
         ).input_ids
 
-    table = labels.align(train.ids)
     train_tokens = tokens(train.ids.tolist(), train.texts)
-    examples = [
-        {"id": name, "position": position, "input_ids": row, "soft_label": soft}
-        for position, name, row, soft, keep in zip(
-            range(len(train)),
-            train.ids.tolist(),
-            train_tokens,
-            table.soft_label.tolist(),
-            table.keep,
-            strict=True,
-        )
-        if keep
-    ]
+    examples = _examples(labels.align(train.ids), train_tokens)
     if not examples:
         raise InputError("no rows left to train on: keep is False for all of them")
     soft_labels = [example["soft_label"] for example in examples]
@@ -179,11 +167,12 @@ def finetune(
     if prefix:
         prefix.detach()
     learned = Path(out) / (WEIGHTS if settings.full else ADAPTER)
+    # before the first process, which waits for the others in `save`, removes it
+    best = checkpoints.state_of(Path(str(trainer.state.best_model_checkpoint)))
     trainer.save(learned)
     trainer.release()
     if settings.full and arguments.should_save:
         tokenizer.save_pretrained(str(learned))
-    best = checkpoints.state_of(Path(str(trainer.state.best_model_checkpoint)))
     reloaded = load_trained(info, Path(out), precision=precision, pad_id=pad_id, device=place)
     again = predict(reloaded, val_tokens, pad_id=pad_id, device=place)
     _check_reload(np.array(best["val_scores"]), again, learned)
@@ -215,6 +204,16 @@ class _Steps(TrainerCallback):
         # transformers 5.0 saves the last step without a look, where these go by steps
         if args.eval_strategy == "steps" and state.global_step >= state.max_steps:
             control.should_evaluate = True
+
+
+def _examples(labels: LabelTable, input_ids: list[np.ndarray]) -> list[Example]:
+    """Rows that are trained on; `position` is that among all rows, as a prefix counts them."""
+    rows = zip(labels.ids.tolist(), input_ids, labels.soft_label.tolist(), strict=True)
+    return [
+        {"id": name, "position": position, "input_ids": tokens, "soft_label": soft}
+        for position, (name, tokens, soft) in enumerate(rows)
+        if labels.keep[position]
+    ]
 
 
 def _run_fingerprint(
