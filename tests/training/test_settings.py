@@ -53,3 +53,16 @@ def test_defaults_are_those_of_the_published_runs():
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_can_be_chosen(name):
     assert TrainSettings(loss=name).loss == name
+
+
+@pytest.mark.parametrize("other", [{"lora_from_layer": 3}, {"precision": "4bit"}])
+def test_full_goes_with_nothing_that_freezes(other: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="full, which trains all weights, beside"):
+        TrainSettings(full=True, **other)
+
+
+def test_what_is_only_shown_or_saves_memory_is_no_part_of_a_run() -> None:
+    plain = TrainSettings()
+    watched = TrainSettings(report_to="tensorboard", gradient_checkpointing=True)
+    assert watched.identity == plain.identity
+    assert TrainSettings(seed=1).identity != plain.identity

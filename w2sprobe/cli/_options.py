@@ -137,14 +137,16 @@ def checked(model: type[Model], fields: dict[str, Any]) -> Model:
     Raises
     ------
     InputError
-        A value that the model refuses: names the option.
+        A value that the model refuses: names the option; or options that do not go together.
     """
     try:
         return model(**fields)
     except ValidationError as error:
         problem = error.errors()[0]
-        flag = "--" + str(problem["loc"][0]).replace("_", "-")
         message = problem["msg"].removeprefix("Value error, ")
+        if not problem["loc"]:  # options that do not go together
+            raise InputError(message) from error
+        flag = "--" + str(problem["loc"][0]).replace("_", "-")
         raise InputError(f"{flag} is {problem['input']!r}: {message}") from error
 
 

@@ -28,7 +28,8 @@ def check_requirements(settings: TrainSettings) -> None:
         try:
             get_reporting_integration_callbacks([name])  # type: ignore[no-untyped-call]
         except ValueError as error:
-            raise InputError(f"--report-to is {settings.report_to!r}: {error}") from error
+            said = str(error).rstrip(".")
+            raise InputError(f"--report-to is {settings.report_to!r}: {said}") from error
         _need(name, f"--report-to {name}", f"pip install {name}")
 
 

@@ -105,8 +105,8 @@ class TrainSettings(BaseModel):
     @model_validator(mode="after")
     def _full_is_alone(self) -> "TrainSettings":
         if self.full and (self.lora_from_layer or self.precision == "4bit"):
-            other = "lora_from_layer" if self.lora_from_layer else "4bit"
-            raise ValueError(f"full trains all weights: not with {other}")
+            other = "lora_from_layer" if self.lora_from_layer else "precision 4bit"
+            raise ValueError(f"full, which trains all weights, beside {other}")
         return self
 
     @field_validator("window_radius", mode="before")
