@@ -1,0 +1,65 @@
+"""What the doors of this room check."""
+
+import numpy as np
+import numpy.typing as npt
+
+from w2sprobe.errors import InputError
+
+
+def check_truth(truth: npt.ArrayLike) -> np.ndarray:
+    values = np.asarray(truth)
+    if values.ndim != 1:
+        raise InputError(f"truth has shape {values.shape}", allowed="(n,)")
+    positive = np.asarray(values == 1)
+    bad = np.flatnonzero(~(positive | (values == 0)))
+    if bad.size:
+        raise InputError(
+            f"truth is {values.tolist()[bad[0]]!r}, row {bad[0]} (and {bad.size - 1} more)",
+            allowed="0 and 1",
+        )
+    if positive.all() or not positive.any():
+        raise InputError(
+            f"truth has one class in {len(values)} rows",
+            allowed="rows of both classes",
+            advice="AUC compares the two; score more rows.",
+        )
+    return positive
+
+
+def check_scores(scores: npt.ArrayLike, name: str, n: int) -> np.ndarray:
+    values = np.asarray(scores)
+    if values.shape != (n,):
+        raise InputError(f"{name} has shape {values.shape}", allowed=f"({n},), one a row")
+    if values.dtype.kind not in "biuf":
+        raise InputError(f"{name} has dtype {values.dtype}", allowed="numbers")
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        raise InputError(
+            f"{name} is {values.tolist()[bad[0]]!r}, row {bad[0]} (and {bad.size - 1} more)",
+            allowed="finite numbers",
+        )
+    return values
+
+
+def check_seeds(scores: npt.ArrayLike, name: str, n: int) -> list[np.ndarray]:
+    """Scores of one run, or of several as rows; one array a run."""
+    values = np.asarray(scores)
+    if values.ndim != 2:
+        return [check_scores(values, name, n)]
+    if not len(values):
+        raise InputError(f"{name} has shape {values.shape}", allowed=f"(seeds, {n})")
+    return [check_scores(run, f"{name}, seed {number}", n) for number, run in enumerate(values)]
+
+
+def check_groups(groups: npt.ArrayLike | None, n: int) -> tuple[np.ndarray, int]:
+    if groups is None:
+        return np.arange(n), n
+    values = np.asarray(groups)
+    if values.shape != (n,):
+        raise InputError(f"groups has shape {values.shape}", allowed=f"({n},), one a row")
+    names, unit = np.unique(values, return_inverse=True)
+    if len(names) < 2:
+        raise InputError(
+            "groups has 1 value", allowed="at least 2 groups", advice="Pass groups=None."
+        )
+    return unit, len(names)
