@@ -42,7 +42,9 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["w2sprobe", "w2sprobe.*"]),
-    package_data={"w2sprobe": ["py.typed", "experiments/presets/*.yaml"]},
+    package_data={
+        "w2sprobe": ["py.typed", "experiments/presets/*.yaml", "comparison/published.json"]
+    },
     install_requires=[
         "accelerate>=1.3",  # transformers 5.0 asks it to unwrap compiled models
         "click>=8.2",  # its test runner keeps stdout apart from stderr

@@ -43,7 +43,17 @@ def modules_after(statement: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "module",
-    ["cli", "metrics", "cache", "labels", "results", "reporting.table", "reporting.figures"],
+    [
+        "cli",
+        "metrics",
+        "cache",
+        "labels",
+        "results",
+        "comparison",
+        "reporting.table",
+        "reporting.figures",
+        "reporting.comparison",
+    ],
 )
 def test_light_modules_do_not_load_torch(module: str) -> None:
     assert not {"torch", "transformers"} & modules_after(f"import w2sprobe.{module}")
@@ -100,8 +110,10 @@ def test_the_command_line_names_what_the_library_knows() -> None:
     from typing import get_args
 
     from w2sprobe.bench import PARTS
-    from w2sprobe.cli import bench, probe
+    from w2sprobe.cli import bench, probe, stats
+    from w2sprobe.comparison.compare import SATURATED
     from w2sprobe.curation import Action, Rule
+    from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
     from w2sprobe.probes import Preprocess
     from w2sprobe.probing import ProbeName
 
@@ -111,3 +123,7 @@ def test_the_command_line_names_what_the_library_knows() -> None:
     (choice,) = (p.type for p in probe.command.params if p.name == "preprocess")
     assert get_args(Preprocess) == tuple(choice.choices)
     assert tuple(PARTS) == bench.NAMES
+    helps = {p.name: p.help for p in stats.command.params if isinstance(p, click.Option)}
+    assert f"default {MIN_GAP:g}." in helps["min_gap"]
+    assert f"default {MIN_GAP_SE:g}." in helps["min_gap_se"]
+    assert f"least {SATURATED:g}." in helps["saturated"]

@@ -22,6 +22,7 @@ COMMANDS = (
     "train",
     "predict",
     "probe",
+    "stats",
     "bench",
     "doctor",
 )

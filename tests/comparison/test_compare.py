@@ -1,0 +1,249 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from w2sprobe.comparison import Comparison, Score, compare
+from w2sprobe.errors import InputError, UnknownName
+from w2sprobe.metrics import paired_tests, variance_components
+
+laws = settings(deadline=None, max_examples=25, derandomize=True)
+aucs = st.integers(60, 90).map(lambda percent: percent / 100)
+
+
+def scores(
+    values: dict[str, list[float]], *, weak: float = 0.6, ceiling: float = 0.9, se: float = 0.01
+) -> list[Score]:
+    """A row a method and task, one seed."""
+    ends = {"weak_auc": weak, "ceiling_auc": ceiling, "gap_se": se}
+    return [
+        Score(f"t{task}", method, auc=auc, **ends)
+        for method, row in values.items()
+        for task, auc in enumerate(row)
+    ]
+
+
+def repeated(method: str, table: list[list[float]], **ends: float) -> list[Score]:
+    """A row a task, a column a seed."""
+    ends = {"weak_auc": 0.6, "ceiling_auc": 0.8, **ends}
+    return [
+        Score(f"t{task}", method, str(seed), auc=auc, **ends)
+        for task, row in enumerate(table)
+        for seed, auc in enumerate(row)
+    ]
+
+
+def by_unit(comparison: Comparison) -> dict[str, object]:
+    return {row.unit: row for row in comparison.methods}
+
+
+# --- what is compared
+
+
+def test_differences_and_tests_are_those_of_metrics() -> None:
+    ours, theirs = [0.7, 0.8, 0.75, 0.66], [0.69, 0.75, 0.76, 0.6]
+    found = by_unit(compare(scores({"student": theirs, "x": ours})))
+    for unit, scale in (("auc", 1), ("pgr", 1 / 0.3)):
+        row, tests = found[unit], paired_tests(ours, theirs)
+        assert (row.n, row.n_shown, row.wins) == (4, 4, 3)
+        assert row.mean == pytest.approx(scale * np.mean(np.subtract(ours, theirs)))
+        assert row.median == pytest.approx(scale * np.median(np.subtract(ours, theirs)))
+        assert row.sd == pytest.approx(scale * np.std(np.subtract(ours, theirs), ddof=1))
+        for name in ("t_pvalue", "wilcoxon_pvalue", "sign_pvalue"):
+            assert getattr(row, name) == pytest.approx(getattr(tests, name))
+
+
+def test_the_plain_student_is_what_others_are_compared_with() -> None:
+    rows = {"y": [0.7, 0.8], "student": [0.6, 0.7], "xent": [0.6, 0.8]}
+    found = compare(scores(rows))
+    assert found.against == "student"
+    assert [row.method for row in found.methods] == ["y", "xent"] * 2
+    assert compare(scores({"y": [0.7, 0.8], "xent": [0.6, 0.8]})).against == "xent"
+    assert compare(scores(rows), methods=["student"], against="y").methods[0].method == "student"
+
+
+def test_what_cannot_be_compared() -> None:
+    rows = scores({"student": [0.7, 0.8], "x": [0.7, 0.9]})
+    with pytest.raises(UnknownName, match="Did you mean 'student'"):
+        compare(rows, against="studnt")
+    with pytest.raises(UnknownName, match="unknown method 'y'"):
+        compare(rows, methods=["y"])
+    with pytest.raises(InputError, match="nothing to compare 'x' with"):
+        compare(rows, methods=["x"], against="x")
+    with pytest.raises(InputError, match="no method named student or xent"):
+        compare(scores({"x": [0.7, 0.8]}))
+    with pytest.raises(InputError, match="nothing to compare 'student' with"):
+        compare(scores({"student": [0.7, 0.8]}))
+
+
+def test_several_methods_are_adjusted_together_unit_by_unit() -> None:
+    rows = {"student": [0.7] * 6, "x": [0.71, 0.72, 0.73, 0.72, 0.71, 0.74], "y": [0.7, 0.8] * 3}
+    found = compare(scores(rows))
+    for unit in ("pgr", "auc"):
+        first, second = (row for row in found.methods if row.unit == unit)
+        assert first.t_holm == pytest.approx(2 * first.t_pvalue)
+        assert second.t_holm == pytest.approx(max(second.t_pvalue, first.t_holm))
+    (alone,) = compare(scores(rows), methods=["x"], units=["auc"]).methods
+    assert alone.t_holm == alone.t_pvalue
+
+
+# --- which tasks count
+
+
+def test_unresolved_tasks_are_shown_and_not_averaged_in_pgr() -> None:
+    good = {"student": [0.7, 0.71], "x": [0.8, 0.8]}
+    small = [replace(s, task="small") for s in scores({"student": [0.6], "x": [0.5]}, ceiling=0.62)]
+    unsure = [replace(s, task="unsure") for s in scores({"student": [0.6], "x": [0.5]}, se=0.1)]
+    found = compare([*scores(good), *small, *unsure])
+    assert {row.task: row.excluded for row in found.tasks} == {
+        "t0": "", "t1": "", "small": "gap 0.020 < 0.03", "unsure": "gap/SE 3.0 < 4",
+    }  # fmt: skip
+    assert [row.resolved for row in found.tasks] == [True, True, False, False]
+    assert found.tasks[2].pgr["x"] == pytest.approx(-5)
+    assert (by_unit(found)["pgr"].n, by_unit(found)["pgr"].n_shown) == (2, 4)
+    assert by_unit(found)["auc"].n == 4
+    looser = compare([*scores(good), *small, *unsure], min_gap=0.02, min_gap_se=2)
+    assert by_unit(looser)["pgr"].n == 4
+
+
+def test_the_published_rule_leaves_out_saturated_tasks_alone() -> None:
+    def one(task: str, auc: float, weak: float, ceiling: float) -> list[Score]:
+        rows = scores({"student": [auc], "x": [auc]}, weak=weak, ceiling=ceiling)
+        return [replace(score, task=task) for score in rows]
+
+    rows = [
+        *one("saturated", 0.9995, 0.999, 1.0),
+        *one("nearly", 0.998, 0.999, 1.0),
+        *one("small", 0.98, 0.97, 0.98),
+        *one("none", 0.98, 0.97, 0.97),
+    ]
+    found = compare(rows, saturated_only=True)
+    assert {row.task: row.excluded for row in found.tasks} == {
+        "saturated": "saturated", "nearly": "", "small": "", "none": "no gap",
+    }  # fmt: skip
+    assert not any(row.resolved for row in found.tasks)
+    assert (by_unit(found)["pgr"].n, by_unit(found)["auc"].n) == (2, 3)
+
+
+def test_one_task_has_a_difference_and_no_test() -> None:
+    row = by_unit(compare(scores({"student": [0.7], "x": [0.8]})))["auc"]
+    assert (row.n, row.wins) == (1, 1)
+    assert row.mean == pytest.approx(0.1)
+    assert math.isnan(row.t_pvalue)
+    assert math.isnan(row.t_holm)
+
+
+def test_aucs_without_ends_are_compared_in_auc() -> None:
+    bare = scores({"student": [0.7, 0.8], "x": [0.8, 0.8]}, weak=math.nan, ceiling=math.nan)
+    found = compare(bare)
+    assert (by_unit(found)["auc"].n, by_unit(found)["pgr"].n) == (2, 0)
+    assert any("2 of 2 tasks have no weak_auc" in note for note in found.notes)
+
+
+def test_scores_that_contradict_one_another_are_refused() -> None:
+    rows = scores({"student": [0.7, 0.8], "x": [0.8, 0.8]})
+    with pytest.raises(InputError, match="occurs twice"):
+        compare([*rows, rows[0]])
+
+
+def test_what_is_missing_is_said() -> None:
+    assert compare(scores({"student": [0.7, 0.8], "x": [0.8, 0.8]})).notes == ()
+    unknown = scores({"student": [0.7, 0.8], "x": [0.8]}, se=math.nan)
+    first, second = compare(unknown).notes
+    assert "2 of 2 tasks have no gap_se" in first
+    assert "1 scores of x or student have no counterpart" in second
+
+
+# --- seeds
+
+
+def test_tasks_are_means_over_seeds_and_pairs_over_shared_seeds() -> None:
+    rows = [
+        *repeated("student", [[0.70, 0.72], [0.6, 0.6]]),
+        *repeated("x", [[0.71, 0.75, 0.9], [0.7, 0.7, 0.7]]),
+    ]
+    found = compare(rows, units=["auc"])
+    assert found.tasks[0].auc["student"] == pytest.approx(0.71)
+    assert found.tasks[0].auc["x"] == pytest.approx(2.36 / 3)
+    assert found.tasks[0].n_seeds == 3
+    assert (found.pairs[0].n_seeds, found.pairs[0].auc_difference) == (2, pytest.approx(0.02))
+    assert "2 scores of x or student have no counterpart" in found.notes[-1]
+
+
+def test_the_pgr_of_a_task_is_that_of_mean_aucs() -> None:
+    rows = [
+        Score("t", "student", "0", auc=0.7, weak_auc=0.6, ceiling_auc=0.9),
+        Score("t", "student", "1", auc=0.7, weak_auc=0.5, ceiling_auc=0.7),
+        Score("t", "x", "0", auc=0.7),
+    ]
+    (row,) = compare(rows).tasks
+    assert (row.weak_auc, row.ceiling_auc) == (pytest.approx(0.55), pytest.approx(0.8))
+    assert row.pgr["student"] == pytest.approx(0.6)  # the mean of PGRs would be .667
+
+
+def test_seeds_have_components_and_an_a_a_comparison() -> None:
+    generator = np.random.default_rng(0)
+    level = 0.7 + 0.02 * generator.normal(size=(12, 1))
+    table = (level + 0.01 * generator.normal(size=(12, 2))).tolist()
+    rows = [*repeated("student", table), *repeated("x", [[0.7]] * 12)]
+    (row,) = compare(rows, units=["auc"]).seeds  # x has one seed: no row
+    flat = [auc for pair in table for auc in pair]
+    parts = variance_components(flat, np.repeat(np.arange(12), 2))
+    assert (row.method, row.n_tasks, row.n_scores) == ("student", 12, 24)
+    assert row.seed_sd == pytest.approx(math.sqrt(parts.within))
+    assert row.task_sd == pytest.approx(math.sqrt(parts.between))
+    low, high = row.seed_sd_interval
+    assert low < row.seed_sd < high
+    assert row.noise_of_mean == pytest.approx(row.seed_sd / math.sqrt(6))
+    first, second = np.array(table).T
+    tests = paired_tests(first, second, alternative="two-sided")
+    assert row.aa_seeds == ("0", "1")
+    assert row.aa.mean == pytest.approx(np.mean(first - second))
+    assert (row.aa.wins, row.aa.t_pvalue) == (tests.wins, pytest.approx(tests.t_pvalue))
+
+
+def test_the_a_a_comparison_takes_the_seeds_that_most_tasks_have() -> None:
+    rows = repeated("student", [[0.7, 0.71, 0.72], [0.7, 0.75, 0.72], [0.7, 0.7, 0.7]])
+    rows = [row for row in rows if (row.task, row.seed) != ("t0", "0")]
+    (row,) = compare([*rows, *repeated("x", [[0.7]] * 3)], units=["auc"]).seeds
+    assert row.aa_seeds == ("1", "2")
+    assert row.aa.n == 3
+
+
+def test_in_pgr_the_noise_of_unresolved_tasks_is_left_out() -> None:
+    rows = [
+        *repeated("student", [[0.7, 0.71], [0.72, 0.73]]),
+        *(replace(s, task="small", ceiling_auc=0.61) for s in repeated("student", [[0.6, 0.9]])),
+        *repeated("x", [[0.7]] * 2),
+    ]
+    noise = {row.unit: row for row in compare(rows).seeds}
+    assert (noise["pgr"].n_tasks, noise["auc"].n_tasks) == (2, 3)
+    assert noise["pgr"].seed_sd == pytest.approx(0.05 / math.sqrt(2))
+
+
+# --- laws
+
+
+@laws
+@given(st.lists(st.tuples(aucs, aucs), min_size=2, max_size=8), st.randoms(use_true_random=False))
+def test_order_of_rows_does_not_matter_and_exchange_turns_signs(pairs, random) -> None:
+    ours, theirs = (list(column) for column in zip(*pairs, strict=True))
+    rows = scores({"student": theirs, "x": ours})
+    plain = by_unit(compare(rows))
+    shuffled = by_unit(compare(random.sample(rows, len(rows))))
+    turned = by_unit(compare(rows, methods=["student"], against="x"))
+    for unit, row in plain.items():
+        for name, value in row.model_dump(exclude={"method", "unit"}).items():
+            assert value == pytest.approx(getattr(shuffled[unit], name), nan_ok=True), name
+        assert row.mean == pytest.approx(-turned[unit].mean)
+        assert row.median == pytest.approx(-turned[unit].median)
+        assert row.wins + turned[unit].wins <= len(pairs)
+
+
+def test_what_is_not_known_is_null_in_json() -> None:
+    found = compare(scores({"student": [0.7], "x": [0.8]}, se=math.nan))
+    assert '"gap_se":null' in found.model_dump_json()
+    assert "NaN" not in found.model_dump_json()

@@ -1,0 +1,153 @@
+"""`w2sprobe stats`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from w2sprobe.cli import _options
+from w2sprobe.errors import InputError
+
+if TYPE_CHECKING:
+    from w2sprobe.comparison import Comparison
+
+PUBLISHED = "published"
+
+
+@click.command("stats")
+@click.argument("sources", nargs=-1, required=True, metavar="RESULTS...")
+@click.option(
+    "--compare", "methods", multiple=True, metavar="METHOD", help="May be repeated; default: all."
+)
+@click.option(
+    "--against", metavar="METHOD", help="Default: student, or xent as the source calls it."
+)
+@click.option(
+    "--unit",
+    type=click.Choice(["pgr", "auc", "both"]),
+    default="both",
+    show_default=True,
+    help="Of the differences.",
+)
+@click.option(
+    "--min-gap",
+    type=click.FloatRange(min=0),
+    help="Smallest gap between weak model and ceiling whose PGR is averaged; default 0.03.",
+)
+@click.option(
+    "--min-gap-se",
+    type=click.FloatRange(min=0),
+    help="The same in standard errors of the gap, where they are known; default 4.",
+)
+@click.option(
+    "--saturated",
+    is_flag=True,
+    help="As published: average all tasks, whatever their gap, but those where all AUCs are at "
+    "least 0.999.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Differences a task: .csv, .parquet.")
+@_options.common
+def command(
+    sources: tuple[str, ...],
+    methods: tuple[str, ...],
+    against: str | None,
+    unit: Any,
+    min_gap: float | None,
+    min_gap_se: float | None,
+    saturated: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare methods over tasks: wins, differences with intervals, tests, noise of seeds.
+
+    RESULTS are result files of w2sprobe run or their folders, .csv and .parquet tables, or the
+    name published: the numbers of the source experiments. A table has a row a task, method and
+    seed, with the columns task, method and at least one of auc and pgr; seed, weak_auc,
+    ceiling_auc and gap_se (standard error of the gap) where there are such. Rows of the methods
+    weak and ceiling may stand for weak_auc and ceiling_auc. docs/statistics.md explains the output.
+
+    \b
+    Examples:
+      w2sprobe stats results/* --against student
+      w2sprobe stats scores.csv --compare topofilter --min-gap 0.05 --out differences.csv
+      w2sprobe stats published --compare logconf --saturated
+    """
+    from w2sprobe.atomic import check_writable_file
+    from w2sprobe.cli._tables import print_table
+    from w2sprobe.comparison import UNITS, compare, published, read_scores
+    from w2sprobe.reporting.comparison import comparison_tables
+
+    if saturated and (min_gap, min_gap_se) != (None, None):
+        raise click.UsageError("--saturated looks at no gap: leave out --min-gap and --min-gap-se")
+    if out:
+        _writer(out)
+        check_writable_file(out)
+    source = published()
+    given = [
+        score
+        for name in sources
+        for score in (source.scores if name == PUBLISHED else read_scores(Path(name)))
+    ]
+    thresholds = {"min_gap": min_gap, "min_gap_se": min_gap_se}
+    comparison = compare(
+        given,
+        methods=methods,
+        against=against,
+        units=UNITS if unit == "both" else (unit,),
+        saturated_only=saturated,
+        **{name: value for name, value in thresholds.items() if value is not None},
+    )
+    if out:
+        _write(comparison, out)
+    if as_json:
+        click.echo(comparison.model_dump_json(indent=2))
+        return
+    for table in comparison_tables(comparison):
+        print_table(table)
+    for note in comparison.notes:
+        click.echo(f"Note: {note}")
+    if PUBLISHED in sources:
+        click.echo(f"{PUBLISHED}: {source.about['title']}; {', '.join(source.about['urls'])}")
+        for note in (f"Read off plots, {source.about['uncertainty']}.", *source.about["notes"]):
+            click.echo(f"{PUBLISHED}: {note}")
+    if out:
+        click.echo(f"written: {out}")
+
+
+def _writer(out: Path) -> Any:
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    writers = {".csv": pyarrow.csv.write_csv, ".parquet": pyarrow.parquet.write_table}
+    if out.suffix not in writers:
+        raise InputError(f"--out is {str(out)!r}", allowed="a file that ends in .csv or .parquet")
+    return writers[out.suffix]
+
+
+def _write(comparison: "Comparison", out: Path) -> None:
+    """A row a method and task: what both have, and whether it counts."""
+    import pyarrow as pa
+
+    from w2sprobe.atomic import atomic_path
+
+    tasks = {row.task: row for row in comparison.tasks}
+    rows = []
+    for pair in comparison.pairs:
+        task = tasks[pair.task]
+        rows.append(
+            {
+                "task": pair.task,
+                "method": pair.method,
+                "against": comparison.against,
+                **task.model_dump(exclude={"task", "n_seeds", "saturated", "auc", "pgr"}),
+                "auc": task.auc[pair.method],
+                "pgr": task.pgr[pair.method],
+                **pair.model_dump(exclude={"task", "method"}),
+            }
+        )
+    # from_pandas: what is not known is an empty cell, not the text nan
+    table = pa.table(
+        {name: pa.array([row[name] for row in rows], from_pandas=True) for name in rows[0]}
+    )
+    with atomic_path(out) as temporary:
+        _writer(out)(table, temporary)

@@ -1,0 +1,51 @@
+"""The numbers that the source experiments published, as far as their plots can be read."""
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from w2sprobe.comparison.scores import Score, complete_scores
+
+AXIS_END = -1.5  # of the plots: a bar that leaves them is null in the file
+
+
+@dataclass(frozen=True)
+class Published:
+    """Scores, and where they are from.
+
+    Parameters
+    ----------
+    scores : tuple of Score
+        Of 13 methods on 21 tasks, and of one on four more, which are saturated.
+    about : dict
+        title, urls, how, uncertainty, check, notes.
+    """
+
+    scores: tuple[Score, ...]
+    about: dict[str, Any]
+
+
+def published() -> Published:
+    """Read the reference numbers that come with the package.
+
+    Returns
+    -------
+    Published
+
+    Examples
+    --------
+    >>> published().about["uncertainty"]
+    'about .002 in AUC and .003 in PGR, .007 in PGR of probes and relabelling'
+    """
+    text = files("w2sprobe.comparison").joinpath("published.json").read_text(encoding="utf-8")
+    held = json.loads(text)
+    scores = []
+    for task, row in held["tasks"].items():
+        ends = {"weak_auc": row["weak_auc"], "ceiling_auc": row["ceiling_auc"]}
+        if row["pgr"] is None:
+            scores.append(Score(task, "logconf", auc=row["logconf_auc"], **ends))
+            continue
+        for method, pgr in zip(held["pgr_of"], row["pgr"], strict=True):
+            scores.append(Score(task, method, pgr=AXIS_END if pgr is None else pgr, **ends))
+    return Published(tuple(complete_scores(scores)), held["about"])
