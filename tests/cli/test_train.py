@@ -122,3 +122,20 @@ def test_numbers_out_of_range_are_a_matter_of_usage(arguments: tuple[str, ...]) 
     )
     assert done.exit_code == 2
     assert arguments[-2] in done.output
+
+
+@pytest.mark.parametrize(("split", "rate"), [("weak_train", 5e-4), ("strong_train", 8e-5)])
+def test_the_learning_rate_is_that_of_the_split(
+    split: str, rate: float, place: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    done = CliRunner().invoke(
+        root,
+        [
+            *("train", "--model", str(place / "model"), "--task", str(place / "task.csv")),
+            *("--sizes", "16,12,8,12", "--epochs", "1", "--split", split, "--out", str(out)),
+        ],
+        catch_exceptions=False,
+    )
+    assert done.exit_code == 0, done.output
+    assert json.loads((out / "training.json").read_text())["settings"]["learning_rate"] == rate

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.config import PRESETS, load_config
+from w2sprobe.experiments.config import PRESETS, ExperimentConfig, load_config
 from w2sprobe.experiments.methods import DEFAULT_METHODS, METHODS
 from w2sprobe.training.losses import LOSSES
 
@@ -72,3 +72,10 @@ def test_mistakes_are_named_with_their_place(text: str, parts: list[str], tmp_pa
         load_config(write(tmp_path, text))
     for part in (*parts, "e.yaml"):
         assert part in str(caught.value)
+
+
+def test_published_learning_rates_are_the_defaults() -> None:
+    config = ExperimentConfig.model_validate(
+        {"name": "n", "task": {"name": "t"}, "weak": {"model": "w"}, "strong": {"model": "s"}}
+    )
+    assert (config.weak.learning_rate, config.strong.learning_rate) == (5e-4, 8e-5)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from w2sprobe.cli import _options
-from w2sprobe.training.settings import TrainSettings
+from w2sprobe.training.settings import STRONG_RATE, WEAK_RATE, TrainSettings
 
 if TYPE_CHECKING:
     from w2sprobe.experiments.config import TaskConfig
@@ -55,7 +55,7 @@ PREDICTIONS = "labels.parquet"
     "changes its hard label.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder.")
-@_options.from_model(TrainSettings)
+@_options.from_model(TrainSettings, learning_rate=None)
 @_options.device
 @_options.common
 def command(
@@ -81,8 +81,7 @@ def command(
 
     \b
     Example: a weak model, a student of it, and a student's student
-      w2sprobe train --model minilm-l6 --task reviews.csv --split weak_train \\
-        --learning-rate 5e-4 --out runs/weak
+      w2sprobe train --model minilm-l6 --task reviews.csv --split weak_train --out runs/weak
       w2sprobe train --model smollm2-135m --task reviews.csv \\
         --labels runs/weak/labels.parquet --loss logconf --out runs/student
       w2sprobe train --model smollm2-135m --task reviews.csv \\
@@ -100,6 +99,8 @@ def command(
 
     check_iterations(iterations, cv, stop_at)
     check_writable(out)
+    if fields["learning_rate"] is None:
+        fields["learning_rate"] = WEAK_RATE if split == "weak_train" else STRONG_RATE
     settings = _options.checked(TrainSettings, fields)
     if iterations:
         unfinished = (out / ITERATIONS).is_file() and not (out / PREDICTIONS).is_file()

@@ -13,7 +13,7 @@ from w2sprobe.data import Splits, SplitSizes, load_splits
 from w2sprobe.data.tasks import Formatting
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.experiments.methods import DEFAULT_METHODS, METHODS
-from w2sprobe.training.settings import TrainSettings
+from w2sprobe.training.settings import WEAK_RATE, TrainSettings
 
 PRESETS = tuple(
     sorted(
@@ -78,6 +78,14 @@ class ModelConfig(TrainSettings):
         return TrainSettings(**{**fields, "loss": loss})
 
 
+class WeakConfig(ModelConfig):
+    """The weak model; its published learning rate is another."""
+
+    learning_rate: float = Field(
+        WEAK_RATE, gt=0, description=f"Peak; default, as published: {WEAK_RATE}."
+    )
+
+
 class ProbeConfig(_Config):
     """Probes and what they do to labels."""
 
@@ -111,7 +119,7 @@ class ExperimentConfig(_Config):
 
     name: str
     task: TaskConfig
-    weak: ModelConfig
+    weak: WeakConfig
     strong: ModelConfig
     probes: ProbeConfig = Field(default_factory=ProbeConfig)
     strong_to_strong: StrongToStrongConfig = Field(default_factory=StrongToStrongConfig)

@@ -15,6 +15,7 @@ LossName = Literal[
     "reverse",
     "generalised",
 ]
+WEAK_RATE, STRONG_RATE = 5e-4, 8e-5  # peak learning rates, as published
 LOSSES: tuple[str, ...] = get_args(LossName)
 
 
@@ -49,7 +50,11 @@ class TrainSettings(BaseModel):
         description="Exponent of the generalised loss: near 0 cross-entropy, 1 absolute error.",
     )
     epochs: int = Field(3, ge=1, description="Passes over the training rows.")
-    learning_rate: float = Field(8e-5, gt=0, description="Peak; published: 5e-4 weak, 8e-5 strong.")
+    learning_rate: float = Field(
+        STRONG_RATE,
+        gt=0,
+        description=f"Peak; published: {WEAK_RATE} for weak models, {STRONG_RATE} for strong ones.",
+    )
     batch_size: int = Field(32, ge=1, description="Rows an optimiser step.")
     micro_batch_tokens: int = Field(
         512,
