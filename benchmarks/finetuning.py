@@ -22,8 +22,8 @@ from w2sprobe.data import load_splits
 from w2sprobe.data.splits import SplitSizes
 from w2sprobe.devices import resolve_precision
 from w2sprobe.models import describe_model, load_tokenizer
-from w2sprobe.tokens import length_sorted_batches, padding_token, tokenize
-from w2sprobe.training._batches import EpochBatches, Example
+from w2sprobe.tokens import padding_token, tokenize
+from w2sprobe.training._batches import EpochBatches, Example, micro_batches
 from w2sprobe.training._loop import BatchTrainer
 from w2sprobe.training.classifiers import load_classifier
 from w2sprobe.training.losses import make_loss
@@ -92,15 +92,13 @@ def train(model: str, examples: list[Example], settings: TrainSettings, precisio
 
 def padding_waste(examples: list[Example], settings: TrainSettings) -> float:
     """Share of padding among all tokens of the first epoch's micro-batches."""
-    lengths = np.array([len(example["input_ids"]) for example in examples])
-    padded = sum(
-        int(lengths[batch][rows].max()) * len(rows)
-        for batch in EpochBatches(
-            len(lengths), settings.batch_size, seed=settings.seed, epoch=lambda: 0
-        )
-        for rows in length_sorted_batches(lengths[batch], settings.micro_batch_tokens)
+    batches = EpochBatches(len(examples), settings.batch_size, seed=settings.seed, epoch=lambda: 0)
+    cut = (
+        micro_batches([examples[row] for row in rows], 0, settings.micro_batch_tokens)
+        for rows in batches
     )
-    return 1 - int(lengths.sum()) / padded
+    padded = sum(part["input_ids"].numel() for parts in cut for part, _ in parts)
+    return 1 - sum(len(example["input_ids"]) for example in examples) / padded
 
 
 def main() -> None:

@@ -27,6 +27,9 @@ SOFT = np.clip(LABELS + np.linspace(-0.4, 0.4, 40), 0, 1)
 SETTINGS = TrainSettings(
     epochs=4, batch_size=8, learning_rate=1e-2, precision="float32", loss="logconf"
 )
+# checkpoints in the middle of an epoch, of a whole model
+BY_STEPS = SETTINGS.model_copy(update={"eval_every": 3, "full": True, "learning_rate": 1e-3})
+SETTINGS_OF = {"bert": SETTINGS, "llama": BY_STEPS}
 FULL = 28  # what a process says that found no room
 
 
@@ -41,6 +44,8 @@ def fill_the_disk() -> None:
 
 
 def work(model: str, out: Path, kill: int | None, place: str) -> None:
+    settings = SETTINGS_OF[Path(model).name]
+
     class Killed(_loop.BatchTrainer):
         def training_step(self, *arguments: Any, **options: Any) -> Any:
             if place == "step" and self.state.global_step == kill:
@@ -54,10 +59,15 @@ def work(model: str, out: Path, kill: int | None, place: str) -> None:
                 checkpoints.seal = die  # everything is written but the seal
             super()._save_checkpoint(*arguments, **options)
 
+        def save(self, folder: Path) -> None:
+            super().save(folder)
+            if place == "end":
+                die()
+
     trainer.BatchTrainer = Killed  # type: ignore[misc]
     train, val = ROWS.select(range(30)), ROWS.select(range(30, 40))
     try:
-        trainer.finetune(model, train, LabelTable(ROWS.ids, SOFT), val, out, SETTINGS, device="cpu")
+        trainer.finetune(model, train, LabelTable(ROWS.ids, SOFT), val, out, settings, device="cpu")
     except OutputError as error:
         said = "checkpoint of step" in str(error) and "last whole checkpoint is kept" in str(error)
         sys.exit(FULL if said else 1)
@@ -71,7 +81,8 @@ def run(model: str, out: Path, kill: int | None = None, place: str = "") -> int 
 
 
 def weights(folder: Path) -> bytes:
-    return (folder / "adapter/adapter_model.safetensors").read_bytes()
+    (file,) = folder.glob("*/*model.safetensors")
+    return file.read_bytes()
 
 
 def record(folder: Path) -> dict[str, Any]:
@@ -86,15 +97,19 @@ def uninterrupted(
 ) -> tuple[str, bytes]:
     """A model with dropout and one without, and the weights of a whole run."""
     folder = tmp_path_factory.mktemp(request.param)
-    model = save_tiny_model(request.param, folder / "model")
+    model = save_tiny_model(request.param, folder / request.param)
     assert run(model, folder / "run") == 0
     return model, weights(folder / "run")
 
 
 @pytest.mark.parametrize(
     "kills",
-    [[(0, "step")], [(9, "step")], [(2, "step"), (8, "save"), (15, "step")]],
-    ids=["at once", "once", "again and again"],
+    [
+        [(0, "step")],
+        [(10, "step"), (16, "end")],
+        [(2, "step"), (12, "save"), (15, "step")],
+    ],
+    ids=["at once", "when all is learned", "again and again"],
 )
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     uninterrupted: tuple[str, bytes], kills: list[tuple[int, str]], tmp_path: Path
@@ -107,17 +122,19 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     assert weights(tmp_path / "run") == expected
     assert record(tmp_path / "run") == record(Path(model).parent / "run")
     left = sorted(path.name for path in (tmp_path / "run").iterdir())
-    assert left == ["adapter", "training.json"]
+    assert left in (["adapter", "training.json"], ["model", "training.json"])
 
 
-@pytest.mark.parametrize("step", [4, 12])
+@pytest.mark.parametrize("checkpoint", [1, 3])
 def test_a_full_disk_costs_no_more_than_the_steps_since_the_last_checkpoint(
-    uninterrupted: tuple[str, bytes], step: int, tmp_path: Path
+    uninterrupted: tuple[str, bytes], checkpoint: int, tmp_path: Path
 ) -> None:
     model, expected = uninterrupted
+    every = SETTINGS_OF[Path(model).name].eval_every or 4
+    step = checkpoint * every
     assert run(model, tmp_path / "run", step, "full disk") == FULL
     whole = checkpoints.newest(tmp_path / "run/checkpoints")
-    assert whole is None if step == 4 else whole.name == f"checkpoint-{step - 4}"
+    assert whole is None if checkpoint == 1 else whole.name == f"checkpoint-{step - every}"
     assert run(model, tmp_path / "run") == 0
     assert weights(tmp_path / "run") == expected
 
@@ -126,6 +143,6 @@ def test_another_seed_gives_other_weights(uninterrupted: tuple[str, bytes], tmp_
     """So that the comparison above can fail."""
     model, expected = uninterrupted
     train, val = ROWS.select(range(30)), ROWS.select(range(30, 40))
-    other = SETTINGS.model_copy(update={"seed": 1})
+    other = SETTINGS_OF[Path(model).name].model_copy(update={"seed": 1})
     trainer.finetune(model, train, LabelTable(ROWS.ids, SOFT), val, tmp_path, other, device="cpu")
     assert weights(tmp_path) != expected

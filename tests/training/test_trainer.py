@@ -423,3 +423,24 @@ def test_the_record_holds_the_radius_that_auto_found(tmp_path: Path) -> None:
     record = finetune(model, TRAIN, table, VAL, tmp_path / "run", settings).record
     kept = table.align(TRAIN.ids).soft_label
     assert record["window_radius"] == pytest.approx(np.median(np.abs(kept - 0.5)))
+
+
+def test_a_finished_run_is_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    first = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS).predict(VAL)
+    other = SETTINGS.model_copy(update={"seed": 1})
+    with pytest.raises(InputError, match="a finished run with other rows"):
+        finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", other)
+    monkeypatch.setattr(trainer_module, "BatchTrainer", None)  # calling it would raise
+    again = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS).predict(VAL)
+    np.testing.assert_array_equal(again.soft_label, first.soft_label)
+
+
+def test_another_device_than_the_first_is_refused() -> None:
+    class Second:
+        type, index = "cuda", 1
+
+    with pytest.raises(InputError, match="CUDA_VISIBLE_DEVICES=1"):
+        trainer_module._arguments(SETTINGS, 8, Second(), Path("run"))

@@ -95,6 +95,7 @@ def command(
     from w2sprobe.metrics import roc_auc
     from w2sprobe.training.checkpoints import FOLDER as CHECKPOINTS
     from w2sprobe.training.iterations import ITERATIONS, check_iterations, strong_to_strong
+    from w2sprobe.training.saved import RECORD
     from w2sprobe.training.trainer import finetune
 
     check_iterations(iterations, cv, stop_at)
@@ -105,7 +106,8 @@ def command(
     if iterations:
         unfinished = (out / ITERATIONS).is_file() and not (out / PREDICTIONS).is_file()
     else:
-        unfinished = (out / CHECKPOINTS).is_dir()
+        trained_only = (out / RECORD).is_file() and not (out / PREDICTIONS).is_file()
+        unfinished = (out / CHECKPOINTS).is_dir() or trained_only
     if out.exists() and any(out.iterdir()) and not unfinished:
         raise OutputError(f"folder {str(out)!r} is not empty", advice="Choose another --out.")
     splits = task.load()

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import gather_object
+from accelerate.utils.memory import should_reduce_batch_size
 from peft import PeftModel
 from safetensors import SafetensorError
 from torch.utils.data import DataLoader
@@ -91,14 +93,13 @@ class BatchTrainer(Trainer):
             state = checkpoints.state_of(newest)
             self.micro_batch_tokens = state["micro_batch_tokens"]
             if hasattr(self._loss, "load_state_dict"):
-                self._loss.load_state_dict(state["loss"])
+                self._loss.load_state_dict(state["losses"][self.args.process_index])
         self.train(resume_from_checkpoint=None if newest is None else str(newest))
         self.accelerator.wait_for_everyone()
 
     def save(self, folder: Path) -> None:
         """Write what has been learned in the layout of peft, or of transformers."""
-        sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
-        weights = self.accelerator.get_state_dict(self.model_wrapped) if sharded else None
+        weights = self.accelerator.get_state_dict(self.model_wrapped) if self._sharded else None
         if self.args.should_save:
             self._classifier.save_pretrained(str(folder), state_dict=weights)
         self.accelerator.wait_for_everyone()
@@ -107,6 +108,7 @@ class BatchTrainer(Trainer):
         """Free gradients and the optimiser's memory; the model stays."""
         self._classifier.zero_grad()
         self.optimizer = self.callback_handler.optimizer = None
+        self.lr_scheduler = self.callback_handler.lr_scheduler = None  # holds the optimiser, too
         self.accelerator.free_memory()
 
     def get_train_dataloader(self) -> DataLoader[Example]:
@@ -132,11 +134,9 @@ class BatchTrainer(Trainer):
         ------
         W2SProbeError
             The loss is not finite.
-        OutOfMemoryError
-            Not even a single row fits, on a GPU; or there are several processes, which would
-            fall out of step.
-        MemoryError
-            The same, on a CPU.
+        RuntimeError
+            Memory does not hold the longest row; or there are several processes, which would fall
+            out of step if one halved its micro-batches.
         """
         model.train()
         memory = deepcopy(self._loss)
@@ -144,10 +144,11 @@ class BatchTrainer(Trainer):
             try:
                 total = self._accumulate(model, inputs["examples"])
                 break
-            except (torch.OutOfMemoryError, MemoryError):
+            except RuntimeError as error:
+                short = isinstance(error, torch.OutOfMemoryError) or should_reduce_batch_size(error)
                 longest = max(len(example["input_ids"]) for example in inputs["examples"])
-                if self.micro_batch_tokens <= longest or self.args.world_size > 1:
-                    raise  # a micro-batch is one row already
+                if not short or self.micro_batch_tokens <= longest or self.args.world_size > 1:
+                    raise
                 self.micro_batch_tokens //= 2
                 # what was added up before memory ran out would count twice
                 model.zero_grad()
@@ -195,10 +196,14 @@ class BatchTrainer(Trainer):
         with waits:
             yield
 
+    @property
+    def _sharded(self) -> bool:
+        return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
+
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Validation AUC against the given labels."""
-        sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
-        self._val_scores, auc = self._validate(self.model_wrapped if sharded else self._classifier)
+        network = self.model_wrapped if self._sharded else self._classifier
+        self._val_scores, auc = self._validate(network)
         metrics = {"eval_auc": auc}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
@@ -210,8 +215,11 @@ class BatchTrainer(Trainer):
         folder = Path(str(self.args.output_dir))
         try:
             super()._save_checkpoint(*arguments, **options)
+            # of every process; which also waits for what each has written itself
+            memory = self._loss.state_dict() if hasattr(self._loss, "state_dict") else {}
+            memories = gather_object([memory])
             if self.args.should_save:
-                self._seal(folder / f"checkpoint-{self.state.global_step}")
+                self._seal(folder / f"checkpoint-{self.state.global_step}", memories)
         except (OSError, SafetensorError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
                 raise  # not torch.save, which says so when a disk is full
@@ -221,15 +229,14 @@ class BatchTrainer(Trainer):
                 advice="Make room and start again: the last whole checkpoint is kept.",
             ) from error
 
-    def _seal(self, checkpoint: Path) -> None:
-        memory = self._loss.state_dict() if hasattr(self._loss, "state_dict") else {}
+    def _seal(self, checkpoint: Path, memories: list[dict[str, Any]]) -> None:
         checkpoints.seal(
             checkpoint,
             {
-                "loss": memory,
+                "losses": memories,
                 "micro_batch_tokens": self.micro_batch_tokens,
                 "val_scores": self._val_scores.tolist(),
             },
         )
-        best = Path(str(self.state.best_model_checkpoint))
-        checkpoints.prune(checkpoint.parent, {checkpoint.name, best.name})
+        best = f"checkpoint-{self.state.best_global_step}"
+        checkpoints.prune(checkpoint.parent, {checkpoint.name, best})

@@ -69,11 +69,11 @@ def load_classifier(
     4 bits: Dettmers et al., "QLoRA: Efficient Finetuning of Quantized LLMs", arXiv 2305.14314:
     NF4 with double quantisation.
     """
-    model, new = (
-        _read(info.source, precision, pad_id, device, full=True)
-        if settings.full
-        else _share(info, precision, pad_id, device)
-    )
+    if settings.full:
+        forget_base()
+        model, new = _read(info.source, precision, pad_id, device, full=True)
+    else:
+        model, new = _share(info, precision, pad_id, device)
     _start(model, new, settings.seed)
     if settings.gradient_checkpointing:
         # transformers 5.23 renamed it
@@ -157,10 +157,6 @@ def _read(
         )
     finally:
         logger.setLevel(level)
-    for name in SEQ_CLS_HEAD_NAMES:
-        if (head := getattr(model, name, None)) is not None:
-            head.float()
-            head.register_forward_pre_hook(_to_float32)
     model.config.use_cache = False  # keys and values are for generating
     if full and precision == "bfloat16":
         body = model.base_model
@@ -169,6 +165,9 @@ def _read(
     lacking = {key.rpartition(".")[0] for key in (*loading["missing_keys"], *mismatched)}
     # a head of several layers is new as a whole
     new = {_whole_head(name) for name in (*lacking, _head_name(model))}
+    for part in (part for name in new for part in model.get_submodule(name).float().modules()):
+        if next(part.parameters(recurse=False), None) is not None:
+            part.register_forward_pre_hook(_to_float32)
     model = model if quantized else torch.nn.Module.to(model, device)
     return model, sorted(new)
 
@@ -235,5 +234,5 @@ def _whole_head(name: str) -> str:
 
 
 def _to_float32(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    """Logits in float32 over a bfloat16 body: bfloat16 logits tie, and ties cost AUC."""
+    """What is trained is float32, over whatever body; and bfloat16 logits tie, which costs AUC."""
     return tuple(tensor.float() for tensor in inputs)

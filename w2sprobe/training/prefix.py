@@ -15,7 +15,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from w2sprobe.atomic import atomic_path
-from w2sprobe.errors import InputError
+from w2sprobe.errors import OutputError
 from w2sprobe.models import blocks_of, hidden_states
 from w2sprobe.tokens import length_sorted_batches, pad
 from w2sprobe.training.predict import BATCH_TOKENS
@@ -55,8 +55,8 @@ class Prefix:
 
     Raises
     ------
-    InputError
-        The model's blocks do not stand in one list, or are fewer.
+    OutputError
+        No room for the file.
 
     Notes
     -----
@@ -73,14 +73,7 @@ class Prefix:
         device: torch.device,
         file: Path,
     ) -> None:
-        blocks = blocks_of(classifier)
-        if blocks is None or layer >= len(blocks):
-            raise InputError(
-                f"--lora-from-layer is {layer}",
-                allowed="a block of a model whose blocks stand in one list"
-                if blocks is None
-                else f"0 to {len(blocks) - 1}",
-            )
+        blocks: Any = blocks_of(classifier)
         self._blocks, self._layer, self._device = blocks, layer, device
         self._ends = np.cumsum([0, *(len(row) for row in input_ids)])
         self._hidden: torch.Tensor | None = None
@@ -125,22 +118,24 @@ class Prefix:
         return args, {**kwargs, "hidden_states": self._hidden}
 
     def _compute(self, input_ids: Sequence[np.ndarray], pad_id: int, file: Path) -> None:
-        states: np.memmap[Any, Any] | None = None
         lengths = np.diff(self._ends)
-        with atomic_path(file) as temporary:
-            for rows in length_sorted_batches(lengths, BATCH_TOKENS):
-                hidden = self._input_of_block([input_ids[row] for row in rows], pad_id)
-                cells = hidden.view(torch.uint16) if hidden.dtype == torch.bfloat16 else hidden
-                found = cells.cpu().numpy()
-                if states is None:
-                    shape = (int(self._ends[-1]), found.shape[-1])
-                    states = np.lib.format.open_memmap(
-                        temporary, mode="w+", dtype=found.dtype, shape=shape
-                    )
-                for at, row in enumerate(rows):
-                    states[self._ends[row] : self._ends[row + 1]] = found[at, : lengths[row]]
-            if states is not None:
-                states.flush()
+        try:
+            with atomic_path(file) as temporary, temporary.open("w+b") as states:
+                start = row_bytes = 0
+                for rows in length_sorted_batches(lengths, BATCH_TOKENS):
+                    hidden = self._input_of_block([input_ids[row] for row in rows], pad_id)
+                    cells = hidden.view(torch.uint16) if hidden.dtype == torch.bfloat16 else hidden
+                    found = cells.cpu().numpy()
+                    if not start:
+                        shape = (int(self._ends[-1]), found.shape[-1])
+                        header = {"descr": found.dtype.str, "fortran_order": False, "shape": shape}
+                        np.lib.format.write_array_header_1_0(states, header)
+                        start, row_bytes = states.tell(), found.dtype.itemsize * shape[1]
+                    for at, row in enumerate(rows):
+                        states.seek(start + int(self._ends[row]) * row_bytes)
+                        states.write(found[at, : lengths[row]].tobytes())
+        except OSError as error:
+            raise OutputError(f"cannot write {str(file)!r}: {error.strerror}") from error
 
     @torch.no_grad()
     def _input_of_block(self, rows: Sequence[np.ndarray], pad_id: int) -> torch.Tensor:

@@ -22,17 +22,16 @@ def check_requirements(settings: TrainSettings) -> None:
     MissingDependency
         What `precision` or `report_to` needs is not installed.
     """
-    if settings.precision == "4bit":
-        _need("bitsandbytes", "--precision 4bit", "pip install 'w2sprobe[4bit]'")
+    if settings.precision == "4bit" and find_spec("bitsandbytes") is None:
+        raise MissingDependency(
+            "--precision 4bit needs bitsandbytes", advice="Run: pip install 'w2sprobe[4bit]'"
+        )
     for name in settings.reporters:
         try:
-            get_reporting_integration_callbacks([name])  # type: ignore[no-untyped-call]
+            (callback,) = get_reporting_integration_callbacks([name])  # type: ignore[no-untyped-call]
+            callback()
+        except RuntimeError as error:
+            raise MissingDependency(f"--report-to {name}: {error}".rstrip(".")) from error
         except ValueError as error:
             said = str(error).rstrip(".")
             raise InputError(f"--report-to is {settings.report_to!r}: {said}") from error
-        _need(name, f"--report-to {name}", f"pip install {name}")
-
-
-def _need(package: str, option: str, command: str) -> None:
-    if find_spec(package) is None:
-        raise MissingDependency(f"{option} needs {package}", advice=f"Run: {command}")

@@ -74,7 +74,7 @@ def finetune(
         Folder for `adapter/` (an ordinary PEFT folder, head included; with `full` for `model/`, a
         transformers folder with tokenizer) and `training.json`, which is written last. Until then
         `checkpoints/` lies there: a run that was killed goes on from it, to the weights that an
-        uninterrupted one would have had.
+        uninterrupted one would have had. A finished one is opened and not trained again.
     settings : TrainSettings
     device : str, default "auto"
     prefixes : Path, optional
@@ -90,8 +90,8 @@ def finetune(
     Raises
     ------
     InputError
-        Unknown model, loss or device; a text longer than the context; no rows left to train on;
-        checkpoints of another run in `out`.
+        Unknown model, loss or device, or a GPU that is not the first; a text longer than the
+        context; no rows left to train on; another run in `out`.
     IdMismatch
         A row has no label.
     MissingDependency
@@ -126,10 +126,12 @@ def finetune(
     val_tokens = tokens(val.ids.tolist(), val.texts)
     val_truth = labels.align(val.ids).hard_label
 
+    run = _run_fingerprint(info, settings, precision, examples, val_tokens, val_truth)
+    if (Path(out) / RECORD).is_file():
+        return _finished(Path(out), run, device)
     arguments = _arguments(settings, len(examples), place, Path(out))
     classifier = load_classifier(info, settings, precision=precision, pad_id=pad_id, device=place)
 
-    run = _run_fingerprint(info, settings, precision, examples, val_tokens, val_truth)
     with arguments.main_process_first(local=False):
         folder = checkpoints.claim(Path(out), run)
     reports = report_callbacks(settings, Path(out)) if arguments.should_save else []
@@ -164,20 +166,24 @@ def finetune(
     with progress_bar(f"training {info.name}", _n_steps(settings, len(examples))) as advance:
         trainer.add_callback(_Steps(advance))
         trainer.run(folder)
-    if prefix:
-        prefix.detach()
-    learned = Path(out) / (WEIGHTS if settings.full else ADAPTER)
     # before the first process, which waits for the others in `save`, removes it
     best = checkpoints.state_of(Path(str(trainer.state.best_model_checkpoint)))
+    scores = np.array(best["val_scores"])
+    if prefix:
+        # bfloat16 depends on a batch's shape, and a prefix on batches of other rows
+        prefix.detach()
+        scores = predict(classifier, val_tokens, pad_id=pad_id, device=place)
+    learned = Path(out) / (WEIGHTS if settings.full else ADAPTER)
     trainer.save(learned)
     trainer.release()
     if settings.full and arguments.should_save:
         tokenizer.save_pretrained(str(learned))
     reloaded = load_trained(info, Path(out), precision=precision, pad_id=pad_id, device=place)
     again = predict(reloaded, val_tokens, pad_id=pad_id, device=place)
-    _check_reload(np.array(best["val_scores"]), again, learned)
+    _check_reload(scores, again, learned)
     record = {
         **_record(info, settings, precision, trainer),
+        "run": run,
         "n_rows": len(examples),
         "rows": fingerprint_strings(train.ids.tolist(), train.texts),
         "labels": fingerprint(soft_labels),
@@ -191,11 +197,30 @@ def finetune(
     return SavedModel(Path(out), record, info, reloaded, tokenizer, place)
 
 
+def _finished(out: Path, run: str, device: str) -> SavedModel:
+    saved = SavedModel.open(out, device)
+    if saved.record.get("run") != run:
+        raise InputError(
+            "a finished run with other rows, labels, model or settings",
+            where=str(out),
+            advice="Choose another folder, or remove this one.",
+        )
+    return saved
+
+
 class _Steps(TrainerCallback):
-    """Moves a progress bar by each optimiser step, and looks at validation rows after the last."""
+    """Moves a progress bar by each optimiser step, and mends what transformers leaves out."""
 
     def __init__(self, advance: Advance) -> None:
         self._advance = advance
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any
+    ) -> None:
+        # a checkpoint names the best one by its path; the run may have been moved since
+        if state.best_global_step:
+            best = Path(str(args.output_dir)) / f"checkpoint-{state.best_global_step}"
+            state.best_model_checkpoint = str(best)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -229,6 +254,7 @@ def _run_fingerprint(
             "model": info.identity,
             "settings": settings.identity,
             "precision": precision,
+            "processes": rank_and_world()[1],  # each has its own state
             "train": [
                 [row["id"], row["input_ids"].tolist(), row["soft_label"]] for row in examples
             ],
@@ -247,7 +273,7 @@ def _arguments(
     # a run shorter than that is looked at once, at its end
     every = min(settings.eval_every, _n_steps(settings, n_rows)) or 1
     warmup = int(np.ceil(WARMUP_SHARE * _n_steps(settings, n_rows)))
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(out / checkpoints.FOLDER),
         run_name=out.name,
         num_train_epochs=settings.epochs,
@@ -273,6 +299,13 @@ def _arguments(
         disable_tqdm=True,
         seed=settings.seed,
     )
+    if device.type == "cuda" and device.index not in (None, arguments.device.index):
+        raise InputError(
+            f"--device {device}: training takes the first GPU it sees, {arguments.device}",
+            advice=f"Pass --device cuda under CUDA_VISIBLE_DEVICES={device.index}.",
+        )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # several are for several processes
+    return arguments
 
 
 def _validation_auc(labels: np.ndarray, scores: np.ndarray) -> float:
