@@ -53,6 +53,8 @@ def modules_after(statement: str) -> set[str]:
         "reporting.table",
         "reporting.figures",
         "reporting.comparison",
+        "reporting.heatmaps",
+        "cli.sweep",
     ],
 )
 def test_light_modules_do_not_load_torch(module: str) -> None:
@@ -112,6 +114,8 @@ def test_the_command_line_names_what_the_library_knows() -> None:
     from w2sprobe.bench import PARTS
     from w2sprobe.cli import bench, probe, stats
     from w2sprobe.comparison.compare import SATURATED
+        "reporting.heatmaps",
+        "cli.sweep",
     from w2sprobe.curation import Action, Rule
     from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
     from w2sprobe.probes import Preprocess
@@ -120,8 +124,9 @@ def test_the_command_line_names_what_the_library_knows() -> None:
     assert get_args(ProbeName) == probe.PROBES
     assert get_args(Rule) == probe.RULES
     assert ("predict", *get_args(Action)) == probe.ACTIONS
-    (choice,) = (p.type for p in probe.command.params if p.name == "preprocess")
-    assert get_args(Preprocess) == tuple(choice.choices)
+    for command in (probe.command, sweep.command):
+        (choice,) = (p.type for p in command.params if p.name == "preprocess")
+        assert get_args(Preprocess) == tuple(choice.choices)
     assert tuple(PARTS) == bench.NAMES
     helps = {p.name: p.help for p in stats.command.params if isinstance(p, click.Option)}
     assert f"default {MIN_GAP:g}." in helps["min_gap"]

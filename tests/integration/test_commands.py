@@ -174,6 +174,61 @@ def test_a_grid_is_the_loop_of_its_settings(place: Workplace, store: dict) -> No
     assert 0 <= first["1"] == second["0"] <= 1
 
 
+SWEEP = (
+    "sweep",
+    "store",
+    "--labels",
+    "weak/labels.parquet",
+    "--ks",
+    "3:9:6",
+    "--l2s",
+    "0.01:1:log2",
+)
+
+
+def test_a_sweep_has_the_numbers_of_probe_and_goes_on(place: Workplace, store: dict) -> None:
+    swept = place.json(*SWEEP, *SIZES, "--layers", "15", "--out", "sweep")
+    assert (swept["layers"], swept["layers_computed"]) == ([15], 1)
+    assert swept["n_rows"] == {
+        "fitted": 40, "filtered_out": 0, "true_labels": 0, "val": 20, "test": 40,
+    }  # fmt: skip
+    rows = pq.read_table(place.folder / "sweep/sweep.parquet").to_pylist()
+    for name, settings in (("knn", ("--ks", "3,9")), ("logistic", ("--l2s", "0.01,1"))):
+        probed = place.json("probe", name, *GIVEN, *SIZES, *settings, "--out", "same.parquet")
+        for result in probed["results"]:
+            for split, evaluation in (("strong_train", "cross_fit"), ("test", "test")):
+                (row,) = (
+                    row
+                    for row in rows
+                    if (row["probe"], row["value"], row["evaluation"])
+                    == (name, result.get("k", result.get("l2")), evaluation)
+                )
+                assert row["auc_truth"] == pytest.approx(result["auc"][split]["truth"], abs=0.01)
+    shown = place.run(*SWEEP, *SIZES, "--out", "sweep", "--figure", "sweep.png")
+    assert shown.returncode == 0, shown.stderr
+    assert "(1 layers computed)" in shown.stdout
+    assert "weak log loss" in shown.stdout
+    assert (place.folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
+    other = place.run(*SWEEP, *SIZES, "--cv", "4", "--out", "sweep")
+    assert (other.returncode, "differs in 'cv'" in other.stderr) == (2, True)
+
+
+def test_a_sweep_may_use_truth_where_it_is_told_to(place: Workplace, store: dict) -> None:
+    swept = place.json(
+        *SWEEP, *SIZES, "--layers", "15", "--in-sample", "--ceiling", "--true-labels", "10",
+        "--out", "published",
+    )  # fmt: skip
+    rules = {(one["rule"], one["n_true_labels"]) for one in swept["selections"]}
+    assert rules == {("weak_auc", 0), ("weak_log_loss", 0), ("true_labels", 10)}
+    assert {(one["probe"], one["evaluation"]) for one in swept["ceiling"]} == {
+        (probe, rows) for probe in ("knn", "logistic") for rows in ("cross_fit", "test")
+    }
+    rows = pq.read_table(place.folder / "published/sweep.parquet").to_pylist()
+    assert {row["evaluation"] for row in rows} == {
+        "cross_fit", "budget", "in_sample", "val", "test",
+    }  # fmt: skip
+
+
 def test_without_a_task_the_label_file_says_which_rows_and_their_truth(
     place: Workplace, store: dict
 ) -> None:

@@ -128,6 +128,17 @@ CASES = [
             (("--contamination", "0.2"), ["'s'"]),
         )
     ),
+    *(
+        (("sweep", "s", "--labels", "x", "--out", "o", *given), parts)
+        for given, parts in (
+            (("--ks", "200:1:log10"), ["--ks is '200:1:log10'", "1:200:log10"]),
+            (("--l2s", "0,1"), ["--l2s is '0,1'", "above 0"]),
+            (("--cv", "1"), ["--cv", "1"]),
+            (("--true-labels", "-1"), ["--true-labels", "-1"]),
+            (("--figure", "file/f.png"), ["'file'", "not a folder"]),
+            ((), ["'s'"]),
+        )
+    ),
 ]  # fmt: skip
 
 

@@ -10,7 +10,13 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.probes.cases import from_writeable, gradient_norm, objective, problem
 from w2sprobe.errors import InputError
-from w2sprobe.probes import LogisticProbe, _newton, logistic_cross_fit, logistic_path
+from w2sprobe.probes import (
+    LogisticProbe,
+    _newton,
+    logistic_cross_fit,
+    logistic_cross_fit_path,
+    logistic_path,
+)
 from w2sprobe.probes._folds import folds_of
 from w2sprobe.probes.logistic import FOLDS, L2S
 
@@ -140,6 +146,28 @@ def test_a_cross_fit_of_several_penalties_is_the_loop(groups, preprocess: str) -
         alone = LogisticProbe(l2, preprocess).cross_fit(X, y, 4, groups)
         np.testing.assert_allclose(p, alone, atol=1e-3)
     assert np.abs(together[0] - together[1]).max() > 1e-2
+
+
+@pytest.mark.parametrize("preprocess", ["none", "center", "standardize"])
+@pytest.mark.parametrize("groups", [None, np.arange(40) // 2])
+def test_a_cross_fit_and_a_path_in_one_are_both(groups, preprocess: str) -> None:
+    X, y = problem(40, 6, 5)
+    options = {"l2s": PENALTIES, "preprocess": preprocess}
+    cross = {"cv": 4, "groups": groups}
+    vectors = np.stack([y, 1 - y**2])
+    p, coef, intercept = logistic_cross_fit_path(X, vectors, **options, **cross)
+    assert (p.shape, coef.shape, intercept.shape) == ((2, 3, 40), (2, 3, 6), (2, 3))
+    assert np.abs(p[0] - p[1]).max() > 1e-2
+    for number, vector in enumerate(vectors):
+        alone = logistic_cross_fit(X, vector, **options, **cross)
+        np.testing.assert_allclose(p[number], alone, atol=1e-3)
+        for found, expected in zip(
+            (coef[number], intercept[number]), logistic_path(X, vector, **options), strict=True
+        ):
+            np.testing.assert_allclose(found, expected, atol=1e-3)
+    one = logistic_cross_fit_path(X, y, **options, **cross)
+    assert [part.shape for part in one] == [(3, 40), (3, 6), (3,)]
+    np.testing.assert_allclose(one[0], p[0], atol=1e-3)
 
 
 @pytest.mark.parametrize("preprocess", ["none", "standardize"])
@@ -278,6 +306,8 @@ def test_what_is_not_a_number_has_not_converged() -> None:
         (lambda X, y: logistic_path(X, np.empty((0, 20)), l2s=[1]), "no label vectors"),
         (lambda X, y: logistic_path(X, [y, y + 1], l2s=[1]), "0 to 1"),
         (lambda X, y: logistic_path(X, [y, y * 0], l2s=[1]), "all labels are 0"),
+        (lambda X, y: logistic_cross_fit_path(X, [y, y + 1], l2s=[1]), "0 to 1"),
+        (lambda X, y: logistic_cross_fit_path(X, y, l2s=[1], cv=21), "2 to 20, the rows"),
         (lambda X, y: LogisticProbe().fit(X, np.ones(20)), "all labels are 1"),
         (lambda X, y: LogisticProbe().fit(X, y - 1), "0 to 1"),
         (lambda X, y: LogisticProbe().fit(X, y).predict_train_proba(cv=1), "cv is 1"),

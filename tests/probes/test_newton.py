@@ -84,7 +84,9 @@ def test_gradient_and_curvature_are_those_of_the_objective(monkeypatch: pytest.M
     point = torch.tensor([0.3, -0.2, 0.5, 0.1], dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(value_at(point), point)
     hessian = torch.autograd.functional.hessian(value_at, point)
-    value, gradient, curvature = part.evaluate(point.detach()[None], soft, weight, l2s)
+    value, gradient, curvature = part.evaluate(
+        point.detach()[None], soft, weight, l2s, torch.arange(1)
+    )
     assert float(value[0]) == pytest.approx(float(value_at(point).detach()))
     torch.testing.assert_close(gradient[0], slope)
     step = torch.tensor([[1.0, 2.0, -1.0, 0.5]])

@@ -1,4 +1,4 @@
-"""Every layer of a store x ten k x ten penalties: what holding it together costs."""
+"""`w2sprobe.sweeps.sweep` of 17 layers x ten k x ten penalties: what holding it together costs."""
 
 import tempfile
 from collections.abc import Iterator
@@ -10,22 +10,37 @@ import numpy as np
 from w2sprobe.bench.lines import Line, Peak, Size, problem, timed
 from w2sprobe.bench.speed import KS, L2S
 from w2sprobe.cache import ActivationStore, ActivationWriter
-from w2sprobe.probes import knn_path, logistic_path, nearest_neighbors
+from w2sprobe.labels import LabelTable
+from w2sprobe.probes import logistic_cross_fit_path, nearest_neighbors
+from w2sprobe.probing import ProbedRows
+from w2sprobe.sweeps import SweepSettings
+from w2sprobe.sweeps import sweep as sweep_store
 
 LAYERS = 17
 
 
 def sweep(size: Size) -> Iterator[Line]:
-    """One layer in memory, one search and one path of penalties a layer."""
-    ks = [k for k in KS if k <= size.rows // 4]
+    """One layer in memory, one search and one solve of folds and penalties a layer."""
+    ks = tuple(k for k in KS if k <= size.rows // 4)
     with tempfile.TemporaryDirectory(prefix="w2sprobe-bench-") as folder:
         store, soft = _store(Path(folder) / "store", size)
         reading, searching, solving = _parts(store, soft, ks[-1])
+        labels = LabelTable(store.ids, soft)
+        truth = LabelTable(store.ids, labels.hard_label)
+        work = partial(
+            sweep_store,
+            store,
+            labels,
+            ProbedRows("rows", store.ids, {}, truth, None),
+            Path(folder) / "sweep",
+            layers=store.layers,
+            settings=SweepSettings(ks, L2S),
+        )
         with Peak() as peak:
-            _, whole = timed(partial(_whole, store, soft, ks))
+            _, whole = timed(work)
     parts = LAYERS * (reading + searching + solving)
     name = f"sweep, {LAYERS} layers x {len(ks)} k x {len(L2S)} penalties"
-    said = f"a layer: read {reading:.2f}, search {searching:.2f}, path {solving:.2f} s"
+    said = f"a layer: read {reading:.2f}, search {searching:.2f}, solve {solving:.2f} s"
     yield Line(f"{name} | sum of its parts", whole, parts, 1.2, said)
     layer_mb = size.rows * size.width * 4 / 1e6
     yield Line(f"{name}: peak memory | one layer", peak.megabytes, layer_mb, 3.0, unit="MB")
@@ -34,18 +49,10 @@ def sweep(size: Size) -> Iterator[Line]:
 def _parts(store: ActivationStore, soft: np.ndarray, k: int) -> list[float]:
     """Seconds of reading, searching and solving one layer, each alone."""
     X, reading = timed(lambda: store.read(0), 2)
-    logistic_path(X, soft, l2s=L2S)  # threads, compiled code, work space
+    logistic_cross_fit_path(X, soft, l2s=L2S)  # threads, compiled code, work space
     _, searching = timed(lambda: nearest_neighbors(X, k=k, exclude_self=True), 2)
-    _, solving = timed(lambda: logistic_path(X, soft, l2s=L2S), 2)
+    _, solving = timed(lambda: logistic_cross_fit_path(X, soft, l2s=L2S), 2)
     return [reading, searching, solving]
-
-
-def _whole(store: ActivationStore, soft: np.ndarray, ks: list[int]) -> None:
-    for layer in store.layers:
-        X = store.read(layer)
-        knn_path(X, soft, ks=ks)
-        logistic_path(X, soft, l2s=L2S)
-        del X  # or the next layer would be read beside it
 
 
 def _store(folder: Path, size: Size) -> tuple[ActivationStore, np.ndarray]:

@@ -22,6 +22,7 @@ COMMANDS = (
     "train",
     "predict",
     "probe",
+    "sweep",
     "stats",
     "bench",
     "doctor",

@@ -34,9 +34,19 @@ RULES = ("disagreement", "confident-learning", "deep-knn", "random")
 )
 @_options.task(required=False)
 @click.option("--layers", default="mid", show_default=True, help="mid, all, 15, 8,15 or 8:24:2.")
-@click.option("--ks", "--k", default="50", show_default=True, help="Neighbours: 50, or 1,10,50.")
 @click.option(
-    "--l2s", "--l2", default="0.01", show_default=True, help="Penalties: 1e-2, 1e-3,1e-2, or auto."
+    "--ks",
+    "--k",
+    default="50",
+    show_default=True,
+    help="Neighbours: 50, or 1,10,50, or 1:200:log10.",
+)
+@click.option(
+    "--l2s",
+    "--l2",
+    default="0.01",
+    show_default=True,
+    help="Penalties: 1e-2, or 1e-3,1e-2, or 1e-4:1:log9, or auto.",
 )
 @click.option(
     "--preprocess",
@@ -124,6 +134,7 @@ def command(
     from w2sprobe.devices import resolve_device
     from w2sprobe.labels import LabelTable
     from w2sprobe.layers import parse_layers
+    from w2sprobe.numbers import parse_numbers
     from w2sprobe.probes.neighbors import BACKENDS
     from w2sprobe.probing import Grid, ProbedRows, curate_store, predict_store
     from w2sprobe.searches import StoredSearch
@@ -135,8 +146,8 @@ def command(
         raise InputError(f"--backend is {backend!r}", allowed=", ".join(BACKENDS))
     grid = Grid(
         probe,
-        ks=_numbers(ks, "--ks", int),
-        l2s=() if l2s == "auto" else _numbers(l2s, "--l2s", float),
+        ks=parse_numbers(ks, int, "--ks"),
+        l2s=() if l2s == "auto" else parse_numbers(l2s, float, "--l2s"),
         preprocess=preprocess,
         whiten=whiten,
         cv=cv,
@@ -214,20 +225,10 @@ def _cell(name: str, value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _numbers(text: str, option: str, kind: Callable[[str], Any]) -> tuple[Any, ...]:
-    try:
-        values = tuple(kind(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(
-            f"{option} is {text!r}", allowed=f"numbers separated by commas ({kind.__name__})"
-        ) from None
-    if not all(0 < value < float("inf") for value in values):
-        raise InputError(f"{option} is {text!r}", allowed="numbers above 0")
-    return tuple(dict.fromkeys(values))
-
-
 def _share(text: str) -> float:
-    share, *more = _numbers(text, "--contamination", float)
+    from w2sprobe.numbers import parse_numbers
+
+    share, *more = parse_numbers(text, float, "--contamination")
     if share >= 1 or more:
         raise InputError(f"--contamination is {text!r}", allowed="above 0, below 1, or auto")
     return float(share)

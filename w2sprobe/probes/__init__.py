@@ -6,7 +6,12 @@ from w2sprobe.errors import UnknownName
 from w2sprobe.probes._preprocess import Preprocess
 from w2sprobe.probes._saving import load_probe, save_probe
 from w2sprobe.probes.knn import KNNProbe, knn_path
-from w2sprobe.probes.logistic import LogisticProbe, logistic_cross_fit, logistic_path
+from w2sprobe.probes.logistic import (
+    LogisticProbe,
+    logistic_cross_fit,
+    logistic_cross_fit_path,
+    logistic_path,
+)
 from w2sprobe.probes.mass_mean import MassMeanProbe
 from w2sprobe.probes.neighbors import Neighbors, Search, nearest_neighbors
 from w2sprobe.probes.topofilter import TopoFilter
@@ -85,6 +90,7 @@ __all__ = [
     "knn_path",
     "load_probe",
     "logistic_cross_fit",
+    "logistic_cross_fit_path",
     "logistic_path",
     "make_probe",
     "nearest_neighbors",

@@ -131,22 +131,25 @@ class _Problem:
         self.spread, self.directions = spread.clamp_min(0).double(), directions.float()
 
     def evaluate(
-        self, point: Tensor, soft: Tensor, weight: Tensor, l2s: Tensor
+        self, point: Tensor, soft: Tensor, weight: Tensor, l2s: Tensor, columns: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Objective (c,), gradient (c, d + 1), and D (c, n) in float32."""
+        """Objective (c,), gradient (c, d + 1), and D (c, n) in float32, of some columns.
+
+        `soft` and `weight` are of all: a copy of some would stay beside them for a whole step.
+        """
         coef, intercept = point[:, :-1], point[:, -1:]
         value = l2s * coef.square().sum(dim=1)
         gradient = torch.cat([2 * l2s[:, None] * coef, torch.zeros_like(intercept)], dim=1)
-        curvature = torch.empty(soft.shape, device=point.device)
+        curvature = torch.empty((len(point), len(self.rows)), device=point.device)
         for start in range(0, len(self.rows), BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
             block = self.rows[part].double() - self.centre
             margin = torch.addmm(intercept, coef, block.T)
             p = torch.sigmoid(margin)
-            some = weight[:, part]
-            loss = torch.nn.functional.softplus(margin) - soft[:, part] * margin
+            some, known = weight[:, part][columns], soft[:, part][columns]
+            loss = torch.nn.functional.softplus(margin) - known * margin
             value += (some * loss).sum(dim=1)
-            residual = some * (p - soft[:, part])
+            residual = some * (p - known)
             gradient[:, :-1].addmm_(residual, block)
             gradient[:, -1] += residual.sum(dim=1)
             curvature[:, part] = some * p * (1 - p)
@@ -185,14 +188,15 @@ def _newton(
     n_columns, width = len(soft), problem.rows.shape[1]
     weight = weight.expand(soft.shape)
     point = torch.zeros((n_columns, width + 1), dtype=torch.float64, device=soft.device)
-    value, gradient, curvature = problem.evaluate(point, soft, weight, l2s)
+    every = torch.arange(n_columns, device=soft.device)
+    value, gradient, curvature = problem.evaluate(point, soft, weight, l2s, every)
     n_iter = torch.zeros(n_columns, dtype=torch.int64, device=soft.device)
     for _ in range(MAX_STEPS):
         norm = _norm(gradient, centre_norm)
         (open_,) = torch.where(~(norm <= TOLERANCE))  # nan stays open
         if not len(open_):
             break
-        some = (soft[open_], weight[open_], l2s[open_])
+        some = (soft, weight, l2s[open_], open_)
         step = _solve(problem, gradient[open_], curvature[open_], l2s[open_])
         fall = (gradient[open_] * step).sum(dim=1)
         size = torch.ones_like(fall)

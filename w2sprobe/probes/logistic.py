@@ -73,13 +73,7 @@ def logistic_path(
     that of the intercept too. See `_newton` for the method.
     """
     points = check_activations(X)
-    vectors = np.asarray(y)
-    several = vectors.ndim == 2 and vectors.shape[1] == len(points)
-    if several and not len(vectors):
-        raise InputError("no label vectors", allowed="at least one")
-    soft = np.stack(
-        [check_labels(vector, len(points)) for vector in (vectors if several else [vectors])]
-    )
+    soft, several = _label_vectors(y, len(points))
     penalties = check_l2(l2s)
     moved = Preprocessing.fit(points, preprocess)
     minima = _solve(moved.apply(points), soft, penalties, device=device)
@@ -135,40 +129,131 @@ def logistic_cross_fit(
     return p
 
 
+def logistic_cross_fit_path(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    l2s: Sequence[float],
+    cv: int = FOLDS,
+    groups: ArrayLike | None = None,
+    preprocess: Preprocess = "none",
+    device: str = "auto",
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`logistic_cross_fit` and `logistic_path` in one: the fit on all rows is one more fold.
+
+    Parameters
+    ----------
+    X, l2s, cv, groups, preprocess, device
+        As in `logistic_cross_fit`.
+    y : array_like of float, shape (n,) or (v, n)
+        Soft labels in [0, 1]; several vectors share each pass over X.
+
+    Returns
+    -------
+    p : ndarray of float64, shape (len(l2s), n), or (v, len(l2s), n)
+        P(label = 1) of each row by the fit on the other folds.
+    coef : ndarray of float64, shape (len(l2s), d), or (v, len(l2s), d)
+        Of the fit on all rows.
+    intercept : ndarray of float64, shape (len(l2s),), or (v, len(l2s))
+
+    Raises
+    ------
+    InputError
+        As in `logistic_cross_fit`.
+    UnknownName
+        No such preprocessing.
+
+    Warns
+    -----
+    ConvergenceWarning
+        A gradient norm above 1e-6.
+    """
+    points = check_activations(X)
+    soft, several = _label_vectors(y, len(points))
+    folds = folds_of(len(points), cv, optional_groups(groups, len(points)))
+    # no row is in fold -1: what is fitted outside it is fitted on all
+    outside = np.append(np.arange(cv), -1)
+    coef, intercept = _fits_outside(outside, folds, points, soft, check_l2(l2s), preprocess, device)
+    p = np.stack(
+        [
+            expit(_out_of_fold(points, folds, coef[:, vector], intercept[:, vector]))
+            for vector in range(len(soft))
+        ]
+    )
+    return (p, coef[-1], intercept[-1]) if several else (p[0], coef[-1, 0], intercept[-1, 0])
+
+
 def _held_out_margins(
     X: ArrayLike,
     y: ArrayLike,
     l2s: Sequence[float],
     cv: int,
     groups: ArrayLike | None,
-    preprocess: str,
+    preprocess: Preprocess,
     device: str,
 ) -> np.ndarray:
     """Out-of-fold x·w + b for every penalty, (p, n)."""
     points = check_activations(X)
     soft = check_labels(y, len(points))
     penalties = check_l2(l2s)
-    together = optional_groups(groups, len(points))
-    folds = folds_of(len(points), cv, together)
-    margins = np.empty((len(penalties), len(points)))
+    folds = folds_of(len(points), cv, optional_groups(groups, len(points)))
+    coef, intercept = _fits_outside(
+        np.arange(cv), folds, points, soft[None], penalties, preprocess, device
+    )
+    return _out_of_fold(points, folds, coef[:, 0], intercept[:, 0])
+
+
+def _fits_outside(
+    outside: np.ndarray,
+    folds: np.ndarray,
+    points: np.ndarray,
+    soft: np.ndarray,
+    penalties: np.ndarray,
+    preprocess: Preprocess,
+    device: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients (f, v, p, d) and intercepts (f, v, p) of fits on the rows outside each fold."""
+    shape = (len(outside), len(soft), len(penalties))
+    inside = folds != outside[:, None]
     if preprocess == "standardize":  # its scale is that of each fold's training rows
-        for fold in range(cv):
-            out = folds == fold
-            moved = Preprocessing.fit(points[~out], preprocess)
-            rest = moved.apply(points[~out])
-            minima = _solve(rest, soft[None, ~out], penalties, device=device)
-            margins[:, out] = linear(points[out], *_as_given(minima, moved))
-        return margins
+        coef, intercept = np.empty((*shape, points.shape[1])), np.empty(shape)
+        for number, rows in enumerate(inside):
+            moved = Preprocessing.fit(points[rows], preprocess)
+            minima = _solve(moved.apply(points[rows]), soft[:, rows], penalties, device=device)
+            some, last = _as_given(minima, moved)
+            coef[number], intercept[number] = some.reshape(*shape[1:], -1), last.reshape(shape[1:])
+        return coef, intercept
     check_preprocess(preprocess)
-    inside = (folds != np.arange(cv)[:, None]).astype(np.float64)
-    inside /= inside.sum(axis=1, keepdims=True)
-    minima = _solve(points, np.tile(soft, (cv, 1)), penalties, device=device, weight=inside)
-    coef = minima.coef.reshape(cv, len(penalties), -1)
-    intercept = minima.intercept.reshape(cv, -1)
-    for fold in range(cv):
+    weight = inside / inside.sum(axis=1, keepdims=True)
+    minima = _solve(
+        points,
+        np.tile(soft, (len(outside), 1)),
+        penalties,
+        device=device,
+        weight=np.repeat(weight, len(soft), axis=0),
+    )
+    return minima.coef.reshape(*shape, -1), minima.intercept.reshape(shape)
+
+
+def _out_of_fold(
+    points: np.ndarray, folds: np.ndarray, coef: np.ndarray, intercept: np.ndarray
+) -> np.ndarray:
+    """x·w + b of each row by the fit outside its fold, (p, n), of fits (f, p, d) and (f, p)."""
+    margins = np.empty((coef.shape[1], len(points)))
+    for fold in range(folds.max() + 1):
         out = folds == fold
         margins[:, out] = linear(points[out], coef[fold], intercept[fold])
     return margins
+
+
+def _label_vectors(y: ArrayLike, n: int) -> tuple[np.ndarray, bool]:
+    """Soft labels, (v, n), and whether several vectors were given."""
+    vectors = np.asarray(y)
+    several = vectors.ndim == 2 and vectors.shape[1] == n
+    if several and not len(vectors):
+        raise InputError("no label vectors", allowed="at least one")
+    soft = np.stack([check_labels(vector, n) for vector in (vectors if several else [vectors])])
+    return soft, several
 
 
 class LogisticProbe(LinearProbe):

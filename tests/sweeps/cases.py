@@ -1,0 +1,44 @@
+"""A small store whose layers know more and more of the truth, and weak labels of it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tests.cache.cases import write, writer
+from w2sprobe.cache import ActivationStore
+from w2sprobe.labels import LabelTable
+from w2sprobe.probing import ProbedRows
+from w2sprobe.sweeps import SweepSettings
+
+LAYERS, WIDTH, TRAIN, TEST = (0, 2, 5), 6, 50, 40
+ROWS = TRAIN + TEST
+RANDOM = np.random.default_rng(0)
+IDS = np.array([f"row-{n}" for n in range(ROWS)])
+TRUTH = RANDOM.permutation(np.arange(ROWS) % 2)
+SOFT = np.clip(0.5 + 0.5 * (TRUTH - 0.5) + 0.3 * RANDOM.normal(size=ROWS), 0.02, 0.97)
+X = {
+    layer: (RANDOM.normal(size=(ROWS, WIDTH)) + 0.3 * layer * TRUTH[:, None]).astype(np.float32)
+    for layer in LAYERS
+}
+GROUPS = np.arange(TRAIN) // 2 + 7
+SETTINGS = SweepSettings(ks=(7, 1, 20), l2s=(1e-2, 1.0), cv=4)
+
+
+def store_in(folder: Path) -> ActivationStore:
+    new = writer(folder, ids=IDS.tolist(), layers=LAYERS, hidden_size=WIDTH, rows_per_shard=32)
+    write(new, X)
+    return new.finish({})
+
+
+def labels(soft: np.ndarray = SOFT, keep: np.ndarray | None = None) -> LabelTable:
+    return LabelTable(IDS, soft, keep)
+
+
+def rows(truth: np.ndarray | None = TRUTH, groups: np.ndarray | None = GROUPS) -> ProbedRows:
+    return ProbedRows(
+        "strong_train",
+        IDS[:TRAIN],
+        {"test": IDS[TRAIN:]},
+        None if truth is None else LabelTable(IDS, truth),
+        groups,
+    )

@@ -1,0 +1,149 @@
+"""A sweep as heat maps: layers upwards, settings to the right, a panel a probe and set of rows."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+
+from w2sprobe.atomic import atomic_path
+
+# rows of panels, and what they are called; other sets of rows are in the file alone
+TITLES = {
+    "test": "test rows",
+    "cross_fit": "training rows, held out",
+    "in_sample": "training rows, IN-SAMPLE (as published)",
+}
+MARKS = {"weak_auc": "o", "weak_log_loss": "s", "true_labels": "D"}  # of what each rule chose
+NAMES = {"k": "neighbours k", "l2": "penalty l2"}
+MOST_TICKS = 16  # of layers
+LEAST = 0.01  # a difference that has the full colour, where there is none larger
+
+
+def sweep_figure(table: pa.Table, selections: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw AUC less that of the weak labels, and write a PNG atomically.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Of a sweep; docs/file-formats.md. Without truth, the AUC against the weak labels is drawn.
+    selections : sequence of mapping
+        Its selections; each is marked in the panels of its probe, and so is the best point.
+    path : Path
+    """
+    rows = [row for row in table.to_pylist() if row["fitted_on"] == "weak"]
+    column = "auc_weak"
+    label = "AUC against the weak labels"
+    if any(row["delta_auc_truth"] is not None for row in rows):
+        column, label = (
+            "delta_auc_truth",
+            "AUC of the probe less that of the weak labels",
+        )
+    rows = [row for row in rows if row[column] is not None]
+    evaluations = [name for name in TITLES if any(row["evaluation"] == name for row in rows)]
+    probes = list(dict.fromkeys(row["probe"] for row in rows))
+    layers = sorted({row["layer"] for row in rows})
+    height = 0.9 + len(evaluations) * (1.3 + 0.11 * len(layers))
+    figure = Figure(figsize=(1.6 + 4.2 * max(1, len(probes)), height), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(
+        max(1, len(evaluations)), max(1, len(probes)), squeeze=False, sharey=True
+    )
+    for line, evaluation in zip(panels, evaluations, strict=False):
+        some = [row for row in rows if row["evaluation"] == evaluation]
+        # in-sample numbers reach where no others do: each set of rows has its own colours
+        scale = _scale([row[column] for row in some], centred=column == "delta_auc_truth")
+        for axis, probe in zip(line, probes, strict=True):
+            own = [row for row in some if row["probe"] == probe]
+            mesh = _panel(axis, own, layers, column, scale)
+            axis.set_title(f"{probe}, {TITLES[evaluation]}", fontsize=9)
+            if evaluation != "in_sample":
+                _mark(axis, own, [s for s in selections if s["probe"] == probe], layers, column)
+        line[0].set_ylabel("layer")
+        low, high = mesh.get_clim()
+        ticks = [low, low / 2, 0, high / 2, high] if low < 0 else [low, high]
+        bar = figure.colorbar(mesh, ax=list(line), pad=0.01, aspect=18, ticks=ticks)
+        bar.ax.set_yticklabels([f"{tick:.3f}" for tick in ticks], fontsize=8)
+    figure.suptitle(label, fontsize=10)
+    handles, names = _legend(panels[0])
+    if handles:
+        figure.legend(
+            handles, names, loc="outside lower center", ncols=4, fontsize=8, frameon=False
+        )
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)
+
+
+def _scale(values: Sequence[float], *, centred: bool) -> dict[str, Any]:
+    """Colours: purple and orange on either side of no difference, or dark to light."""
+    if not centred:
+        return {"cmap": "cividis", "vmin": min(values), "vmax": max(values)}
+    # losses are ten times as large as gains, which would be white on one scale with them
+    norm = TwoSlopeNorm(0, vmin=min(-LEAST, *values), vmax=max(LEAST, *values))
+    return {"cmap": "PuOr_r", "norm": norm}
+
+
+def _panel(
+    axis: Axes,
+    rows: Sequence[Mapping[str, Any]],
+    layers: Sequence[int],
+    column: str,
+    scale: Mapping[str, Any],
+) -> QuadMesh:
+    values = sorted({row["value"] for row in rows})
+    cells = np.full((len(layers), len(values)), np.nan)
+    for row in rows:
+        cells[layers.index(row["layer"]), values.index(row["value"])] = row[column]
+    mesh = axis.pcolormesh(np.arange(len(values)), np.arange(len(layers)), cells, **scale)
+    axis.set_xticks(range(len(values)), [f"{value:g}" for value in values], fontsize=7)
+    axis.tick_params(axis="x", rotation=45 if len(values) > 6 else 0)
+    every = -(-len(layers) // MOST_TICKS)
+    shown = range(0, len(layers), every)
+    axis.set_yticks(shown, [str(layers[place]) for place in shown], fontsize=7)
+    axis.set_xlabel(NAMES[rows[0]["setting"]], fontsize=8)
+    return mesh
+
+
+def _mark(
+    axis: Axes,
+    rows: Sequence[Mapping[str, Any]],
+    selections: Sequence[Mapping[str, Any]],
+    layers: Sequence[int],
+    column: str,
+) -> None:
+    """The best cell of this panel, and what each rule chose among this probe's points."""
+    values = sorted({row["value"] for row in rows})
+    best = max(rows, key=lambda row: row[column])
+    marks = [
+        (f"chosen by {one['rule'].replace('_', ' ')}", MARKS[one["rule"]], 10, one)
+        for one in selections
+        if one["among"] == one["probe"]
+    ]
+    marks.append(("best here", "*", 8, best))  # small, above the others
+    for name, marker, size, point in marks:
+        axis.plot(
+            values.index(point["value"]),
+            layers.index(point["layer"]),
+            marker,
+            markersize=size,
+            markerfacecolor="white",
+            markeredgecolor="black",
+            linestyle="none",
+            label=name,
+        )
+
+
+def _legend(panels: Sequence[Axes]) -> tuple[list[Any], list[str]]:
+    """Each kind of mark once."""
+    found = {
+        name: handle
+        for axis in panels
+        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    return list(found.values()), list(found)
