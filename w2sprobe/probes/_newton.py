@@ -46,19 +46,27 @@ class Minima:
 
 
 def minimise(
-    X: np.ndarray, soft: np.ndarray, weight: np.ndarray, l2s: np.ndarray, *, device: str = "auto"
+    X: np.ndarray,
+    soft: np.ndarray,
+    weight: np.ndarray,
+    l2s: np.ndarray,
+    vectors: np.ndarray | None = None,
+    *,
+    device: str = "auto",
 ) -> Minima:
     """Minimise sum_i weight_i BCE(sigmoid(x_i w + b), soft_i) + l2 |w|², b free, for every column.
 
     Parameters
     ----------
     X : ndarray of float32, shape (n, d)
-    soft : ndarray of float64, shape (c, n)
+    soft : ndarray of float64, shape (v, n)
         In [0, 1]; both labels have weight in every column.
-    weight : ndarray of float64, shape (c, n) or (1, n)
+    weight : ndarray of float64, shape (v, n) or (1, n)
         Not negative; rows add up to 1.
     l2s : ndarray of float64, shape (c,)
         Above 0.
+    vectors : ndarray of int64, shape (c,), optional
+        The row of `soft` and `weight` that each column takes; by default, its own.
     device : str, default "auto"
 
     Returns
@@ -89,8 +97,11 @@ def minimise(
     else:
         problem = _Problem(data, centre)
     labels, shares, penalties = (to_tensor(a, place) for a in (soft, weight, l2s))
+    columns = to_tensor(np.arange(len(l2s)) if vectors is None else vectors, place)
     with full_float32():
-        point, norm, n_iter = _newton(problem, labels, shares, penalties, float(centre.norm()))
+        point, norm, n_iter = _newton(
+            problem, labels, shares, penalties, columns, float(centre.norm())
+        )
     coef = point[:, :-1] if basis is None else point[:, :-1] @ basis.T
     intercept = point[:, -1] - coef @ centre
     return Minima(*(value.cpu().numpy() for value in (coef, intercept, norm, n_iter)))
@@ -133,9 +144,10 @@ class _Problem:
     def evaluate(
         self, point: Tensor, soft: Tensor, weight: Tensor, l2s: Tensor, columns: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Objective (c,), gradient (c, d + 1), and D (c, n) in float32, of some columns.
+        """Objective (c,), gradient (c, d + 1), and D (c, n) in float32.
 
-        `soft` and `weight` are of all: a copy of some would stay beside them for a whole step.
+        `columns` are rows of `soft` and `weight`, looked up a block at a time: whole copies, one a
+        column, would be large beside a layer.
         """
         coef, intercept = point[:, :-1], point[:, -1:]
         value = l2s * coef.square().sum(dim=1)
@@ -182,21 +194,25 @@ class _Problem:
 
 
 def _newton(
-    problem: _Problem, soft: Tensor, weight: Tensor, l2s: Tensor, centre_norm: float
+    problem: _Problem,
+    soft: Tensor,
+    weight: Tensor,
+    l2s: Tensor,
+    columns: Tensor,
+    centre_norm: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Points (c, d + 1), gradient norms and steps (c,)."""
-    n_columns, width = len(soft), problem.rows.shape[1]
+    n_columns, width = len(l2s), problem.rows.shape[1]
     weight = weight.expand(soft.shape)
     point = torch.zeros((n_columns, width + 1), dtype=torch.float64, device=soft.device)
-    every = torch.arange(n_columns, device=soft.device)
-    value, gradient, curvature = problem.evaluate(point, soft, weight, l2s, every)
+    value, gradient, curvature = problem.evaluate(point, soft, weight, l2s, columns)
     n_iter = torch.zeros(n_columns, dtype=torch.int64, device=soft.device)
     for _ in range(MAX_STEPS):
         norm = _norm(gradient, centre_norm)
         (open_,) = torch.where(~(norm <= TOLERANCE))  # nan stays open
         if not len(open_):
             break
-        some = (soft, weight, l2s[open_], open_)
+        some = (soft, weight, l2s[open_], columns[open_])
         step = _solve(problem, gradient[open_], curvature[open_], l2s[open_])
         fall = (gradient[open_] * step).sum(dim=1)
         size = torch.ones_like(fall)

@@ -426,13 +426,12 @@ def _solve(
         check_both_classes(vector if weight is None else vector[weight[row] > 0])
     if weight is None:
         weight = np.full((1, len(points)), 1 / len(points))
-    else:
-        weight = np.repeat(weight, len(penalties), axis=0)
     minima = minimise(
         points,
-        np.repeat(soft, len(penalties), axis=0),
+        soft,
         weight,
         np.tile(penalties, len(soft)),
+        np.repeat(np.arange(len(soft)), len(penalties)),
         device=device,
     )
     worst = int(minima.gradient_norm.argmax())
