@@ -112,10 +112,8 @@ def test_the_command_line_names_what_the_library_knows() -> None:
     from typing import get_args
 
     from w2sprobe.bench import PARTS
-    from w2sprobe.cli import bench, probe, stats
+    from w2sprobe.cli import bench, probe, stats, sweep
     from w2sprobe.comparison.compare import SATURATED
-        "reporting.heatmaps",
-        "cli.sweep",
     from w2sprobe.curation import Action, Rule
     from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
     from w2sprobe.probes import Preprocess
