@@ -1,6 +1,5 @@
 """Strong-to-strong as stages: what is shared, what is trained on what, where it stops."""
 
-import csv
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.models import save_tiny_model, sentences
+from tests.experiments.cases import save_study, study
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import ExperimentConfig, TaskConfig
 from w2sprobe.experiments.plan import Plan, make_plan
@@ -28,34 +27,16 @@ Make = Callable[..., Plan]
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("s2s")
-    with (folder / "task.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["text", "label"])
-        texts = sorted(set(sentences(100, longest=6)))
-        rows.writerows((text, index % 2) for index, text in enumerate(texts))
-    save_tiny_model("llama", folder / "strong")
-    save_tiny_model("bert", folder / "weak")
+    save_study(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def make(place: Path) -> Make:
     def plan(*methods: str, cache: str = "cache", **strong_to_strong: Any) -> Plan:
-        model = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-2, "precision": "float32"}
-        config = ExperimentConfig.model_validate(
-            {
-                "name": "s2s",
-                "task": {
-                    "name": str(place / "task.csv"),
-                    "sizes": {"weak_train": 16, "strong_train": 16, "val": 8, "test": 12},
-                },
-                "weak": {"model": str(place / "weak"), **model},
-                "strong": {"model": str(place / "strong"), **model},
-                "probes": {"n_neighbors": 3},
-                "methods": methods or METHODS,
-                "strong_to_strong": {"cv": 2, **strong_to_strong},
-            }
-        )
+        sections = {"strong_to_strong": {"cv": 2, **strong_to_strong}}
+        values = study(place, methods=methods or METHODS, **sections)
+        config = ExperimentConfig.model_validate(values)
         return make_plan(config, cache=place / cache, out=place / "results")
 
     return plan

@@ -7,12 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from w2sprobe.data import Splits, SplitSizes, load_splits
 from w2sprobe.data.tasks import Formatting
 from w2sprobe.errors import InputError, UnknownName
-from w2sprobe.experiments.methods import DEFAULT_METHODS, METHODS
+from w2sprobe.experiments.methods import (
+    DEFAULT_METHODS,
+    METHODS,
+    Contamination,
+    Folds,
+    Layer,
+    Method,
+    Neighbors,
+    Penalty,
+)
 from w2sprobe.training.settings import WEAK_RATE, TrainSettings
 
 PRESETS = tuple(
@@ -89,16 +106,11 @@ class WeakConfig(ModelConfig):
 class ProbeConfig(_Config):
     """Probes and what they do to labels."""
 
-    layer: int | str = Field("mid", description="Layer number, or mid.")
-    n_neighbors: int = Field(50, ge=1, description="k of kNN and of TopoFilter.")
-    l2: float = Field(1e-2, gt=0, description="Penalty of the logistic probe.")
-    contamination: float = Field(0.1, gt=0, lt=1, description="Share of rows a filter removes.")
-    cv: int | None = Field(
-        None,
-        ge=2,
-        description="Cross-fit relabelling and filtering over so many folds; default: 5 for "
-        "logistic relabelling, none elsewhere.",
-    )
+    layer: Layer = "mid"
+    n_neighbors: Neighbors = 50
+    l2: Penalty = 1e-2
+    contamination: Contamination = 0.1
+    cv: Folds | None = None
 
 
 class StrongToStrongConfig(_Config):
@@ -114,6 +126,19 @@ class StrongToStrongConfig(_Config):
     )
 
 
+class ZeroShotConfig(_Config):
+    """How the strong model is asked without finetuning."""
+
+    question: str = Field(
+        "",
+        description="Line between a row's text and the cue, for texts that do not ask anything "
+        "themselves: Is this review positive?",
+    )
+    answers: tuple[str, str] = Field(
+        ("No", "Yes"), description="Words for label 0 and label 1, without a leading blank."
+    )
+
+
 class ExperimentConfig(_Config):
     """One task, one weak and one strong model, several methods."""
 
@@ -123,18 +148,50 @@ class ExperimentConfig(_Config):
     strong: ModelConfig
     probes: ProbeConfig = Field(default_factory=ProbeConfig)
     strong_to_strong: StrongToStrongConfig = Field(default_factory=StrongToStrongConfig)
+    zero_shot: ZeroShotConfig = Field(default_factory=ZeroShotConfig)
+    define: dict[str, Method] = Field(
+        default_factory=dict, description="Methods of your own, by new names."
+    )
     methods: tuple[str, ...] = Field(
         tuple(DEFAULT_METHODS),
         description="Which methods; weak and ceiling are always run. Default: those that the "
-        "source compares, and a random filter.",
+        "source compares, a random filter, and all that are defined here.",
+        # for editors; the names are checked below, with those that are defined
+        json_schema_extra={"items": {"anyOf": [{"enum": list(METHODS)}, {"type": "string"}]}},
     )
+
+    @property
+    def entries(self) -> dict[str, Method]:
+        """Every method that can be named here."""
+        return {**METHODS, **self.define}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _run_what_is_defined(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("define"), dict):
+            return {"methods": [*DEFAULT_METHODS, *values["define"]], **values}
+        return values
+
+    @field_validator("define")
+    @classmethod
+    def _new_names(cls, define: dict[str, Method]) -> dict[str, Method]:
+        filters = [name for name, method in {**METHODS, **define}.items() if method.filters]
+        for name, method in define.items():
+            if name in METHODS:
+                raise ValueError(f"{name!r} is a method already; allowed: a new name")
+            if method.same_size_as is not None and method.same_size_as not in filters:
+                problem = UnknownName("filter", method.same_size_as, filters)
+                raise ValueError(f"{name}.same_size_as: {problem}")
+        return define
 
     @field_validator("methods")
     @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if name not in METHODS:
-                raise ValueError(str(UnknownName("method", name, METHODS)))
+    def _known(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if "define" in info.data:  # else it has mistakes of its own, and is not there
+            known = {**METHODS, **info.data["define"]}
+            for name in names:
+                if name not in known:
+                    raise ValueError(str(UnknownName("method", name, known)))
         ends = ("weak", "ceiling")
         return (*ends, *(name for name in dict.fromkeys(names) if name not in ends))
 

@@ -1,6 +1,6 @@
 """From a config to stages, with every check that needs no model weights."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -8,11 +8,12 @@ from typing import Any
 
 from w2sprobe.atomic import check_writable
 from w2sprobe.cache import store_size_bytes
+from w2sprobe.curation._rules import check_rule
 from w2sprobe.data import Rows, Splits, join_rows
 from w2sprobe.devices import rank_and_world, resolve_device, resolve_precision
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.config import ExperimentConfig, ModelConfig
-from w2sprobe.experiments.methods import METHODS, Curation, Method
+from w2sprobe.experiments.config import ExperimentConfig, ModelConfig, ProbeConfig
+from w2sprobe.experiments.methods import Curation, Method
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import (
     audit_step,
@@ -23,6 +24,7 @@ from w2sprobe.experiments.steps import (
     random_filter_step,
     relabel_step,
     train_step,
+    zero_shot_step,
 )
 from w2sprobe.extraction import store_identity
 from w2sprobe.fingerprint import fingerprint, fingerprint_strings
@@ -32,6 +34,7 @@ from w2sprobe.tokens import tokenize
 from w2sprobe.training.iterations import row_folds
 from w2sprobe.training.requirements import check_requirements
 from w2sprobe.training.settings import TrainSettings
+from w2sprobe.training.zero_shot import Form, _check_answers, _check_head
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Plan:
     config : ExperimentConfig
     splits : Splits
     layer : int
-        The probes' layer.
+        The probes' layer, where a method has none of its own.
     truncated : dict of str to int
         Rows cut to the context, a model.
     store_bytes : int
@@ -82,10 +85,11 @@ def make_plan(config: ExperimentConfig, *, cache: Path, out: Path, device: str =
     Raises
     ------
     MissingDependency
-        A model's `precision` or `report_to` needs a package that is not installed.
+        A method, or a model's `precision` or `report_to`, needs a package that is not installed.
     InputError
         Several processes; unknown task, model, layer or device; unusable rows; too few rows; texts
-        too long without `truncate`; a place that cannot be written to.
+        too long without `truncate`; a strong model that cannot answer zero-shot; a place that
+        cannot be written to.
     """
     _, world = rank_and_world()
     if world > 1:
@@ -100,8 +104,7 @@ def make_plan(config: ExperimentConfig, *, cache: Path, out: Path, device: str =
         check_requirements(model)
     splits = config.task.load()
     weak, strong = describe_model(config.weak.model), describe_model(config.strong.model)
-    (layer,) = _one_layer(config.probes.layer, strong)
-    _check_neighbors(config, len(splits.strong_train))
+    layer = _check_probes("probes", config.probes, strong, len(splits.strong_train))
     truncated = {
         "weak": _count_truncated(weak, splits, truncate=config.weak.truncate),
         "strong": _count_truncated(strong, splits, truncate=config.strong.truncate),
@@ -149,13 +152,15 @@ class _Builder:
             predicted=self.stored,
         )
         for name in self.config.methods:
-            method = METHODS[name]
+            method = self.config.entries[name]
             if method.predicts == "weak":
                 own = [weak]
             elif method.predicts == "ceiling":
                 own = [self.strong("strong ceiling on truth", self.config.strong.loss)]
             elif method.predicts == "probe":
-                own = [self.probe(method, weak)]
+                own = [self.probe(name, method, weak)]
+            elif method.predicts == "zero_shot":
+                own = [self.zero_shot()]
             else:
                 own = self.student(name, method, weak)
             self.plan.methods[name] = own
@@ -262,27 +267,61 @@ class _Builder:
             Stage("extract", title, identity, run, self.home, place=place, resumable=True)
         )
 
-    def probe(self, method: Method, weak: Stage) -> Stage:
-        """Stage that fits a probe on weak labels and predicts the test rows."""
-        store = self.store
-        params = {**self.probe_params(method), "predicted": _content(self.splits.test)}
+    def zero_shot(self) -> Stage:
+        """Stage that asks the strong model for the test rows' labels."""
+        info, settings, test = self.strong_info, self.config.zero_shot, self.splits.test
+        truncate = self.config.strong.truncate
+        _check_head(info)
+        _check_answers(load_tokenizer(info.source), Form(settings.answers, settings.question))
+        params = {
+            "model": info.identity,
+            "settings": settings.model_dump(mode="json"),
+            "truncate": truncate,
+            "predicted": _content(test),
+        }
+        run = partial(
+            zero_shot_step,
+            model=info.name,
+            rows=test,
+            settings=settings,
+            truncate=truncate,
+            device=self.device,
+        )
+        return self.add(Stage("zero_shot", "strong model, zero-shot", params, run, self.home))
+
+    def probe(self, name: str, method: Method, weak: Stage) -> Stage:
+        """Stage that fits a probe on weak labels, or on truth, and predicts the test rows."""
+        store, rows, on_truth = self.store, self.splits.strong_train, method.labels == "truth"
+        settings, layer = self.probe_settings(name, method)
+        params = {
+            **self.probe_params(method, settings, layer),
+            "predicted": _content(self.splits.test),
+        }
+        inputs = {"store": store}
+        if on_truth:
+            params["truth"] = fingerprint(rows.labels.tolist())
+        else:
+            inputs["labels"] = weak
         run = partial(
             probe_step,
             method=method,
-            config=self.config,
-            layer=self.plan.layer,
+            settings=settings,
+            layer=layer,
             store=store.folder,
-            labels=label_file(weak.folder),
-            rows=self.splits.strong_train,
+            labels=None if on_truth else label_file(weak.folder),
+            rows=rows,
             predicted=self.splits.test,
         )
-        inputs = {"store": store, "labels": weak}
-        return self.add(Stage("probe", f"{method.probe} probe", params, run, self.home, inputs))
+        plain = method == Method(predicts="probe", probe=method.probe)
+        title = f"{method.probe} probe" if plain else f"{method.probe} probe of {name}"
+        return self.add(Stage("probe", title, params, run, self.home, inputs))
 
     def student(self, name: str, method: Method, weak: Stage) -> list[Stage]:
         """Stages of a student: its curated labels, if any, its training, and its students'."""
+        plain = "student" if method.loss == "xent" else f"student_{method.loss}"
+        if method.labels == "truth":
+            return [self.strong(f"strong {plain} on truth", method.loss)]
         if method.curation is None:
-            plain = "student" if method.loss == "xent" else f"student_{method.loss}"
             return self.students(f"strong {plain}", method, weak)
         curated = self.curate(name, method, method.curation, weak)
         return [curated, *self.students(f"strong student on {name} labels", method, curated)]
@@ -331,7 +370,6 @@ class _Builder:
 
     def curate(self, name: str, method: Method, curation: Curation, weak: Stage) -> Stage:
         """Stage that relabels or filters the weak labels."""
-        config = self.config
         common: dict[str, Any] = {
             "labels": label_file(weak.folder),
             "rows": self.splits.strong_train,
@@ -340,38 +378,55 @@ class _Builder:
         params: dict[str, Any] = {"curation": curation, "val": _content(self.splits.val)}
         run: Callable[[Path], None]
         if curation == "random_filter":
-            like = self.curate("topofilter", METHODS["topofilter"], "filter", weak)
-            params["seed"] = seed = config.task.seed
+            other = str(method.same_size_as)
+            like = self.curate(other, self.config.entries[other], "filter", weak)
+            params["seed"] = seed = self.config.task.seed
             inputs = {"labels": weak, "same_size_as": like}
             same_size_as = label_file(like.folder)
             run = partial(random_filter_step, **common, same_size_as=same_size_as, seed=seed)
         else:
-            params |= self.probe_params(method)
+            settings, layer = self.probe_settings(name, method)
+            if curation == "filter":
+                check_rule(method.rule, settings.contamination, per_class=False)
+            params |= self.probe_params(method, settings, layer)
             inputs = {"labels": weak, "store": self.store}
             run = partial(
                 curate_step,
                 **common,
                 method=method,
                 action=curation,
-                config=config,
-                layer=self.plan.layer,
+                settings=settings,
+                layer=layer,
                 store=self.store.folder,
             )
         return self.add(Stage("curate", f"{name} labels", params, run, self.home, inputs))
 
-    def probe_params(self, method: Method) -> dict[str, Any]:
+    def probe_settings(self, name: str, method: Method) -> tuple[ProbeConfig, int]:
+        """Settings of this method's probe, and its layer's number."""
+        own = method.probe_settings
+        if not own:
+            return self.config.probes, self.plan.layer
+        settings = self.config.probes.model_copy(update=own)
+        n_rows = len(self.splits.strong_train)
+        return settings, _check_probes(f"define.{name}", settings, self.strong_info, n_rows)
+
+    def probe_params(self, method: Method, settings: ProbeConfig, layer: int) -> dict[str, Any]:
         """What this probe and curation read; other settings do not move the address."""
-        probes = self.config.probes
         used: dict[str, Any] = {
-            "layer": self.plan.layer,
+            "layer": layer,
             "fitted": _content(self.splits.strong_train),
             "probe": method.probe,
         }
-        used |= {"l2": probes.l2} if method.probe == "logistic" else {"k": probes.n_neighbors}
+        if method.probe == "logistic":
+            used["l2"] = settings.l2
+        elif method.probe != "mass-mean":
+            used["k"] = settings.n_neighbors
         if method.curation == "filter":
-            used["contamination"] = probes.contamination
+            used["contamination"] = settings.contamination
+            if method.rule != "disagreement":
+                used["rule"] = method.rule
         if method.curation:
-            used["cv"] = probes.cv
+            used["cv"] = settings.cv
         return used
 
 
@@ -383,19 +438,17 @@ def _content(rows: Rows) -> str:
     return fingerprint_strings(rows.ids.tolist(), rows.texts)
 
 
-def _one_layer(spec: int | str, info: ModelInfo) -> Sequence[int]:
-    layers = parse_layers(spec, range(info.n_layers + 1))
+def _check_probes(path: str, settings: ProbeConfig, info: ModelInfo, n_rows: int) -> int:
+    """Refuse what model and rows do not allow; return the layer's number."""
+    layers = parse_layers(settings.layer, range(info.n_layers + 1))
     if len(layers) != 1:
-        raise InputError(f"probes.layer is {spec!r}", allowed="one layer number, or mid")
-    return layers
-
-
-def _check_neighbors(config: ExperimentConfig, n_rows: int) -> None:
-    if config.probes.n_neighbors >= n_rows:
+        raise InputError(f"{path}.layer is {settings.layer!r}", allowed="one layer number, or mid")
+    if settings.n_neighbors >= n_rows:
         raise InputError(
-            f"probes.n_neighbors is {config.probes.n_neighbors}",
+            f"{path}.n_neighbors is {settings.n_neighbors}",
             allowed=f"fewer than the {n_rows} rows of strong_train",
         )
+    return layers[0]
 
 
 def _check_folds(rows: Rows, cv: int) -> None:

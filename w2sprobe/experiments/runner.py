@@ -90,8 +90,9 @@ def _row(plan: Plan, name: str, scores: dict[str, Any]) -> ResultRow:
         test.labels, scores["weak"], scores[name], scores["ceiling"], groups=test.groups
     )
     stages = plan.methods[name]
-    trained_on = plan.splits.weak_train if name == "weak" else plan.splits.strong_train
-    kept = len(trained_on)
+    learns_from = {"weak": len(plan.splits.weak_train), "zero_shot": 0}
+    offered = learns_from.get(plan.config.entries[name].predicts, len(plan.splits.strong_train))
+    kept = offered
     if stages[0].kind == "curate":
         kept = json.loads((stages[0].folder / CURATION).read_text())["kept"]
     bounded = all(map(math.isfinite, result.pgr_interval))
@@ -104,7 +105,7 @@ def _row(plan: Plan, name: str, scores: dict[str, Any]) -> ResultRow:
         pgr=None if math.isnan(result.pgr) else result.pgr,
         pgr_interval=result.pgr_interval if bounded else None,
         resolved=result.resolved,
-        rows_offered=len(trained_on),
+        rows_offered=offered,
         rows_kept=kept,
         iterations=sum(s.kind == "relabel" and not stopped(s.folder) for s in stages),
         seconds=round(sum(_record(stage)["seconds"] for stage in stages), 1),

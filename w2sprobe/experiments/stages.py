@@ -16,7 +16,15 @@ from w2sprobe.atomic import make_folder, write_json
 from w2sprobe.fingerprint import fingerprint
 
 # Raise a number when that stage's code computes something else than before.
-VERSIONS = {"audit": 1, "train": 1, "extract": 1, "probe": 2, "curate": 2, "relabel": 1}
+VERSIONS = {
+    "audit": 1,
+    "train": 1,
+    "extract": 1,
+    "probe": 2,
+    "curate": 2,
+    "relabel": 1,
+    "zero_shot": 1,
+}
 RECORD = "stage.json"
 
 

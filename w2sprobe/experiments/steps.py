@@ -12,7 +12,7 @@ from w2sprobe.audit.tokens import count_tokens
 from w2sprobe.cache import ActivationStore
 from w2sprobe.curation import Action, curate, filter_at_random
 from w2sprobe.data import Rows, Splits, truth_table
-from w2sprobe.experiments.config import ExperimentConfig
+from w2sprobe.experiments.config import ProbeConfig, ZeroShotConfig
 from w2sprobe.experiments.methods import Method
 from w2sprobe.extraction import extract
 from w2sprobe.labels import LabelTable
@@ -23,15 +23,16 @@ from w2sprobe.training.iterations import FOLDS, change, copy_run, cross_fit, rel
 from w2sprobe.training.saved import SavedModel
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import finetune
+from w2sprobe.training.zero_shot import zero_shot
 
-LABELS = "labels.parquet"  # of train and probe stages: predictions; of others: new labels
+LABELS = "labels.parquet"  # of train, probe and zero_shot stages: predictions; else: new labels
 CURATION = "curation.json"
 RELABELLING = "relabelling.json"
 AUDIT = "audit.json"
 
 
 def label_file(folder: Path) -> Path:
-    """Return the LabelTable that a train, probe, curate or relabel stage leaves."""
+    """Return the LabelTable that a stage leaves."""
     return folder / LABELS
 
 
@@ -117,23 +118,33 @@ def extract_step(folder: Path, *, model: str, rows: Rows, truncate: bool, device
     extract(model, rows.records(), folder, truncate=truncate, device=device)
 
 
+def zero_shot_step(
+    folder: Path, *, model: str, rows: Rows, settings: ZeroShotConfig, truncate: bool, device: str
+) -> None:
+    """Ask the model as it comes."""
+    forget_base()
+    options = {**dict(settings), "truncate": truncate, "device": device}
+    zero_shot(model, rows, **options).write(label_file(folder))
+
+
 def probe_step(
     folder: Path,
     *,
     method: Method,
-    config: ExperimentConfig,
+    settings: ProbeConfig,
     layer: int,
     store: Path,
-    labels: Path,
+    labels: Path | None,
     rows: Rows,
     predicted: Rows,
 ) -> None:
-    """Fit a probe on weak labels and predict."""
+    """Fit a probe on a table of labels, or on truth, and predict."""
     activations = ActivationStore.open(store)
     X = activations.read(layer, activations.rows_of(rows.ids))
     Q = activations.read(layer, activations.rows_of(predicted.ids))
-    soft = LabelTable.read(labels).align(rows.ids).soft_label
-    probe = _make_probe(method, config, activations).fit(X, soft)
+    table = LabelTable.read(labels) if labels else truth_table(rows)
+    probe = _make_probe(method, settings, activations)
+    probe.fit(X, table.align(rows.ids).soft_label)
     LabelTable(predicted.ids, probe.predict_proba(Q)[:, 1]).write(label_file(folder))
 
 
@@ -142,7 +153,7 @@ def curate_step(
     *,
     method: Method,
     action: Action,
-    config: ExperimentConfig,
+    settings: ProbeConfig,
     layer: int,
     labels: Path,
     store: Path,
@@ -153,12 +164,12 @@ def curate_step(
     table, activations = LabelTable.read(labels), ActivationStore.open(store)
     weak = table.align(rows.ids)
     X = activations.read(layer, activations.rows_of(rows.ids))
-    settings = config.probes
     curated = curate(
-        _make_probe(method, config, activations),
+        _make_probe(method, settings, activations),
         action,
         X,
         weak,
+        rule=method.rule,
         contamination=settings.contamination,
         cv=settings.cv,
     )
@@ -186,8 +197,7 @@ def _write_curated(folder: Path, table: LabelTable, curated: LabelTable, val: Ro
     write_json(folder / CURATION, counts)
 
 
-def _make_probe(method: Method, config: ExperimentConfig, store: ActivationStore) -> Any:
-    settings = config.probes
+def _make_probe(method: Method, settings: ProbeConfig, store: ActivationStore) -> Any:
     return make_probe(
         str(method.probe),
         n_neighbors=settings.n_neighbors,

@@ -1,0 +1,36 @@
+"""A study that takes seconds: two tiny models and a task of a few rows."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from tests.models import save_tiny_model, sentences
+
+MODEL = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-2, "precision": "float32"}
+
+
+def save_study(folder: Path) -> None:
+    """Write task.csv and the models weak and strong."""
+    with (folder / "task.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "label"])
+        texts = sorted(set(sentences(100, longest=6)))
+        rows.writerows((text, index % 2) for index, text in enumerate(texts))
+    save_tiny_model("llama", folder / "strong")
+    save_tiny_model("bert", folder / "weak")
+
+
+def study(folder: Path, **sections: Any) -> dict[str, Any]:
+    """A config of these files, as a YAML file would hold it."""
+    return {
+        "name": "tiny",
+        "task": {
+            "name": str(folder / "task.csv"),
+            "sizes": {"weak_train": 16, "strong_train": 16, "val": 8, "test": 12},
+        },
+        "weak": {"model": str(folder / "weak"), **MODEL},
+        "strong": {"model": str(folder / "strong"), **MODEL},
+        "probes": {"n_neighbors": 3},
+        "zero_shot": {"answers": ["bad", "good"]},
+        **sections,
+    }
