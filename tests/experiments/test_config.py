@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import PRESETS, ExperimentConfig, load_config
@@ -58,9 +59,67 @@ def test_weak_and_ceiling_are_always_run_first_and_once(tmp_path: Path) -> None:
         (BASE + "wek: {}\n", ["wek: unknown key", "did you mean 'weak'"]),
         (BASE + "probes: {k: 5}\n", ["probes.k: unknown key", "n_neighbors"]),
         (BASE + "probes: {l2: -1}\n", ["probes.l2", "greater than 0", "-1"]),
-        (BASE + "methods: [studnt]\n", ["unknown method 'studnt'", "Did you mean 'student'"]),
+        (BASE + "methods: [studnt]\n", ["unknown method 'studnt'", "did you mean 'student'"]),
         (BASE + "strong_to_strong: {stop_at: 1}\n", ["strong_to_strong.stop_at", "less than 1"]),
         (BASE + "strong_to_strong: {folds: 5}\n", ["strong_to_strong.folds: unknown key", "cv"]),
+        (BASE + "methods: student\n", ["methods: not a list, got 'student'"]),
+        (BASE + "methods: [1]\n", ["methods.0: Input should be a valid string, got 1"]),
+        (BASE + "probes: 5\n", ["probes: not a section", "with the keys layer, n_", "got 5"]),
+        (BASE + "probes: {layer: [1]}\n", ["probes.layer: Input should be a valid integer or"]),
+        (BASE + "probes: {n_neighbors: many}\n", ["probes.n_neighbors", "integer", "'many'"]),
+        (
+            BASE.replace("model: b", "model: b, los: logconf"),
+            ["strong.los: unknown key", "did you mean 'loss'?"],
+        ),
+        (
+            BASE.replace("model: b", "model: b, loss: logcon"),
+            ["strong.loss: Input should be 'xent'", "got 'logcon'", "did you mean 'logconf'?"],
+        ),
+        (
+            BASE.replace("model: b", "model: b, full: true, lora_from_layer: 2"),
+            ["strong: full, which trains all weights, beside lora_from_layer"],
+        ),
+        (
+            BASE.replace("t.csv", "t.csv, sizes: {weak_trian: 3}"),
+            ["task.sizes.weak_trian: unknown key", "did you mean 'weak_train'?"],
+        ),
+        (BASE.replace("t.csv", "t.csv, formatting: repared"), ["did you mean 'repaired'?"]),
+        (
+            BASE + "define: {mine: {predicts: student, prob: knn}}\n",
+            [
+                "define.mine.prob: unknown key (did you mean 'probe'?); allowed: predicts, labels",
+                "did you mean 'probe'?",
+            ],
+        ),
+        (
+            BASE + "define: {mine: {predicts: studnt}}\n",
+            ["define.mine.predicts: Input should be", "got 'studnt'", "did you mean 'student'?"],
+        ),
+        (
+            BASE + "define: {mine: {predicts: student, probe: kn, curation: filter}}\n",
+            ["define.mine.probe: Input should be 'knn'", "got 'kn'", "did you mean 'knn'?"],
+        ),
+        (
+            BASE + "define: {mine: {predicts: student, curation: filter}}\n",
+            ["define.mine: curation 'filter' without probe; allowed: knn, logistic"],
+        ),
+        (BASE + "define: {mine: {predicts: probe, probe: knn, n_neighbors: 0}}\n", ["got 0"]),
+        (BASE + "define: {mine: student}\n", ["define.mine: not a section", "keys predicts"]),
+        (BASE + "define: {mine: {}}\n", ["define.mine.predicts: Field required"]),
+        (
+            BASE + "define: {student: {predicts: student}}\n",
+            ["define: 'student' is a method already"],
+        ),
+        (
+            BASE + "define: {mine: {predicts: student, curation: random_filter, "
+            "same_size_as: topofiltr}}\n",
+            ["define: mine.same_size_as: unknown filter 'topofiltr'", "did you mean 'topofilter'?"],
+        ),
+        (
+            BASE + "define: {mine: {predicts: student}}\nmethods: [mien]\n",
+            ["unknown method 'mien'", "did you mean 'mine'?"],
+        ),
+        (BASE + "zero_shot: {answers: [No, Yes]}\n", ["zero_shot.answers.0", "got False"]),
         (BASE.replace("t.csv", "t.csv, sizes: {weak_train: 3}"), ["task.sizes"]),
         ("name: x\n", ["task: Field required", "strong: Field required"]),
         ("- a\n", ["not a mapping"]),
@@ -79,3 +138,78 @@ def test_published_learning_rates_are_the_defaults() -> None:
         {"name": "n", "task": {"name": "t"}, "weak": {"model": "w"}, "strong": {"model": "s"}}
     )
     assert (config.weak.learning_rate, config.strong.learning_rate) == (5e-4, 8e-5)
+
+
+def test_one_mistake_hides_no_other(tmp_path: Path) -> None:
+    text = (
+        BASE + "define: {mine: {predicts: student, prob: knn}}\nmethods: [mine]\nprobes: {k: 1}\n"
+    )
+    with pytest.raises(InputError, match=r"probes\.k: unknown key.*define\.mine\.prob") as caught:
+        load_config(write(tmp_path, text))
+    assert "unknown method" not in str(caught.value)
+
+
+def test_settings_replace_what_the_file_says(tmp_path: Path) -> None:
+    text = BASE + "probes:\nstrong_to_strong: {cv: 3}\n"
+    config = load_config(
+        write(tmp_path, text),
+        [
+            "strong.model=c",
+            "strong.epochs=7",
+            "strong.learning_rate=1e-3",
+            "probes.layer=4",
+            "strong_to_strong.stop_at=0.01",
+            "define.mine.predicts=probe",
+            "define.mine.probe=knn",
+            "methods=[student, mine]",
+            "task.sizes={weak_train: 4, strong_train: 5, val: 6, test: 7}",
+        ],
+    )
+    assert (config.strong.model, config.strong.epochs, config.strong.learning_rate) == (
+        "c",
+        7,
+        1e-3,
+    )
+    assert (config.probes.layer, config.strong_to_strong.cv) == (4, 3)
+    assert config.strong_to_strong.stop_at == 0.01
+    assert config.methods == ("weak", "ceiling", "student", "mine")
+    assert config.define["mine"].probe == "knn"
+    assert config.task.name == "t.csv"
+    assert config.task.sizes is not None
+    assert config.task.sizes.val == 6
+
+
+def test_settings_go_with_presets_and_leave_them_as_they_are() -> None:
+    before = load_config("smoke")
+    assert load_config("smoke", ["probes.n_neighbors=7"]).probes.n_neighbors == 7
+    assert load_config("smoke") == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "parts"),
+    [
+        ("strong.modle=c", ["strong.modle: unknown key", "did you mean 'model'?"]),
+        ("stron.model=c", ["stron: unknown key", "did you mean 'strong'?"]),
+        ("strong.epochs=0", ["strong.epochs", "greater than or equal to 1, got 0"]),
+        ("methods=[studnt]", ["unknown method 'studnt'", "did you mean 'student'?"]),
+        ("name.first=c", ["name is 'x', which has no keys"]),
+        ("strong.epochs", ["Allowed: PATH=VALUE"]),
+        ("methods=[student", ["not YAML"]),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(
+    setting: str, parts: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
+        load_config(write(tmp_path, BASE), ["probes.n_neighbors=7", setting])
+    for part in (*parts, f"--set {setting}"):
+        assert part in str(caught.value)
+
+
+def test_what_is_dumped_is_read_back(tmp_path: Path) -> None:
+    define = "define: {mine: {predicts: probe, probe: knn, layer: 3}}\n"
+    sizes = "sizes: {weak_train: 0.4, strong_train: 5, val: 6, test: 1.0}"
+    text = BASE.replace("t.csv", f"t.csv, {sizes}") + define
+    config = load_config(write(tmp_path, text))
+    dumped = yaml.safe_dump(config.model_dump(mode="json"))
+    assert load_config(write(tmp_path, dumped)) == config

@@ -125,7 +125,7 @@ def test_a_second_run_recomputes_nothing(smoke: Workplace) -> None:
     changed = {name for name in after if before.get(name) != after[name]}
     assert changed == {
         f"results/smoke/{name}"
-        for name in ("audit.json", "results.json", "results.png", "splits.parquet")
+        for name in ("audit.json", "config.yaml", "results.json", "results.png", "splits.parquet")
     }
 
 

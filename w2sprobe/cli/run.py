@@ -10,7 +10,7 @@ from rich.table import Table
 
 from w2sprobe.cli import _options
 from w2sprobe.cli._tables import print_table
-from w2sprobe.experiments.config import PRESETS, TaskConfig, load_config
+from w2sprobe.experiments.config import PRESETS, ExperimentConfig, TaskConfig, load_config
 
 if TYPE_CHECKING:
     from w2sprobe.experiments.plan import Plan
@@ -22,30 +22,42 @@ FIGURE = "results.png"
 @click.command("run")
 @click.argument("file", required=False, metavar="[FILE.yaml]")
 @click.option("--preset", type=click.Choice(PRESETS), help="A config that comes with w2sprobe.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Replace a value of the config, as in strong.epochs=2; the value is read as YAML.",
+)
 @_options.task_options(required=False)
 @click.option("--weak-model", metavar="NAME|FOLDER", help="Replace the config's weak model.")
 @click.option("--strong-model", metavar="NAME|FOLDER", help="Replace the config's strong model.")
 @click.option("--truncate", is_flag=True, help="Cut texts that exceed a model's context.")
 @click.option("--out", type=click.Path(path_type=Path), help="Default: results/NAME.")
 @click.option("--dry-run", is_flag=True, help="Show the stages and what is done; run nothing.")
+@click.option(
+    "--schema", is_flag=True, help="Print the JSON schema of a config, for editors; run nothing."
+)
 @_options.device
 @_options.common
 def command(
     file: str | None,
     preset: str | None,
+    settings: tuple[str, ...],
     weak_model: str | None,
     strong_model: str | None,
     truncate: bool,
     out: Path | None,
     dry_run: bool,
+    schema: bool,
     device: str,
     as_json: bool,
     **task: Any,
 ) -> None:
     """Run an experiment from models and data to a PGR table.
 
-    Stages that are done are not run again. OUT gets results.json, results.png, audit.json
-    and splits.parquet.
+    Stages that are done are not run again. OUT gets results.json, results.png, audit.json,
+    splits.parquet and config.yaml, which runs the same again.
 
     --task replaces the config's task and all that belongs to it, the other options of a task only
     what they name.
@@ -55,10 +67,14 @@ def command(
       w2sprobe run --preset demo
       w2sprobe run --preset demo --task reviews.csv --strong-model Qwen/Qwen3-0.6B
       w2sprobe run experiment.yaml --dry-run
+      w2sprobe run experiment.yaml --set strong.epochs=2 --set methods='[student, zero_shot]'
     """
+    if schema:
+        click.echo(json.dumps(ExperimentConfig.model_json_schema(), indent=2))
+        return
     if (file is None) == (preset is None):
         raise click.UsageError(f"give either FILE.yaml or --preset ({', '.join(PRESETS)})")
-    config = load_config(preset or str(file))
+    config = load_config(preset or str(file), settings)
     fields = _options.task_fields(task)
     if fields:
         kept = {} if "name" in fields else dict(config.task)

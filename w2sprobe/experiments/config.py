@@ -1,7 +1,6 @@
 """Config of an experiment: names, defaults, ranges and help, checked before anything runs."""
 
-import dataclasses
-import difflib
+from collections.abc import Collection, Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from w2sprobe.experiments.methods import (
     Neighbors,
     Penalty,
 )
+from w2sprobe.experiments.mistakes import describe, nearest
 from w2sprobe.training.settings import WEAK_RATE, TrainSettings
 
 PRESETS = tuple(
@@ -179,9 +179,9 @@ class ExperimentConfig(_Config):
         for name, method in define.items():
             if name in METHODS:
                 raise ValueError(f"{name!r} is a method already; allowed: a new name")
-            if method.same_size_as is not None and method.same_size_as not in filters:
-                problem = UnknownName("filter", method.same_size_as, filters)
-                raise ValueError(f"{name}.same_size_as: {problem}")
+            like = method.same_size_as
+            if like is not None and like not in filters:
+                raise ValueError(f"{name}.same_size_as: {_unknown('filter', like, filters)}")
         return define
 
     @field_validator("methods")
@@ -191,18 +191,24 @@ class ExperimentConfig(_Config):
             known = {**METHODS, **info.data["define"]}
             for name in names:
                 if name not in known:
-                    raise ValueError(str(UnknownName("method", name, known)))
+                    raise ValueError(_unknown("method", name, known))
         ends = ("weak", "ceiling")
         return (*ends, *(name for name in dict.fromkeys(names) if name not in ends))
 
 
-def load_config(preset_or_file: str) -> ExperimentConfig:
+def _unknown(kind: str, name: str, known: Collection[str]) -> str:
+    return f"unknown {kind} {name!r}{nearest(name, known)}; allowed: {', '.join(known)}"
+
+
+def load_config(preset_or_file: str, settings: Iterable[str] = ()) -> ExperimentConfig:
     """Read a preset or a YAML file.
 
     Parameters
     ----------
     preset_or_file : str
         Name of a preset, or path of a `.yaml` file.
+    settings : iterable of str
+        Each `path=value`, as in `strong.epochs=2`, the value in YAML; replaces what the file says.
 
     Returns
     -------
@@ -211,8 +217,8 @@ def load_config(preset_or_file: str) -> ExperimentConfig:
     Raises
     ------
     InputError
-        No such preset or file, not YAML, an unknown key or a wrong value; the message holds the
-        path inside the file.
+        No such preset or file, not YAML, an unknown key, a wrong value, or several that do not go
+        together; the message holds the path inside the file.
     """
     text = _read(preset_or_file)
     try:
@@ -221,10 +227,33 @@ def load_config(preset_or_file: str) -> ExperimentConfig:
         raise InputError(f"not YAML: {error}", where=preset_or_file) from error
     if not isinstance(values, dict):
         raise InputError(f"not a mapping: {values!r}", where=preset_or_file)
+    where = [preset_or_file]
+    for setting in settings:
+        _set(values, setting)
+        where.append(f"--set {setting}")
     try:
         return ExperimentConfig.model_validate(values)
     except ValidationError as error:
-        raise InputError(_readable(error), where=preset_or_file) from error
+        what = describe(error, ExperimentConfig)
+        raise InputError(what, where=" ".join(where)) from error
+
+
+def _set(values: dict[str, Any], setting: str) -> None:
+    path, equals, text = setting.partition("=")
+    if not equals:
+        raise InputError(f"--set {setting}", allowed="PATH=VALUE, as in strong.epochs=2")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {setting}: not YAML: {error}") from error
+    *sections, name = path.split(".")
+    for section in sections:
+        if values.get(section) is None:  # an empty section is None in YAML
+            values[section] = {}
+        values = values[section]
+        if not isinstance(values, dict):
+            raise InputError(f"--set {setting}: {section} is {values!r}, which has no keys")
+    values[name] = value
 
 
 def _read(preset_or_file: str) -> str:
@@ -237,28 +266,3 @@ def _read(preset_or_file: str) -> str:
         return Path(preset_or_file).read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot read {preset_or_file!r}: {error.strerror}") from error
-
-
-def _readable(error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors():
-        place = ".".join(map(str, problem["loc"]))
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            names = _field_names(problem["loc"][:-1])
-            near = difflib.get_close_matches(str(problem["loc"][-1]), names, n=1)
-            message = f"unknown key; allowed: {', '.join(names)}"
-            message += f"; did you mean {near[0]!r}?" if near else ""
-        else:
-            message += f", got {problem['input']!r}"
-        lines.append(f"{place}: {message}")
-    return "; ".join(lines)
-
-
-def _field_names(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = ExperimentConfig
-    for part in location:
-        if part == "sizes":
-            return [field.name for field in dataclasses.fields(SplitSizes)]
-        model = model.model_fields[part].annotation
-    return list(model.model_fields)

@@ -135,9 +135,11 @@ class Method(BaseModel):
         if self.predicts == "probe":
             used |= {"labels", "probe"}
         elif self.predicts == "student":
-            used |= {"labels", "loss"}
+            used.add("loss")
             if self.labels == "weak":
                 used |= {"curation", "iterations"}
+            if self.labels == "truth" or not (self.curation or self.iterations):
+                used.add("labels")
         if self.iterations:
             used.add("cross_fit")
         if self.curation in ("relabel", "filter"):

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from w2sprobe import __version__
+from w2sprobe.atomic import atomic_path
 from w2sprobe.audit import Audit
 from w2sprobe.experiments.plan import Plan
 from w2sprobe.experiments.stages import RECORD, Stage
@@ -18,6 +21,7 @@ from w2sprobe.metrics import bootstrap_pgr
 from w2sprobe.results import ResultRow, Results
 
 RESULTS = "results.json"
+CONFIG = "config.yaml"
 SPLITS = "splits.parquet"
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "h5py")
 
@@ -25,13 +29,13 @@ Report = Callable[[int, Stage, float | None], None]
 
 
 def run_plan(plan: Plan, out: Path, report: Report = lambda *_: None) -> Results:
-    """Execute what is missing, score every method, write results, splits and audit.
+    """Execute what is missing, score every method, write results, config, splits and audit.
 
     Parameters
     ----------
     plan : Plan
     out : Path
-        Folder of `results.json`, `splits.parquet` and `audit.json`.
+        Folder of `results.json`, `config.yaml`, `splits.parquet` and `audit.json`.
     report : callable, optional
         Called as `report(number, stage, None)` before a stage and with its seconds after it; only
         for stages that are not done.
@@ -47,6 +51,9 @@ def run_plan(plan: Plan, out: Path, report: Report = lambda *_: None) -> Results
     results = collect(plan)
     plan.splits.write(out / SPLITS)
     _audit(plan).write(out / AUDIT)
+    with atomic_path(out / CONFIG) as temporary:
+        text = yaml.safe_dump(results.config, sort_keys=False, allow_unicode=True)
+        temporary.write_text(text, encoding="utf-8")
     results.write(out / RESULTS)
     return results
 
