@@ -137,7 +137,7 @@ def test_the_path_is_as_before_and_open_while_called(module: str) -> None:
 
 
 BAD_FUNCTIONS = [
-    ("X = 3", "X", ["'M:X' is a int", "a function that returns rows"]),
+    ("X = 3", "X", ["'M:X' is a int", "Allowed: a function"]),
     ("", "load", ["no function 'load' in module 'M' (", "M.py)", "Check the name"]),
     ("def load(path, n=1): ...", "load", ["'M:load' takes arguments (path, n=1)", "a default"]),
     ("def load(): ...", "load", ["'M:load' returned None.", "rows as dicts"]),

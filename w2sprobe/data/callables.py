@@ -1,4 +1,4 @@
-"""Rows from a function of the user's: module:function, called without arguments."""
+"""Functions of the user's, module:function, and rows from one called without arguments."""
 
 import importlib
 import inspect
@@ -68,15 +68,42 @@ def read_callable(spec: str) -> SourceRows:
     IdMismatch
         An id occurs twice.
     """
+    function = find_function(spec)
+    with calling(spec):
+        _check_needs_no_arguments(function, spec)
+        cells = _collect(function(), spec)
+    raw = RawColumns(cells, spec, lambda row: f"{spec}, row {row + 1} (counted from 1)")
+    return check_columns(raw, {"callable": spec})
+
+
+def find_function(spec: str) -> Callable[..., object]:
+    """Import a function, from the current folder if it is there.
+
+    Parameters
+    ----------
+    spec : str
+        `module:function`, dots allowed in both.
+
+    Returns
+    -------
+    callable
+
+    Raises
+    ------
+    InputError
+        No such module or function, or a module that raises an error.
+    """
     if not looks_like_callable(spec):
         raise InputError(f"callable {spec!r}", allowed="module:function, as in my.rows:load")
     with _current_folder_first():
-        function = _find(spec)
-        _check_needs_no_arguments(function, spec)
-        with _users_errors(spec):
-            cells = _collect(function(), spec)
-    raw = RawColumns(cells, spec, lambda row: f"{spec}, row {row + 1} (counted from 1)")
-    return check_columns(raw, {"callable": spec})
+        return _find(spec)
+
+
+@contextmanager
+def calling(spec: str) -> Iterator[None]:
+    """Surround a call of the user's function: say which of its lines an error comes from."""
+    with _current_folder_first(), _users_errors(spec):
+        yield
 
 
 @contextmanager
@@ -94,7 +121,7 @@ def _current_folder_first() -> Iterator[None]:
             sys.path.remove(folder)
 
 
-def _find(spec: str) -> Callable[[], object]:
+def _find(spec: str) -> Callable[..., object]:
     module_name, _, name = spec.partition(":")
     module = _import(module_name, spec)
     try:
@@ -109,9 +136,9 @@ def _find(spec: str) -> Callable[[], object]:
     if not callable(function):
         raise InputError(
             f"{spec!r} is a {type(function).__name__}",
-            allowed=f"a function that returns {RETURNS}",
+            allowed="a function",
         )
-    return cast(Callable[[], object], function)
+    return cast(Callable[..., object], function)
 
 
 def _import(name: str, spec: str) -> ModuleType:
@@ -128,7 +155,7 @@ def _import(name: str, spec: str) -> ModuleType:
             ) from error
 
 
-def _check_needs_no_arguments(function: Callable[[], object], spec: str) -> None:
+def _check_needs_no_arguments(function: Callable[..., object], spec: str) -> None:
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # compiled functions may not tell

@@ -6,8 +6,9 @@ know which one they serve.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from w2sprobe.data.callables import looks_like_callable
 from w2sprobe.training.settings import LossName
 
 Predicts = Literal["weak", "ceiling", "student", "probe", "zero_shot"]
@@ -65,6 +66,11 @@ class Method(BaseModel):
         description="How a probe's filter chooses rows, as in `w2sprobe probe`; TopoFilter is its "
         "own rule.",
     )
+    function: str | None = Field(
+        None,
+        description="module:function, a curation of your own: function(X, labels, texts) returns "
+        "the LabelTable that a student sees.",
+    )
     same_size_as: str | None = Field(
         None, description="Method whose filter a random filter matches: as many rows go."
     )
@@ -93,7 +99,14 @@ class Method(BaseModel):
     @property
     def filters(self) -> bool:
         """Whether a random filter can be of its size."""
-        return self.curation == "filter"
+        return self.curation == "filter" or self.function is not None
+
+    @field_validator("function")
+    @classmethod
+    def _is_callable(cls, function: str | None) -> str | None:
+        if function is not None and not looks_like_callable(function):
+            raise ValueError("not module:function, as in my.rules:drop_short")
+        return function
 
     @model_validator(mode="after")
     def _goes_together(self) -> "Method":
@@ -137,9 +150,13 @@ class Method(BaseModel):
         elif self.predicts == "student":
             used.add("loss")
             if self.labels == "weak":
-                used |= {"curation", "iterations"}
-            if self.labels == "truth" or not (self.curation or self.iterations):
+                used |= {"iterations", "function" if self.function else "curation"}
+                if self.curation is None:
+                    used.add("function")
+            if self.labels == "truth" or not (self.curation or self.function or self.iterations):
                 used.add("labels")
+        if self.function:
+            used.add("layer")
         if self.iterations:
             used.add("cross_fit")
         if self.curation in ("relabel", "filter"):

@@ -8,17 +8,20 @@ from typing import Any
 
 from w2sprobe.atomic import check_writable
 from w2sprobe.cache import store_size_bytes
+from w2sprobe.curation import Action
 from w2sprobe.curation._rules import check_rule
 from w2sprobe.data import Rows, Splits, join_rows
 from w2sprobe.devices import rank_and_world, resolve_device, resolve_precision
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import ExperimentConfig, ModelConfig, ProbeConfig
-from w2sprobe.experiments.methods import Curation, Method
+from w2sprobe.experiments.functions import CurationFunction
+from w2sprobe.experiments.methods import Method
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import (
     audit_step,
     curate_step,
     extract_step,
+    function_step,
     label_file,
     probe_step,
     random_filter_step,
@@ -321,9 +324,9 @@ class _Builder:
         plain = "student" if method.loss == "xent" else f"student_{method.loss}"
         if method.labels == "truth":
             return [self.strong(f"strong {plain} on truth", method.loss)]
-        if method.curation is None:
+        if method.curation is None and method.function is None:
             return self.students(f"strong {plain}", method, weak)
-        curated = self.curate(name, method, method.curation, weak)
+        curated = self.curate(name, method, weak)
         return [curated, *self.students(f"strong student on {name} labels", method, curated)]
 
     def students(self, title: str, method: Method, labels: Stage) -> list[Stage]:
@@ -368,37 +371,34 @@ class _Builder:
         )
         return self.add(Stage("relabel", title, params, run, self.home, inputs, resumable=True))
 
-    def curate(self, name: str, method: Method, curation: Curation, weak: Stage) -> Stage:
+    def curate(self, name: str, method: Method, weak: Stage) -> Stage:
         """Stage that relabels or filters the weak labels."""
-        common: dict[str, Any] = {
-            "labels": label_file(weak.folder),
-            "rows": self.splits.strong_train,
-            "val": self.splits.val,
-        }
-        params: dict[str, Any] = {"curation": curation, "val": _content(self.splits.val)}
+        rows, val = self.splits.strong_train, self.splits.val
+        common: dict[str, Any] = {"labels": label_file(weak.folder), "rows": rows, "val": val}
+        params: dict[str, Any] = {"curation": method.curation, "val": _content(val)}
+        inputs = {"labels": weak}
         run: Callable[[Path], None]
-        if curation == "random_filter":
-            other = str(method.same_size_as)
-            like = self.curate(other, self.config.entries[other], "filter", weak)
+        if method.same_size_as is not None:
+            like = self.curate(method.same_size_as, self.config.entries[method.same_size_as], weak)
             params["seed"] = seed = self.config.task.seed
-            inputs = {"labels": weak, "same_size_as": like}
+            inputs["same_size_as"] = like
             same_size_as = label_file(like.folder)
             run = partial(random_filter_step, **common, same_size_as=same_size_as, seed=seed)
+            return self.add(Stage("curate", f"{name} labels", params, run, self.home, inputs))
+        settings, layer = self.probe_settings(name, method)
+        inputs["store"] = self.store
+        common |= {"layer": layer, "store": self.store.folder}
+        if method.function is not None:
+            function = CurationFunction.load(method.function)
+            params |= {"curation": "function", "function": function.spec, "layer": layer}
+            params |= {"source": function.source, "fitted": _content(rows)}
+            run = partial(function_step, **common, function=function)
         else:
-            settings, layer = self.probe_settings(name, method)
-            if curation == "filter":
+            action: Action = "relabel" if method.curation == "relabel" else "filter"
+            if action == "filter":
                 check_rule(method.rule, settings.contamination, per_class=False)
             params |= self.probe_params(method, settings, layer)
-            inputs = {"labels": weak, "store": self.store}
-            run = partial(
-                curate_step,
-                **common,
-                method=method,
-                action=curation,
-                settings=settings,
-                layer=layer,
-                store=self.store.folder,
-            )
+            run = partial(curate_step, **common, method=method, action=action, settings=settings)
         return self.add(Stage("curate", f"{name} labels", params, run, self.home, inputs))
 
     def probe_settings(self, name: str, method: Method) -> tuple[ProbeConfig, int]:

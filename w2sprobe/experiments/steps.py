@@ -13,6 +13,7 @@ from w2sprobe.cache import ActivationStore
 from w2sprobe.curation import Action, curate, filter_at_random
 from w2sprobe.data import Rows, Splits, truth_table
 from w2sprobe.experiments.config import ProbeConfig, ZeroShotConfig
+from w2sprobe.experiments.functions import CurationFunction
 from w2sprobe.experiments.methods import Method
 from w2sprobe.extraction import extract
 from w2sprobe.labels import LabelTable
@@ -174,6 +175,22 @@ def curate_step(
         cv=settings.cv,
     )
     _write_curated(folder, table, curated, val)
+
+
+def function_step(
+    folder: Path,
+    *,
+    function: CurationFunction,
+    layer: int,
+    labels: Path,
+    store: Path,
+    rows: Rows,
+    val: Rows,
+) -> None:
+    """Let a function of the user's curate the weak labels of the training rows."""
+    table, activations = LabelTable.read(labels), ActivationStore.open(store)
+    X = activations.read(layer, activations.rows_of(rows.ids))
+    _write_curated(folder, table, function(X, table.align(rows.ids), rows.texts), val)
 
 
 def random_filter_step(

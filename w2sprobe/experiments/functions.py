@@ -1,0 +1,107 @@
+"""Curation by a function of the user's: module:function, which takes and returns labels."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from w2sprobe.data.callables import calling, find_function
+from w2sprobe.errors import InputError
+from w2sprobe.fingerprint import sha256_file
+from w2sprobe.labels import LabelTable
+
+TAKES = "function(X, labels, texts)"
+
+
+@dataclass(frozen=True)
+class CurationFunction:
+    """A function that relabels or filters rows, and the file that it is from.
+
+    Parameters
+    ----------
+    spec : str
+        `module:function`.
+    call : callable
+        `call(X, labels, texts)`: activations, float32 of shape (n, d), a LabelTable and a list of
+        str, of the same rows in the same order; returns a LabelTable of these rows.
+    source : str
+        SHA-256 of the module's file.
+    """
+
+    spec: str
+    call: Callable[..., object]
+    source: str
+
+    @classmethod
+    def load(cls, spec: str) -> "CurationFunction":
+        """Import the function, as its file is now.
+
+        Parameters
+        ----------
+        spec : str
+            `module:function`; the module is looked for in the current folder, then in the
+            environment.
+
+        Returns
+        -------
+        CurationFunction
+
+        Raises
+        ------
+        InputError
+            No such module or function; one that takes other arguments, or is from elsewhere than
+            the module's file.
+        """
+        name = spec.partition(":")[0]
+        known = sys.modules.get(name)
+        if known is not None and known.__spec__ is not None:  # it may have been edited since
+            with calling(spec):
+                importlib.reload(known)
+        function = find_function(spec)
+        file = getattr(sys.modules[name], "__file__", None)
+        if file is None or getattr(function, "__module__", name) != name:
+            raise InputError(
+                f"{spec!r} is not from a file of module {name!r}",
+                allowed="a function written there: its file is part of the stage's address",
+            )
+        try:
+            inspect.signature(function).bind("X", "labels", "texts")
+        except TypeError as error:
+            raise InputError(
+                f"{spec!r} takes {inspect.signature(function)}", allowed=TAKES
+            ) from error
+        return cls(spec, function, sha256_file(Path(file)))
+
+    def __call__(self, X: np.ndarray, labels: LabelTable, texts: list[str]) -> LabelTable:
+        """Call the function and check what it returns.
+
+        Parameters
+        ----------
+        X : ndarray of float32, shape (n, d)
+        labels : LabelTable
+        texts : list of str
+
+        Returns
+        -------
+        LabelTable
+            In the order of `labels`.
+
+        Raises
+        ------
+        InputError
+            The function raises an error, or returns something else than a table of all rows.
+        """
+        with calling(self.spec):
+            curated = self.call(X, labels, texts)
+        if not isinstance(curated, LabelTable):
+            raise InputError(f"{self.spec!r} returned {curated!r}", allowed="a LabelTable")
+        if set(curated.ids.tolist()) != set(labels.ids.tolist()):
+            raise InputError(
+                f"{self.spec!r} returned {len(curated)} rows for {len(labels)}, or other ids",
+                allowed="all rows; keep=False leaves one out",
+            )
+        return curated.align(labels.ids)
