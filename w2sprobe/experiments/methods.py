@@ -115,13 +115,14 @@ class Method(BaseModel):
             raise ValueError("curation 'random_filter' without same_size_as, the name of a filter")
         fields = type(self).model_fields
         given = {name for name in fields if getattr(self, name) != fields[name].default}
-        extra = sorted(given - self._used())
+        used = self._used()
+        extra = sorted(given - used)
         if extra:
             kept = {name: getattr(self, name) for name in fields if name in given - {*extra}}
             raise ValueError(
                 f"{_shown({name: getattr(self, name) for name in extra})} does not go with "
                 f"{_shown(kept)}; allowed beside that: "
-                f"{', '.join(sorted(self._used() - given)) or 'nothing'}"
+                f"{', '.join(sorted(used - given)) or 'nothing'}"
             )
         return self
 
@@ -152,7 +153,7 @@ class Method(BaseModel):
             if self.labels == "weak":
                 used |= {"iterations", "function" if self.function else "curation"}
                 if self.curation is None:
-                    used.add("function")
+                    used.add("function")  # one of the two
             if self.labels == "truth" or not (self.curation or self.function or self.iterations):
                 used.add("labels")
         if self.function:
