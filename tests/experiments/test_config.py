@@ -179,6 +179,13 @@ def test_settings_replace_what_the_file_says(tmp_path: Path) -> None:
     assert config.task.sizes.val == 6
 
 
+def test_a_setting_changes_one_of_two_sections_that_share_an_anchor(tmp_path: Path) -> None:
+    text = BASE.replace("weak: {", "weak: &model {").replace("{model: b}", "*model")
+    config = load_config(write(tmp_path, text), ["strong.epochs=7", "strong.model=c"])
+    assert (config.weak.epochs, config.strong.epochs) == (3, 7)
+    assert (config.weak.model, config.strong.model) == ("a", "c")
+
+
 def test_settings_go_with_presets_and_leave_them_as_they_are() -> None:
     before = load_config("smoke")
     assert load_config("smoke", ["probes.n_neighbors=7"]).probes.n_neighbors == 7

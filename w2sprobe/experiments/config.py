@@ -248,11 +248,13 @@ def _set(values: dict[str, Any], setting: str) -> None:
         raise InputError(f"--set {setting}: not YAML: {error}") from error
     *sections, name = path.split(".")
     for section in sections:
-        if values.get(section) is None:  # an empty section is None in YAML
-            values[section] = {}
+        inside = values.get(section)
+        if inside is None:  # an empty section is None in YAML
+            inside = {}
+        if not isinstance(inside, dict):
+            raise InputError(f"--set {setting}: {section} is {inside!r}, which has no keys")
+        values[section] = {**inside}  # YAML's anchors and merges share sections
         values = values[section]
-        if not isinstance(values, dict):
-            raise InputError(f"--set {setting}: {section} is {values!r}, which has no keys")
     values[name] = value
 
 
