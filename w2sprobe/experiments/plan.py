@@ -316,7 +316,7 @@ class _Builder:
             predicted=self.splits.test,
         )
         plain = method == Method(predicts="probe", probe=method.probe)
-        title = f"{method.probe} probe" if plain else f"{method.probe} probe of {name}"
+        title = f"{method.probe} probe" if plain else f"probe {name}"
         return self.add(Stage("probe", title, params, run, self.home, inputs))
 
     def student(self, name: str, method: Method, weak: Stage) -> list[Stage]:
