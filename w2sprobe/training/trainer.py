@@ -305,6 +305,8 @@ def _arguments(
             advice=f"Pass --device cuda under CUDA_VISIBLE_DEVICES={device.index}.",
         )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several are for several processes
+    if device.type == "cpu":  # accelerate 1.3 numbers CPUs, and torch cannot load onto "cpu:0"
+        arguments.__dict__["_setup_devices"] = device
     return arguments
 
 
