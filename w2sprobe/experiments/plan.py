@@ -37,7 +37,7 @@ from w2sprobe.tokens import tokenize
 from w2sprobe.training.iterations import row_folds
 from w2sprobe.training.requirements import check_requirements
 from w2sprobe.training.settings import TrainSettings
-from w2sprobe.training.zero_shot import Form, _check_answers, _check_head
+from w2sprobe.training.zero_shot import Form, check_answers, check_head
 
 
 @dataclass(frozen=True)
@@ -274,8 +274,8 @@ class _Builder:
         """Stage that asks the strong model for the test rows' labels."""
         info, settings, test = self.strong_info, self.config.zero_shot, self.splits.test
         truncate = self.config.strong.truncate
-        _check_head(info)
-        _check_answers(load_tokenizer(info.source), Form(settings.answers, settings.question))
+        check_head(info)
+        check_answers(load_tokenizer(info.source), Form(settings.answers, settings.question))
         params = {
             "model": info.identity,
             "settings": settings.model_dump(mode="json"),

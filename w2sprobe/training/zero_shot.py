@@ -93,10 +93,10 @@ def zero_shot(
     """
     info = describe_model(model)
     place = resolve_device(device)
-    _check_head(info)
+    check_head(info)
     tokenizer = load_tokenizer(info.source)
     form = Form(answers, question)
-    _check_answers(tokenizer, form)
+    check_answers(tokenizer, form)
     examples = ""
     if shots is not None:
         own = sorted(set(shots.ids.tolist()) & set(rows.ids.tolist()))
@@ -197,7 +197,7 @@ class _Prompts:
     n_truncated: int
 
 
-def _check_head(info: ModelInfo) -> None:
+def check_head(info: ModelInfo) -> None:
     """Refuse a model whose checkpoint has no causal language-model head."""
     # transformers would load an encoder as a causal model too, with a head of random weights
     config = AutoConfig.from_pretrained(info.source)
@@ -211,7 +211,7 @@ def _check_head(info: ModelInfo) -> None:
         )
 
 
-def _check_answers(tokenizer: PreTrainedTokenizerBase, form: Form) -> None:
+def check_answers(tokenizer: PreTrainedTokenizerBase, form: Form) -> None:
     """Refuse answers that do not part at their first token."""
     if not tokenizer.is_fast:
         raise InputError(f"{type(tokenizer).__name__} does not say where in a text its tokens lie")
