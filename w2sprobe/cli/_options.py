@@ -32,6 +32,18 @@ def common(function: Command) -> Command:
     )(function)
 
 
+def preprocess(function: Command) -> Command:
+    """Add `--preprocess`: what probes do to activations first."""
+    option = click.option(
+        "--preprocess",
+        default="none",
+        show_default=True,
+        type=click.Choice(["none", "center", "standardize"]),
+        help="Of the activations, learnt from the training rows.",
+    )
+    return option(function)
+
+
 def device(function: Command) -> Command:
     """Add `--device`."""
     return click.option(

@@ -48,13 +48,7 @@ RULES = ("disagreement", "confident-learning", "deep-knn", "random")
     show_default=True,
     help="Penalties: 1e-2, or 1e-3,1e-2, or 1e-4:1:log9, or auto.",
 )
-@click.option(
-    "--preprocess",
-    default="none",
-    show_default=True,
-    type=click.Choice(["none", "center", "standardize"]),
-    help="Of the activations, learnt from the training rows.",
-)
+@_options.preprocess
 @click.option("--whiten", is_flag=True, help="mass-mean: divide by the within-class covariance.")
 @click.option(
     "--rule",

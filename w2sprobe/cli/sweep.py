@@ -45,13 +45,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folds of cross-fitting; kNN leaves each row out of its own vote.",
 )
-@click.option(
-    "--preprocess",
-    default="none",
-    show_default=True,
-    type=click.Choice(["none", "center", "standardize"]),
-    help="Of the activations, learnt from the training rows.",
-)
+@_options.preprocess
 @click.option(
     "--in-sample",
     is_flag=True,
