@@ -1,8 +1,10 @@
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from w2sprobe.experiments.stages import Stage
+from w2sprobe.experiments.stages import Outcome, Stage
 
 
 def stage(home: Path, params: dict, inputs: dict | None = None, fails: bool = False) -> Stage:
@@ -42,3 +44,35 @@ def test_a_failed_stage_is_visibly_unfinished_and_starts_afresh(tmp_path: Path) 
     again.execute()
     assert again.done
     assert {file.name for file in again.folder.iterdir()} == {"out.txt", "stage.json"}
+
+
+def test_a_failure_is_written_to_a_log_that_goes_with_success(tmp_path: Path) -> None:
+    outcome = stage(tmp_path, {"a": 1}, fails=True).attempt()
+    assert (outcome.status, outcome.error) == ("failed", "power cut")
+    log = Path(outcome.log)
+    text = log.read_text()
+    assert "a title" in text
+    assert 'raise RuntimeError("power cut")' in text
+    assert stage(tmp_path, {"a": 1}).attempt().status == "done"
+    assert not log.exists()
+
+
+def test_two_that_want_the_same_compute_it_once(tmp_path: Path) -> None:
+    runs = []
+
+    def slow(folder: Path) -> None:
+        runs.append(folder)
+        time.sleep(0.5)
+
+    def attempt() -> None:
+        outcomes.append(Stage("train", "slow", {}, slow, tmp_path).attempt())
+
+    outcomes: list[Outcome] = []
+    threads = [threading.Thread(target=attempt) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [outcome.status for outcome in outcomes] == ["done"] * 3
+    assert len(runs) == 1
+    assert not list(tmp_path.glob(".lock*"))

@@ -4,15 +4,19 @@
 directory listing: rerunning, resuming and dry runs need nothing else.
 """
 
+import math
 import shutil
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from w2sprobe.atomic import make_folder, write_json
+from w2sprobe.atomic import atomic_path, make_folder, write_json
+from w2sprobe.cache.locks import LOCK_PREFIX, Locks
 from w2sprobe.fingerprint import fingerprint
 
 # Raise a number when that stage's code computes something else than before.
@@ -26,6 +30,50 @@ VERSIONS = {
     "zero_shot": 1,
 }
 RECORD = "stage.json"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage is expected to need.
+
+    Parameters
+    ----------
+    flops : float
+        Floating-point operations, of which only the large products are counted.
+    disk_bytes : int
+        Size of the output.
+    memory_bytes : int
+        Peak, without the interpreter and its libraries; on the accelerator where one is used.
+    model : bool
+        Whether a language model is run, which is faster on an accelerator.
+    """
+
+    flops: float = 0.0
+    disk_bytes: int = 0
+    memory_bytes: int = 0
+    model: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a stage.
+
+    Parameters
+    ----------
+    status : {"done", "failed", "blocked"}
+        "blocked": not run, as an input failed.
+    seconds : float
+        Spent now; 0 where the output was there.
+    error : str
+        Of a failed stage its error, of a blocked one the title of the stage that failed.
+    log : str
+        File with all that is known of the failure.
+    """
+
+    status: Literal["done", "failed", "blocked"] = "done"
+    seconds: float = 0.0
+    error: str = ""
+    log: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,6 +98,8 @@ class Stage:
         Folder of the output where it has an address of its own (stores).
     resumable : bool, default False
         `run` goes on from what an earlier try has left.
+    cost : Cost
+        For estimates and for schedulers; not part of the address.
     """
 
     kind: str
@@ -60,6 +110,7 @@ class Stage:
     inputs: dict[str, "Stage"] = field(default_factory=dict)
     place: Path | None = None
     resumable: bool = False
+    cost: Cost = field(default_factory=Cost)
 
     @cached_property
     def address(self) -> str:
@@ -83,10 +134,38 @@ class Stage:
         """Whether the output is complete."""
         return (self.folder / RECORD).is_file()
 
+    @property
+    def log(self) -> Path:
+        """Where a failure is described; there only after one."""
+        return self.home / f"{self.kind}-{self.address}.log"
+
     def execute(self) -> float:
-        """Compute the output, unless it is there; return the seconds spent."""
+        """Compute the output, unless it is there; return the seconds spent.
+
+        Of several processes that want the same output one computes it; the others wait.
+        """
         if self.done:
             return 0.0
+        make_folder(self.home)
+        locks = Locks()
+        try:
+            locks.wait(self.home / f"{LOCK_PREFIX}{self.kind}-{self.address}", math.inf)
+            return 0.0 if self.done else self._compute()
+        finally:
+            locks.close()
+
+    def attempt(self) -> Outcome:
+        """Execute; a failure is written to the log and returned, not raised."""
+        try:
+            outcome = Outcome(seconds=self.execute())
+        except Exception as error:  # noqa: BLE001 whatever it is, other stages can go on
+            self._describe(error)
+            what = str(error) or type(error).__name__
+            return Outcome("failed", error=what, log=str(self.log))
+        self.log.unlink(missing_ok=True)
+        return outcome
+
+    def _compute(self) -> float:
         if not self.resumable and self.folder.exists():
             shutil.rmtree(self.folder)  # an earlier try that did not finish
         make_folder(self.folder)
@@ -106,3 +185,15 @@ class Stage:
             },
         )
         return seconds
+
+    def _describe(self, error: Exception) -> None:
+        lines = [
+            f"{self.title} ({self.kind}-{self.address}) failed at "
+            f"{datetime.now(timezone.utc).isoformat(timespec='seconds')}",
+            f"output: {self.folder}",
+            *(f"input {name}: {stage.folder}" for name, stage in self.inputs.items()),
+            "",
+            *traceback.format_exception(error),
+        ]
+        with atomic_path(self.log) as temporary:
+            temporary.write_text("\n".join(lines), encoding="utf-8")
