@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from tests.metrics.cases import models
 from w2sprobe import metrics
 from w2sprobe.errors import InputError
-from w2sprobe.metrics import bootstrap_pgr, gap_objection, pgr, roc_auc
+from w2sprobe.metrics import bootstrap_pgr, pgr, roc_auc
 
 
 def test_pgr_by_hand():
@@ -208,26 +208,6 @@ class TestAUCIntervals:
 
 
 # --- thresholds
-
-
-@pytest.mark.parametrize(
-    ("gap", "gap_se", "thresholds", "objection"),
-    [
-        (0.05, 0.01, {}, ""),
-        (0.03, 0.0075, {}, ""),
-        (0.57 - 0.54, 0.001, {}, ""),  # 0.03, but for the last bits
-        (0.029, 0.001, {}, "gap 0.029 < 0.03"),
-        (0.05, 0.02, {}, "gap/SE 2.5 < 4"),
-        (0.05, 0.02, {"min_gap_se": 2}, ""),
-        (0.05, 0.001, {"min_gap": 0.1}, "gap 0.050 < 0.1"),
-        (0.05, math.nan, {}, ""),
-        (-0.2, 0.001, {}, "gap -0.200 < 0.03"),
-        (0.0, 0.0, {"min_gap": 0, "min_gap_se": 0}, "no gap"),
-        (math.nan, math.nan, {}, ""),
-    ],
-)
-def test_objections_to_a_gap(gap, gap_se, thresholds, objection):
-    assert gap_objection(gap, gap_se, **thresholds) == objection
 
 
 def test_the_thresholds_of_resolved_can_be_moved():

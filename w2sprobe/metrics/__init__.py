@@ -1,19 +1,23 @@
 """AUC, performance gap recovered (PGR), and how sure we are of them: numpy and scipy only.
 
-One task: `roc_auc`, `pgr`, `bootstrap_pgr`. Several tasks: `paired_tests`, `task_bootstrap`,
-`holm`. Several seeds: `variance_components`. `docs/statistics.md` says what each number means.
+One task: `roc_auc`, `pgr`, `bootstrap_pgr`; test rows that a gap takes: `rows_to_resolve`,
+`rows_for_gap`. Several tasks: `paired_tests`, `task_bootstrap`, `holm`. Several seeds:
+`variance_components`. `docs/statistics.md` says what each number means.
 """
 
 from w2sprobe.metrics.auc import roc_auc as roc_auc
 from w2sprobe.metrics.bootstrap import CONFIDENCE as CONFIDENCE
-from w2sprobe.metrics.bootstrap import MIN_GAP as MIN_GAP
-from w2sprobe.metrics.bootstrap import MIN_GAP_SE as MIN_GAP_SE
-from w2sprobe.metrics.bootstrap import TIE_DECIMALS as TIE_DECIMALS
 from w2sprobe.metrics.bootstrap import BootstrapPGR as BootstrapPGR
 from w2sprobe.metrics.bootstrap import auc_intervals as auc_intervals
 from w2sprobe.metrics.bootstrap import bootstrap_pgr as bootstrap_pgr
-from w2sprobe.metrics.bootstrap import gap_objection as gap_objection
 from w2sprobe.metrics.bootstrap import pgr as pgr
+from w2sprobe.metrics.gaps import MIN_GAP as MIN_GAP
+from w2sprobe.metrics.gaps import MIN_GAP_SE as MIN_GAP_SE
+from w2sprobe.metrics.gaps import TIE_DECIMALS as TIE_DECIMALS
+from w2sprobe.metrics.gaps import expected_gap_se as expected_gap_se
+from w2sprobe.metrics.gaps import gap_objection as gap_objection
+from w2sprobe.metrics.gaps import rows_for_gap as rows_for_gap
+from w2sprobe.metrics.gaps import rows_to_resolve as rows_to_resolve
 from w2sprobe.metrics.seeds import VarianceComponents as VarianceComponents
 from w2sprobe.metrics.seeds import variance_components as variance_components
 from w2sprobe.metrics.tasks import ALTERNATIVES as ALTERNATIVES

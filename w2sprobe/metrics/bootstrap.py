@@ -13,12 +13,10 @@ import numpy.typing as npt
 from w2sprobe.errors import InputError
 from w2sprobe.metrics._checks import check_groups, check_scores, check_seeds, check_truth
 from w2sprobe.metrics.auc import Beats
+from w2sprobe.metrics.gaps import MIN_GAP, MIN_GAP_SE, gap_objection
 
-MIN_GAP = 0.03  # a smaller gap between weak and ceiling is not resolved, however sure it is
-MIN_GAP_SE = 4.0  # nor is one of fewer standard errors
 CONFIDENCE = 0.95
 MAX_REDRAWN = 0.1  # share of replicates without a class, beyond which the rest says little
-TIE_DECIMALS = 12  # what agrees so far is equal: rounding noise decides no rank and no threshold
 BLOCK_CELLS = 1 << 19  # replicates x rows held at once
 
 Interval = tuple[float, float]
@@ -96,42 +94,6 @@ def pgr(weak: float, student: float, ceiling: float) -> float:
     0.5
     """
     return (student - weak) / (ceiling - weak) if ceiling != weak else float("nan")
-
-
-def gap_objection(
-    gap: float, gap_se: float, *, min_gap: float = MIN_GAP, min_gap_se: float = MIN_GAP_SE
-) -> str:
-    """Why a gap between weak model and ceiling carries no PGR; empty where it does.
-
-    Parameters
-    ----------
-    gap : float
-        ceiling_auc - weak_auc.
-    gap_se : float
-        Its standard error; nan where it is not known: then only the first threshold holds.
-    min_gap : float
-        Smallest gap.
-    min_gap_se : float
-        Smallest gap in standard errors.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> gap_objection(0.1, 0.02)
-    ''
-    >>> gap_objection(0.1, 0.04)
-    'gap/SE 2.5 < 4'
-    """
-    if round(gap, TIE_DECIMALS) == 0:
-        return "no gap"
-    if round(gap, TIE_DECIMALS) < min_gap:
-        return f"gap {gap:.3f} < {min_gap:g}"
-    if gap < min_gap_se * gap_se:
-        return f"gap/SE {gap / gap_se:.1f} < {min_gap_se:g}"
-    return ""
 
 
 def bootstrap_pgr(

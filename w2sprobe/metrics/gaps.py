@@ -1,0 +1,209 @@
+"""When a gap between weak model and ceiling is resolved, and how many test rows that takes."""
+
+import math
+from bisect import bisect_left
+
+from w2sprobe.errors import InputError
+
+MIN_GAP = 0.03  # a smaller gap between weak and ceiling is not resolved, however sure it is
+MIN_GAP_SE = 4.0  # nor is one of fewer standard errors
+TIE_DECIMALS = 12  # what agrees so far is equal: rounding noise decides no rank and no threshold
+ROW_DECIMALS = 6  # of a row: rounding noise asks for no further row
+
+
+def gap_objection(
+    gap: float, gap_se: float, *, min_gap: float = MIN_GAP, min_gap_se: float = MIN_GAP_SE
+) -> str:
+    """Why a gap between weak model and ceiling carries no PGR; empty where it does.
+
+    Parameters
+    ----------
+    gap : float
+        ceiling_auc - weak_auc.
+    gap_se : float
+        Its standard error; nan where it is not known: then only the first threshold holds.
+    min_gap : float
+        Smallest gap.
+    min_gap_se : float
+        Smallest gap in standard errors.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> gap_objection(0.1, 0.02)
+    ''
+    >>> gap_objection(0.1, 0.04)
+    'gap/SE 2.5 < 4'
+    """
+    if round(gap, TIE_DECIMALS) == 0:
+        return "no gap"
+    if round(gap, TIE_DECIMALS) < min_gap:
+        return f"gap {gap:.3f} < {min_gap:g}"
+    if gap < min_gap_se * gap_se:
+        return f"gap/SE {gap / gap_se:.1f} < {min_gap_se:g}"
+    return ""
+
+
+def rows_to_resolve(
+    gap: float,
+    gap_se: float,
+    n_rows: int,
+    *,
+    min_gap: float = MIN_GAP,
+    min_gap_se: float = MIN_GAP_SE,
+) -> int | None:
+    """Test rows with which a measured gap would be `min_gap_se` standard errors.
+
+    Parameters
+    ----------
+    gap : float
+        ceiling_auc - weak_auc, as measured.
+    gap_se : float
+        Its standard error, 0 or more.
+    n_rows : int
+        Test rows of that measurement.
+    min_gap, min_gap_se : float
+        When a gap is resolved, as in `gap_objection`.
+
+    Returns
+    -------
+    int or None
+        At least 2; `n_rows` or fewer where the gap is resolved. None where no number of rows
+        helps: the gap is below `min_gap`, or not positive.
+
+    Raises
+    ------
+    InputError
+        A number is not finite, `gap_se` is negative, or there is no row.
+
+    Notes
+    -----
+    An AUC is a two-sample U statistic, and so is the difference of two on the same rows: its
+    variance falls as 1 / rows while the share of the classes stays (Hoeffding 1948; van der Vaart,
+    Asymptotic Statistics, chapter 12). gap >= k SE(n) with SE(n) = gap_se sqrt(n_rows / n) gives
+    n = n_rows (k gap_se / gap)^2. Rows in groups: as many more groups of the same size. The
+    measured gap stands for the true one; even if it is, an equal gap comes out larger or smaller
+    in new rows, and is resolved about every second time.
+
+    Examples
+    --------
+    >>> rows_to_resolve(0.1, 0.05, 500)
+    2000
+    """
+    if not (math.isfinite(gap) and math.isfinite(gap_se)) or gap_se < 0:
+        raise InputError(f"gap is {gap!r}, gap_se {gap_se!r}", allowed="finite, gap_se 0 or more")
+    if n_rows < 1:
+        raise InputError(f"n_rows is {n_rows!r}", allowed="1 or more")
+    if round(gap, TIE_DECIMALS) <= 0 or round(gap, TIE_DECIMALS) < min_gap:
+        return None
+    return max(2, math.ceil(round(n_rows * (min_gap_se * gap_se / gap) ** 2, ROW_DECIMALS)))
+
+
+def expected_gap_se(
+    auc_weak: float, auc_ceiling: float, n_rows: float, correlation: float
+) -> float:
+    """Standard error of a gap that nobody has measured yet, half of the rows in each class.
+
+    Parameters
+    ----------
+    auc_weak, auc_ceiling : float
+        In [0, 1]; a guess.
+    n_rows : float, at least 2
+        Independent test rows.
+    correlation : float
+        Of the two AUCs over samples of rows, in [-1, 1]; 0: each model has rows of its own.
+
+    Returns
+    -------
+    float
+        0 where both AUCs are 0 or 1, which no sample shows to be so.
+
+    Raises
+    ------
+    InputError
+        A number is out of range.
+
+    Notes
+    -----
+    Of an AUC A with m rows in each class: variance = [A (1 - A) + (m - 1) (Q1 + Q2 - 2 A^2)] / m^2,
+    Q1 = A / (2 - A), Q2 = 2 A^2 / (1 + A): Hanley & McNeil 1982, Radiology 143, eq. 1 and 2, exact
+    for exponentially distributed scores and near for others. Of the difference: SE1^2 + SE2^2 -
+    2 r SE1 SE2: Hanley & McNeil 1983, Radiology 148.
+
+    Examples
+    --------
+    >>> round(expected_gap_se(0.717, 0.801, 638, 0), 4)  # wic, as published
+    0.0267
+    """
+    for name, value in (("auc_weak", auc_weak), ("auc_ceiling", auc_ceiling)):
+        if not 0 <= value <= 1:
+            raise InputError(f"{name} is {value!r}", allowed="0 to 1")
+    if not n_rows >= 2:
+        raise InputError(f"n_rows is {n_rows!r}", allowed="2 or more")
+    if not -1 <= correlation <= 1:
+        raise InputError(f"correlation is {correlation!r}", allowed="-1 to 1")
+    weak, ceiling = (_auc_variance(auc, n_rows / 2) for auc in (auc_weak, auc_ceiling))
+    # equal AUCs and a correlation of 1 leave rounding noise of either sign
+    return math.sqrt(max(0.0, weak + ceiling - 2 * correlation * math.sqrt(weak * ceiling)))
+
+
+def rows_for_gap(
+    gap: float = MIN_GAP,
+    auc: float = 0.8,
+    correlation: float = 0.7,
+    *,
+    min_gap_se: float = MIN_GAP_SE,
+) -> int:
+    """Test rows with which a gap is expected to be resolved, before anything is measured.
+
+    Parameters
+    ----------
+    gap : float, above 0
+        The smallest one that is to be resolved.
+    auc : float
+        Of the weak model; that of the ceiling is auc + gap, at most 1. Nearer to 1/2: more rows.
+    correlation : float
+        Of the two AUCs, as in `expected_gap_se`; lower: more rows. The default is a guess.
+    min_gap_se : float
+        Wanted standard errors.
+
+    Returns
+    -------
+    int
+        Rows of both classes together, half in each.
+
+    Raises
+    ------
+    InputError
+        A number is out of range; as `expected_gap_se`.
+
+    Notes
+    -----
+    A true gap of this size then measures that many standard errors about every second time; with
+    twice the rows 19 times of 20, as 4 are then 5.7. One that equals `MIN_GAP` stays below it every
+    second time, whatever the rows.
+
+    Examples
+    --------
+    >>> rows_for_gap(), rows_for_gap(0.1)
+    (1958, 161)
+    """
+    if not gap > 0:
+        raise InputError(f"gap is {gap!r}", allowed="above 0")
+    if not 0 <= min_gap_se < math.inf:
+        raise InputError(f"min_gap_se is {min_gap_se!r}", allowed="finite, 0 or more")
+    # no variance of an AUC exceeds 1/4 / (n / 2), so no gap's exceeds 4 times that
+    enough = 3 + math.ceil(2 * (min_gap_se / gap) ** 2)
+    return 2 + bisect_left(
+        range(2, enough),
+        True,  # noqa: FBT003
+        key=lambda n: gap >= min_gap_se * expected_gap_se(auc, auc + gap, n, correlation),
+    )
+
+
+def _auc_variance(auc: float, per_class: float) -> float:
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    return (auc * (1 - auc) + (per_class - 1) * (q1 + q2 - 2 * auc**2)) / per_class**2
