@@ -64,6 +64,54 @@ class ModelInfo:
     identity: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class ParameterCounts:
+    """Sizes of a base model's weights.
+
+    Parameters
+    ----------
+    total : int
+        All parameters.
+    blocks : int
+        Of matrices that every token is multiplied by: all but the embeddings.
+    sides : int
+        Sum of the rows and columns of these matrices: a low-rank update of rank r has r times as
+        many parameters.
+    """
+
+    total: int
+    blocks: int
+    sides: int
+
+
+@functools.cache
+def count_parameters(source: str) -> ParameterCounts:
+    """Count the parameters of a base model without loading its weights.
+
+    Parameters
+    ----------
+    source : str
+        Local folder or hub name; only the config is read.
+
+    Returns
+    -------
+    ParameterCounts
+    """
+    with torch.device("meta"):
+        config = AutoConfig.from_pretrained(source)
+        network: PreTrainedModel = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
+    embeddings = {
+        id(module.weight) for module in network.modules() if isinstance(module, torch.nn.Embedding)
+    }
+    weights = list(network.parameters())
+    matrices = [one for one in weights if one.ndim == 2 and id(one) not in embeddings]
+    return ParameterCounts(
+        total=sum(one.numel() for one in weights),
+        blocks=sum(one.numel() for one in matrices),
+        sides=sum(sum(one.shape) for one in matrices),
+    )
+
+
 @functools.cache
 def describe_model(name: str) -> ModelInfo:
     """Look a model up without loading its weights.

@@ -1,4 +1,4 @@
-"""Schema of an experiment's results: written by experiments, read by reporting."""
+"""Schema of results: written by experiments, read by reporting."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -53,9 +53,13 @@ class ResultRow(BaseModel):
 class Results(BaseModel):
     """All methods of one experiment, and what they were run on.
 
+    `seed` is empty where there is one run. `gap` is the ceiling's AUC less the weak model's,
+    `gap_se` its bootstrap standard error, `rows_needed` how many test rows would resolve it: None
+    where no number would. `missing` says of each method that has no row which stage failed.
     `splits` are rows a split; `dropped` counts rows left out and why; `fingerprint` is the task's;
-    `audit` holds the findings of `audit.json`; `stages` maps each stage to its address and the
-    seconds it took when it was run.
+    `audit` holds the findings of `audit.json`; `indicators` what is said to predict the gain, None
+    where a value is not finite, empty where they could not be computed; `stages` maps each stage to
+    its address and the seconds it took when it was run.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -64,6 +68,10 @@ class Results(BaseModel):
     task: str
     weak_model: str
     strong_model: str
+    seed: str = ""
+    gap: float
+    gap_se: float
+    rows_needed: int | None
     layer: int
     splits: dict[str, int]
     dropped: dict[str, int]
@@ -71,6 +79,8 @@ class Results(BaseModel):
     fingerprint: str = ""
     audit: tuple[Finding, ...] = ()
     rows: tuple[ResultRow, ...]
+    missing: dict[str, str] = {}
+    indicators: dict[str, float | None] = {}
     stages: dict[str, dict[str, Any]]
     config: dict[str, Any]
     versions: dict[str, str]
@@ -97,3 +107,94 @@ class Results(BaseModel):
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValidationError) as error:
             raise InputError(f"cannot read results {str(path)!r}: {error}") from error
+
+
+class Failure(BaseModel):
+    """A stage that failed: what it belongs to, its error, its log, how many others wait for it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stage: str
+    experiment: str
+    error: str
+    log: str
+    n_waiting: int
+
+
+class SummaryRow(BaseModel):
+    """A method on a task with a pair of models, over all seeds.
+
+    Means over seeds, with 95 % intervals of the bootstrap over test rows and seeds together, None
+    where a seed has other test rows; `gap_se` includes the noise of seeds, too.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str
+    weak_model: str
+    strong_model: str
+    method: str
+    n_seeds: int
+    auc: float
+    auc_interval: Interval | None
+    delta_auc: float
+    delta_auc_interval: Interval | None
+    gap: float
+    gap_se: float | None
+    pgr: float | None
+    pgr_interval: Interval | None
+    resolved: bool
+    rows_needed: int | None
+
+
+class StudyResults(BaseModel):
+    """All experiments of a study.
+
+    `experiments` are the folders, within that of the study, that hold their results.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    experiments: tuple[str, ...]
+    summary: tuple[SummaryRow, ...]
+    failures: tuple[Failure, ...]
+    config: dict[str, Any]
+    versions: dict[str, str]
+
+
+class PlannedStage(BaseModel):
+    """A stage before it is run: numbers count from 1, bytes and seconds are estimates.
+
+    `seconds` of a stage that is done are what it took, and do not count in the sum of a forecast.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    number: int
+    stage: str
+    kind: str
+    experiment: str
+    inputs: dict[str, int]
+    done: bool
+    folder: str
+    disk_bytes: int
+    seconds: float
+
+
+class Forecast(BaseModel):
+    """What a study will do, and what it is expected to take: sums of what is not done yet.
+
+    `notes` say what should be known before it is started.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stages: tuple[PlannedStage, ...]
+    n_experiments: int
+    store_bytes: int
+    disk_bytes: int
+    seconds: float
+    speed_from: str
+    splits: dict[str, dict[str, int]]
+    notes: tuple[str, ...]

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from tests.experiments.cases import save_study, study
 from w2sprobe.cli import root
-from w2sprobe.experiments.config import ExperimentConfig
+from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.experiments.methods import METHODS, Method
 
 
@@ -50,7 +50,7 @@ def test_the_schema_names_every_key_and_method() -> None:
     shown = CliRunner().invoke(root, ["run", "--schema"])
     assert shown.exit_code == 0
     schema = json.loads(shown.stdout)
-    assert list(schema["properties"]) == list(ExperimentConfig.model_fields)
+    assert list(schema["properties"]) == list(StudyConfig.model_fields)
     assert schema["properties"]["methods"]["items"]["anyOf"][0]["enum"] == list(METHODS)
     entry = schema["$defs"]["Method"]
     assert list(entry["properties"]) == list(Method.model_fields)

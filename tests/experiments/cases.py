@@ -5,6 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.models import save_tiny_model, sentences
+from w2sprobe.experiments.builder import Experiment
+from w2sprobe.experiments.config import StudyConfig
+from w2sprobe.experiments.plan import Plan, make_plan
+from w2sprobe.experiments.runner import run_study
+from w2sprobe.results import Results
 
 MODEL = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-2, "precision": "float32"}
 
@@ -34,3 +39,19 @@ def study(folder: Path, **sections: Any) -> dict[str, Any]:
         "zero_shot": {"answers": ["bad", "good"]},
         **sections,
     }
+
+
+def plan_one(values: dict[str, Any], cache: Path) -> Experiment:
+    """The only experiment of a study."""
+    plan = make_plan(StudyConfig.model_validate(values), cache=cache, out=cache)
+    (experiment,) = plan.experiments
+    assert plan.stages == experiment.stages
+    return experiment
+
+
+def run_one(experiment: Experiment, out: Path) -> Results:
+    """Run an experiment that must not fail."""
+    config = StudyConfig.model_validate(experiment.config.model_dump(exclude={"seed"}))
+    study = run_study(Plan(config, [experiment], experiment.stages), out)
+    assert not study.failures, study.failures
+    return Results.read(out / "results.json")

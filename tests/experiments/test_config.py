@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.config import PRESETS, ExperimentConfig, load_config
+from w2sprobe.experiments.config import PRESETS, StudyConfig, load_config
 from w2sprobe.experiments.methods import DEFAULT_METHODS, METHODS
 from w2sprobe.training.losses import LOSSES
 
@@ -108,7 +108,7 @@ def test_weak_and_ceiling_are_always_run_first_and_once(tmp_path: Path) -> None:
         (BASE + "define: {mine: {}}\n", ["define.mine.predicts: Field required"]),
         (
             BASE + "define: {student: {predicts: student}}\n",
-            ["define: 'student' is a method already"],
+            ["define: 'student' is taken already"],
         ),
         (
             BASE + "define: {mine: {predicts: student, curation: random_filter, "
@@ -121,7 +121,8 @@ def test_weak_and_ceiling_are_always_run_first_and_once(tmp_path: Path) -> None:
         ),
         (BASE + "zero_shot: {answers: [No, Yes]}\n", ["zero_shot.answers.0", "got False"]),
         (BASE.replace("t.csv", "t.csv, sizes: {weak_train: 3}"), ["task.sizes"]),
-        ("name: x\n", ["task: Field required", "strong: Field required"]),
+        ("name: x\n", ["weak: Field required", "strong: Field required"]),
+        (BASE.replace("task: {name: t.csv}", "task: {}"), ["no task; allowed: task with a name"]),
         ("- a\n", ["not a mapping"]),
         ("a: [\n", ["not YAML"]),
     ],
@@ -134,7 +135,7 @@ def test_mistakes_are_named_with_their_place(text: str, parts: list[str], tmp_pa
 
 
 def test_published_learning_rates_are_the_defaults() -> None:
-    config = ExperimentConfig.model_validate(
+    config = StudyConfig.model_validate(
         {"name": "n", "task": {"name": "t"}, "weak": {"model": "w"}, "strong": {"model": "s"}}
     )
     assert (config.weak.learning_rate, config.strong.learning_rate) == (5e-4, 8e-5)

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.experiments.cases import save_study, study
+from tests.experiments.cases import plan_one, run_one, save_study, study
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.config import ExperimentConfig
+from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.functions import CurationFunction
-from w2sprobe.experiments.plan import Plan, make_plan
-from w2sprobe.experiments.runner import run_plan
 from w2sprobe.experiments.steps import label_file
 from w2sprobe.labels import LabelTable
 
@@ -52,19 +50,18 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], st
     return module
 
 
-def plan_of(place: Path, function: str, **entry: Any) -> Plan:
+def plan_of(place: Path, function: str, **entry: Any) -> Experiment:
     define = {
         "mine": {"predicts": "student", "function": function, **entry},
         "control": {"predicts": "student", "curation": "random_filter", "same_size_as": "mine"},
     }
     values = study(place, define=define, methods=[*define])
-    config = ExperimentConfig.model_validate(values)
-    return make_plan(config, cache=place / "cache", out=place / "results")
+    return plan_one(values, place / "cache")
 
 
 def test_it_curates_what_a_student_learns_from(place: Path, write: Callable[[str], str]) -> None:
     plan = plan_of(place, write(EXAMPLE) + ":drop_unsure")
-    results = run_plan(plan, place / "results")
+    results = run_one(plan, place / "results")
     train, val = plan.splits.strong_train, plan.splits.val
     weak, curated = (
         LabelTable.read(label_file(plan.methods[name][0].folder)) for name in ("weak", "mine")
@@ -122,7 +119,7 @@ def test_it_gets_activations_labels_and_texts_of_the_same_rows(
         """
     )
     plan = plan_of(place, f"{name}:look")
-    run_plan(plan, place / "results")
+    run_one(plan, place / "results")
     X, labels, texts = __import__(name).seen
     train = plan.splits.strong_train
     assert (X.shape, X.dtype) == ((16, 32), np.float32)

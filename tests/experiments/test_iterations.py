@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.experiments.cases import save_study, study
+from tests.experiments.cases import plan_one, run_one, save_study, study
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.config import ExperimentConfig, TaskConfig
-from w2sprobe.experiments.plan import Plan, make_plan
-from w2sprobe.experiments.runner import run_plan
+from w2sprobe.experiments.builder import Experiment
+from w2sprobe.experiments.config import TaskConfig
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import label_file
 from w2sprobe.labels import LabelTable
@@ -21,7 +20,7 @@ from w2sprobe.training.iterations import strong_to_strong
 from w2sprobe.training.saved import SavedModel
 
 METHODS = ("student", "strong_to_strong_1", "strong_to_strong_2", "strong_to_strong_1_cross_fit")
-Make = Callable[..., Plan]
+Make = Callable[..., Experiment]
 
 
 @pytest.fixture(scope="module")
@@ -33,19 +32,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def make(place: Path) -> Make:
-    def plan(*methods: str, cache: str = "cache", **strong_to_strong: Any) -> Plan:
+    def plan(*methods: str, cache: str = "cache", **strong_to_strong: Any) -> Experiment:
         sections = {"strong_to_strong": {"cv": 2, **strong_to_strong}}
         values = study(place, methods=methods or METHODS, **sections)
-        config = ExperimentConfig.model_validate(values)
-        return make_plan(config, cache=place / cache, out=place / "results")
+        return plan_one(values, place / cache)
 
     return plan
 
 
 @pytest.fixture(scope="module")
-def done(make: Make, place: Path) -> Plan:
+def done(make: Make, place: Path) -> Experiment:
     plan = make()
-    run_plan(plan, place / "results")
+    run_one(plan, place / "results")
     return plan
 
 
@@ -57,7 +55,7 @@ def weights(folder: Path) -> bytes:
     return (folder / "adapter/adapter_model.safetensors").read_bytes()
 
 
-def flipped(plan: Plan) -> float:
+def flipped(plan: Experiment) -> float:
     """Share of the hard labels that the first student changes."""
     weak, new = (
         table(stage).align(plan.splits.strong_train.ids).hard_label
@@ -122,7 +120,7 @@ def test_truth_moves_no_student(make: Make, monkeypatch: pytest.MonkeyPatch) -> 
     assert before.methods["ceiling"][0].address != after.methods["ceiling"][0].address
 
 
-def test_a_student_is_trained_on_the_labels_of_the_one_before(done: Plan) -> None:
+def test_a_student_is_trained_on_the_labels_of_the_one_before(done: Experiment) -> None:
     first, labels, second, more, _ = done.methods["strong_to_strong_2"]
     train, val = done.splits.strong_train, done.splits.val
     weak = table(done.methods["weak"][0])
@@ -135,7 +133,7 @@ def test_a_student_is_trained_on_the_labels_of_the_one_before(done: Plan) -> Non
 
 
 @pytest.mark.parametrize("name", METHODS[1:])
-def test_stages_do_what_the_library_does(done: Plan, tmp_path: Path, name: str) -> None:
+def test_stages_do_what_the_library_does(done: Experiment, tmp_path: Path, name: str) -> None:
     options = {"iterations": int(name.split("_")[3]), "cv": 2 if "cross" in name else None}
     weak = table(done.methods["weak"][0])
     config, splits = done.config.strong, done.splits
@@ -149,9 +147,11 @@ def test_stages_do_what_the_library_does(done: Plan, tmp_path: Path, name: str) 
     )
 
 
-def test_results_say_how_many_iterations_were_run(make: Make, done: Plan, place: Path) -> None:
+def test_results_say_how_many_iterations_were_run(
+    make: Make, done: Experiment, place: Path
+) -> None:
     assert all(stage.done for stage in make().stages)
-    rows = {row.method: row for row in run_plan(done, place / "results").rows}
+    rows = {row.method: row for row in run_one(done, place / "results").rows}
     assert [rows[name].iterations for name in ("weak", *METHODS)] == [0, 0, 1, 2, 1]
     assert rows["strong_to_strong_2"].rows_kept == 16
     assert rows["strong_to_strong_2"].seconds >= rows["strong_to_strong_1"].seconds
@@ -159,7 +159,12 @@ def test_results_say_how_many_iterations_were_run(make: Make, done: Plan, place:
 
 @pytest.mark.parametrize(("name", "folds"), [("2", 0), ("2_cross_fit", 2)])
 def test_where_it_stops_the_student_before_is_the_last(
-    make: Make, done: Plan, place: Path, monkeypatch: pytest.MonkeyPatch, name: str, folds: int
+    make: Make,
+    done: Experiment,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    folds: int,
 ) -> None:
     """Everything is in the plan, nothing is trained any more but what the stop hangs on."""
     assert 0 < flipped(done) < 0.99, "or this would test nothing"
@@ -175,7 +180,7 @@ def test_where_it_stops_the_student_before_is_the_last(
 
     monkeypatch.setattr("w2sprobe.experiments.steps.finetune", None)
     monkeypatch.setattr("w2sprobe.training.iterations.finetune", watched)
-    results = run_plan(plan, place / "stopped")
+    results = run_one(plan, place / "stopped")
     assert trained == [f"fold-{number}" for number in range(folds)]
     for stage in (second, third):
         assert weights(stage.folder) == weights(first.folder)
@@ -187,15 +192,15 @@ def test_where_it_stops_the_student_before_is_the_last(
     assert rows[f"strong_to_strong_{name}"].iterations == 0
 
 
-def test_it_goes_on_where_labels_change_more(make: Make, done: Plan, place: Path) -> None:
+def test_it_goes_on_where_labels_change_more(make: Make, done: Experiment, place: Path) -> None:
     plan = make("strong_to_strong_1", stop_at=flipped(done) / 2)
-    run_plan(plan, place / "going")
+    run_one(plan, place / "going")
     last = plan.methods["strong_to_strong_1"][-1]
     assert weights(last.folder) == weights(done.methods["strong_to_strong_1"][-1].folder)
 
 
 def test_an_interrupted_cross_fit_goes_on(
-    make: Make, done: Plan, monkeypatch: pytest.MonkeyPatch
+    make: Make, done: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make("strong_to_strong_1_cross_fit", cv=4)
     _, labels, _ = plan.methods["strong_to_strong_1_cross_fit"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from tests.experiments.cases import save_study, study
+from tests.experiments.cases import plan_one, run_one, save_study, study
 from w2sprobe.cache import ActivationStore
 from w2sprobe.curation import (
     Rule,
@@ -18,10 +18,9 @@ from w2sprobe.curation import (
     filter_by_neighbors,
 )
 from w2sprobe.errors import InputError, MissingDependency
-from w2sprobe.experiments.config import ExperimentConfig, ZeroShotConfig
+from w2sprobe.experiments.builder import Experiment
+from w2sprobe.experiments.config import StudyConfig, ZeroShotConfig
 from w2sprobe.experiments.methods import DEFAULT_METHODS, METHODS, FilterRule, Method, ProbeName
-from w2sprobe.experiments.plan import Plan, make_plan
-from w2sprobe.experiments.runner import run_plan
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import label_file
 from w2sprobe.fingerprint import fingerprint, fingerprint_strings
@@ -43,7 +42,7 @@ DEFINED = {
     "ceiling_logconf": {"predicts": "student", "labels": "truth", "loss": "logconf"},
     "other_layer": {"predicts": "probe", "probe": "knn", "layer": 1, "n_neighbors": 2},
 }
-Make = Callable[..., Plan]
+Make = Callable[..., Experiment]
 
 
 @pytest.fixture(scope="module")
@@ -55,22 +54,21 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def make(place: Path) -> Make:
-    def plan(**sections: Any) -> Plan:
-        config = ExperimentConfig.model_validate(study(place, **sections))
-        return make_plan(config, cache=place / "cache", out=place / "results")
+    def plan(**sections: Any) -> Experiment:
+        return plan_one(study(place, **sections), place / "cache")
 
     return plan
 
 
 @pytest.fixture(scope="module")
-def done(make: Make, place: Path) -> Plan:
+def done(make: Make, place: Path) -> Experiment:
     plan = make(methods=[*NEW, *DEFINED], define=DEFINED)
-    run_plan(plan, place / "results")
+    run_one(plan, place / "results")
     return plan
 
 
 @pytest.fixture(scope="module")
-def results(done: Plan, place: Path) -> Results:
+def results(done: Experiment, place: Path) -> Results:
     return Results.read(place / "results/results.json")
 
 
@@ -78,8 +76,8 @@ def table(stage: Stage) -> LabelTable:
     return LabelTable.read(label_file(stage.folder))
 
 
-def activations(plan: Plan, split: str, layer: int) -> np.ndarray:
-    (stage,) = (stage for stage in plan.stages if stage.kind == "extract")
+def activations(plan: Experiment, split: str, layer: int) -> np.ndarray:
+    (stage,) = (stage for stage in plan.stages if stage.place)
     store = ActivationStore.open(stage.folder)
     return store.read(layer, store.rows_of(plan.splits[split].ids))
 
@@ -254,7 +252,7 @@ def test_a_missing_package_is_named_before_anything_runs(
     make(methods=["logistic_filter"])
 
 
-def test_filters_keep_what_the_library_keeps(done: Plan) -> None:
+def test_filters_keep_what_the_library_keeps(done: Experiment) -> None:
     train = done.splits.strong_train
     soft = table(done.methods["weak"][0]).align(train.ids).soft_label
     X = activations(done, "strong_train", done.layer)
@@ -276,7 +274,7 @@ def test_filters_keep_what_the_library_keeps(done: Plan) -> None:
         assert student.inputs["labels"] is curated
 
 
-def test_probes_on_truth_see_truth_and_others_do_not(done: Plan, results: Results) -> None:
+def test_probes_on_truth_see_truth_and_others_do_not(done: Experiment, results: Results) -> None:
     train, test = done.splits.strong_train, done.splits.test
     X, Q = (activations(done, split, done.layer) for split in ("strong_train", "test"))
     ceiling = LogisticProbe().fit(X, train.labels).predict_proba(Q)[:, 1]
@@ -293,7 +291,9 @@ def test_probes_on_truth_see_truth_and_others_do_not(done: Plan, results: Result
     assert done.methods["ceiling_logconf"][0].params["truth"]
 
 
-def test_zero_shot_is_what_the_library_says(done: Plan, results: Results, place: Path) -> None:
+def test_zero_shot_is_what_the_library_says(
+    done: Experiment, results: Results, place: Path
+) -> None:
     test = done.splits.test
     said = zero_shot(str(place / "strong"), test, answers=("bad", "good"))
     (stage,) = done.methods["zero_shot"]
@@ -305,7 +305,7 @@ def test_zero_shot_is_what_the_library_says(done: Plan, results: Results, place:
 
 
 def test_results_hold_a_config_that_can_be_run_again(results: Results, make: Make) -> None:
-    again = ExperimentConfig.model_validate(results.config)
+    again = StudyConfig.model_validate(results.config)
     assert {name: again.define[name].predicts for name in DEFINED} == {
         name: entry["predicts"] for name, entry in DEFINED.items()
     }

@@ -6,11 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.experiments.cases import save_study, study
-from w2sprobe.experiments.config import ExperimentConfig, load_config
+from tests.experiments.cases import plan_one, run_one, save_study, study
+from w2sprobe.experiments.config import StudyConfig, load_config
 from w2sprobe.experiments.methods import DEFAULT_METHODS, METHODS, Method
-from w2sprobe.experiments.plan import make_plan
-from w2sprobe.experiments.runner import run_plan
 
 TEXT = (Path(__file__).parents[2] / "docs/studies.md").read_text(encoding="utf-8")
 
@@ -31,7 +29,8 @@ def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     # the tiny tokenizer knows neither No nor Yes
     asked = config.zero_shot.model_copy(update={"answers": ("bad", "good")})
     config = config.model_copy(update={"zero_shot": asked})
-    results = run_plan(make_plan(config, cache=tmp_path / "cache", out=tmp_path), tmp_path)
+    experiment = plan_one(config.model_dump(exclude_unset=True), tmp_path / "cache")
+    results = run_one(experiment, tmp_path)
     kept = {row.method: row.rows_kept for row in results.rows}
     assert kept["strict_filter"] == kept["strict_control"] == 11
     assert (kept["student"], kept["logistic_filter"], kept["sure_half"]) == (16, 14, 8)
@@ -43,5 +42,5 @@ def test_every_method_and_key_is_documented() -> None:
     assert bold == set(DEFAULT_METHODS)
     words = set(re.findall(r"\w+", named))
     assert set(METHODS) <= words
-    for name in (*ExperimentConfig.model_fields, *Method.model_fields):
+    for name in (*StudyConfig.model_fields, *Method.model_fields):
         assert f"`{name}`" in TEXT, name

@@ -1,20 +1,22 @@
 """`w2sprobe run`."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich import box
-from rich.table import Table
 
 from w2sprobe.cli import _options
 from w2sprobe.cli._tables import print_table
-from w2sprobe.experiments.config import PRESETS, ExperimentConfig, TaskConfig, load_config
+from w2sprobe.errors import W2SProbeError
+from w2sprobe.experiments.config import PRESETS, StudyConfig, load_config
 
 if TYPE_CHECKING:
     from w2sprobe.experiments.plan import Plan
-    from w2sprobe.experiments.stages import Stage
+    from w2sprobe.experiments.runner import Engine
+    from w2sprobe.experiments.stages import Outcome, Stage
+    from w2sprobe.results import StudyResults
 
 FIGURE = "results.png"
 
@@ -34,6 +36,16 @@ FIGURE = "results.png"
 @click.option("--strong-model", metavar="NAME|FOLDER", help="Replace the config's strong model.")
 @click.option("--truncate", is_flag=True, help="Cut texts that exceed a model's context.")
 @click.option("--out", type=click.Path(path_type=Path), help="Default: results/NAME.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="local: one stage after the other, in this process; ray: on a Ray cluster.",
+)
+@click.option(
+    "--address", metavar="ADDRESS", help="Of a running Ray cluster; default: one on this machine."
+)
 @click.option("--dry-run", is_flag=True, help="Show the stages and what is done; run nothing.")
 @click.option(
     "--schema", is_flag=True, help="Print the JSON schema of a config, for editors; run nothing."
@@ -48,41 +60,42 @@ def command(
     strong_model: str | None,
     truncate: bool,
     out: Path | None,
+    engine: str,
+    address: str | None,
     dry_run: bool,
     schema: bool,
     device: str,
     as_json: bool,
     **task: Any,
 ) -> None:
-    """Run an experiment from models and data to a PGR table.
+    """Run a study from models and data to tables of PGR: tasks x models x seeds x methods.
 
-    Stages that are done are not run again. OUT gets results.json, results.png, audit.json,
-    splits.parquet and config.yaml, which runs the same again.
+    Stages that are done are not run again; one that fails stops only those that need it, and is
+    tried again by the next run. OUT gets results.json, results.png, predictions.parquet, audit.json
+    and splits.parquet, or of several experiments a folder each with these, study.json and
+    scores.csv; and config.yaml, which runs the same again.
 
-    --task replaces the config's task and all that belongs to it, the other options of a task only
-    what they name.
+    --task replaces the config's tasks and all that belongs to them, the other options of a task
+    only what they name.
 
     \b
     Examples:
       w2sprobe run --preset demo
       w2sprobe run --preset demo --task reviews.csv --strong-model Qwen/Qwen3-0.6B
-      w2sprobe run experiment.yaml --dry-run
-      w2sprobe run experiment.yaml --set strong.epochs=2 --set methods='[student, zero_shot]'
+      w2sprobe run study.yaml --dry-run
+      w2sprobe run study.yaml --set strong.epochs=2 --set methods='[student, zero_shot]'
+      w2sprobe run study.yaml --set seeds='[0, 1, 2]' --engine ray
     """
     if schema:
-        click.echo(json.dumps(ExperimentConfig.model_json_schema(), indent=2))
+        click.echo(json.dumps(StudyConfig.model_json_schema(), indent=2))
         return
     if (file is None) == (preset is None):
         raise click.UsageError(f"give either FILE.yaml or --preset ({', '.join(PRESETS)})")
+    if address and engine != "ray":
+        raise click.UsageError("--address is of --engine ray")
     config = load_config(preset or str(file), settings)
-    fields = _options.task_fields(task)
-    if fields:
-        kept = {} if "name" in fields else dict(config.task)
-        config = config.model_copy(update={"task": TaskConfig(**{**kept, **fields})})
-    for role, model in (("weak", weak_model), ("strong", strong_model)):
-        changes: dict[str, object] = {"model": model} if model else {}
-        changes |= {"truncate": True} if truncate else {}
-        config = config.model_copy(update={role: getattr(config, role).model_copy(update=changes)})
+    config = config.with_task(_options.task_fields(task))
+    config = config.with_models(weak=weak_model, strong=strong_model, truncate=truncate)
 
     from w2sprobe.experiments.plan import make_plan
 
@@ -91,40 +104,90 @@ def command(
     if dry_run:
         _print_plan(plan, as_json)
         return
-    _run(plan, place, as_json)
+    _run(plan, place, _engine(engine, address), as_json)
+
+
+def _engine(name: str, address: str | None) -> "Engine":
+    if name == "ray":
+        from w2sprobe.experiments.ray_engine import run_ray
+
+        return partial(run_ray, address=address)
+
+    from w2sprobe.experiments.engines import run_local
+
+    return run_local
 
 
 def _print_plan(plan: "Plan", as_json: bool) -> None:
-    stages = [
-        {"stage": stage.title, "done": stage.done, "folder": str(stage.folder)}
-        for stage in plan.stages
-    ]
+    from w2sprobe.experiments.forecast import forecast
+    from w2sprobe.reporting.plans import plan_tables
+
+    found = forecast(plan)
     if as_json:
-        click.echo(json.dumps({"stages": stages, "store_bytes": plan.store_bytes}, indent=2))
+        click.echo(found.model_dump_json(indent=2))
         return
-    table = Table("stage", "done", "folder", box=box.SIMPLE_HEAD)
-    for stage in stages:
-        table.add_row(str(stage["stage"]), "yes" if stage["done"] else "no", str(stage["folder"]))
-    print_table(table)
-    sizes = ", ".join(f"{name} {len(rows)}" for name, rows in plan.splits.items())
-    click.echo(f"Rows: {sizes}. Activation store: {plan.store_bytes / 1e6:.1f} MB.")
+    for table in plan_tables(found):
+        print_table(table)
+    for note in found.notes:
+        click.echo(f"Note: {note}")
 
 
-def _run(plan: "Plan", out: Path, as_json: bool) -> None:
-    from w2sprobe.experiments.runner import RESULTS, run_plan
+def _run(plan: "Plan", out: Path, engine: "Engine", as_json: bool) -> None:
+    from w2sprobe.experiments.runner import RESULTS, STUDY, run_study
     from w2sprobe.reporting.figures import results_figure
+    from w2sprobe.reporting.studies import study_tables
     from w2sprobe.reporting.table import results_table
+    from w2sprobe.results import Results
 
-    def report(number: int, stage: "Stage", seconds: float | None) -> None:
-        end = "..." if seconds is None else f"{seconds:.1f} s"
-        click.echo(f"[{number}/{len(plan.stages)}] {stage.title} {end}", err=True)
+    n_stages = len(plan.stages)
+    numbers = {stage.address: number for number, stage in enumerate(plan.stages, start=1)}
+
+    def report(stage: "Stage", outcome: "Outcome | None") -> None:
+        place = plan.place(stage)
+        title = f"{place}: {stage.title}" if place else stage.title
+        click.echo(f"[{numbers[stage.address]}/{n_stages}] {title} {_said(outcome)}", err=True)
 
     n_done = sum(stage.done for stage in plan.stages)
-    click.echo(f"{n_done} of {len(plan.stages)} stages done before", err=True)
-    results = run_plan(plan, out, report)
-    results_figure(results, out / FIGURE)
-    if as_json:
-        click.echo(results.model_dump_json(indent=2))
+    click.echo(f"{n_done} of {n_stages} stages done before", err=True)
+    study = run_study(plan, out, engine=engine, report=report)
+    alone = len(plan.experiments) == 1
+    if alone and study.experiments:
+        results = Results.read(out / RESULTS)
+        results_figure(results, out / FIGURE)
+        if as_json:
+            click.echo(results.model_dump_json(indent=2))
+        else:
+            print_table(results_table(results))
+            click.echo(f"{out / RESULTS}  {out / FIGURE}")
+    elif as_json:
+        click.echo(study.model_dump_json(indent=2))
     else:
-        print_table(results_table(results))
-        click.echo(f"{out / RESULTS}  {out / FIGURE}")
+        for table in study_tables(study):
+            print_table(table)
+        click.echo(f"{out / STUDY}  compare methods: w2sprobe stats {out}")
+    _raise_failures(study)
+
+
+def _said(outcome: "Outcome | None") -> str:
+    if outcome is None:
+        return "..."
+    if outcome.status == "failed":
+        return f"FAILED: {outcome.error.splitlines()[0]}"
+    if outcome.status == "blocked":
+        return f"not run: needs {outcome.error!r}, which failed"
+    return f"{outcome.seconds:.1f} s"
+
+
+def _raise_failures(study: "StudyResults") -> None:
+    """Say what failed and where it is described; the results of the rest are written by now."""
+    if not study.failures:
+        return
+    shown = [
+        f"{one.experiment + ': ' if one.experiment else ''}{one.stage}: {one.error} "
+        f"({one.n_waiting} more wait for it; log: {one.log})"
+        for one in study.failures
+    ]
+    raise W2SProbeError(
+        f"{len(shown)} stages failed:\n  " + "\n  ".join(shown) + "\n",
+        advice="The same command tries them again, and nothing that is done.",
+    )

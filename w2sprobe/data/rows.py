@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from w2sprobe.errors import IdMismatch, InputError, first_few
+from w2sprobe.fingerprint import fingerprint_strings
 from w2sprobe.labels import LabelTable
 
 
@@ -90,6 +92,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @cached_property
+    def content(self) -> str:
+        """Fingerprint of ids and texts, in their order."""
+        return fingerprint_strings(self.ids.tolist(), self.texts)
 
     def __repr__(self) -> str:
         ones = int(self.labels.sum())

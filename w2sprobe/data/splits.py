@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, field
+from functools import cached_property
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ class Splits:
         """Rows a split."""
         return SplitSizes(*(len(rows) for _, rows in self.items()))
 
-    @property
+    @cached_property
     def stored(self) -> Rows:
         """Rows whose activations are extracted: a student trains, stops and is tested on them."""
         return join_rows(self.strong_train, self.val, self.test)

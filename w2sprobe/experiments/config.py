@@ -1,20 +1,28 @@
-"""Config of an experiment: names, defaults, ranges and help, checked before anything runs."""
+"""Config of a study: names, defaults, ranges and help, checked before anything runs."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    GetJsonSchemaHandler,
+    Tag,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from w2sprobe.data import Splits, SplitSizes, load_splits
 from w2sprobe.data.tasks import Formatting
@@ -29,7 +37,8 @@ from w2sprobe.experiments.methods import (
     Neighbors,
     Penalty,
 )
-from w2sprobe.experiments.mistakes import describe, nearest
+from w2sprobe.experiments.mistakes import ONE, SEVERAL, describe, nearest
+from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
 from w2sprobe.training.settings import WEAK_RATE, TrainSettings
 
 PRESETS = tuple(
@@ -41,18 +50,24 @@ PRESETS = tuple(
 )
 
 
+PREDICTION_COLUMNS = ("id", "label", "group")  # beside one a method
+
+
 class _Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TaskConfig(_Config):
-    """Where rows come from and how they are split."""
+NAME = (
+    "A name of `w2sprobe tasks ls`, bigbench:NAME, a .jsonl, .csv or .parquet "
+    "file with columns text and label (0/1), optionally id, group and split (train/test), "
+    "module:function, or a file that `w2sprobe tasks split` wrote."
+)
 
-    name: str = Field(
-        description="A name of `w2sprobe tasks ls`, bigbench:NAME, a .jsonl, .csv or .parquet "
-        "file with columns text and label (0/1), optionally id, group and split (train/test), "
-        "module:function, or a file that `w2sprobe tasks split` wrote."
-    )
+
+class SharedTask(_Config):
+    """The task of a study, or what its tasks have in common."""
+
+    name: str | None = Field(None, description=NAME)
     positive: str | None = Field(None, description="Class that becomes label 1 (BIG-bench).")
     negative: str | None = Field(None, description="Class that becomes label 0 (BIG-bench).")
     formatting: Formatting = Field(
@@ -72,6 +87,18 @@ class TaskConfig(_Config):
         description="Keep the proportion of the classes; default: drop rows of the larger one.",
     )
     seed: int = Field(0, ge=0, description="Seed of the splits, default 0.")
+
+
+class TaskConfig(SharedTask):
+    """Where rows come from and how they are split."""
+
+    name: str = Field(description=NAME)
+
+    @property
+    def label(self) -> str:
+        """What results call the task: its name, with the classes where they are chosen."""
+        classes = [name for name in (self.positive, self.negative) if name is not None]
+        return f"{self.name} [{' / '.join(classes)}]" if classes else self.name
 
     def load(self) -> Splits:
         """Rows, cut.
@@ -139,16 +166,19 @@ class ZeroShotConfig(_Config):
     )
 
 
-class ExperimentConfig(_Config):
-    """One task, one weak and one strong model, several methods."""
+class _Settings(_Config):
+    """What every experiment of a study has in common."""
 
-    name: str
-    task: TaskConfig
-    weak: WeakConfig
-    strong: ModelConfig
+    name: str = Field(description="Of the study; results go to results/NAME unless told otherwise.")
     probes: ProbeConfig = Field(default_factory=ProbeConfig)
     strong_to_strong: StrongToStrongConfig = Field(default_factory=StrongToStrongConfig)
     zero_shot: ZeroShotConfig = Field(default_factory=ZeroShotConfig)
+    min_gap: float = Field(
+        MIN_GAP, ge=0, description="Smallest gap between weak model and ceiling that has a PGR."
+    )
+    min_gap_se: float = Field(
+        MIN_GAP_SE, ge=0, description="The same, in standard errors of the gap."
+    )
     define: dict[str, Method] = Field(
         default_factory=dict, description="Methods of your own, by new names."
     )
@@ -177,8 +207,8 @@ class ExperimentConfig(_Config):
     def _new_names(cls, define: dict[str, Method]) -> dict[str, Method]:
         filters = [name for name, method in {**METHODS, **define}.items() if method.filters]
         for name, method in define.items():
-            if name in METHODS:
-                raise ValueError(f"{name!r} is a method already; allowed: a new name")
+            if name in METHODS or name in PREDICTION_COLUMNS:
+                raise ValueError(f"{name!r} is taken already; allowed: a new name")
             like = method.same_size_as
             if like is not None and like not in filters:
                 raise ValueError(f"{name}.same_size_as: {_unknown('filter', like, filters)}")
@@ -196,11 +226,190 @@ class ExperimentConfig(_Config):
         return (*ends, *(name for name in dict.fromkeys(names) if name not in ends))
 
 
+class ExperimentConfig(_Settings):
+    """One task, one weak and one strong model, one seed, several methods."""
+
+    task: TaskConfig
+    weak: WeakConfig
+    strong: ModelConfig
+    seed: str = Field("", description="Name of the run among those of other seeds.")
+
+
+Section = TypeVar("Section", bound=BaseModel)
+
+
+def _how_many(value: Any) -> str:
+    return SEVERAL if isinstance(value, (list, tuple)) else ONE
+
+
+# with a tag each, so that a mistake in one form is not reported as one in the other
+OneOrMore = Annotated[
+    Annotated[Section, Tag(ONE)]
+    | Annotated[tuple[Section, ...], Tag(SEVERAL), Field(min_length=1)],
+    Discriminator(_how_many),
+]
+
+
+class _OrName:
+    """For editors: a task may be a name."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string"}, handler(core_schema)]}
+
+
+NamedTask = Annotated[
+    TaskConfig,
+    BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value),
+    _OrName(),
+]
+Varied = Literal["weak", "strong", "split"]
+
+
+class StudyConfig(_Settings):
+    """Tasks x weak models x strong models x seeds, and the methods to compare on each."""
+
+    task: SharedTask = Field(
+        default_factory=SharedTask, description="The task, or what all tasks have in common."
+    )
+    tasks: tuple[NamedTask, ...] = Field(
+        (),
+        description="Several tasks: names, or sections of what they have of their own.",
+    )
+    weak: OneOrMore[WeakConfig] = Field(description="The weak model, or a list of several.")
+    strong: OneOrMore[ModelConfig] = Field(description="The strong model, or a list of several.")
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (), description="A run each; they replace the seeds of what varies. Default: one run."
+    )
+    vary: tuple[Varied, ...] = Field(
+        ("weak", "strong"),
+        description="What the seeds change: training of the weak models, of the strong models "
+        "and ceilings, or the split of the rows.",
+    )
+
+    def experiments(self) -> list[ExperimentConfig]:
+        """One config a task, weak model, strong model and seed, in this order.
+
+        Returns
+        -------
+        list of ExperimentConfig
+        """
+        return [
+            self._experiment(task, weak, strong, seed)
+            for task, weak, strong, seed in product(
+                self._tasks, _listed(self.weak), _listed(self.strong), self.seeds or (None,)
+            )
+        ]
+
+    def with_task(self, fields: dict[str, Any]) -> "StudyConfig":
+        """The same with another task, or other settings of all tasks.
+
+        Parameters
+        ----------
+        fields : dict
+            Of TaskConfig. With a name they replace all tasks and what belongs to them.
+
+        Returns
+        -------
+        StudyConfig
+        """
+        if "name" in fields:
+            return self.model_copy(update={"task": SharedTask(**fields), "tasks": ()})
+        tasks = tuple(task.model_copy(update=fields) for task in self.tasks)
+        return self.model_copy(update={"task": self.task.model_copy(update=fields), "tasks": tasks})
+
+    def with_models(self, *, weak: str | None, strong: str | None, truncate: bool) -> "StudyConfig":
+        """The same with other models, or texts cut to the contexts of all.
+
+        Parameters
+        ----------
+        weak, strong : str, optional
+            Name or folder.
+        truncate : bool
+
+        Returns
+        -------
+        StudyConfig
+
+        Raises
+        ------
+        InputError
+            There are several weak, or strong, models.
+        """
+        update: dict[str, Any] = {}
+        for role, name in (("weak", weak), ("strong", strong)):
+            given = getattr(self, role)
+            sections = _listed(given)
+            if name is not None and len(sections) > 1:
+                raise InputError(
+                    f"--{role}-model beside {len(sections)} {role} models in the config",
+                    advice=f"Name them: --set {role}='[{{model: {name}}}]'.",
+                )
+            changes: dict[str, Any] = {} if name is None else {"model": name}
+            changes |= {"truncate": True} if truncate else {}
+            changed = tuple(section.model_copy(update=changes) for section in sections)
+            update[role] = changed if isinstance(given, tuple) else changed[0]
+        return self.model_copy(update=update)
+
+    def _experiment(
+        self, task: TaskConfig, weak: WeakConfig, strong: ModelConfig, seed: int | None
+    ) -> ExperimentConfig:
+        own: dict[str, Any] = {"split": task, "weak": weak, "strong": strong}
+        if seed is not None:
+            own |= {name: own[name].model_copy(update={"seed": seed}) for name in self.vary}
+        own |= {name: getattr(self, name) for name in _Settings.model_fields}
+        return ExperimentConfig(
+            task=own.pop("split"), seed=str("" if seed is None else seed), **own
+        )
+
+    @property
+    def _tasks(self) -> list[TaskConfig]:
+        shared = self.task.model_dump(exclude_unset=True, exclude={"sizes"})
+        if "sizes" in self.task.model_fields_set:
+            shared["sizes"] = self.task.sizes
+        if not self.tasks:
+            return [TaskConfig(**shared)]
+        return [
+            task.model_copy(
+                update={k: v for k, v in shared.items() if k not in task.model_fields_set}
+            )
+            for task in self.tasks
+        ]
+
+    @model_validator(mode="after")
+    def _several_differ(self) -> "StudyConfig":
+        if (self.task.name is None) == (not self.tasks):
+            raise ValueError(
+                "task.name beside tasks; allowed: one of the two"
+                if self.tasks
+                else "no task; allowed: task with a name, or tasks"
+            )
+        lists: dict[str, list[Any]] = {
+            "tasks": [task.label for task in self._tasks],
+            "weak": [weak.model for weak in _listed(self.weak)],
+            "strong": [strong.model for strong in _listed(self.strong)],
+            "seeds": list(self.seeds),
+            "vary": list(self.vary),
+        }
+        for name, values in lists.items():
+            for value, count in Counter(values).items():
+                if count > 1:
+                    raise ValueError(f"{name}: {value!r} occurs {count} times; allowed: once")
+        if self.seeds and not self.vary:
+            raise ValueError("vary is empty; allowed beside seeds: weak, strong, split")
+        return self
+
+
+def _listed(sections: Section | tuple[Section, ...]) -> tuple[Section, ...]:
+    return sections if isinstance(sections, tuple) else (sections,)
+
+
 def _unknown(kind: str, name: str, known: Collection[str]) -> str:
     return f"unknown {kind} {name!r}{nearest(name, known)}; allowed: {', '.join(known)}"
 
 
-def load_config(preset_or_file: str, settings: Iterable[str] = ()) -> ExperimentConfig:
+def load_config(preset_or_file: str, settings: Iterable[str] = ()) -> StudyConfig:
     """Read a preset or a YAML file.
 
     Parameters
@@ -212,7 +421,7 @@ def load_config(preset_or_file: str, settings: Iterable[str] = ()) -> Experiment
 
     Returns
     -------
-    ExperimentConfig
+    StudyConfig
 
     Raises
     ------
@@ -232,9 +441,9 @@ def load_config(preset_or_file: str, settings: Iterable[str] = ()) -> Experiment
         _set(values, setting)
         where.append(f"--set {setting}")
     try:
-        return ExperimentConfig.model_validate(values)
+        return StudyConfig.model_validate(values)
     except ValidationError as error:
-        what = describe(error, ExperimentConfig)
+        what = describe(error, StudyConfig)
         raise InputError(what, where=" ".join(where)) from error
 
 

@@ -21,12 +21,13 @@ Layer = Annotated[int | str, Field(description="Layer number, or mid.")]
 Neighbors = Annotated[int, Field(ge=1, description="k of kNN and of TopoFilter.")]
 Penalty = Annotated[float, Field(gt=0, description="Penalty of the logistic probe.")]
 Contamination = Annotated[float, Field(gt=0, lt=1, description="Share of rows a filter removes.")]
+IN_SAMPLE = "in-sample"
 Folds = Annotated[
-    int,
+    Annotated[int, Field(ge=2)] | Literal["in-sample"],
     Field(
-        ge=2,
         description="Cross-fit relabelling and filtering over so many folds; default: 5 for "
-        "logistic relabelling and confident learning, none elsewhere.",
+        "logistic relabelling and confident learning, none elsewhere. in-sample: relabel rows by a "
+        "probe that was fitted on them, their own labels included, as published.",
     ),
 ]
 
@@ -140,6 +141,8 @@ class Method(BaseModel):
             )
         elif self.probe == "topofilter" and self.curation != "filter":
             raise ValueError("probe 'topofilter' only filters; allowed: curation: filter")
+        if self.cv == IN_SAMPLE and self.curation != "relabel":
+            raise ValueError("cv 'in-sample' without relabelling; allowed: curation: relabel")
         if self.rule == "deep-knn" and self.probe != "knn":
             raise ValueError(f"rule 'deep-knn' with probe {self.probe!r}; allowed: knn")
 

@@ -4,13 +4,14 @@ import dataclasses
 import difflib
 import types
 from collections.abc import Collection
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # of a model, of a dataclass
 SCALARS = (str, int, float, type(None))
+ONE, SEVERAL = "one", "several"  # tags of sections that may be lists
 
 
 def describe(error: ValidationError, model: type[BaseModel]) -> str:
@@ -45,10 +46,13 @@ def _place(location: tuple[int | str, ...], model: type[BaseModel]) -> tuple[lis
     kind: Any = model
     for part in location:
         fields = _fields(kind)
+        if part in (ONE, SEVERAL):
+            kind = _bare(get_args(kind)[part == SEVERAL])
+            continue
         if get_origin(kind) is dict:
             kind = get_args(kind)[1]
         elif get_origin(kind) is tuple:
-            kind = get_args(kind)[0]
+            kind = _bare(get_args(kind)[0])
         elif part in fields:
             kind = fields[part]
         else:  # pydantic goes on with the member of a union that it tried
@@ -66,6 +70,11 @@ def _fields(kind: Any) -> dict[Any, Any]:
     else:
         hints = {}
     return {name: _given(hint) for name, hint in hints.items()}
+
+
+def _bare(hint: Any) -> Any:
+    """Type without what is annotated."""
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
 def _given(hint: Any) -> Any:

@@ -1,130 +1,184 @@
-"""Runs a plan's stages one after the other and scores the methods."""
+"""Runs a study: stages through an engine, then results, tables and their data."""
 
-import importlib.metadata
-import json
-import math
-import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 import yaml
 
-from w2sprobe import __version__
-from w2sprobe.atomic import atomic_path
-from w2sprobe.audit import Audit
+from w2sprobe.atomic import atomic_path, write_json
+from w2sprobe.experiments.builder import Experiment
+from w2sprobe.experiments.engines import Outcomes, Report, run_local
+from w2sprobe.experiments.places import result_folders
 from w2sprobe.experiments.plan import Plan
-from w2sprobe.experiments.stages import RECORD, Stage
-from w2sprobe.experiments.steps import AUDIT, CURATION, label_file, stopped
-from w2sprobe.labels import LabelTable
-from w2sprobe.metrics import bootstrap_pgr
-from w2sprobe.results import ResultRow, Results
+from w2sprobe.experiments.scoring import (
+    Predictions,
+    audit_of,
+    predictions_of,
+    score,
+    summarise,
+    versions,
+)
+from w2sprobe.experiments.stages import Stage
+from w2sprobe.experiments.steps import AUDIT
+from w2sprobe.results import Failure, Results, StudyResults, SummaryRow
 
 RESULTS = "results.json"
 CONFIG = "config.yaml"
 SPLITS = "splits.parquet"
-PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "h5py")
+PREDICTIONS = "predictions.parquet"
+STUDY = "study.json"
+SCORES = "scores.csv"
+INDICATORS = "indicators.csv"
 
-Report = Callable[[int, Stage, float | None], None]
+Engine = Callable[[Sequence[Stage], Report], Outcomes]
 
 
-def run_plan(plan: Plan, out: Path, report: Report = lambda *_: None) -> Results:
-    """Execute what is missing, score every method, write results, config, splits and audit.
+def run_study(
+    plan: Plan, out: Path, *, engine: Engine = run_local, report: Report = lambda *_: None
+) -> StudyResults:
+    """Execute what is missing, score every method, write results.
+
+    A stage that fails keeps only those from running that need it; `failures` has them.
 
     Parameters
     ----------
     plan : Plan
     out : Path
-        Folder of `results.json`, `config.yaml`, `splits.parquet` and `audit.json`.
+        Gets config.yaml and, of one experiment, results.json, predictions.parquet, splits.parquet
+        and audit.json; of several study.json, scores.csv, indicators.csv, and a folder each.
+    engine : callable, default run_local
     report : callable, optional
-        Called as `report(number, stage, None)` before a stage and with its seconds after it; only
-        for stages that are not done.
+        As the engine calls it.
 
     Returns
     -------
-    Results
+    StudyResults
     """
-    for number, stage in enumerate(plan.stages, start=1):
-        if not stage.done:
-            report(number, stage, None)
-            report(number, stage, stage.execute())
-    results = collect(plan)
-    plan.splits.write(out / SPLITS)
-    _audit(plan).write(out / AUDIT)
+    outcomes = engine(plan.stages, report)
+    folders = result_folders(plan.experiments, out)
+    predictions = [predictions_of(each, outcomes) for each in plan.experiments]
+    results: dict[str, Results] = {}
+    for experiment, found, folder in zip(plan.experiments, predictions, folders, strict=True):
+        scored = score(experiment, outcomes, found)
+        if scored:
+            scored.write(folder / RESULTS)
+            _write_predictions(experiment, found, folder / PREDICTIONS)
+            results[str(folder.relative_to(out))] = scored
+    _write_tasks(plan, outcomes, folders)
+    study = StudyResults(
+        name=plan.config.name,
+        experiments=tuple(results),
+        summary=tuple(_summary(plan.experiments, predictions)),
+        failures=tuple(_failures(plan, outcomes)),
+        config=plan.config.model_dump(mode="json"),
+        versions=versions(),
+    )
+    if len(plan.experiments) == 1:
+        config = plan.experiments[0].config.model_dump(mode="json", exclude={"seed"})
+    else:
+        config = study.config
+        _write_csv((row for one in results.values() for row in _score_rows(one)), out / SCORES)
+        _write_csv(map(_indicator_row, results.values()), out / INDICATORS)
+        write_json(out / STUDY, study.model_dump(mode="json"))
     with atomic_path(out / CONFIG) as temporary:
-        text = yaml.safe_dump(results.config, sort_keys=False, allow_unicode=True)
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
         temporary.write_text(text, encoding="utf-8")
-    results.write(out / RESULTS)
-    return results
+    return study
 
 
-def collect(plan: Plan) -> Results:
-    """Score the methods of a plan whose stages are all done."""
-    scores = {
-        name: LabelTable.read(label_file(stages[-1].folder)).align(plan.splits.test.ids).soft_label
-        for name, stages in plan.methods.items()
+def _write_predictions(experiment: Experiment, found: Predictions, path: Path) -> None:
+    """A row a test row: id, label, group where there are such, and each method's P(label = 1)."""
+    test = experiment.splits.test
+    columns: dict[str, Any] = {"id": test.ids.tolist(), "label": test.labels}
+    if test.groups is not None:
+        columns["group"] = test.groups.tolist()
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.table({**columns, **found}), temporary)
+
+
+def _write_tasks(plan: Plan, outcomes: Outcomes, folders: list[Path]) -> None:
+    """Rows and audit of each task; pairs and seeds share them, unless seeds cut the rows anew."""
+    alone = len(folders) == 1 or (plan.config.seeds and "split" in plan.config.vary)
+    places = {
+        folder if alone else folder.parent: experiment
+        for experiment, folder in zip(plan.experiments, folders, strict=True)
     }
-    rows = tuple(_row(plan, name, scores) for name in plan.methods)
-    config = plan.config
-    return Results(
-        name=config.name,
-        task=config.task.name,
-        weak_model=config.weak.model,
-        strong_model=config.strong.model,
-        layer=plan.layer,
-        splits={name: len(rows) for name, rows in plan.splits.items()},
-        dropped=plan.splits.dropped,
-        truncated=plan.truncated,
-        fingerprint=plan.splits.about.get("fingerprint", ""),
-        audit=_audit(plan).findings,
-        rows=rows,
-        stages={
-            stage.title: {"address": stage.address, "seconds": _record(stage)["seconds"]}
-            for stage in plan.stages
-        },
-        config=config.model_dump(mode="json"),
-        versions={
-            "w2sprobe": __version__,
-            "python": sys.version.split()[0],
-            **{package: importlib.metadata.version(package) for package in PACKAGES},
-        },
-    )
+    for place, experiment in places.items():
+        experiment.splits.write(place / SPLITS)
+        audit = audit_of(experiment, outcomes)
+        if audit:
+            audit.write(place / AUDIT)
 
 
-def _row(plan: Plan, name: str, scores: dict[str, Any]) -> ResultRow:
-    test = plan.splits.test
-    result = bootstrap_pgr(
-        test.labels, scores["weak"], scores[name], scores["ceiling"], groups=test.groups
-    )
-    stages = plan.methods[name]
-    learns_from = {"weak": len(plan.splits.weak_train), "zero_shot": 0}
-    offered = learns_from.get(plan.config.entries[name].predicts, len(plan.splits.strong_train))
-    kept = offered
-    if stages[0].kind == "curate":
-        kept = json.loads((stages[0].folder / CURATION).read_text())["kept"]
-    bounded = all(map(math.isfinite, result.pgr_interval))
-    return ResultRow(
-        method=name,
-        auc=result.student_auc,
-        auc_interval=result.student_auc_interval,
-        delta_auc=result.delta_auc,
-        delta_auc_interval=result.delta_auc_interval,
-        pgr=None if math.isnan(result.pgr) else result.pgr,
-        pgr_interval=result.pgr_interval if bounded else None,
-        resolved=result.resolved,
-        rows_offered=offered,
-        rows_kept=kept,
-        iterations=sum(s.kind == "relabel" and not stopped(s.folder) for s in stages),
-        seconds=round(sum(_record(stage)["seconds"] for stage in stages), 1),
-    )
+def _summary(
+    experiments: Sequence[Experiment], predictions: Sequence[Predictions]
+) -> Iterable[SummaryRow]:
+    """Rows of each task and pair, whose seeds stand side by side."""
+    cells: dict[tuple[str, str, str], list[int]] = {}
+    for number, experiment in enumerate(experiments):
+        config = experiment.config
+        key = (config.task.label, config.weak.model, config.strong.model)
+        cells.setdefault(key, []).append(number)
+    for numbers in cells.values():
+        yield from summarise(
+            [experiments[number] for number in numbers], [predictions[number] for number in numbers]
+        )
 
 
-def _audit(plan: Plan) -> Audit:
-    (stage,) = (stage for stage in plan.stages if stage.kind == "audit")
-    # the stage is shared by tasks of equal rows, whatever their names
-    return Audit.read(stage.folder / AUDIT).model_copy(update={"task": plan.config.task.name})
+def _failures(plan: Plan, outcomes: Outcomes) -> Iterable[Failure]:
+    waiting = Counter(one.log for one in outcomes.values() if one.status == "blocked")
+    for stage in plan.stages:
+        outcome = outcomes[stage.address]
+        if outcome.status == "failed":
+            yield Failure(
+                stage=stage.title,
+                experiment=plan.place(stage),
+                error=outcome.error,
+                log=outcome.log,
+                n_waiting=waiting[outcome.log],
+            )
 
 
-def _record(stage: Stage) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((stage.folder / RECORD).read_text())
-    return record
+def _score_rows(results: Results) -> Iterable[dict[str, Any]]:
+    auc = {row.method: row.auc for row in results.rows}
+    for row in results.rows:
+        yield {
+            "task": results.task,
+            "weak_model": results.weak_model,
+            "strong_model": results.strong_model,
+            "seed": results.seed,
+            "method": row.method,
+            "auc": row.auc,
+            "weak_auc": auc["weak"],
+            "ceiling_auc": auc["ceiling"],
+            "pgr": row.pgr,
+            "gap_se": results.gap_se,
+            "delta_auc": row.delta_auc,
+            "resolved": row.resolved,
+            "rows_offered": row.rows_offered,
+            "rows_kept": row.rows_kept,
+            "seconds": row.seconds,
+        }
+
+
+def _indicator_row(results: Results) -> dict[str, Any]:
+    return {
+        "task": results.task,
+        "weak_model": results.weak_model,
+        "strong_model": results.strong_model,
+        "seed": results.seed,
+        **results.indicators,
+    }
+
+
+def _write_csv(rows: Iterable[dict[str, Any]], path: Path) -> None:
+    listed = list(rows)
+    names = dict.fromkeys(name for row in listed for name in row)
+    table = pa.table({name: [row.get(name) for row in listed] for name in names})
+    with atomic_path(path) as temporary:
+        pyarrow.csv.write_csv(table, temporary)

@@ -28,6 +28,7 @@ VERSIONS = {
     "curate": 2,
     "relabel": 1,
     "zero_shot": 1,
+    "indicators": 1,
 }
 RECORD = "stage.json"
 
@@ -76,7 +77,7 @@ class Outcome:
     log: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stage:
     """One step of an experiment.
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from w2sprobe.curation import Action, curate, filter_at_random
 from w2sprobe.data import Rows, Splits, truth_table
 from w2sprobe.experiments.config import ProbeConfig, ZeroShotConfig
 from w2sprobe.experiments.functions import CurationFunction
-from w2sprobe.experiments.methods import Method
+from w2sprobe.experiments.methods import IN_SAMPLE, Method
 from w2sprobe.extraction import extract
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import make_probe
+from w2sprobe.probing import store_indicators
 from w2sprobe.searches import StoredSearch
 from w2sprobe.training.classifiers import forget_base
 from w2sprobe.training.iterations import FOLDS, change, copy_run, cross_fit, relabelled
@@ -30,6 +32,7 @@ LABELS = "labels.parquet"  # of train, probe and zero_shot stages: predictions; 
 CURATION = "curation.json"
 RELABELLING = "relabelling.json"
 AUDIT = "audit.json"
+INDICATORS = "indicators.json"
 
 
 def label_file(folder: Path) -> Path:
@@ -113,10 +116,35 @@ def relabel_step(
     shutil.rmtree(folder / FOLDS, ignore_errors=True)
 
 
-def extract_step(folder: Path, *, model: str, rows: Rows, truncate: bool, device: str) -> None:
-    """Compute the activations of all rows, every layer."""
+def extract_step(
+    folder: Path,
+    *,
+    model: str,
+    rows: Rows,
+    truncate: bool,
+    device: str,
+    layers: str | int = "all",
+    position: str = "last",
+) -> None:
+    """Compute the activations of all rows."""
     forget_base()  # the classifiers'; two models need twice the memory
-    extract(model, rows.records(), folder, truncate=truncate, device=device)
+    options: dict[str, Any] = {"layers": layers, "position": position, "device": device}
+    extract(model, rows.records(), folder, truncate=truncate, **options)
+
+
+def indicators_step(
+    folder: Path, *, layer: int, store: Path, weak_store: Path, labels: Path, rows: Rows
+) -> None:
+    """Compute the indicators; what is not finite becomes null."""
+    found = store_indicators(
+        ActivationStore.open(store),
+        layer,
+        LabelTable.read(labels).align(rows.ids),
+        weak_store=ActivationStore.open(weak_store),
+        groups=rows.groups,
+    )
+    known = {name: value if math.isfinite(value) else None for name, value in found.items()}
+    write_json(folder / INDICATORS, known)
 
 
 def zero_shot_step(
@@ -165,15 +193,14 @@ def curate_step(
     table, activations = LabelTable.read(labels), ActivationStore.open(store)
     weak = table.align(rows.ids)
     X = activations.read(layer, activations.rows_of(rows.ids))
-    curated = curate(
-        _make_probe(method, settings, activations),
-        action,
-        X,
-        weak,
-        rule=method.rule,
-        contamination=settings.contamination,
-        cv=settings.cv,
-    )
+    probe = _make_probe(method, settings, activations)
+    if action == "relabel" and settings.cv == IN_SAMPLE:
+        p = probe.fit(X, weak.soft_label).predict_proba(X)[:, 1]
+        curated = LabelTable(weak.ids, p, weak.keep)
+    else:
+        cv = None if settings.cv == IN_SAMPLE else settings.cv  # filters have no such variant
+        options: dict[str, Any] = {"contamination": settings.contamination, "cv": cv}
+        curated = curate(probe, action, X, weak, rule=method.rule, **options)
     _write_curated(folder, table, curated, val)
 
 

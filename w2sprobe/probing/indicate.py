@@ -17,6 +17,7 @@ def store_indicators(
     weak_store: ActivationStore | None = None,
     weak_layer: int | None = None,
     grid: Grid | None = None,
+    groups: np.ndarray | None = None,
     n_components: float = 0.9,
     beta: float = 0.01,
     clip: float | None = None,
@@ -37,6 +38,8 @@ def store_indicators(
     grid : Grid, optional
         The probe whose held-out predictions are compared with the labels, one setting; by default
         logistic at l2=1e-2 over 5 folds.
+    groups : ndarray, shape (n,), optional
+        Rows of one value are left out together.
     n_components, beta, clip
         As in `indicators`.
 
@@ -56,7 +59,7 @@ def store_indicators(
     chosen = choose_l2(chosen, X, labels.soft_label)
     if len(chosen.settings) > 1:
         raise InputError(f"grid of {len(chosen.settings)} settings", allowed="one")
-    (p,), _ = held_out(chosen, X, labels.soft_label)
+    (p,), _ = held_out(chosen, X, labels.soft_label, groups)
     Z: np.ndarray | None = None
     if weak_store is not None:
         below = weak_store.layers[-1] if weak_layer is None else weak_layer

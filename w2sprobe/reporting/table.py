@@ -55,7 +55,16 @@ def _caption(results: Results) -> str:
         f"Probes: layer {results.layer}. Test rows: {results.splits['test']}."
     ]
     if not results.resolved:
-        lines.append("The gap between weak model and ceiling is not resolved: read ΔAUC, not PGR.")
+        needed = (
+            "too small, whatever the number of test rows"
+            if results.rows_needed is None
+            else f"about {results.rows_needed} test rows would resolve it"
+        )
+        lines.append(
+            "The gap between weak model and ceiling is not resolved: read ΔAUC, not PGR "
+            f"(gap {results.gap:+.3f}, SE {results.gap_se:.3f}; {needed})."
+        )
+    lines += [f"No result for {name}: {stage} failed." for name, stage in results.missing.items()]
     lines += [
         f"Audit, {finding.level}: {finding.message}"
         for finding in results.audit

@@ -1,0 +1,196 @@
+"""Studies of several experiments: what is shared, what seeds move, the graphs of the presets."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.experiments.cases import MODEL, save_study, study
+from tests.models import save_tiny_model
+from w2sprobe.errors import InputError
+from w2sprobe.experiments.config import PRESETS, StudyConfig, load_config
+from w2sprobe.experiments.places import file_names, result_folders
+from w2sprobe.experiments.plan import Plan, make_plan
+from w2sprobe.experiments.stages import Stage
+
+Make = Callable[..., Plan]
+METHODS = ["student", "logistic_probe", "logistic_relabel", "random_filter"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("plans")
+    save_study(folder)
+    rows = (folder / "task.csv").read_text()
+    (folder / "other.csv").write_text(
+        rows.replace(",0", ",2").replace(",1", ",0").replace(",2", ",1")
+    )
+    for name in ("weak2", "strong2"):
+        save_tiny_model({"weak2": "bert", "strong2": "llama"}[name], folder / name, hidden_size=16)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def make(place: Path) -> Make:
+    def plan(**sections: Any) -> Plan:
+        values = study(place, **{"methods": METHODS, **sections})
+        if "tasks" in sections:
+            values["task"] = {"sizes": values["task"]["sizes"]}
+        config = StudyConfig.model_validate(values)
+        return make_plan(config, cache=place / "cache", out=place / "out")
+
+    return plan
+
+
+def model(place: Path, *names: str) -> list[dict[str, Any]]:
+    return [{"model": str(place / name), **MODEL} for name in names]
+
+
+def kinds(stages: list[Stage]) -> Counter[str]:
+    return Counter(stage.kind for stage in stages)
+
+
+def titles(stages: list[Stage]) -> Counter[str]:
+    return Counter(stage.title for stage in stages)
+
+
+def test_each_model_s_ground_truth_run_is_shared_by_all_pairs(make: Make, place: Path) -> None:
+    plan = make(weak=model(place, "weak", "weak2"), strong=model(place, "strong", "strong2"))
+    assert len(plan.experiments) == 4
+    found = titles(plan.stages)
+    assert found["weak model on truth"] == found["strong ceiling on truth"] == 2
+    assert found["activations of the strong base model"] == 2
+    assert found["activations of the weak base model"] == 2
+    assert found["strong student"] == found["indicators of the gain"] == 4
+    one, two = plan.experiments[:2]
+    assert one.methods["weak"][0] is two.methods["weak"][0]
+    assert one.methods["ceiling"][0] is plan.experiments[2].methods["ceiling"][0]
+
+
+def test_every_stage_follows_its_inputs_and_is_there_once(make: Make, place: Path) -> None:
+    plan = make(
+        tasks=[str(place / "task.csv"), str(place / "other.csv")],
+        weak=model(place, "weak", "weak2"),
+        seeds=[0, 1],
+    )
+    assert len(plan.experiments) == 2 * 2 * 2
+    addresses = [stage.address for stage in plan.stages]
+    assert len(set(addresses)) == len(addresses)
+    known: set[int] = set()
+    for stage in plan.stages:
+        assert {id(source) for source in stage.inputs.values()} <= known
+        known.add(id(stage))
+    assert {id(stage) for one in plan.experiments for stage in one.stages} == known
+
+
+def test_seeds_move_training_and_leave_rows_and_activations(make: Make) -> None:
+    single = make()
+    plan = make(seeds=[0, 1, 2])
+    assert {one.address for one in single.stages} <= {one.address for one in plan.stages}
+    found, once = kinds(plan.stages), kinds(single.stages)
+    assert (found["extract"], found["audit"]) == (once["extract"], once["audit"])
+    assert found["train"] == 3 * once["train"]
+    assert [one.config.seed for one in plan.experiments] == ["0", "1", "2"]
+    assert {one.config.weak.seed for one in plan.experiments} == {0, 1, 2}
+
+
+def test_what_varies_can_be_chosen(make: Make) -> None:
+    weak = make(seeds=[0, 1], vary=["weak"])
+    assert titles(weak.stages)["strong ceiling on truth"] == 1
+    assert titles(weak.stages)["weak model on truth"] == 2
+    split = make(seeds=[0, 1], vary=["split"])
+    assert kinds(split.stages)["extract"] == 4
+    assert {one.config.strong.seed for one in split.experiments} == {0}
+    tests = [set(one.splits.test.ids.tolist()) for one in split.experiments]
+    assert tests[0] != tests[1]
+
+
+def test_a_random_filter_draws_anew_with_the_student_s_seed(make: Make) -> None:
+    plan = make(seeds=[0, 1])
+    drawn = [one.methods["random_filter"][0].params["seed"] for one in plan.experiments]
+    assert drawn == [0, 1]
+
+
+def test_results_have_a_folder_an_experiment(make: Make, place: Path) -> None:
+    tasks = [str(place / "task.csv"), str(place / "other.csv")]
+    plan = make(tasks=tasks, weak=model(place, "weak", "weak2"), seeds=[0, 1])
+    folders = result_folders(plan.experiments, place / "out")
+    assert len(set(folders)) == 8
+    assert {len(folder.relative_to(place / "out").parts) for folder in folders} == {2}
+    assert result_folders(plan.experiments[:1], place / "out") == [place / "out"]
+
+
+def test_names_that_would_share_a_file_do_not() -> None:
+    names = ["a/b", "a:b", "A-B", "..", "x" * 200, "x" * 201, "ü"]
+    found = file_names(names)
+    assert len({name.lower() for name in found.values()}) == len(names)
+    assert all(name and "/" not in name and not name.startswith(".") for name in found.values())
+
+
+def test_other_tasks_settings_are_shared_or_their_own(place: Path) -> None:
+    values = study(place)
+    sizes = values["task"]["sizes"]
+    values["task"] = {"sizes": sizes, "seed": 3}
+    values["tasks"] = [str(place / "task.csv"), {"name": str(place / "other.csv"), "seed": 4}]
+    tasks = [one.task for one in StudyConfig.model_validate(values).experiments()]
+    assert [task.seed for task in tasks] == [3, 4]
+    assert {task.sizes and task.sizes.test for task in tasks} == {sizes["test"]}
+
+
+def test_several_processes_are_refused(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="a study in 2 processes"):
+        make()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_graph_of_a_preset(preset: str, place: Path) -> None:
+    """On tiny models and rows, which change no count."""
+    config = load_config(preset)
+    values = config.model_dump(mode="json", exclude_unset=True)
+    n_tasks = max(1, len(values.pop("tasks", [])))
+    tiny = study(place)
+    for role in ("weak", "strong"):
+        given = values[role]
+        values[role] = {**given, "model": tiny[role]["model"], "precision": "float32"}
+        if "lora_from_layer" in given:
+            values[role]["lora_from_layer"] = 1
+    values["task"] = {"sizes": tiny["task"]["sizes"]}
+    values["probes"] = {**values.get("probes", {}), "n_neighbors": 3}
+    values["zero_shot"] = tiny["zero_shot"]
+    values["tasks"] = []
+    header, *lines = (place / "task.csv").read_text().splitlines()
+    for number in range(n_tasks):
+        file = place / f"{preset}-{number}.csv"
+        file.write_text("\n".join([header, *(f"n{number} {line}" for line in lines)]))
+        values["tasks"].append(str(file))
+    plan = make_plan(StudyConfig.model_validate(values), cache=place / "none", out=place / "none")
+    n_seeds = max(1, len(config.seeds))
+    assert len(plan.experiments) == n_tasks * n_seeds
+    found = {kind: count / n_tasks for kind, count in kinds(plan.stages).items()}
+    assert found == expected(preset, n_seeds)
+
+
+def expected(preset: str, n_seeds: int) -> dict[str, float]:
+    once = {
+        "demo": {"train": 7, "probe": 2, "curate": 3},
+        "smoke": {"train": 7, "probe": 2, "curate": 3},
+        "cpu": {"train": 14, "relabel": 2, "probe": 4, "curate": 6},
+        # weak, ceiling, 4 losses, 2 iterations, 5 curated
+        "published": {"train": 13, "relabel": 2, "probe": 2, "curate": 5},
+        # weak, ceiling, 4 losses, 2 + 1 iterations, 8 curated
+        "recommended": {"train": 17, "relabel": 3, "probe": 3, "curate": 8},
+    }[preset]
+    shared = {"audit": 1.0, "extract": 2.0}
+    if preset == "recommended":
+        # fitted on truth, and asked without training: no seed changes these
+        return {
+            **{kind: float(n_seeds * count) for kind, count in once.items()},
+            **shared,
+            "probe": 3.0 * n_seeds + 2,
+            "zero_shot": 1.0,
+            "indicators": float(n_seeds),
+        }
+    return {**{kind: float(count) for kind, count in once.items()}, **shared, "indicators": 1.0}

@@ -1,0 +1,164 @@
+"""What stages are expected to need: operations, disk, memory. Estimates, not limits.
+
+Operations are those of matrix products with weights: 2 a weight and token in a forward pass, as
+many again for gradients of activations, and as many for gradients of weights (Kaplan et al., arXiv
+2001.08361, section 2.1). Frozen weights need none of the last. Attention's own products are left
+out; they matter where texts are several times longer than the model is wide.
+"""
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from w2sprobe.cache import store_size_bytes
+from w2sprobe.data import Splits
+from w2sprobe.experiments.stages import Cost, Stage
+from w2sprobe.models import DTYPES, ModelInfo, count_parameters, load_tokenizer
+from w2sprobe.tokens import tokenize
+from w2sprobe.training.settings import TrainSettings
+
+LABEL_BYTES = 60  # a row of a LabelTable, roughly
+WORKSPACE_BYTES = 1 << 30  # activations and buffers of a language model at work
+FULL_STATE_BYTES = 16  # a trained weight: itself, its gradient and two moments, in float32
+EFFICIENCY = 0.5  # share of the speed of one large product that a model reaches
+WEIGHT_BYTES = {"4bit": 0.5, **{name: float(kind.itemsize) for name, kind in DTYPES.items()}}
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Tokens of a task in one model's words.
+
+    Parameters
+    ----------
+    tokens : dict of str to int
+        Sum a split, after truncation.
+    n_truncated : int
+        Rows that were cut to the context.
+    """
+
+    tokens: dict[str, int]
+    n_truncated: int
+
+    @property
+    def stored(self) -> int:
+        """Tokens of the rows whose activations are extracted."""
+        return sum(self.tokens[name] for name in ("strong_train", "val", "test"))
+
+    @classmethod
+    def of(cls, info: ModelInfo, splits: Splits, *, truncate: bool) -> "Lengths":
+        """Tokenise all rows.
+
+        Raises
+        ------
+        InputError
+            A text that is too long, without `truncate`, or has no tokens.
+        """
+        tokenizer = load_tokenizer(info.source)
+        counted = {
+            name: tokenize(
+                tokenizer,
+                rows.ids.tolist(),
+                rows.texts,
+                max_tokens=info.max_tokens,
+                truncate=truncate,
+            )
+            for name, rows in splits.items()
+        }
+        return cls(
+            {name: int(tokens.lengths.sum()) for name, tokens in counted.items()},
+            sum(tokens.n_truncated for tokens in counted.values()),
+        )
+
+
+def forward_cost(info: ModelInfo, n_tokens: int, n_rows: int) -> Cost:
+    """Of one pass over rows, for their labels."""
+    weights = count_parameters(info.source)
+    return Cost(
+        flops=2.0 * weights.blocks * n_tokens,
+        disk_bytes=LABEL_BYTES * n_rows,
+        memory_bytes=_held(info, info.dtype),
+        model=True,
+    )
+
+
+def extract_cost(info: ModelInfo, n_tokens: int, n_rows: int, n_layers: int) -> Cost:
+    """Of activations of all tokens, one vector a row and layer."""
+    size = store_size_bytes(n_rows, n_layers, info.hidden_size, info.dtype)
+    flops = 2.0 * count_parameters(info.source).blocks * n_tokens
+    return Cost(flops, size, _held(info, info.dtype), model=True)
+
+
+def train_cost(
+    info: ModelInfo, settings: TrainSettings, precision: str, trained: int, val: int, predicted: int
+) -> Cost:
+    """Of finetuning on so many tokens, validation after each epoch, and predicting others."""
+    weights = count_parameters(info.source)
+    passes = 6.0 if settings.full else 4.0
+    below = settings.lora_from_layer / info.n_layers  # computed once, not in every epoch
+    an_epoch = (1 - below) * (passes * trained + 2.0 * val)
+    tokens = settings.epochs * an_epoch + 2.0 * below * (trained + val) + 2.0 * predicted
+    memory = _held(info, "float32" if settings.full else precision)
+    disk = 4 * (weights.total if settings.full else settings.lora_rank * weights.sides)
+    if settings.full:
+        memory += (FULL_STATE_BYTES - 4) * weights.total
+    return Cost(weights.blocks * tokens, disk, memory, model=True)
+
+
+def probe_cost(info: ModelInfo, n_rows: int) -> Cost:
+    """Of a probe on one layer: each row with each other."""
+    return Cost(
+        flops=2.0 * n_rows**2 * info.hidden_size,
+        disk_bytes=LABEL_BYTES * n_rows,
+        memory_bytes=6 * 4 * n_rows * info.hidden_size,
+    )
+
+
+def estimate_seconds(stages: list[Stage], seconds: dict[str, float]) -> dict[str, float]:
+    """Expected duration of stages that are not done, one after the other on this machine.
+
+    Parameters
+    ----------
+    stages : list of Stage
+    seconds : dict of str to float
+        What those that are done took, by address.
+
+    Returns
+    -------
+    dict of str to float
+        By address. From the speed of stages of the same kind that are done, where there are such,
+        else from that of a matrix product measured here.
+    """
+    done: dict[str, list[Stage]] = {}
+    for stage in stages:
+        if stage.address in seconds and stage.cost.flops:
+            done.setdefault(stage.kind, []).append(stage)
+    speeds = {
+        kind: sum(one.cost.flops for one in same) / sum(seconds[one.address] for one in same)
+        for kind, same in done.items()
+        if sum(seconds[one.address] for one in same) > 0
+    }
+    missing = [stage for stage in stages if stage.address not in seconds]
+    if any(stage.kind not in speeds for stage in missing):
+        measured = EFFICIENCY * product_speed()
+    return {
+        stage.address: stage.cost.flops / (speeds.get(stage.kind) or measured) for stage in missing
+    }
+
+
+def product_speed(device: torch.device | None = None) -> float:
+    """Operations a second of a large product of matrices, measured for a moment."""
+    place = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
+    size = 8192 if place.type == "cuda" else 1024
+    matrix = torch.ones(size, size, dtype=dtype, device=place)
+    best = 0.0
+    for _ in range(4):  # the first one warms up
+        start = time.perf_counter()
+        float((matrix @ matrix)[0, 0])  # waits for the result
+        best = max(best, 2.0 * size**3 / (time.perf_counter() - start))
+    return best
+
+
+def _held(info: ModelInfo, precision: str) -> int:
+    return round(count_parameters(info.source).total * WEIGHT_BYTES[precision]) + WORKSPACE_BYTES

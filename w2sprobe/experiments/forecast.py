@@ -1,0 +1,71 @@
+"""What a plan will do, and about how long it will take."""
+
+from collections.abc import Iterable
+
+from w2sprobe.experiments.costs import estimate_seconds
+from w2sprobe.experiments.plan import Plan
+from w2sprobe.experiments.scoring import seconds_of
+from w2sprobe.metrics import MIN_GAP, rows_for_gap
+from w2sprobe.results import Forecast, PlannedStage
+
+MEASURED = "stages of these kinds that are done"
+PRODUCT = "a product of matrices on this machine"
+
+
+def forecast(plan: Plan) -> Forecast:
+    """Look what is done and estimate the rest, as it would be run here, one stage at a time.
+
+    Parameters
+    ----------
+    plan : Plan
+
+    Returns
+    -------
+    Forecast
+    """
+    spent = {stage.address: seconds_of(stage) for stage in plan.stages if stage.done}
+    expected = estimate_seconds(plan.stages, spent)
+    numbers = {stage.address: number for number, stage in enumerate(plan.stages, start=1)}
+    stages = tuple(
+        PlannedStage(
+            number=numbers[stage.address],
+            stage=stage.title,
+            kind=stage.kind,
+            experiment=plan.place(stage),
+            inputs={name: numbers[source.address] for name, source in stage.inputs.items()},
+            done=stage.address in spent,
+            folder=str(stage.folder),
+            disk_bytes=stage.cost.disk_bytes,
+            seconds=round(spent.get(stage.address) or expected.get(stage.address, 0.0), 1),
+        )
+        for stage in plan.stages
+    )
+    missing = [stage for stage in stages if not stage.done]
+    done_kinds = {stage.kind for stage in stages if stage.done}
+    return Forecast(
+        stages=stages,
+        n_experiments=len(plan.experiments),
+        store_bytes=sum(stage.cost.disk_bytes for stage in plan.stages if stage.place),
+        disk_bytes=sum(stage.disk_bytes for stage in missing),
+        seconds=round(sum(stage.seconds for stage in missing), 1),
+        speed_from=MEASURED if {stage.kind for stage in missing} <= done_kinds else PRODUCT,
+        splits={
+            one.config.task.label: {name: len(rows) for name, rows in one.splits.items()}
+            for one in plan.experiments
+        },
+        notes=tuple(_notes(plan)),
+    )
+
+
+def _notes(plan: Plan) -> Iterable[str]:
+    config = plan.config
+    needed = rows_for_gap(config.min_gap or MIN_GAP, min_gap_se=config.min_gap_se)
+    tests = {one.config.task.label: len(one.splits.test) for one in plan.experiments}
+    few = {name: size for name, size in tests.items() if size < needed}
+    if few:
+        name = min(few, key=few.__getitem__)
+        yield (
+            f"{len(few)} of {len(tests)} tasks have fewer test rows than the {needed} or so that "
+            f"would resolve a gap of {config.min_gap or MIN_GAP:g} in AUC, so only larger gaps can "
+            f"be resolved there. The fewest: {few[name]}, {name}."
+        )

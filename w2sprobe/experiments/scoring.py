@@ -1,0 +1,271 @@
+"""From stages that are done to results: of one experiment, and of several over their seeds."""
+
+import importlib.metadata
+import json
+import math
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from w2sprobe import __version__
+from w2sprobe.audit import Audit
+from w2sprobe.experiments.builder import Experiment
+from w2sprobe.experiments.engines import Outcomes
+from w2sprobe.experiments.stages import RECORD, Outcome, Stage
+from w2sprobe.experiments.steps import AUDIT, CURATION, INDICATORS, label_file, stopped
+from w2sprobe.labels import LabelTable
+from w2sprobe.metrics import BootstrapPGR, bootstrap_pgr, gap_objection, pgr, rows_to_resolve
+from w2sprobe.results import ResultRow, Results, SummaryRow
+
+PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "h5py")
+ENDS = ("weak", "ceiling")
+
+Predictions = dict[str, np.ndarray]  # by method, of the test rows in their order
+
+
+def predictions_of(experiment: Experiment, outcomes: Outcomes) -> Predictions:
+    """What each method whose stages are done says of the test rows.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    outcomes : dict of str to Outcome
+
+    Returns
+    -------
+    dict of str to ndarray of float64, shape (n,)
+    """
+    return {
+        name: LabelTable.read(label_file(stages[-1].folder))
+        .align(experiment.splits.test.ids)
+        .soft_label
+        for name, stages in experiment.methods.items()
+        if not _failed(stages, outcomes)
+    }
+
+
+def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) -> Results | None:
+    """Score the methods of an experiment.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    outcomes : dict of str to Outcome
+    predictions : dict of str to ndarray
+        As `predictions_of` gives them.
+
+    Returns
+    -------
+    Results or None
+        None without weak model or ceiling: no method can be scored.
+    """
+    if not {*ENDS} <= {*predictions}:
+        return None
+    config, splits = experiment.config, experiment.splits
+    bootstraps = {name: _bootstrap(experiment, [predictions], name) for name in predictions}
+    ceiling = bootstraps["ceiling"]
+    audit = audit_of(experiment, outcomes)
+    return Results(
+        name=config.name,
+        task=config.task.label,
+        weak_model=config.weak.model,
+        strong_model=config.strong.model,
+        seed=config.seed,
+        gap=ceiling.gap,
+        gap_se=ceiling.gap_se,
+        rows_needed=_rows_needed(experiment, ceiling.gap, ceiling.gap_se),
+        layer=experiment.layer,
+        splits={name: len(rows) for name, rows in splits.items()},
+        dropped=splits.dropped,
+        truncated=experiment.truncated,
+        fingerprint=splits.about.get("fingerprint", ""),
+        audit=audit.findings if audit else (),
+        rows=tuple(_row(experiment, name, result) for name, result in bootstraps.items()),
+        missing={
+            name: str(failed)
+            for name, stages in experiment.methods.items()
+            if (failed := _failed(stages, outcomes))
+        },
+        indicators=_indicators(experiment, outcomes),
+        stages={
+            stage.title: {"address": stage.address, "seconds": seconds_of(stage)}
+            for stage in experiment.stages
+            if outcomes[stage.address].status == "done"
+        },
+        config=config.model_dump(mode="json", exclude={"seed"}),
+        versions=versions(),
+    )
+
+
+def summarise(
+    experiments: Sequence[Experiment], predictions: Sequence[Predictions]
+) -> list[SummaryRow]:
+    """Each method of one task and pair of models over its seeds.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+        One a seed.
+    predictions : sequence of dict of str to ndarray
+        Of each; those without weak model or ceiling are left out.
+
+    Returns
+    -------
+    list of SummaryRow
+    """
+    pairs = zip(experiments, predictions, strict=True)
+    scored = [(each, found) for each, found in pairs if {*ENDS} <= {*found}]
+    names = dict.fromkeys(name for _, found in scored for name in found)
+    return [_summary_row(name, [pair for pair in scored if name in pair[1]]) for name in names]
+
+
+def _summary_row(name: str, scored: list[tuple[Experiment, Predictions]]) -> SummaryRow:
+    first = scored[0][0]
+    config = first.config
+    who = {
+        "task": config.task.label,
+        "weak_model": config.weak.model,
+        "strong_model": config.strong.model,
+        "method": name,
+        "n_seeds": len(scored),
+    }
+    if any(each.splits.test.content != first.splits.test.content for each, _ in scored[1:]):
+        return SummaryRow(**who, **_without_intervals(name, scored))
+    result = _bootstrap(first, [found for _, found in scored], name)
+    return SummaryRow(
+        **who,
+        **_scores(result),
+        gap=result.gap,
+        gap_se=result.gap_se,
+        rows_needed=_rows_needed(first, result.gap, result.gap_se),
+    )
+
+
+def _without_intervals(name: str, scored: list[tuple[Experiment, Predictions]]) -> dict[str, Any]:
+    """Means over seeds that have test rows of their own."""
+    results = [_bootstrap(each, [found], name) for each, found in scored]
+    weak, auc, ceiling = (
+        float(np.mean([getattr(result, f"{end}_auc") for result in results]))
+        for end in ("weak", "student", "ceiling")
+    )
+    gap = ceiling - weak
+    value = pgr(weak, auc, ceiling)
+    min_gap = scored[0][0].config.min_gap
+    return {
+        "auc": auc,
+        "auc_interval": None,
+        "delta_auc": auc - weak,
+        "delta_auc_interval": None,
+        "gap": gap,
+        "gap_se": None,
+        "pgr": None if math.isnan(value) else value,
+        "pgr_interval": None,
+        "resolved": not gap_objection(gap, math.nan, min_gap=min_gap),
+        "rows_needed": None,
+    }
+
+
+def audit_of(experiment: Experiment, outcomes: Outcomes) -> Audit | None:
+    """Audit of the experiment's task, where that stage is done.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    outcomes : dict of str to Outcome
+
+    Returns
+    -------
+    Audit or None
+    """
+    (stage,) = (stage for stage in experiment.stages if stage.kind == "audit")
+    if outcomes[stage.address].status != "done":
+        return None
+    # the stage is shared by tasks of equal rows, whatever their names
+    found = Audit.read(stage.folder / AUDIT)
+    return found.model_copy(update={"task": experiment.config.task.label})
+
+
+def seconds_of(stage: Stage) -> float:
+    """What a stage that is done took when it was run."""
+    return float(json.loads((stage.folder / RECORD).read_text(encoding="utf-8"))["seconds"])
+
+
+def versions() -> dict[str, str]:
+    """Versions of what results may depend on."""
+    return {
+        "w2sprobe": __version__,
+        "python": sys.version.split()[0],
+        **{package: importlib.metadata.version(package) for package in PACKAGES},
+    }
+
+
+def _failed(stages: list[Stage], outcomes: Outcomes) -> str:
+    """Title of the stage that keeps a method from having results; empty where all are done."""
+    for stage in stages:
+        outcome: Outcome = outcomes[stage.address]
+        if outcome.status != "done":
+            return outcome.error if outcome.status == "blocked" else stage.title
+    return ""
+
+
+def _bootstrap(experiment: Experiment, seeds: list[Predictions], name: str) -> BootstrapPGR:
+    test, config = experiment.splits.test, experiment.config
+    models = [[found[model] for found in seeds] for model in ("weak", name, "ceiling")]
+    return bootstrap_pgr(
+        test.labels,
+        *(runs[0] if len(runs) == 1 else np.array(runs) for runs in models),
+        groups=test.groups,
+        min_gap=config.min_gap,
+        min_gap_se=config.min_gap_se,
+    )
+
+
+def _scores(result: BootstrapPGR) -> dict[str, Any]:
+    bounded = all(map(math.isfinite, result.pgr_interval))
+    return {
+        "auc": result.student_auc,
+        "auc_interval": result.student_auc_interval,
+        "delta_auc": result.delta_auc,
+        "delta_auc_interval": result.delta_auc_interval,
+        "pgr": None if math.isnan(result.pgr) else result.pgr,
+        "pgr_interval": result.pgr_interval if bounded else None,
+        "resolved": result.resolved,
+    }
+
+
+def _rows_needed(experiment: Experiment, gap: float, gap_se: float) -> int | None:
+    config = experiment.config
+    return rows_to_resolve(
+        gap,
+        gap_se,
+        len(experiment.splits.test),
+        min_gap=config.min_gap,
+        min_gap_se=config.min_gap_se,
+    )
+
+
+def _row(experiment: Experiment, name: str, result: BootstrapPGR) -> ResultRow:
+    stages, splits = experiment.methods[name], experiment.splits
+    learns_from = {"weak": len(splits.weak_train), "zero_shot": 0}
+    offered = learns_from.get(experiment.config.entries[name].predicts, len(splits.strong_train))
+    kept = offered
+    if stages[0].kind == "curate":
+        kept = json.loads((stages[0].folder / CURATION).read_text(encoding="utf-8"))["kept"]
+    return ResultRow(
+        method=name,
+        **_scores(result),
+        rows_offered=offered,
+        rows_kept=kept,
+        iterations=sum(s.kind == "relabel" and not stopped(s.folder) for s in stages),
+        seconds=round(sum(map(seconds_of, stages)), 1),
+    )
+
+
+def _indicators(experiment: Experiment, outcomes: Outcomes) -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
+    for stage in experiment.stages:
+        if stage.kind == "indicators" and outcomes[stage.address].status == "done":
+            found = json.loads((stage.folder / INDICATORS).read_text(encoding="utf-8"))
+    return found
