@@ -1,8 +1,9 @@
 """AUC, performance gap recovered (PGR), and how sure we are of them: numpy and scipy only.
 
 One task: `roc_auc`, `pgr`, `bootstrap_pgr`; test rows that a gap takes: `rows_to_resolve`,
-`rows_for_gap`. Several tasks: `paired_tests`, `task_bootstrap`, `holm`. Several seeds:
-`variance_components`. `docs/statistics.md` says what each number means.
+`rows_for_gap`. Several tasks: `paired_tests`, `task_bootstrap`, `holm`,
+`rank_correlation`. Several seeds: `variance_components`. `docs/statistics.md` says what each number
+means.
 """
 
 from w2sprobe.metrics.auc import roc_auc as roc_auc
@@ -18,6 +19,8 @@ from w2sprobe.metrics.gaps import expected_gap_se as expected_gap_se
 from w2sprobe.metrics.gaps import gap_objection as gap_objection
 from w2sprobe.metrics.gaps import rows_for_gap as rows_for_gap
 from w2sprobe.metrics.gaps import rows_to_resolve as rows_to_resolve
+from w2sprobe.metrics.ranks import RankCorrelation as RankCorrelation
+from w2sprobe.metrics.ranks import rank_correlation as rank_correlation
 from w2sprobe.metrics.seeds import VarianceComponents as VarianceComponents
 from w2sprobe.metrics.seeds import variance_components as variance_components
 from w2sprobe.metrics.tasks import ALTERNATIVES as ALTERNATIVES
