@@ -113,7 +113,7 @@ def test_the_command_line_names_what_the_library_knows() -> None:
 
     from w2sprobe.bench import PARTS
     from w2sprobe.cli import bench, probe, stats, sweep
-    from w2sprobe.comparison.compare import SATURATED
+    from w2sprobe.comparison.tasks import SATURATED
     from w2sprobe.curation import Action, Rule
     from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
     from w2sprobe.probes import Preprocess

@@ -43,6 +43,84 @@ def stdout(*arguments: str) -> str:
     return done.stdout
 
 
+def comparison(*arguments: str) -> dict:
+    """Of the one pair of models."""
+    (found,) = json.loads(stdout(*arguments, "--json"))["comparisons"]
+    return found
+
+
+def study(folder: Path) -> str:
+    """Two weak models, one strong model, four tasks; indicators of one of the pairs."""
+    scores = ["task,weak_model,strong_model,seed,method,auc,weak_auc,ceiling_auc,gap_se"]
+    indicators = ["task,weak_model,strong_model,seed,cka"]
+    for number, task in enumerate("abcd"):
+        for weak, low in (("tiny", 0.5), ("org/mini:v1", 0.6)):
+            for method, auc in (("student", 0.7 + 0.01 * number), ("topofilter", 0.72)):
+                scores.append(f"{task},{weak},big,0,{method},{auc},{low},.9,.01")
+        indicators.append(f"{task},tiny,big,0,{(number + 1) % 4}")
+    folder = folder / "study"
+    folder.mkdir()
+    (folder / "scores.csv").write_text("\n".join(scores))
+    (folder / "indicators.csv").write_text("\n".join(indicators))
+    return str(folder)
+
+
+def test_several_pairs_have_a_matrix_and_tables_each(tmp_path: Path) -> None:
+    text = stdout(study(tmp_path))
+    assert "PGR of student" in text
+    assert any(line.split() == ["tiny", "+0.54", "(4)"] for line in text.splitlines())
+    assert text.count("PGR: difference to student") == 2
+    assert text.index("PGR of student") < text.index("--- tiny:big") < text.index("--- org/mini")
+    assert "Indicators and the gain of student" in text
+
+
+def test_one_pair_can_be_chosen(tmp_path: Path) -> None:
+    folder = study(tmp_path)
+    text = stdout(folder, "--pair", "org/mini:v1:big")
+    assert "PGR of student" not in text
+    assert text.count("PGR: difference to student") == 1
+    assert comparison(folder, "--pair", "tiny:big")["weak_model"] == "tiny"
+    error = invoke(folder, "--pair", "tiny:bg").exception
+    assert isinstance(error, InputError)
+    assert "Did you mean 'tiny:big'" in str(error)
+
+
+def test_json_has_one_shape_for_one_pair_and_several(tmp_path: Path, table: str) -> None:
+    several = json.loads(stdout(study(tmp_path), "--json"))
+    one = json.loads(stdout(table, "--json"))
+    assert list(one) == list(several) == ["comparisons", "matrices", "gains", "notes"]
+    assert [len(found["comparisons"]) for found in (one, several)] == [1, 2]
+    assert (one["gains"], one["notes"]) == ([], [])
+    (auc, pgr) = several["gains"]
+    assert (auc["indicator"], auc["method"], auc["n"]) == ("cka", "student", 4)
+    assert auc["correlation"] == pgr["correlation"] == pytest.approx(-0.2)
+
+
+def test_differences_of_all_pairs_are_written(tmp_path: Path) -> None:
+    out = tmp_path / "d.csv"
+    stdout(study(tmp_path), "--out", str(out))
+    rows = pyarrow.csv.read_csv(out).to_pylist()
+    assert len(rows) == 8
+    assert {(row["weak_model"], row["strong_model"]) for row in rows} == {
+        ("tiny", "big"),
+        ("org/mini:v1", "big"),
+    }
+
+
+def test_a_study_of_students_alone_shows_matrix_and_gains(tmp_path: Path) -> None:
+    folder = study(tmp_path)
+    path = Path(folder) / "scores.csv"
+    kept = [line for line in path.read_text().splitlines() if "topofilter" not in line]
+    path.write_text("\n".join(kept))
+    text = stdout(folder)
+    assert "PGR of student" in text
+    assert "Indicators and the gain of student" in text
+    assert "Note: not compared: tiny:big: nothing to compare 'student' with" in text
+    error = invoke(folder, "--out", str(tmp_path / "d.csv")).exception
+    assert isinstance(error, InputError)
+    assert "no differences to write" in str(error)
+
+
 def test_the_published_comparison() -> None:
     text = stdout("published", "--compare", "logconf", "--saturated", "--unit", "pgr")
     line = next(line for line in text.splitlines() if line.strip().startswith("logconf"))
@@ -67,14 +145,14 @@ def test_units_can_be_chosen(table: str) -> None:
     text = stdout(table, "--unit", "auc")
     assert "AUC: difference to student" in text
     assert "PGR: difference" not in text
-    assert [row["unit"] for row in json.loads(stdout(table, "--json"))["methods"]] == ["pgr", "auc"]
+    assert [row["unit"] for row in comparison(table)["methods"]] == ["pgr", "auc"]
 
 
 def test_thresholds_reach_the_comparison(table: str) -> None:
-    found = json.loads(stdout(table, "--json", "--min-gap", "0.005", "--min-gap-se", "1"))
+    found = comparison(table, "--min-gap", "0.005", "--min-gap-se", "1")
     assert (found["min_gap"], found["min_gap_se"]) == (0.005, 1)
     assert [task["resolved"] for task in found["tasks"]] == [True, True]
-    strict = json.loads(stdout(table, "--json", "--min-gap-se", "30"))
+    strict = comparison(table, "--min-gap-se", "30")
     assert strict["tasks"][0]["excluded"] == "gap/SE 20.0 < 30"
 
 
@@ -96,7 +174,7 @@ def test_differences_are_written(kind: str, table: str, tmp_path: Path) -> None:
 def test_files_add_up(table: str, tmp_path: Path) -> None:
     more = tmp_path / "more.csv"
     more.write_text("task,method,auc,weak_auc,ceiling_auc\nc,student,.7,.6,.9\nc,x_[red]y,.8,,\n")
-    assert len(json.loads(stdout(table, str(more), "--json"))["tasks"]) == 3
+    assert len(comparison(table, str(more))["tasks"]) == 3
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,16 @@ def test_what_cannot_be_compared() -> None:
         compare(scores({"student": [0.7, 0.8]}))
 
 
+def test_one_pair_of_models_at_a_time() -> None:
+    rows = scores({"student": [0.7, 0.8], "x": [0.7, 0.9]})
+    named = [replace(row, weak_model="w", strong_model="s") for row in rows]
+    other = [replace(row, weak_model="w", strong_model="l") for row in rows]
+    found = compare(named)
+    assert (found.weak_model, found.strong_model) == ("w", "s")
+    with pytest.raises(InputError, match=r"2 pairs of models: w:s, w:l.*--pair"):
+        compare([*named, *other])
+
+
 def test_several_methods_are_adjusted_together_unit_by_unit() -> None:
     rows = {"student": [0.7] * 6, "x": [0.71, 0.72, 0.73, 0.72, 0.71, 0.74], "y": [0.7, 0.8] * 3}
     found = compare(scores(rows))
@@ -169,6 +179,7 @@ def test_tasks_are_means_over_seeds_and_pairs_over_shared_seeds() -> None:
     assert found.tasks[0].auc["student"] == pytest.approx(0.71)
     assert found.tasks[0].auc["x"] == pytest.approx(2.36 / 3)
     assert found.tasks[0].n_seeds == 3
+    assert found.tasks[0].delta_auc["student"] == pytest.approx(0.11)
     assert (found.pairs[0].n_seeds, found.pairs[0].auc_difference) == (2, pytest.approx(0.02))
     assert "2 scores of x or student have no counterpart" in found.notes[-1]
 
@@ -182,6 +193,8 @@ def test_the_pgr_of_a_task_is_that_of_mean_aucs() -> None:
     (row,) = compare(rows).tasks
     assert (row.weak_auc, row.ceiling_auc) == (pytest.approx(0.55), pytest.approx(0.8))
     assert row.pgr["student"] == pytest.approx(0.6)  # the mean of PGRs would be .667
+    # the gain of x is over the weak model of its own seed
+    assert row.delta_auc == {"student": pytest.approx(0.15), "x": pytest.approx(0.1)}
 
 
 def test_seeds_have_components_and_an_a_a_comparison() -> None:

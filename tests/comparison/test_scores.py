@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.reporting.test_reporting import results
-from w2sprobe.comparison import Score, complete_scores, read_scores
+from w2sprobe.comparison import Score, by_pair, complete_scores, pair_name, read_scores
 from w2sprobe.errors import InputError
 
 
@@ -100,7 +100,54 @@ def test_files_that_are_no_scores(tmp_path: Path) -> None:
         read_scores(tmp_path / "latin.csv")
 
 
+def test_models_are_read_where_they_are_named(tmp_path: Path) -> None:
+    path = table(tmp_path, "task,method,weak_model,strong_model,auc\na,x, w/1 ,s,.5\na,y,,,.5\n")
+    named, unnamed = read_scores(path)
+    assert (named.pair, unnamed.pair) == (("w/1", "s"), ("", ""))
+    assert (pair_name(named.pair), pair_name(unnamed.pair)) == ("w/1:s", "unnamed")
+    assert by_pair([named, unnamed, named]) == {
+        named.pair: [named, named],
+        unnamed.pair: [unnamed],
+    }
+
+
+def test_a_study_is_read_by_its_table(tmp_path: Path) -> None:
+    results().write(tmp_path / "results.json")
+    assert {score.pair for score in read_scores(tmp_path)} == {("w", "s")}
+    # as a study writes it: more columns than are read, ends on every row and as rows
+    table(
+        tmp_path,
+        "task,weak_model,strong_model,seed,method,auc,weak_auc,ceiling_auc,pgr,gap_se,delta_auc,"
+        "resolved,rows_offered,rows_kept,seconds\n"
+        "a,w,s,0,weak,.6,.6,.8,,.01,0,True,,,\n"
+        "a,w,s,0,student,.65,.6,.8,.25,.01,.05,True,100,90,1.5\n",
+    )
+    (student,) = complete_scores(read_scores(tmp_path))
+    assert (student.pair, student.seed, student.auc, student.gap_se) == (
+        ("w", "s"),
+        "0",
+        0.65,
+        0.01,
+    )
+
+
 # --- completion
+
+
+def test_pairs_do_not_share_ends() -> None:
+    def row(method: str, strong: str, **numbers: float) -> Score:
+        return Score("t", method, "0", weak_model="w", strong_model=strong, **numbers)
+
+    first, second = complete(
+        row("ceiling", "s", auc=0.8),
+        row("weak", "s", auc=0.6),
+        row("x", "s", auc=0.7),
+        row("ceiling", "l", auc=0.9),
+        row("weak", "l", auc=0.5),
+        row("x", "l", auc=0.7),
+    )
+    assert (first.weak_auc, first.ceiling_auc) == (0.6, 0.8)
+    assert (second.weak_auc, second.ceiling_auc) == (0.5, 0.9)
 
 
 def test_an_auc_and_a_pgr_give_one_another() -> None:
@@ -145,7 +192,14 @@ def test_completing_twice_changes_nothing() -> None:
     [
         (
             [Score("t", "x", auc=0.5, where="a, 1"), Score("t", "x", auc=0.5, where="b, 9")],
-            ["task 't', method 'x', seed ''", "twice", "a, 1 and b, 9"],
+            ["task 't', method 'x', seed ''", "'unnamed'", "twice", "a, 1 and b, 9", "weak_model"],
+        ),
+        (
+            [
+                Score("t", "x", weak_model="w", strong_model="s", auc=auc, where=f"row {auc}")
+                for auc in (0.5, 0.6)
+            ],
+            ["of the pair 'w:s' occurs twice", "row 0.5 and row 0.6"],
         ),
         ([Score("t", "x", where="a, 1")], ["neither auc nor pgr", "a, 1"]),
         (
@@ -153,7 +207,11 @@ def test_completing_twice_changes_nothing() -> None:
                 Score("t", "x", auc=0.5, weak_auc=0.4, where="a, 1"),
                 Score("t", "y", auc=0.5, weak_auc=0.41, where="a, 2"),
             ],
-            ["weak_auc is 0.4 and 0.41", "a, 1 and a, 2", "one weak_auc a task and seed"],
+            [
+                "weak_auc is 0.4 and 0.41",
+                "a, 1 and a, 2",
+                "one weak_auc a task, pair of models and seed",
+            ],
         ),
         (
             [Score("t", "weak", auc=0.4), Score("t", "x", auc=0.5, weak_auc=0.41)],

@@ -1,17 +1,19 @@
 """`w2sprobe stats`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from w2sprobe.cli import _options
-from w2sprobe.errors import InputError
+from w2sprobe.errors import InputError, UnknownName
 
 if TYPE_CHECKING:
-    from w2sprobe.comparison import Comparison
+    from w2sprobe.comparison import Comparison, Overview, Score
 
 PUBLISHED = "published"
+LEFT_OUT = {"task", "n_seeds", "saturated", "auc", "delta_auc", "pgr"}  # of a task's row in --out
 
 
 @click.command("stats")
@@ -21,6 +23,11 @@ PUBLISHED = "published"
 )
 @click.option(
     "--against", metavar="METHOD", help="Default: student, or xent as the source calls it."
+)
+@click.option(
+    "--pair",
+    metavar="WEAK:STRONG",
+    help="One pair of models, as weak_model and strong_model name it; default: all.",
 )
 @click.option(
     "--unit",
@@ -51,6 +58,7 @@ def command(
     sources: tuple[str, ...],
     methods: tuple[str, ...],
     against: str | None,
+    pair: str | None,
     unit: Any,
     min_gap: float | None,
     min_gap_se: float | None,
@@ -61,10 +69,14 @@ def command(
     """Compare methods over tasks: wins, differences with intervals, tests, noise of seeds.
 
     RESULTS are result files of w2sprobe run or their folders, .csv and .parquet tables, or the
-    name published: the numbers of the source experiments. A table has a row a task, method and
-    seed, with the columns task, method and at least one of auc and pgr; seed, weak_auc,
-    ceiling_auc and gap_se (standard error of the gap) where there are such. Rows of the methods
-    weak and ceiling may stand for weak_auc and ceiling_auc. docs/statistics.md explains the output.
+    name published: the numbers of the source experiments. A table has a row a task, pair of models,
+    method and seed, with the columns task, method and at least one of auc and pgr; weak_model,
+    strong_model, seed, weak_auc, ceiling_auc and gap_se (standard error of the gap) where there are
+    such. Rows of the methods weak and ceiling may stand for weak_auc and ceiling_auc.
+
+    Each pair of models is compared by itself; several have a matrix of PGR and AUC gain first.
+    Where indicators.csv lies in a folder, its indicators are held against the gains.
+    docs/statistics.md explains the output.
 
     \b
     Examples:
@@ -73,9 +85,14 @@ def command(
       w2sprobe stats published --compare logconf --saturated
     """
     from w2sprobe.atomic import check_writable_file
-    from w2sprobe.cli._tables import print_table
-    from w2sprobe.comparison import UNITS, compare, published, read_scores
-    from w2sprobe.reporting.comparison import comparison_tables
+    from w2sprobe.comparison import (
+        INDICATORS,
+        UNITS,
+        overview,
+        published,
+        read_indicators,
+        read_scores,
+    )
 
     if saturated and (min_gap, min_gap_se) != (None, None):
         raise click.UsageError("--saturated looks at no gap: leave out --min-gap and --min-gap-se")
@@ -88,9 +105,12 @@ def command(
         for name in sources
         for score in (source.scores if name == PUBLISHED else read_scores(Path(name)))
     ]
+    found = [Path(name) / INDICATORS for name in sources]
+    indicators = [row for path in found if path.is_file() for row in read_indicators(path)]
     thresholds = {"min_gap": min_gap, "min_gap_se": min_gap_se}
-    comparison = compare(
-        given,
+    result = overview(
+        given if pair is None else _of_pair(given, pair),
+        indicators,
         methods=methods,
         against=against,
         units=UNITS if unit == "both" else (unit,),
@@ -98,20 +118,53 @@ def command(
         **{name: value for name, value in thresholds.items() if value is not None},
     )
     if out:
-        _write(comparison, out)
+        _write(result.comparisons, out)
     if as_json:
-        click.echo(comparison.model_dump_json(indent=2))
+        click.echo(result.model_dump_json(indent=2))
         return
-    for table in comparison_tables(comparison):
-        print_table(table)
-    for note in comparison.notes:
-        click.echo(f"Note: {note}")
+    _print(result)
     if PUBLISHED in sources:
         click.echo(f"{PUBLISHED}: {source.about['title']}; {', '.join(source.about['urls'])}")
         for note in (f"Read off plots, {source.about['uncertainty']}.", *source.about["notes"]):
             click.echo(f"{PUBLISHED}: {note}")
     if out:
         click.echo(f"written: {out}")
+
+
+def _of_pair(scores: "list[Score]", wanted: str) -> "list[Score]":
+    from w2sprobe.comparison import by_pair, pair_name
+
+    # looked up by its spelling: names of models may hold colons themselves
+    pairs = {pair_name(pair): own for pair, own in by_pair(scores).items()}
+    if wanted not in pairs:
+        raise UnknownName("pair of models", wanted, pairs)
+    return pairs[wanted]
+
+
+def _print(result: "Overview") -> None:
+    from w2sprobe.cli._tables import print_table
+    from w2sprobe.comparison import pair_name
+    from w2sprobe.reporting.comparison import comparison_tables
+    from w2sprobe.reporting.gains import gain_tables
+    from w2sprobe.reporting.matrix import matrix_tables
+
+    several = any(len(matrix.cells) > 1 for matrix in result.matrices)
+    if several:
+        for matrix in result.matrices:
+            for table in matrix_tables(matrix):
+                print_table(table)
+    for comparison in result.comparisons:
+        if several:
+            pair = pair_name((comparison.weak_model, comparison.strong_model))
+            click.echo(f"--- {pair}")
+        for table in comparison_tables(comparison):
+            print_table(table)
+        for note in comparison.notes:
+            click.echo(f"Note: {note}")
+    for table in gain_tables(result.gains):
+        print_table(table)
+    for note in result.notes:
+        click.echo(f"Note: not compared: {note}")
 
 
 def _writer(out: Path) -> Any:
@@ -124,26 +177,34 @@ def _writer(out: Path) -> Any:
     return writers[out.suffix]
 
 
-def _write(comparison: "Comparison", out: Path) -> None:
-    """A row a method and task: what both have, and whether it counts."""
+def _write(comparisons: "Sequence[Comparison]", out: Path) -> None:
+    """A row a pair of models, method and task: what both have, and whether it counts."""
     import pyarrow as pa
 
     from w2sprobe.atomic import atomic_path
 
-    tasks = {row.task: row for row in comparison.tasks}
     rows = []
-    for pair in comparison.pairs:
-        task = tasks[pair.task]
-        rows.append(
-            {
-                "task": pair.task,
-                "method": pair.method,
-                "against": comparison.against,
-                **task.model_dump(exclude={"task", "n_seeds", "saturated", "auc", "pgr"}),
-                "auc": task.auc[pair.method],
-                "pgr": task.pgr[pair.method],
-                **pair.model_dump(exclude={"task", "method"}),
-            }
+    for comparison in comparisons:
+        tasks = {row.task: row for row in comparison.tasks}
+        for pair in comparison.pairs:
+            task = tasks[pair.task]
+            rows.append(
+                {
+                    "task": pair.task,
+                    "weak_model": comparison.weak_model,
+                    "strong_model": comparison.strong_model,
+                    "method": pair.method,
+                    "against": comparison.against,
+                    **task.model_dump(exclude=LEFT_OUT),
+                    "auc": task.auc[pair.method],
+                    "pgr": task.pgr[pair.method],
+                    **pair.model_dump(exclude={"task", "method"}),
+                }
+            )
+    if not rows:
+        raise InputError(
+            "no differences to write: no two methods share a task and seed",
+            where=f"--out {str(out)!r}",
         )
     # from_pandas: what is not known is an empty cell, not the text nan
     table = pa.table(

@@ -3,16 +3,32 @@
 `docs/statistics.md` says what each number means and when not to trust it.
 """
 
-from w2sprobe.comparison.compare import UNITS as UNITS
 from w2sprobe.comparison.compare import Comparison as Comparison
 from w2sprobe.comparison.compare import Difference as Difference
 from w2sprobe.comparison.compare import MethodRow as MethodRow
 from w2sprobe.comparison.compare import PairRow as PairRow
 from w2sprobe.comparison.compare import SeedRow as SeedRow
-from w2sprobe.comparison.compare import TaskRow as TaskRow
 from w2sprobe.comparison.compare import compare as compare
+from w2sprobe.comparison.gains import GainRow as GainRow
+from w2sprobe.comparison.gains import gains as gains
+from w2sprobe.comparison.indicator_rows import INDICATORS as INDICATORS
+from w2sprobe.comparison.indicator_rows import IndicatorRow as IndicatorRow
+from w2sprobe.comparison.indicator_rows import read_indicators as read_indicators
+from w2sprobe.comparison.matrix import Cell as Cell
+from w2sprobe.comparison.matrix import Matrix as Matrix
+from w2sprobe.comparison.matrix import matrix as matrix
+from w2sprobe.comparison.overview import Overview as Overview
+from w2sprobe.comparison.overview import overview as overview
 from w2sprobe.comparison.published import Published as Published
 from w2sprobe.comparison.published import published as published
+from w2sprobe.comparison.scores import Pair as Pair
 from w2sprobe.comparison.scores import Score as Score
+from w2sprobe.comparison.scores import by_pair as by_pair
 from w2sprobe.comparison.scores import complete_scores as complete_scores
+from w2sprobe.comparison.scores import pair_name as pair_name
 from w2sprobe.comparison.scores import read_scores as read_scores
+from w2sprobe.comparison.tasks import UNITS as UNITS
+from w2sprobe.comparison.tasks import TaskRow as TaskRow
+from w2sprobe.comparison.tasks import Unit as Unit
+from w2sprobe.comparison.tasks import by_method as by_method
+from w2sprobe.comparison.tasks import task_rows as task_rows

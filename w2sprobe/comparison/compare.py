@@ -2,65 +2,47 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
-from functools import partial
+from collections.abc import Collection, Iterable, Sequence
 from itertools import combinations
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from w2sprobe.comparison.scores import Score, complete_scores
+from w2sprobe.comparison.scores import (
+    UNKNOWN,
+    Pair,
+    Score,
+    by_pair,
+    complete_scores,
+    pair_name,
+)
+from w2sprobe.comparison.tasks import (
+    UNITS,
+    Row,
+    Seeds,
+    TaskRow,
+    Unit,
+    by_method,
+    task_rows,
+    value_of,
+)
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.metrics import (
     MIN_GAP,
     MIN_GAP_SE,
-    gap_objection,
     holm,
     paired_tests,
-    pgr,
     task_bootstrap,
     variance_components,
 )
 from w2sprobe.results import Interval
 
-Unit = Literal["pgr", "auc"]
-UNITS: tuple[Unit, ...] = get_args(Unit)
 BASELINES = ("student", "xent")  # what the plain student is called: by us, in the source
-SATURATED = 0.999
 TESTS = ("t", "wilcoxon", "sign")
-UNKNOWN = float("nan")
 UNKNOWN_INTERVAL = (UNKNOWN, UNKNOWN)
 
-Seeds = dict[str, Score]  # a method's scores on one task
 
-
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TaskRow(_Row):
-    """One task: its gap, and every method's mean over seeds.
-
-    `resolved` tasks have a gap that is large and sure enough for a PGR. `excluded` says why the
-    task's PGR is not averaged; empty where it is. `saturated` tasks are left out in AUC as well.
-    nan: not known.
-    """
-
-    task: str
-    n_seeds: int
-    weak_auc: float
-    ceiling_auc: float
-    gap: float
-    gap_se: float
-    resolved: bool
-    excluded: str
-    saturated: bool
-    auc: dict[str, float]
-    pgr: dict[str, float]
-
-
-class PairRow(_Row):
+class PairRow(Row):
     """A method less the one it is compared against, on one task, over the seeds both have."""
 
     method: str
@@ -70,7 +52,7 @@ class PairRow(_Row):
     pgr_difference: float
 
 
-class Difference(_Row):
+class Difference(Row):
     """Mean, median, intervals over tasks and tests of one difference a task.
 
     `n` tasks count, `wins` of them are above 0; `sd` is the standard deviation over tasks. p
@@ -104,7 +86,7 @@ class MethodRow(Difference):
     sign_holm: float = UNKNOWN
 
 
-class SeedRow(_Row):
+class SeedRow(Row):
     """Noise of a method's seeds in one unit, from tasks that count.
 
     `seed_sd` is the standard deviation of one run within a task, with its interval; `task_sd` that
@@ -126,9 +108,11 @@ class SeedRow(_Row):
     aa: Difference
 
 
-class Comparison(_Row):
-    """Everything that `w2sprobe stats` prints. `notes` say what could not be done."""
+class Comparison(Row):
+    """Methods of one pair of models. `notes` say what could not be done."""
 
+    weak_model: str
+    strong_model: str
     against: str
     min_gap: float
     min_gap_se: float
@@ -155,7 +139,7 @@ def compare(
     Parameters
     ----------
     scores : iterable of Score
-        Completed here, as by `complete_scores`.
+        Of one pair of models; completed here, as by `complete_scores`.
     methods : sequence of str, optional
         Those to compare; default: all others.
     against : str, optional
@@ -175,16 +159,16 @@ def compare(
     Raises
     ------
     InputError
-        Nothing to compare, or with; as `complete_scores`.
+        Nothing to compare, or with; several pairs of models (`by_pair` parts them); as
+        `complete_scores`.
     UnknownName
         No such method.
     """
-    table = _by_method(complete_scores(scores))
-    against = _baseline(table, against)
-    compared = tuple(dict.fromkeys(methods)) or tuple(name for name in table if name != against)
-    for name in compared:
-        if name not in table:
-            raise UnknownName("method", name, table)
+    completed = complete_scores(scores)
+    weak_model, strong_model = _only_pair(completed)
+    table = by_method(completed)
+    against, *named_methods = chosen(table, methods, against)
+    compared = tuple(named_methods) or tuple(name for name in table if name != against)
     if not compared or against in compared:
         raise InputError(
             f"nothing to compare {against!r} with",
@@ -192,14 +176,15 @@ def compare(
             advice=f"Methods there: {', '.join(table)}.",
         )
     named = {name: table[name] for name in (against, *compared)}
-    objection = partial(gap_objection, min_gap=min_gap, min_gap_se=min_gap_se)
-    tasks = _task_rows(named, objection, saturated_only=saturated_only)
+    tasks = task_rows(named, min_gap=min_gap, min_gap_se=min_gap_se, saturated_only=saturated_only)
     pairs = tuple(_pairs(named, against, compared, tasks))
     counted: dict[Unit, list[str]] = {
         "pgr": [row.task for row in tasks if not row.excluded],
         "auc": [row.task for row in tasks if not row.saturated],
     }
     return Comparison(
+        weak_model=weak_model,
+        strong_model=strong_model,
         against=against,
         min_gap=min_gap,
         min_gap_se=min_gap_se,
@@ -219,67 +204,51 @@ def compare(
     )
 
 
-def _by_method(scores: Iterable[Score]) -> dict[str, dict[str, Seeds]]:
-    table: dict[str, dict[str, Seeds]] = {}
-    for score in scores:
-        table.setdefault(score.method, {}).setdefault(score.task, {})[score.seed] = score
-    return table
+def _only_pair(scores: Sequence[Score]) -> Pair:
+    pairs = list(by_pair(scores)) or [("", "")]
+    if len(pairs) > 1:
+        raise InputError(
+            f"scores of {len(pairs)} pairs of models: {', '.join(map(pair_name, pairs))}",
+            allowed="one pair, as its weak models and ceilings are others' than the next one's",
+            advice="Choose one with --pair, or part them with by_pair.",
+        )
+    return pairs[0]
 
 
-def _baseline(table: dict[str, dict[str, Seeds]], against: str | None) -> str:
+def chosen(there: Collection[str], methods: Sequence[str], against: str | None) -> tuple[str, ...]:
+    """Name the method that others are compared with, and those that were asked for.
+
+    Parameters
+    ----------
+    there : collection of str
+        Methods that have scores.
+    methods, against
+        As in `compare`.
+
+    Returns
+    -------
+    tuple of str
+        `against` or its default first, then `methods`, each once.
+
+    Raises
+    ------
+    InputError
+        No `against`, and no scores of its default.
+    UnknownName
+        No such method.
+    """
     if against is None:
-        against = next((name for name in BASELINES if name in table), None)
+        against = next((name for name in BASELINES if name in there), None)
         if against is None:
             raise InputError(
                 f"no method named {' or '.join(BASELINES)} to compare against",
-                allowed=", ".join(table) or "scores of at least 2 methods",
+                allowed=", ".join(sorted(there)) or "scores of at least 2 methods",
                 advice="Name one with --against.",
             )
-    elif against not in table:
-        raise UnknownName("method", against, table)
-    return against
-
-
-def _task_rows(
-    named: dict[str, dict[str, Seeds]],
-    objection: Callable[[float, float], str],
-    *,
-    saturated_only: bool,
-) -> tuple[TaskRow, ...]:
-    """Every task that any of the methods has."""
-    rows = []
-    for task in dict.fromkeys(task for by_task in named.values() for task in by_task):
-        here = {name: by_task[task] for name, by_task in named.items() if task in by_task}
-        # ends are the same for all methods of a seed, so each seed is taken once
-        ends = list({seed: one for seeds in here.values() for seed, one in seeds.items()}.values())
-        weak, ceiling = (_mean(ends, name) for name in ("weak_auc", "ceiling_auc"))
-        # not divided by a root of seeds: all of them meet the same test rows
-        gap, gap_se = ceiling - weak, _mean(ends, "gap_se")
-        auc = {name: _value(seeds.values(), "auc") for name, seeds in here.items()}
-        saturated = saturated_only and all(
-            value >= SATURATED for value in (weak, ceiling, *auc.values())
-        )
-        unresolved = objection(gap, gap_se)
-        excluded = unresolved
-        if saturated_only:
-            no_gap = gap_objection(gap, UNKNOWN, min_gap=-math.inf)
-            excluded = "saturated" if saturated else no_gap
-        rows.append(
-            TaskRow(
-                task=task,
-                n_seeds=len(ends),
-                weak_auc=weak,
-                ceiling_auc=ceiling,
-                gap=gap,
-                gap_se=gap_se,
-                resolved=not unresolved,
-                excluded=excluded,
-                saturated=saturated,
-                auc=auc,
-                pgr={name: _value(seeds.values(), "pgr") for name, seeds in here.items()},
-            )
-        )
-    return tuple(rows)
+    for name in (against, *methods):
+        if name not in there:
+            raise UnknownName("method", name, there)
+    return (against, *dict.fromkeys(methods))
 
 
 def _pairs(
@@ -294,8 +263,8 @@ def _pairs(
             both = [seed for seed in ours if seed in theirs]
             if both:
                 auc, pgr_ = (
-                    _value([ours[seed] for seed in both], unit)
-                    - _value([theirs[seed] for seed in both], unit)
+                    value_of([ours[seed] for seed in both], unit)
+                    - value_of([theirs[seed] for seed in both], unit)
                     for unit in ("auc", "pgr")
                 )
                 yield PairRow(
@@ -347,7 +316,7 @@ def _seed_rows(
     """One row, or none where no task that counts has two seeds."""
     known: dict[str, dict[str, float]] = {}
     for task in counted:
-        values = {seed: _value([one], unit) for seed, one in by_task.get(task, {}).items()}
+        values = {seed: value_of([one], unit) for seed, one in by_task.get(task, {}).items()}
         known[task] = {seed: value for seed, value in values.items() if not math.isnan(value)}
     shared = Counter(pair for seeds in known.values() for pair in combinations(sorted(seeds), 2))
     if not shared:
@@ -372,18 +341,6 @@ def _seed_rows(
         aa_seeds=(first, second),
         aa=_difference(differences, "two-sided"),
     )
-
-
-def _mean(scores: Iterable[Score], name: str) -> float:
-    return float(np.mean([getattr(score, name) for score in scores]))
-
-
-def _value(scores: Collection[Score], unit: Unit) -> float:
-    """Mean AUC; the PGR of mean AUCs, a steadier ratio than the mean of ratios."""
-    if unit == "auc":
-        return _mean(scores, "auc")
-    ends = [_mean(scores, name) for name in ("weak_auc", "auc", "ceiling_auc")]
-    return _mean(scores, "pgr") if np.isnan(ends).any() else pgr(*ends)
 
 
 def _notes(

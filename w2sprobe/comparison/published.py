@@ -42,10 +42,10 @@ def published() -> Published:
     held = json.loads(text)
     scores = []
     for task, row in held["tasks"].items():
-        ends = {"weak_auc": row["weak_auc"], "ceiling_auc": row["ceiling_auc"]}
+        given = {**held["pair"], "weak_auc": row["weak_auc"], "ceiling_auc": row["ceiling_auc"]}
         if row["pgr"] is None:
-            scores.append(Score(task, "logconf", auc=row["logconf_auc"], **ends))
+            scores.append(Score(task, "logconf", auc=row["logconf_auc"], **given))
             continue
         for method, pgr in zip(held["pgr_of"], row["pgr"], strict=True):
-            scores.append(Score(task, method, pgr=AXIS_END if pgr is None else pgr, **ends))
+            scores.append(Score(task, method, pgr=AXIS_END if pgr is None else pgr, **given))
     return Published(tuple(complete_scores(scores)), held["about"])

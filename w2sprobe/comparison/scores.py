@@ -1,8 +1,8 @@
-"""Scores in long form, a row a task, method and seed: from results, CSV or Parquet."""
+"""Scores in long form, a row a task, pair, method and seed: from results, CSV or Parquet."""
 
 import csv
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import stats
 
+from w2sprobe.comparison._tables import csv_rows, names_of, text
 from w2sprobe.errors import InputError
 from w2sprobe.metrics import CONFIDENCE, pgr
 from w2sprobe.results import Results
 
 RESULTS = "results.json"
+SCORES = "scores.csv"  # of a study: all of its results in one table
 REQUIRED = ("task", "method")
-SHARED = ("weak_auc", "ceiling_auc", "gap_se")  # the same for all methods of a task and seed
+OPTIONAL = ("seed", "weak_model", "strong_model")
+SHARED = ("weak_auc", "ceiling_auc", "gap_se")  # the same for all methods of a run
 NUMBERS = ("auc", "pgr", *SHARED)
 END_ROWS = {"weak": "weak_auc", "ceiling": "ceiling_auc"}  # methods that are ends of the gap
 CONTRADICTION = 0.005  # in AUC: more than rounding of published numbers explains
 UNKNOWN = float("nan")
+NO_PAIR = "unnamed"  # spelling of the pair of scores that name no models
+
+Pair = tuple[str, str]  # names of the weak and the strong model; empty where not known
+Run = tuple[str, Pair, str]  # task, pair and seed: what the methods of one run share
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,8 @@ class Score:
     task, method : str
     seed : str
         Empty where there is one run.
+    weak_model, strong_model : str
+        The pair of models; empty where not known.
     auc : float
         Test AUC of the method, in [0, 1].
     weak_auc, ceiling_auc : float
@@ -48,12 +57,61 @@ class Score:
     task: str
     method: str
     seed: str = ""
+    weak_model: str = ""
+    strong_model: str = ""
     auc: float = UNKNOWN
     weak_auc: float = UNKNOWN
     ceiling_auc: float = UNKNOWN
     pgr: float = UNKNOWN
     gap_se: float = UNKNOWN
     where: str = "scores"
+
+    @property
+    def pair(self) -> Pair:
+        """The weak and the strong model."""
+        return self.weak_model, self.strong_model
+
+    @property
+    def run(self) -> Run:
+        """Task, pair and seed."""
+        return self.task, self.pair, self.seed
+
+
+def by_pair(scores: Iterable[Score]) -> dict[Pair, list[Score]]:
+    """Split scores by their pair of models, in order of first appearance.
+
+    Parameters
+    ----------
+    scores : iterable of Score
+
+    Returns
+    -------
+    dict of (weak model, strong model) to list of Score
+    """
+    found: dict[Pair, list[Score]] = {}
+    for score in scores:
+        found.setdefault(score.pair, []).append(score)
+    return found
+
+
+def pair_name(pair: Pair) -> str:
+    """Spell a pair as `--pair` takes it.
+
+    Parameters
+    ----------
+    pair : tuple of str
+        Weak and strong model; two empty names where they are not known.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> pair_name(("minilm-l6", "Qwen/Qwen3-0.6B"))
+    'minilm-l6:Qwen/Qwen3-0.6B'
+    """
+    return ":".join(pair) if any(pair) else NO_PAIR
 
 
 def read_scores(path: Path) -> list[Score]:
@@ -62,9 +120,10 @@ def read_scores(path: Path) -> list[Score]:
     Parameters
     ----------
     path : Path
-        `results.json` of `w2sprobe run`, a folder that holds one, or a `.csv` or `.parquet` file
-        with the columns task, method, and optionally seed, auc, weak_auc, ceiling_auc, pgr and
-        gap_se; other columns are not read. An empty cell is a number that is not known.
+        `results.json` of `w2sprobe run`, a folder that holds `scores.csv` or else `results.json`,
+        or a `.csv` or `.parquet` file with the columns task, method, and optionally seed,
+        weak_model, strong_model, auc, weak_auc, ceiling_auc, pgr and gap_se; other columns are not
+        read. An empty cell is a number or a name that is not known.
 
     Returns
     -------
@@ -77,18 +136,18 @@ def read_scores(path: Path) -> list[Score]:
         column.
     """
     if path.is_dir():
-        path = path / RESULTS
+        path = path / (SCORES if (path / SCORES).exists() else RESULTS)
     if path.suffix == ".json":
         return _of_results(Results.read(path), str(path))
     if path.suffix not in (".csv", ".parquet"):
         raise InputError(
             f"scores {str(path)!r} are of unknown kind",
-            allowed=f"a folder with {RESULTS}, a .json of w2sprobe run, .csv, .parquet, or the "
-            "name published",
+            allowed=f"a folder with {SCORES} or {RESULTS}, a .json of w2sprobe run, .csv, "
+            ".parquet, or the name published",
         )
-    rows = _csv_rows if path.suffix == ".csv" else _parquet_rows
+    rows = csv_rows(path, _check_columns) if path.suffix == ".csv" else _parquet_rows(path)
     try:
-        return [_score(row, where) for row, where in rows(path)]
+        return [_score(row, where) for row, where in rows]
     except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
         raise InputError(f"cannot read scores: {error}", where=str(path)) from error
 
@@ -99,8 +158,8 @@ def complete_scores(scores: Iterable[Score]) -> list[Score]:
     Parameters
     ----------
     scores : iterable of Score
-        Rows of the methods weak and ceiling give the ends of their task and seed, those without
-        a seed the ends of every seed that has none of its own.
+        Rows of the methods weak and ceiling give the ends of their task, pair and seed, those
+        without a seed the ends of every seed that has none of its own.
 
     Returns
     -------
@@ -110,28 +169,30 @@ def complete_scores(scores: Iterable[Score]) -> list[Score]:
     Raises
     ------
     InputError
-        A task, method and seed occurs twice; a row has neither AUC nor PGR; two rows disagree on
-        the ends of a task and seed, or AUC and PGR of a row on each other.
+        A task, pair, method and seed occurs twice; a row has neither AUC nor PGR; two rows
+        disagree on the ends of a task, pair and seed, or AUC and PGR of a row on each other.
     """
     given = list(scores)
-    seen: dict[tuple[str, str, str], Score] = {}
+    seen: dict[tuple[Run, str], Score] = {}
     for score in given:
-        key = (score.task, score.method, score.seed)
+        key = (score.run, score.method)
         if key in seen:
             raise InputError(
-                f"task {score.task!r}, method {score.method!r}, seed {score.seed!r} occurs twice",
+                f"task {score.task!r}, method {score.method!r}, seed {score.seed!r} of the pair "
+                f"{pair_name(score.pair)!r} occurs twice",
                 where=f"{seen[key].where} and {score.where}",
-                allowed="one row a task, method and seed",
-                advice="Repeated runs need different seeds; compare one pair of models at a time.",
+                allowed="one row a task, pair of models, method and seed",
+                advice="Repeated runs need different seeds, other models the columns weak_model "
+                "and strong_model.",
             )
         seen[key] = score
     shared = _shared_numbers(given)
     return [_complete(score, shared) for score in given if score.method not in END_ROWS]
 
 
-def _shared_numbers(scores: list[Score]) -> dict[tuple[str, str, str], Score]:
-    """Of every task, seed and name in `SHARED`, the first row that gives that number."""
-    found: dict[tuple[str, str, str], Score] = {}
+def _shared_numbers(scores: list[Score]) -> dict[tuple[Run, str], Score]:
+    """Of every run and name in `SHARED`, the first row that gives that number."""
+    found: dict[tuple[Run, str], Score] = {}
     for score in scores:
         if score.method in END_ROWS:
             end: dict[str, Any] = {END_ROWS[score.method]: score.auc}
@@ -140,21 +201,22 @@ def _shared_numbers(scores: list[Score]) -> dict[tuple[str, str, str], Score]:
             value = getattr(score, name)
             if math.isnan(value):
                 continue
-            first = found.setdefault((score.task, score.seed, name), score)
+            first = found.setdefault((score.run, name), score)
             if getattr(first, name) != value:
                 raise InputError(
                     f"{name} is {getattr(first, name):g} and {value:g}",
                     where=f"{first.where} and {score.where}",
-                    allowed=f"one {name} a task and seed",
+                    allowed=f"one {name} a task, pair of models and seed",
                 )
     return found
 
 
-def _complete(score: Score, shared: dict[tuple[str, str, str], Score]) -> Score:
+def _complete(score: Score, shared: dict[tuple[Run, str], Score]) -> Score:
     if math.isnan(score.auc) and math.isnan(score.pgr):
         raise InputError("neither auc nor pgr", where=score.where, allowed="at least one of them")
     for name in SHARED:
-        source = shared.get((score.task, score.seed, name)) or shared.get((score.task, "", name))
+        seedless = (score.task, score.pair, "")
+        source = shared.get((score.run, name)) or shared.get((seedless, name))
         if source:
             score = replace(score, **{name: getattr(source, name)})
     gap = score.ceiling_auc - score.weak_auc
@@ -184,23 +246,14 @@ def _of_results(results: Results, where: str) -> list[Score]:
             results.task,
             row.method,
             seed="/".join(seeds if len({*seeds}) > 1 else seeds[:1]),
+            weak_model=results.weak_model,
+            strong_model=results.strong_model,
             auc=row.auc,
             gap_se=gap_se,
             where=f"{where}, method {row.method}",
         )
         for row in results.rows
     ]
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        _check_columns(reader.fieldnames or [], path)
-        for number, row in enumerate(reader, start=1):
-            where = f"{path}, data row {number} (line {reader.line_num})"
-            if None in row or None in row.values():
-                raise InputError("number of cells differs from the header's", where=where)
-            yield row, where
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
@@ -211,8 +264,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
         yield row, f"{path}, data row {number} (counted from 1)"
 
 
-def _check_columns(names: Iterable[str], path: Path) -> None:
-    names = list(names)
+def _check_columns(names: Sequence[str], path: Path) -> None:
     missing = [name for name in REQUIRED if name not in names]
     if not {"auc", "pgr"} & {*names}:
         missing.append("auc or pgr")
@@ -220,32 +272,25 @@ def _check_columns(names: Iterable[str], path: Path) -> None:
         raise InputError(
             f"no column {', no column '.join(missing)}",
             where=str(path),
-            allowed=f"{', '.join(REQUIRED)}, and seed, {', '.join(NUMBERS)}",
+            allowed=f"{', '.join(REQUIRED)}, and {', '.join((*OPTIONAL, *NUMBERS))}",
             advice=f"Columns there: {', '.join(names) or 'none'}.",
         )
 
 
 def _score(row: dict[str, Any], where: str) -> Score:
-    values: dict[str, Any] = {name: _text(row.get(name)) for name in (*REQUIRED, "seed")}
-    for name in REQUIRED:
-        if not values[name]:
-            raise InputError("empty cell", where=f"{where}, column {name}", allowed="a name")
+    values: dict[str, Any] = {**names_of(row, REQUIRED, OPTIONAL, where)}
     for name in NUMBERS:
         values[name] = _number(row.get(name), name, f"{where}, column {name}")
     return Score(**values, where=where)
 
 
-def _text(cell: Any) -> str:
-    return "" if cell is None else str(cell).strip()
-
-
 def _number(cell: Any, name: str, where: str) -> float:
     allowed = {"pgr": "a number", "gap_se": "0 or more"}.get(name, "0 to 1")
-    text = _text(cell)
+    held = text(cell)
     try:
-        value = float(text) if text else UNKNOWN
+        value = float(held) if held else UNKNOWN
     except ValueError:
-        raise InputError(f"{name} is {text!r}", where=where, allowed=allowed) from None
+        raise InputError(f"{name} is {held!r}", where=where, allowed=allowed) from None
     low, high = {"pgr": (-math.inf, math.inf), "gap_se": (0.0, math.inf)}.get(name, (0.0, 1.0))
     if math.isinf(value) or value < low or value > high:
         raise InputError(f"{name} is {value:g}", where=where, allowed=allowed)

@@ -3,13 +3,12 @@
 import math
 from collections.abc import Iterator
 
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from w2sprobe.comparison import Comparison, Difference
+from w2sprobe.reporting._cells import interval_text, number, plain_table, pvalue
 from w2sprobe.reporting.table import with_interval
-from w2sprobe.results import Interval
 
 NAMES = {"pgr": "PGR", "auc": "AUC"}
 DIGITS = {"pgr": 3, "auc": 4}
@@ -25,7 +24,7 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
 
 
 def _tasks(comparison: Comparison, unit: str) -> Table:
-    table = _table(
+    table = plain_table(
         f"{NAMES[unit]} a task",
         "Means over seeds. PGR of tasks with a remark is shown and not averaged."
         if unit == "pgr"
@@ -43,11 +42,11 @@ def _tasks(comparison: Comparison, unit: str) -> Table:
         table.add_row(
             escape(row.task),
             str(row.n_seeds),
-            _number(row.weak_auc),
-            _number(row.ceiling_auc),
-            _number(row.gap),
-            _number(row.gap_se),
-            *(_number(getattr(row, unit).get(name, math.nan)) for name in methods),
+            number(row.weak_auc),
+            number(row.ceiling_auc),
+            number(row.gap),
+            number(row.gap_se),
+            *(number(getattr(row, unit).get(name, math.nan)) for name in methods),
             remark,
             style="dim" if remark else None,
         )
@@ -57,7 +56,7 @@ def _tasks(comparison: Comparison, unit: str) -> Table:
 def _methods(comparison: Comparison, unit: str) -> Table:
     rows = [row for row in comparison.methods if row.unit == unit]
     adjusted = len(rows) > 1
-    table = _table(
+    table = plain_table(
         f"{NAMES[unit]}: difference to {comparison.against}",
         f"Tasks: {_which(comparison, unit)}. Brackets: 95 % bootstrap intervals over tasks. "
         "p: one-sided, the method is better"
@@ -73,7 +72,7 @@ def _methods(comparison: Comparison, unit: str) -> Table:
             str(row.wins),
             *_differences(row, DIGITS[unit]),
             *(
-                _pvalue(
+                pvalue(
                     getattr(row, f"{test}_pvalue"),
                     getattr(row, f"{test}_holm") if adjusted else None,
                 )
@@ -84,7 +83,7 @@ def _methods(comparison: Comparison, unit: str) -> Table:
 
 
 def _seeds(comparison: Comparison) -> Table:
-    table = _table(
+    table = plain_table(
         "Noise of seeds",
         "Seed SD: of one run within a task. Noise of mean: SD that seeds alone give to the mean "
         "difference of two runs.\nA/A: one seed less another of the same method; p two-sided.",
@@ -103,21 +102,15 @@ def _seeds(comparison: Comparison) -> Table:
             NAMES[row.unit],
             str(row.n_tasks),
             str(row.n_scores),
-            escape(f"{row.seed_sd:.{digits}f} {_range(row.seed_sd_interval, digits)}"),
-            _number(row.task_sd, digits),
-            _number(row.noise_of_mean, digits),
+            escape(f"{row.seed_sd:.{digits}f} {interval_text(row.seed_sd_interval, digits)}"),
+            number(row.task_sd, digits),
+            number(row.noise_of_mean, digits),
             escape(" - ".join(row.aa_seeds)),
             *_differences(row.aa, digits),
-            _pvalue(row.aa.t_pvalue),
-            _pvalue(row.aa.wilcoxon_pvalue),
+            pvalue(row.aa.t_pvalue),
+            pvalue(row.aa.wilcoxon_pvalue),
         )
     return table
-
-
-def _table(title: str, caption: str) -> Table:
-    return Table(
-        title=escape(title), box=box.SIMPLE_HEAD, caption=escape(caption), caption_justify="left"
-    )
 
 
 def _which(comparison: Comparison, unit: str) -> str:
@@ -137,16 +130,3 @@ def _differences(row: Difference, digits: int) -> tuple[str, str, str]:
         escape(with_interval(row.median, row.median_interval, digits)),
         f"{row.sd:.{digits}f}",
     )
-
-
-def _range(interval: Interval, digits: int) -> str:
-    return f"[{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
-
-
-def _number(value: float, digits: int = 3) -> str:
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"
-
-
-def _pvalue(value: float, adjusted: float | None = None) -> str:
-    text = "<0.001" if value < 0.001 else _number(value)
-    return text if adjusted is None or math.isnan(value) else f"{text} ({_pvalue(adjusted)})"

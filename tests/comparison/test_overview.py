@@ -1,0 +1,63 @@
+from dataclasses import replace
+
+import pytest
+
+from w2sprobe.comparison import IndicatorRow, Score, compare, overview
+from w2sprobe.errors import InputError, UnknownName
+
+
+def pair(strong: str, **aucs: float) -> list[Score]:
+    return [
+        Score(
+            task, method, weak_model="w", strong_model=strong, auc=auc + shift,
+            weak_auc=0.6, ceiling_auc=0.9, gap_se=0.01,
+        )
+        for task, shift in (("a", 0.0), ("b", 0.02))
+        for method, auc in aucs.items()
+    ]  # fmt: skip
+
+
+def test_each_pair_is_compared_by_itself() -> None:
+    small, large = pair("s", student=0.7, x=0.75), pair("l", student=0.8, x=0.7)
+    found = overview([*small, *large])
+    # as JSON: nan is not equal to nan
+    alone = [compare(own).model_dump_json() for own in (small, large)]
+    assert [row.model_dump_json() for row in found.comparisons] == alone
+    (matrix,) = found.matrices
+    assert matrix.method == "student"
+    assert [cell.delta_auc for cell in matrix.cells] == pytest.approx([0.11, 0.21])
+    assert (found.gains, found.notes) == ((), ())
+
+
+def test_methods_that_are_named_have_a_matrix_and_gains() -> None:
+    indicators = [IndicatorRow(task, {"i": 1.0}, "w", "s") for task in "ab"]
+    found = overview(pair("s", student=0.7, x=0.75, y=0.7), indicators, methods=["x"])
+    assert [matrix.method for matrix in found.matrices] == ["student", "x"]
+    assert [row.method for row in found.gains] == ["student"] * 2 + ["x"] * 2
+
+
+def test_a_pair_that_cannot_be_compared_is_left_out_with_a_note() -> None:
+    found = overview([*pair("s", student=0.7, x=0.75), *pair("l", student=0.8)])
+    assert [row.strong_model for row in found.comparisons] == ["s"]
+    (note,) = found.notes
+    assert note.startswith("w:l: nothing to compare 'student' with")
+    assert len(found.matrices[0].cells) == 2
+
+
+def test_one_pair_that_cannot_be_compared_is_an_error_unless_there_are_indicators() -> None:
+    alone = pair("s", student=0.7)
+    with pytest.raises(InputError, match="nothing to compare"):
+        overview(alone)
+    found = overview(alone, [IndicatorRow("a", {"i": 1.0}, "w", "s")])
+    assert len(found.gains) == 2
+    assert found.comparisons == ()
+
+
+def test_mistakes_are_not_taken_for_pairs_that_lack_something() -> None:
+    both = [*pair("s", student=0.7, x=0.75), *pair("l", student=0.8, x=0.7)]
+    with pytest.raises(UnknownName, match="unknown method 'z'"):
+        overview(both, methods=["z"])
+    with pytest.raises(UnknownName, match="unknown method 'z'"):
+        overview(both, against="z")
+    with pytest.raises(InputError, match="occurs twice"):
+        overview([*both, replace(both[0], auc=0.71)])

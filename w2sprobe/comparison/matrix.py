@@ -1,0 +1,67 @@
+"""One method over all pairs of models: weak models against strong ones."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from w2sprobe.comparison.scores import UNKNOWN, Pair
+from w2sprobe.comparison.tasks import Row, TaskRow
+
+
+class Cell(Row):
+    """A method on one pair: means over the tasks that count, and how many these are.
+
+    In PGR those whose gap is resolved count, in AUC gain (`delta_auc`) all. nan of none.
+    """
+
+    weak_model: str
+    strong_model: str
+    n_pgr: int
+    pgr: float
+    n_delta_auc: int
+    delta_auc: float
+
+
+class Matrix(Row):
+    """A method on every pair there is."""
+
+    method: str
+    cells: tuple[Cell, ...]
+
+
+def matrix(tasks: Mapping[Pair, Sequence[TaskRow]], method: str) -> Matrix:
+    """Average a method's PGR and AUC gain over tasks, pair by pair.
+
+    Parameters
+    ----------
+    tasks : mapping of (weak model, strong model) to sequence of TaskRow
+        Of each pair as `task_rows` returns it.
+    method : str
+        Pairs without it have nan and 0 tasks.
+
+    Returns
+    -------
+    Matrix
+    """
+    cells = []
+    for (weak_model, strong_model), rows in tasks.items():
+        n_pgr, pgr = _mean(row.pgr.get(method, UNKNOWN) for row in rows if not row.excluded)
+        n_auc, gain = _mean(row.delta_auc.get(method, UNKNOWN) for row in rows if not row.saturated)
+        cells.append(
+            Cell(
+                weak_model=weak_model,
+                strong_model=strong_model,
+                n_pgr=n_pgr,
+                pgr=pgr,
+                n_delta_auc=n_auc,
+                delta_auc=gain,
+            )
+        )
+    return Matrix(method=method, cells=tuple(cells))
+
+
+def _mean(values: Iterable[float]) -> tuple[int, float]:
+    """Of those that are known."""
+    given = np.array(list(values))
+    known = given[~np.isnan(given)]
+    return len(known), float(known.mean()) if len(known) else UNKNOWN

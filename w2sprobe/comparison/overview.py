@@ -1,0 +1,96 @@
+"""Everything that `w2sprobe stats` shows of scores of one pair of models or of several."""
+
+from collections.abc import Iterable, Sequence
+
+from w2sprobe.comparison.compare import Comparison, chosen, compare
+from w2sprobe.comparison.gains import GainRow, gains
+from w2sprobe.comparison.indicator_rows import IndicatorRow
+from w2sprobe.comparison.matrix import Matrix, matrix
+from w2sprobe.comparison.scores import Score, by_pair, complete_scores, pair_name
+from w2sprobe.comparison.tasks import UNITS, Row, Unit, by_method, task_rows
+from w2sprobe.errors import InputError
+from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
+
+
+class Overview(Row):
+    """Pairs one by one, and what is over all of them.
+
+    `matrices` and `gains` are of the method that others are compared with and of those that were
+    named; `gains` is empty without indicators. `notes` say which pairs could not be compared.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    matrices: tuple[Matrix, ...]
+    gains: tuple[GainRow, ...]
+    notes: tuple[str, ...]
+
+
+def overview(
+    scores: Iterable[Score],
+    indicators: Sequence[IndicatorRow] = (),
+    *,
+    methods: Sequence[str] = (),
+    against: str | None = None,
+    units: Sequence[Unit] = UNITS,
+    min_gap: float = MIN_GAP,
+    min_gap_se: float = MIN_GAP_SE,
+    saturated_only: bool = False,
+) -> Overview:
+    """Compare methods pair by pair, and look at the pairs together.
+
+    Parameters
+    ----------
+    scores : iterable of Score
+        Of any number of pairs of models; completed here, as by `complete_scores`.
+    indicators : sequence of IndicatorRow, optional
+        To be held against the gains.
+    methods, against, units, min_gap, min_gap_se, saturated_only
+        As in `compare`.
+
+    Returns
+    -------
+    Overview
+
+    Raises
+    ------
+    InputError
+        As `compare` of the one pair there is. Of several pairs, or with indicators, a pair on
+        which methods cannot be compared is left out with a note.
+    UnknownName
+        No pair has such a method.
+    """
+    completed = complete_scores(scores)
+    shown = chosen({score.method for score in completed}, methods, against)
+    if methods:
+        completed = [score for score in completed if score.method in shown]
+    rule = {"min_gap": min_gap, "min_gap_se": min_gap_se}
+    pairs = by_pair(completed)
+    comparisons, notes = [], []
+    for pair, own in pairs.items():
+        try:
+            comparisons.append(
+                compare(
+                    own,
+                    methods=methods,
+                    against=shown[0],
+                    units=units,
+                    saturated_only=saturated_only,
+                    **rule,
+                )
+            )
+        except InputError as error:
+            if len(pairs) == 1 and not indicators:
+                raise
+            notes.append(f"{pair_name(pair)}: {error}")
+    tasks = {
+        pair: task_rows(by_method(own), saturated_only=saturated_only, **rule)
+        for pair, own in pairs.items()
+    }
+    return Overview(
+        comparisons=tuple(comparisons),
+        matrices=tuple(matrix(tasks, method) for method in shown),
+        gains=tuple(
+            row for method in shown if indicators for row in gains(tasks, indicators, method)
+        ),
+        notes=tuple(notes),
+    )
