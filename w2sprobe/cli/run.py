@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from w2sprobe.cli import _options
+from w2sprobe.cli._overview import print_overview
 from w2sprobe.cli._tables import print_table
 from w2sprobe.errors import W2SProbeError
 from w2sprobe.experiments.config import PRESETS, StudyConfig, load_config
@@ -133,7 +134,7 @@ def _print_plan(plan: "Plan", as_json: bool) -> None:
 
 
 def _run(plan: "Plan", out: Path, engine: "Engine", as_json: bool) -> None:
-    from w2sprobe.experiments.runner import RESULTS, STUDY, run_study
+    from w2sprobe.experiments.runner import RESULTS, SCORES, STUDY, run_study
     from w2sprobe.reporting.figures import results_figure
     from w2sprobe.reporting.studies import study_tables
     from w2sprobe.reporting.table import results_table
@@ -164,8 +165,21 @@ def _run(plan: "Plan", out: Path, engine: "Engine", as_json: bool) -> None:
     else:
         for table in study_tables(study):
             print_table(table)
-        click.echo(f"{out / STUDY}  compare methods: w2sprobe stats {out}")
+        _compare(study, out)
+        click.echo(f"{out / STUDY}  {out / SCORES}")
     _raise_failures(study)
+
+
+def _compare(study: "StudyResults", out: Path) -> None:
+    """What `w2sprobe stats` says of the study, where there is something to compare."""
+    from w2sprobe.comparison import BASELINES, overview, read_indicators, read_scores
+    from w2sprobe.experiments.runner import INDICATORS
+
+    methods = {row.method for row in study.summary} - {"weak", "ceiling"}
+    if len(methods) > 1 and methods & {*BASELINES}:
+        thresholds = {name: study.config[name] for name in ("min_gap", "min_gap_se")}
+        found = overview(read_scores(out), read_indicators(out / INDICATORS), **thresholds)
+        print_overview(found)
 
 
 def _said(outcome: "Outcome | None") -> str:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from w2sprobe.cli import _options
+from w2sprobe.cli._overview import print_overview
 from w2sprobe.errors import InputError, UnknownName
 
 if TYPE_CHECKING:
-    from w2sprobe.comparison import Comparison, Overview, Score
+    from w2sprobe.comparison import Comparison, Score
 
 PUBLISHED = "published"
 LEFT_OUT = {"task", "n_seeds", "saturated", "auc", "delta_auc", "pgr"}  # of a task's row in --out
@@ -122,7 +123,7 @@ def command(
     if as_json:
         click.echo(result.model_dump_json(indent=2))
         return
-    _print(result)
+    print_overview(result)
     if PUBLISHED in sources:
         click.echo(f"{PUBLISHED}: {source.about['title']}; {', '.join(source.about['urls'])}")
         for note in (f"Read off plots, {source.about['uncertainty']}.", *source.about["notes"]):
@@ -139,32 +140,6 @@ def _of_pair(scores: "list[Score]", wanted: str) -> "list[Score]":
     if wanted not in pairs:
         raise UnknownName("pair of models", wanted, pairs)
     return pairs[wanted]
-
-
-def _print(result: "Overview") -> None:
-    from w2sprobe.cli._tables import print_table
-    from w2sprobe.comparison import pair_name
-    from w2sprobe.reporting.comparison import comparison_tables
-    from w2sprobe.reporting.gains import gain_tables
-    from w2sprobe.reporting.matrix import matrix_tables
-
-    several = any(len(matrix.cells) > 1 for matrix in result.matrices)
-    if several:
-        for matrix in result.matrices:
-            for table in matrix_tables(matrix):
-                print_table(table)
-    for comparison in result.comparisons:
-        if several:
-            pair = pair_name((comparison.weak_model, comparison.strong_model))
-            click.echo(f"--- {pair}")
-        for table in comparison_tables(comparison):
-            print_table(table)
-        for note in comparison.notes:
-            click.echo(f"Note: {note}")
-    for table in gain_tables(result.gains):
-        print_table(table)
-    for note in result.notes:
-        click.echo(f"Note: not compared: {note}")
 
 
 def _writer(out: Path) -> Any:

@@ -3,6 +3,7 @@
 `docs/statistics.md` says what each number means and when not to trust it.
 """
 
+from w2sprobe.comparison.compare import BASELINES as BASELINES
 from w2sprobe.comparison.compare import Comparison as Comparison
 from w2sprobe.comparison.compare import Difference as Difference
 from w2sprobe.comparison.compare import MethodRow as MethodRow

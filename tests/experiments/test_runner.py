@@ -1,0 +1,209 @@
+"""Studies that are run: failures, results, seeds, and what is left beside them."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.experiments.cases import save_study, study
+from w2sprobe.audit import Audit
+from w2sprobe.comparison import overview, read_indicators, read_scores
+from w2sprobe.data import Splits
+from w2sprobe.experiments import steps
+from w2sprobe.experiments.config import StudyConfig
+from w2sprobe.experiments.forecast import forecast
+from w2sprobe.experiments.plan import Plan, make_plan
+from w2sprobe.experiments.runner import run_study
+from w2sprobe.metrics import bootstrap_pgr, roc_auc
+from w2sprobe.results import Results, StudyResults
+
+METHODS = ["student", "knn_probe", "logistic_relabel"]
+Make = Callable[..., Plan]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("studies")
+    save_study(folder)
+    header, *rows = (folder / "task.csv").read_text().splitlines()
+    (folder / "other.csv").write_text("\n".join([header, *(f"so {row}" for row in rows)]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def make(place: Path) -> Make:
+    def plan(cache: str = "cache", **sections: Any) -> Plan:
+        values = {**study(place), "methods": METHODS, "seeds": [0, 1], **sections}
+        values["tasks"] = [str(place / "task.csv"), str(place / "other.csv")]
+        values["task"] = {"sizes": values["task"]["sizes"]}
+        config = StudyConfig.model_validate(values)
+        return make_plan(config, cache=place / cache, out=place / "out")
+
+    return plan
+
+
+@pytest.fixture(scope="module")
+def done(make: Make, place: Path) -> tuple[Plan, StudyResults]:
+    plan = make()
+    return plan, run_study(plan, place / "out")
+
+
+def results(place: Path, done: tuple[Plan, StudyResults]) -> dict[str, Results]:
+    return {
+        name: Results.read(place / "out" / name / "results.json") for name in done[1].experiments
+    }
+
+
+def test_every_experiment_has_results_that_stand_alone(
+    done: tuple[Plan, StudyResults], place: Path
+) -> None:
+    found = results(place, done)
+    assert len(found) == 4
+    for experiment, (name, one) in zip(done[0].experiments, found.items(), strict=True):
+        assert (one.task, one.seed) == (experiment.config.task.label, experiment.config.seed)
+        table = pq.read_table(place / "out" / name / "predictions.parquet")
+        assert table.column_names == ["id", "label", "weak", "ceiling", *METHODS]
+        for row in one.rows:
+            auc = roc_auc(table["label"].to_numpy(), table[row.method].to_numpy())
+            assert row.auc == pytest.approx(auc, abs=1e-12)
+        assert not one.missing
+        assert set(one.indicators) >= {"misfit_squared", "overlap_density", "subspace_overlap"}
+        task = (place / "out" / name).parent
+        ids = Splits.read(task / "splits.parquet").test.ids.tolist()
+        assert ids == table["id"].to_pylist()
+        assert Audit.read(task / "audit.json").task == one.task
+
+
+def test_the_summary_is_over_rows_and_seeds(done: tuple[Plan, StudyResults], place: Path) -> None:
+    plan, found = done
+    assert [(row.task, row.method) for row in found.summary] == [
+        (one.config.task.label, method)
+        for one in plan.experiments[::2]
+        for method in ("weak", "ceiling", *METHODS)
+    ]
+    test = plan.experiments[0].splits.test
+    tables = [
+        pq.read_table(place / "out" / name / "predictions.parquet")
+        for name in found.experiments[:2]
+    ]
+    scores = {
+        name: np.array([table[name].to_numpy() for table in tables])
+        for name in ("weak", "student", "ceiling")
+    }
+    expected = bootstrap_pgr(test.labels, *scores.values())
+    (row,) = (r for r in found.summary[:5] if r.method == "student")
+    assert row.n_seeds == expected.n_seeds == 2
+    assert row.auc == expected.student_auc
+    assert row.delta_auc_interval == expected.delta_auc_interval
+    assert (row.gap, row.gap_se) == (expected.gap, expected.gap_se)
+    written = StudyResults.model_validate_json((place / "out/study.json").read_text())
+    assert written == found
+
+
+def test_scores_go_on_to_the_statistics(done: tuple[Plan, StudyResults], place: Path) -> None:
+    with (place / "out/scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 * (2 + len(METHODS))
+    indicators = read_indicators(place / "out/indicators.csv")
+    found = overview(read_scores(place / "out"), indicators)
+    (comparison,) = found.comparisons
+    assert {row.method for row in comparison.methods} == {*METHODS} - {"student"}
+    assert all(task.n_seeds == 2 for task in comparison.tasks)
+    assert {seeds.method for seeds in comparison.seeds} <= {*METHODS}
+
+
+def test_a_second_run_does_nothing_and_says_the_same(
+    done: tuple[Plan, StudyResults], make: Make, place: Path
+) -> None:
+    plan = make()
+    started: list[str] = []
+    before = (place / "out/study.json").read_bytes()
+    run_study(plan, place / "out", report=lambda stage, _: started.append(stage.title))
+    assert started == []
+    assert (place / "out/study.json").read_bytes() == before
+
+
+def test_a_failed_stage_stops_only_what_needs_it(
+    done: tuple[Plan, StudyResults], make: Make, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make(methods=[*METHODS, "knn_filter", "logistic_filter"])
+    good = steps.curate
+
+    def broken(probe: Any, *arguments: Any, **options: Any) -> Any:
+        if type(probe).__name__ == "KNNProbe":
+            raise RuntimeError("no luck today")
+        return good(probe, *arguments, **options)
+
+    monkeypatch.setattr(steps, "curate", broken)
+    found = run_study(plan, place / "broken")
+    assert [(one.stage, one.n_waiting) for one in found.failures] == [("knn_filter labels", 1)] * 4
+    assert {one.error for one in found.failures} == {"no luck today"}
+    assert len({one.experiment for one in found.failures}) == 4
+    assert "no luck today" in Path(found.failures[0].log).read_text()
+    one = Results.read(place / "broken" / found.experiments[0] / "results.json")
+    assert one.missing == {"knn_filter": "knn_filter labels"}
+    assert [row.method for row in one.rows] == ["weak", "ceiling", *METHODS, "logistic_filter"]
+    monkeypatch.undo()
+    ran: list[str] = []
+    again = run_study(
+        make(methods=[*METHODS, "knn_filter", "logistic_filter"]),
+        place / "broken",
+        report=lambda stage, outcome: outcome and ran.append(stage.title),
+    )
+    assert not again.failures
+    assert sorted(set(ran)) == ["strong student on knn_filter labels", "knn_filter labels"]
+    assert len(ran) == 8
+
+
+def test_without_a_ceiling_there_are_no_results_but_the_others(
+    make: Make, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make("broken-cache", seeds=[])
+    other = plan.experiments[1].splits.strong_train.ids.tolist()
+    good = steps.finetune
+
+    def broken(model: str, rows: Any, table: Any, *arguments: Any, **options: Any) -> Any:
+        on_truth = set(np.unique(table.soft_label)) <= {0.0, 1.0}
+        if rows.ids.tolist() == other and on_truth:
+            raise RuntimeError("no ceiling")
+        return good(model, rows, table, *arguments, **options)
+
+    monkeypatch.setattr(steps, "finetune", broken)
+    found = run_study(plan, place / "no-ceiling")
+    assert [one.stage for one in found.failures] == ["strong ceiling on truth"]
+    assert {row.task for row in found.summary} == {plan.experiments[0].config.task.label}
+
+
+def test_seeds_of_the_split_have_rows_of_their_own(make: Make, place: Path) -> None:
+    plan = make(methods=["student"], vary=["split"])
+    found = run_study(plan, place / "split")
+    row = found.summary[2]
+    assert (row.method, row.n_seeds) == ("student", 2)
+    assert row.auc_interval is row.pgr_interval is row.gap_se is row.rows_needed is None
+    for name, experiment in zip(found.experiments, plan.experiments, strict=True):
+        kept = Splits.read(place / "split" / name / "splits.parquet")
+        assert kept.test.ids.tolist() == experiment.splits.test.ids.tolist()
+
+
+def test_a_forecast_knows_what_is_done_and_adds_up(
+    done: tuple[Plan, StudyResults], make: Make
+) -> None:
+    plan = make(methods=[*METHODS, "student_logconf"])
+    found = forecast(plan)
+    missing = [stage for stage in found.stages if not stage.done]
+    assert {stage.kind for stage in missing} == {"train"}
+    assert len(missing) == 4
+    assert found.seconds == pytest.approx(sum(stage.seconds for stage in missing), abs=0.1)
+    assert found.disk_bytes == sum(stage.disk_bytes for stage in missing) > 0
+    numbers = {stage.number: stage for stage in found.stages}
+    for stage in found.stages:
+        assert all(source < stage.number for source in stage.inputs.values())
+    weak = next(stage for stage in found.stages if stage.stage == "weak model on truth")
+    assert numbers[missing[0].inputs["labels"]] == weak
+    assert "2 of 2 tasks have fewer test rows" in found.notes[0]
+    json.loads(found.model_dump_json())

@@ -1,0 +1,35 @@
+"""Comparisons of methods on stdout, for the commands that end with them."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from w2sprobe.cli._tables import print_table
+
+if TYPE_CHECKING:
+    from w2sprobe.comparison import Overview
+
+
+def print_overview(result: "Overview") -> None:
+    from w2sprobe.comparison import pair_name
+    from w2sprobe.reporting.comparison import comparison_tables
+    from w2sprobe.reporting.gains import gain_tables
+    from w2sprobe.reporting.matrix import matrix_tables
+
+    several = any(len(matrix.cells) > 1 for matrix in result.matrices)
+    if several:
+        for matrix in result.matrices:
+            for table in matrix_tables(matrix):
+                print_table(table)
+    for comparison in result.comparisons:
+        if several:
+            pair = pair_name((comparison.weak_model, comparison.strong_model))
+            click.echo(f"--- {pair}")
+        for table in comparison_tables(comparison):
+            print_table(table)
+        for note in comparison.notes:
+            click.echo(f"Note: {note}")
+    for table in gain_tables(result.gains):
+        print_table(table)
+    for note in result.notes:
+        click.echo(f"Note: not compared: {note}")
