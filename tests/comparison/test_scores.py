@@ -53,13 +53,15 @@ def test_results_give_ends_and_the_error_of_the_gap(tmp_path: Path) -> None:
         assert (student.task, student.method, student.seed) == ("t", "student", "3")
         assert (student.weak_auc, student.auc, student.ceiling_auc) == (0.8, 0.83, 0.9)
         assert student.pgr == pytest.approx(0.3)
-        assert student.gap_se == pytest.approx(0.06 / 3.92, rel=1e-3)
+        assert student.gap_se == 0.0153
 
 
 def test_seeds_of_results_that_differ_are_all_named(tmp_path: Path) -> None:
     seeds = {"task": {"seed": 0}, "weak": {"seed": 1}, "strong": {"seed": 2}}
     results().model_copy(update={"config": seeds}).write(tmp_path / "results.json")
     assert {score.seed for score in read_scores(tmp_path)} == {"0/1/2"}
+    results().model_copy(update={"config": seeds, "seed": "7"}).write(tmp_path / "results.json")
+    assert {score.seed for score in read_scores(tmp_path)} == {"7"}
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def results(**changes: object) -> Results:
     ]
     return Results(
         name="n", task="t", weak_model="w", strong_model="s", layer=3, splits={"test": 500},
+        gap=0.1, gap_se=0.0153, rows_needed=188,
         dropped={}, truncated={}, rows=tuple(rows), stages={}, config={}, versions={},
     )  # fmt: skip
 
@@ -53,9 +54,18 @@ def test_the_table_shows_values_and_intervals() -> None:
 
 
 def test_an_unresolved_gap_is_said() -> None:
-    text = printed(results(resolved=False, pgr_interval=None))
+    text = " ".join(printed(results(resolved=False, pgr_interval=None)).split())
     assert "not resolved" in text
+    assert "about 188 test rows would resolve it" in text
     assert "[unbounded]" in text
+    small = results(resolved=False).model_copy(update={"gap": 0.01, "rows_needed": None})
+    assert "too small, whatever the number of test rows" in " ".join(printed(small).split())
+
+
+def test_a_method_without_results_is_said() -> None:
+    missing = {"topofilter": "topofilter labels"}
+    text = printed(results().model_copy(update={"missing": missing}))
+    assert "No result for topofilter: topofilter labels failed." in text
 
 
 def test_what_the_audit_found_is_said() -> None:

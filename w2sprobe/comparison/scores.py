@@ -9,11 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy import stats
 
 from w2sprobe.comparison._tables import csv_rows, names_of, text
 from w2sprobe.errors import InputError
-from w2sprobe.metrics import CONFIDENCE, pgr
+from w2sprobe.metrics import pgr
 from w2sprobe.results import Results
 
 RESULTS = "results.json"
@@ -237,19 +236,15 @@ def _complete(score: Score, shared: dict[tuple[Run, str], Score]) -> Score:
 def _of_results(results: Results, where: str) -> list[Score]:
     parts = (results.config.get(part, {}) for part in ("task", "weak", "strong"))
     seeds = [str(part["seed"]) for part in parts if "seed" in part]
-    (ceiling,) = (row for row in results.rows if row.method == "ceiling")
-    # the ceiling's gain over the weak model is the gap; its interval spans +-1.96 standard errors
-    low, high = ceiling.delta_auc_interval
-    gap_se = (high - low) / (2 * float(stats.norm.ppf((1 + CONFIDENCE) / 2)))
     return [
         Score(
             results.task,
             row.method,
-            seed="/".join(seeds if len({*seeds}) > 1 else seeds[:1]),
+            seed=results.seed or "/".join(seeds if len({*seeds}) > 1 else seeds[:1]),
             weak_model=results.weak_model,
             strong_model=results.strong_model,
             auc=row.auc,
-            gap_se=gap_se,
+            gap_se=results.gap_se,
             where=f"{where}, method {row.method}",
         )
         for row in results.rows
