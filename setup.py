@@ -16,7 +16,7 @@ EXTRAS = {
     "gguf": ["gguf>=0.10"],
     "compression": ["hdf5plugin>=4.4"],
     "cleanlab": ["cleanlab>=2.9"],
-    "ray": ["ray[default]>=2.30"],
+    "ray": ["ray[default]>=2.45"],  # the first with wheels for Python 3.10 to 3.13
     "dev": [
         "bitsandbytes>=0.50",
         "build>=1.2",
@@ -27,6 +27,7 @@ EXTRAS = {
         "mypy>=1.11",
         "pytest>=8.2",
         "pytest-xdist>=3.6",
+        "ray[default]>=2.45",
         "ruff>=0.9",
         "tensorboard>=2.14",
     ],

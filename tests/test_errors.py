@@ -1,3 +1,7 @@
+import copy
+
+import pytest
+
 from w2sprobe.errors import InputError, UnknownName, W2SProbeError
 
 
@@ -14,3 +18,15 @@ def test_a_name_close_to_an_allowed_one_is_suggested() -> None:
 
 def test_exit_codes() -> None:
     assert (W2SProbeError("").exit_code, InputError("").exit_code) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("label is 3", where="row 7", allowed="0 or 1", advice="Mend it."),
+        UnknownName("loss", "logcnf", ["xent", "logconf"]),
+    ],
+)
+def test_an_error_from_another_process_says_the_same(error: W2SProbeError) -> None:
+    arrived = copy.copy(error)  # by the same protocol
+    assert (type(arrived), str(arrived)) == (type(error), str(error))

@@ -5,6 +5,7 @@ A message reads: what was wrong, with the value; where; what is allowed; what to
 
 import difflib
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 
 class W2SProbeError(Exception):
@@ -28,6 +29,10 @@ class W2SProbeError(Exception):
         self.what, self.where, self.allowed, self.advice = what, where, allowed, advice
         super().__init__(what, where, allowed, advice)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survive the way to another process, whatever arguments a subclass takes."""
+        return _as_it_was, (type(self), self.what, self.where, self.allowed, self.advice)
+
     def __str__(self) -> str:
         parts = [f"{self.what} in {self.where}." if self.where else f"{self.what}."]
         if self.allowed:
@@ -35,6 +40,14 @@ class W2SProbeError(Exception):
         if self.advice:
             parts.append(self.advice)
         return " ".join(parts)
+
+
+def _as_it_was(
+    kind: type[W2SProbeError], what: str, where: str, allowed: str, advice: str
+) -> W2SProbeError:
+    error = kind.__new__(kind)
+    W2SProbeError.__init__(error, what, where=where, allowed=allowed, advice=advice)
+    return error
 
 
 class InputError(W2SProbeError, ValueError):

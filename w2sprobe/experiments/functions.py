@@ -76,6 +76,10 @@ class CurationFunction:
             ) from error
         return cls(spec, function, sha256_file(Path(file)))
 
+    def __reduce__(self) -> tuple[Callable[[str, str], "CurationFunction"], tuple[str, str]]:
+        """Go to other processes by name: they import the function anew, and check its file."""
+        return _load_unchanged, (self.spec, self.source)
+
     def __call__(self, X: np.ndarray, labels: LabelTable, texts: list[str]) -> LabelTable:
         """Call the function and check what it returns.
 
@@ -105,3 +109,13 @@ class CurationFunction:
                 allowed="all rows; keep=False leaves one out",
             )
         return curated.align(labels.ids)
+
+
+def _load_unchanged(spec: str, source: str) -> CurationFunction:
+    function = CurationFunction.load(spec)
+    if function.source != source:
+        raise InputError(
+            f"the file of {spec!r} is not as it was when the study was planned",
+            advice="Run the same command again.",
+        )
+    return function

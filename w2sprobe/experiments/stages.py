@@ -140,6 +140,11 @@ class Stage:
         """Where a failure is described; there only after one."""
         return self.home / f"{self.kind}-{self.address}.log"
 
+    @property
+    def lock(self) -> Path:
+        """There while the output is computed, or was when its process died."""
+        return self.home / f"{LOCK_PREFIX}{self.kind}-{self.address}"
+
     def execute(self) -> float:
         """Compute the output, unless it is there; return the seconds spent.
 
@@ -150,7 +155,7 @@ class Stage:
         make_folder(self.home)
         locks = Locks()
         try:
-            locks.wait(self.home / f"{LOCK_PREFIX}{self.kind}-{self.address}", math.inf)
+            locks.wait(self.lock, math.inf)
             return 0.0 if self.done else self._compute()
         finally:
             locks.close()
@@ -160,11 +165,14 @@ class Stage:
         try:
             outcome = Outcome(seconds=self.execute())
         except Exception as error:  # noqa: BLE001 whatever it is, other stages can go on
-            self._describe(error)
-            what = str(error) or type(error).__name__
-            return Outcome("failed", error=what, log=str(self.log))
+            return self.failed(error)
         self.log.unlink(missing_ok=True)
         return outcome
+
+    def failed(self, error: Exception) -> Outcome:
+        """Describe a failure in the log; return it as an outcome."""
+        self._describe(error)
+        return Outcome("failed", error=str(error) or type(error).__name__, log=str(self.log))
 
     def _compute(self) -> float:
         if not self.resumable and self.folder.exists():

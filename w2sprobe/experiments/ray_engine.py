@@ -1,0 +1,290 @@
+"""An engine that runs stages as tasks of Ray, on this machine or on a cluster.
+
+Ray does the scheduling: the outcomes of a stage's inputs are arguments of its task. Here is only
+what a task asks for, what travels with it, and what becomes of it.
+"""
+
+import dataclasses
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from w2sprobe.cache.locks import LOCK_PREFIX
+from w2sprobe.errors import InputError, MissingDependency, W2SProbeError
+from w2sprobe.experiments.engines import Outcomes, Report, blocked
+from w2sprobe.experiments.stages import Cost, Outcome, Stage
+
+if TYPE_CHECKING:
+    from ray import ObjectRef
+
+RETRIES = 3  # of a stage whose process dies
+LIBRARIES_BYTES = 700_000_000  # of the interpreter with torch, transformers and the like
+POLL_SECONDS = 0.5
+CONNECT_SECONDS = 10.0
+PLAIN = (str, int, float, type(None), Path)  # what is not worth an object of its own
+
+
+def run_ray(
+    stages: Sequence[Stage], report: Report = lambda *_: None, *, address: str | None = None
+) -> Outcomes:
+    """Run stages as Ray tasks, each as soon as its inputs are done and there is room.
+
+    Parameters
+    ----------
+    stages : sequence of Stage
+        In an order in which every stage follows its inputs.
+    report : callable, optional
+        Called as `report(stage, None)` when a stage is seen to have begun and with its outcome
+        after it; only for stages that are not done.
+    address : str, optional
+        Of a running cluster: host:port, or "auto" for the one that this machine belongs to. None
+        starts one on this machine and stops it at the end. Not read where Ray is initialised.
+
+    Returns
+    -------
+    dict of str to Outcome
+        By address.
+
+    Raises
+    ------
+    MissingDependency
+        Ray is not installed.
+    InputError
+        No cluster at this address, or one without CPUs.
+
+    Notes
+    -----
+    A stage takes as many cores as `OMP_NUM_THREADS` says, one if it says nothing; one that runs a
+    language model also a GPU, where the cluster has any.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingDependency(
+            "--engine ray needs ray", advice="Run: pip install 'w2sprobe[ray]'"
+        ) from error
+    outcomes: Outcomes = {stage.address: Outcome() for stage in stages if stage.done}
+    missing = {stage.address: stage for stage in stages if stage.address not in outcomes}
+    if not missing:
+        return outcomes
+    started_here = not ray.is_initialized()
+    if started_here:
+        _connect(address)
+    try:
+        tasks = _submit(missing.values())
+        try:
+            _collect(missing, tasks, outcomes, report)
+        except BaseException:  # Ctrl-C, too
+            for task in tasks.values():
+                ray.cancel(task, force=True)
+            raise
+    finally:
+        if started_here:
+            ray.shutdown()
+    return outcomes
+
+
+def _connect(address: str | None) -> None:
+    import ray
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address not in (None, "auto"):
+        _check_reachable(str(address))
+    try:
+        ray.init(
+            address=address or "local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except ConnectionError as error:
+        raise _no_cluster(str(address), error) from error
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> InputError:
+    return InputError(
+        f"no Ray cluster at {address!r} ({error})",
+        allowed="auto on a machine of the cluster, or host:port as `ray start` prints it",
+    )
+
+
+def _submit(stages: Iterable[Stage]) -> "dict[str, ObjectRef[Outcome]]":
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    work = ray.remote(max_retries=RETRIES)(_work)
+    # a process that has run a model would keep it in memory that nobody counts
+    work_once = ray.remote(max_retries=RETRIES, max_calls=1)(_work)
+    here = str(Path.cwd())
+    shared: dict[int, ObjectRef[Any]] = {}
+    tasks: dict[str, ObjectRef[Outcome]] = {}
+    for stage in stages:
+        inputs = {source.address for source in stage.inputs.values()} & tasks.keys()
+        options = _requests(stage.cost, nodes)
+        task = (work_once if stage.cost.model else work).options(name=stage.title, **options)
+        packed = _pack(stage, shared)
+        tasks[stage.address] = task.remote(packed, here, *(tasks[one] for one in inputs))
+    return tasks
+
+
+def _requests(cost: Cost, nodes: list[dict[str, float]]) -> dict[str, Any]:
+    """What a task asks for: never more than some node has, or it would wait for ever."""
+    nodes = [node for node in nodes if node.get("CPU", 0) >= 1]
+    if not nodes:
+        raise InputError("a Ray cluster without CPUs", advice="Start its workers first.")
+    n_gpus = int(cost.model and any(node.get("GPU", 0) >= 1 for node in nodes))
+    nodes = [node for node in nodes if node.get("GPU", 0) >= n_gpus]
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    n_cpus = int(threads) if threads.isdecimal() and int(threads) else 1
+    n_cpus = min(n_cpus, max(int(node["CPU"]) for node in nodes))
+    most = max(int(node.get("memory", 0)) for node in nodes if node["CPU"] >= n_cpus)
+    memory = LIBRARIES_BYTES + (0 if n_gpus else cost.memory_bytes)
+    environment = {name: text for name, text in os.environ.items() if name.startswith("W2SPROBE_")}
+    environment["OMP_NUM_THREADS"] = str(n_cpus)
+    if not n_gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = ""  # those are for models
+    return {
+        "num_cpus": n_cpus,
+        "num_gpus": n_gpus,
+        "memory": min(memory, most),
+        "runtime_env": {"env_vars": environment},
+    }
+
+
+def _pack(stage: Stage, shared: "dict[int, ObjectRef[Any]]") -> Stage:
+    """Make a stage light: inputs without theirs, and values that many stages hold sent once."""
+    inputs = {}
+    for name, source in stage.inputs.items():
+        inputs[name] = dataclasses.replace(source, inputs={}, params={}, run=_nothing)
+        vars(inputs[name])["address"] = source.address  # cached, as it no longer follows from them
+    run = stage.run
+    if isinstance(run, partial):
+        large = {name: it for name, it in run.keywords.items() if not isinstance(it, PLAIN)}
+        small = {name: it for name, it in run.keywords.items() if name not in large}
+        run = _Run(
+            partial(run.func, *run.args, **small),
+            {name: _put(value, shared) for name, value in large.items()},
+        )
+    return dataclasses.replace(stage, inputs=inputs, run=run)
+
+
+def _put(value: object, shared: "dict[int, ObjectRef[Any]]") -> "ObjectRef[Any]":
+    import ray
+
+    if id(value) not in shared:
+        shared[id(value)] = ray.put(value)
+    return shared[id(value)]
+
+
+def _nothing(folder: Path) -> None:
+    """Stand in for what an input ran: it is done."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a stage runs; its large values are fetched where it is run, an error there included."""
+
+    function: Callable[..., None]
+    values: "dict[str, ObjectRef[Any]]"
+
+    def __call__(self, folder: Path) -> None:
+        import ray
+
+        values = ray.get(list(self.values.values()))
+        self.function(folder, **dict(zip(self.values, values, strict=True)))
+
+
+def _work(stage: Stage, folder: str, *inputs: Outcome) -> Outcome:
+    """Task of a stage; the outcome of one that is blocked is found where all outcomes are."""
+    if any(outcome.status != "done" for outcome in inputs):
+        return Outcome("blocked")
+    try:
+        os.chdir(folder)  # paths may be relative, and modules of the user's lie there
+    except OSError as error:
+        raise InputError(
+            f"no folder {folder!r} on {socket.gethostname()}: {error.strerror}",
+            advice="All machines of a cluster need it, under the same path.",
+        ) from error
+    return stage.attempt()
+
+
+def _collect(
+    waiting: dict[str, Stage],
+    tasks: "dict[str, ObjectRef[Outcome]]",
+    outcomes: Outcomes,
+    report: Report,
+) -> None:
+    """Wait for all tasks; each outcome is taken after those of the stage's inputs."""
+    import ray
+
+    begun: set[str] = set()
+
+    def settle(stage: Stage, outcome: Outcome) -> None:
+        outcomes[stage.address] = outcome
+        report(stage, outcome)
+
+    def begin(stage: Stage) -> None:
+        if stage.address not in begun:
+            begun.add(stage.address)
+            report(stage, None)
+
+    while True:
+        free = []
+        for stage in waiting.values():
+            if stage.address in outcomes or not all(
+                source.address in outcomes for source in stage.inputs.values()
+            ):
+                continue
+            failure = blocked(stage, outcomes)
+            if failure is None:
+                free.append(stage)
+            else:
+                settle(stage, failure)
+        if not free:
+            return
+        refs = {tasks[stage.address]: stage for stage in free}
+        finished, running = ray.wait(list(refs), num_returns=len(refs), timeout=POLL_SECONDS)
+        for task in finished:
+            begin(refs[task])
+            settle(refs[task], _outcome(refs[task], task))
+        locked = _locks({stage.home for stage in free})
+        for task in running:
+            if refs[task].lock in locked:
+                begin(refs[task])
+
+
+def _locks(homes: set[Path]) -> set[Path]:
+    return {path for home in homes for path in home.glob(f"{LOCK_PREFIX}*")}
+
+
+def _outcome(stage: Stage, task: "ObjectRef[Outcome]") -> Outcome:
+    """Outcome of a task that is over; of one that did not live to tell, a failure."""
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+
+    try:
+        return ray.get(task)
+    except RayTaskError as error:
+        return stage.failed(error.cause)
+    except RayError as error:
+        failure = W2SProbeError(
+            f"Ray could not finish it: {type(error).__name__}",
+            advice=f"A process that dies is replaced {RETRIES} times; often it lacks memory. What "
+            "Ray knows is in the log.",
+        )
+        failure.__cause__ = error
+        return stage.failed(failure)
