@@ -73,7 +73,7 @@ def test_ls_knows_what_is_offline(
 
 def test_show(run: Run, reviews: str) -> None:
     found = records(run("show", reviews, "--json"))
-    assert found["splits"]["weak_train"] == {"label_0": 35, "label_1": 35}
+    assert found["splits"]["weak_train"] == {"label_0": 25, "label_1": 25}
     assert found["dropped"]["unused_label_0"] == 100
     assert {label: len(rows) for label, rows in found["examples"].items()} == {"0": 3, "1": 3}
     shown = run("show", reviews)
@@ -94,7 +94,7 @@ def test_split_writes_what_every_command_takes(run: Run, reviews: str, tmp_path:
     assert again["splits"] == made["splits"]
     assert again["fingerprint"] == made["fingerprint"]
     prior = records(run("split", reviews, "--keep-prior", "--out", "prior.parquet", "--json"))
-    assert prior["splits"]["test"] == {"label_0": 40, "label_1": 20}
+    assert prior["splits"]["test"] == {"label_0": 80, "label_1": 40}
 
 
 def test_split_refuses_before_it_writes(run: Run, reviews: str, tmp_path: Path) -> None:
@@ -175,5 +175,5 @@ def test_a_function_that_prints_and_moves_away(run: Run, tmp_path: Path) -> None
         "    yield from ({'text': f'row {n}', 'label': n % 2} for n in range(100))\n"
     )
     made = records(run("split", "noisy:rows", "--out", "splits.parquet", "--json"))
-    assert made["splits"]["test"] == {"label_0": 10, "label_1": 10}
+    assert made["splits"]["test"] == {"label_0": 20, "label_1": 20}
     assert (tmp_path / "splits.parquet").is_file()

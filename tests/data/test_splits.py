@@ -66,7 +66,7 @@ def test_unknown_split() -> None:
 
 
 def test_counts() -> None:
-    assert make_splits(balanced(20)).counts()["test"] == {"label_0": 2, "label_1": 2}
+    assert make_splits(balanced(20)).counts()["test"] == {"label_0": 4, "label_1": 4}
 
 
 def test_sizes_from_numpy_are_numbers() -> None:

@@ -1,3 +1,4 @@
+from collections import Counter
 from random import Random
 
 import numpy as np
@@ -6,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from w2sprobe.data import Rows, Splits, SplitSizes, make_splits
+from w2sprobe.data.splitting import ENOUGH_TEST_ROWS
 from w2sprobe.errors import InputError
+from w2sprobe.metrics import MIN_GAP_SE, bootstrap_pgr
 
 PROPERTY = settings(deadline=None, max_examples=40, derandomize=True)
 
@@ -160,22 +163,37 @@ def test_added_rows_move_no_row(
     assert pushed_out <= 50  # of 180: a tenth more rows push out a tenth, give or take
 
 
-@pytest.mark.parametrize("n", [1000, 2000, 4000])
+def stand_ins(n: int) -> float:
+    """Rows expected to lack where each default interval of hash space is to hold its share."""
+    # an interval of share p lacks .4 sqrt(p (1 - p) n / 2) rows of a label on average
+    return sum(2 * 0.4 * (p * (1 - p) * n / 2) ** 0.5 for p in (0.35, 0.35, 0.1, 0.2))
+
+
+@pytest.mark.parametrize("n", [1000, 2000, 5000])
 def test_default_shares_move_few_rows(n: int) -> None:
     """Those that stand in where an interval of hash space happens to hold too few rows."""
     few, many = (split_of(make_splits(balanced(size))) for size in (n, n + n // 10))
     moved = [row for row, name in few.items() if many.get(row, name) != name]
     crossing = [row for row in moved if "test" in (few[row], many[row])]
-    # an interval of share p lacks .4 sqrt(p (1 - p) n / 2) rows of a label on average
-    lacking = sum(2 * 0.4 * (p * (1 - p) * n / 2) ** 0.5 for p in (0.35, 0.35, 0.1, 0.2))
-    assert len(moved) <= 2 * lacking
-    assert len(crossing) <= lacking
+    assert len(moved) <= 2 * stand_ins(n)
+    assert len(crossing) <= stand_ins(n)
+
+
+def test_a_test_share_that_shrinks_gives_rows_to_training_and_moves_no_others() -> None:
+    n, more = 3000, 4500
+    few, many = (split_of(make_splits(balanced(size))) for size in (n, more))
+    moved = Counter((name, many[row]) for row, name in few.items() if many.get(row, name) != name)
+    into_weak, into_strong = (moved.pop(("test", name)) for name in ("weak_train", "strong_train"))
+    given = (1000 / n - 1000 / more) * n
+    assert abs(into_weak + into_strong - given) <= stand_ins(n)
+    assert abs(into_weak - into_strong) <= stand_ins(n)
+    assert moved.total() <= stand_ins(n)
 
 
 def test_rows_are_in_the_order_of_their_hashes_not_of_their_labels() -> None:
     test = make_splits(balanced(1000)).test
     changes = int((np.diff(test.labels) != 0).sum())
-    assert 65 <= changes <= 130  # up to 199 neighbours of fair coins: 99.5, five s. e. are 35
+    assert 150 <= changes <= 250  # 399 neighbours of fair coins: 199.5, five s. e. are 50
 
 
 def test_seeds_differ() -> None:
@@ -192,15 +210,71 @@ def test_a_label_flip_keeps_the_rows() -> None:
 
 def test_rows_do_not_move_between_releases() -> None:
     """Pinned: another hash or order would silently make old results incomparable."""
-    assert contents(make_splits(balanced(20))) == PINNED
+    assert contents(make_splits(balanced(20), SplitSizes(0.35, 0.35, 0.1, 0.2))) == PINNED
+    assert contents(make_splits(balanced(20))) == PINNED_DEFAULT
 
 
 def test_default_sizes() -> None:
-    assert make_splits(balanced(1000)).sizes == SplitSizes(350, 350, 100, 200)
-    assert make_splits(balanced(20)).sizes == SplitSizes(6, 6, 2, 4)
+    assert make_splits(balanced(20)).sizes == SplitSizes(4, 4, 2, 8)
+    assert make_splits(balanced(1000)).sizes == SplitSizes(250, 250, 100, 400)
+    assert make_splits(balanced(2500)).sizes == SplitSizes(624, 624, 250, 1000)
+    assert make_splits(balanced(4000)).sizes == SplitSizes(1300, 1300, 400, 1000)
+    assert make_splits(balanced(5000)).sizes == SplitSizes(1750, 1750, 500, 1000)
     assert make_splits(balanced(40_000)).sizes == SplitSizes(5000, 5000, 1000, 5000)
     lopsided = make_rows([0] * 900 + [1] * 100)
-    assert make_splits(lopsided).sizes == SplitSizes(70, 70, 20, 40)
+    assert make_splits(lopsided).sizes == SplitSizes(50, 50, 20, 80)
+
+
+def standard_errors(weak: float, gap: float, n: int, correlation: float) -> float:
+    """A gap of AUC in its standard errors, by Hanley & McNeil, as make_splits has it."""
+
+    def deviation(auc: float) -> float:
+        pairs = auc / (2 - auc) + 2 * auc**2 / (1 + auc) - 2 * auc**2
+        return ((auc * (1 - auc) + (n / 2 - 1) * pairs) / (n / 2) ** 2) ** 0.5
+
+    s, t = deviation(weak), deviation(weak + gap)
+    return gap / (s**2 + t**2 - 2 * correlation * s * t) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("n", "weak", "correlation", "gap"),
+    [
+        (200, 0.75, 0.6, 0.113),
+        (200, 0.85, 0.6, 0.089),
+        (200, 0.75, 0.4, 0.134),
+        (200, 0.85, 0.4, 0.103),
+        (400, 0.75, 0.6, 0.082),
+        (400, 0.85, 0.6, 0.064),
+        (400, 0.75, 0.4, 0.098),
+        (400, 0.85, 0.4, 0.076),
+        (ENOUGH_TEST_ROWS, 0.75, 0.6, 0.053),
+        (ENOUGH_TEST_ROWS, 0.85, 0.6, 0.042),
+        (ENOUGH_TEST_ROWS, 0.75, 0.4, 0.064),
+        (ENOUGH_TEST_ROWS, 0.85, 0.4, 0.050),
+        (5000, 0.75, 0.6, 0.025),
+        (5000, 0.85, 0.6, 0.020),
+        (5000, 0.75, 0.4, 0.030),
+        (5000, 0.85, 0.4, 0.024),
+    ],
+)
+def test_the_smallest_resolved_gaps_of_the_documentation(
+    n: int, weak: float, correlation: float, gap: float
+) -> None:
+    assert standard_errors(weak, gap, n, correlation) >= MIN_GAP_SE
+    assert standard_errors(weak, gap - 0.001, n, correlation) < MIN_GAP_SE
+
+
+def test_the_formula_of_the_documentation_agrees_with_the_bootstrap() -> None:
+    """Normal scores of AUC .75 and .85 that correlate by .7 within classes."""
+    n = ENOUGH_TEST_ROWS
+    random, truth = np.random.default_rng(0), np.arange(n) % 2
+    shared, own = random.normal(size=(2, n))
+    weak = shared + 0.954 * truth  # sqrt(2) times the normal quantile of the AUC
+    ceiling = 0.7 * shared + 0.51**0.5 * own + 1.466 * truth
+    found = bootstrap_pgr(truth, weak, ceiling, ceiling)
+    assert found.resolved
+    expected = standard_errors(found.weak_auc, found.gap, n, 0.6)
+    assert found.gap / found.gap_se == pytest.approx(expected, rel=0.1)
 
 
 def test_shares() -> None:
@@ -264,12 +338,12 @@ def test_a_group_on_both_sides_of_the_test_set_is_held_out() -> None:
 def test_prior_is_kept() -> None:
     rows = make_rows([int(row % 5 == 0) for row in range(1000)])
     splits = make_splits(rows, keep_prior=True)
-    assert splits.sizes == SplitSizes(350, 350, 100, 200)
+    assert splits.sizes == SplitSizes(250, 250, 100, 400)
     assert {name: int(part.labels.sum()) for name, part in splits.items()} == {
-        "weak_train": 70,
-        "strong_train": 70,
+        "weak_train": 50,
+        "strong_train": 50,
         "val": 20,
-        "test": 40,
+        "test": 80,
     }
     assert splits.about == {"split_seed": 0, "keep_prior": True}
     odd = make_splits(rows, SplitSizes(51, 51, 15, 33), keep_prior=True)
@@ -347,7 +421,7 @@ def test_a_group_larger_than_every_split() -> None:
     rows = make_rows([row % 2 for row in range(100)], [0] * 50 + list(range(1, 51)))
     with pytest.raises(InputError, match="group 'group0' has 50 rows in made up") as error:
         make_splits(rows)
-    assert "at most 34" in str(error.value)
+    assert "at most 40" in str(error.value)
 
 
 def test_odd_sizes() -> None:
@@ -361,4 +435,10 @@ PINNED = {
     "strong_train": ["id18", "id9", "id1", "id5", "id14", "id4"],
     "val": ["id10", "id11"],
     "test": ["id19", "id16", "id6", "id13"],
+}
+PINNED_DEFAULT = {
+    "weak_train": ["id8", "id2", "id7", "id17"],
+    "strong_train": ["id5", "id14", "id3", "id4"],
+    "val": ["id10", "id11"],
+    "test": ["id19", "id16", "id6", "id18", "id13", "id0", "id9", "id1"],
 }

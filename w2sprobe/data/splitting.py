@@ -2,7 +2,8 @@
 
 Each split owns an interval of hash space and takes its rows from there. What it lacks then comes
 from rows left over elsewhere. So a row that is added moves no other one, unless its split is full
-(it may push out the last one) or another one is short (it may take a stand-in's place).
+(it may push out the last one) or another one is short (it may take a stand-in's place). Where the
+default share of `test` shrinks because there are more rows, some of its rows go to training.
 """
 
 import hashlib
@@ -18,10 +19,12 @@ from w2sprobe.errors import InputError
 TESTING: tuple[str, ...] = ("test",)
 TRAINING: tuple[str, ...] = ("val", "weak_train", "strong_train")
 FILL_ORDER = TESTING + TRAINING
-# share of the rows that a split can be cut from, without and with rows set aside for testing;
-# and the published sizes, which are the most that is taken
-SHARES = SplitSizes(0.35, 0.35, 0.1, 0.2)
+# default share of the rows that a split can be cut from, where rows are set aside for testing;
+# where none are: that of `val`, the bounds of that of `test`, and the rows that are enough for it
+# (`make_splits`); and the published sizes, which are the most that is taken
 SHARES_HELD_OUT = SplitSizes(0.45, 0.45, 0.1, 1.0)
+VAL_SHARE, LEAST_TEST_SHARE, MOST_TEST_SHARE = 0.1, 0.2, 0.4
+ENOUGH_TEST_ROWS = 1000
 PUBLISHED = {"weak_train": 5000, "strong_train": 5000, "val": 1000, "test": 5000}
 
 MORE_ROWS = "Choose smaller splits, or give more rows."
@@ -43,9 +46,10 @@ def make_splits(
     rows : Rows
         Those that are held out go to `test` or nowhere. Without any, all may go everywhere.
     sizes : SplitSizes, optional
-        Rows are met exactly; of shares a little less is taken where groups do not fit. None: 35,
-        35, 10 and 20 percent (45, 45 and 10 of the rows that are not held out, and all that are),
-        at most the published 5,000, 5,000, 1,000 and 5,000.
+        Rows are met exactly; of shares a little less is taken where groups do not fit. None: 20
+        percent to test, or as much as makes 1,000 rows, but at most 40; 10 to val, half of the rest
+        to either training split (with rows that are held out: all of them to test, 45, 45 and 10
+        percent of the others); at most the published 5,000, 5,000, 1,000 and 5,000.
     seed : int, default 0
         Other seeds give other splits.
     keep_prior : bool, default False
@@ -71,19 +75,32 @@ def make_splits(
     is offered to its owner once more, for the rows that this can use, and after that to all splits:
     it goes to the first that can use most of it. What a group's split cannot use is dropped. Of a
     group with rows inside and outside the source's test set, those outside are dropped first.
+
+    The default test size is what lets a gap between weak model and ceiling be resolved, that is, be
+    4 standard errors (`w2sprobe.metrics.gap_objection`). Of n test rows, half of either class, an
+    AUC A has the variance
+
+        (A (1 - A) + (n/2 - 1) (A / (2 - A) + 2 A^2 / (1 + A) - 2 A^2)) / (n/2)^2
+
+    (Hanley & McNeil, Radiology 143, 1982), and a difference of two AUCs the variance s^2 + t^2 -
+    2 r s t, r being their correlation (Hanley & McNeil, Radiology 148, 1983): about .6 where scores
+    correlate by .7 within classes. There 1,000 rows resolve a gap of .053 above a weak AUC of .75
+    and of .042 above .85, 200 rows one of .113 and .089. docs/tasks.md says what training loses.
     """
     if not isinstance(seed, int) or seed < 0:
         raise InputError(f"split seed is {seed!r}", allowed="0, 1, 2, ...")
     kept, dropped = _without_straddlers(rows)
     pools = {name: _count(kept.labels[_pool(kept, name)]) for name in SPLIT_NAMES}
-    quotas = _quotas(kept, sizes, pools, keep_prior=keep_prior)
+    wanted = sizes or _default_sizes(kept, pools["test"], keep_prior=keep_prior)
+    most = {} if sizes else PUBLISHED
+    quotas = _quotas(kept, wanted, most, pools, keep_prior=keep_prior)
     _check_quotas(kept, quotas, pools, keep_prior=keep_prior)
     hashes = [_hash(seed, "row", name) for name in kept.ids.tolist()]
     groups = _groups(kept, seed, hashes)
     _check_group_sizes(kept, groups, quotas)
-    places = _assign(groups, kept.labels.tolist(), quotas, _intervals(kept, sizes, quotas))
+    places = _assign(groups, kept.labels.tolist(), quotas, _intervals(kept, sizes, wanted, quotas))
     places = {name: sorted(place, key=hashes.__getitem__) for name, place in places.items()}
-    for name, size in (sizes or _default_shares(kept)).items():
+    for name, size in wanted.items():
         short = sum(quotas[name]) - len(places[name])
         if short and isinstance(size, float) and not keep_prior:
             places[name] = _even_out(kept.labels, places[name])
@@ -126,18 +143,33 @@ def _without_straddlers(rows: Rows) -> tuple[Rows, dict[str, int]]:
     return rows.select(np.flatnonzero(~aside)), {"group_is_held_out": int(aside.sum())}
 
 
+def _default_sizes(rows: Rows, pool: Counts, *, keep_prior: bool) -> SplitSizes:
+    """Shares where none were asked for; `pool`: what `test` can be cut from."""
+    if rows.held_out is not None:
+        return SHARES_HELD_OUT
+    enough = ENOUGH_TEST_ROWS / max(_usable(pool, keep_prior=keep_prior), 1)
+    test = min(max(LEAST_TEST_SHARE, enough), MOST_TEST_SHARE)
+    train = (1 - VAL_SHARE - test) / 2
+    return SplitSizes(train, train, VAL_SHARE, test)
+
+
 def _quotas(
-    rows: Rows, sizes: SplitSizes | None, pools: dict[str, Counts], *, keep_prior: bool
+    rows: Rows,
+    wanted: SplitSizes,
+    most: dict[str, int],
+    pools: dict[str, Counts],
+    *,
+    keep_prior: bool,
 ) -> dict[str, Counts]:
     """Rows of each label that each split wants."""
-    given = dict((sizes or _default_shares(rows)).items())
+    given = dict(wanted.items())
     quotas = {}
     for side in _sides(rows):
         zeros, ones = pools[side[0]]
         taken = taken_ones = 0
         for name in side:
             size = _rows_wanted(name, given[name], pools[name], keep_prior=keep_prior)
-            size = size if sizes else min(size, PUBLISHED[name])
+            size = min(size, most.get(name, size))
             taken += size
             # rounded over all splits up to here, so that their sum is that of the pool; and a
             # split of both labels where there are both
@@ -224,23 +256,25 @@ def _usable(pool: Counts, *, keep_prior: bool) -> int:
     return sum(pool) if keep_prior else 2 * min(pool)
 
 
-def _default_shares(rows: Rows) -> SplitSizes:
-    return SHARES if rows.held_out is None else SHARES_HELD_OUT
-
-
 def _intervals(
-    rows: Rows, sizes: SplitSizes | None, quotas: dict[str, Counts]
+    rows: Rows, sizes: SplitSizes | None, wanted: SplitSizes, quotas: dict[str, Counts]
 ) -> dict[tuple[str, ...], list[tuple[float, str]]]:
     """Splits a group may go to: the upper ends of their intervals of hash space, from 0 to 1."""
-    nominal = dict((sizes or _default_shares(rows)).items())
+    nominal = dict(wanted.items())
     if any(isinstance(size, int) for size in nominal.values()):
         nominal = {name: sum(quota) for name, quota in quotas.items()}
     ends: dict[tuple[str, ...], list[tuple[float, str]]] = {}
     for side in _sides(rows):
-        total, reached = sum(nominal[name] for name in side), 0.0
+        lengths = [(name, nominal[name]) for name in side]
+        if sizes is None and side == FILL_ORDER:
+            # what `test` has beyond its least share lies between the training splits: where that
+            # shrinks, as rows are added, both grow into it, and no row passes from one to the other
+            lengths[0] = "test", LEAST_TEST_SHARE
+            lengths.insert(3, ("test", nominal["test"] - LEAST_TEST_SHARE))
+        total, reached = sum(length for _, length in lengths), 0.0
         ends[side] = []
-        for name in side:
-            reached += nominal[name]
+        for name, length in lengths:
+            reached += length
             ends[side].append((reached / total, name))
     return ends
 
