@@ -55,7 +55,9 @@ class Results(BaseModel):
 
     `seed` is empty where there is one run. `gap` is the ceiling's AUC less the weak model's,
     `gap_se` its bootstrap standard error, `rows_needed` how many test rows would resolve it: None
-    where no number would. `missing` says of each method that has no row which stage failed.
+    where no number would. `layer` is that of the probes, None where it was chosen: `chosen` has
+    the point of each stage that chose. `missing` says of each method without a row which stage
+    failed.
     `splits` are rows a split; `dropped` counts rows left out and why; `fingerprint` is the task's;
     `audit` holds the findings of `audit.json`; `indicators` what is said to predict the gain, None
     where a value is not finite, empty where they could not be computed; `stages` maps each stage to
@@ -72,7 +74,8 @@ class Results(BaseModel):
     gap: float
     gap_se: float
     rows_needed: int | None
-    layer: int
+    layer: int | None
+    chosen: dict[str, dict[str, float | str]] = {}
     splits: dict[str, int]
     dropped: dict[str, int]
     truncated: dict[str, int]

@@ -311,3 +311,90 @@ def test_results_hold_a_config_that_can_be_run_again(results: Results, make: Mak
     }
     plan = make(**{key: results.config[key] for key in ("methods", "define")})
     assert all(stage.done for stage in plan.stages)
+
+
+def test_what_is_auto_is_chosen_by_weak_labels_alone(make: Make, place: Path) -> None:
+    """And what a probe then computes is what it computes where these settings are written."""
+    candidates = {"ks": [2, 3, 5, 99], "l2s": [0.01, 1.0], "layers": "1:2"}
+    probes = {"layer": "auto", "n_neighbors": "auto", "l2": "auto", "candidates": candidates}
+    methods = ["knn_probe", "logistic_probe", "mass_mean_probe", "logistic_relabel"]
+    methods += ["logistic_probe_on_truth"]
+    plan = make(probes=probes, methods=methods)
+    choices = [stage for stage in plan.stages if stage.kind == "choose"]
+    more = make(probes=probes, methods=[*methods, "topofilter"])
+    assert more.methods["topofilter"][0].inputs["choice"].address == choices[0].address
+    assert [stage.params.get("ks") for stage in choices] == [[2, 3, 5], None]
+    assert plan.layer is None
+    for stage in choices:
+        assert set(stage.inputs) == {"store", "labels"}
+        assert "truth" not in str(stage.params)
+    results = run_one(plan, place / "auto")
+    found = {point["setting"]: point for point in results.chosen.values()}
+    fixed = make(
+        methods=["knn_fixed", "logistic_fixed", "mass_mean_fixed"],
+        define={
+            "knn_fixed": {
+                "predicts": "probe",
+                "probe": "knn",
+                "layer": found["k"]["layer"],
+                "n_neighbors": int(found["k"]["value"]),
+            },
+            "logistic_fixed": {
+                "predicts": "probe",
+                "probe": "logistic",
+                "layer": found["l2"]["layer"],
+                "l2": found["l2"]["value"],
+            },
+            "mass_mean_fixed": {
+                "predicts": "probe",
+                "probe": "mass-mean",
+                "layer": found["l2"]["layer"],
+            },
+        },
+    )
+    run_one(fixed, place / "fixed")
+    for name in ("knn", "logistic", "mass_mean"):
+        np.testing.assert_array_equal(
+            table(plan.methods[f"{name}_probe"][0]).soft_label,
+            table(fixed.methods[f"{name}_fixed"][0]).soft_label,
+            err_msg=name,
+        )
+
+
+def test_only_what_is_auto_is_tried(make: Make) -> None:
+    plan = make(
+        probes={"layer": "mid", "n_neighbors": 3, "l2": "auto"},
+        methods=["knn_probe", "logistic_probe", "mass_mean_probe"],
+    )
+    (stage,) = (stage for stage in plan.stages if stage.kind == "choose")
+    assert stage.params["layers"] == (1,)
+    assert plan.layer == 1
+    assert "choice" not in plan.methods["knn_probe"][0].inputs
+    assert "choice" not in plan.methods["mass_mean_probe"][0].inputs
+    assert plan.methods["logistic_probe"][0].inputs["choice"] is stage
+
+
+def test_auto_that_has_nothing_to_choose_by_is_refused(make: Make) -> None:
+    define = {"mine": {"predicts": "student", "function": "json:loads"}}
+    with pytest.raises(InputError, match=r"layer auto for the function of mine"):
+        make(probes={"layer": "auto", "n_neighbors": 3}, define=define, methods=["mine"])
+    with pytest.raises(InputError, match=r"candidates\.ks are \[99\].*below the 16 rows"):
+        make(probes={"n_neighbors": "auto", "candidates": {"ks": [99]}}, methods=["knn_probe"])
+
+
+def test_relabelling_in_sample_sees_its_own_labels(make: Make, place: Path) -> None:
+    plan = make(
+        methods=["knn_relabel", "logistic_relabel", "logistic_filter"],
+        probes={"cv": "in-sample", "n_neighbors": 1, "layer": 1},
+    )
+    run_one(plan, place / "in-sample")
+    train = plan.splits.strong_train
+    weak = table(plan.methods["weak"][0]).align(train.ids).soft_label
+    one = table(plan.methods["knn_relabel"][0]).align(train.ids).soft_label
+    np.testing.assert_array_equal(one, weak)  # each row is its own neighbour
+    X = activations(plan, "strong_train", 1)
+    expected = LogisticProbe().fit(X, weak).predict_proba(X)[:, 1]
+    new = table(plan.methods["logistic_relabel"][0]).align(train.ids).soft_label
+    np.testing.assert_array_equal(new, expected)
+    plain = make(methods=["logistic_filter"], probes={"n_neighbors": 1, "layer": 1})
+    assert plan.methods["logistic_filter"][0].address == plain.methods["logistic_filter"][0].address

@@ -185,12 +185,10 @@ def expected(preset: str, n_seeds: int) -> dict[str, float]:
     }[preset]
     shared = {"audit": 1.0, "extract": 2.0}
     if preset == "recommended":
-        # fitted on truth, and asked without training: no seed changes these
+        each_seed = {"indicators": 1, "choose": 2, **once, "probe": 5}
         return {
-            **{kind: float(n_seeds * count) for kind, count in once.items()},
+            **{kind: float(n_seeds * count) for kind, count in each_seed.items()},
             **shared,
-            "probe": 3.0 * n_seeds + 2,
-            "zero_shot": 1.0,
-            "indicators": float(n_seeds),
+            "zero_shot": 1.0,  # not trained: no seed changes it
         }
     return {**{kind: float(count) for kind, count in once.items()}, **shared, "indicators": 1.0}

@@ -21,10 +21,11 @@ from w2sprobe.experiments.costs import (
     train_cost,
 )
 from w2sprobe.experiments.functions import CurationFunction
-from w2sprobe.experiments.methods import IN_SAMPLE, Method
+from w2sprobe.experiments.methods import AUTO, IN_SAMPLE, Method
 from w2sprobe.experiments.stages import Cost, Stage
 from w2sprobe.experiments.steps import (
     audit_step,
+    choose_step,
     curate_step,
     extract_step,
     function_step,
@@ -55,8 +56,8 @@ class Experiment:
     ----------
     config : ExperimentConfig
     splits : Splits
-    layer : int
-        The probes' layer, where a method has none of its own.
+    layer : int or None
+        The probes' layer, where a method has none of its own; None where it is chosen.
     truncated : dict of str to int
         Rows cut to the context, a model.
     store : Stage, optional
@@ -69,10 +70,39 @@ class Experiment:
 
     config: ExperimentConfig
     splits: Splits
-    layer: int
+    layer: int | None
     truncated: dict[str, int]
     stages: list[Stage] = field(default_factory=list)
     methods: dict[str, list[Stage]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """Settings of one method's probe.
+
+    Parameters
+    ----------
+    settings : ProbeConfig
+    layer : int or None
+        None where it is chosen.
+    choice : Stage, optional
+        That chooses what is `auto`.
+    """
+
+    settings: ProbeConfig
+    layer: int | None
+    choice: Stage | None = None
+
+    @property
+    def inputs(self) -> dict[str, Stage]:
+        """What a stage with this probe reads for its settings."""
+        return {} if self.choice is None else {"choice": self.choice}
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """For the function of such a stage."""
+        choice = None if self.choice is None else self.choice.folder
+        return {"settings": self.settings, "layer": self.layer, "choice": choice}
 
 
 class Builder:
@@ -291,6 +321,8 @@ class Builder:
     def indicators(self, weak: Stage) -> Stage:
         """Stage that computes what is said to predict the gain, without any truth."""
         rows, layer = self.splits.strong_train, self.experiment.layer
+        if layer is None:
+            (layer,) = parse_layers("mid", range(self.strong_info.n_layers + 1))
         inputs = {"store": self.store, "weak_store": self.weak_store(), "labels": weak}
         run = partial(
             indicators_step,
@@ -334,12 +366,9 @@ class Builder:
     def probe(self, name: str, method: Method, weak: Stage) -> Stage:
         """Stage that fits a probe on weak labels, or on truth, and predicts the test rows."""
         store, rows, on_truth = self.store, self.splits.strong_train, method.labels == "truth"
-        settings, layer = self.probe_settings(name, method)
-        params = {
-            **self.probe_params(method, settings, layer),
-            "predicted": self.splits.test.content,
-        }
-        inputs = {"store": store}
+        given = self.probe_settings(name, method, weak)
+        params = {**self.probe_params(method, given), "predicted": self.splits.test.content}
+        inputs = {"store": store, **given.inputs}
         if on_truth:
             params["truth"] = fingerprint(rows.labels.tolist())
         else:
@@ -347,8 +376,7 @@ class Builder:
         run = partial(
             probe_step,
             method=method,
-            settings=settings,
-            layer=layer,
+            **given.arguments,
             store=store.folder,
             labels=None if on_truth else label_file(weak.folder),
             rows=rows,
@@ -444,45 +472,94 @@ class Builder:
             same_size_as = label_file(like.folder)
             run = partial(random_filter_step, **common, same_size_as=same_size_as, seed=seed)
             return self.add(Stage("curate", f"{name} labels", params, run, self.home, inputs))
-        settings, layer = self.probe_settings(name, method)
+        given = self.probe_settings(name, method, weak)
         cost = probe_cost(self.strong_info, len(rows))
-        inputs["store"] = self.store
-        common |= {"layer": layer, "store": self.store.folder}
+        inputs |= {"store": self.store, **given.inputs}
+        common["store"] = self.store.folder
         if method.function is not None:
+            layer = given.layer
+            if layer is None:
+                raise InputError(
+                    f"layer auto for the function of {name}",
+                    allowed="a layer number, or mid: only probes have something to choose by",
+                    advice=f"Name one: define.{name}.layer.",
+                )
             function = CurationFunction.load(method.function)
             params |= {"curation": "function", "function": function.spec, "layer": layer}
             params |= {"source": function.source, "fitted": rows.content}
-            run = partial(function_step, **common, function=function)
+            run = partial(function_step, **common, function=function, layer=layer)
         else:
             action: Action = "relabel" if method.curation == "relabel" else "filter"
             if action == "filter":
-                check_rule(method.rule, settings.contamination, per_class=False)
-            params |= self.probe_params(method, settings, layer)
-            run = partial(curate_step, **common, method=method, action=action, settings=settings)
+                check_rule(method.rule, given.settings.contamination, per_class=False)
+            params |= self.probe_params(method, given)
+            run = partial(curate_step, **common, **given.arguments, method=method, action=action)
         return self.add(
             Stage("curate", f"{name} labels", params, run, self.home, inputs, cost=cost)
         )
 
-    def probe_settings(self, name: str, method: Method) -> tuple[ProbeConfig, int]:
-        """Settings of this method's probe, and its layer's number."""
+    def probe_settings(self, name: str, method: Method, weak: Stage) -> ProbeSettings:
+        """Settings of this method's probe, and the stage that chooses what is `auto` in them."""
         own = method.probe_settings
-        if not own:
-            return self.config.probes, self.experiment.layer
         settings = self.config.probes.model_copy(update=own)
-        n_rows = len(self.splits.strong_train)
-        return settings, _check_probes(f"define.{name}", settings, self.strong_info, n_rows)
+        path = f"define.{name}" if own else "probes"
+        layer = _check_probes(path, settings, self.strong_info, len(self.splits.strong_train))
+        field = "n_neighbors" if method.probe in ("knn", "topofilter") else "l2"
+        is_auto = layer is None or (
+            method.probe not in (None, "mass-mean") and getattr(settings, field) == AUTO
+        )
+        if method.function is not None or not is_auto:
+            return ProbeSettings(settings, layer)
+        return ProbeSettings(
+            settings, layer, self.choice(name if own else "", field, settings, weak)
+        )
 
-    def probe_params(self, method: Method, settings: ProbeConfig, layer: int) -> dict[str, Any]:
+    def choice(self, name: str, field: str, settings: ProbeConfig, weak: Stage) -> Stage:
+        """Stage that chooses a layer, and k or a penalty, where they are `auto`."""
+        rows, info, candidates = self.splits.strong_train, self.strong_info, settings.candidates
+        spec = candidates.layers if settings.layer == AUTO else settings.layer
+        layers = parse_layers(spec, range(info.n_layers + 1))
+        value = getattr(settings, field)
+        names = {"n_neighbors": "ks", "l2": "l2s"}
+        values = list(getattr(candidates, names[field])) if value == AUTO else [value]
+        if field == "n_neighbors":
+            values = [k for k in values if k < len(rows)]
+        if not values:
+            raise InputError(
+                f"probes.candidates.ks are {list(candidates.ks)}",
+                allowed=f"one below the {len(rows)} rows of strong_train",
+            )
+        tried: dict[str, Any] = {"layers": layers, names[field]: values, "rule": candidates.rule}
+        inputs = {"store": self.store, "labels": weak}
+        run = partial(
+            choose_step,
+            store=self.store.folder,
+            labels=label_file(weak.folder),
+            rows=rows,
+            device=self.device,
+            **tried,
+        )
+        params = {**tried, "fitted": rows.content, "groups": _groups(rows)}
+        one = probe_cost(info, len(rows))
+        cost = dataclasses.replace(one, flops=len(layers) * one.flops)
+        title = f"choice of layer and {names[field]}" + (f" for {name}" if name else "")
+        return self.add(
+            Stage("choose", title, params, run, self.home, inputs, resumable=True, cost=cost)
+        )
+
+    def probe_params(self, method: Method, given: ProbeSettings) -> dict[str, Any]:
         """What this probe and curation read; other settings do not move the address."""
+        settings = given.settings
         used: dict[str, Any] = {
-            "layer": layer,
             "fitted": self.splits.strong_train.content,
             "probe": method.probe,
         }
-        if method.probe == "logistic":
-            used["l2"] = settings.l2
-        elif method.probe != "mass-mean":
-            used["k"] = settings.n_neighbors
+        if given.choice is None:
+            used["layer"] = given.layer
+            if method.probe == "logistic":
+                used["l2"] = settings.l2
+            elif method.probe != "mass-mean":
+                used["k"] = settings.n_neighbors
         if method.curation == "filter":
             used["contamination"] = settings.contamination
             if method.rule != "disagreement":
@@ -497,15 +574,19 @@ def _groups(rows: Rows) -> str:
     return "" if rows.groups is None else fingerprint(rows.groups.tolist())
 
 
-def _check_probes(path: str, settings: ProbeConfig, info: ModelInfo, n_rows: int) -> int:
-    """Refuse what model and rows do not allow; return the layer's number."""
-    layers = parse_layers(settings.layer, range(info.n_layers + 1))
-    if len(layers) != 1:
-        raise InputError(f"{path}.layer is {settings.layer!r}", allowed="one layer number, or mid")
-    if settings.n_neighbors >= n_rows:
+def _check_probes(path: str, settings: ProbeConfig, info: ModelInfo, n_rows: int) -> int | None:
+    """Refuse what model and rows do not allow; return the layer's number, None if it is chosen."""
+    if settings.n_neighbors != AUTO and settings.n_neighbors >= n_rows:
         raise InputError(
             f"{path}.n_neighbors is {settings.n_neighbors}",
-            allowed=f"fewer than the {n_rows} rows of strong_train",
+            allowed=f"fewer than the {n_rows} rows of strong_train, or auto",
+        )
+    if settings.layer == AUTO:
+        return None
+    layers = parse_layers(settings.layer, range(info.n_layers + 1))
+    if len(layers) != 1:
+        raise InputError(
+            f"{path}.layer is {settings.layer!r}", allowed="one layer number, mid, or auto"
         )
     return layers[0]
 

@@ -39,6 +39,7 @@ from w2sprobe.experiments.methods import (
 )
 from w2sprobe.experiments.mistakes import ONE, SEVERAL, describe, nearest
 from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
+from w2sprobe.sweeps.choose import WeakRule
 from w2sprobe.training.settings import WEAK_RATE, TrainSettings
 
 PRESETS = tuple(
@@ -79,8 +80,9 @@ class SharedTask(_Config):
         None,
         description="Rows of weak-train, strong-train, validation and test, or shares as in "
         ".4,.4,.1,.1, of the (balanced) rows a split can be cut from: all, or, where the source "
-        "sets rows aside for testing, these for test and the others for the rest. Default: "
-        ".35,.35,.1,.2, or .45,.45,.1,1.0, up to 5000,5000,1000,5000 rows.",
+        "sets rows aside for testing, these for test and the others for the rest. Default: 1,000 "
+        "rows for test, but at least .2 and at most .4 of all, .1 for validation and half of the "
+        "rest for either training split; or .45,.45,.1,1.0; up to 5000,5000,1000,5000 rows.",
     )
     keep_prior: bool = Field(
         default=False,
@@ -130,6 +132,17 @@ class WeakConfig(ModelConfig):
     )
 
 
+class Candidates(_Config):
+    """What `auto` chooses among: by held-out fits to the weak labels; no truth has a say."""
+
+    layers: str = Field("all", description="As in `w2sprobe sweep --layers`.")
+    ks: tuple[Annotated[int, Field(ge=1)], ...] = Field((5, 10, 20, 50, 100, 200), min_length=1)
+    l2s: tuple[Annotated[float, Field(gt=0)], ...] = Field((1e-4, 1e-3, 1e-2, 1e-1), min_length=1)
+    rule: WeakRule = Field(
+        "weak_log_loss", description="Least log-loss against the weak labels, or largest AUC."
+    )
+
+
 class ProbeConfig(_Config):
     """Probes and what they do to labels."""
 
@@ -138,6 +151,7 @@ class ProbeConfig(_Config):
     l2: Penalty = 1e-2
     contamination: Contamination = 0.1
     cv: Folds | None = None
+    candidates: Candidates = Field(default_factory=Candidates)
 
 
 class StrongToStrongConfig(_Config):

@@ -4,7 +4,7 @@ A method is an entry: in the table here, or of a config's own. The trainer and t
 know which one they serve.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -17,11 +17,18 @@ ProbeName = Literal["knn", "logistic", "mass-mean", "topofilter"]
 Curation = Literal["relabel", "filter", "random_filter"]
 FilterRule = Literal["disagreement", "confident-learning", "deep-knn"]
 
-Layer = Annotated[int | str, Field(description="Layer number, or mid.")]
-Neighbors = Annotated[int, Field(ge=1, description="k of kNN and of TopoFilter.")]
-Penalty = Annotated[float, Field(gt=0, description="Penalty of the logistic probe.")]
+AUTO: Final = "auto"  # chosen among probes.candidates, by the weak labels alone
+Layer = Annotated[int | str, Field(description="Layer number, mid, or auto.")]
+Neighbors = Annotated[
+    Annotated[int, Field(ge=1)] | Literal["auto"],
+    Field(description="k of kNN and of TopoFilter, or auto."),
+]
+Penalty = Annotated[
+    Annotated[float, Field(gt=0)] | Literal["auto"],
+    Field(description="Penalty of the logistic probe, or auto."),
+]
 Contamination = Annotated[float, Field(gt=0, lt=1, description="Share of rows a filter removes.")]
-IN_SAMPLE = "in-sample"
+IN_SAMPLE: Final = "in-sample"
 Folds = Annotated[
     Annotated[int, Field(ge=2)] | Literal["in-sample"],
     Field(

@@ -18,6 +18,7 @@ from w2sprobe.experiments.steps import AUDIT, CURATION, INDICATORS, label_file, 
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import BootstrapPGR, bootstrap_pgr, gap_objection, pgr, rows_to_resolve
 from w2sprobe.results import ResultRow, Results, SummaryRow
+from w2sprobe.sweeps.choose import CHOICES, Choices
 
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "h5py")
 ENDS = ("weak", "ceiling")
@@ -77,6 +78,7 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
         gap_se=ceiling.gap_se,
         rows_needed=_rows_needed(experiment, ceiling.gap, ceiling.gap_se),
         layer=experiment.layer,
+        chosen=_chosen(experiment, outcomes),
         splits={name: len(rows) for name, rows in splits.items()},
         dropped=splits.dropped,
         truncated=experiment.truncated,
@@ -261,6 +263,16 @@ def _row(experiment: Experiment, name: str, result: BootstrapPGR) -> ResultRow:
         iterations=sum(s.kind == "relabel" and not stopped(s.folder) for s in stages),
         seconds=round(sum(map(seconds_of, stages)), 1),
     )
+
+
+def _chosen(experiment: Experiment, outcomes: Outcomes) -> dict[str, dict[str, float | str]]:
+    """Points that were chosen by weak labels, by the title of the stage."""
+    found: dict[str, dict[str, float | str]] = {}
+    for stage in experiment.stages:
+        if stage.kind == "choose" and outcomes[stage.address].status == "done":
+            (point,) = Choices.read(stage.folder / CHOICES).points.values()
+            found[stage.title] = vars(point)
+    return found
 
 
 def _indicators(experiment: Experiment, outcomes: Outcomes) -> dict[str, float | None]:

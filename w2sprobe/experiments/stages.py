@@ -29,6 +29,7 @@ VERSIONS = {
     "relabel": 1,
     "zero_shot": 1,
     "indicators": 1,
+    "choose": 1,
 }
 RECORD = "stage.json"
 

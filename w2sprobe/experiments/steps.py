@@ -5,7 +5,7 @@ import json
 import math
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from w2sprobe.atomic import write_json
 from w2sprobe.audit import audit_splits
@@ -15,12 +15,13 @@ from w2sprobe.curation import Action, curate, filter_at_random
 from w2sprobe.data import Rows, Splits, truth_table
 from w2sprobe.experiments.config import ProbeConfig, ZeroShotConfig
 from w2sprobe.experiments.functions import CurationFunction
-from w2sprobe.experiments.methods import IN_SAMPLE, Method
+from w2sprobe.experiments.methods import IN_SAMPLE, Method, ProbeName
 from w2sprobe.extraction import extract
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import make_probe
 from w2sprobe.probing import store_indicators
 from w2sprobe.searches import StoredSearch
+from w2sprobe.sweeps.choose import CHOICES, Choices, choose
 from w2sprobe.training.classifiers import forget_base
 from w2sprobe.training.iterations import FOLDS, change, copy_run, cross_fit, relabelled
 from w2sprobe.training.saved import SavedModel
@@ -156,18 +157,43 @@ def zero_shot_step(
     zero_shot(model, rows, **options).write(label_file(folder))
 
 
+def choose_step(
+    folder: Path, *, store: Path, labels: Path, rows: Rows, device: str, **candidates: Any
+) -> None:
+    """Choose a layer and a setting by the weak labels of the training rows."""
+    weak = LabelTable.read(labels).align(rows.ids)
+    options: dict[str, Any] = {**candidates, "groups": rows.groups, "device": device}
+    choose(ActivationStore.open(store), weak, rows.ids, folder, **options)
+
+
+def chosen_settings(
+    method: Method, settings: ProbeConfig, layer: int | None, choice: Path | None
+) -> tuple[ProbeConfig, int]:
+    """Settings of a method's probe and its layer, chosen ones filled in."""
+    if choice is None:
+        return settings, cast(int, layer)
+    point = Choices.read(choice / CHOICES).of(cast(ProbeName, method.probe))
+    values: dict[str, dict[str, Any]] = {
+        "k": {"n_neighbors": int(point.value)},
+        "l2": {"l2": point.value},
+    }
+    return settings.model_copy(update=values[point.setting]), point.layer
+
+
 def probe_step(
     folder: Path,
     *,
     method: Method,
     settings: ProbeConfig,
-    layer: int,
+    layer: int | None,
+    choice: Path | None,
     store: Path,
     labels: Path | None,
     rows: Rows,
     predicted: Rows,
 ) -> None:
     """Fit a probe on a table of labels, or on truth, and predict."""
+    settings, layer = chosen_settings(method, settings, layer, choice)
     activations = ActivationStore.open(store)
     X = activations.read(layer, activations.rows_of(rows.ids))
     Q = activations.read(layer, activations.rows_of(predicted.ids))
@@ -183,13 +209,15 @@ def curate_step(
     method: Method,
     action: Action,
     settings: ProbeConfig,
-    layer: int,
+    layer: int | None,
+    choice: Path | None,
     labels: Path,
     store: Path,
     rows: Rows,
     val: Rows,
 ) -> None:
     """Relabel or filter the weak labels of the training rows with a probe."""
+    settings, layer = chosen_settings(method, settings, layer, choice)
     table, activations = LabelTable.read(labels), ActivationStore.open(store)
     weak = table.align(rows.ids)
     X = activations.read(layer, activations.rows_of(rows.ids))
@@ -244,7 +272,7 @@ def _write_curated(folder: Path, table: LabelTable, curated: LabelTable, val: Ro
 def _make_probe(method: Method, settings: ProbeConfig, store: ActivationStore) -> Any:
     return make_probe(
         str(method.probe),
-        n_neighbors=settings.n_neighbors,
+        n_neighbors=cast(int, settings.n_neighbors),  # auto is for those that do not read it
         l2=settings.l2,
         contamination=settings.contamination,
         search=StoredSearch(store),

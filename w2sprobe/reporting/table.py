@@ -45,6 +45,15 @@ def with_interval(value: float, interval: Interval | None, digits: int) -> str:
     return f"{text} [{interval[0]:+.{digits}f}, {interval[1]:+.{digits}f}]"
 
 
+def _probes(results: Results) -> str:
+    layer = [] if results.layer is None else [f"layer {results.layer}"]
+    chosen = [
+        f"layer {point['layer']}, {point['setting']} {point['value']:g} (by weak labels)"
+        for point in results.chosen.values()
+    ]
+    return "; ".join(layer + chosen)
+
+
 def _interval(interval: Interval, digits: int) -> str:
     return f"[{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
 
@@ -52,7 +61,7 @@ def _interval(interval: Interval, digits: int) -> str:
 def _caption(results: Results) -> str:
     lines = [
         "Brackets: 95 % bootstrap intervals over test rows. "
-        f"Probes: layer {results.layer}. Test rows: {results.splits['test']}."
+        f"Probes: {_probes(results)}. Test rows: {results.splits['test']}."
     ]
     if not results.resolved:
         needed = (
