@@ -4,14 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from tests.experiments.cases import save_study, study
 from w2sprobe.cli import root
+from w2sprobe.errors import InputError, W2SProbeError
 from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.experiments.methods import METHODS, Method
+from w2sprobe.results import Results
 
 
 @pytest.fixture
@@ -59,3 +62,71 @@ def test_the_schema_names_every_key_and_method() -> None:
         *(part for part in schema["$defs"].values() if part["title"] != "SplitSizes"),
     ]
     assert all(section["additionalProperties"] is False for section in sections)
+
+
+def test_a_study_of_several_ends_with_gaps_and_comparisons(run: Any, tmp_path: Path) -> None:
+    several = ["--set", "seeds=[0, 1]", "--set", "methods=[student, knn_probe]"]
+    study = run("study.yaml", "--json", "--out", "several", *several)
+    assert len(study["experiments"]) == 2
+    shown = CliRunner().invoke(root, ["run", "study.yaml", "--out", "several", *several])
+    assert shown.exit_code == 0
+    for part in ("resolved", "AUC: difference to student", "knn_probe", "several/study.json"):
+        assert part in shown.stdout
+    again = run("several/config.yaml", "--dry-run", "--json")
+    assert again["n_experiments"] == 2
+    assert all(stage["done"] for stage in again["stages"])
+    compared = CliRunner().invoke(root, ["stats", "several"])
+    assert compared.exit_code == 0, compared.output
+    assert "AUC: difference to student" in compared.stdout
+
+
+def test_options_change_every_task_and_model(run: Any, tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    header, *rows = (tmp_path / "task.csv").read_text().splitlines()
+    other.write_text("\n".join([header, *(f"so {row}" for row in rows)]))
+    tasks = f"tasks=[{tmp_path / 'task.csv'}, {{name: {other}, seed: 5}}]"
+    sizes = {"weak_train": 10, "strong_train": 10, "val": 8, "test": 8}
+    settings = ["--set", tasks, "--set", f"task={json.dumps({'sizes': sizes})}"]
+    plan = run("study.yaml", "--dry-run", "--json", *settings)
+    assert set(plan["splits"]) == {str(tmp_path / "task.csv"), str(other)}
+    assert {tuple(sizes.values()) for sizes in plan["splits"].values()} == {(10, 10, 8, 8)}
+    sized = run("study.yaml", "--dry-run", "--json", *settings, "--sizes", "12,12,6,6")
+    assert {tuple(sizes.values()) for sizes in sized["splits"].values()} == {(12, 12, 6, 6)}
+    one = run("study.yaml", "--dry-run", "--json", *settings, "--task", str(other))
+    assert set(one["splits"]) == {str(other)}
+    twice = ["--set", f"weak=[{{model: {tmp_path / 'weak'}}}, {{model: {tmp_path / 'strong'}}}]"]
+    refused = CliRunner().invoke(root, ["run", "study.yaml", "--weak-model", "x", *twice])
+    assert isinstance(refused.exception, InputError)
+    assert "--weak-model beside 2 weak models" in str(refused.exception)
+
+
+def test_a_failure_ends_with_status_1_and_a_log_after_everything_else(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("rules_that_fail.py").write_text("def mine(X, labels, texts):\n    return 1 / 0\n")
+    define = {"mine": {"predicts": "student", "function": "rules_that_fail:mine"}}
+    arguments = ["run", "study.yaml", "--out", "failed", "--set", f"define={json.dumps(define)}"]
+    arguments += ["--set", "methods=[mine, student]"]
+    shown = CliRunner().invoke(root, arguments)
+    assert isinstance(shown.exception, W2SProbeError)
+    assert shown.exception.exit_code == 1
+    for part in ("1 stages failed", "mine labels", "1 more wait", "tries them again"):
+        assert part in str(shown.exception)
+    results = Results.read(Path("failed/results.json"))
+    assert [row.method for row in results.rows] == ["weak", "ceiling", "student"]
+    assert results.missing == {"mine": "mine labels"}
+    (log,) = Path("cache/stages").glob("*.log")
+    assert "ZeroDivisionError" in log.read_text()
+    assert "No result for mine: mine labels failed." in shown.stdout
+
+
+def test_a_study_is_the_same_on_ray(run: Any) -> None:
+    several = ["--set", "seeds=[0, 1]", "--set", "methods=[student, knn_probe]", "--json"]
+    here = run("study.yaml", "--out", "here", *several)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("W2SPROBE_CACHE", str(Path("other-cache").absolute()))
+        there = run("study.yaml", "--out", "there", "--engine", "ray", *several)
+    assert there == here
+    for name in here["experiments"]:
+        one, two = (Path(out, name, "predictions.parquet") for out in ("here", "there"))
+        assert pq.read_table(one).equals(pq.read_table(two))

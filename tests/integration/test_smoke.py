@@ -119,13 +119,16 @@ def test_a_second_run_recomputes_nothing(smoke: Workplace) -> None:
     before = smoke.files()
     done = smoke.run("run", "--preset", "smoke")
     assert done.returncode == 0, done.stderr
-    assert "14 of 14 stages done before" in done.stderr
+    assert "16 of 16 stages done before" in done.stderr
     assert done.stdout == (smoke.folder / "stdout.txt").read_text()
     after = smoke.files()
     changed = {name for name in after if before.get(name) != after[name]}
     assert changed == {
         f"results/smoke/{name}"
-        for name in ("audit.json", "config.yaml", "results.json", "results.png", "splits.parquet")
+        for name in (
+            *("audit.json", "config.yaml", "predictions.parquet"),
+            *("results.json", "results.png", "splits.parquet"),
+        )
     }
 
 
