@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from tests.metrics.cases import models
 from w2sprobe import metrics
 from w2sprobe.errors import InputError
-from w2sprobe.metrics import bootstrap_pgr, pgr, roc_auc
+from w2sprobe.metrics import bootstrap_pgr, bootstrap_pgrs, pgr, roc_auc
 
 
 def test_pgr_by_hand():
@@ -54,6 +54,17 @@ def test_bootstrap_is_the_plain_one_with_rows_drawn_once_for_all_models():
     assert result.gap_se == pytest.approx(np.std(ceiling - weak, ddof=1))
     assert result.no_gap_share == pytest.approx(np.mean(ceiling <= weak))
     assert result.pgr_interval == percentiles(ratio)
+
+
+def test_students_together_are_what_they_are_alone():
+    truth, weak, student, ceiling = models(80)
+    students = {"a": student, "weak": weak, "b": np.array([student, ceiling]), "c": -student}
+    found = bootstrap_pgrs(truth, weak, students, ceiling, n_resamples=50)
+    for name, one in students.items():
+        alone = bootstrap_pgr(truth, weak, one, ceiling, n_resamples=50)
+        assert dataclasses.replace(found[name], n_seeds=1) == dataclasses.replace(alone, n_seeds=1)
+    with pytest.raises(InputError, match="student b"):
+        bootstrap_pgrs(truth, weak, {"a": student, "b": student[1:]}, ceiling)
 
 
 def test_bootstrap_depends_on_seed_and_not_on_block_size(monkeypatch):

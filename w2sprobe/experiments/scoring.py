@@ -4,7 +4,7 @@ import importlib.metadata
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,14 @@ from w2sprobe.experiments.engines import Outcomes
 from w2sprobe.experiments.stages import RECORD, Outcome, Stage
 from w2sprobe.experiments.steps import AUDIT, CURATION, INDICATORS, label_file, stopped
 from w2sprobe.labels import LabelTable
-from w2sprobe.metrics import BootstrapPGR, bootstrap_pgr, gap_objection, pgr, rows_to_resolve
+from w2sprobe.metrics import (
+    BootstrapPGR,
+    bootstrap_pgrs,
+    gap_objection,
+    pgr,
+    roc_auc,
+    rows_to_resolve,
+)
 from w2sprobe.results import ResultRow, Results, SummaryRow
 from w2sprobe.sweeps.choose import CHOICES, Choices
 
@@ -65,7 +72,7 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
     if not {*ENDS} <= {*predictions}:
         return None
     config, splits = experiment.config, experiment.splits
-    bootstraps = {name: _bootstrap(experiment, [predictions], name) for name in predictions}
+    bootstraps = _bootstrap(experiment, [predictions], predictions)
     ceiling = bootstraps["ceiling"]
     audit = audit_of(experiment, outcomes)
     return Results(
@@ -119,54 +126,70 @@ def summarise(
     """
     pairs = zip(experiments, predictions, strict=True)
     scored = [(each, found) for each, found in pairs if {*ENDS} <= {*found}]
-    names = dict.fromkeys(name for _, found in scored for name in found)
-    return [_summary_row(name, [pair for pair in scored if name in pair[1]]) for name in names]
+    together: dict[tuple[int, ...], list[str]] = {}  # methods by the seeds that have them
+    for name in dict.fromkeys(name for _, found in scored for name in found):
+        seeds = tuple(number for number, (_, found) in enumerate(scored) if name in found)
+        together.setdefault(seeds, []).append(name)
+    return [
+        row
+        for seeds, names in together.items()
+        for row in _summary_rows(names, [scored[number] for number in seeds])
+    ]
 
 
-def _summary_row(name: str, scored: list[tuple[Experiment, Predictions]]) -> SummaryRow:
+def _summary_rows(
+    names: list[str], scored: list[tuple[Experiment, Predictions]]
+) -> Iterable[SummaryRow]:
     first = scored[0][0]
     config = first.config
-    who = {
+    who: dict[str, Any] = {
         "task": config.task.label,
         "weak_model": config.weak.model,
         "strong_model": config.strong.model,
-        "method": name,
         "n_seeds": len(scored),
     }
     if any(each.splits.test.content != first.splits.test.content for each, _ in scored[1:]):
-        return SummaryRow(**who, **_without_intervals(name, scored))
-    result = _bootstrap(first, [found for _, found in scored], name)
-    return SummaryRow(
-        **who,
-        **_scores(result),
-        gap=result.gap,
-        gap_se=result.gap_se,
-        rows_needed=_rows_needed(first, result.gap, result.gap_se),
-    )
+        for name, means in _without_intervals(names, scored).items():
+            yield SummaryRow(**who, method=name, **means)
+        return
+    for name, result in _bootstrap(first, [found for _, found in scored], names).items():
+        yield SummaryRow(
+            **who,
+            method=name,
+            **_scores(result),
+            gap=result.gap,
+            gap_se=result.gap_se,
+            rows_needed=_rows_needed(first, result.gap, result.gap_se),
+        )
 
 
-def _without_intervals(name: str, scored: list[tuple[Experiment, Predictions]]) -> dict[str, Any]:
+def _without_intervals(
+    names: list[str], scored: list[tuple[Experiment, Predictions]]
+) -> dict[str, dict[str, Any]]:
     """Means over seeds that have test rows of their own."""
-    results = [_bootstrap(each, [found], name) for each, found in scored]
-    weak, auc, ceiling = (
-        float(np.mean([getattr(result, f"{end}_auc") for result in results]))
-        for end in ("weak", "student", "ceiling")
-    )
-    gap = ceiling - weak
-    value = pgr(weak, auc, ceiling)
-    min_gap = scored[0][0].config.min_gap
-    return {
-        "auc": auc,
-        "auc_interval": None,
-        "delta_auc": auc - weak,
-        "delta_auc_interval": None,
-        "gap": gap,
-        "gap_se": None,
-        "pgr": None if math.isnan(value) else value,
-        "pgr_interval": None,
-        "resolved": not gap_objection(gap, math.nan, min_gap=min_gap),
-        "rows_needed": None,
+    aucs = {
+        name: float(
+            np.mean([roc_auc(each.splits.test.labels, found[name]) for each, found in scored])
+        )
+        for name in {*names, *ENDS}
     }
+    weak, gap = aucs["weak"], aucs["ceiling"] - aucs["weak"]
+    means = {}
+    for name in names:
+        value = pgr(weak, aucs[name], aucs["ceiling"])
+        means[name] = {
+            "auc": aucs[name],
+            "auc_interval": None,
+            "delta_auc": aucs[name] - weak,
+            "delta_auc_interval": None,
+            "gap": gap,
+            "gap_se": None,
+            "pgr": None if math.isnan(value) else value,
+            "pgr_interval": None,
+            "resolved": not gap_objection(gap, math.nan, min_gap=scored[0][0].config.min_gap),
+            "rows_needed": None,
+        }
+    return means
 
 
 def audit_of(experiment: Experiment, outcomes: Outcomes) -> Audit | None:
@@ -212,12 +235,16 @@ def _failed(stages: list[Stage], outcomes: Outcomes) -> str:
     return ""
 
 
-def _bootstrap(experiment: Experiment, seeds: list[Predictions], name: str) -> BootstrapPGR:
+def _bootstrap(
+    experiment: Experiment, seeds: list[Predictions], names: Iterable[str]
+) -> dict[str, BootstrapPGR]:
     test, config = experiment.splits.test, experiment.config
-    models = [[found[model] for found in seeds] for model in ("weak", name, "ceiling")]
-    return bootstrap_pgr(
+    runs = {name: np.array([found[name] for found in seeds]) for name in {*names, *ENDS}}
+    return bootstrap_pgrs(
         test.labels,
-        *(runs[0] if len(runs) == 1 else np.array(runs) for runs in models),
+        runs["weak"],
+        {name: runs[name] for name in names},
+        runs["ceiling"],
         groups=test.groups,
         min_gap=config.min_gap,
         min_gap_se=config.min_gap_se,

@@ -11,6 +11,7 @@ from w2sprobe.metrics.bootstrap import CONFIDENCE as CONFIDENCE
 from w2sprobe.metrics.bootstrap import BootstrapPGR as BootstrapPGR
 from w2sprobe.metrics.bootstrap import auc_intervals as auc_intervals
 from w2sprobe.metrics.bootstrap import bootstrap_pgr as bootstrap_pgr
+from w2sprobe.metrics.bootstrap import bootstrap_pgrs as bootstrap_pgrs
 from w2sprobe.metrics.bootstrap import pgr as pgr
 from w2sprobe.metrics.gaps import MIN_GAP as MIN_GAP
 from w2sprobe.metrics.gaps import MIN_GAP_SE as MIN_GAP_SE

@@ -4,7 +4,7 @@
 the strong model trained on the truth; all three are scored on the same test rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,16 +151,67 @@ def bootstrap_pgr(
     denominator may be 0 has no finite interval (Fieller 1954), hence `resolved` and the unbounded
     `pgr_interval`. O(n) time a replicate; memory does not grow with `n_resamples` times n.
     """
+    (result,) = bootstrap_pgrs(
+        truth,
+        weak,
+        {"student": student},
+        ceiling,
+        n_resamples=n_resamples,
+        groups=groups,
+        seed=seed,
+        min_gap=min_gap,
+        min_gap_se=min_gap_se,
+    ).values()
+    return result
+
+
+def bootstrap_pgrs(
+    truth: npt.ArrayLike,
+    weak: npt.ArrayLike,
+    students: Mapping[str, npt.ArrayLike],
+    ceiling: npt.ArrayLike,
+    *,
+    n_resamples: int = 2000,
+    groups: npt.ArrayLike | None = None,
+    seed: int = 0,
+    min_gap: float = MIN_GAP,
+    min_gap_se: float = MIN_GAP_SE,
+) -> dict[str, BootstrapPGR]:
+    """`bootstrap_pgr` of several students of one weak model and ceiling, on the same resamples.
+
+    Parameters
+    ----------
+    truth, weak, ceiling, n_resamples, groups, seed, min_gap, min_gap_se
+        As in `bootstrap_pgr`.
+    students : mapping of str to array_like
+        Each as `student` there. One more costs a quarter of a call of its own.
+
+    Returns
+    -------
+    dict of str to BootstrapPGR
+        What `bootstrap_pgr` returns of each.
+
+    Raises
+    ------
+    InputError
+        As `bootstrap_pgr`.
+    """
     positive = check_truth(truth)
     n = len(positive)
+    named = {"weak": weak, **{f"student {name}": one for name, one in students.items()}}
+    named["ceiling"] = ceiling
+    if len(students) == 1:
+        named = dict(zip(("weak", "student", "ceiling"), named.values(), strict=True))
     models = [
         [Beats(positive, run) for run in check_seeds(scores, name, n)]
-        for name, scores in (("weak", weak), ("student", student), ("ceiling", ceiling))
+        for name, scores in named.items()
     ]
     n_seeds = max(map(len, models))
     if any(len(runs) not in (1, n_seeds) for runs in models):
+        *first, last = named
         raise InputError(
-            f"weak, student and ceiling have {', '.join(str(len(runs)) for runs in models)} seeds",
+            f"{', '.join(first)} and {last} have "
+            f"{', '.join(str(len(runs)) for runs in models)} seeds",
             allowed="the same number, or one",
         )
     unit, n_units = check_groups(groups, n)
@@ -168,47 +219,52 @@ def bootstrap_pgr(
         raise InputError(f"n_resamples too small: {n_resamples!r}", allowed="at least 2")
     if seed < 0:
         raise InputError(f"seed negative: {seed!r}", allowed="0 or more")
-
-    def interval(replicates: np.ndarray) -> Interval:
-        low, high = np.quantile(replicates, [tail, 1 - tail])
-        return float(low), float(high)
-
-    tail = (1 - CONFIDENCE) / 2
     aucs, n_redrawn = _replicates(models, unit, n_units, n_resamples, seed)
     once = np.ones((1, n), dtype=np.int64)
-    weak_auc, student_auc, ceiling_auc = (
-        float(np.mean([run.auc(once)[0] for run in runs])) for runs in models
-    )
-    delta, gap = aucs[1] - aucs[0], aucs[2] - aucs[0]
-    has_gap = gap > 0
-    no_gap_share = float(np.mean(gap <= 0))
-    if ceiling_auc == weak_auc:
-        pgr_interval = (float("nan"), float("nan"))
-    elif no_gap_share > tail:
-        pgr_interval = (float("-inf"), float("inf"))
-    else:
-        pgr_interval = interval(delta[has_gap] / gap[has_gap])
-    gap_se = float(gap.std(ddof=1))
-    point_gap = ceiling_auc - weak_auc
-    return BootstrapPGR(
-        weak_auc=weak_auc,
-        weak_auc_interval=interval(aucs[0]),
-        student_auc=student_auc,
-        student_auc_interval=interval(aucs[1]),
-        ceiling_auc=ceiling_auc,
-        ceiling_auc_interval=interval(aucs[2]),
-        gap=point_gap,
-        gap_interval=interval(gap),
-        gap_se=gap_se,
-        delta_auc=student_auc - weak_auc,
-        delta_auc_interval=interval(delta),
-        pgr=pgr(weak_auc, student_auc, ceiling_auc),
-        pgr_interval=pgr_interval,
-        resolved=not gap_objection(point_gap, gap_se, min_gap=min_gap, min_gap_se=min_gap_se),
-        no_gap_share=no_gap_share,
-        n_redrawn=n_redrawn,
-        n_seeds=n_seeds,
-    )
+    means = [float(np.mean([run.auc(once)[0] for run in runs])) for runs in models]
+
+    def result(place: int) -> BootstrapPGR:
+        three = [0, place, len(models) - 1]
+        (weak_auc, student_auc, ceiling_auc), drawn = [means[one] for one in three], aucs[three]
+        delta, gap = drawn[1] - drawn[0], drawn[2] - drawn[0]
+        gap_se = float(gap.std(ddof=1))
+        point_gap = ceiling_auc - weak_auc
+        unsure = gap_objection(point_gap, gap_se, min_gap=min_gap, min_gap_se=min_gap_se)
+        return BootstrapPGR(
+            weak_auc=weak_auc,
+            weak_auc_interval=_interval(drawn[0]),
+            student_auc=student_auc,
+            student_auc_interval=_interval(drawn[1]),
+            ceiling_auc=ceiling_auc,
+            ceiling_auc_interval=_interval(drawn[2]),
+            gap=point_gap,
+            gap_interval=_interval(gap),
+            gap_se=gap_se,
+            delta_auc=student_auc - weak_auc,
+            delta_auc_interval=_interval(delta),
+            pgr=pgr(weak_auc, student_auc, ceiling_auc),
+            pgr_interval=_pgr_interval(delta, gap, has_pgr=ceiling_auc != weak_auc),
+            resolved=not unsure,
+            no_gap_share=float(np.mean(gap <= 0)),
+            n_redrawn=n_redrawn,
+            n_seeds=n_seeds,
+        )
+
+    return {name: result(place) for place, name in enumerate(students, start=1)}
+
+
+def _pgr_interval(delta: np.ndarray, gap: np.ndarray, *, has_pgr: bool) -> Interval:
+    if not has_pgr:
+        return float("nan"), float("nan")
+    if float(np.mean(gap <= 0)) > (1 - CONFIDENCE) / 2:
+        return float("-inf"), float("inf")
+    return _interval(delta[gap > 0] / gap[gap > 0])
+
+
+def _interval(replicates: np.ndarray) -> Interval:
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(replicates, [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def auc_intervals(

@@ -1,0 +1,81 @@
+"""`w2sprobe run` of real models that is killed: the next run ends as one that was not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import yaml
+
+from tests.experiments.cases import save_study, study
+
+METHODS = ["student", "knn_probe", "logistic_relabel", "strong_to_strong_1"]
+
+
+def command(cache: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "w2sprobe", "run", "study.yaml", "--out", cache, *arguments]
+
+
+def environment(place: Path, cache: str) -> dict[str, str]:
+    return {**os.environ, "W2SPROBE_CACHE": str(place / cache)}
+
+
+def done(place: Path, cache: str) -> dict[str, int]:
+    """Stages that are done, and when."""
+    records = (place / cache).rglob("stage.json")
+    return {
+        str(file.parent.relative_to(place / cache)): file.stat().st_mtime_ns for file in records
+    }
+
+
+def test_a_killed_run_goes_on_to_the_same_results(tmp_path: Path) -> None:
+    save_study(tmp_path)
+    values = study(tmp_path, methods=METHODS, seeds=[0, 1])
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(values))
+    subprocess.run(
+        command("whole"),
+        cwd=tmp_path,
+        env=environment(tmp_path, "whole"),
+        check=True,
+        capture_output=True,
+    )
+    n_stages = len(done(tmp_path, "whole"))
+    kept: dict[str, int] = {}
+    for wanted in (3, n_stages - 3):
+        running = subprocess.Popen(
+            command("killed"),
+            cwd=tmp_path,
+            env=environment(tmp_path, "killed"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        give_up = time.monotonic() + 120
+        while len(done(tmp_path, "killed")) < wanted and time.monotonic() < give_up:
+            assert running.poll() is None
+            time.sleep(0.01)
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        now = done(tmp_path, "killed")
+        assert kept.items() <= now.items(), "something was done twice"
+        kept = now
+        assert wanted <= len(kept) < n_stages
+    last = subprocess.run(
+        command("killed", "--json"),
+        cwd=tmp_path,
+        env=environment(tmp_path, "killed"),
+        check=True,
+        capture_output=True,
+    )
+    assert f"{len(kept)} of {n_stages} stages done before".encode() in last.stderr
+    assert kept.items() <= done(tmp_path, "killed").items()
+    found = json.loads(last.stdout)
+    assert found == json.loads((tmp_path / "whole/study.json").read_text())
+    for name in found["experiments"]:
+        one, two = (
+            tmp_path / cache / name / "predictions.parquet" for cache in ("whole", "killed")
+        )
+        assert pq.read_table(one).equals(pq.read_table(two))
