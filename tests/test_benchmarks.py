@@ -71,3 +71,14 @@ def test_the_finetuning_benchmark_runs(tmp_path: Path) -> None:
 
 def test_the_reading_benchmark_runs_and_its_peers_agree() -> None:
     assert len(run("cache", "--smoke", "reading").splitlines()) == 4
+
+
+def test_the_study_benchmark_runs() -> None:
+    lines = run("study", "--smoke").splitlines()
+    assert lines[0].startswith("26 stages")
+    assert [line.split()[-1] in ("pass", "FAIL") for line in lines] == [False, *4 * [True], False]
+
+
+def test_the_numbers_on_paper_are_those_of_the_document() -> None:
+    document = (Path(__file__).parents[1] / "docs/cluster.md").read_text()
+    assert run("on_paper") in document

@@ -119,6 +119,7 @@ def _no_cluster(address: str, error: Exception) -> InputError:
     return InputError(
         f"no Ray cluster at {address!r} ({error})",
         allowed="auto on a machine of the cluster, or host:port as `ray start` prints it",
+        advice="A cluster that asks for a token needs RAY_AUTH_MODE=token here, too.",
     )
 
 
