@@ -20,7 +20,14 @@ from w2sprobe.curation import (
 from w2sprobe.errors import InputError, MissingDependency
 from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.config import StudyConfig, ZeroShotConfig
-from w2sprobe.experiments.methods import DEFAULT_METHODS, METHODS, FilterRule, Method, ProbeName
+from w2sprobe.experiments.methods import (
+    DEFAULT_METHODS,
+    METHODS,
+    ChoiceRule,
+    FilterRule,
+    Method,
+    ProbeName,
+)
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import label_file
 from w2sprobe.fingerprint import fingerprint, fingerprint_strings
@@ -29,6 +36,7 @@ from w2sprobe.metrics import roc_auc
 from w2sprobe.probes import KNNProbe, LogisticProbe
 from w2sprobe.probing import ProbeName as CommandsProbeName
 from w2sprobe.results import Results
+from w2sprobe.sweeps.choose import WeakRule
 from w2sprobe.training.zero_shot import ANSWERS, zero_shot
 
 NEW = (
@@ -136,6 +144,7 @@ def test_an_entry_is_read_back_as_it_was(name: str) -> None:
 def test_the_words_are_those_of_the_commands() -> None:
     assert get_args(FilterRule) == tuple(rule for rule in get_args(Rule) if rule != "random")
     assert get_args(ProbeName) == get_args(CommandsProbeName)
+    assert get_args(ChoiceRule) == get_args(WeakRule)
     assert ZeroShotConfig().answers == ANSWERS
 
 

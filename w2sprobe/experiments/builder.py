@@ -431,7 +431,9 @@ class Builder:
             student=student.folder,
             rows=rows,
             val=self.splits.val,
-            settings=settings,
+            settings=settings.model_copy(
+                update={"precision": self.precision_of(settings.precision)}
+            ),
             cv=config.cv if method.cross_fit else None,
             stop_at=config.stop_at,
             device=self.device,

@@ -30,6 +30,7 @@ from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.experiments.methods import (
     DEFAULT_METHODS,
     METHODS,
+    ChoiceRule,
     Contamination,
     Folds,
     Layer,
@@ -39,7 +40,6 @@ from w2sprobe.experiments.methods import (
 )
 from w2sprobe.experiments.mistakes import ONE, SEVERAL, describe, nearest
 from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
-from w2sprobe.sweeps.choose import WeakRule
 from w2sprobe.training.settings import WEAK_RATE, TrainSettings
 
 PRESETS = tuple(
@@ -138,7 +138,7 @@ class Candidates(_Config):
     layers: str = Field("all", description="As in `w2sprobe sweep --layers`.")
     ks: tuple[Annotated[int, Field(ge=1)], ...] = Field((5, 10, 20, 50, 100, 200), min_length=1)
     l2s: tuple[Annotated[float, Field(gt=0)], ...] = Field((1e-4, 1e-3, 1e-2, 1e-1), min_length=1)
-    rule: WeakRule = Field(
+    rule: ChoiceRule = Field(
         "weak_log_loss", description="Least log-loss against the weak labels, or largest AUC."
     )
 

@@ -15,6 +15,7 @@ Predicts = Literal["weak", "ceiling", "student", "probe", "zero_shot"]
 Labels = Literal["weak", "truth"]
 ProbeName = Literal["knn", "logistic", "mass-mean", "topofilter"]
 Curation = Literal["relabel", "filter", "random_filter"]
+ChoiceRule = Literal["weak_auc", "weak_log_loss"]
 FilterRule = Literal["disagreement", "confident-learning", "deep-knn"]
 
 AUTO: Final = "auto"  # chosen among probes.candidates, by the weak labels alone
