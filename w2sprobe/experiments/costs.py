@@ -99,7 +99,8 @@ def train_cost(
     an_epoch = (1 - below) * (passes * trained + 2.0 * val)
     tokens = settings.epochs * an_epoch + 2.0 * below * (trained + val) + 2.0 * predicted
     memory = _held(info, "float32" if settings.full else precision)
-    disk = 4 * (weights.total if settings.full else settings.lora_rank * weights.sides)
+    lora = settings.lora_rank * weights.sides * (1 - below)
+    disk = round(4 * (weights.total if settings.full else lora))
     if settings.full:
         memory += (FULL_STATE_BYTES - 4) * weights.total
     return Cost(weights.blocks * tokens, disk, memory, model=True)

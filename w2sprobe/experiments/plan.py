@@ -93,7 +93,7 @@ def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "aut
     check_writable(cache)
     check_writable(out)
     configs = config.experiments()
-    for model in {one for each in configs for one in (each.weak, each.strong)}:
+    for model in dict.fromkeys(one for each in configs for one in (each.weak, each.strong)):
         check_requirements(model)
         describe_model(model.model)
     known: dict[str, Stage] = {}
