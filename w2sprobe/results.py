@@ -128,7 +128,9 @@ class SummaryRow(BaseModel):
     """A method on a task with a pair of models, over all seeds.
 
     Means over seeds, with 95 % intervals of the bootstrap over test rows and seeds together, None
-    where a seed has other test rows; `gap_se` includes the noise of seeds, too.
+    where a seed has other test rows; `gap_se` includes the noise of seeds, too. `rows_needed`
+    leaves that out, as no number of rows takes it away: where it is not above `n_test_rows` and the
+    gap is not resolved, more seeds are needed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -147,6 +149,7 @@ class SummaryRow(BaseModel):
     pgr: float | None
     pgr_interval: Interval | None
     resolved: bool
+    n_test_rows: int
     rows_needed: int | None
 
 

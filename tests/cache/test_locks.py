@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from w2sprobe.cache import locks
@@ -42,6 +43,21 @@ def test_a_dead_process_of_this_machine_is_noticed_at_once(lock: Path) -> None:
     subprocess.run([sys.executable, "-c", code, str(lock)], check=False)
     assert json.loads(lock.read_bytes())["pid"] != os.getpid()
     assert Locks().take(lock)
+
+
+def test_a_process_that_is_over_and_not_asked_after_holds_nothing(lock: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from w2sprobe.cache.locks import Locks; "
+        "Locks().take(Path(sys.argv[1])); os._exit(9)"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", code, str(lock)])
+    try:
+        while psutil.Process(owner.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        assert json.loads(lock.read_bytes())["pid"] == owner.pid
+        assert Locks().take(lock)
+    finally:
+        owner.wait()
 
 
 def test_a_process_number_that_is_used_again_is_no_owner(lock: Path) -> None:

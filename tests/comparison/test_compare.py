@@ -36,6 +36,22 @@ def repeated(method: str, table: list[list[float]], **ends: float) -> list[Score
     ]
 
 
+def test_the_error_of_a_mean_gap_knows_of_rows_and_seeds() -> None:
+    gaps = [0.02, 0.06, 0.10]
+    rows = [
+        Score("t", method, str(seed), auc=0.7, weak_auc=0.6, ceiling_auc=0.6 + gap, gap_se=0.01)
+        for method in ("student", "other")
+        for seed, gap in enumerate(gaps)
+    ]
+    (task,) = compare(rows).tasks
+    assert task.gap == pytest.approx(0.06)
+    assert task.gap_se == pytest.approx(np.sqrt(0.01**2 + np.var(gaps, ddof=1) / 3))
+    assert not task.resolved  # .06 are 6 standard errors of rows alone
+    (single,) = compare(rows[1::3]).tasks
+    assert single.gap_se == 0.01
+    assert single.resolved
+
+
 def by_unit(comparison: Comparison) -> dict[str, object]:
     return {row.unit: row for row in comparison.methods}
 

@@ -123,6 +123,11 @@ def test_weak_and_ceiling_are_always_run_first_and_once(tmp_path: Path) -> None:
         (BASE.replace("t.csv", "t.csv, sizes: {weak_train: 3}"), ["task.sizes"]),
         ("name: x\n", ["weak: Field required", "strong: Field required"]),
         (BASE.replace("task: {name: t.csv}", "task: {}"), ["no task; allowed: task with a name"]),
+        (BASE.replace("name: x", "name: ../x"), ["name: String should match", "got '../x'"]),
+        (
+            BASE.replace("model: b", "model: b, learning_rate: .inf"),
+            ["strong.learning_rate: Input should be a finite number"],
+        ),
         ("- a\n", ["not a mapping"]),
         ("a: [\n", ["not YAML"]),
     ],

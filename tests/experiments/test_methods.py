@@ -16,6 +16,7 @@ from w2sprobe.curation import (
     filter_by_confident_learning,
     filter_by_disagreement,
     filter_by_neighbors,
+    relabel,
 )
 from w2sprobe.errors import InputError, MissingDependency
 from w2sprobe.experiments.builder import Experiment
@@ -387,7 +388,7 @@ def test_auto_that_has_nothing_to_choose_by_is_refused(make: Make) -> None:
     define = {"mine": {"predicts": "student", "function": "json:loads"}}
     with pytest.raises(InputError, match=r"layer auto for the function of mine"):
         make(probes={"layer": "auto", "n_neighbors": 3}, define=define, methods=["mine"])
-    with pytest.raises(InputError, match=r"candidates\.ks are \[99\].*below the 16 rows"):
+    with pytest.raises(InputError, match=r"candidates\.ks are \[99\].*out of the 16"):
         make(probes={"n_neighbors": "auto", "candidates": {"ks": [99]}}, methods=["knn_probe"])
 
 
@@ -407,3 +408,35 @@ def test_relabelling_in_sample_sees_its_own_labels(make: Make, place: Path) -> N
     np.testing.assert_array_equal(new, expected)
     plain = make(methods=["logistic_filter"], probes={"n_neighbors": 1, "layer": 1})
     assert plan.methods["logistic_filter"][0].address == plain.methods["logistic_filter"][0].address
+
+
+def test_groups_are_heeded_and_part_of_the_address(make: Make, place: Path) -> None:
+    header, *rows = (place / "task.csv").read_text().splitlines()
+    text = [f"{header},group", *(f"{row},g{number // 2}" for number, row in enumerate(rows))]
+    (place / "grouped.csv").write_text("\n".join(text))
+    sizes = {"weak_train": 0.3, "strong_train": 0.3, "val": 0.2, "test": 0.2}
+    task = {"name": str(place / "grouped.csv"), "sizes": sizes}
+    plan = make(task=task, methods=["knn_relabel", "topofilter"])
+    stage = plan.methods["knn_relabel"][0]
+    assert stage.params["groups"]
+    run_one(make(task=task, methods=["knn_relabel"]), place / "grouped")
+    train = plan.splits.strong_train
+    weak = table(plan.methods["weak"][0]).align(train.ids).soft_label
+    X = activations(plan, "strong_train", plan.layer)
+    new = table(stage).align(train.ids).soft_label
+    np.testing.assert_array_equal(new, relabel(KNNProbe(3), X, weak, groups=train.groups))
+    assert (new != relabel(KNNProbe(3), X, weak)).any()
+
+
+def test_settings_that_no_method_reads_are_not_checked(make: Make) -> None:
+    make(methods=["student", "logistic_probe"], probes={"n_neighbors": 50})
+    with pytest.raises(InputError, match="n_neighbors is 50"):
+        make(methods=["knn_probe"], probes={"n_neighbors": 50})
+
+
+def test_folds_that_topofilter_does_not_read_do_not_move_it(make: Make) -> None:
+    one, two = (
+        make(methods=["topofilter"], probes={"n_neighbors": 3, "cv": cv}).methods["topofilter"]
+        for cv in (None, 4)
+    )
+    assert one[0].address == two[0].address

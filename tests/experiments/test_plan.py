@@ -1,5 +1,6 @@
 """Studies of several experiments: what is shared, what seeds move, the graphs of the presets."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -171,6 +172,13 @@ def test_the_graph_of_a_preset(preset: str, place: Path) -> None:
     assert len(plan.experiments) == n_tasks * n_seeds
     found = {kind: count / n_tasks for kind, count in kinds(plan.stages).items()}
     assert found == expected(preset, n_seeds)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_what_is_written_gives_the_same_experiments(preset: str) -> None:
+    config = load_config(preset)
+    again = StudyConfig.model_validate(json.loads(json.dumps(config.resolved())))
+    assert again.experiments() == config.experiments()
 
 
 def expected(preset: str, n_seeds: int) -> dict[str, float]:

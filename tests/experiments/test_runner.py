@@ -73,10 +73,9 @@ def test_every_experiment_has_results_that_stand_alone(
             assert row.auc == pytest.approx(auc, abs=1e-12)
         assert not one.missing
         assert set(one.indicators) >= {"misfit_squared", "overlap_density", "subspace_overlap"}
-        task = (place / "out" / name).parent
-        ids = Splits.read(task / "splits.parquet").test.ids.tolist()
+        ids = Splits.read((place / "out" / name).parent / "splits.parquet").test.ids.tolist()
         assert ids == table["id"].to_pylist()
-        assert Audit.read(task / "audit.json").task == one.task
+        assert Audit.read(place / "out" / name / "audit.json").task == one.task
 
 
 def test_the_summary_is_over_rows_and_seeds(done: tuple[Plan, StudyResults], place: Path) -> None:
@@ -177,6 +176,24 @@ def test_without_a_ceiling_there_are_no_results_but_the_others(
     found = run_study(plan, place / "no-ceiling")
     assert [one.stage for one in found.failures] == ["strong ceiling on truth"]
     assert {row.task for row in found.summary} == {plan.experiments[0].config.task.label}
+
+
+def test_results_of_an_earlier_study_are_not_taken_for_this_one_s(
+    done: tuple[Plan, StudyResults], make: Make, place: Path
+) -> None:
+    out = place / "turns"
+    run_study(make(methods=["student"]), out)  # reads no activations
+    assert (out / "scores.csv").is_file()
+    assert not (out / "indicators.csv").exists()
+    plan = make(methods=["student"], seeds=[])
+    one = Plan(plan.config, plan.experiments[:1], plan.experiments[0].stages)
+    run_study(one, out)
+    assert (out / "results.json").is_file()
+    assert not (out / "scores.csv").exists()
+    assert not (out / "study.json").exists()
+    run_study(make(), out)
+    assert (out / "indicators.csv").is_file()
+    assert not (out / "results.json").exists()
 
 
 def test_seeds_of_the_split_have_rows_of_their_own(make: Make, place: Path) -> None:

@@ -90,8 +90,9 @@ class Locks:
         while not self._stop.wait(LEASE_SECONDS / 3):
             for path in list(self._held):
                 # gone, or another's: what we write is the same as what its owner writes
-                if _read(path) == self._record:
-                    os.utime(path)
+                with suppress(OSError):  # a network disk that fails once; the next time may do
+                    if _read(path) == self._record:
+                        os.utime(path)
 
     def _abandoned(self, path: Path) -> bytes | None:
         """Record of a lock whose owner is dead, or has not refreshed it for too long."""
@@ -169,7 +170,10 @@ def _owner(pid: int) -> dict[str, Any]:
 def _started(pid: int) -> float | None:
     """When a process began; None where there is none, so that a reused number is noticed."""
     try:
-        return float(psutil.Process(pid).create_time())
+        process = psutil.Process(pid)
+        # one that is over and that nobody has asked after holds nothing
+        dead = process.status() == psutil.STATUS_ZOMBIE
+        return None if dead else float(process.create_time())
     except psutil.NoSuchProcess:
         return None
 

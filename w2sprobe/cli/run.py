@@ -94,6 +94,8 @@ def command(
         raise click.UsageError(f"give either FILE.yaml or --preset ({', '.join(PRESETS)})")
     if address and engine != "ray":
         raise click.UsageError("--address is of --engine ray")
+    if engine == "ray" and ":" in device:
+        raise click.UsageError(f"--device {device} with --engine ray, which hands out GPUs itself")
     config = load_config(preset or str(file), settings)
     config = config.with_task(_options.task_fields(task))
     config = config.with_models(weak=weak_model, strong=strong_model, truncate=truncate)
@@ -134,6 +136,7 @@ def _print_plan(plan: "Plan", as_json: bool) -> None:
 
 
 def _run(plan: "Plan", out: Path, engine: "Engine", as_json: bool) -> None:
+    from w2sprobe.experiments.forecast import few_rows
     from w2sprobe.experiments.runner import RESULTS, SCORES, STUDY, run_study
     from w2sprobe.reporting.figures import results_figure
     from w2sprobe.reporting.studies import study_tables
@@ -148,6 +151,8 @@ def _run(plan: "Plan", out: Path, engine: "Engine", as_json: bool) -> None:
         title = f"{place}: {stage.title}" if place else stage.title
         click.echo(f"[{numbers[stage.address]}/{n_stages}] {title} {_said(outcome)}", err=True)
 
+    for note in few_rows(plan):
+        click.echo(f"Note: {note}", err=True)
     n_done = sum(stage.done for stage in plan.stages)
     click.echo(f"{n_done} of {n_stages} stages done before", err=True)
     study = run_study(plan, out, engine=engine, report=report)
@@ -178,8 +183,9 @@ def _compare(study: "StudyResults", out: Path) -> None:
     methods = {row.method for row in study.summary} - {"weak", "ceiling"}
     if len(methods) > 1 and methods & {*BASELINES}:
         thresholds = {name: study.config[name] for name in ("min_gap", "min_gap_se")}
-        found = overview(read_scores(out), read_indicators(out / INDICATORS), **thresholds)
-        print_overview(found)
+        file = out / INDICATORS
+        indicators = read_indicators(file) if file.is_file() else []
+        print_overview(overview(read_scores(out), indicators, **thresholds))
 
 
 def _said(outcome: "Outcome | None") -> str:

@@ -1,7 +1,7 @@
 """Tasks of one pair of models: gaps, every method's mean over seeds, and which tasks count."""
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -88,8 +88,7 @@ def task_rows(
         # ends are the same for all methods of a seed, so each seed is taken once
         ends = list({seed: one for seeds in here.values() for seed, one in seeds.items()}.values())
         weak, ceiling = (mean_of(ends, name) for name in ("weak_auc", "ceiling_auc"))
-        # not divided by a root of seeds: all of them meet the same test rows
-        gap, gap_se = ceiling - weak, mean_of(ends, "gap_se")
+        gap, gap_se = ceiling - weak, _gap_se(ends)
         auc = {name: value_of(seeds.values(), "auc") for name, seeds in here.items()}
         saturated = saturated_only and all(
             value >= SATURATED for value in (weak, ceiling, *auc.values())
@@ -156,3 +155,10 @@ def value_of(scores: Collection[Score], unit: Unit) -> float:
         return mean_of(scores, "auc")
     ends = [mean_of(scores, name) for name in ("weak_auc", "auc", "ceiling_auc")]
     return mean_of(scores, "pgr") if np.isnan(ends).any() else pgr(*ends)
+
+
+def _gap_se(seeds: Sequence[Score]) -> float:
+    """Of the mean gap: what test rows, which all seeds share, and seeds, which differ, give it."""
+    gaps = [one.ceiling_auc - one.weak_auc for one in seeds]
+    of_seeds = np.var(gaps, ddof=1) / len(gaps) if len(gaps) > 1 else 0.0
+    return math.hypot(mean_of(seeds, "gap_se"), math.sqrt(of_seeds))

@@ -41,6 +41,7 @@ from w2sprobe.extraction import store_identity
 from w2sprobe.fingerprint import fingerprint
 from w2sprobe.layers import parse_layers
 from w2sprobe.models import ModelInfo, load_tokenizer
+from w2sprobe.probes._checks import n_left_out
 from w2sprobe.training.iterations import row_folds
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.zero_shot import Form, check_answers, check_head
@@ -137,7 +138,7 @@ class Builder:
         self.stored, self.cache, self.home = splits.stored, cache, cache / "stages"
         self.precision_of = partial(resolve_precision, device=resolve_device(device))
         self.known = known
-        layer = _check_probes("probes", config.probes, self.strong_info, len(splits.strong_train))
+        layer = _check_layer("probes", config.probes, self.strong_info)
         truncated = {name: one.n_truncated for name, one in lengths.items()}
         self.experiment = Experiment(config, splits, layer, truncated)
 
@@ -505,11 +506,13 @@ class Builder:
         own = method.probe_settings
         settings = self.config.probes.model_copy(update=own)
         path = f"define.{name}" if own else "probes"
-        layer = _check_probes(path, settings, self.strong_info, len(self.splits.strong_train))
+        layer = _check_layer(path, settings, self.strong_info)
         field = "n_neighbors" if method.probe in ("knn", "topofilter") else "l2"
         is_auto = layer is None or (
             method.probe not in (None, "mass-mean") and getattr(settings, field) == AUTO
         )
+        if field == "n_neighbors":
+            _check_neighbors(path, settings, len(self.splits.strong_train))
         if method.function is not None or not is_auto:
             return ProbeSettings(settings, layer)
         return ProbeSettings(
@@ -525,11 +528,13 @@ class Builder:
         names = {"n_neighbors": "ks", "l2": "l2s"}
         values = list(getattr(candidates, names[field])) if value == AUTO else [value]
         if field == "n_neighbors":
-            values = [k for k in values if k < len(rows)]
+            most = len(rows) - n_left_out(rows.groups, itself=True)
+            values = [k for k in values if k <= most]
         if not values:
             raise InputError(
                 f"probes.candidates.ks are {list(candidates.ks)}",
-                allowed=f"one below the {len(rows)} rows of strong_train",
+                allowed=f"one that leaves a row and its group out of the {len(rows)} of "
+                "strong_train",
             )
         tried: dict[str, Any] = {"layers": layers, names[field]: values, "rule": candidates.rule}
         inputs = {"store": self.store, "labels": weak}
@@ -538,7 +543,8 @@ class Builder:
             store=self.store.folder,
             labels=label_file(weak.folder),
             rows=rows,
-            device=self.device,
+            # a probe takes a GPU where there is one, but on a cluster none is kept for it
+            device="cpu" if self.device == "cpu" else "auto",
             **tried,
         )
         params = {**tried, "fitted": rows.content, "groups": _groups(rows)}
@@ -567,8 +573,12 @@ class Builder:
             if method.rule != "disagreement":
                 used["rule"] = method.rule
         if method.curation:
-            in_sample_filter = settings.cv == IN_SAMPLE and method.curation == "filter"
-            used["cv"] = None if in_sample_filter else settings.cv
+            unread = method.probe == "topofilter" or (
+                settings.cv == IN_SAMPLE and method.curation == "filter"
+            )
+            used["cv"] = None if unread else settings.cv
+            if self.splits.strong_train.groups is not None:
+                used["groups"] = _groups(self.splits.strong_train)
         return used
 
 
@@ -576,13 +586,16 @@ def _groups(rows: Rows) -> str:
     return "" if rows.groups is None else fingerprint(rows.groups.tolist())
 
 
-def _check_probes(path: str, settings: ProbeConfig, info: ModelInfo, n_rows: int) -> int | None:
-    """Refuse what model and rows do not allow; return the layer's number, None if it is chosen."""
+def _check_neighbors(path: str, settings: ProbeConfig, n_rows: int) -> None:
     if settings.n_neighbors != AUTO and settings.n_neighbors >= n_rows:
         raise InputError(
             f"{path}.n_neighbors is {settings.n_neighbors}",
             allowed=f"fewer than the {n_rows} rows of strong_train, or auto",
         )
+
+
+def _check_layer(path: str, settings: ProbeConfig, info: ModelInfo) -> int | None:
+    """Refuse what the model does not have; return the layer's number, None if it is chosen."""
     if settings.layer == AUTO:
         return None
     layers = parse_layers(settings.layer, range(info.n_layers + 1))

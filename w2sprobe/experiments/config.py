@@ -55,7 +55,7 @@ PREDICTION_COLUMNS = ("id", "label", "group")  # beside one a method
 
 
 class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 NAME = (
@@ -183,7 +183,10 @@ class ZeroShotConfig(_Config):
 class _Settings(_Config):
     """What every experiment of a study has in common."""
 
-    name: str = Field(description="Of the study; results go to results/NAME unless told otherwise.")
+    name: str = Field(
+        pattern=r"^\w[\w .=+-]*$",
+        description="Of the study; results go to results/NAME unless told otherwise.",
+    )
     probes: ProbeConfig = Field(default_factory=ProbeConfig)
     strong_to_strong: StrongToStrongConfig = Field(default_factory=StrongToStrongConfig)
     zero_shot: ZeroShotConfig = Field(default_factory=ZeroShotConfig)
@@ -376,6 +379,16 @@ class StudyConfig(_Settings):
         return ExperimentConfig(
             task=own.pop("split"), seed=str("" if seed is None else seed), **own
         )
+
+    def resolved(self) -> dict[str, Any]:
+        """JSON that gives the same experiments: every default, and each task by itself.
+
+        Returns
+        -------
+        dict
+        """
+        values = self.model_dump(mode="json", exclude={"task", "tasks"})
+        return {**values, "tasks": [task.model_dump(mode="json") for task in self._tasks]}
 
     @property
     def _tasks(self) -> list[TaskConfig]:

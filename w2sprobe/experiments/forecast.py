@@ -53,11 +53,12 @@ def forecast(plan: Plan) -> Forecast:
             one.config.task.label: {name: len(rows) for name, rows in one.splits.items()}
             for one in plan.experiments
         },
-        notes=tuple(_notes(plan)),
+        notes=tuple(few_rows(plan)),
     )
 
 
-def _notes(plan: Plan) -> Iterable[str]:
+def few_rows(plan: Plan) -> Iterable[str]:
+    """Say how many tasks have too few test rows to resolve the smallest gap that counts."""
     config = plan.config
     needed = rows_for_gap(config.min_gap or MIN_GAP, min_gap_se=config.min_gap_se)
     tests = {one.config.task.label: len(one.splits.test) for one in plan.experiments}

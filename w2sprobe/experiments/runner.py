@@ -62,28 +62,43 @@ def run_study(
     outcomes = engine(plan.stages, report)
     folders = result_folders(plan.experiments, out)
     predictions = [predictions_of(each, outcomes) for each in plan.experiments]
+    scored = [
+        score(experiment, outcomes, found)
+        for experiment, found in zip(plan.experiments, predictions, strict=True)
+    ]
     results: dict[str, Results] = {}
-    for experiment, found, folder in zip(plan.experiments, predictions, folders, strict=True):
-        scored = score(experiment, outcomes, found)
-        if scored:
-            scored.write(folder / RESULTS)
-            _write_predictions(experiment, found, folder / PREDICTIONS)
-            results[str(folder.relative_to(out))] = scored
-    _write_tasks(plan, outcomes, folders)
+    for place, (experiment, one) in enumerate(zip(plan.experiments, scored, strict=True)):
+        folder, audit = folders[place], audit_of(experiment, outcomes)
+        if one:
+            one.write(folder / RESULTS)
+            _write_predictions(experiment, predictions[place], folder / PREDICTIONS)
+            results[str(folder.relative_to(out))] = one
+        else:  # what an earlier run has left is not of this config
+            (folder / RESULTS).unlink(missing_ok=True)
+            (folder / PREDICTIONS).unlink(missing_ok=True)
+        if audit:
+            audit.write(folder / AUDIT)
+    _write_splits(plan, folders)
     study = StudyResults(
         name=plan.config.name,
         experiments=tuple(results),
-        summary=tuple(_summary(plan.experiments, predictions)),
+        summary=tuple(_summary(plan.experiments, predictions, scored)),
         failures=tuple(_failures(plan, outcomes)),
-        config=plan.config.model_dump(mode="json"),
+        config=plan.config.resolved(),
         versions=versions(),
     )
+    for name in (RESULTS, PREDICTIONS, AUDIT, STUDY, SCORES, INDICATORS):
+        if (len(plan.experiments) == 1) == (name in (STUDY, SCORES, INDICATORS)):
+            (out / name).unlink(missing_ok=True)  # of an earlier run of the other kind
     if len(plan.experiments) == 1:
         config = plan.experiments[0].config.model_dump(mode="json", exclude={"seed"})
     else:
         config = study.config
         _write_csv((row for one in results.values() for row in _score_rows(one)), out / SCORES)
-        _write_csv(map(_indicator_row, results.values()), out / INDICATORS)
+        if any(one.indicators for one in results.values()):
+            _write_csv(map(_indicator_row, results.values()), out / INDICATORS)
+        else:
+            (out / INDICATORS).unlink(missing_ok=True)
         write_json(out / STUDY, study.model_dump(mode="json"))
     with atomic_path(out / CONFIG) as temporary:
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
@@ -101,8 +116,8 @@ def _write_predictions(experiment: Experiment, found: Predictions, path: Path) -
         pq.write_table(pa.table({**columns, **found}), temporary)
 
 
-def _write_tasks(plan: Plan, outcomes: Outcomes, folders: list[Path]) -> None:
-    """Rows and audit of each task; pairs and seeds share them, unless seeds cut the rows anew."""
+def _write_splits(plan: Plan, folders: list[Path]) -> None:
+    """Rows of each task; pairs and seeds share them, unless seeds cut the rows anew."""
     alone = len(folders) == 1 or (plan.config.seeds and "split" in plan.config.vary)
     places = {
         folder if alone else folder.parent: experiment
@@ -110,13 +125,12 @@ def _write_tasks(plan: Plan, outcomes: Outcomes, folders: list[Path]) -> None:
     }
     for place, experiment in places.items():
         experiment.splits.write(place / SPLITS)
-        audit = audit_of(experiment, outcomes)
-        if audit:
-            audit.write(place / AUDIT)
 
 
 def _summary(
-    experiments: Sequence[Experiment], predictions: Sequence[Predictions]
+    experiments: Sequence[Experiment],
+    predictions: Sequence[Predictions],
+    results: Sequence[Results | None],
 ) -> Iterable[SummaryRow]:
     """Rows of each task and pair, whose seeds stand side by side."""
     cells: dict[tuple[str, str, str], list[int]] = {}
@@ -126,7 +140,9 @@ def _summary(
         cells.setdefault(key, []).append(number)
     for numbers in cells.values():
         yield from summarise(
-            [experiments[number] for number in numbers], [predictions[number] for number in numbers]
+            [experiments[number] for number in numbers],
+            [predictions[number] for number in numbers],
+            [results[number] for number in numbers],
         )
 
 

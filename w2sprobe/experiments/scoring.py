@@ -109,7 +109,9 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
 
 
 def summarise(
-    experiments: Sequence[Experiment], predictions: Sequence[Predictions]
+    experiments: Sequence[Experiment],
+    predictions: Sequence[Predictions],
+    results: Sequence[Results | None],
 ) -> list[SummaryRow]:
     """Each method of one task and pair of models over its seeds.
 
@@ -118,14 +120,17 @@ def summarise(
     experiments : sequence of Experiment
         One a seed.
     predictions : sequence of dict of str to ndarray
-        Of each; those without weak model or ceiling are left out.
+        Of each.
+    results : sequence of Results or None
+        As `score` gives them; those that are None are left out.
 
     Returns
     -------
     list of SummaryRow
     """
     pairs = zip(experiments, predictions, strict=True)
-    scored = [(each, found) for each, found in pairs if {*ENDS} <= {*found}]
+    scored = [pair for pair, one in zip(pairs, results, strict=True) if one]
+    row_se = float(np.mean([one.gap_se for one in results if one] or [math.nan]))
     together: dict[tuple[int, ...], list[str]] = {}  # methods by the seeds that have them
     for name in dict.fromkeys(name for _, found in scored for name in found):
         seeds = tuple(number for number, (_, found) in enumerate(scored) if name in found)
@@ -133,12 +138,12 @@ def summarise(
     return [
         row
         for seeds, names in together.items()
-        for row in _summary_rows(names, [scored[number] for number in seeds])
+        for row in _summary_rows(names, [scored[number] for number in seeds], row_se)
     ]
 
 
 def _summary_rows(
-    names: list[str], scored: list[tuple[Experiment, Predictions]]
+    names: list[str], scored: list[tuple[Experiment, Predictions]], row_se: float
 ) -> Iterable[SummaryRow]:
     first = scored[0][0]
     config = first.config
@@ -147,6 +152,7 @@ def _summary_rows(
         "weak_model": config.weak.model,
         "strong_model": config.strong.model,
         "n_seeds": len(scored),
+        "n_test_rows": len(first.splits.test),
     }
     if any(each.splits.test.content != first.splits.test.content for each, _ in scored[1:]):
         for name, means in _without_intervals(names, scored).items():
@@ -159,7 +165,7 @@ def _summary_rows(
             **_scores(result),
             gap=result.gap,
             gap_se=result.gap_se,
-            rows_needed=_rows_needed(first, result.gap, result.gap_se),
+            rows_needed=_rows_needed(first, result.gap, row_se),
         )
 
 

@@ -223,11 +223,12 @@ def curate_step(
     X = activations.read(layer, activations.rows_of(rows.ids))
     probe = _make_probe(method, settings, activations)
     if action == "relabel" and settings.cv == IN_SAMPLE:
-        p = probe.fit(X, weak.soft_label).predict_proba(X)[:, 1]
+        p = probe.fit(X, weak.soft_label).predict_proba(X)[:, 1]  # whatever the groups
         curated = LabelTable(weak.ids, p, weak.keep)
     else:
         cv = None if settings.cv == IN_SAMPLE else settings.cv  # filters have no such variant
         options: dict[str, Any] = {"contamination": settings.contamination, "cv": cv}
+        options["groups"] = rows.groups
         curated = curate(probe, action, X, weak, rule=method.rule, **options)
     _write_curated(folder, table, curated, val)
 

@@ -58,10 +58,14 @@ def resolved_text(row: SummaryRow) -> str:
     """Whether the gap is resolved, and what it would take."""
     if row.resolved:
         return "yes"
+    if row.gap <= 0:
+        return "no: the ceiling is not above the weak model"
     if row.gap_se is None:
         return "no"
     if row.rows_needed is None:
         return "no: too small, whatever the rows"
+    if row.rows_needed <= row.n_test_rows:
+        return "no: seeds differ too much; more of them may"
     return f"no: about {row.rows_needed} test rows would"
 
 

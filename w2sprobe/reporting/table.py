@@ -65,7 +65,9 @@ def _caption(results: Results) -> str:
     ]
     if not results.resolved:
         needed = (
-            "too small, whatever the number of test rows"
+            "the ceiling is not above the weak model"
+            if results.gap <= 0
+            else "too small, whatever the number of test rows"
             if results.rows_needed is None
             else f"about {results.rows_needed} test rows would resolve it"
         )

@@ -25,7 +25,7 @@ class TrainSettings(BaseModel):
     Source: EleutherAI, "Experiments in Weak-to-Strong Generalization", and its code.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     loss: LossName = Field(
         "xent",
