@@ -61,8 +61,6 @@ class Experiment:
         The probes' layer, where a method has none of its own; None where it is chosen.
     truncated : dict of str to int
         Rows cut to the context, a model.
-    store : Stage, optional
-        That extracts the strong model's activations, where anything reads them.
     stages : list of Stage
         In an order in which every stage follows its inputs; other experiments may have some, too.
     methods : dict of str to list of Stage
