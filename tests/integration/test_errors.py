@@ -165,5 +165,5 @@ def test_an_asset_that_is_not_fetched_says_how(
     monkeypatch.setenv("W2SPROBE_HOME", str(tmp_path / "home"))
     done = Workplace(tmp_path).run(*RUN)
     assert done.returncode == 2
-    assert "w2sprobe fetch bigbench" in done.stderr
+    assert "w2sprobe fetch minilm-l6" in done.stderr
     assert not (tmp_path / "home").exists()

@@ -82,6 +82,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("Interrupted. Finished stages and shards are kept; run the same command again.")
+        # an interrupt that went through exec("..."), as in the making of a dataclass, is remembered
+        # by CPython, and ends `python -m` by SIGINT whatever we say; the next exec forgets it
+        exec("")
         sys.exit(128 + stopped_by[0])
     except W2SProbeError as error:
         if debug:
