@@ -13,6 +13,7 @@ import torch
 
 from w2sprobe.cache import store_size_bytes
 from w2sprobe.data import Splits
+from w2sprobe.devices import resolve_device
 from w2sprobe.experiments.stages import Cost, Stage
 from w2sprobe.models import DTYPES, ModelInfo, count_parameters, load_tokenizer
 from w2sprobe.tokens import tokenize
@@ -147,9 +148,9 @@ def estimate_seconds(stages: list[Stage], seconds: dict[str, float]) -> dict[str
     }
 
 
-def product_speed(device: torch.device | None = None) -> float:
+def product_speed() -> float:
     """Operations a second of a large product of matrices, measured for a moment."""
-    place = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    place = resolve_device()
     dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
     size = 8192 if place.type == "cuda" else 1024
     matrix = torch.ones(size, size, dtype=dtype, device=place)

@@ -164,10 +164,7 @@ def _score_rows(results: Results) -> Iterable[dict[str, Any]]:
     auc = {row.method: row.auc for row in results.rows}
     for row in results.rows:
         yield {
-            "task": results.task,
-            "weak_model": results.weak_model,
-            "strong_model": results.strong_model,
-            "seed": results.seed,
+            **_which(results),
             "method": row.method,
             "auc": row.auc,
             "weak_auc": auc["weak"],
@@ -183,13 +180,12 @@ def _score_rows(results: Results) -> Iterable[dict[str, Any]]:
 
 
 def _indicator_row(results: Results) -> dict[str, Any]:
-    return {
-        "task": results.task,
-        "weak_model": results.weak_model,
-        "strong_model": results.strong_model,
-        "seed": results.seed,
-        **results.indicators,
-    }
+    return {**_which(results), **results.indicators}
+
+
+def _which(results: Results) -> dict[str, str]:
+    names = ("task", "weak_model", "strong_model", "seed")
+    return {name: getattr(results, name) for name in names}
 
 
 def _write_csv(rows: Iterable[dict[str, Any]], path: Path) -> None:

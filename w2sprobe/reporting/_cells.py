@@ -1,4 +1,4 @@
-"""What tables of comparisons have in common."""
+"""What tables have in common."""
 
 import math
 

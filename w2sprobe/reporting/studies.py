@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from w2sprobe.reporting._cells import plain_table
 from w2sprobe.reporting.table import with_interval
 from w2sprobe.results import StudyResults, SummaryRow
 
@@ -19,12 +19,10 @@ def study_tables(study: StudyResults) -> Iterator[Table]:
 
 
 def _gaps(study: StudyResults, pair: Pair) -> Table:
-    table = Table(
-        title=escape(f"{study.name}: {pair[0]} supervises {pair[1]}"),
-        box=box.SIMPLE_HEAD,
-        caption="Means over seeds. Brackets: 95 % bootstrap intervals over test rows and seeds.\n"
+    table = plain_table(
+        f"{study.name}: {pair[0]} supervises {pair[1]}",
+        "Means over seeds. Brackets: 95 % bootstrap intervals over test rows and seeds.\n"
         "Where a gap is not resolved, read ΔAUC, not PGR.",
-        caption_justify="left",
     )
     table.add_column("task")
     for column in ("seeds", "weak", "ceiling", "gap"):

@@ -4,6 +4,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from w2sprobe.reporting._cells import interval_text
 from w2sprobe.results import Interval, Results
 
 
@@ -20,7 +21,7 @@ def results_table(results: Results) -> Table:
         ends = row.method in ("weak", "ceiling")
         table.add_row(
             row.method,
-            escape(f"{row.auc:.3f} {_interval(row.auc_interval, 3)}"),
+            escape(f"{row.auc:.3f} {interval_text(row.auc_interval, 3)}"),
             ""
             if row.method == "weak"
             else escape(with_interval(row.delta_auc, row.delta_auc_interval, 3)),
@@ -52,10 +53,6 @@ def _probes(results: Results) -> str:
         for point in results.chosen.values()
     ]
     return "; ".join(layer + chosen)
-
-
-def _interval(interval: Interval, digits: int) -> str:
-    return f"[{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
 
 
 def _caption(results: Results) -> str:
