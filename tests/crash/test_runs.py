@@ -26,7 +26,9 @@ def environment(place: Path, cache: str) -> dict[str, str]:
 
 def done(place: Path, cache: str) -> dict[str, int]:
     """Stages that are done, and when."""
-    records = (place / cache).rglob("stage.json")
+    # not rglob, which fails where the run removes a folder that it is about to enter
+    walked = os.walk(place / cache)
+    records = [Path(folder, "stage.json") for folder, _, files in walked if "stage.json" in files]
     return {
         str(file.parent.relative_to(place / cache)): file.stat().st_mtime_ns for file in records
     }
