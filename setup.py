@@ -18,6 +18,7 @@ EXTRAS = {
     "cleanlab": ["cleanlab>=2.9"],
     "ray": ["ray[default]>=2.45"],  # the first with wheels for Python 3.10 to 3.13
     "dev": [
+        "axe-playwright-python>=0.1.4",
         "bitsandbytes>=0.50",
         "build>=1.2",
         "cleanlab>=2.9",
@@ -25,6 +26,7 @@ EXTRAS = {
         "hypothesis>=6.100",
         "import-linter>=2.0",
         "mypy>=1.11",
+        "playwright>=1.50",
         "pytest>=8.2",
         "pytest-xdist>=3.6",
         "ray[default]>=2.45",
@@ -44,7 +46,13 @@ setup(
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["w2sprobe", "w2sprobe.*"]),
     package_data={
-        "w2sprobe": ["py.typed", "experiments/presets/*.yaml", "comparison/published.json"]
+        "w2sprobe": [
+            "py.typed",
+            "experiments/presets/*.yaml",
+            "comparison/published.json",
+            "reporting/pages/assets/*",
+            "reporting/pages/templates/*.j2",
+        ]
     },
     install_requires=[
         "accelerate>=1.3",  # transformers 5.0 asks it to unwrap compiled models
@@ -54,11 +62,13 @@ setup(
         "fsspec>=2024.5",  # universal_pathlib 0.3 needs it
         "h5py>=3.10",
         "huggingface_hub>=1.3",  # transformers 5.0 needs it
+        "jinja2>=3.1.3",
         "joblib>=1.3",
         "matplotlib>=3.8",
         "numba>=0.60",
         "numpy>=1.26",
         "peft>=0.18",
+        "plotly>=6.0",  # plotly.js 3
         "psutil>=5.9.4",
         "pyarrow>=21",  # datasets 4.6 needs it
         "pydantic>=2.7",

@@ -1,0 +1,5 @@
+"""HTML pages of one file: styles, scripts and data inside, nothing fetched."""
+
+from w2sprobe.reporting.pages.page import ENVIRONMENT, Page, write_page
+
+__all__ = ["ENVIRONMENT", "Page", "write_page"]
