@@ -1,10 +1,13 @@
 """Which device computes, and in what precision it multiplies."""
 
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 
 from w2sprobe.errors import InputError
@@ -41,6 +44,33 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     else:
         fast = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return "bfloat16" if fast else "float32"
+
+
+def describe_machine() -> dict[str, str]:
+    """What times and last digits depend on: system, processor, threads, memory, accelerators.
+
+    Returns
+    -------
+    dict of str to str
+    """
+    count = torch.cuda.device_count()
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": f"{os.cpu_count()}, {torch.get_num_threads()} threads used",
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "accelerators": ", ".join(map(torch.cuda.get_device_name, range(count))) or "none",
+    }
+
+
+def _processor() -> str:
+    """Its name; Linux has it in /proc alone."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def rank_and_world() -> tuple[int, int]:

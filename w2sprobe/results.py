@@ -59,9 +59,11 @@ class Results(BaseModel):
     the point of each stage that chose. `missing` says of each method without a row which stage
     failed.
     `splits` are rows a split; `dropped` counts rows left out and why; `fingerprint` is the task's;
+    `store` is the activation store's name in the cache's folder `stores`, empty without one;
     `audit` holds the findings of `audit.json`; `indicators` what is said to predict the gain, None
     where a value is not finite, empty where they could not be computed; `stages` maps each stage to
-    its address and the seconds it took when it was run.
+    its address and the seconds it took when it was run. `machine` is where the results were put
+    together; stages may have been run elsewhere.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -71,6 +73,7 @@ class Results(BaseModel):
     weak_model: str
     strong_model: str
     seed: str = ""
+    store: str = ""
     gap: float
     gap_se: float
     rows_needed: int | None
@@ -87,6 +90,7 @@ class Results(BaseModel):
     stages: dict[str, dict[str, Any]]
     config: dict[str, Any]
     versions: dict[str, str]
+    machine: dict[str, str] = {}
 
     @property
     def resolved(self) -> bool:

@@ -183,9 +183,9 @@ def test_what_is_written_gives_the_same_experiments(preset: str) -> None:
 
 def expected(preset: str, n_seeds: int) -> dict[str, float]:
     once = {
-        "demo": {"train": 7, "probe": 2, "curate": 3},
-        "smoke": {"train": 7, "probe": 2, "curate": 3},
-        "cpu": {"train": 14, "relabel": 2, "probe": 4, "curate": 6},
+        "demo": {"train": 7, "probe": 2, "curate": 3, "sweep": 1},
+        "smoke": {"train": 7, "probe": 2, "curate": 3, "sweep": 1},
+        "cpu": {"train": 14, "relabel": 2, "probe": 4, "curate": 6, "sweep": 1},
         # weak, ceiling, 4 losses, 2 iterations, 5 curated
         "published": {"train": 13, "relabel": 2, "probe": 2, "curate": 5},
         # weak, ceiling, 4 losses, 2 + 1 iterations, 8 curated

@@ -131,14 +131,14 @@ def test_a_failed_stage_stops_only_what_needs_it(
     done: tuple[Plan, StudyResults], make: Make, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make(methods=[*METHODS, "knn_filter", "logistic_filter"])
-    good = steps.curate
+    good = steps.explain
 
     def broken(probe: Any, *arguments: Any, **options: Any) -> Any:
         if type(probe).__name__ == "KNNProbe":
             raise RuntimeError("no luck today")
         return good(probe, *arguments, **options)
 
-    monkeypatch.setattr(steps, "curate", broken)
+    monkeypatch.setattr(steps, "explain", broken)
     found = run_study(plan, place / "broken")
     assert [(one.stage, one.n_waiting) for one in found.failures] == [("knn_filter labels", 1)] * 4
     assert {one.error for one in found.failures} == {"no luck today"}

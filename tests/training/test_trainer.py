@@ -277,7 +277,7 @@ def test_a_prefix_computed_once_changes_nothing(
         patch.setattr(torch.nn.Dropout, "forward", lambda _, x: x)
         patch.setattr(torch.nn.functional, "dropout", lambda x, *_, **__: x)
         cached = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "cached", upper)
-        patch.setattr(trainer_module, "Prefix", lambda *_, **__: None)
+        patch.setattr(trainer_module, "shared_prefix", lambda *_, **__: None)
         plain = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "plain", upper)
     np.testing.assert_allclose(cached.record["train_loss"], plain.record["train_loss"], rtol=1e-4)
     np.testing.assert_allclose(
@@ -303,6 +303,33 @@ def test_a_prefix_is_shared_by_runs_on_the_same_rows(
     other = upper.model_copy(update={"lora_from_layer": 2})
     with pytest.raises(TypeError):
         finetune(model, TRAIN, TRUTH, VAL, tmp_path / "4", other, prefixes=place)
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_predictions_share_a_prefix_too(
+    architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_tiny_model(architecture, tmp_path / "model")
+    upper = SETTINGS.model_copy(update={"lora_from_layer": 2, "epochs": 1})
+    place = tmp_path / "prefixes"
+    run = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", upper)
+    whole = run.predict(VAL)
+    shared = run.predict(VAL, prefixes=place)
+    np.testing.assert_allclose(shared.soft_label, whole.soft_label, atol=1e-6)
+    np.testing.assert_array_equal(run.predict(VAL).soft_label, whole.soft_label)  # detached
+    monkeypatch.setattr(Prefix, "_compute", None)  # not called again
+    again = SavedModel.open(tmp_path / "run").predict(VAL, prefixes=place)
+    np.testing.assert_array_equal(again.soft_label, shared.soft_label)
+
+
+def test_predictions_in_bfloat16_or_of_all_blocks_have_no_prefix(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    short, coarse = {"epochs": 1}, {"lora_from_layer": 2, "precision": "bfloat16"}
+    for name, change in (("all", {}), ("coarse", coarse)):
+        settings = SETTINGS.model_copy(update={**short, **change})
+        run = finetune(model, TRAIN, TRUTH, VAL, tmp_path / name, settings)
+        run.predict(VAL, prefixes=tmp_path / "prefixes")
+    assert not (tmp_path / "prefixes").exists()
 
 
 def test_lora_starts_at_the_block_asked_for(tmp_path: Path) -> None:

@@ -12,7 +12,12 @@ from w2sprobe.curation._rules import check_rule
 from w2sprobe.data import Rows, Splits
 from w2sprobe.devices import resolve_device, resolve_precision
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.config import ExperimentConfig, ModelConfig, ProbeConfig
+from w2sprobe.experiments.config import (
+    ExperimentConfig,
+    ModelConfig,
+    ProbeConfig,
+    SweepConfig,
+)
 from w2sprobe.experiments.costs import (
     Lengths,
     extract_cost,
@@ -34,6 +39,7 @@ from w2sprobe.experiments.steps import (
     probe_step,
     random_filter_step,
     relabel_step,
+    sweep_step,
     train_step,
     zero_shot_step,
 )
@@ -42,6 +48,8 @@ from w2sprobe.fingerprint import fingerprint
 from w2sprobe.layers import parse_layers
 from w2sprobe.models import ModelInfo, load_tokenizer
 from w2sprobe.probes._checks import n_left_out
+from w2sprobe.probing import ProbedRows
+from w2sprobe.sweeps import SweepSettings
 from w2sprobe.training.iterations import row_folds
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.zero_shot import Form, check_answers, check_head
@@ -172,7 +180,9 @@ class Builder:
             else:
                 own = self.student(name, method, weak)
             self.experiment.methods[name] = own
-        if "store" in vars(self):  # some method reads it; else it is not worth its disk space
+        if self.config.sweep is not None:
+            self.sweep(self.config.sweep, weak)
+        if "store" in vars(self):  # something reads it; else it is not worth its disk space
             self.indicators(weak)
         return self.experiment
 
@@ -551,6 +561,40 @@ class Builder:
         title = f"choice of layer and {names[field]}" + (f" for {name}" if name else "")
         return self.add(
             Stage("choose", title, params, run, self.home, inputs, resumable=True, cost=cost)
+        )
+
+    def sweep(self, config: SweepConfig, weak: Stage) -> Stage:
+        """Stage that scores probes on many layers and settings; no method reads it."""
+        rows, info = self.splits.strong_train, self.strong_info
+        layers = parse_layers(config.layers, range(info.n_layers + 1))
+        most = len(rows) - n_left_out(rows.groups, itself=True)
+        ks = tuple(k for k in config.ks if k <= most)
+        settings = SweepSettings(ks, config.l2s, in_sample=config.in_sample, ceiling=config.ceiling)
+        run = partial(
+            sweep_step,
+            store=self.store.folder,
+            labels=label_file(weak.folder),
+            rows=ProbedRows.of_splits(self.splits),
+            layers=list(layers),
+            settings=settings,
+            device="cpu" if self.device == "cpu" else "auto",
+        )
+        parts = {name: getattr(self.splits, name) for name in ("strong_train", "val", "test")}
+        params = {
+            "layers": list(layers),
+            "settings": dataclasses.asdict(settings),
+            "rows": {
+                name: [part.content, fingerprint(part.labels.tolist())]
+                for name, part in parts.items()
+            },
+            "groups": _groups(rows),
+        }
+        one = probe_cost(info, len(rows))
+        cost = dataclasses.replace(one, flops=len(layers) * one.flops)
+        inputs = {"store": self.store, "labels": weak}
+        title = "sweep of layers and settings"
+        return self.add(
+            Stage("sweep", title, params, run, self.home, inputs, resumable=True, cost=cost)
         )
 
     def probe_params(self, method: Method, given: ProbeSettings) -> dict[str, Any]:

@@ -143,6 +143,23 @@ class Candidates(_Config):
     )
 
 
+class SweepConfig(_Config):
+    """Probes over layers and settings, as `w2sprobe sweep` does it, for the report."""
+
+    layers: str = Field("all", description="As in `w2sprobe sweep --layers`.")
+    ks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (1, 2, 5, 10, 20, 50, 100, 200),
+        description="Of kNN; those that strong_train has too few rows for are left out.",
+    )
+    l2s: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (1e-4, 1e-3, 1e-2, 1e-1, 1.0), description="Of logistic regression."
+    )
+    in_sample: bool = Field(
+        default=False, description="Also score fits on the rows they were fitted on, as published."
+    )
+    ceiling: bool = Field(default=False, description="Also fit on truth.")
+
+
 class ProbeConfig(_Config):
     """Probes and what they do to labels."""
 
@@ -188,6 +205,9 @@ class _Settings(_Config):
         description="Of the study; results go to results/NAME unless told otherwise.",
     )
     probes: ProbeConfig = Field(default_factory=ProbeConfig)
+    sweep: SweepConfig | None = Field(
+        None, description="Layers and settings to sweep; `{}` for the defaults. Default: none."
+    )
     strong_to_strong: StrongToStrongConfig = Field(default_factory=StrongToStrongConfig)
     zero_shot: ZeroShotConfig = Field(default_factory=ZeroShotConfig)
     min_gap: float = Field(

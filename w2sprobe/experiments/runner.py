@@ -15,6 +15,7 @@ from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.engines import Outcomes, Report, run_local
 from w2sprobe.experiments.places import result_folders
 from w2sprobe.experiments.plan import Plan
+from w2sprobe.experiments.records import CURVES, LABELS, SWEEP, SWEEP_NOTE, write_records
 from w2sprobe.experiments.scoring import (
     Predictions,
     audit_of,
@@ -49,8 +50,9 @@ def run_study(
     ----------
     plan : Plan
     out : Path
-        Gets config.yaml and, of one experiment, results.json, predictions.parquet, splits.parquet
-        and audit.json; of several study.json, scores.csv, indicators.csv, and a folder each.
+        Gets config.yaml and, of one experiment, results.json, predictions.parquet, splits.parquet,
+        audit.json and what `write_records` writes; of several study.json, scores.csv,
+        indicators.csv, and a folder each.
     engine : callable, default run_local
     report : callable, optional
         As the engine calls it.
@@ -78,6 +80,7 @@ def run_study(
             (folder / PREDICTIONS).unlink(missing_ok=True)
         if audit:
             audit.write(folder / AUDIT)
+        write_records(experiment, outcomes, folder)
     _write_splits(plan, folders)
     study = StudyResults(
         name=plan.config.name,
@@ -87,8 +90,9 @@ def run_study(
         config=plan.config.resolved(),
         versions=versions(),
     )
-    for name in (RESULTS, PREDICTIONS, AUDIT, STUDY, SCORES, INDICATORS):
-        if (len(plan.experiments) == 1) == (name in (STUDY, SCORES, INDICATORS)):
+    of_one = (RESULTS, PREDICTIONS, AUDIT, LABELS, CURVES, SWEEP, SWEEP_NOTE)
+    for name in (*of_one, STUDY, SCORES, INDICATORS):
+        if (len(plan.experiments) == 1) == (name not in of_one):
             (out / name).unlink(missing_ok=True)  # of an earlier run of the other kind
     if len(plan.experiments) == 1:
         config = plan.experiments[0].config.model_dump(mode="json", exclude={"seed"})

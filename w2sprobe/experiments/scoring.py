@@ -11,6 +11,7 @@ import numpy as np
 
 from w2sprobe import __version__
 from w2sprobe.audit import Audit
+from w2sprobe.devices import describe_machine
 from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.engines import Outcomes
 from w2sprobe.experiments.stages import RECORD, Outcome, Stage
@@ -105,6 +106,8 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
         },
         config=config.model_dump(mode="json", exclude={"seed"}),
         versions=versions(),
+        machine=describe_machine(),
+        store=_store(experiment, outcomes),
     )
 
 
@@ -306,6 +309,14 @@ def _chosen(experiment: Experiment, outcomes: Outcomes) -> dict[str, dict[str, f
             (point,) = Choices.read(stage.folder / CHOICES).points.values()
             found[stage.title] = vars(point)
     return found
+
+
+def _store(experiment: Experiment, outcomes: Outcomes) -> str:
+    """Name of the strong model's activation store."""
+    for stage in experiment.stages:
+        if stage.place and outcomes[stage.address].status == "done":
+            return stage.place.name
+    return ""
 
 
 def _indicators(experiment: Experiment, outcomes: Outcomes) -> dict[str, float | None]:

@@ -25,11 +25,12 @@ VERSIONS = {
     "train": 1,
     "extract": 1,
     "probe": 2,
-    "curate": 2,
+    "curate": 3,
     "relabel": 1,
     "zero_shot": 1,
     "indicators": 1,
     "choose": 1,
+    "sweep": 1,
 }
 RECORD = "stage.json"
 

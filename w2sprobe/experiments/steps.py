@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +12,8 @@ from w2sprobe.atomic import write_json
 from w2sprobe.audit import audit_splits
 from w2sprobe.audit.tokens import count_tokens
 from w2sprobe.cache import ActivationStore
-from w2sprobe.curation import Action, curate, filter_at_random
+from w2sprobe.curation import Action, Curated, explain, filter_at_random
+from w2sprobe.curation.tables import OUTSIDE
 from w2sprobe.data import Rows, Splits, truth_table
 from w2sprobe.experiments.config import ProbeConfig, ZeroShotConfig
 from w2sprobe.experiments.functions import CurationFunction
@@ -19,8 +21,9 @@ from w2sprobe.experiments.methods import IN_SAMPLE, Method, ProbeName
 from w2sprobe.extraction import extract
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import make_probe
-from w2sprobe.probing import store_indicators
+from w2sprobe.probing import ProbedRows, store_indicators
 from w2sprobe.searches import StoredSearch
+from w2sprobe.sweeps import SweepSettings, sweep
 from w2sprobe.sweeps.choose import CHOICES, Choices, choose
 from w2sprobe.training.classifiers import forget_base
 from w2sprobe.training.iterations import FOLDS, change, copy_run, cross_fit, relabelled
@@ -31,6 +34,7 @@ from w2sprobe.training.zero_shot import zero_shot
 
 LABELS = "labels.parquet"  # of train, probe and zero_shot stages: predictions; else: new labels
 CURATION = "curation.json"
+OUTSIDE_COMPONENT = "outside_component"  # step of a filter; the others are named after their rule
 RELABELLING = "relabelling.json"
 AUDIT = "audit.json"
 INDICATORS = "indicators.json"
@@ -73,7 +77,7 @@ def train_step(
         return
     table = LabelTable.read(labels) if labels else truth_table(rows, val)
     trained = finetune(model, rows, table, val, folder, settings, device=device, prefixes=prefixes)
-    trained.predict(predicted).write(label_file(folder))
+    trained.predict(predicted, prefixes=prefixes).write(label_file(folder))
 
 
 def stopped(folder: Path) -> bool:
@@ -105,7 +109,8 @@ def relabel_step(
     if stopped(given):
         new = table
     elif cv is None:
-        new = relabelled(table, SavedModel.open(student, device).predict(rows))
+        predicted = SavedModel.open(student, device).predict(rows, prefixes=prefixes)
+        new = relabelled(table, predicted)
     else:
         place = folder / FOLDS
         options: dict[str, Any] = {"cv": cv, "device": device, "prefixes": prefixes}
@@ -224,13 +229,23 @@ def curate_step(
     probe = _make_probe(method, settings, activations)
     if action == "relabel" and settings.cv == IN_SAMPLE:
         p = probe.fit(X, weak.soft_label).predict_proba(X)[:, 1]  # whatever the groups
-        curated = LabelTable(weak.ids, p, weak.keep)
-    else:
-        cv = None if settings.cv == IN_SAMPLE else settings.cv  # filters have no such variant
-        options: dict[str, Any] = {"contamination": settings.contamination, "cv": cv}
-        options["groups"] = rows.groups
-        curated = curate(probe, action, X, weak, rule=method.rule, **options)
-    _write_curated(folder, table, curated, val)
+        _write_curated(folder, table, LabelTable(weak.ids, p, weak.keep), val)
+        return
+    cv = None if settings.cv == IN_SAMPLE else settings.cv  # filters have no such variant
+    options: dict[str, Any] = {"contamination": settings.contamination, "cv": cv}
+    options["groups"] = rows.groups
+    curated = explain(probe, action, X, weak, rule=method.rule, **options)
+    rule = "topofilter" if method.probe == "topofilter" else method.rule
+    _write_curated(folder, table, curated.after, val, _steps(curated, rule))
+
+
+def _steps(curated: Curated, rule: str) -> list[str]:
+    """Which step of a filter each removed row fell to; the component comes first."""
+    return [
+        OUTSIDE_COMPONENT if reason == OUTSIDE else rule
+        for reason, stays in zip(curated.reason, curated.after.keep, strict=True)
+        if not stays
+    ]
 
 
 def function_step(
@@ -246,7 +261,8 @@ def function_step(
     """Let a function of the user's curate the weak labels of the training rows."""
     table, activations = LabelTable.read(labels), ActivationStore.open(store)
     X = activations.read(layer, activations.rows_of(rows.ids))
-    _write_curated(folder, table, function(X, table.align(rows.ids), rows.texts), val)
+    curated = function(X, table.align(rows.ids), rows.texts)
+    _write_curated(folder, table, curated, val, ["function"] * int((~curated.keep).sum()))
 
 
 def random_filter_step(
@@ -258,16 +274,35 @@ def random_filter_step(
     keep = filter_at_random(len(rows), removed, seed=seed)
     weak = table.align(rows.ids)
     curated = LabelTable(rows.ids, weak.soft_label, keep, variance=weak.variance)
-    _write_curated(folder, table, curated, val)
+    _write_curated(folder, table, curated, val, ["random"] * removed)
 
 
-def _write_curated(folder: Path, table: LabelTable, curated: LabelTable, val: Rows) -> None:
+def sweep_step(
+    folder: Path,
+    *,
+    store: Path,
+    labels: Path,
+    rows: ProbedRows,
+    layers: list[int],
+    settings: SweepSettings,
+    device: str,
+) -> None:
+    """Score probes on every layer and setting."""
+    weak, activations = LabelTable.read(labels), ActivationStore.open(store)
+    sweep(activations, weak, rows, folder, layers=layers, settings=settings, device=device)
+
+
+def _write_curated(
+    folder: Path, table: LabelTable, curated: LabelTable, val: Rows, steps: Sequence[str] = ()
+) -> None:
     # validation rows keep their weak labels, so that all students stop by the same measure
     given = table.align([*curated.ids.tolist(), *val.ids.tolist()])
     given.replace(curated).write(label_file(folder))
     flipped = int((curated.hard_label != table.align(curated.ids).hard_label).sum())
     counts = {"offered": len(curated.ids), "kept": int(curated.keep.sum()), "flipped": flipped}
-    write_json(folder / CURATION, counts)
+    # relabelling keeps what the given labels had kept; a filter's steps are told by id
+    removed = curated.ids[~curated.keep].tolist() if steps else []
+    write_json(folder / CURATION, {**counts, "steps": dict(zip(removed, steps, strict=True))})
 
 
 def _make_probe(method: Method, settings: ProbeConfig, store: ActivationStore) -> Any:

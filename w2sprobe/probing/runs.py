@@ -50,16 +50,21 @@ class ProbedRows:
 
     @classmethod
     def of_splits(cls, splits: Splits) -> "ProbedRows":
-        """Strong-train rows, against validation and test; copies of a text are one group."""
+        """Strong-train rows, against validation and test.
+
+        Where the task has no groups, copies of a text are one.
+        """
         train = splits.strong_train
-        texts = [" ".join(text.split()) for text in train.texts]
-        kinds, groups = np.unique(texts, return_inverse=True)
+        together = train.groups
+        if together is None:
+            together = np.array([" ".join(text.split()) for text in train.texts])
+        kinds, groups = np.unique(together, return_inverse=True)
         return cls(
             "strong_train",
             train.ids,
             {"val": splits.val.ids, "test": splits.test.ids},
             truth_table(train, splits.val, splits.test),
-            groups if len(kinds) < len(texts) else None,
+            groups if len(kinds) < len(train) else None,
         )
 
     @classmethod

@@ -16,9 +16,48 @@ from transformers import PreTrainedModel
 
 from w2sprobe.atomic import atomic_path
 from w2sprobe.errors import OutputError
-from w2sprobe.models import blocks_of, hidden_states
+from w2sprobe.fingerprint import fingerprint
+from w2sprobe.models import ModelInfo, blocks_of, hidden_states
 from w2sprobe.tokens import length_sorted_batches, pad
 from w2sprobe.training.predict import BATCH_TOKENS
+
+
+def shared_prefix(
+    classifier: PeftModel,
+    info: ModelInfo,
+    layer: int,
+    input_ids: Sequence[np.ndarray],
+    *,
+    precision: str,
+    pad_id: int,
+    device: torch.device,
+    folder: Path,
+) -> "Prefix":
+    """A prefix in a file whose name holds what it was made of, attached.
+
+    Parameters
+    ----------
+    classifier, layer, input_ids, pad_id, device
+        As of `Prefix`.
+    info : ModelInfo
+        The base model.
+    precision : str
+        That the classifier computes in.
+    folder : Path
+        Of the file.
+
+    Returns
+    -------
+    Prefix
+
+    Raises
+    ------
+    OutputError
+        No room for the file.
+    """
+    made_of = [info.identity, precision, layer, [row.tolist() for row in input_ids]]
+    file = folder / f"prefix-{fingerprint(made_of)}.npy"
+    return Prefix(classifier, layer, input_ids, pad_id=pad_id, device=device, file=file)
 
 
 class _Skip(torch.nn.Module):

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,7 +19,8 @@ from w2sprobe.labels import LabelTable
 from w2sprobe.models import ModelInfo, describe_model, load_tokenizer
 from w2sprobe.tokens import padding_token, tokenize
 from w2sprobe.training.classifiers import ADAPTER, WEIGHTS, load_trained
-from w2sprobe.training.predict import predict
+from w2sprobe.training.predict import Feeding, from_tokens, predict
+from w2sprobe.training.prefix import shared_prefix
 
 RECORD = "training.json"  # written last: a run is finished when it is there
 LORA_FILES = (f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/adapter_model.safetensors")
@@ -79,7 +80,9 @@ class SavedModel:
         )
         return cls(Path(folder), record, info, classifier, tokenizer, place)
 
-    def predict(self, rows: Rows, *, truncate: bool | None = None) -> LabelTable:
+    def predict(
+        self, rows: Rows, *, truncate: bool | None = None, prefixes: Path | None = None
+    ) -> LabelTable:
         """Predict P(label = 1) of each row; its own label is not read.
 
         Parameters
@@ -88,6 +91,10 @@ class SavedModel:
         truncate : bool, optional
             Cut texts that exceed the model's context, with a warning that counts them. None: as
             the run did.
+        prefixes : Path, optional
+            Folder in which what lies below the first trained block (`lora_from_layer`) is kept for
+            other runs asked about the same rows. Of runs in float32 only: bfloat16 depends on the
+            shape of a batch.
 
         Returns
         -------
@@ -113,15 +120,35 @@ class SavedModel:
                 f"tokens, the context of {self._info.name}",
                 stacklevel=2,
             )
-        return LabelTable(rows.ids, self.score(tokens.input_ids))
+        classifier = self._classifier
+        below = self.record["settings"].get("lora_from_layer", 0)
+        exact = isinstance(classifier, PeftModel) and self.record["precision"] == "float32"
+        if prefixes is None or not below or not exact:
+            return LabelTable(rows.ids, self.score(tokens.input_ids))
+        prefix = shared_prefix(
+            cast(PeftModel, classifier),
+            self._info,
+            below,
+            tokens.input_ids,
+            precision="float32",
+            pad_id=padding_token(self._tokenizer),
+            device=self._device,
+            folder=prefixes,
+        )
+        scores = self.score(tokens.input_ids, feeding=prefix.feeding)
+        prefix.detach()
+        return LabelTable(rows.ids, scores)
 
-    def score(self, input_ids: Sequence[np.ndarray]) -> np.ndarray:
+    def score(
+        self, input_ids: Sequence[np.ndarray], *, feeding: Feeding = from_tokens
+    ) -> np.ndarray:
         """P(label = 1) of rows of tokens, float64, in the order given."""
         return predict(
             self._classifier,
             input_ids,
             pad_id=padding_token(self._tokenizer),
             device=self._device,
+            feeding=feeding,
         )
 
 

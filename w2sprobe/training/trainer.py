@@ -38,7 +38,7 @@ from w2sprobe.training.classifiers import (
 )
 from w2sprobe.training.losses import make_loss, window_radius
 from w2sprobe.training.predict import from_tokens, predict
-from w2sprobe.training.prefix import Prefix
+from w2sprobe.training.prefix import shared_prefix
 from w2sprobe.training.reports import report_callbacks
 from w2sprobe.training.requirements import check_requirements
 from w2sprobe.training.saved import RECORD, SavedModel
@@ -137,12 +137,16 @@ def finetune(
     reports = report_callbacks(settings, Path(out)) if arguments.should_save else []
     prefix = None
     if settings.lora_from_layer and isinstance(classifier, PeftModel):
-        read = [*train_tokens, *val_tokens]
-        made_of = [info.identity, precision, settings.lora_from_layer, [r.tolist() for r in read]]
-        file = (prefixes or folder) / f"prefix-{fingerprint(made_of)}.npy"
         with arguments.main_process_first(local=False):  # the others read what it computes
-            prefix = Prefix(
-                classifier, settings.lora_from_layer, read, pad_id=pad_id, device=place, file=file
+            prefix = shared_prefix(
+                classifier,
+                info,
+                settings.lora_from_layer,
+                [*train_tokens, *val_tokens],
+                precision=precision,
+                pad_id=pad_id,
+                device=place,
+                folder=prefixes or folder,
             )
 
     def feeding_val(rows: np.ndarray) -> AbstractContextManager[None]:

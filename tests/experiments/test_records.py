@@ -1,0 +1,111 @@
+"""What results keep of the stages: labels of the training rows, curves, sweeps."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.experiments.cases import plan_one, run_one, save_study, study
+from w2sprobe.curation import explain
+from w2sprobe.experiments.builder import Experiment
+from w2sprobe.experiments.records import CURVES, LABELS, SWEEP, SWEEP_NOTE
+from w2sprobe.experiments.steps import _steps, label_file
+from w2sprobe.labels import LabelTable
+from w2sprobe.probes import TopoFilter
+
+METHODS = [
+    "student",
+    "knn_relabel",
+    "random_like_logistic_filter",
+    "logistic_filter",
+    "strong_to_strong_1",
+]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Experiment, Path]:
+    place = tmp_path_factory.mktemp("records")
+    save_study(place)
+    values = study(place, methods=METHODS, sweep={"layers": "1,2", "ks": [1, 3, 99]})
+    values["strong"]["eval_every"] = 3
+    experiment = plan_one(values, place / "cache")
+    run_one(experiment, place / "out")
+    return experiment, place / "out"
+
+
+def test_labels_are_those_that_students_saw(done: tuple[Experiment, Path]) -> None:
+    experiment, out = done
+    table = pq.read_table(out / LABELS).to_pandas()
+    assert list(table["method"].unique()) == ["weak", *METHODS[1:]]
+    train = experiment.splits.strong_train
+    for method in METHODS[1:]:
+        own = table[(table["method"] == method) & (table["split"] == "strong_train")]
+        assert own["id"].tolist() == train.ids.tolist()
+        assert own["label"].tolist() == train.labels.tolist()
+        folder = experiment.methods[method][-1].inputs["labels"].folder
+        given = LabelTable.read(label_file(folder)).align(train.ids)
+        np.testing.assert_array_equal(own["soft_label"], given.soft_label)
+        np.testing.assert_array_equal(own["keep"], given.keep)
+    weak = table[(table["method"] == "weak") & (table["split"] == "val")]
+    assert weak["id"].tolist() == experiment.splits.val.ids.tolist()
+
+
+def test_removed_rows_name_the_step_that_took_them(done: tuple[Experiment, Path]) -> None:
+    table = pq.read_table(done[1] / LABELS).to_pandas()
+    assert (table["step"].isna() == table["keep"]).all()
+    steps = {
+        method: set(own["step"].dropna()) for method, own in table.groupby("method", observed=True)
+    }
+    assert steps == {
+        "weak": set(),
+        "knn_relabel": set(),
+        "random_like_logistic_filter": {"random"},
+        "logistic_filter": {"disagreement"},
+        "strong_to_strong_1": set(),
+    }
+
+
+def test_the_component_of_topofilter_is_a_step_of_its_own() -> None:
+    """Two far rows hang together with nothing, which are fewer than the filter is to remove."""
+    X = np.concatenate([np.arange(10.0), np.arange(50.0, 60.0), [900.0, 950.0]])[:, None]
+    soft = np.repeat([0.1, 0.9, 0.1], [10, 10, 2])
+    labels = LabelTable([str(i) for i in range(22)], soft)
+    found = explain(TopoFilter(k_cc=2, k_zeta=4, contamination=0.4), "filter", X, labels)
+    steps = dict(zip(labels.ids[~found.after.keep], _steps(found, "topofilter"), strict=True))
+    assert steps["20"] == steps["21"] == "outside_component"
+    assert set(steps.values()) == {"outside_component", "topofilter"}
+
+
+def test_curves_have_every_look(done: tuple[Experiment, Path]) -> None:
+    table = pq.read_table(done[1] / CURVES).to_pandas()
+    student = table[table["method"] == "student"]
+    # 16 rows in batches of 4: steps 3 and 4 of one epoch
+    assert student["epoch"].tolist() == [0.75, 1.0]
+    assert student["chosen"].sum() == 1
+    assert student["train_loss"].nunique() == 1
+    assert set(table["method"]) == {"weak", "ceiling", *METHODS}
+    twice = table[table["method"] == "strong_to_strong_1"]["stage"].unique()
+    assert twice.tolist() == ["strong student", "strong student, iteration 1"]
+
+
+def test_the_sweep_is_beside_the_results(done: tuple[Experiment, Path]) -> None:
+    table = pq.read_table(done[1] / SWEEP).to_pandas()
+    assert set(table["layer"]) == {1, 2}
+    knn = table[table["probe"] == "knn"]
+    assert set(knn["value"]) == {1, 3}, "16 rows have no 99 neighbours"
+    assert set(table["evaluation"]) == {"cross_fit", "val", "test"}
+    assert (done[1] / SWEEP_NOTE).is_file()
+
+
+def test_a_run_without_a_sweep_leaves_none_of_an_earlier_one(
+    done: tuple[Experiment, Path], tmp_path: Path
+) -> None:
+    experiment, _ = done
+    save_study(tmp_path)
+    for name in (SWEEP, SWEEP_NOTE):
+        (tmp_path / name).write_text("of an earlier run")
+    values = study(tmp_path, methods=["student"])
+    run_one(plan_one(values, experiment.stages[0].home.parent), tmp_path)
+    assert not (tmp_path / SWEEP).exists()
+    assert not (tmp_path / SWEEP_NOTE).exists()

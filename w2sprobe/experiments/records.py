@@ -1,0 +1,145 @@
+"""What results keep of the stages beside scores: labels of the training rows, curves, sweeps."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from w2sprobe.atomic import atomic_path
+from w2sprobe.experiments.builder import Experiment
+from w2sprobe.experiments.engines import Outcomes
+from w2sprobe.experiments.stages import Stage
+from w2sprobe.experiments.steps import CURATION, label_file, stopped
+from w2sprobe.labels import LabelTable
+from w2sprobe.sweeps.run import NOTE, TABLE
+from w2sprobe.training.saved import RECORD as TRAINING
+
+LABELS = "training_labels.parquet"
+CURVES = "training.parquet"
+SWEEP, SWEEP_NOTE = TABLE, NOTE
+
+LABEL_COLUMNS = pa.schema(
+    [
+        ("method", pa.dictionary(pa.int32(), pa.string())),
+        ("id", pa.string()),
+        ("split", pa.dictionary(pa.int32(), pa.string())),
+        ("label", pa.int64()),
+        ("soft_label", pa.float64()),
+        ("keep", pa.bool_()),
+        ("step", pa.dictionary(pa.int32(), pa.string())),
+    ]
+)
+CURVE_COLUMNS = pa.schema(
+    [
+        ("method", pa.string()),
+        ("stage", pa.string()),
+        ("epoch", pa.float64()),
+        ("train_loss", pa.float64()),
+        ("val_auc", pa.float64()),
+        ("chosen", pa.bool_()),
+    ]
+)
+
+
+def write_records(experiment: Experiment, outcomes: Outcomes, folder: Path) -> None:
+    """Write what there is: training_labels.parquet, training.parquet, sweep.parquet, sweep.json.
+
+    A file of an earlier run that this one has nothing for is removed.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    outcomes : dict of str to Outcome
+    folder : Path
+    """
+    _write(_labels(experiment, outcomes), LABEL_COLUMNS, folder / LABELS)
+    _write(_curves(experiment, outcomes), CURVE_COLUMNS, folder / CURVES)
+    done = [one for one in experiment.stages if one.kind == "sweep" and _done(one, outcomes)]
+    for name in (SWEEP, SWEEP_NOTE):
+        if done:
+            with atomic_path(folder / name) as temporary:
+                temporary.write_bytes((done[0].folder / name).read_bytes())
+        else:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _write(rows: Iterable[dict[str, Any]], schema: pa.Schema, path: Path) -> None:
+    listed = list(rows)
+    if not listed:
+        path.unlink(missing_ok=True)
+        return
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(listed, schema=schema), temporary)
+
+
+def _labels(experiment: Experiment, outcomes: Outcomes) -> Iterable[dict[str, Any]]:
+    """The weak labels of the strong-train and validation rows, and those of each method."""
+    splits = experiment.splits
+    rows = {"strong_train": splits.strong_train, "val": splits.val}
+    for method, stages in experiment.methods.items():
+        stage = stages[0] if method == "weak" else _last_labels(stages)
+        if stage is None or not _done(stage, outcomes):
+            continue
+        table, steps = LabelTable.read(label_file(stage.folder)), _steps(stage)
+        for split, part in rows.items():
+            own = table.align(part.ids)
+            columns = (own.ids, part.labels, own.soft_label, own.keep)
+            for name, label, soft, keep in zip(*map(np.ndarray.tolist, columns), strict=True):
+                yield {
+                    "method": method,
+                    "id": name,
+                    "split": split,
+                    "label": label,
+                    "soft_label": soft,
+                    "keep": keep,
+                    "step": steps.get(name),
+                }
+
+
+def _last_labels(stages: list[Stage]) -> Stage | None:
+    """The stage whose labels a method's last student was trained on, where they are its own."""
+    own = [stage for stage in stages if stage.kind in ("curate", "relabel")]
+    return own[-1] if own else None
+
+
+def _steps(stage: Stage) -> dict[str, str]:
+    file = stage.folder / CURATION
+    steps: dict[str, str] = {}
+    if file.is_file():
+        steps = json.loads(file.read_text(encoding="utf-8"))["steps"]
+    return steps
+
+
+def _curves(experiment: Experiment, outcomes: Outcomes) -> Iterable[dict[str, Any]]:
+    """Each look at the validation rows, of every finetuning of a method's own."""
+    for method, stages in experiment.methods.items():
+        for stage in stages:
+            if stage.kind == "train" and _done(stage, outcomes):
+                for look in _looks(stage.folder):
+                    yield {"method": method, "stage": stage.title, **look}
+
+
+def _looks(folder: Path) -> Iterable[dict[str, Any]]:
+    record = json.loads((folder / TRAINING).read_text(encoding="utf-8"))
+    epochs, n_steps = record["settings"]["epochs"], record["n_steps"]
+    every = record["settings"]["eval_every"] or n_steps / epochs
+    for number, auc in enumerate(record["val_auc"], start=1):
+        step = min(number * every, n_steps)
+        epoch = epochs * step / n_steps
+        yield {
+            "epoch": epoch,
+            # of the epoch that the look lies in or ends
+            "train_loss": record["train_loss"][min(int(np.ceil(epoch)), epochs) - 1],
+            "val_auc": auc,
+            "chosen": round(step) == record["chosen_step"],
+        }
+
+
+def _done(stage: Stage, outcomes: Outcomes) -> bool:
+    return outcomes[stage.address].status == "done" and not (
+        stage.kind == "relabel" and stopped(stage.folder)
+    )
