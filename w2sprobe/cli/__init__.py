@@ -24,6 +24,7 @@ COMMANDS = (
     "probe",
     "sweep",
     "stats",
+    "report",
     "bench",
     "doctor",
 )

@@ -107,7 +107,7 @@ class Figure:
     alt : str
         What it shows, for those who do not see it.
     svg : Markup
-        Of `themed_svg`.
+        SVG whose colours are the variables of page.css.
     data : sequence of mapping
         A row a mark; all with the same keys.
     """

@@ -1,0 +1,159 @@
+"""Reports of made-up results: what is drawn and written, and which numbers stand behind it."""
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.reporting.cases import HOSTILE, METHODS, save_run, save_study
+from w2sprobe.errors import InputError
+from w2sprobe.metrics import bootstrap_pgr
+from w2sprobe.reporting.report import write_report
+from w2sprobe.reporting.report.label_drawings import cards_of
+from w2sprobe.reporting.report.sources import Source
+
+FEW = METHODS[:3]
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("study")
+    save_study(place)
+    write_report([place], place / "report")
+    return place
+
+
+def test_every_figure_has_three_forms_and_its_data(study: Path) -> None:
+    figures = study / "report/figures"
+    names = {path.stem for path in figures.iterdir()}
+    assert names == {
+        "auc",
+        "pgr",
+        "differences",
+        "rows",
+        "layers",
+        "sweep-test",
+        "sweep-cross-fit",
+        "filters",
+        "overlap",
+        "indicators",
+        "curves-1",
+        "curves-2",
+        "curves-3",
+    }
+    for name in names:
+        for kind, start in (("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")):
+            assert (figures / f"{name}.{kind}").read_bytes().startswith(start)
+        assert rows_of(figures / f"{name}.csv")
+
+
+def test_data_are_the_results(study: Path) -> None:
+    summary = {(r.task, r.method): r for r in Source.read(study).summary}
+    found = rows_of(study / "report/figures/pgr.csv")
+    assert {(one["task"], one["method"]) for one in found} == {
+        key for key in summary if key[1] not in ("weak", "ceiling")
+    }
+    for one in found:
+        row = summary[one["task"], one["method"]]
+        assert float(one["pgr"]) == row.pgr
+        assert row.pgr_interval is not None
+        assert (float(one["pgr_low"]), float(one["pgr_high"])) == row.pgr_interval
+
+
+def test_the_page_is_one_file_without_addresses(study: Path) -> None:
+    text = (study / "report/report.html").read_text()
+    assert not re.findall(r'(?:src|href)="(?!#|data:)', text)
+    assert "var(--blue)" in text
+    assert HOSTILE not in text
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+
+
+def test_the_same_results_give_the_same_files(tmp_path: Path) -> None:
+    save_run(tmp_path, methods=FEW)
+    one, other = (write_report([tmp_path], tmp_path / name).parent for name in ("1", "2"))
+    paths = [path for path in sorted(one.rglob("*")) if path.is_file()]
+    assert len(paths) > 12
+    for path in paths:
+        assert (other / path.relative_to(one)).read_bytes() == path.read_bytes()
+
+
+def test_one_run_without_records(tmp_path: Path) -> None:
+    save_run(tmp_path, records=False, methods=FEW)
+    page = write_report([tmp_path / "results.json"], tmp_path / "out")
+    assert {path.stem for path in (tmp_path / "out/figures").iterdir()} == {"methods", "rows"}
+    assert "No sweep was part of this run" in page.read_text()
+
+
+def test_filters_are_held_against_truth(tmp_path: Path) -> None:
+    save_run(tmp_path)
+    table = pq.read_table(tmp_path / "training_labels.parquet")
+    cards = {(card["method"], card["step"]): card for card in cards_of(table, "run")}
+    frame = table.to_pandas()
+    weak = frame[frame["method"] == "weak"].set_index("id")
+    own = frame[frame["method"] == "topofilter"].set_index("id").loc[weak.index]
+    wrong = (weak["soft_label"] > 0.5) != (weak["label"] == 1)
+    gone = ~own["keep"]
+    whole = cards["topofilter", ""]
+    assert (whole["offered"], whole["removed"], whole["flipped"]) == (60, 6, 0)
+    assert whole["precision"] == pytest.approx(wrong[gone].mean())
+    assert whole["noise_before"] == pytest.approx(wrong.mean())
+    assert whole["noise_after"] == pytest.approx(wrong[~gone].mean())
+    for step in {"outside_component", "topofilter"} & set(own["step"].dropna()):
+        taken = own["step"] == step
+        assert cards["topofilter", step]["removed"] == taken.sum()
+        assert cards["topofilter", step]["precision"] == pytest.approx(wrong[taken].mean())
+    flips = cards["knn_relabel", ""]  # the made-up relabelling turns every label
+    assert (flips["flipped"], flips["removed"]) == (60, 0)
+    assert flips["flips_right"] == pytest.approx(wrong.mean())
+    assert flips["noise_after"] == pytest.approx(1 - wrong.mean())
+
+
+def test_two_results_side_by_side(tmp_path: Path) -> None:
+    for name, shift in (("a", 0.0), ("b", 1.0)):
+        (tmp_path / name).mkdir()
+        save_run(tmp_path / name, shift=shift, records=False, methods=FEW)
+    page = write_report([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    text = page.read_text()
+    assert "probes.n_neighbors" in text
+    found = {one["method"]: one for one in rows_of(tmp_path / "out/figures/versus2-versus.csv")}
+    assert set(found) == set(FEW)
+    tables = [pq.read_table(tmp_path / name / "predictions.parquet") for name in "ab"]
+    a, b = (table["student"].to_numpy() for table in tables)
+    expected = bootstrap_pgr(tables[0]["label"].to_numpy(), a, b, b)
+    student = found["student"]
+    assert float(student["difference"]) == pytest.approx(expected.delta_auc)
+    order = np.argsort(np.array(tables[0]["id"].to_pylist()))  # rows are joined by id
+    by_id = bootstrap_pgr(tables[0]["label"].to_numpy()[order], a[order], b[order], b[order])
+    assert (float(student["low"]), float(student["high"])) == by_id.delta_auc_interval
+
+
+def test_other_test_rows_have_no_interval(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        save_run(tmp_path / name, records=False, methods=FEW)
+    path = tmp_path / "b/predictions.parquet"
+    pq.write_table(pq.read_table(path).slice(1), path)
+    write_report([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    found = rows_of(tmp_path / "out/figures/versus2-versus.csv")
+    assert all((one["difference"], one["low"], one["high"]) == ("0.0", "", "") for one in found)
+
+
+def test_no_results(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no results in .*study\.json or results\.json"):
+        write_report([tmp_path], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    save_run(tmp_path)
+    with pytest.raises(InputError, match="named twice"):
+        write_report([tmp_path, tmp_path], tmp_path / "out")
+    (tmp_path / "study.json").write_text("{}")
+    with pytest.raises(InputError, match=r"study\.json' is not of this version: name"):
+        write_report([tmp_path], tmp_path / "out")

@@ -1,0 +1,37 @@
+"""`w2sprobe report`."""
+
+import json
+from pathlib import Path
+
+import click
+
+from w2sprobe.cli import _options
+
+
+@click.command("report")
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of report.html and figures/; default: report in the folder of the first result.",
+)
+@_options.common
+def command(results: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
+    """Make a page of what was found: verdict, figures, tables, in one HTML file.
+
+    RESULTS are folders as `w2sprobe run` leaves them, of one experiment or of a study; of several,
+    the others are set beside the first. The page needs no network; every figure is also in
+    figures/ as PNG, SVG and PDF, with its data as CSV.
+
+    \b
+    Examples:
+      w2sprobe report results/demo
+      w2sprobe report results/demo results/other --out comparison
+    """
+    from w2sprobe.reporting.report import write_report
+
+    page = write_report(results, out or results[0] / "report")
+    if as_json:
+        click.echo(json.dumps({"report": str(page), "figures": str(page.parent / "figures")}))
+        return
+    click.echo(f"written: {page}")

@@ -1,0 +1,311 @@
+"""Probes over layers and settings, and indicators against the gain."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.ticker import MaxNLocator
+
+from w2sprobe.comparison import GainRow, IndicatorRow, TaskRow
+from w2sprobe.reporting.report.drawing import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    Drawing,
+    light_axes,
+    new_figure,
+)
+from w2sprobe.reporting.report.verdict import plain
+
+SETTINGS = {"k": "neighbours k", "l2": "penalty l2"}
+LEAST = 0.01  # a difference that has the full colour, where there is none larger
+MOST_TICKS = 16
+MOST_INDICATORS = 8
+
+Point = tuple[str, int, float]  # probe, layer, value of its setting
+Surface = dict[Point, dict[str, float]]  # AUC of the probe less that of the weak labels, a run
+
+
+def surface_of(sweeps: Mapping[str, Sequence[Mapping[str, Any]]], evaluation: str) -> Surface:
+    """Gains of probes fitted on weak labels, by point and run.
+
+    Parameters
+    ----------
+    sweeps : mapping of str to sequence of mapping
+        Rows of sweep.parquet, by the name of their run.
+    evaluation : str
+        Which rows are scored: test, or cross_fit.
+
+    Returns
+    -------
+    dict
+    """
+    found: Surface = {}
+    for name, rows in sweeps.items():
+        for row in rows:
+            wanted = row["fitted_on"] == "weak" and row["evaluation"] == evaluation
+            if wanted and row["delta_auc_truth"] is not None:
+                point = (row["probe"], row["layer"], row["value"])
+                found.setdefault(point, {})[name] = row["delta_auc_truth"]
+    return found
+
+
+def layers_drawing(surface: Surface, name: str) -> Drawing:
+    """Gain over layers at the setting that is best on average, a line a run and their mean.
+
+    Parameters
+    ----------
+    surface : dict
+        Of `surface_of`.
+    name : str
+
+    Returns
+    -------
+    Drawing
+    """
+    probes = list(dict.fromkeys(probe for probe, *_ in surface))
+    runs = list(dict.fromkeys(run for values in surface.values() for run in values))
+    figure, axes = new_figure(4.6 * len(probes), 3.4, 1, len(probes), sharey=True)
+    data: list[dict[str, Any]] = []
+    words = []
+    for axis, probe in zip(axes[0], probes, strict=True):
+        layers = sorted({layer for kind, layer, _ in surface if kind == probe})
+        value = _best_setting(surface, probe)
+        lines = {
+            run: [surface.get((probe, layer, value), {}).get(run, math.nan) for layer in layers]
+            for run in runs
+        }
+        mean = np.nanmean(np.array(list(lines.values())), axis=0)
+        if len(runs) > 1:
+            for line in lines.values():
+                axis.plot(layers, line, color=GREY, linewidth=0.8, alpha=0.6)
+        axis.plot(layers, mean, color=BLUE, linewidth=2.2)
+        top = int(np.argmax(mean))
+        axis.plot(layers[top], mean[top], "D", color=ORANGE, zorder=4)
+        axis.annotate(
+            f"layer {layers[top]}: {mean[top]:+.3f}",
+            (layers[top], mean[top]),
+            textcoords="offset points",
+            xytext=(0, 9),
+            ha="center",
+            fontsize=8.5,
+        )
+        axis.margins(y=0.15)
+        axis.axhline(0, color=INK, linewidth=1)
+        setting = "k" if probe == "knn" else "l2"
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_title(f"{probe}, {setting} {value:g}")
+        axis.set_xlabel("layer")
+        light_axes(axis, "y")
+        words.append(f"{probe}: highest at layer {layers[top]} of {layers[-1]}, {mean[top]:+.3f}")
+        data += [
+            {"probe": probe, "value": value, "layer": layer, "run": run, "delta_auc": gain}
+            for run, line in lines.items()
+            for layer, gain in zip(layers, line, strict=True)
+        ]
+    axes[0, 0].set_ylabel("AUC less that of the weak labels")
+    several = len(runs) > 1
+    return Drawing(
+        name,
+        "Probes over layers",
+        "AUC of a probe fitted on the weak labels less the AUC of these labels, on test rows, at "
+        "the setting that is best on average. "
+        + ("Grey: a run each; blue: their mean. " if several else "")
+        + "Above 0 the probe knows better than the labels it was fitted on. The highest point is "
+        "picked on these very rows: it flatters.",
+        "; ".join(words),
+        figure,
+        data,
+    )
+
+
+def _best_setting(surface: Surface, probe: str) -> float:
+    """The setting with the highest mean over layers and runs."""
+    gains: dict[float, list[float]] = {}
+    for (kind, _, value), values in surface.items():
+        if kind == probe:
+            gains.setdefault(value, []).extend(values.values())
+    return max(gains, key=lambda value: float(np.mean(gains[value])))
+
+
+def grid_drawing(surface: Surface, name: str, rows: str) -> Drawing:
+    """Gain over layers and settings, mean over runs, as colours.
+
+    Parameters
+    ----------
+    surface : dict
+        Of `surface_of`.
+    name : str
+    rows : str
+        Which rows are scored, in words.
+
+    Returns
+    -------
+    Drawing
+    """
+    probes = list(dict.fromkeys(probe for probe, *_ in surface))
+    layers = sorted({layer for _, layer, _ in surface})
+    means = {point: float(np.mean(list(values.values()))) for point, values in surface.items()}
+    norm = TwoSlopeNorm(0, vmin=min(-LEAST, *means.values()), vmax=max(LEAST, *means.values()))
+    figure, axes = new_figure(
+        1.2 + 4.2 * len(probes), 1.6 + 0.11 * len(layers), 1, len(probes), sharey=True
+    )
+    for axis, probe in zip(axes[0], probes, strict=True):
+        values = sorted({value for kind, _, value in means if kind == probe})
+        cells = np.full((len(layers), len(values)), np.nan)
+        for (kind, layer, value), mean in means.items():
+            if kind == probe:
+                cells[layers.index(layer), values.index(value)] = mean
+        axis.pcolormesh(
+            np.arange(len(values)), np.arange(len(layers)), cells, cmap="PuOr_r", norm=norm
+        )
+        best = np.unravel_index(np.nanargmax(cells), cells.shape)
+        axis.plot(best[1], best[0], "*", markersize=9, markerfacecolor="white", color="black")
+        axis.set_xticks(range(len(values)), [f"{value:g}" for value in values])
+        every = -(-len(layers) // MOST_TICKS)
+        shown = range(0, len(layers), every)
+        axis.set_yticks(shown, [str(layers[place]) for place in shown])
+        axis.set_title(f"{probe}")
+        axis.set_xlabel(SETTINGS["k" if probe == "knn" else "l2"])
+    axes[0, 0].set_ylabel("layer")
+    low, high = norm.vmin or -LEAST, norm.vmax or LEAST
+    ticks = [low, low / 2, 0, high / 2, high]
+    bar = figure.colorbar(
+        ScalarMappable(norm, "PuOr_r"), ax=list(axes[0]), pad=0.01, aspect=18, ticks=ticks
+    )
+    bar.ax.set_yticklabels([f"{tick:+.3f}" for tick in ticks])
+    best_point = max(means, key=means.__getitem__)
+    return Drawing(
+        name,
+        f"Probes over layers and settings, {rows}",
+        "Mean over runs of the probe's AUC less that of the weak labels: orange above, purple "
+        "below. Star: the highest of a panel.",
+        f"Highest: {best_point[0]} on layer {best_point[1]} at {best_point[2]:g}, "
+        f"{means[best_point]:+.3f}",
+        figure,
+        [
+            {"probe": probe, "layer": layer, "value": value, "mean_delta_auc": mean}
+            for (probe, layer, value), mean in means.items()
+        ],
+    )
+
+
+def indicators_drawing(
+    rows: Sequence[GainRow],
+    indicators: Sequence[IndicatorRow],
+    tasks: Sequence[TaskRow],
+    method: str,
+    name: str,
+) -> Drawing:
+    """The indicators with the strongest rank correlation, a dot a task.
+
+    Parameters
+    ----------
+    rows : sequence of GainRow
+        Correlations with the method's gain in AUC.
+    indicators : sequence of IndicatorRow
+        Of one pair of models.
+    tasks : sequence of TaskRow
+        Of the same.
+    method : str
+    name : str
+
+    Returns
+    -------
+    Drawing
+    """
+    known = [row for row in rows if not math.isnan(row.correlation)]
+    shown = sorted(known, key=lambda row: -abs(row.correlation))[:MOST_INDICATORS]
+    gain = {task.task: task.delta_auc[method] for task in tasks if method in task.delta_auc}
+    values: dict[str, dict[str, list[float]]] = {}
+    for one in indicators:
+        for indicator, value in one.values.items():
+            values.setdefault(indicator, {}).setdefault(one.task, []).append(value)
+    lines = math.ceil(len(shown) / 4)
+    figure, axes = new_figure(11, 2.5 * lines, lines, min(4, len(shown)), sharey=True)
+    data = []
+    for axis, row in zip(axes.flat, shown, strict=False):
+        dots = {
+            task: float(np.mean(seeds))
+            for task, seeds in values[row.indicator].items()
+            if task in gain and not np.isnan(seeds).any()
+        }
+        axis.plot(list(dots.values()), [gain[task] for task in dots], "o", color=BLUE)
+        axis.axhline(0, color=INK, linewidth=0.8)
+        axis.set_title(f"{plain(row.indicator)}: {row.correlation:+.2f}")
+        light_axes(axis, "y")
+        data += [
+            {"indicator": row.indicator, "task": task, "value": value, "delta_auc": gain[task]}
+            for task, value in dots.items()
+        ]
+    for axis in axes.flat[len(shown) :]:
+        axis.set_visible(False)
+    axes[0, 0].set_ylabel(f"gain of {plain(method)}")
+    return Drawing(
+        name,
+        "Indicators and the gain",
+        f"Gain in AUC of {plain(method)} over the weak model against what was computed before it "
+        "was trained: a dot a task. Title: Spearman's correlation; strongest first, so that some "
+        "are strong by chance.",
+        ", ".join(f"{plain(row.indicator)} {row.correlation:+.2f}" for row in shown),
+        figure,
+        data,
+    )
+
+
+def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> Drawing:
+    """Validation AUC over epochs, a line a method.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Of training.parquet.
+    name, task : str
+
+    Returns
+    -------
+    Drawing
+    """
+    stages = list(dict.fromkeys((row["method"], row["stage"]) for row in rows))
+    columns = min(5, len(stages))
+    lines = math.ceil(len(stages) / columns)
+    figure, axes = new_figure(11, 1.75 * lines, lines, columns, sharex=True, sharey=True)
+    for axis, (method, stage) in zip(axes.flat, stages, strict=False):
+        own = [row for row in rows if (row["method"], row["stage"]) == (method, stage)]
+        _curve(axis, own)
+        same = [other for other in stages if other[0] == method]
+        number = f" ({same.index((method, stage)) + 1})" if len(same) > 1 else ""
+        axis.set_title(plain(method) + number, fontsize=8.5)
+    for axis in axes.flat[len(stages) :]:
+        axis.set_visible(False)
+    axes[-1, 0].set_xlabel("epoch")
+    axes[0, 0].set_ylabel("validation AUC")
+    return Drawing(
+        name,
+        f"Training curves on {task}",
+        "AUC on validation rows after each look, against the labels that the run was given (weak "
+        "labels for students, truth for weak model and ceiling). Diamond: the look that was kept.",
+        ", ".join(f"{plain(row['method'])} {row['val_auc']:.3f}" for row in rows if row["chosen"]),
+        figure,
+        [dict(row) for row in rows],
+    )
+
+
+def _curve(axis: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    axis.plot(
+        [row["epoch"] for row in rows], [row["val_auc"] for row in rows], "o-", color=BLUE, ms=3.5
+    )
+    chosen = [row for row in rows if row["chosen"]]
+    axis.plot(
+        [row["epoch"] for row in chosen],
+        [row["val_auc"] for row in chosen],
+        "D",
+        color=ORANGE,
+        zorder=4,
+    )
+    light_axes(axis, "y")

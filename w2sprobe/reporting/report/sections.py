@@ -1,0 +1,369 @@
+"""The sections of a report: which drawings and tables, in which order, with what words."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import yaml
+
+from w2sprobe.comparison import (
+    Comparison,
+    Overview,
+    TaskRow,
+    by_method,
+    by_pair,
+    overview,
+    published,
+    task_rows,
+)
+from w2sprobe.errors import InputError
+from w2sprobe.reporting.pages.blocks import Cell, Column, Row, Table
+from w2sprobe.reporting.report import tables
+from w2sprobe.reporting.report.drawing import Drawing
+from w2sprobe.reporting.report.label_drawings import (
+    cards_of,
+    filters_drawing,
+    overlap_drawing,
+    splits_drawing,
+)
+from w2sprobe.reporting.report.probe_drawings import (
+    curves_drawing,
+    grid_drawing,
+    indicators_drawing,
+    layers_drawing,
+    surface_of,
+)
+from w2sprobe.reporting.report.score_drawings import (
+    differences_drawing,
+    method_drawing,
+    pgr_drawing,
+    tasks_drawing,
+)
+from w2sprobe.reporting.report.sources import Source
+from w2sprobe.reporting.report.verdict import (
+    STUDENT,
+    Verdict,
+    plain,
+    verdict_on_study,
+    verdict_on_task,
+)
+from w2sprobe.results import SummaryRow
+
+MOST_TASK_DRAWINGS = 12  # one a task; beyond, tables and CSV have the rest
+EVALUATIONS = {"test": "test rows", "cross_fit": "training rows, held out"}
+
+
+@dataclass(frozen=True)
+class Code:
+    """Text in fixed width, folded away."""
+
+    title: str
+    text: str
+
+
+Block = Drawing | Table | Code
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, a sentence, and what follows.
+
+    Parameters
+    ----------
+    name : str
+        Unique in its page; letters, digits and hyphens.
+    title, intro : str
+    blocks : tuple of Drawing, Table or Code
+    """
+
+    name: str
+    title: str
+    intro: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The report of one source.
+
+    Parameters
+    ----------
+    source : Source
+    verdicts : tuple of (str, Verdict)
+        With the pair of models that each is about.
+    sections : tuple of Section
+    """
+
+    source: Source
+    verdicts: tuple[tuple[str, Verdict], ...]
+    sections: tuple[Section, ...]
+
+
+def part_of(source: Source, prefix: str = "") -> Part:
+    """Lay out the report of a source.
+
+    Parameters
+    ----------
+    source : Source
+    prefix : str, optional
+        Of all names, where a page has several parts.
+
+    Returns
+    -------
+    Part
+    """
+    over = _overview(source)
+    comparisons = (
+        {} if over is None else {(c.weak_model, c.strong_model): c for c in over.comparisons}
+    )
+    sections: list[Section] = []
+    verdicts = []
+    for number, pair in enumerate(source.pairs):
+        name = prefix + (f"pair{number + 1}-" if len(source.pairs) > 1 else "")
+        rows = [row for row in source.summary if (row.weak_model, row.strong_model) == pair]
+        several = len({row.task for row in rows}) > 1
+        comparison = comparisons.get(pair)
+        words = " supervises ".join(pair)
+        verdict = verdict_on_study(rows, comparison) if several else verdict_on_task(rows)
+        verdicts.append((words, verdict))
+        heading = f": {words}" if len(source.pairs) > 1 else ""
+        sections += _scores(rows, comparison, name, heading, several=several)
+    builders = (_splits, _sweeps, _filters, _indicators, _curves, _audit)
+    for builder in builders:
+        sections += builder(source, prefix, over)
+    sections += _seeds(list(comparisons.values()), prefix)
+    sections += _run(source, prefix)
+    return Part(source, tuple(verdicts), tuple(sections))
+
+
+def _overview(source: Source) -> Overview | None:
+    if len(source.tasks) < 2 or STUDENT not in source.methods:
+        return None
+    try:
+        return overview(source.scores, source.indicators)
+    except InputError:
+        return None  # nothing beside the student to compare
+
+
+def _scores(
+    rows: Sequence[SummaryRow],
+    comparison: Comparison | None,
+    name: str,
+    heading: str,
+    *,
+    several: bool,
+) -> Iterator[Section]:
+    blocks: list[Block] = []
+    if several:
+        reference = [s for s in published().scores if s.task in {row.task for row in rows}]
+        blocks += [tasks_drawing(rows, f"{name}auc", reference)]
+        if any(row.pgr is not None for row in rows if row.method not in ("weak", "ceiling")):
+            blocks += [pgr_drawing(rows, f"{name}pgr", reference)]
+    else:
+        blocks += [method_drawing(rows, f"{name}methods")]
+    yield Section(
+        f"{name}scores",
+        f"Who recovers the gap{heading}",
+        "The weak model labels, the strong student learns from these labels, the ceiling from the "
+        "truth. PGR is the student's share of the way from the weak model to the ceiling.",
+        (*blocks, tables.scores_table(rows, f"{name}scores")),
+    )
+    if comparison is not None:
+        units = list(dict.fromkeys(row.unit for row in comparison.methods))
+        yield Section(
+            f"{name}against",
+            f"Methods against the plain student{heading}",
+            "Each method less the student trained on the weak labels as they are, task by task: "
+            "what the method adds.",
+            (
+                differences_drawing(comparison, f"{name}differences"),
+                *(
+                    tables.comparison_table(comparison, unit, f"{name}{unit}")
+                    for unit in units[::-1]
+                ),
+            ),
+        )
+
+
+def _splits(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
+    first = source.runs[0].results
+    tasks = {run.results.task: run.results for run in source.runs}
+    columns = list(first.splits)
+    table = Table(
+        f"{prefix}splits",
+        "Rows of every task",
+        (
+            Column("task"),
+            *(Column(plain(name), number=True) for name in columns),
+            Column("left out", wrap=True),
+        ),
+        [
+            Row(
+                (
+                    Cell.of(task),
+                    *(Cell.number(one.splits[name], f"{one.splits[name]:,}") for name in columns),
+                    Cell.of(
+                        ", ".join(f"{n:,} {plain(why)}" for why, n in one.dropped.items() if n)
+                        or "nothing"
+                    ),
+                )
+            )
+            for task, one in tasks.items()
+        ],
+    )
+    drawing = splits_drawing(first.splits, first.weak_model, first.strong_model, f"{prefix}rows")
+    yield Section(
+        f"{prefix}data",
+        "Which rows trained which model",
+        f"The drawing has the counts of {first.task}." if len(tasks) > 1 else "",
+        (drawing, table),
+    )
+
+
+def _sweeps(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
+    sweeps = {run.name: run.sweep.to_pylist() for run in source.runs if run.sweep is not None}
+    blocks: list[Block] = []
+    for evaluation, words in EVALUATIONS.items():
+        surface = surface_of(sweeps, evaluation)
+        if surface:
+            if not blocks:
+                blocks.append(layers_drawing(surface, f"{prefix}layers"))
+            blocks.append(
+                grid_drawing(surface, f"{prefix}sweep-{evaluation.replace('_', '-')}", words)
+            )
+    yield Section(
+        f"{prefix}probes",
+        "Probes over layers and settings",
+        "Probes on the strong model's activations, fitted on the weak labels."
+        if blocks
+        else "No sweep was part of this run. Add `sweep: {}` to its config and run it again: only "
+        "the sweep is computed.",
+        tuple(blocks),
+    )
+
+
+def _filters(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
+    found = [(run.name, run.labels) for run in source.runs if run.labels is not None]
+    cards = [card for name, labels in found for card in cards_of(labels, name)]
+    if not cards:
+        return
+    blocks: list[Block] = []
+    if any(card["removed"] for card in cards):
+        blocks.append(filters_drawing(cards, f"{prefix}filters"))
+        overlaps = overlap_drawing([labels for _, labels in found], f"{prefix}overlap")
+        blocks += [overlaps] if overlaps else []
+    yield Section(
+        f"{prefix}labels",
+        "What methods did to the labels",
+        "Before a student is trained, a filter removes rows and relabelling changes them. Here "
+        "both are held against the truth, which no method has seen.",
+        (*blocks, tables.labels_table(cards, f"{prefix}labels")),
+    )
+
+
+def _indicators(source: Source, prefix: str, over: Overview | None) -> Iterator[Section]:
+    if over is None or not over.gains:
+        return
+    method = over.gains[0].method
+    of_auc = [row for row in over.gains if row.unit == "auc" and row.method == method]
+    blocks: list[Block] = []
+    if len(source.pairs) == 1 and any(row.correlation == row.correlation for row in of_auc):
+        tasks: tuple[TaskRow, ...] = task_rows(by_method(by_pair(source.scores)[source.pairs[0]]))
+        blocks.append(
+            indicators_drawing(of_auc, source.indicators, tasks, method, f"{prefix}indicators")
+        )
+    yield Section(
+        f"{prefix}indicators",
+        "What would have predicted the gain",
+        "Computed from activations and weak labels alone, before any student is trained. With few "
+        "tasks, correlations are wide open: look at the intervals.",
+        (*blocks, tables.indicators_table(over.gains, f"{prefix}indicators")),
+    )
+
+
+def _curves(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
+    seen: dict[str, pa.Table] = {}
+    for run in source.runs:
+        if run.curves is not None:
+            seen.setdefault(run.results.task, run.curves)
+    if not seen:
+        return
+    shown = list(seen.items())[:MOST_TASK_DRAWINGS]
+    more = f" The first {len(shown)} of {len(seen)} tasks." if len(shown) < len(seen) else ""
+    yield Section(
+        f"{prefix}training",
+        "Training curves",
+        f"Of the first seed of each task.{more}",
+        tuple(
+            curves_drawing(curves.to_pylist(), f"{prefix}curves-{number}", task)
+            for number, (task, curves) in enumerate(shown, start=1)
+        ),
+    )
+
+
+def _audit(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
+    table = tables.audit_table(source, f"{prefix}audit")
+    flags = sum(row.cells[1].text == "flag" for row in table.rows)
+    count = {0: "No flags", 1: "One flag"}.get(flags, f"{flags} flags")
+    yield Section(
+        f"{prefix}audit",
+        "Audit of the tasks",
+        f"What could make these results mean something else. {count}."
+        if table.rows
+        else "The audits found nothing.",
+        (table,) if table.rows else (),
+    )
+
+
+def _seeds(comparisons: Sequence[Comparison], prefix: str) -> Iterator[Section]:
+    with_seeds = [one for one in comparisons if one.seeds]
+    if with_seeds:
+        yield Section(
+            f"{prefix}seeds",
+            "Seeds",
+            "The same method, trained again: how much of a difference is luck.",
+            tuple(
+                tables.seeds_table(one, f"{prefix}seeds{number}")
+                for number, one in enumerate(with_seeds)
+            ),
+        )
+
+
+def _run(source: Source, prefix: str) -> Iterator[Section]:
+    first = source.runs[0].results
+    facts = {**first.versions, **first.machine}
+    failed = [
+        Row((Cell.of(one.experiment), Cell.of(one.stage), Cell.of(one.error)))
+        for one in source.failures
+    ] + [
+        Row((Cell.of(run.name), Cell.of(stage), Cell.of(f"no result for {plain(method)}")))
+        for run in source.runs
+        for method, stage in run.results.missing.items()
+    ]
+    blocks: list[Block] = [tables.times_table(source, f"{prefix}times")]
+    if failed:
+        columns = (Column("where"), Column("stage"), Column("what", wrap=True))
+        blocks.insert(0, Table(f"{prefix}failed", "Stages that failed", columns, failed))
+    blocks.append(
+        Table(
+            f"{prefix}facts",
+            "Versions and machine",
+            (Column("what"), Column("value", wrap=True)),
+            [Row((Cell.of(name), Cell.of(value))) for name, value in facts.items()],
+        )
+    )
+    config = source.folder / "config.yaml"
+    blocks.append(Code("Config, with every default", _config(config, first.config)))
+    yield Section(
+        f"{prefix}run",
+        "How it was run",
+        f"Run it again: w2sprobe run {config.name}",
+        tuple(blocks),
+    )
+
+
+def _config(path: Path, fallback: object) -> str:
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    return str(yaml.safe_dump(fallback, sort_keys=False, allow_unicode=True))

@@ -1,0 +1,199 @@
+"""What a report reads: the folder of a run, with one experiment or with a study."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from w2sprobe.comparison import INDICATORS, IndicatorRow, Score, read_indicators, read_scores
+from w2sprobe.errors import InputError
+from w2sprobe.results import Failure, Results, StudyResults, SummaryRow
+
+STUDY, RESULTS = "study.json", "results.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """An experiment's results, and the files beside them.
+
+    Parameters
+    ----------
+    folder : Path
+    results : Results
+    """
+
+    folder: Path
+    results: Results
+
+    @property
+    def name(self) -> str:
+        """Task, and seed where there are several."""
+        seed = f", seed {self.results.seed}" if self.results.seed else ""
+        return self.results.task + seed
+
+    @cached_property
+    def predictions(self) -> pa.Table | None:
+        """Of the test rows, a column a method."""
+        return self._table("predictions.parquet")
+
+    @cached_property
+    def labels(self) -> pa.Table | None:
+        """What each method trained on."""
+        return self._table("training_labels.parquet")
+
+    @cached_property
+    def curves(self) -> pa.Table | None:
+        """Looks at the validation rows."""
+        return self._table("training.parquet")
+
+    @cached_property
+    def sweep(self) -> pa.Table | None:
+        """Probes over layers and settings."""
+        return self._table("sweep.parquet")
+
+    def _table(self, name: str) -> pa.Table | None:
+        path = self.folder / name
+        if not path.is_file():
+            return None  # a run before these files were kept, or without a sweep
+        try:
+            return pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"cannot read {str(path)!r}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Source:
+    """The folder of a run.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+    runs : tuple of Run
+        One a task, pair of models and seed.
+    summary : tuple of SummaryRow
+        One a task, pair of models and method, over the seeds.
+    failures : tuple of Failure
+    """
+
+    folder: Path
+    name: str
+    runs: tuple[Run, ...]
+    summary: tuple[SummaryRow, ...]
+    failures: tuple[Failure, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Source":
+        """Read what `w2sprobe run` has left.
+
+        Parameters
+        ----------
+        folder : Path
+            Holds study.json or results.json; or one of these files.
+
+        Returns
+        -------
+        Source
+
+        Raises
+        ------
+        InputError
+            No results, or files that cannot be read.
+        """
+        if folder.is_file():
+            folder = folder.parent
+        if (folder / STUDY).is_file():
+            return cls._of_study(folder)
+        if not (folder / RESULTS).is_file():
+            raise InputError(
+                f"no results in {str(folder)!r}",
+                allowed=f"a folder with {STUDY} or {RESULTS}, as `w2sprobe run` leaves it",
+            )
+        results = Results.read(folder / RESULTS)
+        name = results.name
+        return cls(folder, name, (Run(folder, results),), tuple(_summary_of(results)), ())
+
+    @classmethod
+    def _of_study(cls, folder: Path) -> "Source":
+        try:
+            text = (folder / STUDY).read_text(encoding="utf-8")
+            study = StudyResults.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise InputError(
+                f"{str(folder / STUDY)!r} is not of this version: {place}: {first['msg']}",
+                advice="Run the study again: what is done is not computed anew.",
+            ) from error
+        except OSError as error:
+            raise InputError(f"cannot read {str(folder / STUDY)!r}: {error}") from error
+        runs = tuple(
+            Run(folder / place, Results.read(folder / place / RESULTS))
+            for place in study.experiments
+        )
+        if not runs:
+            raise InputError(
+                f"no experiment of {str(folder)!r} has results",
+                advice="See what failed: w2sprobe run prints it, and study.json has it.",
+            )
+        return cls(folder, study.name, runs, study.summary, study.failures)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Weak and strong models, in order of appearance."""
+        return list(dict.fromkeys((row.weak_model, row.strong_model) for row in self.summary))
+
+    @property
+    def tasks(self) -> list[str]:
+        """In order of appearance."""
+        return list(dict.fromkeys(row.task for row in self.summary))
+
+    @property
+    def methods(self) -> list[str]:
+        """Beside weak model and ceiling, in order of appearance."""
+        names = dict.fromkeys(row.method for row in self.summary)
+        return [name for name in names if name not in ("weak", "ceiling")]
+
+    @cached_property
+    def scores(self) -> list[Score]:
+        """One a run and method."""
+        return [score for run in self.runs for score in read_scores(run.folder / RESULTS)]
+
+    @cached_property
+    def indicators(self) -> list[IndicatorRow]:
+        """One a run, where there are several."""
+        path = self.folder / INDICATORS
+        return read_indicators(path) if path.is_file() else []
+
+
+def _summary_of(results: Results) -> list[SummaryRow]:
+    """One run in the form of a study's summary."""
+    return [
+        SummaryRow(
+            task=results.task,
+            weak_model=results.weak_model,
+            strong_model=results.strong_model,
+            n_seeds=1,
+            gap=results.gap,
+            gap_se=results.gap_se,
+            rows_needed=results.rows_needed,
+            n_test_rows=results.splits["test"],
+            **{name: getattr(row, name) for name in ResultFields},
+        )
+        for row in results.rows
+    ]
+
+
+ResultFields = (
+    "method",
+    "auc",
+    "auc_interval",
+    "delta_auc",
+    "delta_auc_interval",
+    "pgr",
+    "pgr_interval",
+    "resolved",
+)

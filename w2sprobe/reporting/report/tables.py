@@ -1,0 +1,303 @@
+"""Tables of a report."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from w2sprobe.comparison import Comparison, GainRow
+from w2sprobe.reporting._cells import interval_text, pvalue
+from w2sprobe.reporting.pages.blocks import Cell, Column, Row, Table, Tone
+from w2sprobe.reporting.report.sources import Source
+from w2sprobe.reporting.report.verdict import gap_in_words, plain, side_of
+from w2sprobe.reporting.table import with_interval
+from w2sprobe.results import Interval, SummaryRow
+
+TONES: dict[int, Tone] = {-1: "bad", 0: "", 1: "good"}
+
+
+def scores_table(rows: Sequence[SummaryRow], name: str) -> Table:
+    """Every method of every task: AUC, gain, PGR, with intervals."""
+    several = len({row.task for row in rows}) > 1
+    return Table(
+        name,
+        "Scores of every task and method",
+        (
+            *((Column("task"),) if several else ()),
+            Column("method"),
+            Column("AUC", number=True),
+            Column("ΔAUC to weak", number=True),
+            Column("PGR", number=True),
+            Column("gap", wrap=True),
+        ),
+        [_score_row(row, several=several) for row in rows],
+        "Brackets: 95 % intervals. In italics: the gap is not resolved; read ΔAUC, not PGR. "
+        "Coloured: the interval of ΔAUC excludes 0.",
+        searchable=len(rows) > 12,
+    )
+
+
+def _score_row(row: SummaryRow, *, several: bool) -> Row:
+    ends = row.method in ("weak", "ceiling")
+    tone: Tone = "" if ends else TONES[side_of(row.delta_auc_interval)]
+    is_ceiling = row.method == "ceiling"
+    gap = (f"{row.gap:+.3f}, resolved" if row.resolved else gap_in_words(row)) if is_ceiling else ""
+    return Row(
+        (
+            *((Cell.of(row.task),) if several else ()),
+            Cell.of(plain(row.method)),
+            _with(row.auc, row.auc_interval, 3, signed=False),
+            Cell.of("")
+            if row.method == "weak"
+            else _with(row.delta_auc, row.delta_auc_interval, 3, tone),
+            Cell.of("") if ends else _pgr(row),
+            Cell(gap, repr(row.gap) if gap else ""),
+        ),
+        unresolved=not row.resolved,
+    )
+
+
+def _pgr(row: SummaryRow) -> Cell:
+    if row.pgr is None:
+        return Cell.number(None, "")
+    single = row.auc_interval is None  # no bootstrap over these rows
+    text = f"{row.pgr:+.2f}" if single else with_interval(row.pgr, row.pgr_interval, 2)
+    return Cell.number(row.pgr, text)
+
+
+def _with(
+    value: float, interval: Interval | None, digits: int, tone: Tone = "", *, signed: bool = True
+) -> Cell:
+    if interval is None:
+        return Cell.number(value, f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}", tone)
+    if signed:
+        return Cell.number(value, with_interval(value, interval, digits), tone)
+    return Cell.number(value, f"{value:.{digits}f} {interval_text(interval, digits)}", tone)
+
+
+def comparison_table(comparison: Comparison, unit: str, name: str) -> Table:
+    """Every method less the one it is compared with, over tasks."""
+    word, digits = {"pgr": ("PGR", 2), "auc": ("AUC", 3)}[unit]
+    rows = [row for row in comparison.methods if row.unit == unit]
+    return Table(
+        name,
+        f"{word}: difference to {plain(comparison.against)}, over tasks",
+        (
+            Column("method"),
+            Column("tasks", number=True),
+            Column("wins", number=True),
+            Column("mean", number=True),
+            Column("median", number=True),
+            Column("t p (Holm)", number=True),
+            Column("Wilcoxon p (Holm)", number=True),
+            Column("sign p (Holm)", number=True),
+        ),
+        [
+            Row(
+                (
+                    Cell.of(plain(row.method)),
+                    Cell.number(row.n, f"{row.n} of {row.n_shown}"),
+                    Cell.number(row.wins, str(row.wins)),
+                    _over_tasks(row.mean, row.mean_interval, digits, row.n),
+                    _over_tasks(row.median, row.median_interval, digits, row.n),
+                    Cell.number(row.t_pvalue, pvalue(row.t_pvalue, row.t_holm)),
+                    Cell.number(
+                        row.wilcoxon_pvalue, pvalue(row.wilcoxon_pvalue, row.wilcoxon_holm)
+                    ),
+                    Cell.number(row.sign_pvalue, pvalue(row.sign_pvalue, row.sign_holm)),
+                )
+            )
+            for row in rows
+        ],
+        "p: one-sided, the method is better; in parentheses adjusted by Holm for "
+        f"{len(rows)} methods. Brackets: 95 % bootstrap intervals over tasks."
+        + (" Only tasks with a resolved gap count." if unit == "pgr" else ""),
+    )
+
+
+def _over_tasks(value: float, interval: Interval, digits: int, n: int) -> Cell:
+    if n < 2 or math.isnan(value):
+        return Cell.number(value, f"{value:+.{digits}f}")
+    return _with(value, interval, digits, TONES[side_of(interval)])
+
+
+def seeds_table(comparison: Comparison, name: str) -> Table:
+    """How much one seed differs from the next."""
+    return Table(
+        name,
+        "Noise of seeds",
+        (
+            Column("method"),
+            Column("unit"),
+            Column("tasks", number=True),
+            Column("runs", number=True),
+            Column("SD of a seed", number=True),
+            Column("SD of tasks", number=True),
+            Column("noise of a mean difference", number=True),
+            Column("A/A difference", number=True),
+            Column("A/A t p", number=True),
+        ),
+        [
+            Row(
+                (
+                    Cell.of(plain(row.method)),
+                    Cell.of(row.unit.upper()),
+                    Cell.number(row.n_tasks, str(row.n_tasks)),
+                    Cell.number(row.n_scores, str(row.n_scores)),
+                    _with(row.seed_sd, row.seed_sd_interval, 3, signed=False),
+                    Cell.number(row.task_sd, f"{row.task_sd:.3f}"),
+                    Cell.number(row.noise_of_mean, f"{row.noise_of_mean:.3f}"),
+                    _over_tasks(row.aa.mean, row.aa.mean_interval, 3, row.aa.n),
+                    Cell.number(row.aa.t_pvalue, pvalue(row.aa.t_pvalue)),
+                )
+            )
+            for row in comparison.seeds
+        ],
+        "A/A: one seed of a method less another seed of the same method: a difference between "
+        "methods that is no larger says nothing.",
+    )
+
+
+def indicators_table(rows: Sequence[GainRow], name: str) -> Table:
+    """Rank correlation of what is said to predict the gain with the gain."""
+    words = {"auc": "ΔAUC", "pgr": "PGR"}
+    return Table(
+        name,
+        "Indicators and the measured gain: Spearman's correlation over tasks",
+        (
+            Column("indicator"),
+            Column("method"),
+            Column("gain in"),
+            Column("points", number=True),
+            Column("correlation", number=True),
+            Column("p (Holm)", number=True),
+        ),
+        [
+            Row(
+                (
+                    Cell.of(plain(row.indicator)),
+                    Cell.of(plain(row.method)),
+                    Cell.of(words[row.unit]),
+                    Cell.number(row.n, str(row.n)),
+                    _correlation(row),
+                    Cell.number(row.pvalue, pvalue(row.pvalue, row.holm)),
+                )
+            )
+            for row in rows
+        ],
+        "p: two-sided, by permutation; in parentheses adjusted by Holm. PGR shares the weak AUC "
+        "and the ceiling with many indicators: prefer ΔAUC.",
+    )
+
+
+def _correlation(row: GainRow) -> Cell:
+    if math.isnan(row.interval[0]):
+        return Cell.number(row.correlation, f"{row.correlation:+.2f}")
+    return _with(row.correlation, row.interval, 2, TONES[side_of(row.interval)])
+
+
+def audit_table(source: Source, name: str) -> Table:
+    """What the audits of the tasks found."""
+    found = dict.fromkeys(
+        (run.results.task, finding.level, finding.kind, finding.message)
+        for run in source.runs
+        for finding in run.results.audit
+    )
+    tones: dict[str, Tone] = {"flag": "bad"}
+    return Table(
+        name,
+        "Findings of the audits",
+        (Column("task"), Column("level"), Column("kind"), Column("finding", wrap=True)),
+        [
+            Row(
+                (
+                    Cell.of(task),
+                    Cell(level, level, tones.get(level, "")),
+                    Cell.of(kind),
+                    Cell.of(message),
+                )
+            )
+            for task, level, kind, message in found
+        ],
+        "A flag makes results doubtful, a warning may, a note informs.",
+    )
+
+
+def times_table(source: Source, name: str) -> Table:
+    """What each method's stages took."""
+    return Table(
+        name,
+        "Rows and times",
+        (
+            Column("task"),
+            Column("method"),
+            Column("rows kept", number=True),
+            Column("of", number=True),
+            Column("seconds", number=True),
+        ),
+        [
+            Row(
+                (
+                    Cell.of(run.name),
+                    Cell.of(plain(row.method)),
+                    Cell.number(row.rows_kept, f"{row.rows_kept:,}"),
+                    Cell.number(row.rows_offered, f"{row.rows_offered:,}"),
+                    Cell.number(row.seconds, f"{row.seconds:,.1f}"),
+                )
+            )
+            for run in source.runs
+            for row in run.results.rows
+        ],
+        "Seconds of a method's own stages, when they were run; activations and weak labels are "
+        "shared by all.",
+        searchable=True,
+    )
+
+
+def labels_table(cards: Sequence[Mapping[str, Any]], name: str) -> Table:
+    """What each method did to the weak labels, against truth."""
+    return Table(
+        name,
+        "Labels before and after each method",
+        (
+            Column("run"),
+            Column("method"),
+            Column("step"),
+            Column("rows", number=True),
+            Column("removed", number=True),
+            Column("of these wrong", number=True),
+            Column("of the wrong removed", number=True),
+            Column("flipped", number=True),
+            Column("flips that are right", number=True),
+            Column("wrong before", number=True),
+            Column("wrong after", number=True),
+        ),
+        [
+            Row(
+                (
+                    Cell.of(card["run"]),
+                    Cell.of(plain(card["method"])),
+                    Cell.of(plain(card["step"])),
+                    _count(card["offered"]),
+                    _count(card["removed"]),
+                    _share(card["precision"]),
+                    _share(card["recall"]),
+                    _count(card["flipped"]),
+                    _share(card["flips_right"]),
+                    _share(card["noise_before"]),
+                    _share(card["noise_after"]),
+                )
+            )
+            for card in cards
+        ],
+        "Rows of strong-train; hard labels, soft label above .5. A random filter's precision is "
+        "the share that is wrong before, on average.",
+        searchable=len(cards) > 12,
+    )
+
+
+def _count(value: int | None) -> Cell:
+    return Cell.number(value, f"{value:,}" if value is not None else "")
+
+
+def _share(value: float | None) -> Cell:
+    return Cell.number(value, f"{value:.3f}" if value is not None else "")

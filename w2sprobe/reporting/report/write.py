@@ -1,0 +1,132 @@
+"""From results to report.html and figures/."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from w2sprobe import __version__
+from w2sprobe.atomic import make_folder
+from w2sprobe.errors import InputError
+from w2sprobe.reporting.pages import Page, write_page
+from w2sprobe.reporting.pages.blocks import Table
+from w2sprobe.reporting.report.drawing import Drawing, house_style
+from w2sprobe.reporting.report.sections import Code, Part, Section, part_of
+from w2sprobe.reporting.report.sources import Source
+from w2sprobe.reporting.report.versus import versus
+
+HTML, FIGURES = "report.html", "figures"
+
+
+def write_report(folders: Sequence[Path], out: Path) -> Path:
+    """Write a report of one result, or of several side by side.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        As `w2sprobe run` leaves them; the first is what others are compared with.
+    out : Path
+        Folder; gets report.html and figures/, each as PNG, SVG, PDF and CSV.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    InputError
+        A folder without results, or one named twice.
+    OutputError
+        `out` cannot be written to.
+    """
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise InputError(
+            "a result that is named twice", where=", ".join(map(str, folders)), allowed="each once"
+        )
+    sources = [Source.read(folder) for folder in folders]
+    names = _names(sources)
+    make_folder(out)
+    with house_style():
+        parts = [
+            part_of(source, f"part{number}-" if len(sources) > 1 else "")
+            for number, source in enumerate(sources, start=1)
+        ]
+        compared = [
+            section
+            for number, (source, name) in enumerate(zip(sources, names, strict=True), start=1)
+            if number > 1
+            for section in versus(sources[0], source, f"versus{number}-", (names[0], name))
+        ]
+        figures = out / FIGURES
+        shutil.rmtree(figures, ignore_errors=True)  # those of an earlier report have other names
+        make_folder(figures)
+        for section in [*compared, *(section for part in parts for section in part.sections)]:
+            for block in section.blocks:
+                if isinstance(block, Drawing):
+                    block.save(figures)
+        write_page(_page(parts, compared, names), out / HTML)
+    return out / HTML
+
+
+def _names(sources: Sequence[Source]) -> list[str]:
+    """Names of the studies; those of their folders where two have the same."""
+    names = [source.name for source in sources]
+    if len(set(names)) == len(names):
+        return names
+    return [str(source.folder) for source in sources]
+
+
+def _page(parts: Sequence[Part], compared: Sequence[Section], names: Sequence[str]) -> Page:
+    values: dict[str, Any] = {
+        "version": __version__,
+        "compared": [_rendered(section) for section in compared],
+        "parts": [
+            {
+                "name": name,
+                "description": _description(part),
+                "verdicts": part.verdicts,
+                "sections": [_rendered(section) for section in part.sections],
+            }
+            for part, name in zip(parts, names, strict=True)
+        ],
+    }
+    title = " and ".join(names)
+    return Page("report.html.j2", f"{title}: weak-to-strong report", values)
+
+
+def _rendered(section: Section) -> dict[str, Any]:
+    kinds: dict[type, tuple[str, Callable[[Any], Any]]] = {
+        Drawing: ("figure", Drawing.block),
+        Table: ("table", lambda table: table),
+        Code: ("code", lambda code: code),
+    }
+    blocks = []
+    for block in section.blocks:
+        kind, made = kinds[type(block)]
+        blocks.append({"kind": kind, "block": made(block)})
+    return {
+        "name": section.name,
+        "title": section.title,
+        "intro": section.intro,
+        "blocks": blocks,
+    }
+
+
+def _description(part: Part) -> str:
+    source = part.source
+    seeds = {run.results.seed for run in source.runs}
+    counts = (
+        (len(source.tasks), "task"),
+        (len(source.pairs), "pair of models"),
+        (len(seeds), "seed"),
+        (len(source.methods), "method"),
+    )
+    words = [f"{n} {_plural(word, n)}" for n, word in counts]
+    return ", ".join(words)
+
+
+def _plural(word: str, n: int) -> str:
+    if n == 1:
+        return word
+    return "pairs of models" if word == "pair of models" else f"{word}s"
