@@ -2,13 +2,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from w2sprobe.errors import IdMismatch, InputError
-from w2sprobe.labels import LabelTable
+from w2sprobe.labels import LabelTable, read_truth
 
 TABLE = LabelTable(["a", "b", "c"], [0.1, 0.5, 0.9], [True, False, True])
 SPREAD = LabelTable(["a", "b", "c"], [0.1, 0.5, 0.9], variance=[0.01, 0.02, 0.0])
@@ -113,3 +114,50 @@ def test_a_foreign_parquet_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
     with pytest.raises(InputError, match="variance out of range: nan, row 1, id 'b'"):
         LabelTable.read(tmp_path / "t.parquet")
+
+
+def test_a_csv_is_read_to_the_last_bit(tmp_path: Path) -> None:
+    ids = ["007", "a, b", 'quo"ted', "two\nlines", " é ", "NA", ""]
+    soft = np.random.default_rng(0).random(len(ids))
+    table = pa.table({"id": ids, "soft_label": soft, "keep": [True, False] * 3 + [True]})
+    pyarrow.csv.write_csv(table, tmp_path / "t.csv")
+    again = LabelTable.read(tmp_path / "t.csv")
+    assert again.ids.tolist() == ids
+    np.testing.assert_array_equal(again.soft_label, soft)
+    assert again.keep.tolist() == table["keep"].to_pylist()
+
+
+def test_a_csv_that_a_spreadsheet_saved(tmp_path: Path) -> None:
+    text = "\ufeffid,soft_label,keep,note\r\n1,1,TRUE,x\r\n02,0.25,FALSE,\r\n"
+    (tmp_path / "t.CSV").write_bytes(text.encode())
+    table = LabelTable.read(tmp_path / "t.CSV")
+    assert (table.ids.tolist(), table.soft_label.tolist()) == (["1", "02"], [1.0, 0.25])
+    assert table.keep.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,label\na,1\n", "no column 'soft_label'"),
+        ("id,soft_label\na,high\n", "cannot read label table .*column #1.*'high'"),
+        ("id,soft_label\na,1.5\n", "soft_label out of range: 1.5, row 0, id 'a'"),
+        ("id,soft_label\na,\n", "soft_label out of range: nan, row 0, id 'a'"),
+        ("id,soft_label,keep\na,0.5,\nb,0.5,true\n", "keep is empty in some rows"),
+        ("id,soft_label,keep\na,0.5,maybe\n", "cannot read label table .*column #2.*'maybe'"),
+        ("id,soft_label\na,0.5\na,0.5\n", "doubled ids 'a'"),
+        ("id,soft_label\na,0.5,true\n", "cannot read label table"),
+        ("", "cannot read label table"),
+    ],
+)
+def test_a_bad_csv_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        LabelTable.read(tmp_path / "t.csv")
+    assert "t.csv" in str(caught.value)
+
+
+def test_truth_in_a_csv(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,soft_label,truth\na,0.5,1\nb,0.5,0\n")
+    truth = read_truth(tmp_path / "t.csv")
+    assert truth is not None
+    assert truth.soft_label.tolist() == [1.0, 0.0]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 
 from w2sprobe.atomic import atomic_path
@@ -160,17 +161,17 @@ class LabelTable:
 
     @classmethod
     def read(cls, path: str | Path) -> "LabelTable":
-        """Read what `write` wrote; a missing `keep` column means all kept, other columns stay out.
+        """Read what `write` wrote, or the same columns from a file that ends in .csv.
+
+        A missing `keep` column means all kept, other columns stay out.
 
         Raises
         ------
         InputError
-            No such file, not Parquet, or a column is missing or of the wrong type.
+            No such file, not Parquet or CSV, a column is missing or of the wrong type, or a
+            `keep` is empty.
         """
-        try:
-            table = pq.read_table(path)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise InputError(f"cannot read label table {str(path)!r}: {error}") from error
+        table = _read_file(Path(path))
         missing = {"id", "soft_label"} - set(table.column_names)
         if missing:
             raise InputError(
@@ -186,6 +187,8 @@ class LabelTable:
             except (TypeError, ValueError) as error:
                 raise InputError(f"{name} is not numeric: {error}", where=str(path)) from error
         keep = table["keep"].to_numpy() if "keep" in table.column_names else None
+        if keep is not None and table["keep"].null_count:
+            raise InputError("keep is empty in some rows", where=str(path), allowed="true or false")
         return cls(
             [str(name) for name in table["id"].to_pylist()],
             numbers["soft_label"],
@@ -201,7 +204,7 @@ def read_truth(path: str | Path) -> LabelTable | None:
     Parameters
     ----------
     path : str or Path
-        Parquet with the columns of a LabelTable and, if there is truth, `truth`: 0 or 1.
+        With the columns of a LabelTable and, if there is truth, `truth`: 0 or 1.
 
     Returns
     -------
@@ -214,9 +217,10 @@ def read_truth(path: str | Path) -> LabelTable | None:
         As `LabelTable.read`; a truth that is neither 0 nor 1.
     """
     ids = LabelTable.read(path).ids
-    if "truth" not in pq.read_schema(path).names:
+    table = _read_file(Path(path))
+    if "truth" not in table.column_names:
         return None
-    values = pq.read_table(path, columns=["truth"])["truth"].to_pylist()
+    values = table["truth"].to_pylist()
     bad = [row for row, value in enumerate(values) if value not in (0, 1)]
     if bad:
         raise InputError(
@@ -226,6 +230,23 @@ def read_truth(path: str | Path) -> LabelTable | None:
             allowed="0 or 1",
         )
     return LabelTable(ids, values)
+
+
+def _read_file(path: Path) -> pa.Table:
+    """Columns of a Parquet or CSV file of labels."""
+    try:
+        if path.suffix.lower() != ".csv":
+            return pq.read_table(path)
+        return pyarrow.csv.read_csv(
+            path,
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                # an id such as 007 is no number
+                column_types={"id": pa.string(), "soft_label": pa.float64(), "keep": pa.bool_()}
+            ),
+        )
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"cannot read label table {str(path)!r}: {error}") from error
 
 
 def _check_range(

@@ -29,8 +29,8 @@ RULES = ("disagreement", "confident-learning", "deep-knn", "random")
     "--labels",
     type=click.Path(path_type=Path),
     required=True,
-    help="LabelTable (Parquet: id, soft_label, keep), as train writes it; a column truth (0 or 1), "
-    "where there is one, is used for scoring only.",
+    help="LabelTable (Parquet or CSV: id, soft_label, keep), as train writes it; a column truth "
+    "(0 or 1), where there is one, is used for scoring only.",
 )
 @_options.task(required=False)
 @click.option("--layers", default="mid", show_default=True, help="mid, all, 15, 8,15 or 8:24:2.")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     "--labels",
     type=click.Path(path_type=Path),
     required=True,
-    help="LabelTable (Parquet: id, soft_label, keep), as train writes it; without --task, a column "
-    "truth (0 or 1), where there is one, is used for scoring.",
+    help="LabelTable (Parquet or CSV: id, soft_label, keep), as train writes it; without --task, a "
+    "column truth (0 or 1), where there is one, is used for scoring.",
 )
 @_options.task(required=False)
 @click.option("--layers", default="all", show_default=True, help="all, mid, 15, 8,15 or 8:24:2.")

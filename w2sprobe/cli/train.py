@@ -23,8 +23,8 @@ PREDICTIONS = "labels.parquet"
 @click.option(
     "--labels",
     type=click.Path(path_type=Path),
-    help="LabelTable (Parquet: id, soft_label, keep) for training and validation rows; default: "
-    "truth.",
+    help="LabelTable (Parquet or CSV: id, soft_label, keep) for training and validation rows; "
+    "default: truth.",
 )
 @click.option(
     "--split",
