@@ -16,6 +16,7 @@ EXTRAS = {
     "gguf": ["gguf>=0.10"],
     "compression": ["hdf5plugin>=4.4"],
     "cleanlab": ["cleanlab>=2.9"],
+    "umap": ["umap-learn>=0.5.6"],
     "ray": ["ray[default]>=2.45"],  # the first with wheels for Python 3.10 to 3.13
     "dev": [
         "axe-playwright-python>=0.1.4",

@@ -1,6 +1,7 @@
 """Benchmarks at their smallest size, so that they cannot rot; no time is tested."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -82,3 +83,10 @@ def test_the_study_benchmark_runs() -> None:
 def test_the_numbers_on_paper_are_those_of_the_document() -> None:
     document = (Path(__file__).parents[1] / "docs/cluster.md").read_text()
     assert run("on_paper") in document
+
+
+def test_the_explorer_benchmark_runs() -> None:
+    pytest.importorskip("playwright")
+    if not (shutil.which("chromium") or shutil.which("chromium-browser")):
+        pytest.skip("no chromium: apt-get install chromium")
+    assert "another layer" in run("explorer", "--smoke")

@@ -2,16 +2,20 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 OPTIONS = [
     "--no-sandbox",
-    "--disable-gpu",
+    # WebGL by software, which --disable-gpu has too, but complains of
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -19,6 +23,7 @@ OPTIONS = [
     "--disable-sync",
 ]
 OpenPage = Callable[..., Page]
+expect.set_options(timeout=30_000)  # a busy machine is no failure
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +36,18 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[OpenPage]:
-    """Open a file; at the end, nothing must have been logged as an error or asked for."""
+@contextmanager
+def watched_pages(browser: Browser) -> Iterator[OpenPage]:
+    """Open files, `before` run first; at the end, no error may be logged, nothing asked for."""
     complaints: list[str] = []
     pages: list[Page] = []
 
-    def opened(path: Path, *, width: int = 1280, dark: bool = False) -> Page:
+    def opened(path: Path, *, width: int = 1280, dark: bool = False, before: str = "") -> Page:
         page = browser.new_page(
             viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
         )
         pages.append(page)
+        page.add_init_script(before)
         page.on(
             "console",
             lambda message: (
@@ -64,6 +70,12 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     for page in pages:
         page.close()
     assert not complaints
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[OpenPage]:
+    with watched_pages(browser) as opened:
+        yield opened
 
 
 def accessibility_problems(page: Page) -> list[str]:

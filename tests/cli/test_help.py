@@ -54,6 +54,7 @@ def modules_after(statement: str) -> set[str]:
         "reporting.figures",
         "reporting.comparison",
         "reporting.heatmaps",
+        "reporting.explorer",
         "cli.sweep",
     ],
 )
@@ -112,12 +113,13 @@ def test_the_command_line_names_what_the_library_knows() -> None:
     from typing import get_args
 
     from w2sprobe.bench import PARTS
-    from w2sprobe.cli import bench, probe, stats, sweep
+    from w2sprobe.cli import bench, explore, probe, stats, sweep
     from w2sprobe.comparison.tasks import SATURATED
     from w2sprobe.curation import Action, Rule
     from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
     from w2sprobe.probes import Preprocess
     from w2sprobe.probing import ProbeName
+    from w2sprobe.reporting.explorer import PROJECTIONS
 
     assert get_args(ProbeName) == probe.PROBES
     assert get_args(Rule) == probe.RULES
@@ -125,6 +127,8 @@ def test_the_command_line_names_what_the_library_knows() -> None:
     for command in (probe.command, sweep.command):
         (choice,) = (p.type for p in command.params if p.name == "preprocess")
         assert get_args(Preprocess) == tuple(choice.choices)
+    (choice,) = (p.type for p in explore.command.params if p.name == "projection")
+    assert tuple(choice.choices) == PROJECTIONS
     assert tuple(PARTS) == bench.NAMES
     helps = {p.name: p.help for p in stats.command.params if isinstance(p, click.Option)}
     assert f"default {MIN_GAP:g}." in helps["min_gap"]

@@ -23,6 +23,7 @@ COMMANDS = (
     "predict",
     "probe",
     "sweep",
+    "explore",
     "stats",
     "report",
     "bench",

@@ -36,6 +36,9 @@ class Page:
         into a script element of type application/json.
     styles, scripts : sequence of str
         Texts that are put into the page after its own; scripts run in this order.
+    evaluates : bool, default False
+        A script of the page makes functions of texts: Plotly's WebGL does. Attributes and scripts
+        that got in are still not run.
     """
 
     template: str
@@ -43,6 +46,7 @@ class Page:
     values: dict[str, Any]
     styles: Sequence[str] = ()
     scripts: Sequence[str] = ()
+    evaluates: bool = False
 
     def render(self) -> str:
         """The page as HTML.
@@ -59,7 +63,10 @@ class Page:
             title=self.title,
             styles=[resource("page.css"), *self.styles],
             scripts=scripts,
-            script_hashes=[_hash(script) for script in scripts],
+            script_sources=[
+                *(_hash(script) for script in scripts),
+                *(["unsafe-eval"] if self.evaluates else []),
+            ],
             **self.values,
         )
 

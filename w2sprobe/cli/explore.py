@@ -1,0 +1,151 @@
+"""`w2sprobe explore`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from w2sprobe.cli import _options
+
+if TYPE_CHECKING:
+    from w2sprobe.experiments.config import TaskConfig
+
+
+@click.command("explore")
+@click.argument("store", type=click.Path(path_type=Path))
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="LabelTable (Parquet or CSV: id, soft_label, keep), as train writes it; without --task, a "
+    "column truth (0 or 1), where there is one, is shown.",
+)
+@_options.task(required=False)
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    type=click.Choice(["val", "test"]),
+    help="Show these rows of the task too; may be given twice.",
+)
+@click.option(
+    "--layers", help="mid, all, 15, 8,15 or 8:24:2; default: about 7, from lowest to highest."
+)
+@click.option(
+    "--ks", help="Neighbours: 1,10,50 or 10:50:10; default: those of 1,5,10,20,50 that fit."
+)
+@click.option(
+    "--l2",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1e-2,
+    show_default=True,
+    help="Penalty of logistic regression.",
+)
+@click.option(
+    "--projection",
+    type=click.Choice(["pca", "umap"]),
+    default="pca",
+    show_default=True,
+    help="To two dimensions; umap needs the extra umap.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="HTML file; default: STORE-explorer.html here."
+)
+@_options.device
+@_options.common
+def command(
+    store: Path,
+    labels: Path,
+    task: "TaskConfig | None",
+    splits: tuple[str, ...],
+    layers: str | None,
+    ks: str | None,
+    l2: float,
+    projection: str,
+    out: Path | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Look at a store: its layers in two dimensions, weak labels, probes, neighbours and texts.
+
+    Writes one HTML file that works offline. It lists the rows on which probe and weak label differ
+    most; rows can be marked there, to be dropped or to take the probe's label, and exported as a
+    CSV file that --labels takes. With --task it shows the strong-train rows, without it the rows of
+    --labels, by their ids.
+
+    \b
+    Example:
+      w2sprobe explore cache/stores/4f... --labels runs/weak/labels.parquet --task reviews.csv
+    """
+    from w2sprobe.atomic import check_writable_file
+    from w2sprobe.cache import ActivationStore
+    from w2sprobe.errors import InputError
+    from w2sprobe.labels import LabelTable
+    from w2sprobe.layers import parse_layers
+    from w2sprobe.numbers import parse_numbers
+    from w2sprobe.probing import ProbedRows
+    from w2sprobe.reporting.explorer import explore, explorer_page
+    from w2sprobe.reporting.pages import write_page
+
+    if splits and not task:
+        raise InputError("--split without --task", advice="Name the task that has the rows.")
+    target = out or Path(f"{store.name}-explorer.html")
+    check_writable_file(target)
+    activations = ActivationStore.open(store)
+    table = LabelTable.read(labels)
+    if task:
+        cut = task.load()
+        rows, name = ProbedRows.of_splits(cut), cut.test.name
+        texts = dict(zip(cut.stored.ids.tolist(), cut.stored.texts, strict=True))
+    else:
+        rows, name, texts = ProbedRows.of_labels(labels, activations), labels.name, None
+    data = explore(
+        activations,
+        table,
+        rows,
+        texts,
+        layers=parse_layers(layers, activations.layers) if layers else None,
+        ks=parse_numbers(ks, int, "--ks") if ks else None,
+        l2=l2,
+        projection=projection,
+        splits=splits,
+        device=device,
+    )
+    model = activations.manifest["model"] or store.name
+    write_page(explorer_page(data, f"{model} on {name}"), target)
+    summary = {
+        "out": str(target),
+        "bytes": target.stat().st_size,
+        "rows": {part: int((data.splits == part).sum()) for part in data.split_names},
+        "layers": [view.layer for view in data.layers],
+        "ks": list(data.ks),
+        "l2": l2,
+        "projection": projection,
+        "auc": data.aucs(),
+    }
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+    else:
+        _show(summary)
+
+
+def _show(summary: dict[str, Any]) -> None:
+    """AUC against truth where that is known, and what was written."""
+    from rich.table import Table
+
+    from w2sprobe.cli._tables import print_table
+
+    for split, known in summary["auc"].items():
+        title = f"AUC against truth, {split.replace('_', ' ')}; weak labels {known['weak']:.3f}"
+        table = Table(box=None, title=title, title_justify="left")
+        for name in ("layer", *(f"k = {k}" for k in summary["ks"]), "logistic"):
+            table.add_column(name, justify="right")
+        for layer, knn, logistic in zip(
+            summary["layers"], known["knn"], known["logistic"], strict=True
+        ):
+            table.add_row(str(layer), *(f"{auc:.3f}" for auc in (*knn, logistic)))
+        print_table(table)
+    rows = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in summary["rows"].items())
+    click.echo(f"rows: {rows}")
+    click.echo(f"written: {summary['out']} ({summary['bytes'] / 1e6:.1f} MB); open it in a browser")

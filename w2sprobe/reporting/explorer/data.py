@@ -1,0 +1,100 @@
+"""What the explorer shows: rows, and how each layer sees them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from w2sprobe.labels import LabelTable
+from w2sprobe.metrics import roc_auc
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """One layer.
+
+    Parameters
+    ----------
+    layer : int
+    points : ndarray of float32, shape (n, 2)
+    explained : tuple of float, optional
+        Share of the variance along each axis; None where the projection is not linear.
+    neighbors : ndarray of int64, shape (n, max(ks))
+        Positions of the nearest training rows, nearest first.
+    votes : ndarray of float64, shape (len(ks), n)
+        kNN probe, P(label = 1); a row's own label has no say.
+    logistic : ndarray of float64, shape (n,)
+        Logistic probe, P(label = 1); out-of-fold for the rows it was fitted on.
+    """
+
+    layer: int
+    points: np.ndarray
+    explained: tuple[float, float] | None
+    neighbors: np.ndarray
+    votes: np.ndarray
+    logistic: np.ndarray
+
+
+@dataclass(frozen=True)
+class ExplorerData:
+    """Rows and layers of an explorer.
+
+    Parameters
+    ----------
+    labels : LabelTable
+        As it was given; it has all the rows that are shown, and maybe others.
+    ids : ndarray of str, shape (n,)
+        Rows that are shown, training rows first.
+    texts : list of str, length n, optional
+    splits : ndarray of str, shape (n,)
+        The split that each row is of.
+    truth : ndarray of int64, shape (n,), optional
+    ks : tuple of int
+        Ascending.
+    l2 : float
+        Penalty of the logistic probe.
+    projection : {"pca", "umap"}
+    layers : tuple of LayerView
+    """
+
+    labels: LabelTable
+    ids: np.ndarray
+    texts: list[str] | None
+    splits: np.ndarray
+    truth: np.ndarray | None
+    ks: tuple[int, ...]
+    l2: float
+    projection: str
+    layers: tuple[LayerView, ...]
+
+    @property
+    def split_names(self) -> list[str]:
+        """Splits of the rows, in their order."""
+        return list(dict.fromkeys(self.splits.tolist()))
+
+    def aucs(self) -> dict[str, dict[str, Any]]:
+        """AUC against truth, by split.
+
+        Returns
+        -------
+        dict
+            Of each split whose truth is known and of both classes: `weak`, and for each layer, in
+            their order, `logistic` and `knn` (one a k).
+        """
+        if self.truth is None:
+            return {}
+        weak = self.labels.align(self.ids).soft_label
+        found = {}
+        for name in self.split_names:
+            rows = self.splits == name
+            truth = self.truth[rows]
+            if 0 < truth.sum() < len(truth):
+                found[name] = {
+                    "weak": roc_auc(truth, weak[rows]),
+                    "logistic": [roc_auc(truth, view.logistic[rows]) for view in self.layers],
+                    "knn": [
+                        [roc_auc(truth, votes[rows]) for votes in view.votes]
+                        for view in self.layers
+                    ],
+                }
+        return found

@@ -1,0 +1,86 @@
+"""From a layer's width to two dimensions."""
+
+import importlib
+from types import ModuleType
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+from w2sprobe.errors import MissingDependency
+
+SEED = 0
+
+
+def pca(
+    X: np.ndarray, fitted: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, tuple[float, float]]:
+    """All rows along the first two principal components of some.
+
+    Parameters
+    ----------
+    X : ndarray of float32, shape (n, d), d >= 2
+    fitted : ndarray of bool, shape (n,)
+        Rows whose components they are.
+    labels : ndarray of float64, shape (n,)
+        Soft labels. Each axis points to where those of the fitted rows are larger, so that neither
+        machines nor neighbouring layers turn a picture around.
+
+    Returns
+    -------
+    points : ndarray of float32, shape (n, 2)
+    explained : tuple of float
+        Shares of the fitted rows' variance; 0 where they are all equal.
+    """
+    centre = X[fitted].mean(axis=0, dtype=np.float64).astype(np.float32)
+    # centred here: scikit-learn may do so after squaring, which float32 does not forgive
+    known = X[fitted] - centre
+    if (known == known[0]).all():
+        return np.zeros((len(X), 2), dtype=np.float32), (0.0, 0.0)
+    found = PCA(2, random_state=SEED).fit(known)
+    points: np.ndarray = (X - centre) @ found.components_.T
+    weights = labels[fitted] - labels[fitted].mean()
+    points *= np.where(weights @ points[fitted] < 0, -1, 1).astype(np.float32)
+    first, second = found.explained_variance_ratio_.tolist()
+    return points, (first, second)
+
+
+def umap(X: np.ndarray, fitted: np.ndarray) -> np.ndarray:
+    """UMAP of some rows, with the others put among them.
+
+    Parameters
+    ----------
+    X : ndarray of float32, shape (n, d)
+    fitted : ndarray of bool, shape (n,)
+
+    Returns
+    -------
+    ndarray of float32, shape (n, 2)
+
+    Raises
+    ------
+    MissingDependency
+        umap-learn is not installed.
+    """
+    # one job: a seed allows no more
+    fit = umap_module().UMAP(n_components=2, random_state=SEED, n_jobs=1).fit(X[fitted])
+    points = np.empty((len(X), 2), dtype=np.float32)
+    points[fitted] = fit.embedding_
+    if not fitted.all():
+        points[~fitted] = fit.transform(X[~fitted])
+    return points
+
+
+def umap_module() -> ModuleType:
+    """The package umap-learn.
+
+    Raises
+    ------
+    MissingDependency
+        It is not installed.
+    """
+    try:
+        return importlib.import_module("umap")
+    except ImportError as error:
+        raise MissingDependency(
+            "projection 'umap' needs umap-learn", advice="pip install w2sprobe[umap]"
+        ) from error
