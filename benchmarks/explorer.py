@@ -88,7 +88,8 @@ def measure(page: Path) -> None:
         print(f"{'opened and drawn':<36}{time.perf_counter() - start:8.2f} s")
         for name, changes in CHANGES.items():
             times = [opened.evaluate(TIMED, list(change)) for change in changes]
-            print(f"{name:<36}{np.median(times):8.0f} ms   (slowest {max(times):.0f})")
+            least, most = min(times), max(times)
+            print(f"{name:<36}{np.median(times):8.0f} ms   ({least:.0f} to {most:.0f})")
         started.close()
 
 

@@ -42,7 +42,8 @@ SET = """(values) => {
   const gap = document.querySelector("[data-sort=gap]");
   while (gap.parentElement.ariaSort !== "descending") gap.click();
 }"""
-FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+# until the plot is drawn, and the list, which waits for sliders to rest
+SETTLED = "new Promise((done) => requestAnimationFrame(() => setTimeout(done, 200)))"
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +73,13 @@ def page(shared: Opened) -> Opened:
 
 def ready(page: Opened) -> Opened:
     page.wait_for_function("document.getElementById('plot')._fullLayout?.xaxis?.range")
+    page.locator("#rows tbody tr").first.wait_for()
     return page
 
 
 def show(page: Opened, **changes: Any) -> None:
     page.evaluate(SET, {**CONTROLS, **changes})
-    page.evaluate(FRAMES)
+    page.evaluate(SETTLED)
 
 
 def drawn(page: Opened, path: str, trace: int = 0) -> Any:
@@ -158,7 +160,7 @@ def test_sliders_move_by_keyboard(page: Opened, data: ExplorerData) -> None:
         ks.press("Home")
         for k, votes in zip(KS, view.votes, strict=True):
             expect(page.locator("#summary")).to_contain_text(f"Layer {layer}: kNN (k = {k}) and")
-            page.evaluate(FRAMES)
+            page.evaluate(SETTLED)
             # summed in the page from the neighbours
             np.testing.assert_array_equal(drawn(page, "marker.color"), votes.astype(np.float32))
             ks.press("ArrowRight")
@@ -172,7 +174,7 @@ def test_colours_and_probes(page: Opened, data: ExplorerData) -> None:
     show(page, knn=False, logistic=True)
     for name, values in {"weak": SOFT, "truth": TRUTH, "probe": p, "gap": abs(p - SOFT)}.items():
         page.get_by_label("Colour", exact=True).select_option(name)
-        page.evaluate(FRAMES)
+        page.evaluate(SETTLED)
         np.testing.assert_array_equal(drawn(page, "marker.color"), values.astype(np.float32))
     symbols = np.where(differing(p), "diamond", "circle")
     assert drawn(page, "marker.symbol") == symbols.tolist()
@@ -196,19 +198,19 @@ def test_the_list_is_sorted_by_every_column(page: Opened, data: ExplorerData) ->
         heading = headings.nth(column - 1)
         for direction, expected in (("descending", sorted(-values)), ("ascending", sorted(values))):
             heading.get_by_role("button").press("Enter")
-            page.evaluate(FRAMES)
+            page.evaluate(SETTLED)
             assert heading.get_attribute("aria-sort") == direction
             np.testing.assert_allclose(cells(page, column), np.abs(expected), atol=6e-4)
     assert page.locator("#rows th[aria-sort]").count() == 1
     headings.first.get_by_role("button").click()
-    page.evaluate(FRAMES)
+    page.evaluate(SETTLED)
     lowered = [text.lower() for text in listed(page)]
     assert lowered == sorted(lowered)
 
 
 def test_texts_are_searched_and_the_others_fade(page: Opened, data: ExplorerData) -> None:
     page.get_by_label("Search texts").fill("ROW-1")
-    page.evaluate(FRAMES)
+    page.evaluate(SETTLED)
     assert "11 of 11" in page.locator("#found").inner_text()
     assert all("row-1" in text for text in listed(page))
     opacity = drawn(page, "marker.opacity")

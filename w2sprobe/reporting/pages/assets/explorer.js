@@ -64,15 +64,22 @@
     get("marked").textContent = `Marked: ${dropped} to drop, ${replaced} to take the probe’s label.`;
   };
 
-  // ---- drawing, once a frame however fast a slider moves
-  const steps = { plot: true, list: true };
+  // ---- drawing: once a frame however fast a slider moves, the list when it rests
+  const REST = 120; // milliseconds
+  const all = { plot: true, list: true };
+  const steps = { plot: false, list: false };
   let waiting = false;
+  let resting = 0;
+  const list = () => texts.list(body, state.found, state);
   const render = () => {
     waiting = false;
     compute();
     summarise();
     if (steps.plot) plot.draw(state);
-    if (steps.list) texts.list(body, state.found, state);
+    if (steps.list) {
+      clearTimeout(resting);
+      resting = setTimeout(list, REST);
+    }
     if (state.selected !== null) texts.detail(get("detail"), state.selected, state);
     Object.assign(steps, { plot: false, list: false });
   };
@@ -81,7 +88,6 @@
     if (!waiting) requestAnimationFrame(render);
     waiting = true;
   };
-  const all = { plot: true, list: true };
 
   for (const name of ["layer", "k"]) {
     const values = name === "layer" ? data.layerNumbers : data.ks;
@@ -153,5 +159,5 @@
     + `${data.projection === "pca" ? "principal components" : "UMAP"} of the training rows.`
     + (data.textsKnown ? "" : " Texts are not known here: ids stand for them.");
   read();
-  render();
+  soon(all);
 })();
