@@ -60,6 +60,7 @@ def test_attributes_that_got_in_do_nothing(page: Path, tmp_path: Path, browser: 
     """The second wall: were a text not escaped, the page's policy would not run it."""
     broken = tmp_path / "broken.html"
     text = page.read_text()
+    assert "unsafe-eval" not in text  # but where a page asks for it
     assert text.count("<h1>") == 1
     broken.write_text(text.replace("<h1>", f"<h1>{HOSTILE}"))
     opened = browser.new_page()  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from scipy.special import expit
 
 from tests.reporting.explorer.cases import KS, TEXTS, explored
 from tests.sweeps.cases import GROUPS, IDS, LAYERS, SOFT, TRAIN, TRUTH, X, labels, rows, store_in
+from w2sprobe.cache import ActivationStore
 from w2sprobe.errors import IdMismatch, InputError, MissingDependency, UnknownName
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import roc_auc
@@ -138,3 +139,9 @@ def test_umap_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(MissingDependency, match=r"umap-learn.*w2sprobe\[umap\]"):
         explored(tmp_path / "s", projection="umap")
+
+
+def test_a_store_of_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ActivationStore, "ragged", True)
+    with pytest.raises(InputError, match="a vector a token"):
+        explored(tmp_path / "s")

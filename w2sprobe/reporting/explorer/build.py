@@ -90,7 +90,7 @@ def explore(
     Raises
     ------
     InputError
-        Whatever the probes refuse.
+        The store has a vector a token, or whatever the probes refuse.
     IdMismatch
         A row without a label, without activations or without a text.
     UnknownName
@@ -108,6 +108,13 @@ def explore(
     for name in splits:
         if name not in rows.other:
             raise UnknownName("split", name, list(rows.other))
+    if store.ragged:
+        raise InputError(
+            "the store has a vector a token",
+            where=str(store.path),
+            allowed="a store with a vector a row",
+            advice="Extract with another --position.",
+        )
     parts = {rows.name: rows.train, **{name: rows.other[name] for name in splits}}
     ids = np.concatenate(list(parts.values()))
     given = labels.align(ids)
