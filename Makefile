@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # A plain torch may bring gigabytes of CUDA build; without a GPU take a version whose CPU build is known to work.
 HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1 && echo yes)
 TORCH ?= $(if $(HAS_GPU),torch,torch==2.13.0)
-EXTRAS ?= $(if $(HAS_GPU),gpu,cpu),gguf,dev
+EXTRAS ?= $(if $(HAS_GPU),gpu,cpu),gguf,dev,docs
 
 # Two tests at a time, of one thread each; those of a file stay together, as they share models and
 # runs. A worker takes 1 to 2 GB of memory.
@@ -21,7 +21,7 @@ OLDEST_TESTS ?= tests/training tests/crash/test_training.py tests/test_extractio
 	tests/cli tests/experiments tests/reporting tests/test_import.py tests/test_labels.py \
 	tests/metrics tests/comparison tests/test_tokens.py tests/integration/test_commands.py
 
-.PHONY: help setup fetch demo smoke test test-oldest lint bench clean
+.PHONY: help setup fetch demo smoke test test-oldest lint bench docs clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
@@ -66,5 +66,8 @@ test-oldest: fetch $(OLDEST)/.done ## Tests with the oldest versions of what w2s
 bench: setup ## Speed of the probes, beside their peers
 	$(BIN)/python -m benchmarks.probe_speed
 
+docs: setup ## The documentation as a site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 clean: ## Delete what is built here; caches and results stay
-	rm -rf $(VENV) $(OLDEST) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -18,6 +18,15 @@ EXTRAS = {
     "cleanlab": ["cleanlab>=2.9"],
     "umap": ["umap-learn>=0.5.6"],
     "ray": ["ray[default]>=2.45"],  # the first with wheels for Python 3.10 to 3.13
+    "docs": [
+        "ipykernel>=6.29",
+        "mkdocs>=1.6",
+        "mkdocs-material>=9.5.50",
+        "mkdocstrings>=0.29",
+        "mkdocstrings-python>=1.16",
+        "nbclient>=0.10",
+        "nbformat>=5.10",
+    ],
     "dev": [
         "axe-playwright-python>=0.1.4",
         "bitsandbytes>=0.50",

@@ -41,7 +41,7 @@ class _Pair(NamedTuple):
 class Neighbors(_Pair):
     """`(distances, indices)`, and how they were found.
 
-    Parameters
+    Attributes
     ----------
     distances : ndarray of float32, shape (m, k)
         Euclidean, ascending.
