@@ -1,0 +1,64 @@
+"""The Python of the how-to guides does what they say, on tiny models."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.docs.conftest import write_reviews
+from tests.docs.pages import blocks
+from tests.integration.conftest import Workplace
+from w2sprobe.data import SplitSizes, load_splits, load_task, truth_table
+from w2sprobe.labels import LabelTable
+
+
+@pytest.fixture
+def place(tiny_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
+    monkeypatch.setenv("W2SPROBE_HOME", str(tiny_home))
+    monkeypatch.chdir(tmp_path)
+    write_reviews(tmp_path / "reviews.csv")
+    return Workplace(tmp_path)
+
+
+def done(place: Workplace, command: str) -> None:
+    result = place.run_forked(*command.split())
+    assert result.returncode == 0, f"{command}\n{result.stderr}"
+
+
+def test_a_function_gives_rows(place: Workplace) -> None:
+    (code,) = blocks("docs/howto/own-data.md", "python")
+    (place.folder / "stars.py").write_text(code)
+    (place.folder / "stars.csv").write_text("review,stars\na good film,5\na bad film,1\n")
+    rows = load_task("stars:rows").rows
+    assert rows.labels.tolist() == [1, 0]
+
+
+def test_a_probe_of_another_library_relabels(
+    place: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    splits = load_splits("reviews.csv", sizes=SplitSizes(40, 40, 20, 40))
+    splits.write("splits.parquet")
+    truth = truth_table(splits.strong_train, splits.val, splits.test)
+    wrong = np.arange(len(truth)) % 5 == 0
+    Path("runs/weak").mkdir(parents=True)
+    LabelTable(truth.ids, np.abs(0.9 * truth.soft_label - wrong)).write("runs/weak/labels.parquet")
+    done(place, "extract --model smollm2-135m --task splits.parquet --layers 2 --store runs/store")
+    script, function = blocks("docs/howto/own-probe.md", "python")
+    exec(compile(script.replace("(15, ", "(2, "), "own-probe.md", "exec"), {})
+    probe_auc, weak_auc = map(float, capsys.readouterr().out.split())
+    assert 0 <= probe_auc <= 1
+    assert 0 <= weak_auc <= 1
+    new, old = (LabelTable.read(f"runs/{name}.parquet") for name in ("lda", "weak/labels"))
+    assert set(new.ids[new.soft_label != old.soft_label]) == set(splits.strong_train.ids)
+    names: dict = {}
+    exec(compile(function, "own-probe.md", "exec"), names)
+    assert callable(names["relabel"])
+
+
+def test_methods_of_the_guide_run(place: Workplace) -> None:
+    (config,) = blocks("docs/howto/own-method.md", "yaml")
+    (rules,) = blocks("docs/howto/own-method.md", "python")
+    (place.folder / "strict.yaml").write_text(config)
+    (place.folder / "rules.py").write_text(rules)
+    done(place, "run strict.yaml")
+    assert (place.folder / "results/strict/results.json").is_file()
