@@ -23,11 +23,13 @@ NOT_RUN: dict[str, dict[str, str]] = {
     "README.md": {
         "make demo": "sets up an environment and runs the demo: minutes",
         "make test": "this is one of its tests",
+        "w2sprobe report results/demo results/other": "there is one; tests/reporting has two",
     },
     "docs/tutorial.md": {},
 }
 # what is typed instead: the tiny models have 4 layers, reviews.csv 60 rows to train on
 SMALLER = {
+    "results/demo": "results/smoke",
     "--preset demo": "experiment.yaml",
     "--preset smoke": "experiment.yaml",
     "--sizes 300,300,100,600": "--sizes 60,60,20,40",

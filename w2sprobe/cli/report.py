@@ -21,7 +21,8 @@ def command(results: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
 
     RESULTS are folders as `w2sprobe run` leaves them, of one experiment or of a study; of several,
     the others are set beside the first. The page needs no network; every figure is also in
-    figures/ as PNG, SVG and PDF, with its data as CSV.
+    figures/ as PNG, SVG and PDF, with its data as CSV. Where the activations that a run has used
+    are in the cache, pages to explore them lie beside it.
 
     \b
     Examples:
@@ -30,7 +31,9 @@ def command(results: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     """
     from w2sprobe.reporting.report import write_report
 
-    page = write_report(results, out or results[0] / "report")
+    folder = results[0] if results[0].is_dir() else results[0].parent
+    stores = _options.cache_folder() / "stores"
+    page = write_report(results, out or folder / "report", stores=stores)
     if as_json:
         click.echo(json.dumps({"report": str(page), "figures": str(page.parent / "figures")}))
         return

@@ -11,6 +11,7 @@ from w2sprobe.errors import InputError
 from w2sprobe.reporting.pages import Page, write_page
 from w2sprobe.reporting.pages.blocks import Table
 from w2sprobe.reporting.report.drawing import Drawing, house_style
+from w2sprobe.reporting.report.rows import Link, write_explorers
 from w2sprobe.reporting.report.sections import Code, Part, Section, part_of
 from w2sprobe.reporting.report.sources import Source
 from w2sprobe.reporting.report.versus import versus
@@ -18,7 +19,7 @@ from w2sprobe.reporting.report.versus import versus
 HTML, FIGURES = "report.html", "figures"
 
 
-def write_report(folders: Sequence[Path], out: Path) -> Path:
+def write_report(folders: Sequence[Path], out: Path, *, stores: Path | None = None) -> Path:
     """Write a report of one result, or of several side by side.
 
     Parameters
@@ -27,6 +28,9 @@ def write_report(folders: Sequence[Path], out: Path) -> Path:
         As `w2sprobe run` leaves them; the first is what others are compared with.
     out : Path
         Folder; gets report.html and figures/, each as PNG, SVG, PDF and CSV.
+    stores : Path, optional
+        Folder with the activation stores of the runs; of those that are there, `out` gets
+        explorers.
 
     Returns
     -------
@@ -65,7 +69,10 @@ def write_report(folders: Sequence[Path], out: Path) -> Path:
             for block in section.blocks:
                 if isinstance(block, Drawing):
                     block.save(figures)
-        write_page(_page(parts, compared, names), out / HTML)
+        for page in out.glob("explorer-*.html"):
+            page.unlink()
+        links = list(write_explorers(sources, stores, out)) if stores else []
+        write_page(_page(parts, compared, names, links), out / HTML)
     return out / HTML
 
 
@@ -77,7 +84,12 @@ def _names(sources: Sequence[Source]) -> list[str]:
     return [str(source.folder) for source in sources]
 
 
-def _page(parts: Sequence[Part], compared: Sequence[Section], names: Sequence[str]) -> Page:
+def _page(
+    parts: Sequence[Part],
+    compared: Sequence[Section],
+    names: Sequence[str],
+    links: Sequence[tuple[Source, Link]],
+) -> Page:
     values: dict[str, Any] = {
         "version": __version__,
         "compared": [_rendered(section) for section in compared],
@@ -87,6 +99,7 @@ def _page(parts: Sequence[Part], compared: Sequence[Section], names: Sequence[st
                 "description": _description(part),
                 "verdicts": part.verdicts,
                 "sections": [_rendered(section) for section in part.sections],
+                "explorers": [link for source, link in links if source is part.source],
             }
             for part, name in zip(parts, names, strict=True)
         ],

@@ -1,0 +1,78 @@
+"""Explorers beside a report: one a task, where its activations are at hand."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.compute as pc
+
+from w2sprobe.cache import ActivationStore
+from w2sprobe.data import Splits
+from w2sprobe.labels import LabelTable
+from w2sprobe.probing import ProbedRows
+from w2sprobe.reporting.explorer import explore, explorer_page
+from w2sprobe.reporting.pages import write_page
+from w2sprobe.reporting.report.sources import Run, Source
+
+SPLITS = "splits.parquet"
+
+
+@dataclass(frozen=True)
+class Link:
+    """To a page beside the report."""
+
+    text: str
+    file: str
+
+
+def write_explorers(
+    sources: Sequence[Source], stores: Path, out: Path
+) -> Iterator[tuple[Source, Link]]:
+    """Write a page a task and pair of models, of the first seed, whose store is there.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+    stores : Path
+        Folder that holds activation stores by their names.
+    out : Path
+        Gets explorer-1.html, explorer-2.html, ...
+
+    Yields
+    ------
+    Source, Link
+    """
+    number = 0
+    for source in sources:
+        seen = set()
+        for run in source.runs:
+            results = run.results
+            key = (results.task, results.weak_model, results.strong_model)
+            splits, weak = _splits_of(run), _weak_labels(run)
+            store = stores / results.store
+            there = results.store and (store / "manifest.json").is_file()
+            if key in seen or not there or splits is None or weak is None:
+                continue
+            seen.add(key)
+            number += 1
+            name = f"explorer-{number}.html"
+            texts = dict(zip(splits.stored.ids.tolist(), splits.stored.texts, strict=True))
+            data = explore(ActivationStore.open(store), weak, ProbedRows.of_splits(splits), texts)
+            title = f"{results.strong_model} on {run.name}"
+            write_page(explorer_page(data, title), out / name)
+            yield source, Link(f"{title}, labelled by {results.weak_model}", name)
+
+
+def _splits_of(run: Run) -> Splits | None:
+    """Those of the run, or those that it shares with other seeds and pairs."""
+    for folder in (run.folder, run.folder.parent):
+        if (folder / SPLITS).is_file():
+            return Splits.read(folder / SPLITS)
+    return None
+
+
+def _weak_labels(run: Run) -> LabelTable | None:
+    if run.labels is None:
+        return None
+    own = run.labels.filter(pc.equal(run.labels["method"].cast("string"), "weak"))
+    return LabelTable(own["id"].to_pylist(), own["soft_label"].to_numpy())
