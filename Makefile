@@ -21,7 +21,7 @@ OLDEST_TESTS ?= tests/training tests/crash/test_training.py tests/test_extractio
 	tests/cli tests/experiments tests/reporting tests/test_import.py tests/test_labels.py \
 	tests/metrics tests/comparison tests/test_tokens.py tests/integration/test_commands.py
 
-.PHONY: help setup fetch demo smoke test test-oldest lint bench docs clean
+.PHONY: help setup fetch demo smoke test test-oldest lint bench docs dist clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
@@ -68,6 +68,10 @@ bench: setup ## Speed of the probes, beside their peers
 
 docs: setup ## The documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+dist: setup ## Source distribution and wheel
+	rm -rf dist
+	$(BIN)/python -m build
 
 clean: ## Delete what is built here; caches and results stay
 	rm -rf $(VENV) $(OLDEST) build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -8,6 +8,8 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "w2sprobe/__init__.py").read_text()).group(1)
 
+DATA = ("css", "html", "j2", "js", "json", "yaml")  # kinds of files beside the modules
+
 EXTRAS = {
     "cpu": ["faiss-cpu>=1.8"],
     "gpu": ["faiss-gpu>=1.7.2"],
@@ -41,6 +43,7 @@ EXTRAS = {
         "pytest-xdist>=3.6",
         "ray[default]>=2.45",
         "ruff>=0.9",
+        "setuptools>=77",  # a test builds the wheel with it, without a package index
         "tensorboard>=2.14",
     ],
 }
@@ -51,19 +54,21 @@ setup(
     description="Weak-to-strong generalisation: activation caches, probes, students, PGR",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    license_expression="Apache-2.0",
+    keywords=["weak-to-strong generalisation", "probing", "label noise", "language models"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 14)),
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["w2sprobe", "w2sprobe.*"]),
-    package_data={
-        "w2sprobe": [
-            "py.typed",
-            "experiments/presets/*.yaml",
-            "comparison/published.json",
-            "reporting/pages/assets/*",
-            "reporting/pages/templates/*.j2",
-        ]
-    },
+    package_data={"w2sprobe": ["py.typed", *(f"**/*.{kind}" for kind in DATA)]},
     install_requires=[
         "accelerate>=1.3",  # transformers 5.0 asks it to unwrap compiled models
         "click>=8.2",  # its test runner keeps stdout apart from stderr

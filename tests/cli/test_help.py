@@ -1,6 +1,7 @@
 """Every command explains itself with an example, and starting up is light."""
 
 import importlib
+import json
 import subprocess
 import sys
 
@@ -62,6 +63,14 @@ def test_light_modules_do_not_load_torch(module: str) -> None:
     assert not {"torch", "transformers"} & modules_after(f"import w2sprobe.{module}")
 
 
+def test_the_options_of_all_commands_load_nothing_slow() -> None:
+    """A shell that completes them waits for it."""
+    loaded = modules_after(f"from w2sprobe.cli import {', '.join(COMMANDS)}")
+    assert "w2sprobe.cli.doctor" in loaded
+    slow = {"torch", "transformers", "sklearn", "scipy", "numba", "datasets", "matplotlib", "h5py"}
+    assert not slow & loaded
+
+
 def test_that_test_can_fail() -> None:
     assert "torch" in modules_after("import w2sprobe.extraction")
 
@@ -77,12 +86,24 @@ def test_extract_is_a_public_name() -> None:
 def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     from w2sprobe.cli import doctor
 
-    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(doctor, "_found", lambda module: module != "faiss")
     monkeypatch.setattr(doctor, "_search_speed", lambda with_faiss: ("", []))
     facts, advice = doctor.examine()
     assert facts["faiss"] == "not installed"
     assert any("w2sprobe[cpu]" in line for line in advice)
     assert {"python", "torch", "devices", "cache", "assets"} <= set(facts)
+
+
+def test_doctor_without_torch_says_so_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    from w2sprobe.cli import doctor
+
+    monkeypatch.setattr(doctor, "_found", lambda module: False)
+    monkeypatch.setattr(doctor, "_computing", lambda: pytest.fail("torch was asked"))
+    shown = CliRunner().invoke(root, ["doctor"])
+    assert shown.exit_code == 1
+    assert "! no torch: " in shown.stdout
+    report = json.loads(CliRunner().invoke(root, ["doctor", "--json"]).stdout)
+    assert report["advice"] == [doctor.NO_TORCH]
 
 
 def test_doctor_notices_a_slow_library(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import click
 from pydantic import BaseModel, ValidationError
 
+from w2sprobe.cli import _completion
 from w2sprobe.data.splits import SplitSizes
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import TaskConfig
@@ -86,6 +87,7 @@ def task_options(
             settings: dict[str, Any] = {"help": field.description}
             if name == "name":
                 settings |= {"required": required, "metavar": "NAME|FILE"}
+                settings |= {"shell_complete": _completion.tasks}
             elif name == "sizes":
                 settings |= {"metavar": "W,S,V,T"}
             elif name == "seed":
@@ -95,7 +97,8 @@ def task_options(
             elif get_origin(field.annotation) is Literal:
                 settings |= {"type": click.Choice(get_args(field.annotation))}
             if name == "name" and argument:
-                function = click.argument("task_name", metavar="NAME|FILE")(function)
+                settings.pop("help")
+                function = click.argument("task_name", **settings)(function)
             else:
                 flag = flag.replace("_", "-")
                 function = click.option(flag, f"task_{name}", **settings)(function)

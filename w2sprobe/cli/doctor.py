@@ -25,6 +25,10 @@ SEARCHED = (2048, 1024)  # rows and columns of the timed search
 BY_LIBRARY = {"torch": "torch", "numpy": "symmetric", "faiss": "faiss-cpu"}  # who multiplies
 PATIENCE = 120  # seconds: a clash of OpenMP runtimes may also hang
 SLOW = 0.5  # of the fastest library: a kernel for another processor
+NO_TORCH = (
+    "no torch: models, probes and searches need it; on a machine without a GPU install a CPU build "
+    "of it, elsewhere `pip install torch`"
+)
 BOTH = """
 import sys
 import {first}, {second}
@@ -44,6 +48,8 @@ for _ in range(3):
 def command(as_json: bool) -> None:
     """Show what w2sprobe finds on this machine, and what is missing for GPU use.
 
+    Ends with status 1 where torch is missing: models, probes and searches need it.
+
     \b
     Example:
       w2sprobe doctor
@@ -51,28 +57,43 @@ def command(as_json: bool) -> None:
     facts, advice = examine()
     if as_json:
         click.echo(json.dumps({"facts": facts, "advice": advice}, indent=2))
-        return
-    width = max(map(len, facts))
-    for name, value in facts.items():
-        click.echo(f"{name:<{width}}  {value}")
-    for line in advice:
-        click.echo(f"! {line}")
+    else:
+        width = max(map(len, facts))
+        for name, value in facts.items():
+            click.echo(f"{name:<{width}}  {value}")
+        for line in advice:
+            click.echo(f"! {line}")
+    if not _found("torch"):
+        sys.exit(1)
 
 
 def examine() -> tuple[dict[str, str], list[str]]:
     """Facts by name, and advice on what is missing."""
-    import torch
-
     facts = {
         "python": f"{sys.version.split()[0]} ({sys.executable})",
         "platform": platform.platform(),
     }
-    advice = []
     for package in PACKAGES:
         facts[package] = _version(package)
+    found, advice = _computing() if _found("torch") else ({}, [NO_TORCH])
+    facts |= found
+    for name, place in (("cache", _options.cache_folder()), ("assets", home())):
+        facts[name] = f"{place.absolute()}, {_free(place) / 1e9:.1f} GB free"
+    fetched = [name for name in ASSETS if is_fetched(name)]
+    facts["fetched"] = ", ".join(fetched) or "nothing; w2sprobe fetch demo"
+    return facts, advice
+
+
+def _computing() -> tuple[dict[str, str], list[str]]:
+    """What torch and faiss can do here, and advice."""
+    import torch
+
+    advice = []
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    facts["torch build"] = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU"
-    facts["devices"] = ", ".join(gpus) or f"CPU, {os.cpu_count()} cores"
+    facts = {
+        "torch build": f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU",
+        "devices": ", ".join(gpus) or f"CPU, {os.cpu_count()} cores",
+    }
     facts["faiss"], faiss_on_gpu = _faiss()
     if not facts["faiss"].startswith(("CPU", "GPU")):
         advice.append("no faiss: install w2sprobe[cpu], or w2sprobe[gpu] on a machine with a GPU")
@@ -87,11 +108,11 @@ def examine() -> tuple[dict[str, str], list[str]]:
         advice.append("for GPU use: torch sees no GPU; is a driver installed?")
     if not faiss_on_gpu:
         advice.append("for GPU use: faiss with GPU support is missing; install w2sprobe[gpu]")
-    for name, place in (("cache", _options.cache_folder()), ("assets", home())):
-        facts[name] = f"{place.absolute()}, {_free(place) / 1e9:.1f} GB free"
-    fetched = [name for name in ASSETS if is_fetched(name)]
-    facts["fetched"] = ", ".join(fetched) or "nothing; w2sprobe fetch demo"
     return facts, advice
+
+
+def _found(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 def _version(package: str) -> str:
@@ -103,7 +124,7 @@ def _version(package: str) -> str:
 
 def _faiss() -> tuple[str, bool]:
     """What faiss is here, and whether it can use a GPU."""
-    if importlib.util.find_spec("faiss") is None:
+    if not _found("faiss"):
         return "not installed", False
     import faiss
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from w2sprobe.cli import _options
+from w2sprobe.cli import _completion, _options
 
 if TYPE_CHECKING:
     from w2sprobe.experiments.config import TaskConfig
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 @click.command("extract")
 @click.option(
-    "--model", required=True, metavar="NAME|FOLDER", help="Asset, local folder or hub name."
+    "--model",
+    required=True,
+    metavar="NAME|FOLDER",
+    shell_complete=_completion.models,
+    help="Asset, local folder or hub name.",
 )
 @_options.task()
 @click.option(

@@ -5,12 +5,14 @@ import json
 import click
 
 from w2sprobe.assets import ASSETS, GROUPS, asset_path, fetch, is_fetched
-from w2sprobe.cli import _options
+from w2sprobe.cli import _completion, _options
 from w2sprobe.errors import UnknownName
 
 
 @click.command("fetch")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument(
+    "names", nargs=-1, required=True, metavar="NAME...", shell_complete=_completion.assets
+)
 @click.option(
     "--accept-license", is_flag=True, help="Accept the terms of assets that have some (Gemma)."
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from w2sprobe.cli import _options
+from w2sprobe.cli import _completion, _options
 
 if TYPE_CHECKING:
     from w2sprobe.data import Rows, Splits
@@ -25,6 +25,7 @@ SPLITS = "weak_train,strong_train,val,test"
     required=True,
     multiple=True,
     metavar="FOLDER|NAME",
+    shell_complete=_completion.models,
     help="Folder of a finished run; with --zero-shot an asset, local folder or hub name. Several: "
     "an ensemble.",
 )

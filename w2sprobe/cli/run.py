@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from w2sprobe.cli import _options
+from w2sprobe.cli import _completion, _options
 from w2sprobe.cli._overview import print_overview
 from w2sprobe.cli._tables import print_table
 from w2sprobe.errors import W2SProbeError
@@ -23,7 +23,7 @@ FIGURE = "results.png"
 
 
 @click.command("run")
-@click.argument("file", required=False, metavar="[FILE.yaml]")
+@click.argument("file", required=False, metavar="[FILE.yaml]", shell_complete=_completion.files)
 @click.option("--preset", type=click.Choice(PRESETS), help="A config that comes with w2sprobe.")
 @click.option(
     "--set",
@@ -33,8 +33,18 @@ FIGURE = "results.png"
     help="Replace a value of the config, as in strong.epochs=2; the value is read as YAML.",
 )
 @_options.task_options(required=False)
-@click.option("--weak-model", metavar="NAME|FOLDER", help="Replace the config's weak model.")
-@click.option("--strong-model", metavar="NAME|FOLDER", help="Replace the config's strong model.")
+@click.option(
+    "--weak-model",
+    metavar="NAME|FOLDER",
+    shell_complete=_completion.models,
+    help="Replace the config's weak model.",
+)
+@click.option(
+    "--strong-model",
+    metavar="NAME|FOLDER",
+    shell_complete=_completion.models,
+    help="Replace the config's strong model.",
+)
 @click.option("--truncate", is_flag=True, help="Cut texts that exceed a model's context.")
 @click.option("--out", type=click.Path(path_type=Path), help="Default: results/NAME.")
 @click.option(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from w2sprobe.cli import _options
+from w2sprobe.cli import _completion, _options
 from w2sprobe.cli._overview import print_overview
 from w2sprobe.errors import InputError, UnknownName
 
@@ -18,12 +18,26 @@ LEFT_OUT = {"task", "n_seeds", "saturated", "auc", "delta_auc", "pgr"}  # of a t
 
 
 @click.command("stats")
-@click.argument("sources", nargs=-1, required=True, metavar="RESULTS...")
-@click.option(
-    "--compare", "methods", multiple=True, metavar="METHOD", help="May be repeated; default: all."
+@click.argument(
+    "sources",
+    nargs=-1,
+    required=True,
+    metavar="RESULTS...",
+    shell_complete=_completion.results,
 )
 @click.option(
-    "--against", metavar="METHOD", help="Default: student, or xent as the source calls it."
+    "--compare",
+    "methods",
+    multiple=True,
+    metavar="METHOD",
+    shell_complete=_completion.methods,
+    help="May be repeated; default: all.",
+)
+@click.option(
+    "--against",
+    metavar="METHOD",
+    shell_complete=_completion.methods,
+    help="Default: student, or xent as the source calls it.",
 )
 @click.option(
     "--pair",

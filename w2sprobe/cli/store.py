@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from w2sprobe.cli import _options
+from w2sprobe.cli import _completion, _options
 
 if TYPE_CHECKING:
     from w2sprobe.cache import StoreInfo
@@ -124,7 +124,12 @@ def verify(store: Path, as_json: bool) -> None:
 @command.command("repair")
 @ONE_STORE
 @_options.task()
-@click.option("--model", metavar="NAME|FOLDER", help="Default: as the manifest names it.")
+@click.option(
+    "--model",
+    metavar="NAME|FOLDER",
+    shell_complete=_completion.models,
+    help="Default: as the manifest names it.",
+)
 @_options.device
 @_options.common
 def repair(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from w2sprobe.cli import _options
+from w2sprobe.cli import _completion, _options
 from w2sprobe.errors import InputError, UnknownName
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ models = click.option(
     "models",
     multiple=True,
     metavar="NAME|FOLDER",
+    shell_complete=_completion.models,
     help="Count tokens by its tokenizer; may be given several times.",
 )
 
@@ -166,7 +167,9 @@ def audit(task: "TaskConfig", models: tuple[str, ...], out: Path | None, as_json
 
 
 @command.command("mirror")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument(
+    "names", nargs=-1, required=True, metavar="NAME...", shell_complete=_completion.hub_tasks
+)
 @click.option(
     "--to",
     type=click.Path(path_type=Path, file_okay=False),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from w2sprobe.cli import _options
+from w2sprobe.cli import _completion, _options
 from w2sprobe.training.settings import STRONG_RATE, WEAK_RATE, TrainSettings
 
 if TYPE_CHECKING:
@@ -17,7 +17,11 @@ PREDICTIONS = "labels.parquet"
 
 @click.command("train")
 @click.option(
-    "--model", required=True, metavar="NAME|FOLDER", help="Asset, local folder or hub name."
+    "--model",
+    required=True,
+    metavar="NAME|FOLDER",
+    shell_complete=_completion.models,
+    help="Asset, local folder or hub name.",
 )
 @_options.task()
 @click.option(

@@ -3,7 +3,8 @@
 One task: `roc_auc`, `pgr`, `bootstrap_pgr`; test rows that a gap takes: `rows_to_resolve`,
 `rows_for_gap`. Several tasks: `paired_tests`, `task_bootstrap`, `holm`,
 `rank_correlation`. Several seeds: `variance_components`. `docs/statistics.md` says what each number
-means.
+means. scipy.stats takes a second to load and is imported
+where it is used: every command, and the completion of its options, imports this package.
 """
 
 from w2sprobe.metrics.auc import roc_auc as roc_auc

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from w2sprobe.errors import InputError
 from w2sprobe.metrics.bootstrap import CONFIDENCE, Interval
@@ -69,6 +68,8 @@ def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike, *, seed: int = 0) -> Ra
     >>> rank_correlation([1, 2, 3, 4, 5], [1, 3, 2, 5, 4]).correlation
     0.8
     """
+    from scipy import stats
+
     first, second = (np.asarray(values, dtype=np.float64) for values in (x, y))
     if first.ndim != 1 or first.shape != second.shape:
         raise InputError(f"x and y have shapes {first.shape} and {second.shape}", allowed="(n,)")
@@ -95,6 +96,8 @@ def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike, *, seed: int = 0) -> Ra
 
 
 def _interval(correlation: float, n: int) -> Interval:
+    from scipy import stats
+
     if abs(correlation) >= 1:
         return UNKNOWN, UNKNOWN
     reach = stats.norm.ppf((1 + CONFIDENCE) / 2) * math.sqrt((1 + correlation**2 / 2) / (n - 3))

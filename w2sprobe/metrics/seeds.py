@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from w2sprobe.errors import InputError
 from w2sprobe.metrics._checks import check_scores
@@ -86,6 +85,8 @@ def variance_components(values: npt.ArrayLike, groups: npt.ArrayLike) -> Varianc
         among = float(np.sum(sizes * (means - results.mean()) ** 2)) / (n_groups - 1)
         size = (n - float(np.sum(sizes**2)) / n) / (n_groups - 1)
         between = (among - within) / size
+    from scipy import stats
+
     tail = (1 - CONFIDENCE) / 2
     high, low = (squares / float(stats.chi2.ppf(at, freedom)) for at in (tail, 1 - tail))
     return VarianceComponents(

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.metrics._checks import check_scores
@@ -95,6 +94,8 @@ def paired_tests(
     >>> paired_tests([0.4, 0.5, 0.7], [0.3, 0.6, 0.4]).wins
     2
     """
+    from scipy import stats
+
     if alternative not in ALTERNATIVES:
         raise UnknownName("alternative", alternative, ALTERNATIVES)
     first = np.asarray(a, dtype=np.float64)
@@ -119,6 +120,8 @@ def paired_tests(
 
 def _signed_rank_pvalue(difference: np.ndarray, alternative: str) -> float:
     """Of differences that are not 0."""
+    from scipy import stats
+
     n = len(difference)
     if not n:
         return 1.0
@@ -164,6 +167,8 @@ def task_bootstrap(
     Tasks are drawn as if they were independent; intervals are those of other tasks like these.
     What seeds and test rows add to a difference is in it, since it adds to the spread of tasks.
     """
+    from scipy import stats
+
     values = np.asarray(differences, dtype=np.float64)
     if values.ndim != 1 or len(values) < 2:
         raise InputError(f"differences has shape {values.shape}", allowed="(n,), n at least 2")
