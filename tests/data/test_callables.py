@@ -164,7 +164,7 @@ BAD_FUNCTIONS = [
     (
         "import pandas\n"
         "def load():\n"
-        "    return pandas.DataFrame({'text': ['a', None], 'label': [0, 1]})",
+        "    return pandas.DataFrame({'text': ['a', float('nan')], 'label': [0, 1]})",
         "load",
         ["text is nan in M:load, row 2", "Fill the cell"],
     ),
