@@ -2,18 +2,14 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.forks import FORKS
+from tests.forks import call_forked, command_line
 from w2sprobe.assets import is_fetched
-from w2sprobe.cli import main
-
-OUTPUTS = ("stdout", "stderr")
 
 
 @dataclass(frozen=True)
@@ -22,36 +18,26 @@ class Workplace:
 
     folder: Path
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def start(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command as a user does: half of the time or more goes into starting Python."""
         return subprocess.run(
             [sys.executable, "-m", "w2sprobe", *arguments],
             cwd=self.folder,
-            env={
-                **os.environ,
-                "W2SPROBE_CACHE": str(self.folder / "cache"),
-                "PYTHONDONTWRITEBYTECODE": "1",
-            },
+            env={**self._environment(), "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
             check=False,
         )
 
-    def run_forked(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """The same without a start of Python, for commands that end where others begin."""
-        with tempfile.TemporaryDirectory() as output:
-            process = FORKS.Process(
-                target=_command, args=(self.folder, Path(output), arguments, dict(os.environ))
-            )
-            process.start()
-            process.join()
-            assert process.exitcode is not None
-            out, err = ((Path(output) / name).read_text() for name in OUTPUTS)
-        return subprocess.CompletedProcess(arguments, process.exitcode, out, err)
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The same in a process that has everything loaded."""
+        return call_forked(command_line, self.folder, arguments, self._environment())
 
     def json(self, *arguments: str) -> Any:
-        done = self.run(*arguments, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return _printed(self.run(*arguments, "--json"))
+
+    def start_json(self, *arguments: str) -> Any:
+        return _printed(self.start(*arguments, "--json"))
 
     def files(self) -> dict[str, int]:
         return {
@@ -60,19 +46,13 @@ class Workplace:
             if path.is_file()
         }
 
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "W2SPROBE_CACHE": str(self.folder / "cache")}
 
-def _command(
-    folder: Path, output: Path, arguments: tuple[str, ...], environment: dict[str, str]
-) -> None:
-    for number, name in enumerate(OUTPUTS, start=1):
-        os.dup2(os.open(output / name, os.O_WRONLY | os.O_CREAT), number)
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ |= {**environment, "W2SPROBE_CACHE": str(folder / "cache")}
-    sys.path.insert(0, str(folder))
-    sys.dont_write_bytecode = True
-    sys.argv = ["w2sprobe", *arguments]
-    main()
+
+def _printed(done: subprocess.CompletedProcess[str]) -> Any:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +65,7 @@ def fetched() -> None:
 @pytest.fixture(scope="session")
 def smoke(fetched: None, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     place = Workplace(tmp_path_factory.mktemp("smoke"))
-    done = place.run("run", "--preset", "smoke")
+    done = place.start("run", "--preset", "smoke")
     assert done.returncode == 0, done.stderr
     (place.folder / "stdout.txt").write_text(done.stdout)
     return place

@@ -149,7 +149,7 @@ def test_a_mistake_exits_with_2_and_writes_nothing(
     for name, text in FILES.items():
         (empty.folder / name).write_text(text, encoding="latin-1")
     before = empty.files()
-    done = empty.run_forked(*arguments)
+    done = empty.run(*arguments)
     assert done.returncode == 2, done.stderr
     for part in parts:
         assert part in done.stderr
