@@ -70,9 +70,9 @@ def test_the_interval_covers():
 
 def test_infinite_values_have_a_rank_and_rounding_noise_has_none():
     assert rank_correlation([1, 2, math.inf, 3], [1, 2, 4, 3]).correlation == 1
-    assert rank_correlation([0.8 - 0.7, 0.7 - 0.6, 1], [1, 2, 3]) == rank_correlation(
-        [0.1, 0.1, 1], [1, 2, 3]
-    )
+    noisy = rank_correlation([0.8 - 0.7, 0.7 - 0.6, 1], [1, 2, 3])
+    # by what they show: from Python 3.13 on, results that hold nan equal no other
+    assert repr(noisy) == repr(rank_correlation([0.1, 0.1, 1], [1, 2, 3]))
 
 
 def test_what_is_not_known_is_nan():
