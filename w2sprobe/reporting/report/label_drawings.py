@@ -8,7 +8,6 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from w2sprobe.curation import overlap, scorecard
 from w2sprobe.reporting.report.drawing import (
     BLUE,
     GREEN,
@@ -142,6 +141,8 @@ def cards_of(labels: pa.Table, run: str) -> list[dict[str, Any]]:
         the removed rows whose weak label was wrong), `recall`, `noise_before`, `noise_after`,
         `flipped` and, of flipped rows, `flips_right`, the share that is right now.
     """
+    from w2sprobe.curation import scorecard  # loads torch, beside the probes
+
     by_method = _by_method(labels)
     if WEAK not in by_method:
         return []
@@ -283,6 +284,8 @@ def overlap_drawing(labels: Sequence[pa.Table], name: str) -> Drawing | None:
     Drawing or None
         None where there are not two filters.
     """
+    from w2sprobe.curation import overlap  # as above
+
     shares: dict[tuple[str, str], list[float]] = {}
     for table in labels:
         keeps = {

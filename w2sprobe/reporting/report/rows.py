@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 from w2sprobe.cache import ActivationStore
 from w2sprobe.data import Splits
 from w2sprobe.labels import LabelTable
-from w2sprobe.probing import ProbedRows
 from w2sprobe.reporting.explorer import explore, explorer_page
 from w2sprobe.reporting.pages import write_page
 from w2sprobe.reporting.report.sources import Run, Source
@@ -42,6 +41,8 @@ def write_explorers(
     ------
     Source, Link
     """
+    from w2sprobe.probing import ProbedRows  # loads torch, which results alone do not need
+
     number = 0
     for source in sources:
         seen = set()
