@@ -12,7 +12,7 @@ from tests.reporting.cases import HOSTILE, METHODS, save_run, save_study
 from w2sprobe.errors import InputError
 from w2sprobe.metrics import bootstrap_pgr
 from w2sprobe.reporting.report import write_report
-from w2sprobe.reporting.report.label_drawings import cards_of
+from w2sprobe.reporting.report.label_drawings import cards_of, weak_labels_in_words
 from w2sprobe.reporting.report.sources import Source
 
 FEW = METHODS[:3]
@@ -115,6 +115,12 @@ def test_filters_are_held_against_truth(tmp_path: Path) -> None:
     assert (flips["flipped"], flips["removed"]) == (60, 0)
     assert flips["flips_right"] == pytest.approx(wrong.mean())
     assert flips["noise_after"] == pytest.approx(1 - wrong.mean())
+    ones = (weak["soft_label"] > 0.5).mean()
+    assert (whole["ones_before"], flips["ones_after"]) == pytest.approx((ones, 1 - ones))
+    assert weak_labels_in_words(table) == (
+        f"The weak model's hard labels are wrong on {wrong.mean():.0%} of the 60 rows that "
+        f"students learn from; they call {ones:.0%} of the rows class 1, where 50% are."
+    )
 
 
 def test_two_results_side_by_side(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
+from w2sprobe.labels import THRESHOLD
 from w2sprobe.reporting.report.drawing import (
     BLUE,
     GREEN,
@@ -124,6 +125,27 @@ def _arrow(
     )
 
 
+def weak_labels_in_words(labels: pa.Table) -> str:
+    """How good the weak labels of the strong-train rows are.
+
+    Parameters
+    ----------
+    labels : pyarrow.Table
+        Of training_labels.parquet.
+
+    Returns
+    -------
+    str
+    """
+    weak = _by_method(labels)[WEAK]
+    hard, truth = weak["soft_label"] > THRESHOLD, weak["label"] == 1
+    return (
+        f"The weak model's hard labels are wrong on {np.mean(hard != truth):.0%} of the "
+        f"{len(hard):,} rows that students learn from; they call {np.mean(hard):.0%} of the rows "
+        f"class 1, where {np.mean(truth):.0%} are."
+    )
+
+
 def cards_of(labels: pa.Table, run: str) -> list[dict[str, Any]]:
     """What each method did to the weak labels of the strong-train rows.
 
@@ -139,6 +161,7 @@ def cards_of(labels: pa.Table, run: str) -> list[dict[str, Any]]:
     list of dict
         A row a method and step of its filter, "" for the whole; `removed`, `precision` (share of
         the removed rows whose weak label was wrong), `recall`, `noise_before`, `noise_after`,
+        `ones_before`, `ones_after` (shares of hard labels that are wrong, and that are 1),
         `flipped` and, of flipped rows, `flips_right`, the share that is right now.
     """
     from w2sprobe.curation import scorecard  # loads torch, beside the probes
@@ -147,12 +170,12 @@ def cards_of(labels: pa.Table, run: str) -> list[dict[str, Any]]:
     if WEAK not in by_method:
         return []
     weak = by_method[WEAK]
-    hard, truth = weak["soft_label"] > 0.5, weak["label"]
+    hard, truth = weak["soft_label"] > THRESHOLD, weak["label"]
     found = []
     for method, own in by_method.items():
         if method == WEAK:
             continue
-        now = own["soft_label"] > 0.5
+        now = own["soft_label"] > THRESHOLD
         flipped = now != hard
         card = scorecard(own["keep"], weak["soft_label"], truth)
         kept_wrong = (now != truth)[own["keep"]]
@@ -164,6 +187,8 @@ def cards_of(labels: pa.Table, run: str) -> list[dict[str, Any]]:
             "removed": card.removed,
             "precision": card.precision if card.removed else None,
             "recall": card.recall,
+            "ones_before": card.share_of_ones_before,
+            "ones_after": float(now[own["keep"]].mean()) if own["keep"].any() else None,
             "noise_before": card.noise_before,
             "noise_after": float(kept_wrong.mean()) if kept_wrong.size else None,
             "flipped": int(flipped.sum()),

@@ -1,7 +1,7 @@
 """The sections of a report: which drawings and tables, in which order, with what words."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,6 +26,7 @@ from w2sprobe.reporting.report.label_drawings import (
     filters_drawing,
     overlap_drawing,
     splits_drawing,
+    weak_labels_in_words,
 )
 from w2sprobe.reporting.report.probe_drawings import (
     curves_drawing,
@@ -125,7 +126,10 @@ def part_of(source: Source, prefix: str = "") -> Part:
         several = len({row.task for row in rows}) > 1
         comparison = comparisons.get(pair)
         words = " supervises ".join(pair)
-        verdict = verdict_on_study(rows, comparison) if several else verdict_on_task(rows)
+        if several:
+            verdict = verdict_on_study(rows, comparison)
+        else:
+            verdict = _with_labels(verdict_on_task(rows), source, pair)
         verdicts.append((words, verdict))
         heading = f": {words}" if len(source.pairs) > 1 else ""
         sections += _scores(rows, comparison, name, heading, several=several)
@@ -135,6 +139,15 @@ def part_of(source: Source, prefix: str = "") -> Part:
     sections += _seeds(list(comparisons.values()), prefix)
     sections += _run(source, prefix)
     return Part(source, tuple(verdicts), tuple(sections))
+
+
+def _with_labels(verdict: Verdict, source: Source, pair: tuple[str, str]) -> Verdict:
+    """A verdict on one task, and how good the weak labels are that all hangs on."""
+    for run in source.runs:
+        if (run.results.weak_model, run.results.strong_model) == pair and run.labels is not None:
+            words = weak_labels_in_words(run.labels)
+            return replace(verdict, grounds=(words, *verdict.grounds))
+    return verdict
 
 
 def _overview(source: Source) -> Overview | None:

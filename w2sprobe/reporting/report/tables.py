@@ -270,6 +270,8 @@ def labels_table(cards: Sequence[Mapping[str, Any]], name: str) -> Table:
             Column("flips that are right", number=True),
             Column("wrong before", number=True),
             Column("wrong after", number=True),
+            Column("ones before", number=True),
+            Column("ones after", number=True),
         ),
         [
             Row(
@@ -285,6 +287,8 @@ def labels_table(cards: Sequence[Mapping[str, Any]], name: str) -> Table:
                     _share(card["flips_right"]),
                     _share(card["noise_before"]),
                     _share(card["noise_after"]),
+                    _share(card["ones_before"]),
+                    _share(card["ones_after"]),
                 )
             )
             for card in cards
