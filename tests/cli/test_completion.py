@@ -45,7 +45,6 @@ def test_commands_and_their_options() -> None:
         (("stats", "published", "--compare", "knn_f"), {"knn_filter"}),
         (("stats", "pub"), {"published"}),
     ],
-    ids=" ".join,
 )
 def test_names_that_are_known(words: tuple[str, ...], expected: set[str]) -> None:
     assert values(*words) == expected
@@ -59,7 +58,6 @@ def test_names_that_are_known(words: tuple[str, ...], expected: set[str]) -> Non
         (("run", "exp"), "file"),
         (("stats", "res"), "file"),
     ],
-    ids=str,
 )
 def test_files_and_folders_follow_names(words: tuple[str, ...], kind: str) -> None:
     assert offered(*words) == {(kind, words[-1])}
