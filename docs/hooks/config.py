@@ -17,6 +17,7 @@ SECTIONS = {
     "weak": "WeakConfig",
     "probes": "ProbeConfig",
     "probes.candidates": "Candidates",
+    "sweep": "SweepConfig",
     "strong_to_strong": "StrongToStrongConfig",
     "zero_shot": "ZeroShotConfig",
     "define.NAME": "Method",

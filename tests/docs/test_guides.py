@@ -21,7 +21,7 @@ def place(tiny_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> W
 
 
 def done(place: Workplace, command: str) -> None:
-    result = place.run_forked(*command.split())
+    result = place.run(*command.split())
     assert result.returncode == 0, f"{command}\n{result.stderr}"
 
 

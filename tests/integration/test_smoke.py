@@ -119,7 +119,7 @@ def test_a_second_run_recomputes_nothing(smoke: Workplace) -> None:
     before = smoke.files()
     done = smoke.run("run", "--preset", "smoke")
     assert done.returncode == 0, done.stderr
-    assert "16 of 16 stages done before" in done.stderr
+    assert "17 of 17 stages done before" in done.stderr
     assert done.stdout == (smoke.folder / "stdout.txt").read_text()
     after = smoke.files()
     changed = {name for name in after if before.get(name) != after[name]}
@@ -127,7 +127,8 @@ def test_a_second_run_recomputes_nothing(smoke: Workplace) -> None:
         f"results/smoke/{name}"
         for name in (
             *("audit.json", "config.yaml", "predictions.parquet"),
-            *("results.json", "results.png", "splits.parquet"),
+            *("results.json", "results.png", "splits.parquet", "sweep.json", "sweep.parquet"),
+            *("training.parquet", "training_labels.parquet"),
         )
     }
 
@@ -164,8 +165,10 @@ def test_truth_of_strong_train_and_test_reaches_only_the_ceiling(
     monkeypatch.setattr(TaskConfig, "load", lambda _: changed)
     after = addresses()
     moved = {title for title in before if before[title] != after[title]}
-    # the audit scores its baselines on the truth of the test rows, and trains nothing of ours
-    assert moved == {"strong ceiling on truth", "audit of the task"}
+    # the audit scores its baselines on the truth of the test rows, the sweep its probes on both,
+    # and no method reads either
+    scored = {"audit of the task", "sweep of layers and settings"}
+    assert moved == {"strong ceiling on truth", *scored}
 
 
 def test_predictions_parquet_is_readable_without_this_package(

@@ -110,6 +110,20 @@ def test_rows_of_a_task_and_their_copies() -> None:
     assert found.groups is None or len(set(found.groups)) == 52 - (sum(copies) == 2)
 
 
+def test_groups_of_the_task_are_kept_together() -> None:
+    rows = Rows(
+        np.array([f"r{n}" for n in range(60)]),
+        [f"text {n}" for n in range(60)],
+        np.arange(60) % 2,
+        (np.arange(60) // 4).astype(str),
+    )
+    splits = make_splits(rows, SplitSizes(8, 32, 8, 12), seed=0)
+    found, own = ProbedRows.of_splits(splits), splits.strong_train.groups
+    assert found.groups is not None
+    same = found.groups[:, None] == found.groups
+    np.testing.assert_array_equal(same, own[:, None] == own)
+
+
 def test_rows_of_a_label_file(store: ActivationStore, tmp_path: Path) -> None:
     ids = store.ids[:4].tolist()
     table = pa.table({"id": ids, "soft_label": [0.2] * 4, "truth": [0, 1, 1, 0]})

@@ -14,6 +14,7 @@ from w2sprobe.labels import LabelTable
 from w2sprobe.training import iterations as module
 from w2sprobe.training import trainer
 from w2sprobe.training.iterations import Change, change, cross_fit, row_folds, strong_to_strong
+from w2sprobe.training.prefix import Prefix
 from w2sprobe.training.saved import SavedModel, read_run
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import finetune
@@ -385,13 +386,13 @@ def test_a_prefix_is_computed_once_for_all_students(
 ) -> None:
     upper = SETTINGS.model_copy(update={"lora_from_layer": 2})
     computed = []
-    compute = trainer.Prefix._compute
+    compute = Prefix._compute
 
     def counted(*arguments: Any, **options: Any) -> Any:
         computed.append(1)
         return compute(*arguments, **options)
 
-    monkeypatch.setattr(trainer.Prefix, "_compute", counted)
+    monkeypatch.setattr(Prefix, "_compute", counted)
     strong_to_strong(model, TRAIN, WEAK, VAL, tmp_path / "run", upper, iterations=1, cv=2)
     assert len(computed) == 1
     assert not (tmp_path / "run/prefixes").exists()

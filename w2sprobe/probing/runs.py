@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from w2sprobe.cache import ActivationStore
 from w2sprobe.curation import (
@@ -52,19 +54,25 @@ class ProbedRows:
     def of_splits(cls, splits: Splits) -> "ProbedRows":
         """Strong-train rows, against validation and test.
 
-        Where the task has no groups, copies of a text are one.
+        Rows of a group of the task, and copies of a text, are one group.
         """
         train = splits.strong_train
-        together = train.groups
-        if together is None:
-            together = np.array([" ".join(text.split()) for text in train.texts])
-        kinds, groups = np.unique(together, return_inverse=True)
+        texts = np.unique([" ".join(text.split()) for text in train.texts], return_inverse=True)[1]
+        groups, n_groups = texts, int(texts.max()) + 1
+        if train.groups is not None:
+            own = np.unique(train.groups, return_inverse=True)[1]
+            # texts and the task's groups are joined by the rows that have both
+            nodes = (n_groups, n_groups + int(own.max()) + 1)
+            links = coo_array((np.ones(len(own)), (texts, nodes[0] + own)), (nodes[1], nodes[1]))
+            labels = connected_components(links, directed=False)[1][texts]
+            groups = np.unique(labels, return_inverse=True)[1]
+            n_groups = int(groups.max()) + 1
         return cls(
             "strong_train",
             train.ids,
             {"val": splits.val.ids, "test": splits.test.ids},
             truth_table(train, splits.val, splits.test),
-            groups if len(kinds) < len(train) else None,
+            groups if n_groups < len(train) else None,
         )
 
     @classmethod
