@@ -14,7 +14,7 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
         *("tests.models", "w2sprobe.audit", "w2sprobe.experiments.runner", "w2sprobe.extraction"),
-        *("w2sprobe.reporting.figures", "scipy.stats"),
+        *("w2sprobe.reporting.figures", "scipy.stats", "tests.frozen"),
     ]
 )
 OUTPUTS = ("stdout", "stderr")
