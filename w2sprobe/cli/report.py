@@ -31,9 +31,7 @@ def command(results: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     """
     from w2sprobe.reporting.report import write_report
 
-    folder = results[0] if results[0].is_dir() else results[0].parent
-    stores = _options.cache_folder() / "stores"
-    page = write_report(results, out or folder / "report", stores=stores)
+    page = write_report(results, out, stores=_options.cache_folder() / "stores")
     if as_json:
         click.echo(json.dumps({"report": str(page), "figures": str(page.parent / "figures")}))
         return

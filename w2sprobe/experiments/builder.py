@@ -551,13 +551,11 @@ class Builder:
             store=self.store.folder,
             labels=label_file(weak.folder),
             rows=rows,
-            # a probe takes a GPU where there is one, but on a cluster none is kept for it
-            device="cpu" if self.device == "cpu" else "auto",
+            device=self.probe_device,
             **tried,
         )
         params = {**tried, "fitted": rows.content, "groups": _groups(rows)}
-        one = probe_cost(info, len(rows))
-        cost = dataclasses.replace(one, flops=len(layers) * one.flops)
+        cost = self.layers_cost(len(layers))
         title = f"choice of layer and {names[field]}" + (f" for {name}" if name else "")
         return self.add(
             Stage("choose", title, params, run, self.home, inputs, resumable=True, cost=cost)
@@ -565,37 +563,47 @@ class Builder:
 
     def sweep(self, config: SweepConfig, weak: Stage) -> Stage:
         """Stage that scores probes on many layers and settings; no method reads it."""
-        rows, info = self.splits.strong_train, self.strong_info
-        layers = parse_layers(config.layers, range(info.n_layers + 1))
-        most = len(rows) - n_left_out(rows.groups, itself=True)
+        rows = ProbedRows.of_splits(self.splits)
+        layers = list(parse_layers(config.layers, range(self.strong_info.n_layers + 1)))
+        # of the rows as they are swept: copies of a text are left out together
+        most = len(rows.train) - n_left_out(rows.groups, itself=True)
         ks = tuple(k for k in config.ks if k <= most)
         settings = SweepSettings(ks, config.l2s, in_sample=config.in_sample, ceiling=config.ceiling)
         run = partial(
             sweep_step,
             store=self.store.folder,
             labels=label_file(weak.folder),
-            rows=ProbedRows.of_splits(self.splits),
-            layers=list(layers),
+            rows=rows,
+            layers=layers,
             settings=settings,
-            device="cpu" if self.device == "cpu" else "auto",
+            device=self.probe_device,
         )
         parts = {name: getattr(self.splits, name) for name in ("strong_train", "val", "test")}
         params = {
-            "layers": list(layers),
+            "layers": layers,
             "settings": dataclasses.asdict(settings),
             "rows": {
                 name: [part.content, fingerprint(part.labels.tolist())]
                 for name, part in parts.items()
             },
-            "groups": _groups(rows),
+            "groups": _groups(self.splits.strong_train),
         }
-        one = probe_cost(info, len(rows))
-        cost = dataclasses.replace(one, flops=len(layers) * one.flops)
+        cost = self.layers_cost(len(layers))
         inputs = {"store": self.store, "labels": weak}
         title = "sweep of layers and settings"
         return self.add(
             Stage("sweep", title, params, run, self.home, inputs, resumable=True, cost=cost)
         )
+
+    @property
+    def probe_device(self) -> str:
+        """A probe takes a GPU where there is one, but on a cluster none is kept for it."""
+        return "cpu" if self.device == "cpu" else "auto"
+
+    def layers_cost(self, n_layers: int) -> Cost:
+        """Of probes on so many layers, one after the other."""
+        one = probe_cost(self.strong_info, len(self.splits.strong_train))
+        return dataclasses.replace(one, flops=n_layers * one.flops)
 
     def probe_params(self, method: Method, given: ProbeSettings) -> dict[str, Any]:
         """What this probe and curation read; other settings do not move the address."""

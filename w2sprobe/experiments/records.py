@@ -56,8 +56,10 @@ def write_records(experiment: Experiment, outcomes: Outcomes, folder: Path) -> N
     outcomes : dict of str to Outcome
     folder : Path
     """
-    _write(_labels(experiment, outcomes), LABEL_COLUMNS, folder / LABELS)
-    _write(_curves(experiment, outcomes), CURVE_COLUMNS, folder / CURVES)
+    _write(list(_labels(experiment, outcomes)), folder / LABELS)
+    curves = list(_curves(experiment, outcomes))
+    made = [pa.Table.from_pylist(curves, schema=CURVE_COLUMNS)] if curves else []
+    _write(made, folder / CURVES)
     done = [one for one in experiment.stages if one.kind == "sweep" and _done(one, outcomes)]
     for name in (SWEEP, SWEEP_NOTE):
         if done:
@@ -67,16 +69,15 @@ def write_records(experiment: Experiment, outcomes: Outcomes, folder: Path) -> N
             (folder / name).unlink(missing_ok=True)
 
 
-def _write(rows: Iterable[dict[str, Any]], schema: pa.Schema, path: Path) -> None:
-    listed = list(rows)
-    if not listed:
+def _write(parts: list[pa.Table], path: Path) -> None:
+    if not parts:
         path.unlink(missing_ok=True)
         return
     with atomic_path(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(listed, schema=schema), temporary)
+        pq.write_table(pa.concat_tables(parts).unify_dictionaries(), temporary)
 
 
-def _labels(experiment: Experiment, outcomes: Outcomes) -> Iterable[dict[str, Any]]:
+def _labels(experiment: Experiment, outcomes: Outcomes) -> Iterable[pa.Table]:
     """The weak labels of the strong-train and validation rows, and those of each method."""
     splits = experiment.splits
     rows = {"strong_train": splits.strong_train, "val": splits.val}
@@ -87,17 +88,17 @@ def _labels(experiment: Experiment, outcomes: Outcomes) -> Iterable[dict[str, An
         table, steps = LabelTable.read(label_file(stage.folder)), _steps(stage)
         for split, part in rows.items():
             own = table.align(part.ids)
-            columns = (own.ids, part.labels, own.soft_label, own.keep)
-            for name, label, soft, keep in zip(*map(np.ndarray.tolist, columns), strict=True):
-                yield {
-                    "method": method,
-                    "id": name,
-                    "split": split,
-                    "label": label,
-                    "soft_label": soft,
-                    "keep": keep,
-                    "step": steps.get(name),
-                }
+            ids = own.ids.tolist()
+            columns = {
+                "method": [method] * len(ids),
+                "id": ids,
+                "split": [split] * len(ids),
+                "label": part.labels,
+                "soft_label": own.soft_label,
+                "keep": own.keep,
+                "step": [steps.get(name) for name in ids],
+            }
+            yield pa.table(columns, schema=LABEL_COLUMNS)
 
 
 def _last_labels(stages: list[Stage]) -> Stage | None:

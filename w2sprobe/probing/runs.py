@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import ArrayLike
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -57,22 +58,18 @@ class ProbedRows:
         Rows of a group of the task, and copies of a text, are one group.
         """
         train = splits.strong_train
-        texts = np.unique([" ".join(text.split()) for text in train.texts], return_inverse=True)[1]
-        groups, n_groups = texts, int(texts.max()) + 1
+        groups = _codes([" ".join(text.split()) for text in train.texts])
         if train.groups is not None:
-            own = np.unique(train.groups, return_inverse=True)[1]
-            # texts and the task's groups are joined by the rows that have both
-            nodes = (n_groups, n_groups + int(own.max()) + 1)
-            links = coo_array((np.ones(len(own)), (texts, nodes[0] + own)), (nodes[1], nodes[1]))
-            labels = connected_components(links, directed=False)[1][texts]
-            groups = np.unique(labels, return_inverse=True)[1]
-            n_groups = int(groups.max()) + 1
+            # both kinds as the two sides of a graph, whose links are the rows
+            nodes = (groups, len(train) + _codes(train.groups))
+            links = coo_array((np.ones(len(train)), nodes), (2 * len(train),) * 2)
+            groups = _codes(connected_components(links, directed=False)[1][groups])
         return cls(
             "strong_train",
             train.ids,
             {"val": splits.val.ids, "test": splits.test.ids},
             truth_table(train, splits.val, splits.test),
-            groups if n_groups < len(train) else None,
+            groups if groups.max() + 1 < len(train) else None,
         )
 
     @classmethod
@@ -102,6 +99,12 @@ class Outcome:
 
     table: pa.Table
     results: list[dict[str, Any]]
+
+
+def _codes(values: ArrayLike) -> np.ndarray:
+    """Equal values as equal numbers, from 0 on."""
+    codes: np.ndarray = np.unique(values, return_inverse=True)[1]
+    return codes
 
 
 def predict_store(

@@ -1,6 +1,6 @@
 """A sweep as heat maps: layers upwards, settings to the right, a panel a probe and set of rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,12 @@ def sweep_figure(table: pa.Table, selections: Sequence[Mapping[str, Any]], path:
     for line, evaluation in zip(panels, evaluations, strict=False):
         some = [row for row in rows if row["evaluation"] == evaluation]
         # in-sample numbers reach where no others do: each set of rows has its own colours
-        scale = _scale([row[column] for row in some], centred=column == "delta_auc_truth")
+        scale = heat_scale([row[column] for row in some], centred=column == "delta_auc_truth")
         for axis, probe in zip(line, probes, strict=True):
             own = [row for row in some if row["probe"] == probe]
-            mesh = _panel(axis, own, layers, column, scale)
+            mesh = heat_panel(axis, own, layers, column, scale, fontsize=7)
+            axis.tick_params(axis="x", rotation=45 if len(axis.get_xticks()) > 6 else 0)
+            axis.xaxis.label.set_size(8)
             axis.set_title(f"{probe}, {TITLES[evaluation]}", fontsize=9)
             if evaluation != "in_sample":
                 _mark(axis, own, [s for s in selections if s["probe"] == probe], layers, column)
@@ -80,33 +82,68 @@ def sweep_figure(table: pa.Table, selections: Sequence[Mapping[str, Any]], path:
         figure.savefig(temporary, format="png", dpi=150)
 
 
-def _scale(values: Sequence[float], *, centred: bool) -> dict[str, Any]:
-    """Colours: purple and orange on either side of no difference, or dark to light."""
+def heat_scale(values: Iterable[float], *, centred: bool) -> dict[str, Any]:
+    """Colours: purple and orange on either side of no difference, or dark to light.
+
+    Parameters
+    ----------
+    values : iterable of float
+        All that are drawn with them.
+    centred : bool
+        They are differences.
+
+    Returns
+    -------
+    dict
+        For `heat_panel`.
+    """
+    known = list(values)
     if not centred:
-        return {"cmap": "cividis", "vmin": min(values), "vmax": max(values)}
+        return {"cmap": "cividis", "vmin": min(known), "vmax": max(known)}
     # losses are ten times as large as gains, which would be white on one scale with them
-    norm = TwoSlopeNorm(0, vmin=min(-LEAST, *values), vmax=max(LEAST, *values))
+    norm = TwoSlopeNorm(0, vmin=min(-LEAST, *known), vmax=max(LEAST, *known))
     return {"cmap": "PuOr_r", "norm": norm}
 
 
-def _panel(
+def heat_panel(
     axis: Axes,
     rows: Sequence[Mapping[str, Any]],
     layers: Sequence[int],
     column: str,
     scale: Mapping[str, Any],
+    *,
+    fontsize: float | None = None,
 ) -> QuadMesh:
+    """Draw one probe: layers upwards, values of its setting to the right.
+
+    Parameters
+    ----------
+    axis : Axes
+    rows : sequence of mapping
+        With layer, setting, value and the column.
+    layers : sequence of int
+        Ascending; those of other panels, too.
+    column : str
+        What the colours show.
+    scale : mapping
+        Of `heat_scale`.
+    fontsize : float, optional
+        Of the ticks; default: matplotlib's.
+
+    Returns
+    -------
+    QuadMesh
+    """
     values = sorted({row["value"] for row in rows})
     cells = np.full((len(layers), len(values)), np.nan)
     for row in rows:
         cells[layers.index(row["layer"]), values.index(row["value"])] = row[column]
     mesh = axis.pcolormesh(np.arange(len(values)), np.arange(len(layers)), cells, **scale)
-    axis.set_xticks(range(len(values)), [f"{value:g}" for value in values], fontsize=7)
-    axis.tick_params(axis="x", rotation=45 if len(values) > 6 else 0)
+    axis.set_xticks(range(len(values)), [f"{value:g}" for value in values], fontsize=fontsize)
     every = -(-len(layers) // MOST_TICKS)
     shown = range(0, len(layers), every)
-    axis.set_yticks(shown, [str(layers[place]) for place in shown], fontsize=7)
-    axis.set_xlabel(NAMES[rows[0]["setting"]], fontsize=8)
+    axis.set_yticks(shown, [str(layers[place]) for place in shown], fontsize=fontsize)
+    axis.set_xlabel(NAMES[rows[0]["setting"]])
     return mesh
 
 

@@ -13,7 +13,7 @@ from w2sprobe.errors import InputError
 from w2sprobe.metrics import bootstrap_pgr
 from w2sprobe.reporting.report import write_report
 from w2sprobe.reporting.report.label_drawings import cards_of, weak_labels_in_words
-from w2sprobe.reporting.report.sources import Source
+from w2sprobe.reporting.report.sources import Source, labels_by_method
 
 FEW = METHODS[:3]
 
@@ -96,7 +96,8 @@ def test_one_run_without_records(tmp_path: Path) -> None:
 def test_filters_are_held_against_truth(tmp_path: Path) -> None:
     save_run(tmp_path)
     table = pq.read_table(tmp_path / "training_labels.parquet")
-    cards = {(card["method"], card["step"]): card for card in cards_of(table, "run")}
+    labels = labels_by_method(table)
+    cards = {(card["method"], card["step"]): card for card in cards_of(labels, "run")}
     frame = table.to_pandas()
     weak = frame[frame["method"] == "weak"].set_index("id")
     own = frame[frame["method"] == "topofilter"].set_index("id").loc[weak.index]
@@ -117,7 +118,7 @@ def test_filters_are_held_against_truth(tmp_path: Path) -> None:
     assert flips["noise_after"] == pytest.approx(1 - wrong.mean())
     ones = (weak["soft_label"] > 0.5).mean()
     assert (whole["ones_before"], flips["ones_after"]) == pytest.approx((ones, 1 - ones))
-    assert weak_labels_in_words(table) == (
+    assert weak_labels_in_words(labels) == (
         f"The weak model's hard labels are wrong on {wrong.mean():.0%} of the 60 rows that "
         f"students learn from; they call {ones:.0%} of the rows class 1, where 50% are."
     )

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
@@ -21,6 +20,7 @@ from w2sprobe.reporting.report.drawing import (
     light_axes,
     new_figure,
 )
+from w2sprobe.reporting.report.sources import Labels
 from w2sprobe.reporting.report.verdict import plain
 
 WEAK = "weak"
@@ -125,19 +125,19 @@ def _arrow(
     )
 
 
-def weak_labels_in_words(labels: pa.Table) -> str:
+def weak_labels_in_words(labels: Labels) -> str:
     """How good the weak labels of the strong-train rows are.
 
     Parameters
     ----------
-    labels : pyarrow.Table
-        Of training_labels.parquet.
+    labels : dict
+        `Run.strong_train_labels`.
 
     Returns
     -------
     str
     """
-    weak = _by_method(labels)[WEAK]
+    weak = labels[WEAK]
     hard, truth = weak["soft_label"] > THRESHOLD, weak["label"] == 1
     return (
         f"The weak model's hard labels are wrong on {np.mean(hard != truth):.0%} of the "
@@ -146,13 +146,13 @@ def weak_labels_in_words(labels: pa.Table) -> str:
     )
 
 
-def cards_of(labels: pa.Table, run: str) -> list[dict[str, Any]]:
+def cards_of(labels: Labels, run: str) -> list[dict[str, Any]]:
     """What each method did to the weak labels of the strong-train rows.
 
     Parameters
     ----------
-    labels : pyarrow.Table
-        Of training_labels.parquet.
+    labels : dict
+        `Run.strong_train_labels`.
     run : str
         Its name, for the rows.
 
@@ -166,13 +166,12 @@ def cards_of(labels: pa.Table, run: str) -> list[dict[str, Any]]:
     """
     from w2sprobe.curation import scorecard  # loads torch, beside the probes
 
-    by_method = _by_method(labels)
-    if WEAK not in by_method:
+    if WEAK not in labels:
         return []
-    weak = by_method[WEAK]
+    weak = labels[WEAK]
     hard, truth = weak["soft_label"] > THRESHOLD, weak["label"]
     found = []
-    for method, own in by_method.items():
+    for method, own in labels.items():
         if method == WEAK:
             continue
         now = own["soft_label"] > THRESHOLD
@@ -210,25 +209,6 @@ def cards_of(labels: pa.Table, run: str) -> list[dict[str, Any]]:
                     "precision": float(wrong.mean()),
                 }
             )
-    return found
-
-
-def _by_method(labels: pa.Table) -> dict[str, dict[str, np.ndarray]]:
-    """Columns of the strong-train rows, by method, rows in the order of their ids."""
-    columns = {
-        name: np.array(labels[name].to_pylist(), dtype=object) for name in labels.column_names
-    }
-    found: dict[str, dict[str, np.ndarray]] = {}
-    for method in dict.fromkeys(columns["method"].tolist()):
-        rows = np.flatnonzero((columns["method"] == method) & (columns["split"] == "strong_train"))
-        rows = rows[np.argsort(columns["id"][rows].astype(str))]
-        found[method] = {
-            "id": columns["id"][rows].astype(str),
-            "label": columns["label"][rows].astype(np.int64),
-            "soft_label": columns["soft_label"][rows].astype(np.float64),
-            "keep": columns["keep"][rows].astype(bool),
-            "step": np.array([step or "" for step in columns["step"][rows]], dtype=np.str_),
-        }
     return found
 
 
@@ -295,13 +275,13 @@ def filters_drawing(cards: Sequence[Mapping[str, Any]], name: str) -> Drawing:
     )
 
 
-def overlap_drawing(labels: Sequence[pa.Table], name: str) -> Drawing | None:
+def overlap_drawing(labels: Sequence[Labels], name: str) -> Drawing | None:
     """How far filters remove the same rows.
 
     Parameters
     ----------
-    labels : sequence of pyarrow.Table
-        Of training_labels.parquet, of all runs.
+    labels : sequence of dict
+        `Run.strong_train_labels` of all runs.
     name : str
 
     Returns
@@ -313,11 +293,7 @@ def overlap_drawing(labels: Sequence[pa.Table], name: str) -> Drawing | None:
 
     shares: dict[tuple[str, str], list[float]] = {}
     for table in labels:
-        keeps = {
-            method: own["keep"]
-            for method, own in _by_method(table).items()
-            if not own["keep"].all()
-        }
+        keeps = {method: own["keep"] for method, own in table.items() if not own["keep"].all()}
         for pair, share in overlap(keeps).items():
             shares.setdefault(pair, []).append(share)
     if not shares:

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import TwoSlopeNorm
 from matplotlib.ticker import MaxNLocator
 
 from w2sprobe.comparison import GainRow, IndicatorRow, TaskRow
+from w2sprobe.reporting.heatmaps import heat_panel, heat_scale
 from w2sprobe.reporting.report.drawing import (
     BLUE,
     GREY,
@@ -22,9 +21,7 @@ from w2sprobe.reporting.report.drawing import (
 )
 from w2sprobe.reporting.report.verdict import plain
 
-SETTINGS = {"k": "neighbours k", "l2": "penalty l2"}
-LEAST = 0.01  # a difference that has the full colour, where there is none larger
-MOST_TICKS = 16
+SETTINGS = {"knn": "k", "logistic": "l2"}
 MOST_INDICATORS = 8
 
 Point = tuple[str, int, float]  # probe, layer, value of its setting
@@ -97,9 +94,8 @@ def layers_drawing(surface: Surface, name: str) -> Drawing:
         )
         axis.margins(y=0.15)
         axis.axhline(0, color=INK, linewidth=1)
-        setting = "k" if probe == "knn" else "l2"
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.set_title(f"{probe}, {setting} {value:g}")
+        axis.set_title(f"{probe}, {SETTINGS[probe]} {value:g}")
         axis.set_xlabel("layer")
         light_axes(axis, "y")
         words.append(f"{probe}: highest at layer {layers[top]} of {layers[-1]}, {mean[top]:+.3f}")
@@ -133,7 +129,7 @@ def _best_setting(surface: Surface, probe: str) -> float:
     return max(gains, key=lambda value: float(np.mean(gains[value])))
 
 
-def grid_drawing(surface: Surface, name: str, rows: str) -> Drawing:
+def grid_drawing(surface: Surface, name: str, scored: str) -> Drawing:
     """Gain over layers and settings, mean over runs, as colours.
 
     Parameters
@@ -141,7 +137,7 @@ def grid_drawing(surface: Surface, name: str, rows: str) -> Drawing:
     surface : dict
         Of `surface_of`.
     name : str
-    rows : str
+    scored : str
         Which rows are scored, in words.
 
     Returns
@@ -151,47 +147,42 @@ def grid_drawing(surface: Surface, name: str, rows: str) -> Drawing:
     probes = list(dict.fromkeys(probe for probe, *_ in surface))
     layers = sorted({layer for _, layer, _ in surface})
     means = {point: float(np.mean(list(values.values()))) for point, values in surface.items()}
-    norm = TwoSlopeNorm(0, vmin=min(-LEAST, *means.values()), vmax=max(LEAST, *means.values()))
+    rows: list[dict[str, Any]] = [
+        {"probe": probe, "layer": layer, "value": value, "mean_delta_auc": mean}
+        for (probe, layer, value), mean in means.items()
+    ]
+    scale = heat_scale(means.values(), centred=True)
     figure, axes = new_figure(
         1.2 + 4.2 * len(probes), 1.6 + 0.11 * len(layers), 1, len(probes), sharey=True
     )
     for axis, probe in zip(axes[0], probes, strict=True):
-        values = sorted({value for kind, _, value in means if kind == probe})
-        cells = np.full((len(layers), len(values)), np.nan)
-        for (kind, layer, value), mean in means.items():
-            if kind == probe:
-                cells[layers.index(layer), values.index(value)] = mean
-        axis.pcolormesh(
-            np.arange(len(values)), np.arange(len(layers)), cells, cmap="PuOr_r", norm=norm
+        own = [{**row, "setting": SETTINGS[probe]} for row in rows if row["probe"] == probe]
+        mesh = heat_panel(axis, own, layers, "mean_delta_auc", scale)
+        best = max(own, key=lambda row: row["mean_delta_auc"])
+        axis.plot(
+            sorted({row["value"] for row in own}).index(best["value"]),
+            layers.index(best["layer"]),
+            "*",
+            markersize=9,
+            markerfacecolor="white",
+            color="black",
         )
-        best = np.unravel_index(np.nanargmax(cells), cells.shape)
-        axis.plot(best[1], best[0], "*", markersize=9, markerfacecolor="white", color="black")
-        axis.set_xticks(range(len(values)), [f"{value:g}" for value in values])
-        every = -(-len(layers) // MOST_TICKS)
-        shown = range(0, len(layers), every)
-        axis.set_yticks(shown, [str(layers[place]) for place in shown])
-        axis.set_title(f"{probe}")
-        axis.set_xlabel(SETTINGS["k" if probe == "knn" else "l2"])
+        axis.set_title(probe)
     axes[0, 0].set_ylabel("layer")
-    low, high = norm.vmin or -LEAST, norm.vmax or LEAST
+    low, high = mesh.get_clim()
     ticks = [low, low / 2, 0, high / 2, high]
-    bar = figure.colorbar(
-        ScalarMappable(norm, "PuOr_r"), ax=list(axes[0]), pad=0.01, aspect=18, ticks=ticks
-    )
+    bar = figure.colorbar(mesh, ax=list(axes[0]), pad=0.01, aspect=18, ticks=ticks)
     bar.ax.set_yticklabels([f"{tick:+.3f}" for tick in ticks])
     best_point = max(means, key=means.__getitem__)
     return Drawing(
         name,
-        f"Probes over layers and settings, {rows}",
+        f"Probes over layers and settings, {scored}",
         "Mean over runs of the probe's AUC less that of the weak labels: orange above, purple "
         "below. Star: the highest of a panel.",
         f"Highest: {best_point[0]} on layer {best_point[1]} at {best_point[2]:g}, "
         f"{means[best_point]:+.3f}",
         figure,
-        [
-            {"probe": probe, "layer": layer, "value": value, "mean_delta_auc": mean}
-            for (probe, layer, value), mean in means.items()
-        ],
+        rows,
     )
 
 

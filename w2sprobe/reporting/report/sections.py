@@ -144,8 +144,9 @@ def part_of(source: Source, prefix: str = "") -> Part:
 def _with_labels(verdict: Verdict, source: Source, pair: tuple[str, str]) -> Verdict:
     """A verdict on one task, and how good the weak labels are that all hangs on."""
     for run in source.runs:
-        if (run.results.weak_model, run.results.strong_model) == pair and run.labels is not None:
-            words = weak_labels_in_words(run.labels)
+        labels = run.strong_train_labels
+        if (run.results.weak_model, run.results.strong_model) == pair and labels is not None:
+            words = weak_labels_in_words(labels)
             return replace(verdict, grounds=(words, *verdict.grounds))
     return verdict
 
@@ -257,7 +258,9 @@ def _sweeps(source: Source, prefix: str, _: Overview | None) -> Iterator[Section
 
 
 def _filters(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
-    found = [(run.name, run.labels) for run in source.runs if run.labels is not None]
+    found = [
+        (run.name, labels) for run in source.runs if (labels := run.strong_train_labels) is not None
+    ]
     cards = [card for name, labels in found for card in cards_of(labels, name)]
     if not cards:
         return

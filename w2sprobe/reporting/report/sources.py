@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
@@ -11,6 +12,8 @@ from pydantic import ValidationError
 from w2sprobe.comparison import INDICATORS, IndicatorRow, Score, read_indicators, read_scores
 from w2sprobe.errors import InputError
 from w2sprobe.results import Failure, Results, StudyResults, SummaryRow
+
+Labels = dict[str, dict[str, np.ndarray]]  # columns of the training labels, by method
 
 STUDY, RESULTS = "study.json", "results.json"
 
@@ -43,6 +46,11 @@ class Run:
     def labels(self) -> pa.Table | None:
         """What each method trained on."""
         return self._table("training_labels.parquet")
+
+    @cached_property
+    def strong_train_labels(self) -> "Labels | None":
+        """`labels` of the strong-train rows, as `labels_by_method` gives them."""
+        return None if self.labels is None else labels_by_method(self.labels)
 
     @cached_property
     def curves(self) -> pa.Table | None:
@@ -167,6 +175,35 @@ class Source:
         """One a run, where there are several."""
         path = self.folder / INDICATORS
         return read_indicators(path) if path.is_file() else []
+
+
+def labels_by_method(labels: pa.Table) -> Labels:
+    """Columns of the strong-train rows, by method, rows in the order of their ids.
+
+    Parameters
+    ----------
+    labels : pyarrow.Table
+        Of training_labels.parquet.
+
+    Returns
+    -------
+    dict of str to dict of str to ndarray
+    """
+    columns = {
+        name: np.array(labels[name].to_pylist(), dtype=object) for name in labels.column_names
+    }
+    found: Labels = {}
+    for method in dict.fromkeys(columns["method"].tolist()):
+        rows = np.flatnonzero((columns["method"] == method) & (columns["split"] == "strong_train"))
+        rows = rows[np.argsort(columns["id"][rows].astype(str))]
+        found[method] = {
+            "id": columns["id"][rows].astype(str),
+            "label": columns["label"][rows].astype(np.int64),
+            "soft_label": columns["soft_label"][rows].astype(np.float64),
+            "keep": columns["keep"][rows].astype(bool),
+            "step": np.array([step or "" for step in columns["step"][rows]], dtype=np.str_),
+        }
+    return found
 
 
 def _summary_of(results: Results) -> list[SummaryRow]:

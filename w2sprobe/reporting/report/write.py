@@ -19,15 +19,18 @@ from w2sprobe.reporting.report.versus import versus
 HTML, FIGURES = "report.html", "figures"
 
 
-def write_report(folders: Sequence[Path], out: Path, *, stores: Path | None = None) -> Path:
+def write_report(
+    folders: Sequence[Path], out: Path | None = None, *, stores: Path | None = None
+) -> Path:
     """Write a report of one result, or of several side by side.
 
     Parameters
     ----------
     folders : sequence of Path
         As `w2sprobe run` leaves them; the first is what others are compared with.
-    out : Path
-        Folder; gets report.html and figures/, each as PNG, SVG, PDF and CSV.
+    out : Path, optional
+        Folder; gets report.html and figures/, each as PNG, SVG, PDF and CSV. Default: report in
+        the folder of the first result.
     stores : Path, optional
         Folder with the activation stores of the runs; of those that are there, `out` gets
         explorers.
@@ -50,6 +53,7 @@ def write_report(folders: Sequence[Path], out: Path, *, stores: Path | None = No
         )
     sources = [Source.read(folder) for folder in folders]
     names = _names(sources)
+    out = out or sources[0].folder / "report"
     make_folder(out)
     with house_style():
         parts = [
