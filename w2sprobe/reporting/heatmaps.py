@@ -61,7 +61,8 @@ def sweep_figure(table: pa.Table, selections: Sequence[Mapping[str, Any]], path:
         scale = heat_scale([row[column] for row in some], centred=column == "delta_auc_truth")
         for axis, probe in zip(line, probes, strict=True):
             own = [row for row in some if row["probe"] == probe]
-            mesh = heat_panel(axis, own, layers, column, scale, fontsize=7)
+            mesh = heat_panel(axis, own, layers, column, scale)
+            axis.tick_params(labelsize=7)
             axis.tick_params(axis="x", rotation=45 if len(axis.get_xticks()) > 6 else 0)
             axis.xaxis.label.set_size(8)
             axis.set_title(f"{probe}, {TITLES[evaluation]}", fontsize=9)
@@ -111,8 +112,6 @@ def heat_panel(
     layers: Sequence[int],
     column: str,
     scale: Mapping[str, Any],
-    *,
-    fontsize: float | None = None,
 ) -> QuadMesh:
     """Draw one probe: layers upwards, values of its setting to the right.
 
@@ -127,8 +126,6 @@ def heat_panel(
         What the colours show.
     scale : mapping
         Of `heat_scale`.
-    fontsize : float, optional
-        Of the ticks; default: matplotlib's.
 
     Returns
     -------
@@ -139,10 +136,10 @@ def heat_panel(
     for row in rows:
         cells[layers.index(row["layer"]), values.index(row["value"])] = row[column]
     mesh = axis.pcolormesh(np.arange(len(values)), np.arange(len(layers)), cells, **scale)
-    axis.set_xticks(range(len(values)), [f"{value:g}" for value in values], fontsize=fontsize)
+    axis.set_xticks(range(len(values)), [f"{value:g}" for value in values])
     every = -(-len(layers) // MOST_TICKS)
     shown = range(0, len(layers), every)
-    axis.set_yticks(shown, [str(layers[place]) for place in shown], fontsize=fontsize)
+    axis.set_yticks(shown, [str(layers[place]) for place in shown])
     axis.set_xlabel(NAMES[rows[0]["setting"]])
     return mesh
 
