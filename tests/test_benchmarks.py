@@ -100,6 +100,23 @@ def test_the_numbers_on_paper_are_those_of_the_document() -> None:
     assert run("on_paper") in document
 
 
+def test_the_scan_of_tasks_runs(tmp_path: Path) -> None:
+    rows = [{"text": f"{text} {n}", "label": n % 2} for n, text in enumerate(sentences(60))]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    models = {
+        role: {"model": save_tiny_model("llama", tmp_path / role)} for role in ("weak", "strong")
+    }
+    sizes = {"weak_train": 16, "strong_train": 16, "val": 8, "test": 8}
+    config = tmp_path / "study.yaml"
+    config.write_text(
+        json.dumps({"name": "scan", "task": {"sizes": sizes}, "tasks": [str(file)], **models})
+    )
+    (line,) = run("probe_ceilings", "--preset", str(config)).splitlines()
+    assert "16 rows   weak 0." in line
+    assert "room" in line
+
+
 def test_the_explorer_benchmark_runs() -> None:
     pytest.importorskip("playwright")
     if not (shutil.which("chromium") or shutil.which("chromium-browser")):

@@ -1,7 +1,7 @@
 """Schema of results: written by experiments, read by reporting."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -22,6 +22,15 @@ class Finding(BaseModel):
     kind: Literal["baseline", "duplicates", "context", "balance", "suffix"]
     level: Level
     message: str
+
+
+class RunKey(NamedTuple):
+    """What tells the experiments of a study apart; the seed is empty where there is one run."""
+
+    task: str
+    weak_model: str
+    strong_model: str
+    seed: str
 
 
 class ResultRow(BaseModel):
@@ -91,6 +100,11 @@ class Results(BaseModel):
     config: dict[str, Any]
     versions: dict[str, str]
     machine: dict[str, str] = {}
+
+    @property
+    def key(self) -> RunKey:
+        """Of this experiment."""
+        return RunKey(self.task, self.weak_model, self.strong_model, self.seed)
 
     @property
     def resolved(self) -> bool:
@@ -171,6 +185,27 @@ class StudyResults(BaseModel):
     failures: tuple[Failure, ...]
     config: dict[str, Any]
     versions: dict[str, str]
+
+    @classmethod
+    def read(cls, path: Path) -> "StudyResults":
+        """Read study.json.
+
+        Raises
+        ------
+        InputError
+            No such file, or one of another version.
+        """
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise InputError(
+                f"{str(path)!r} is not of this version: {place}: {first['msg']}",
+                advice="Run the study again: what is done is not computed anew.",
+            ) from error
+        except OSError as error:
+            raise InputError(f"cannot read {str(path)!r}: {error}") from error
 
 
 class PlannedStage(BaseModel):

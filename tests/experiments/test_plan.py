@@ -117,10 +117,10 @@ def test_a_random_filter_draws_anew_with_the_student_s_seed(make: Make) -> None:
 def test_results_have_a_folder_an_experiment(make: Make, place: Path) -> None:
     tasks = [str(place / "task.csv"), str(place / "other.csv")]
     plan = make(tasks=tasks, weak=model(place, "weak", "weak2"), seeds=[0, 1])
-    folders = result_folders(plan.experiments, place / "out")
+    folders = result_folders([each.config.key for each in plan.experiments], place / "out")
     assert len(set(folders)) == 8
     assert {len(folder.relative_to(place / "out").parts) for folder in folders} == {2}
-    assert result_folders(plan.experiments[:1], place / "out") == [place / "out"]
+    assert result_folders([plan.experiments[0].config.key], place / "out") == [place / "out"]
 
 
 def test_names_that_would_share_a_file_do_not() -> None:

@@ -24,6 +24,7 @@ COMMANDS = (
     "probe",
     "sweep",
     "explore",
+    "join",
     "stats",
     "report",
     "bench",

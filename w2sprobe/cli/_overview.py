@@ -1,5 +1,6 @@
 """Comparisons of methods on stdout, for the commands that end with them."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -8,6 +9,7 @@ from w2sprobe.cli._tables import print_table
 
 if TYPE_CHECKING:
     from w2sprobe.comparison import Overview
+    from w2sprobe.results import StudyResults
 
 
 def print_overview(result: "Overview") -> None:
@@ -33,3 +35,20 @@ def print_overview(result: "Overview") -> None:
         print_table(table)
     for note in result.notes:
         click.echo(f"Note: not compared: {note}")
+
+
+def print_study(study: "StudyResults", out: Path) -> None:
+    """Its tables, what `w2sprobe stats` says of it where methods can be compared, its files."""
+    from w2sprobe.comparison import BASELINES, overview, read_indicators, read_scores
+    from w2sprobe.experiments.study_files import INDICATORS, SCORES, STUDY
+    from w2sprobe.reporting.studies import study_tables
+
+    for table in study_tables(study):
+        print_table(table)
+    methods = {row.method for row in study.summary} - {"weak", "ceiling"}
+    if len(methods) > 1 and methods & {*BASELINES}:
+        thresholds = {name: study.config[name] for name in ("min_gap", "min_gap_se")}
+        file = out / INDICATORS
+        indicators = read_indicators(file) if file.is_file() else []
+        print_overview(overview(read_scores(out), indicators, **thresholds))
+    click.echo(f"{out / STUDY}  {out / SCORES}")

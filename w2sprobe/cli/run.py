@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from w2sprobe.cli import _completion, _options
-from w2sprobe.cli._overview import print_overview
+from w2sprobe.cli._overview import print_study
 from w2sprobe.cli._tables import print_table
 from w2sprobe.errors import W2SProbeError
 from w2sprobe.experiments.config import PRESETS, StudyConfig, load_config
@@ -147,9 +147,9 @@ def _print_plan(plan: "Plan", as_json: bool) -> None:
 
 def _run(plan: "Plan", out: Path, engine: "Engine", as_json: bool) -> None:
     from w2sprobe.experiments.forecast import few_rows
-    from w2sprobe.experiments.runner import RESULTS, SCORES, STUDY, run_study
+    from w2sprobe.experiments.runner import run_study
+    from w2sprobe.experiments.summary import RESULTS
     from w2sprobe.reporting.figures import results_figure
-    from w2sprobe.reporting.studies import study_tables
     from w2sprobe.reporting.table import results_table
     from w2sprobe.results import Results
 
@@ -178,24 +178,8 @@ def _run(plan: "Plan", out: Path, engine: "Engine", as_json: bool) -> None:
     elif as_json:
         click.echo(study.model_dump_json(indent=2))
     else:
-        for table in study_tables(study):
-            print_table(table)
-        _compare(study, out)
-        click.echo(f"{out / STUDY}  {out / SCORES}")
+        print_study(study, out)
     _raise_failures(study)
-
-
-def _compare(study: "StudyResults", out: Path) -> None:
-    """What `w2sprobe stats` says of the study, where there is something to compare."""
-    from w2sprobe.comparison import BASELINES, overview, read_indicators, read_scores
-    from w2sprobe.experiments.runner import INDICATORS
-
-    methods = {row.method for row in study.summary} - {"weak", "ceiling"}
-    if len(methods) > 1 and methods & {*BASELINES}:
-        thresholds = {name: study.config[name] for name in ("min_gap", "min_gap_se")}
-        file = out / INDICATORS
-        indicators = read_indicators(file) if file.is_file() else []
-        print_overview(overview(read_scores(out), indicators, **thresholds))
 
 
 def _said(outcome: "Outcome | None") -> str:

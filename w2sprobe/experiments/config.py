@@ -40,6 +40,7 @@ from w2sprobe.experiments.methods import (
 )
 from w2sprobe.experiments.mistakes import ONE, SEVERAL, describe, nearest
 from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
+from w2sprobe.results import RunKey
 from w2sprobe.training.settings import WEAK_RATE, TrainSettings
 
 PRESETS = tuple(
@@ -270,6 +271,11 @@ class ExperimentConfig(_Settings):
     weak: WeakConfig
     strong: ModelConfig
     seed: str = Field("", description="Name of the run among those of other seeds.")
+
+    @property
+    def key(self) -> RunKey:
+        """Of this experiment, in results."""
+        return RunKey(self.task.label, self.weak.model, self.strong.model, self.seed)
 
 
 Section = TypeVar("Section", bound=BaseModel)

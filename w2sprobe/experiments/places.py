@@ -1,21 +1,21 @@
 """Where results of a study's experiments lie."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from w2sprobe.experiments.builder import Experiment
 from w2sprobe.fingerprint import fingerprint
+from w2sprobe.results import RunKey
 
 LONGEST = 80
 
 
-def result_folders(experiments: list[Experiment], out: Path) -> list[Path]:
+def result_folders(runs: Sequence[RunKey], out: Path) -> list[Path]:
     """Folder of each experiment: `out` where there is one, else TASK/WEAK--STRONG--SEED in it.
 
     Parameters
     ----------
-    experiments : list of Experiment
+    runs : sequence of RunKey
     out : Path
 
     Returns
@@ -23,16 +23,15 @@ def result_folders(experiments: list[Experiment], out: Path) -> list[Path]:
     list of Path
         In the order of the experiments.
     """
-    if len(experiments) == 1:
+    if len(runs) == 1:
         return [out]
-    configs = [each.config for each in experiments]
-    tasks = file_names(config.task.label for config in configs)
-    models = file_names(model.model for config in configs for model in (config.weak, config.strong))
+    tasks = file_names(run.task for run in runs)
+    models = file_names(model for run in runs for model in (run.weak_model, run.strong_model))
     places = []
-    for config in configs:
-        pair = f"{models[config.weak.model]}--{models[config.strong.model]}"
-        seed = f"--seed{config.seed}" if config.seed else ""
-        places.append(out / tasks[config.task.label] / (pair + seed))
+    for run in runs:
+        pair = f"{models[run.weak_model]}--{models[run.strong_model]}"
+        seed = f"--seed{run.seed}" if run.seed else ""
+        places.append(out / tasks[run.task] / (pair + seed))
     return places
 
 

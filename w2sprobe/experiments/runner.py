@@ -3,38 +3,25 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
-import yaml
-
-from w2sprobe.atomic import atomic_path, write_json
 from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.engines import Outcomes, Report, run_local
 from w2sprobe.experiments.places import result_folders
 from w2sprobe.experiments.plan import Plan
 from w2sprobe.experiments.records import CURVES, LABELS, SWEEP, SWEEP_NOTE, write_records
-from w2sprobe.experiments.scoring import (
-    Predictions,
-    audit_of,
-    predictions_of,
-    score,
-    summarise,
-    versions,
-)
+from w2sprobe.experiments.scoring import audit_of, predictions_of, score, versions
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import AUDIT
-from w2sprobe.results import Failure, Results, StudyResults, SummaryRow
-
-RESULTS = "results.json"
-CONFIG = "config.yaml"
-SPLITS = "splits.parquet"
-PREDICTIONS = "predictions.parquet"
-STUDY = "study.json"
-SCORES = "scores.csv"
-INDICATORS = "indicators.csv"
+from w2sprobe.experiments.study_files import (
+    INDICATORS,
+    SCORES,
+    SPLITS,
+    STUDY,
+    write_config,
+    write_study,
+)
+from w2sprobe.experiments.summary import PREDICTIONS, RESULTS, Scored, summarise
+from w2sprobe.results import Failure, StudyResults
 
 Engine = Callable[[Sequence[Stage], Report], Outcomes]
 
@@ -62,30 +49,25 @@ def run_study(
     StudyResults
     """
     outcomes = engine(plan.stages, report)
-    folders = result_folders(plan.experiments, out)
-    predictions = [predictions_of(each, outcomes) for each in plan.experiments]
-    scored = [
-        score(experiment, outcomes, found)
-        for experiment, found in zip(plan.experiments, predictions, strict=True)
-    ]
-    results: dict[str, Results] = {}
-    for place, (experiment, one) in enumerate(zip(plan.experiments, scored, strict=True)):
-        folder, audit = folders[place], audit_of(experiment, outcomes)
+    folders = result_folders([each.config.key for each in plan.experiments], out)
+    scored: dict[str, Scored] = {}
+    for experiment, folder in zip(plan.experiments, folders, strict=True):
+        one = _scored(experiment, outcomes)
         if one:
-            one.write(folder / RESULTS)
-            _write_predictions(experiment, predictions[place], folder / PREDICTIONS)
-            results[str(folder.relative_to(out))] = one
+            one.write(folder)
+            scored[str(folder.relative_to(out))] = one
         else:  # what an earlier run has left is not of this config
             (folder / RESULTS).unlink(missing_ok=True)
             (folder / PREDICTIONS).unlink(missing_ok=True)
+        audit = audit_of(experiment, outcomes)
         if audit:
             audit.write(folder / AUDIT)
         write_records(experiment, outcomes, folder)
     _write_splits(plan, folders)
     study = StudyResults(
         name=plan.config.name,
-        experiments=tuple(results),
-        summary=tuple(_summary(plan.experiments, predictions, scored)),
+        experiments=tuple(scored),
+        summary=tuple(summarise(scored.values())),
         failures=tuple(_failures(plan, outcomes)),
         config=plan.config.resolved(),
         versions=versions(),
@@ -95,29 +77,16 @@ def run_study(
         if (len(plan.experiments) == 1) == (name not in of_one):
             (out / name).unlink(missing_ok=True)  # of an earlier run of the other kind
     if len(plan.experiments) == 1:
-        config = plan.experiments[0].config.model_dump(mode="json", exclude={"seed"})
+        write_config(plan.experiments[0].config.model_dump(mode="json", exclude={"seed"}), out)
     else:
-        config = study.config
-        _write_csv((row for one in results.values() for row in _score_rows(one)), out / SCORES)
-        if any(one.indicators for one in results.values()):
-            _write_csv(map(_indicator_row, results.values()), out / INDICATORS)
-        else:
-            (out / INDICATORS).unlink(missing_ok=True)
-        write_json(out / STUDY, study.model_dump(mode="json"))
-    with atomic_path(out / CONFIG) as temporary:
-        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-        temporary.write_text(text, encoding="utf-8")
+        write_study(study, [one.results for one in scored.values()], out)
     return study
 
 
-def _write_predictions(experiment: Experiment, found: Predictions, path: Path) -> None:
-    """A row a test row: id, label, group where there are such, and each method's P(label = 1)."""
-    test = experiment.splits.test
-    columns: dict[str, Any] = {"id": test.ids.tolist(), "label": test.labels}
-    if test.groups is not None:
-        columns["group"] = test.groups.tolist()
-    with atomic_path(path) as temporary:
-        pq.write_table(pa.table({**columns, **found}), temporary)
+def _scored(experiment: Experiment, outcomes: Outcomes) -> Scored | None:
+    predictions = predictions_of(experiment, outcomes)
+    results = score(experiment, outcomes, predictions)
+    return Scored.on(experiment.splits.test, results, predictions) if results else None
 
 
 def _write_splits(plan: Plan, folders: list[Path]) -> None:
@@ -129,25 +98,6 @@ def _write_splits(plan: Plan, folders: list[Path]) -> None:
     }
     for place, experiment in places.items():
         experiment.splits.write(place / SPLITS)
-
-
-def _summary(
-    experiments: Sequence[Experiment],
-    predictions: Sequence[Predictions],
-    results: Sequence[Results | None],
-) -> Iterable[SummaryRow]:
-    """Rows of each task and pair, whose seeds stand side by side."""
-    cells: dict[tuple[str, str, str], list[int]] = {}
-    for number, experiment in enumerate(experiments):
-        config = experiment.config
-        key = (config.task.label, config.weak.model, config.strong.model)
-        cells.setdefault(key, []).append(number)
-    for numbers in cells.values():
-        yield from summarise(
-            [experiments[number] for number in numbers],
-            [predictions[number] for number in numbers],
-            [results[number] for number in numbers],
-        )
 
 
 def _failures(plan: Plan, outcomes: Outcomes) -> Iterable[Failure]:
@@ -162,39 +112,3 @@ def _failures(plan: Plan, outcomes: Outcomes) -> Iterable[Failure]:
                 log=outcome.log,
                 n_waiting=waiting[outcome.log],
             )
-
-
-def _score_rows(results: Results) -> Iterable[dict[str, Any]]:
-    auc = {row.method: row.auc for row in results.rows}
-    for row in results.rows:
-        yield {
-            **_which(results),
-            "method": row.method,
-            "auc": row.auc,
-            "weak_auc": auc["weak"],
-            "ceiling_auc": auc["ceiling"],
-            "pgr": row.pgr,
-            "gap_se": results.gap_se,
-            "delta_auc": row.delta_auc,
-            "resolved": row.resolved,
-            "rows_offered": row.rows_offered,
-            "rows_kept": row.rows_kept,
-            "seconds": row.seconds,
-        }
-
-
-def _indicator_row(results: Results) -> dict[str, Any]:
-    return {**_which(results), **results.indicators}
-
-
-def _which(results: Results) -> dict[str, str]:
-    names = ("task", "weak_model", "strong_model", "seed")
-    return {name: getattr(results, name) for name in names}
-
-
-def _write_csv(rows: Iterable[dict[str, Any]], path: Path) -> None:
-    listed = list(rows)
-    names = dict.fromkeys(name for row in listed for name in row)
-    table = pa.table({name: [row.get(name) for row in listed] for name in names})
-    with atomic_path(path) as temporary:
-        pyarrow.csv.write_csv(table, temporary)

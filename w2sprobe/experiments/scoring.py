@@ -1,13 +1,8 @@
-"""From stages that are done to results: of one experiment, and of several over their seeds."""
+"""From stages that are done to the results of an experiment."""
 
 import importlib.metadata
 import json
-import math
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
-
-import numpy as np
 
 from w2sprobe import __version__
 from w2sprobe.audit import Audit
@@ -16,22 +11,16 @@ from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.engines import Outcomes
 from w2sprobe.experiments.stages import RECORD, Outcome, Stage
 from w2sprobe.experiments.steps import AUDIT, CURATION, INDICATORS, label_file, stopped
+from w2sprobe.experiments.summary import ENDS, Predictions, bootstrap, scores_of
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import (
     BootstrapPGR,
-    bootstrap_pgrs,
-    gap_objection,
-    pgr,
-    roc_auc,
     rows_to_resolve,
 )
-from w2sprobe.results import ResultRow, Results, SummaryRow
+from w2sprobe.results import ResultRow, Results
 from w2sprobe.sweeps.choose import CHOICES, Choices
 
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "h5py")
-ENDS = ("weak", "ceiling")
-
-Predictions = dict[str, np.ndarray]  # by method, of the test rows in their order
 
 
 def predictions_of(experiment: Experiment, outcomes: Outcomes) -> Predictions:
@@ -73,18 +62,16 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
     if not {*ENDS} <= {*predictions}:
         return None
     config, splits = experiment.config, experiment.splits
-    bootstraps = _bootstrap(experiment, [predictions], predictions)
+    test, thresholds = splits.test, config.model_dump(include={"min_gap", "min_gap_se"})
+    bootstraps = bootstrap(test.labels, test.groups, [predictions], predictions, thresholds)
     ceiling = bootstraps["ceiling"]
     audit = audit_of(experiment, outcomes)
     return Results(
         name=config.name,
-        task=config.task.label,
-        weak_model=config.weak.model,
-        strong_model=config.strong.model,
-        seed=config.seed,
+        **config.key._asdict(),
         gap=ceiling.gap,
         gap_se=ceiling.gap_se,
-        rows_needed=_rows_needed(experiment, ceiling.gap, ceiling.gap_se),
+        rows_needed=rows_to_resolve(ceiling.gap, ceiling.gap_se, len(test), **thresholds),
         layer=experiment.layer,
         chosen=_chosen(experiment, outcomes),
         splits={name: len(rows) for name, rows in splits.items()},
@@ -109,96 +96,6 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
         machine=describe_machine(),
         store=_store(experiment, outcomes),
     )
-
-
-def summarise(
-    experiments: Sequence[Experiment],
-    predictions: Sequence[Predictions],
-    results: Sequence[Results | None],
-) -> list[SummaryRow]:
-    """Each method of one task and pair of models over its seeds.
-
-    Parameters
-    ----------
-    experiments : sequence of Experiment
-        One a seed.
-    predictions : sequence of dict of str to ndarray
-        Of each.
-    results : sequence of Results or None
-        As `score` gives them; those that are None are left out.
-
-    Returns
-    -------
-    list of SummaryRow
-    """
-    pairs = zip(experiments, predictions, strict=True)
-    scored = [pair for pair, one in zip(pairs, results, strict=True) if one]
-    row_se = float(np.mean([one.gap_se for one in results if one] or [math.nan]))
-    together: dict[tuple[int, ...], list[str]] = {}  # methods by the seeds that have them
-    for name in dict.fromkeys(name for _, found in scored for name in found):
-        seeds = tuple(number for number, (_, found) in enumerate(scored) if name in found)
-        together.setdefault(seeds, []).append(name)
-    return [
-        row
-        for seeds, names in together.items()
-        for row in _summary_rows(names, [scored[number] for number in seeds], row_se)
-    ]
-
-
-def _summary_rows(
-    names: list[str], scored: list[tuple[Experiment, Predictions]], row_se: float
-) -> Iterable[SummaryRow]:
-    first = scored[0][0]
-    config = first.config
-    who: dict[str, Any] = {
-        "task": config.task.label,
-        "weak_model": config.weak.model,
-        "strong_model": config.strong.model,
-        "n_seeds": len(scored),
-        "n_test_rows": len(first.splits.test),
-    }
-    if any(each.splits.test.content != first.splits.test.content for each, _ in scored[1:]):
-        for name, means in _without_intervals(names, scored).items():
-            yield SummaryRow(**who, method=name, **means)
-        return
-    for name, result in _bootstrap(first, [found for _, found in scored], names).items():
-        yield SummaryRow(
-            **who,
-            method=name,
-            **_scores(result),
-            gap=result.gap,
-            gap_se=result.gap_se,
-            rows_needed=_rows_needed(first, result.gap, row_se),
-        )
-
-
-def _without_intervals(
-    names: list[str], scored: list[tuple[Experiment, Predictions]]
-) -> dict[str, dict[str, Any]]:
-    """Means over seeds that have test rows of their own."""
-    aucs = {
-        name: float(
-            np.mean([roc_auc(each.splits.test.labels, found[name]) for each, found in scored])
-        )
-        for name in {*names, *ENDS}
-    }
-    weak, gap = aucs["weak"], aucs["ceiling"] - aucs["weak"]
-    means = {}
-    for name in names:
-        value = pgr(weak, aucs[name], aucs["ceiling"])
-        means[name] = {
-            "auc": aucs[name],
-            "auc_interval": None,
-            "delta_auc": aucs[name] - weak,
-            "delta_auc_interval": None,
-            "gap": gap,
-            "gap_se": None,
-            "pgr": None if math.isnan(value) else value,
-            "pgr_interval": None,
-            "resolved": not gap_objection(gap, math.nan, min_gap=scored[0][0].config.min_gap),
-            "rows_needed": None,
-        }
-    return means
 
 
 def audit_of(experiment: Experiment, outcomes: Outcomes) -> Audit | None:
@@ -244,46 +141,6 @@ def _failed(stages: list[Stage], outcomes: Outcomes) -> str:
     return ""
 
 
-def _bootstrap(
-    experiment: Experiment, seeds: list[Predictions], names: Iterable[str]
-) -> dict[str, BootstrapPGR]:
-    test, config = experiment.splits.test, experiment.config
-    runs = {name: np.array([found[name] for found in seeds]) for name in {*names, *ENDS}}
-    return bootstrap_pgrs(
-        test.labels,
-        runs["weak"],
-        {name: runs[name] for name in names},
-        runs["ceiling"],
-        groups=test.groups,
-        min_gap=config.min_gap,
-        min_gap_se=config.min_gap_se,
-    )
-
-
-def _scores(result: BootstrapPGR) -> dict[str, Any]:
-    bounded = all(map(math.isfinite, result.pgr_interval))
-    return {
-        "auc": result.student_auc,
-        "auc_interval": result.student_auc_interval,
-        "delta_auc": result.delta_auc,
-        "delta_auc_interval": result.delta_auc_interval,
-        "pgr": None if math.isnan(result.pgr) else result.pgr,
-        "pgr_interval": result.pgr_interval if bounded else None,
-        "resolved": result.resolved,
-    }
-
-
-def _rows_needed(experiment: Experiment, gap: float, gap_se: float) -> int | None:
-    config = experiment.config
-    return rows_to_resolve(
-        gap,
-        gap_se,
-        len(experiment.splits.test),
-        min_gap=config.min_gap,
-        min_gap_se=config.min_gap_se,
-    )
-
-
 def _row(experiment: Experiment, name: str, result: BootstrapPGR) -> ResultRow:
     stages, splits = experiment.methods[name], experiment.splits
     learns_from = {"weak": len(splits.weak_train), "zero_shot": 0}
@@ -293,7 +150,7 @@ def _row(experiment: Experiment, name: str, result: BootstrapPGR) -> ResultRow:
         kept = json.loads((stages[0].folder / CURATION).read_text(encoding="utf-8"))["kept"]
     return ResultRow(
         method=name,
-        **_scores(result),
+        **scores_of(result),
         rows_offered=offered,
         rows_kept=kept,
         iterations=sum(s.kind == "relabel" and not stopped(s.folder) for s in stages),

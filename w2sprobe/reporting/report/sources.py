@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from w2sprobe.comparison import INDICATORS, IndicatorRow, Score, read_indicators, read_scores
 from w2sprobe.errors import InputError
@@ -126,18 +125,7 @@ class Source:
 
     @classmethod
     def _of_study(cls, folder: Path) -> "Source":
-        try:
-            text = (folder / STUDY).read_text(encoding="utf-8")
-            study = StudyResults.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise InputError(
-                f"{str(folder / STUDY)!r} is not of this version: {place}: {first['msg']}",
-                advice="Run the study again: what is done is not computed anew.",
-            ) from error
-        except OSError as error:
-            raise InputError(f"cannot read {str(folder / STUDY)!r}: {error}") from error
+        study = StudyResults.read(folder / STUDY)
         runs = tuple(
             Run(folder / place, Results.read(folder / place / RESULTS))
             for place in study.experiments

@@ -1,0 +1,140 @@
+"""Studies that were run apart are, joined, the study that was run at once."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.experiments.cases import save_study, study
+from w2sprobe.data import Splits
+from w2sprobe.errors import InputError
+from w2sprobe.experiments.config import StudyConfig, load_config
+from w2sprobe.experiments.join import join_studies
+from w2sprobe.experiments.plan import make_plan
+from w2sprobe.experiments.runner import run_study
+from w2sprobe.results import Results, StudyResults
+
+TASKS = ("task.csv", "other.csv")
+Run = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    place = tmp_path_factory.mktemp("apart")
+    save_study(place)
+    header, *rows = (place / "task.csv").read_text().splitlines()
+    (place / "other.csv").write_text("\n".join([header, *(f"so {row}" for row in rows)]))
+
+    def make(out: str, tasks: tuple[str, ...] = TASKS, **sections: Any) -> Path:
+        values = {**study(place), "methods": ["student", "knn_probe"], **sections}
+        values["tasks"] = [str(place / name) for name in tasks]
+        values["task"] = {"sizes": values["task"]["sizes"]}
+        plan = make_plan(StudyConfig.model_validate(values), cache=place / "cache", out=place / out)
+        assert not run_study(plan, place / out).failures
+        return place / out
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def parts(run: Run) -> list[Path]:
+    """A study of a seed, and two experiments of the other one."""
+    return [
+        run("first", seeds=[0]),
+        run("second", TASKS[:1], seeds=[1]),
+        run("third", TASKS[1:], seeds=[1]),
+    ]
+
+
+def rows(file: Path) -> list[tuple[str, ...]]:
+    with file.open() as opened:
+        return sorted(tuple(row) for row in csv.reader(opened))
+
+
+def test_parts_joined_are_the_whole(run: Run, parts: list[Path], tmp_path: Path) -> None:
+    whole = StudyResults.read(run("whole", seeds=[0, 1]) / "study.json")
+    out = tmp_path / "joined"
+    joined = join_studies(parts, out)
+    assert StudyResults.read(out / "study.json") == joined
+
+    def sort(found: StudyResults) -> list[str]:
+        return sorted(row.model_dump_json() for row in found.summary)
+
+    assert sort(joined) == sort(whole)
+    assert {row.n_seeds for row in joined.summary} == {2}
+    assert sorted(joined.experiments) == sorted(whole.experiments)
+    assert joined.versions == whole.versions
+    for name in ("scores.csv", "indicators.csv"):
+        assert rows(out / name) == rows(parts[0].parent / "whole" / name)
+    again = load_config(str(out / "config.yaml"))
+    expected = load_config(str(parts[0].parent / "whole/config.yaml"))
+
+    def apart(config: StudyConfig) -> list[Any]:
+        return [one.model_dump() for one in config.experiments()]
+
+    assert sorted(map(repr, apart(again))) == sorted(map(repr, apart(expected)))
+
+
+def test_files_of_the_experiments_come_along(parts: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "joined"
+    joined = join_studies(parts, out)
+    for name in joined.experiments:
+        one = Results.read(out / name / "results.json")
+        files = {file.name for file in (out / name).iterdir()}
+        assert files >= {"predictions.parquet", "training_labels.parquet", "audit.json"}
+        assert Splits.read((out / name).parent / "splits.parquet").test.ids.size == 12
+        assert one.seed in ("0", "1")
+
+
+def test_rows_that_seeds_cut_anew_stay_with_their_seed(run: Run, tmp_path: Path) -> None:
+    apart = [run(f"cut{seed}", TASKS[:1], seeds=[seed], vary=["split"]) for seed in (1, 2)]
+    joined = join_studies(apart, tmp_path / "joined", name="cuts")
+    assert (joined.name, joined.config["vary"]) == ("cuts", ["split"])
+    assert {row.auc_interval for row in joined.summary} == {None}
+    ids = [
+        set(Splits.read(tmp_path / "joined" / name / "splits.parquet").test.ids)
+        for name in joined.experiments
+    ]
+    assert ids[0] != ids[1]
+
+
+def test_what_cannot_be_one_study_is_refused(run: Run, parts: list[Path], tmp_path: Path) -> None:
+    def refused(*folders: Path) -> str:
+        with pytest.raises(InputError) as caught:
+            join_studies(folders, tmp_path / "joined")
+        assert not (tmp_path / "joined").exists()
+        return str(caught.value)
+
+    copy = tmp_path / "copy"
+    shutil.copytree(parts[1], copy)
+    assert f"seed 1 is in {str(parts[1])!r} and in {str(copy)!r}" in refused(*parts, copy)
+    assert "experiments to join: 1" in refused(parts[1])
+    assert "no results in" in refused(*parts, tmp_path)
+    other = run("other", TASKS[1:], seeds=[1], probes={"n_neighbors": 5})
+    assert "probes is {" in refused(parts[0], other)
+    faster = study(parts[0].parent)["strong"] | {"epochs": 2}
+    other = run("faster", TASKS[1:], seeds=[1], strong=faster)
+    assert "epochs is 1 in one, 2 in" in refused(parts[0], other)
+    alone = run("alone", TASKS[1:])
+    assert "was run without seeds, others with 0" in refused(alone, parts[0])
+
+
+def test_what_is_there_is_left_alone(parts: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("mine")
+    with pytest.raises(InputError, match="is there already"):
+        join_studies(parts, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]
+
+
+def test_a_part_that_is_damaged_is_named(parts: list[Path], tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(parts[1], copy)
+    (copy / "predictions.parquet").write_bytes(b"")
+    with pytest.raises(InputError, match=r"copy/predictions\.parquet"):
+        join_studies([parts[0], copy], tmp_path / "joined")
+    record = json.loads((parts[0] / "study.json").read_text())
+    assert record["experiments"], "the parts are as they were"

@@ -1,0 +1,80 @@
+"""Files of a study as a whole: study.json, scores.csv, indicators.csv and config.yaml."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import yaml
+
+from w2sprobe.atomic import atomic_path, write_json
+from w2sprobe.results import Results, StudyResults
+
+CONFIG = "config.yaml"
+SPLITS = "splits.parquet"
+STUDY = "study.json"
+SCORES = "scores.csv"
+INDICATORS = "indicators.csv"
+
+
+def write_study(study: StudyResults, results: Sequence[Results], out: Path) -> None:
+    """Write them.
+
+    Parameters
+    ----------
+    study : StudyResults
+    results : sequence of Results
+        Of its experiments.
+    out : Path
+    """
+    _write_csv((row for one in results for row in _score_rows(one)), out / SCORES)
+    if any(one.indicators for one in results):
+        _write_csv(map(_indicator_row, results), out / INDICATORS)
+    else:
+        (out / INDICATORS).unlink(missing_ok=True)
+    write_json(out / STUDY, study.model_dump(mode="json"))
+    write_config(study.config, out)
+
+
+def write_config(config: dict[str, Any], out: Path) -> None:
+    """Write config.yaml, which runs the same again."""
+    with atomic_path(out / CONFIG) as temporary:
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _score_rows(results: Results) -> Iterable[dict[str, Any]]:
+    auc = {row.method: row.auc for row in results.rows}
+    for row in results.rows:
+        yield {
+            **_which(results),
+            "method": row.method,
+            "auc": row.auc,
+            "weak_auc": auc["weak"],
+            "ceiling_auc": auc["ceiling"],
+            "pgr": row.pgr,
+            "gap_se": results.gap_se,
+            "delta_auc": row.delta_auc,
+            "resolved": row.resolved,
+            "rows_offered": row.rows_offered,
+            "rows_kept": row.rows_kept,
+            "seconds": row.seconds,
+        }
+
+
+def _indicator_row(results: Results) -> dict[str, Any]:
+    return {**_which(results), **results.indicators}
+
+
+def _which(results: Results) -> dict[str, str]:
+    names = ("task", "weak_model", "strong_model", "seed")
+    return {name: getattr(results, name) for name in names}
+
+
+def _write_csv(rows: Iterable[dict[str, Any]], path: Path) -> None:
+    listed = list(rows)
+    names = dict.fromkeys(name for row in listed for name in row)
+    table = pa.table({name: [row.get(name) for row in listed] for name in names})
+    with atomic_path(path) as temporary:
+        pyarrow.csv.write_csv(table, temporary)
