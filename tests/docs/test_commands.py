@@ -24,7 +24,7 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "make demo": "sets up an environment and runs the demo: minutes",
         "make test": "this is one of its tests",
         "w2sprobe report results/demo results/other": "there is one; tests/reporting has two",
-        "w2sprobe join results/seed0 results/seed1 --out results/both": "tests/experiments has them",
+        "w2sprobe join results/seed0 results/seed1 --out results/both": "tests/experiments joins",
     },
     "docs/tutorial.md": {},
 }
