@@ -185,11 +185,11 @@ def expected(preset: str, n_seeds: int) -> dict[str, float]:
     once = {
         "demo": {"train": 7, "probe": 2, "curate": 3, "sweep": 1},
         "smoke": {"train": 7, "probe": 2, "curate": 3, "sweep": 1},
-        "cpu": {"train": 14, "relabel": 2, "probe": 4, "curate": 6, "sweep": 1},
+        "cpu": {"train": 16, "relabel": 2, "probe": 4, "curate": 8, "sweep": 1, "zero_shot": 1},
         # weak, ceiling, 4 losses, 2 iterations, 5 curated
         "published": {"train": 13, "relabel": 2, "probe": 2, "curate": 5},
         # weak, ceiling, 4 losses, 2 + 1 iterations, 8 curated
-        "recommended": {"train": 17, "relabel": 3, "probe": 3, "curate": 8},
+        "recommended": {"train": 17, "relabel": 3, "probe": 3, "curate": 8, "sweep": 1},
     }[preset]
     shared = {"audit": 1.0, "extract": 2.0}
     if preset == "recommended":

@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Everything it does can be done from Python."""
 
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -75,6 +76,7 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DATASETS_VERBOSITY", "critical")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.showwarning = lambda message, *_, **__: _fail(f"Warning: {message}")
     debug = "--debug" in sys.argv[1:]
