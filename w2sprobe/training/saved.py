@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,13 +93,13 @@ class SavedModel:
             the run did.
         prefixes : Path, optional
             Folder in which what lies below the first trained block (`lora_from_layer`) is kept for
-            other runs asked about the same rows. Of runs in float32 only: bfloat16 depends on the
-            shape of a batch.
+            other runs asked about the same rows. It changes no prediction: rows are read in the
+            same batches.
 
         Returns
         -------
         LabelTable
-            In the order of `rows`; a row's prediction does not depend on the others.
+            In the order of `rows`; in float32 a row's prediction does not depend on the others.
 
         Raises
         ------
@@ -120,24 +120,23 @@ class SavedModel:
                 f"tokens, the context of {self._info.name}",
                 stacklevel=2,
             )
-        classifier = self._classifier
         below = self.record["settings"].get("lora_from_layer", 0)
-        exact = isinstance(classifier, PeftModel) and self.record["precision"] == "float32"
-        if prefixes is None or not below or not exact:
+        if prefixes is None or not below or not isinstance(self._classifier, PeftModel):
             return LabelTable(rows.ids, self.score(tokens.input_ids))
         prefix = shared_prefix(
-            cast(PeftModel, classifier),
+            self._classifier,
             self._info,
             below,
             tokens.input_ids,
-            precision="float32",
+            precision=self.record["precision"],
             pad_id=padding_token(self._tokenizer),
             device=self._device,
             folder=prefixes,
         )
-        scores = self.score(tokens.input_ids, feeding=prefix.feeding)
-        prefix.detach()
-        return LabelTable(rows.ids, scores)
+        try:
+            return LabelTable(rows.ids, self.score(tokens.input_ids, feeding=prefix.feeding))
+        finally:
+            prefix.detach()
 
     def score(
         self, input_ids: Sequence[np.ndarray], *, feeding: Feeding = from_tokens
