@@ -121,7 +121,7 @@ class Source:
             )
         results = Results.read(folder / RESULTS)
         name = results.name
-        return cls(folder, name, (Run(folder, results),), tuple(_summary_of(results)), ())
+        return cls(folder, name, (Run(folder, results),), tuple(summary_of(results)), ())
 
     @classmethod
     def _of_study(cls, folder: Path) -> "Source":
@@ -194,8 +194,17 @@ def labels_by_method(labels: pa.Table) -> Labels:
     return found
 
 
-def _summary_of(results: Results) -> list[SummaryRow]:
-    """One run in the form of a study's summary."""
+def summary_of(results: Results) -> list[SummaryRow]:
+    """One run in the form of a study's summary.
+
+    Parameters
+    ----------
+    results : Results
+
+    Returns
+    -------
+    list of SummaryRow
+    """
     return [
         SummaryRow(
             task=results.task,
