@@ -23,13 +23,9 @@ STRONG_LAYERS = "0.5,0.67,0.83,-1"
 
 
 def probe_aucs(model: str, layers: str, train: Rows, held_out: Rows) -> dict[int, float]:
-    rows = join_rows(train, held_out)
-    texts = [
-        {"id": name, "text": text} for name, text in zip(rows.ids.tolist(), rows.texts, strict=True)
-    ]
-    n = len(train)
+    rows, n = join_rows(train, held_out).records(), len(train)
     with tempfile.TemporaryDirectory() as folder:
-        store = extract(model, texts, Path(folder) / "store", layers=layers, dtype="float32")
+        store = extract(model, rows, Path(folder) / "store", layers=layers, dtype="float32")
         aucs = {}
         for layer in store.layers:
             X = store.read(layer)

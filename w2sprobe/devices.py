@@ -46,6 +46,11 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     return "bfloat16" if fast else "float32"
 
 
+def gpus() -> list[str]:
+    """Names of those that torch sees."""
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+
+
 def describe_machine() -> dict[str, str]:
     """What times and last digits depend on: system, processor, threads, memory, accelerators.
 
@@ -53,13 +58,12 @@ def describe_machine() -> dict[str, str]:
     -------
     dict of str to str
     """
-    count = torch.cuda.device_count()
     return {
         "system": platform.platform(),
         "processor": _processor(),
         "cores": f"{os.cpu_count()}, {torch.get_num_threads()} threads used",
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
-        "accelerators": ", ".join(map(torch.cuda.get_device_name, range(count))) or "none",
+        "accelerators": ", ".join(gpus()) or "none",
     }
 
 

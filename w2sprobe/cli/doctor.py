@@ -88,11 +88,12 @@ def _computing() -> tuple[dict[str, str], list[str]]:
     """What torch and faiss can do here, and advice."""
     import torch
 
+    from w2sprobe.devices import gpus
+
     advice = []
-    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     facts = {
         "torch build": f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU",
-        "devices": ", ".join(gpus) or f"CPU, {os.cpu_count()} cores",
+        "devices": ", ".join(gpus()) or f"CPU, {os.cpu_count()} cores",
     }
     facts["faiss"], faiss_on_gpu = _faiss()
     if not facts["faiss"].startswith(("CPU", "GPU")):
@@ -104,7 +105,7 @@ def _computing() -> tuple[dict[str, str], list[str]]:
     advice += crash + slow
     if not torch.version.cuda:
         advice.append("for GPU use: a CUDA build of torch is missing")
-    elif not gpus:
+    elif not gpus():
         advice.append("for GPU use: torch sees no GPU; is a driver installed?")
     if not faiss_on_gpu:
         advice.append("for GPU use: faiss with GPU support is missing; install w2sprobe[gpu]")

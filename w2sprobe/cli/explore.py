@@ -97,7 +97,7 @@ def command(
     if task:
         cut = task.load()
         rows, name = ProbedRows.of_splits(cut), cut.test.name
-        texts = dict(zip(cut.stored.ids.tolist(), cut.stored.texts, strict=True))
+        texts = cut.stored.text_of()
     else:
         rows, name, texts = ProbedRows.of_labels(labels, activations), labels.name, None
     data = explore(

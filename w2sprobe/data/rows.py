@@ -109,6 +109,10 @@ class Rows:
             for name, text in zip(self.ids.tolist(), self.texts, strict=True)
         ]
 
+    def text_of(self) -> dict[str, str]:
+        """Texts by id."""
+        return dict(zip(self.ids.tolist(), self.texts, strict=True))
+
     def select(self, rows: Sequence[int] | np.ndarray) -> "Rows":
         """Return the rows at these positions, in this order.
 

@@ -57,8 +57,8 @@ def write_explorers(
             seen.add(key)
             number += 1
             name = f"explorer-{number}.html"
-            texts = dict(zip(splits.stored.ids.tolist(), splits.stored.texts, strict=True))
-            data = explore(ActivationStore.open(store), weak, ProbedRows.of_splits(splits), texts)
+            probed, texts = ProbedRows.of_splits(splits), splits.stored.text_of()
+            data = explore(ActivationStore.open(store), weak, probed, texts)
             title = f"{results.strong_model} on {run.name}"
             write_page(explorer_page(data, title), out / name)
             yield source, Link(f"{title}, labelled by {results.weak_model}", name)
