@@ -1,0 +1,144 @@
+"""Tables of docs/reproduction that no command prints, as Markdown.
+
+    python -m benchmarks.reproduction [RESULTS]
+
+RESULTS is the folder of a study; default: docs/reproduction/results.
+"""
+
+import argparse
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from w2sprobe.reporting.report.label_drawings import cards_of
+from w2sprobe.reporting.report.sources import Run, Source
+
+RESULTS = Path(__file__).parents[1] / "docs/reproduction/results"
+K, L2 = 20, 1e-2  # of the study's probes
+Interval = tuple[float, float] | None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", nargs="?", type=Path, default=RESULTS)
+    source = Source.read(parser.parse_args().results)
+    for title, header, rows in (tasks(source), layers(source), labels(source)):
+        print(f"\n{title}\n")
+        print(table(header, rows))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def tasks(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
+    """AUC of the ends and of the plain student, PGR where the gap is resolved."""
+
+    def rows() -> Iterator[list[str]]:
+        for task in source.tasks:
+            by = {row.method: row for row in source.summary if row.task == task}
+            student = by["student"]
+            pgr = f"{student.pgr:+.2f} {between(student.pgr_interval, 2)}"
+            yield [
+                short(task),
+                *(f"{by[name].auc:.3f}" for name in ("weak", "student", "ceiling")),
+                f"{by['ceiling'].gap:+.3f}",
+                f"{student.delta_auc:+.3f} {between(student.delta_auc_interval, 3)}",
+                pgr if student.resolved else "gap not resolved",
+            ]
+
+    header = ["task", "weak", "student", "ceiling", "gap", "student less weak", "PGR"]
+    return "Ends of the gap and the plain student:", header, rows()
+
+
+def layers(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
+    """Test AUC of probes at the study's settings, by depth, means over tasks and seeds."""
+    kinds = [("knn", "weak", K), ("logistic", "weak", L2), ("logistic", "truth", L2)]
+    found: dict[tuple[str, str], list[dict[int, float]]] = {}
+    for run in source.runs:
+        for probe, fitted_on, value in kinds:
+            found.setdefault((probe, fitted_on), []).append(
+                {
+                    row["layer"]: row["auc_truth"]
+                    for row in ([] if run.sweep is None else run.sweep.to_pylist())
+                    if (row["probe"], row["fitted_on"], row["evaluation"], row["value"])
+                    == (probe, fitted_on, "test", value)
+                }
+            )
+    depths = sorted({layer for runs in found.values() for one in runs for layer in one})
+    shown = depths[::5]
+
+    def rows() -> Iterator[list[str]]:
+        for (probe, fitted_on), runs in found.items():
+            mean = {layer: float(np.mean([one[layer] for one in runs])) for layer in depths}
+            best = [max(one, key=lambda layer: one[layer]) for one in runs]
+            yield [
+                f"{probe}, fitted on {fitted_on}",
+                *(f"{mean[layer]:.3f}" for layer in shown),
+                str(max(mean, key=lambda layer: mean[layer])),
+                f"{int(np.median(best))} ({min(best)} to {max(best)})",
+            ]
+
+    header = ["probe", *(f"layer {layer}" for layer in shown), "best mean", "best of each, median"]
+    return "Probes over layers, test AUC:", header, rows()
+
+
+def labels(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
+    """What filters and relabelling did to the labels, means over tasks and seeds."""
+    cards = [card for run in source.runs for card in _cards(run) if not card["step"]]
+
+    def rows() -> Iterator[list[str]]:
+        for method in dict.fromkeys(card["method"] for card in cards):
+            own = [card for card in cards if card["method"] == method]
+            yield [
+                method,
+                share(own, "removed", "offered"),
+                *(mean(own, name) for name in ("precision", "noise_before", "noise_after")),
+                share(own, "flipped", "offered"),
+                mean(own, "flips_right"),
+            ]
+
+    header = [
+        "method",
+        "rows removed",
+        "of these wrong",
+        "wrong before",
+        "wrong after",
+        "labels flipped",
+        "of these right now",
+    ]
+    return "Filters and relabelling, against the truth that no method saw:", header, rows()
+
+
+def _cards(run: Run) -> list[dict[str, Any]]:
+    given = run.strong_train_labels
+    return [] if given is None else cards_of(given, run.name)
+
+
+def mean(cards: Sequence[Mapping[str, Any]], name: str) -> str:
+    values = [card[name] for card in cards if card[name] is not None]
+    return percent(float(np.mean(values)) if values else math.nan)
+
+
+def share(cards: Sequence[Mapping[str, Any]], part: str, whole: str) -> str:
+    return percent(float(np.mean([card[part] / card[whole] for card in cards])))
+
+
+def percent(value: float) -> str:
+    return "" if math.isnan(value) else f"{100 * value:.0f} %"
+
+
+def between(interval: Interval, digits: int) -> str:
+    return "" if interval is None else f"[{interval[0]:+.{digits}f}, {interval[1]:+.{digits}f}]"
+
+
+def short(task: str) -> str:
+    return task.removeprefix("bigbench:")
+
+
+if __name__ == "__main__":
+    main()
