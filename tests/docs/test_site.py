@@ -45,6 +45,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_the_reproduction_s_report_is_made_from_its_data(site: Path) -> None:
+    folder = site / "reproduction/report"
+    assert "bigbench:hyperbaton" in (folder / "report.html").read_text()
+    assert list((folder / "figures").glob("*.png"))
+    assert (site / "reproduction/results/study.json").is_file()
+
+
 class _Loads(HTMLParser):
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -55,6 +55,10 @@ def rows(file: Path) -> list[tuple[str, ...]]:
         return sorted(tuple(row) for row in csv.reader(opened))
 
 
+def files(folder: Path) -> set[str]:
+    return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+
+
 def test_parts_joined_are_the_whole(run: Run, parts: list[Path], tmp_path: Path) -> None:
     whole = StudyResults.read(run("whole", seeds=[0, 1]) / "study.json")
     out = tmp_path / "joined"
@@ -68,6 +72,7 @@ def test_parts_joined_are_the_whole(run: Run, parts: list[Path], tmp_path: Path)
     assert {row.n_seeds for row in joined.summary} == {2}
     assert sorted(joined.experiments) == sorted(whole.experiments)
     assert joined.versions == whole.versions
+    assert files(out) == files(parts[0].parent / "whole")
     for name in ("scores.csv", "indicators.csv"):
         assert rows(out / name) == rows(parts[0].parent / "whole" / name)
     again = load_config(str(out / "config.yaml"))

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from w2sprobe.experiments.stages import Outcome, Stage
     from w2sprobe.results import StudyResults
 
-FIGURE = "results.png"
-
 
 @click.command("run")
 @click.argument("file", required=False, metavar="[FILE.yaml]", shell_complete=_completion.files)
@@ -148,6 +146,7 @@ def _print_plan(plan: "Plan", as_json: bool) -> None:
 def _run(plan: "Plan", out: Path, engine: "Engine", as_json: bool) -> None:
     from w2sprobe.experiments.forecast import few_rows
     from w2sprobe.experiments.runner import run_study
+    from w2sprobe.experiments.study_files import FIGURE
     from w2sprobe.experiments.summary import RESULTS
     from w2sprobe.reporting.figures import results_figure
     from w2sprobe.reporting.table import results_table

@@ -9,7 +9,7 @@ from w2sprobe.atomic import atomic_folder
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.experiments.places import result_folders
-from w2sprobe.experiments.study_files import SPLITS, STUDY, write_study
+from w2sprobe.experiments.study_files import CONFIG, FIGURE, SPLITS, STUDY, write_study
 from w2sprobe.experiments.summary import RESULTS, Scored, summarise
 from w2sprobe.results import Failure, Results, RunKey, StudyResults
 
@@ -156,7 +156,7 @@ def _copy(targets: Mapping[Path, Path]) -> None:
     for place, target in targets.items():
         target.mkdir(parents=True)
         for file in place.iterdir():
-            if file.is_file() and file.name != SPLITS:
+            if file.is_file() and file.name not in (SPLITS, CONFIG, FIGURE):
                 shutil.copyfile(file, target / file.name)
         for folder in (place, place.parent):
             if (folder / SPLITS).is_file():

@@ -1,4 +1,4 @@
-"""Files of a study as a whole: study.json, scores.csv, indicators.csv and config.yaml."""
+"""Files beside those of experiments: study.json, scores.csv, indicators.csv, config.yaml."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from w2sprobe.atomic import atomic_path, write_json
 from w2sprobe.results import Results, StudyResults
 
 CONFIG = "config.yaml"
+FIGURE = "results.png"  # of one experiment
 SPLITS = "splits.parquet"
 STUDY = "study.json"
 SCORES = "scores.csv"

@@ -1,0 +1,15 @@
+"""The report of the reproduction, made from its data: reproduction/report in the site."""
+
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+
+from w2sprobe.reporting.report import write_report
+
+FOLDER = "reproduction"
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Write it where its page points to."""
+    results = Path(config.docs_dir) / FOLDER / "results"
+    write_report([results], Path(config.site_dir) / FOLDER / "report")
