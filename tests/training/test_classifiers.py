@@ -146,7 +146,10 @@ def test_what_is_trained_is_float32_over_a_bfloat16_base(info: ModelInfo) -> Non
 def test_four_bits(architecture: str, tmp_path: Path) -> None:
     bitsandbytes = pytest.importorskip("bitsandbytes", reason="needs bitsandbytes")
     forget_base()
-    info = describe_model(save_tiny_model(architecture, tmp_path / "model"))
+    # with AVX512-bfloat16, bitsandbytes packs weights in blocks of 64
+    wide = {"hidden_size": 64, "intermediate_size": 64}
+    wide |= {"head_dim": 32} if architecture == "llama" else {}
+    info = describe_model(save_tiny_model(architecture, tmp_path / "model", **wide))
     network = load(info, precision="4bit")
     quantized = [m for m in network.modules() if isinstance(m, bitsandbytes.nn.Linear4bit)]
     assert len(quantized) >= 3 * 4
