@@ -60,11 +60,12 @@ def layers(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
     kinds = [("knn", "weak", K), ("logistic", "weak", L2), ("logistic", "truth", L2)]
     found: dict[tuple[str, str], list[dict[int, float]]] = {}
     for run in source.runs:
+        points = [] if run.sweep is None else run.sweep.to_pylist()
         for probe, fitted_on, value in kinds:
             found.setdefault((probe, fitted_on), []).append(
                 {
                     row["layer"]: row["auc_truth"]
-                    for row in ([] if run.sweep is None else run.sweep.to_pylist())
+                    for row in points
                     if (row["probe"], row["fitted_on"], row["evaluation"], row["value"])
                     == (probe, fitted_on, "test", value)
                 }

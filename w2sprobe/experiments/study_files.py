@@ -49,7 +49,7 @@ def _score_rows(results: Results) -> Iterable[dict[str, Any]]:
     auc = {row.method: row.auc for row in results.rows}
     for row in results.rows:
         yield {
-            **_which(results),
+            **results.key._asdict(),
             "method": row.method,
             "auc": row.auc,
             "weak_auc": auc["weak"],
@@ -65,12 +65,7 @@ def _score_rows(results: Results) -> Iterable[dict[str, Any]]:
 
 
 def _indicator_row(results: Results) -> dict[str, Any]:
-    return {**_which(results), **results.indicators}
-
-
-def _which(results: Results) -> dict[str, str]:
-    names = ("task", "weak_model", "strong_model", "seed")
-    return {name: getattr(results, name) for name in names}
+    return {**results.key._asdict(), **results.indicators}
 
 
 def _write_csv(rows: Iterable[dict[str, Any]], path: Path) -> None:

@@ -155,8 +155,7 @@ def summarise(scored: Iterable[Scored]) -> list[SummaryRow]:
     """
     cells: dict[tuple[str, str, str], list[Scored]] = {}
     for one in scored:
-        key = (one.results.task, one.results.weak_model, one.results.strong_model)
-        cells.setdefault(key, []).append(one)
+        cells.setdefault(one.results.key[:3], []).append(one)
     return [row for seeds in cells.values() for row in _of_seeds(seeds)]
 
 
