@@ -15,10 +15,10 @@ import numpy as np
 
 from w2sprobe.reporting.report.label_drawings import cards_of
 from w2sprobe.reporting.report.sources import Run, Source
+from w2sprobe.reporting.table import with_interval
 
 RESULTS = Path(__file__).parents[1] / "docs/reproduction/results"
 K, L2 = 20, 1e-2  # of the study's probes
-Interval = tuple[float, float] | None
 
 
 def main() -> None:
@@ -42,13 +42,14 @@ def tasks(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
         for task in source.tasks:
             by = {row.method: row for row in source.summary if row.task == task}
             student = by["student"]
-            pgr = f"{student.pgr:+.2f} {between(student.pgr_interval, 2)}"
             yield [
                 short(task),
                 *(f"{by[name].auc:.3f}" for name in ("weak", "student", "ceiling")),
                 f"{by['ceiling'].gap:+.3f}",
-                f"{student.delta_auc:+.3f} {between(student.delta_auc_interval, 3)}",
-                pgr if student.resolved else "gap not resolved",
+                with_interval(student.delta_auc, student.delta_auc_interval, 3),
+                with_interval(student.pgr, student.pgr_interval, 2)
+                if student.resolved and student.pgr is not None
+                else "gap not resolved",
             ]
 
     header = ["task", "weak", "student", "ceiling", "gap", "student less weak", "PGR"]
@@ -131,10 +132,6 @@ def share(cards: Sequence[Mapping[str, Any]], part: str, whole: str) -> str:
 
 def percent(value: float) -> str:
     return "" if math.isnan(value) else f"{100 * value:.0f} %"
-
-
-def between(interval: Interval, digits: int) -> str:
-    return "" if interval is None else f"[{interval[0]:+.{digits}f}, {interval[1]:+.{digits}f}]"
 
 
 def short(task: str) -> str:

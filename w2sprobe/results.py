@@ -9,6 +9,7 @@ from w2sprobe.atomic import write_json
 from w2sprobe.errors import InputError
 
 Interval = tuple[float, float]
+RESULTS, STUDY = "results.json", "study.json"  # of one experiment, of several
 
 
 Level = Literal["flag", "warning", "note"]
@@ -206,6 +207,33 @@ class StudyResults(BaseModel):
             ) from error
         except OSError as error:
             raise InputError(f"cannot read {str(path)!r}: {error}") from error
+
+
+def study_in(folder: Path) -> StudyResults | None:
+    """Read the study that a run has left; None where it has left one experiment.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds study.json or results.json.
+
+    Returns
+    -------
+    StudyResults or None
+
+    Raises
+    ------
+    InputError
+        Neither is there, or study.json cannot be read.
+    """
+    if (folder / STUDY).is_file():
+        return StudyResults.read(folder / STUDY)
+    if (folder / RESULTS).is_file():
+        return None
+    raise InputError(
+        f"no results in {str(folder)!r}",
+        allowed=f"a folder with {STUDY} or {RESULTS}, as `w2sprobe run` leaves it",
+    )
 
 
 class PlannedStage(BaseModel):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.experiments.cases import save_study, study
+from tests.experiments.cases import save_other_task, save_study, study
 from w2sprobe.data import Splits
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import StudyConfig, load_config
@@ -26,8 +26,7 @@ Run = Callable[..., Path]
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     place = tmp_path_factory.mktemp("apart")
     save_study(place)
-    header, *rows = (place / "task.csv").read_text().splitlines()
-    (place / "other.csv").write_text("\n".join([header, *(f"so {row}" for row in rows)]))
+    save_other_task(place)
 
     def make(out: str, tasks: tuple[str, ...] = TASKS, **sections: Any) -> Path:
         values = {**study(place), "methods": ["student", "knn_probe"], **sections}

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.experiments.cases import save_study, study
+from tests.experiments.cases import save_other_task, save_study, study
 from w2sprobe.audit import Audit
 from w2sprobe.comparison import overview, read_indicators, read_scores
 from w2sprobe.data import Splits
@@ -30,8 +30,7 @@ Make = Callable[..., Plan]
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("studies")
     save_study(folder)
-    header, *rows = (folder / "task.csv").read_text().splitlines()
-    (folder / "other.csv").write_text("\n".join([header, *(f"so {row}" for row in rows)]))
+    save_other_task(folder)
     return folder
 
 

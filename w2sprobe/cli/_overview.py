@@ -39,9 +39,16 @@ def print_overview(result: "Overview") -> None:
 
 def print_study(study: "StudyResults", out: Path) -> None:
     """Its tables, what `w2sprobe stats` says of it where methods can be compared, its files."""
-    from w2sprobe.comparison import BASELINES, overview, read_indicators, read_scores
-    from w2sprobe.experiments.study_files import INDICATORS, SCORES, STUDY
+    from w2sprobe.comparison import (
+        BASELINES,
+        INDICATORS,
+        SCORES,
+        overview,
+        read_indicators,
+        read_scores,
+    )
     from w2sprobe.reporting.studies import study_tables
+    from w2sprobe.results import STUDY
 
     for table in study_tables(study):
         print_table(table)

@@ -22,6 +22,7 @@ from w2sprobe.comparison.overview import Overview as Overview
 from w2sprobe.comparison.overview import overview as overview
 from w2sprobe.comparison.published import Published as Published
 from w2sprobe.comparison.published import published as published
+from w2sprobe.comparison.scores import SCORES as SCORES
 from w2sprobe.comparison.scores import Pair as Pair
 from w2sprobe.comparison.scores import Score as Score
 from w2sprobe.comparison.scores import by_pair as by_pair

@@ -13,9 +13,8 @@ import pyarrow.parquet as pq
 from w2sprobe.comparison._tables import csv_rows, names_of, text
 from w2sprobe.errors import InputError
 from w2sprobe.metrics import pgr
-from w2sprobe.results import Results
+from w2sprobe.results import RESULTS, Results
 
-RESULTS = "results.json"
 SCORES = "scores.csv"  # of a study: all of its results in one table
 REQUIRED = ("task", "method")
 OPTIONAL = ("seed", "weak_model", "strong_model")

@@ -9,9 +9,9 @@ from w2sprobe.atomic import atomic_folder
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.experiments.places import result_folders
-from w2sprobe.experiments.study_files import CONFIG, FIGURE, SPLITS, STUDY, write_study
-from w2sprobe.experiments.summary import RESULTS, Scored, summarise
-from w2sprobe.results import Failure, Results, RunKey, StudyResults
+from w2sprobe.experiments.study_files import CONFIG, FIGURE, SPLITS, write_study
+from w2sprobe.experiments.summary import Scored, summarise
+from w2sprobe.results import Failure, Results, RunKey, StudyResults, study_in
 
 SECTIONS: Final = ("task", "weak", "strong")  # several of each may be joined, by their names
 MAY_DIFFER: Final = (*SECTIONS, "name", "methods", "define")
@@ -77,15 +77,10 @@ def join_studies(folders: Iterable[Path], out: Path, *, name: str | None = None)
 
 def _experiments(folder: Path) -> tuple[list[Path], tuple[Failure, ...]]:
     """Folders of the experiments in a result, and what has failed there."""
-    if (folder / STUDY).is_file():
-        study = StudyResults.read(folder / STUDY)
-        return [folder / place for place in study.experiments], study.failures
-    if (folder / RESULTS).is_file():
+    study = study_in(folder)
+    if study is None:
         return [folder], ()
-    raise InputError(
-        f"no results in {str(folder)!r}",
-        allowed=f"a folder with {STUDY} or {RESULTS}, as `w2sprobe run` leaves it",
-    )
+    return [folder / place for place in study.experiments], study.failures
 
 
 def _config(results: Sequence[Results], name: str) -> StudyConfig:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from w2sprobe.comparison import INDICATORS, SCORES
 from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.engines import Outcomes, Report, run_local
 from w2sprobe.experiments.places import result_folders
@@ -12,16 +13,9 @@ from w2sprobe.experiments.records import CURVES, LABELS, SWEEP, SWEEP_NOTE, writ
 from w2sprobe.experiments.scoring import audit_of, predictions_of, score, versions
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import AUDIT
-from w2sprobe.experiments.study_files import (
-    INDICATORS,
-    SCORES,
-    SPLITS,
-    STUDY,
-    write_config,
-    write_study,
-)
-from w2sprobe.experiments.summary import PREDICTIONS, RESULTS, Scored, summarise
-from w2sprobe.results import Failure, StudyResults
+from w2sprobe.experiments.study_files import SPLITS, write_config, write_study
+from w2sprobe.experiments.summary import PREDICTIONS, Scored, summarise
+from w2sprobe.results import RESULTS, STUDY, Failure, StudyResults
 
 Engine = Callable[[Sequence[Stage], Report], Outcomes]
 

@@ -9,14 +9,12 @@ import pyarrow.csv
 import yaml
 
 from w2sprobe.atomic import atomic_path, write_json
-from w2sprobe.results import Results, StudyResults
+from w2sprobe.comparison import INDICATORS, SCORES
+from w2sprobe.results import STUDY, Results, StudyResults
 
 CONFIG = "config.yaml"
 FIGURE = "results.png"  # of one experiment
 SPLITS = "splits.parquet"
-STUDY = "study.json"
-SCORES = "scores.csv"
-INDICATORS = "indicators.csv"
 
 
 def write_study(study: StudyResults, results: Sequence[Results], out: Path) -> None:

@@ -22,9 +22,8 @@ from w2sprobe.metrics import (
     roc_auc,
     rows_to_resolve,
 )
-from w2sprobe.results import Results, SummaryRow
+from w2sprobe.results import RESULTS, Results, SummaryRow
 
-RESULTS = "results.json"
 PREDICTIONS = "predictions.parquet"
 ENDS = ("weak", "ceiling")
 

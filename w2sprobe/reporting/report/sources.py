@@ -10,11 +10,9 @@ import pyarrow.parquet as pq
 
 from w2sprobe.comparison import INDICATORS, IndicatorRow, Score, read_indicators, read_scores
 from w2sprobe.errors import InputError
-from w2sprobe.results import Failure, Results, StudyResults, SummaryRow
+from w2sprobe.results import RESULTS, Failure, Results, StudyResults, SummaryRow, study_in
 
 Labels = dict[str, dict[str, np.ndarray]]  # columns of the training labels, by method
-
-STUDY, RESULTS = "study.json", "results.json"
 
 
 @dataclass(frozen=True)
@@ -112,20 +110,15 @@ class Source:
         """
         if folder.is_file():
             folder = folder.parent
-        if (folder / STUDY).is_file():
-            return cls._of_study(folder)
-        if not (folder / RESULTS).is_file():
-            raise InputError(
-                f"no results in {str(folder)!r}",
-                allowed=f"a folder with {STUDY} or {RESULTS}, as `w2sprobe run` leaves it",
-            )
+        study = study_in(folder)
+        if study is not None:
+            return cls._of_study(folder, study)
         results = Results.read(folder / RESULTS)
         name = results.name
         return cls(folder, name, (Run(folder, results),), tuple(summary_of(results)), ())
 
     @classmethod
-    def _of_study(cls, folder: Path) -> "Source":
-        study = StudyResults.read(folder / STUDY)
+    def _of_study(cls, folder: Path, study: StudyResults) -> "Source":
         runs = tuple(
             Run(folder / place, Results.read(folder / place / RESULTS))
             for place in study.experiments
