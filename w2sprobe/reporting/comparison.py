@@ -12,40 +12,47 @@ from w2sprobe.reporting.table import with_interval
 
 NAMES = {"pgr": "PGR", "auc": "AUC"}
 DIGITS = {"pgr": 3, "auc": 4}
+METHODS_A_TABLE = 6  # with their baseline: 100 to 120 columns
 
 
 def comparison_tables(comparison: Comparison) -> Iterator[Table]:
     """Tasks and methods in each unit, then the noise of seeds where there are several."""
     for unit in dict.fromkeys(row.unit for row in comparison.methods):
-        yield _tasks(comparison, unit)
+        yield from _tasks(comparison, unit)
         yield _methods(comparison, unit)
     if comparison.seeds:
         yield _seeds(comparison)
 
 
-def _tasks(comparison: Comparison, unit: str) -> Table:
+def _tasks(comparison: Comparison, unit: str) -> Iterator[Table]:
+    """Tasks as rows, methods as columns: several tables where a terminal cannot hold them all."""
+    against = comparison.against
+    others = list(dict.fromkeys(row.method for row in comparison.methods))
+    for start in range(0, max(len(others), 1), METHODS_A_TABLE):
+        methods = [against, *others[start : start + METHODS_A_TABLE]]
+        yield _some_methods(comparison, unit, methods, first=start == 0)
+
+
+def _some_methods(comparison: Comparison, unit: str, methods: list[str], *, first: bool) -> Table:
     table = plain_table(
-        f"{NAMES[unit]} a task",
+        f"{NAMES[unit]} a task" + ("" if first else ", continued"),
         "Means over seeds. PGR of tasks with a remark is shown and not averaged."
         if unit == "pgr"
         else "Means over seeds.",
     )
     table.add_column("task", no_wrap=True)
-    methods = dict.fromkeys([comparison.against, *(row.method for row in comparison.methods)])
-    # spaces: the names of many methods must be able to break
+    ends = ("seeds", "weak", "ceiling", "gap", "SE") if first else ()
+    # spaces: long names break between words
     names = [name.replace("_", " ") for name in methods]
-    for column in ("seeds", "weak", "ceiling", "gap", "SE", *names):
+    for column in (*ends, *names):
         table.add_column(escape(column), justify="right", overflow="fold")
     table.add_column("remark", no_wrap=True)
     for row in comparison.tasks:
         remark = row.excluded if unit == "pgr" else "saturated" if row.saturated else ""
+        of_ends = (row.weak_auc, row.ceiling_auc, row.gap, row.gap_se)
         table.add_row(
             escape(row.task),
-            str(row.n_seeds),
-            number(row.weak_auc),
-            number(row.ceiling_auc),
-            number(row.gap),
-            number(row.gap_se),
+            *((str(row.n_seeds), *map(number, of_ends)) if first else ()),
             *(number(getattr(row, unit).get(name, math.nan)) for name in methods),
             remark,
             style="dim" if remark else None,
