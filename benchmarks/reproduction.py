@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from w2sprobe.comparison import GainRow, compare, overview, published
 from w2sprobe.reporting.report.label_drawings import cards_of
 from w2sprobe.reporting.report.sources import Run, Source
 from w2sprobe.reporting.table import with_interval
@@ -25,7 +26,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", nargs="?", type=Path, default=RESULTS)
     source = Source.read(parser.parse_args().results)
-    for title, header, rows in (tasks(source), layers(source), labels(source)):
+    for title, header, rows in (
+        tasks(source),
+        methods(source),
+        layers(source),
+        labels(source),
+        indicators(source),
+    ):
         print(f"\n{title}\n")
         print(table(header, rows))
 
@@ -54,6 +61,35 @@ def tasks(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
 
     header = ["task", "weak", "student", "ceiling", "gap", "student less weak", "PGR"]
     return "Ends of the gap and the plain student:", header, rows()
+
+
+def methods(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
+    """Test AUC less that of the plain student over tasks, here and as published."""
+    here = compare(source.scores, against="student", units=["auc"]).methods
+    there = compare(published().scores, against="xent", units=["auc"]).methods
+    theirs = {row.method: row for row in there}
+
+    def rows() -> Iterator[list[str]]:
+        for row in here:
+            known = theirs.get(row.method.removeprefix("student_"))
+            yield [
+                row.method,
+                f"{row.wins} of {row.n}",
+                with_interval(row.mean, row.mean_interval, 3),
+                f"{row.wilcoxon_pvalue:.3f} ({row.wilcoxon_holm:.2f})",
+                "" if known is None else f"{known.wins} of {known.n}",
+                "" if known is None else f"{known.mean:+.3f}",
+            ]
+
+    header = [
+        "method",
+        "wins",
+        "mean",
+        "p that it helps (Holm)",
+        "published wins",
+        "published mean",
+    ]
+    return "Test AUC less that of the plain student:", header, rows()
 
 
 def layers(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
@@ -114,6 +150,29 @@ def labels(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
         "of these right now",
     ]
     return "Filters and relabelling, against the truth that no method saw:", header, rows()
+
+
+def indicators(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
+    """Rank correlation of indicators with what the plain student gains over the weak model."""
+    found = overview(source.scores, source.indicators, against="student").gains
+
+    def rows() -> Iterator[list[str]]:
+        for row in found:
+            if row.unit == "auc":
+                yield [
+                    row.indicator,
+                    str(row.n),
+                    correlation(row),
+                    f"{row.pvalue:.3f} ({row.holm:.2f})",
+                ]
+
+    header = ["indicator", "tasks", "rank correlation", "p (Holm)"]
+    return "Indicators against the AUC gain of the plain student:", header, rows()
+
+
+def correlation(row: GainRow) -> str:
+    bounded = not math.isnan(row.interval[0])
+    return with_interval(row.correlation, row.interval, 2) if bounded else f"{row.correlation:+.2f}"
 
 
 def _cards(run: Run) -> list[dict[str, Any]]:

@@ -84,18 +84,11 @@ def layers_drawing(surface: Surface, name: str) -> Drawing:
         axis.plot(layers, mean, color=BLUE, linewidth=2.2)
         top = int(np.argmax(mean))
         axis.plot(layers[top], mean[top], "D", color=ORANGE, zorder=4)
-        axis.annotate(
-            f"layer {layers[top]}: {mean[top]:+.3f}",
-            (layers[top], mean[top]),
-            textcoords="offset points",
-            xytext=(0, 9),
-            ha="center",
-            fontsize=8.5,
-        )
         axis.margins(y=0.15)
         axis.axhline(0, color=INK, linewidth=1)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.set_title(f"{probe}, {SETTINGS[probe]} {value:g}")
+        best = f"best at layer {layers[top]}: {mean[top]:+.3f}"  # beside the mark it hid lines
+        axis.set_title(f"{probe}, {SETTINGS[probe]} {value:g}; {best}")
         axis.set_xlabel("layer")
         light_axes(axis, "y")
         words.append(f"{probe}: highest at layer {layers[top]} of {layers[-1]}, {mean[top]:+.3f}")
