@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from scipy.stats import spearmanr
 
 from w2sprobe.comparison import GainRow, compare, overview, published
 from w2sprobe.reporting.report.label_drawings import cards_of
@@ -20,6 +22,7 @@ from w2sprobe.reporting.table import with_interval
 
 RESULTS = Path(__file__).parents[1] / "docs/reproduction/results"
 K, L2 = 20, 1e-2  # of the study's probes
+OF_REMOVED = ("precision", "surest", "noise_before", "noise_after")
 
 
 def main() -> None:
@@ -28,6 +31,7 @@ def main() -> None:
     source = Source.read(parser.parse_args().results)
     for title, header, rows in (
         tasks(source),
+        imitation(source),
         methods(source),
         layers(source),
         labels(source),
@@ -61,6 +65,24 @@ def tasks(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
 
     header = ["task", "weak", "student", "ceiling", "gap", "student less weak", "PGR"]
     return "Ends of the gap and the plain student:", header, rows()
+
+
+def imitation(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
+    """Whom the plain student ranks test rows like."""
+    pairs = (("student", "weak"), ("student", "ceiling"), ("weak", "ceiling"))
+
+    def rows() -> Iterator[list[str]]:
+        for task in source.tasks:
+            tables = [run.predictions for run in source.runs if run.results.task == task]
+            found = [[_alike(scores, *pair) for pair in pairs] for scores in tables if scores]
+            yield [short(task), *(f"{value:+.2f}" for value in np.mean(found, axis=0))]
+
+    header = ["task", *(f"{one} and {other}" for one, other in pairs)]
+    return "Rank correlation of scores on test rows:", header, rows()
+
+
+def _alike(scores: pa.Table, one: str, other: str) -> float:
+    return float(spearmanr(scores[one].to_numpy(), scores[other].to_numpy()).statistic)
 
 
 def methods(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
@@ -135,7 +157,7 @@ def labels(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
             yield [
                 method,
                 share(own, "removed", "offered"),
-                *(mean(own, name) for name in ("precision", "noise_before", "noise_after")),
+                *(mean(own, name) for name in OF_REMOVED),
                 share(own, "flipped", "offered"),
                 mean(own, "flips_right"),
             ]
@@ -144,6 +166,7 @@ def labels(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
         "method",
         "rows removed",
         "of these wrong",
+        "of the surest quarter",
         "wrong before",
         "wrong after",
         "labels flipped",
@@ -177,7 +200,15 @@ def correlation(row: GainRow) -> str:
 
 def _cards(run: Run) -> list[dict[str, Any]]:
     given = run.strong_train_labels
-    return [] if given is None else cards_of(given, run.name)
+    if given is None:
+        return []
+    sureness = np.abs(given["weak"]["soft_label"] - 0.5)
+    surest = sureness >= np.quantile(sureness, 0.75)
+    shares = {
+        method: None if (kept := columns["keep"]).all() else float(surest[~kept].mean())
+        for method, columns in given.items()
+    }
+    return [{**card, "surest": shares[card["method"]]} for card in cards_of(given, run.name)]
 
 
 def mean(cards: Sequence[Mapping[str, Any]], name: str) -> str:
