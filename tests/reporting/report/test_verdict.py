@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from w2sprobe.comparison import Score, compare
 from w2sprobe.reporting.report.verdict import gap_in_words, verdict_on_study, verdict_on_task
 from w2sprobe.results import SummaryRow
 
@@ -120,3 +121,16 @@ def test_unresolved_tasks_are_counted_and_not_averaged() -> None:
     assert any("1 of 2 tasks have no resolved gap" in ground for ground in verdict.grounds)
     none = verdict_on_study([one for one in found if one.task == "narrow"], None)
     assert none.answer.startswith("None of the 1 tasks has a gap")
+
+
+def test_probes_that_saw_the_truth_are_no_method_that_helps() -> None:
+    scores = [
+        Score(task=str(task), method=method, auc=auc + 0.001 * task, weak_auc=0.7, ceiling_auc=0.9)
+        for task in range(4)
+        for method, auc in (("student", 0.8), ("knn_probe", 0.75), ("knn_probe_on_truth", 0.89))
+    ]
+    found = [one.model_copy(update={"task": "0"}) for one in rows(0.8)]
+    grounds = verdict_on_study(found, compare(scores, against="student")).grounds
+    assert "Highest mean difference: knn probe, -0.050" in grounds[0]
+    assert "truth" not in grounds[0]
+    assert grounds[1].startswith("For scale, probes that saw the true labels: knn probe on truth")

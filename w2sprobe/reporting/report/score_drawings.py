@@ -20,12 +20,11 @@ from w2sprobe.reporting.report.drawing import (
     mark,
     new_figure,
 )
-from w2sprobe.reporting.report.verdict import STUDENT, plain
+from w2sprobe.reporting.report.verdict import ON_TRUTH, STUDENT, plain
 from w2sprobe.results import SummaryRow
 
 PGR_LIMITS = (-1.5, 1.5)  # beyond, only the direction is shown
 PANELS_ABREAST = 4
-ON_TRUTH = "on_truth"  # at the end of names of methods that saw the truth
 
 
 def method_drawing(rows: Sequence[SummaryRow], name: str) -> Drawing:

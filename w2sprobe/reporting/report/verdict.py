@@ -9,6 +9,7 @@ from w2sprobe.reporting.table import with_interval
 from w2sprobe.results import Interval, SummaryRow
 
 STUDENT = "student"
+ON_TRUTH = "on_truth"  # at the end of names of methods that saw the truth
 SURE = 0.05  # of a p value after Holm
 
 
@@ -97,7 +98,7 @@ def _answer(by_method: dict[str, SummaryRow]) -> str:
 
 def _grounds(by_method: dict[str, SummaryRow], ceiling: SummaryRow) -> Iterator[str]:
     methods = [row for name, row in by_method.items() if name not in ("weak", "ceiling", STUDENT)]
-    methods = [row for row in methods if not row.method.endswith("on_truth")]
+    methods = [row for row in methods if not row.method.endswith(ON_TRUTH)]
     above = [row for row in methods if side_of(row.delta_auc_interval) > 0]
     below = [row for row in methods if side_of(row.delta_auc_interval) < 0]
     if methods:
@@ -174,10 +175,11 @@ def verdict_on_study(rows: Sequence[SummaryRow], comparison: Comparison | None) 
 def _study_grounds(rows: Sequence[SummaryRow], comparison: Comparison | None) -> Iterator[str]:
     if comparison is not None:
         of_auc = [row for row in comparison.methods if row.unit == "auc" and row.n > 1]
-        better = [row for row in of_auc if row.t_holm < SURE]
-        worse = [row for row in of_auc if row.mean_interval[1] < 0]
-        if of_auc:
-            best = max(of_auc, key=lambda row: row.mean)
+        fair = [row for row in of_auc if not row.method.endswith(ON_TRUTH)]
+        better = [row for row in fair if row.t_holm < SURE]
+        worse = [row for row in fair if row.mean_interval[1] < 0]
+        if fair:
+            best = max(fair, key=lambda row: row.mean)
             yield (
                 (
                     f"Better than the {plain(comparison.against)} after correction for "
@@ -190,6 +192,12 @@ def _study_grounds(rows: Sequence[SummaryRow], comparison: Comparison | None) ->
                 f"{with_interval(best.mean, best.mean_interval, 3)} AUC over {best.n} tasks "
                 f"({best.wins} of them above)."
                 + (f" Worse, by an interval over tasks below 0: {_listed(worse)}." if worse else "")
+            )
+        if len(fair) < len(of_auc):
+            yield (
+                "For scale, probes that saw the true labels: "
+                + _listed([row for row in of_auc if row not in fair])
+                + "."
             )
     ceilings = [row for row in rows if row.method == "ceiling"]
     unresolved = [row for row in ceilings if not row.resolved]
