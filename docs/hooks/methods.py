@@ -4,6 +4,7 @@ from importlib.resources import files
 from typing import Any
 
 from w2sprobe.experiments.config import PRESETS
+from w2sprobe.experiments.in_words import in_words
 from w2sprobe.experiments.methods import DEFAULT_METHODS, METHODS, Method
 
 METHODS_MARK = "<!-- methods -->"
@@ -19,14 +20,15 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def _table() -> str:
     rows = "\n".join(_row(name, method) for name, method in METHODS.items())
-    return f"| method | predicts | run by default | entry |\n|---|---|---|---|\n{rows}"
+    head = "| method | what predicts the test rows | run by default | entry |\n|---|---|---|---|"
+    return f"{head}\n{rows}"
 
 
 def _row(name: str, method: Method) -> str:
-    entry = method.model_dump(exclude_defaults=True, exclude={"predicts"})
+    entry = method.model_dump(exclude_defaults=True)
     shown = ", ".join(f"{key}: {value}" for key, value in entry.items())
     default = "yes" if name in DEFAULT_METHODS else ""
-    return f"| `{name}` | {method.predicts} | {default} | {f'`{shown}`' if shown else ''} |"
+    return f"| `{name}` | {in_words(method)} | {default} | `{shown}` |"
 
 
 def _presets() -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 
+from w2sprobe.experiments.in_words import methods_in_words
 from w2sprobe.reporting.report import write_report
 
 FOLDER = "reproduction"
@@ -12,4 +13,5 @@ FOLDER = "reproduction"
 def on_post_build(config: MkDocsConfig) -> None:
     """Write it where its page points to."""
     results = Path(config.docs_dir) / FOLDER / "results"
-    write_report([results], Path(config.site_dir) / FOLDER / "report")
+    out = Path(config.site_dir) / FOLDER / "report"
+    write_report([results], out, describe=methods_in_words)

@@ -29,9 +29,11 @@ def command(results: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
       w2sprobe report results/demo
       w2sprobe report results/demo results/other --out comparison
     """
+    from w2sprobe.experiments.in_words import methods_in_words
     from w2sprobe.reporting.report import write_report
 
-    page = write_report(results, out, stores=_options.cache_folder() / "stores")
+    stores = _options.cache_folder() / "stores"
+    page = write_report(results, out, stores=stores, describe=methods_in_words)
     if as_json:
         click.echo(json.dumps({"report": str(page), "figures": str(page.parent / "figures")}))
         return

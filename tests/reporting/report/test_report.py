@@ -77,6 +77,15 @@ def test_the_page_is_one_file_without_addresses(study: Path) -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_methods_are_told_in_words(tmp_path: Path) -> None:
+    save_run(tmp_path, records=False, methods=("weak", "ceiling", "student", "mine"))
+    page = write_report([tmp_path], describe=lambda results: {"student": f"of {results.task}"})
+    text = page.read_text()
+    assert "What each method does" in text
+    assert ">of reviews<" in text
+    assert ">A method of this run&#39;s own.<" in text
+
+
 def test_the_same_results_give_the_same_files(tmp_path: Path) -> None:
     save_run(tmp_path, methods=FEW)
     one, other = (write_report([tmp_path], tmp_path / name).parent for name in ("1", "2"))

@@ -44,14 +44,17 @@ def rows(student: float, **other: Any) -> list[SummaryRow]:
     [
         (0.85, "Yes, the student generalises beyond its weak supervisor: its test AUC is +0.050"),
         (0.75, "No: the student ends below the weak model that labelled its rows, by -0.050"),
-        (0.81, "Not shown: the student's gain over its weak supervisor is +0.010"),
+        (0.81, "Undecided: the student is not clearly above or below its weak supervisor; the"),
     ],
 )
 def test_the_answer_hangs_on_the_interval(student: float, answer: str) -> None:
     verdict = verdict_on_task(rows(student))
     assert verdict.answer.startswith(answer)
     assert "from 0.800 (weak) to 0.900 (ceiling)" in verdict.answer
-    assert ("PGR of the student", f"{(student - 0.8) / 0.1:+.2f}") in verdict.figures
+    assert (
+        "PGR of the student: 0 weak, 1 ceiling",
+        f"{(student - 0.8) / 0.1:+.2f}",
+    ) in verdict.figures
 
 
 def test_an_unresolved_gap_answers_nothing() -> None:

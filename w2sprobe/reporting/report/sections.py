@@ -1,6 +1,6 @@
 """The sections of a report: which drawings and tables, in which order, with what words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,7 +49,7 @@ from w2sprobe.reporting.report.verdict import (
     verdict_on_study,
     verdict_on_task,
 )
-from w2sprobe.results import SummaryRow
+from w2sprobe.results import Results, SummaryRow
 
 MOST_TASK_DRAWINGS = 12  # one a task; beyond, tables and CSV have the rest
 EVALUATIONS = {"test": "test rows", "cross_fit": "training rows, held out"}
@@ -64,6 +64,7 @@ class Code:
 
 
 Block = Drawing | Table | Code
+Describe = Callable[[Results], Mapping[str, str]]  # the methods of a run, in words
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Part:
     sections: tuple[Section, ...]
 
 
-def part_of(source: Source, prefix: str = "") -> Part:
+def part_of(source: Source, prefix: str = "", describe: Describe | None = None) -> Part:
     """Lay out the report of a source.
 
     Parameters
@@ -109,6 +110,8 @@ def part_of(source: Source, prefix: str = "") -> Part:
     source : Source
     prefix : str, optional
         Of all names, where a page has several parts.
+    describe : callable, optional
+        Says what the methods of a run are.
 
     Returns
     -------
@@ -133,6 +136,8 @@ def part_of(source: Source, prefix: str = "") -> Part:
         verdicts.append((words, verdict))
         heading = f": {words}" if len(source.pairs) > 1 else ""
         sections += _scores(rows, comparison, name, heading, several=several)
+    if describe is not None:
+        sections += _methods(source, prefix, describe)
     builders = (_splits, _sweeps, _filters, _indicators, _curves, _audit)
     for builder in builders:
         sections += builder(source, prefix, over)
@@ -179,8 +184,8 @@ def _scores(
     yield Section(
         f"{name}scores",
         f"Who recovers the gap{heading}",
-        "The weak model labels, the strong student learns from these labels, the ceiling from the "
-        "truth. PGR is the student's share of the way from the weak model to the ceiling.",
+        "Test AUC of every method between weak model and ceiling, and the share of that gap it "
+        "recovers (PGR). What the names mean: see below, What each method does.",
         (*blocks, tables.scores_table(rows, f"{name}scores")),
     )
     if comparison is not None:
@@ -198,6 +203,29 @@ def _scores(
                 ),
             ),
         )
+
+
+def _methods(source: Source, prefix: str, describe: Describe) -> Iterator[Section]:
+    words: dict[str, str] = {}
+    for run in source.runs:
+        words = {**describe(run.results), **words}
+    columns = (Column("method"), Column("what predicts the test rows", wrap=True))
+    table = Table(
+        f"{prefix}methods-in-words",
+        "Methods in words",
+        columns,
+        [
+            Row((Cell.of(plain(name)), Cell.of(words.get(name, "A method of this run's own."))))
+            for name in dict.fromkeys(row.method for row in source.summary)
+        ],
+    )
+    yield Section(
+        f"{prefix}what",
+        "What each method does",
+        "All students are the same strong model, trained in the same way; they differ in the "
+        "labels they learn from, or in the loss.",
+        (table,),
+    )
 
 
 def _splits(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:

@@ -65,7 +65,7 @@ def verdict_on_task(rows: Sequence[SummaryRow]) -> Verdict:
     ]
     student = by_method.get(STUDENT)
     if student and student.pgr is not None and student.resolved:
-        figures.append(("PGR of the student", f"{student.pgr:+.2f}"))
+        figures.append(("PGR of the student: 0 weak, 1 ceiling", f"{student.pgr:+.2f}"))
     return Verdict(_answer(by_method), tuple(_grounds(by_method, ceiling)), tuple(figures))
 
 
@@ -91,8 +91,8 @@ def _answer(by_method: dict[str, SummaryRow]) -> str:
             f"{change} in test AUC, where the gap goes {ends}.{share}"
         )
     return (
-        f"Not shown: the student's gain over its weak supervisor is {change} in test AUC, which "
-        f"does not exclude 0; the gap goes {ends}.{share}"
+        "Undecided: the student is not clearly above or below its weak supervisor; the difference "
+        f"is {change} in test AUC, where the gap goes {ends}.{share}"
     )
 
 

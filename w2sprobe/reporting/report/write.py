@@ -12,7 +12,7 @@ from w2sprobe.reporting.pages import Page, write_page
 from w2sprobe.reporting.pages.blocks import Table
 from w2sprobe.reporting.report.drawing import Drawing, house_style
 from w2sprobe.reporting.report.rows import Link, write_explorers
-from w2sprobe.reporting.report.sections import Code, Part, Section, part_of
+from w2sprobe.reporting.report.sections import Code, Describe, Part, Section, part_of
 from w2sprobe.reporting.report.sources import Source
 from w2sprobe.reporting.report.versus import versus
 
@@ -20,7 +20,11 @@ HTML, FIGURES = "report.html", "figures"
 
 
 def write_report(
-    folders: Sequence[Path], out: Path | None = None, *, stores: Path | None = None
+    folders: Sequence[Path],
+    out: Path | None = None,
+    *,
+    stores: Path | None = None,
+    describe: Describe | None = None,
 ) -> Path:
     """Write a report of one result, or of several side by side.
 
@@ -34,6 +38,9 @@ def write_report(
     stores : Path, optional
         Folder with the activation stores of the runs; of those that are there, `out` gets
         explorers.
+    describe : callable, optional
+        Says what the methods of a run are: from its Results to a sentence by name of method, as
+        `w2sprobe.experiments.in_words.methods_in_words`.
 
     Returns
     -------
@@ -57,7 +64,7 @@ def write_report(
     make_folder(out)
     with house_style():
         parts = [
-            part_of(source, f"part{number}-" if len(sources) > 1 else "")
+            part_of(source, f"part{number}-" if len(sources) > 1 else "", describe)
             for number, source in enumerate(sources, start=1)
         ]
         compared = [
@@ -134,12 +141,13 @@ def _description(part: Part) -> str:
     source = part.source
     seeds = {run.results.seed for run in source.runs}
     counts = (
-        (len(source.tasks), "task"),
+        *(((len(source.tasks), "task"),) if len(source.tasks) > 1 else ()),
         (len(source.pairs), "pair of models"),
         (len(seeds), "seed"),
         (len(source.methods), "method"),
     )
-    words = [f"{n} {_plural(word, n)}" for n, word in counts]
+    words = source.tasks if len(source.tasks) == 1 else []
+    words = [*words, *(f"{n} {_plural(word, n)}" for n, word in counts)]
     return ", ".join(words)
 
 
