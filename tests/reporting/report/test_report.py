@@ -12,7 +12,11 @@ from tests.reporting.cases import HOSTILE, METHODS, save_run, save_study
 from w2sprobe.errors import InputError
 from w2sprobe.metrics import bootstrap_pgr
 from w2sprobe.reporting.report import write_report
-from w2sprobe.reporting.report.label_drawings import cards_of, weak_labels_in_words
+from w2sprobe.reporting.report.label_drawings import (
+    cards_of,
+    filters_in_words,
+    weak_labels_in_words,
+)
 from w2sprobe.reporting.report.sources import Source, labels_by_method
 
 FEW = METHODS[:3]
@@ -131,6 +135,26 @@ def test_filters_are_held_against_truth(tmp_path: Path) -> None:
         f"The weak model's hard labels are wrong on {wrong.mean():.0%} of the 60 rows that "
         f"students learn from; they call {ones:.0%} of the rows class 1, where 50% are."
     )
+
+
+def test_filters_are_told_from_chance() -> None:
+    def card(method: str, precision: float | None, step: str = "") -> dict[str, object]:
+        removed = 0 if precision is None else 40
+        shares = {"precision": precision, "noise_before": 0.4}
+        return {"method": method, "step": step, "removed": removed, **shares}
+
+    cards = [
+        card("knn_filter", 0.35),
+        card("knn_filter", 0.9, "zeta"),
+        card("deep_knn_filter", 0.45),
+        card("random_filter", 0.5),
+        card("knn_relabel", None),
+    ]
+    assert filters_in_words(cards) == (
+        "Filters that removed wrong labels more often than chance, 40%, does: deep knn filter 45%; "
+        "no more often: knn filter 35%."
+    )
+    assert filters_in_words(cards[4:]) == ""
 
 
 def test_two_results_side_by_side(tmp_path: Path) -> None:

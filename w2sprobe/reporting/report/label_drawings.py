@@ -146,6 +146,38 @@ def weak_labels_in_words(labels: Labels) -> str:
     )
 
 
+def filters_in_words(cards: Sequence[Mapping[str, Any]]) -> str:
+    """Which filters removed wrong labels more often than chance, and which less often.
+
+    Parameters
+    ----------
+    cards : sequence of dict
+        `cards_of` one run.
+
+    Returns
+    -------
+    str
+        Empty where no filter removed rows. A filter at random is a control, and not among them.
+    """
+    whole = [card for card in cards if card["removed"] and not card["step"]]
+    filters = [card for card in whole if not card["method"].startswith("random")]
+    if not filters:
+        return ""
+    chance = filters[0]["noise_before"]
+
+    def named(*, better: bool) -> str:
+        return ", ".join(
+            f"{card['method'].replace('_', ' ')} {card['precision']:.0%}"
+            for card in filters
+            if (card["precision"] > chance) is better
+        )
+
+    return (
+        f"Filters that removed wrong labels more often than chance, {chance:.0%}, does: "
+        f"{named(better=True) or 'none'}; no more often: {named(better=False) or 'none'}."
+    )
+
+
 def cards_of(labels: Labels, run: str) -> list[dict[str, Any]]:
     """What each method did to the weak labels of the strong-train rows.
 

@@ -268,7 +268,7 @@ def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> D
     for axis in axes.flat[len(stages) :]:
         axis.set_visible(False)
     axes[-1, 0].set_xlabel("epoch")
-    axes[0, 0].set_ylabel("validation AUC")
+    axes[0, 0].set_ylabel("AUC against own labels")
     return Drawing(
         name,
         f"Training curves on {task}",

@@ -24,6 +24,7 @@ from w2sprobe.reporting.report.drawing import Drawing
 from w2sprobe.reporting.report.label_drawings import (
     cards_of,
     filters_drawing,
+    filters_in_words,
     overlap_drawing,
     splits_drawing,
     weak_labels_in_words,
@@ -151,8 +152,10 @@ def _with_labels(verdict: Verdict, source: Source, pair: tuple[str, str]) -> Ver
     for run in source.runs:
         labels = run.strong_train_labels
         if (run.results.weak_model, run.results.strong_model) == pair and labels is not None:
-            words = weak_labels_in_words(labels)
-            return replace(verdict, grounds=(words, *verdict.grounds))
+            words = weak_labels_in_words(labels), filters_in_words(cards_of(labels, run.name))
+            first, *others = verdict.grounds
+            grounds = (words[0], first, words[1], *others)
+            return replace(verdict, grounds=tuple(filter(None, grounds)))
     return verdict
 
 

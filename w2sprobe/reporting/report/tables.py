@@ -255,38 +255,40 @@ def times_table(source: Source, name: str) -> Table:
 
 def labels_table(cards: Sequence[Mapping[str, Any]], name: str) -> Table:
     """What each method did to the weak labels, against truth."""
+    several = len({card["run"] for card in cards}) > 1
+    steps = any(card["step"] for card in cards)
     return Table(
         name,
         "Labels before and after each method",
         (
-            Column("run"),
+            *((Column("run"),) if several else ()),
             Column("method"),
-            Column("step"),
+            *((Column("step"),) if steps else ()),
             Column("rows", number=True),
+            Column("wrong before", number=True),
+            Column("wrong after", number=True),
             Column("removed", number=True),
             Column("of these wrong", number=True),
             Column("of the wrong removed", number=True),
             Column("flipped", number=True),
             Column("flips that are right", number=True),
-            Column("wrong before", number=True),
-            Column("wrong after", number=True),
             Column("ones before", number=True),
             Column("ones after", number=True),
         ),
         [
             Row(
                 (
-                    Cell.of(card["run"]),
+                    *((Cell.of(card["run"]),) if several else ()),
                     Cell.of(plain(card["method"])),
-                    Cell.of(plain(card["step"])),
+                    *((Cell.of(plain(card["step"])),) if steps else ()),
                     _count(card["offered"]),
+                    _share(card["noise_before"]),
+                    _share(card["noise_after"]),
                     _count(card["removed"]),
                     _share(card["precision"]),
                     _share(card["recall"]),
                     _count(card["flipped"]),
                     _share(card["flips_right"]),
-                    _share(card["noise_before"]),
-                    _share(card["noise_after"]),
                     _share(card["ones_before"]),
                     _share(card["ones_after"]),
                 )

@@ -104,19 +104,20 @@ def _grounds(by_method: dict[str, SummaryRow], ceiling: SummaryRow) -> Iterator[
     if methods:
         best = max(methods, key=lambda row: row.auc)
         yield (
-            f"Of {len(methods)} other methods, {len(above)} "
+            f"Of {len(methods)} other methods that see no true labels, {len(above)} "
             f"{'is' if len(above) == 1 else 'are'} above the weak model beyond the noise of test "
-            f"rows{_named(above)}, {len(below)} below{_named(below)}. "
+            f"rows{_named(above)}, {len(below)} below{_named(below)}, "
+            f"{len(methods) - len(above) - len(below)} undecided. "
             f"Highest: {plain(best.method)}, {best.auc:.3f} ({_change(best)}"
             + (f", PGR {_pgr(best)}" if best.pgr is not None and best.resolved else "")
-            + "); the highest of several is partly luck."
+            + "); the more are looked at, the more are above by luck."
         )
     control = [row for row in methods if row.method.startswith("random")]
     if control:
         yield (
             "A filter that drops rows at random has "
             + ", ".join(f"{row.auc:.3f}" for row in control)
-            + ": a filter that is not clearly above it has not cleaned anything."
+            + ": what a filter's choice of rows adds is the difference to that."
         )
     seeds = f"{ceiling.n_seeds} seeds" if ceiling.n_seeds > 1 else "one seed"
     left_out = "" if ceiling.n_seeds > 1 else ", and leave out the noise of training"
