@@ -9,7 +9,7 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
-from matplotlib.colors import TwoSlopeNorm
+from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 
 from w2sprobe.atomic import atomic_path
@@ -24,6 +24,7 @@ MARKS = {"weak_auc": "o", "weak_log_loss": "s", "true_labels": "D"}  # of what e
 NAMES = {"k": "neighbours k", "l2": "penalty l2"}
 MOST_TICKS = 16  # of layers
 LEAST = 0.01  # a difference that has the full colour, where there is none larger
+MOST_SHOWN = 95  # percentile of the differences' sizes that has the full colour: few are beyond
 
 
 def sweep_figure(table: pa.Table, selections: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -69,10 +70,7 @@ def sweep_figure(table: pa.Table, selections: Sequence[Mapping[str, Any]], path:
             if evaluation != "in_sample":
                 _mark(axis, own, [s for s in selections if s["probe"] == probe], layers, column)
         line[0].set_ylabel("layer")
-        low, high = mesh.get_clim()
-        ticks = [low, low / 2, 0, high / 2, high] if low < 0 else [low, high]
-        bar = figure.colorbar(mesh, ax=list(line), pad=0.01, aspect=18, ticks=ticks)
-        bar.ax.set_yticklabels([f"{tick:.3f}" for tick in ticks], fontsize=8)
+        heat_bar(figure, mesh, list(line)).ax.tick_params(labelsize=8)
     figure.suptitle(label, fontsize=10)
     handles, names = _legend(panels[0])
     if handles:
@@ -101,9 +99,33 @@ def heat_scale(values: Iterable[float], *, centred: bool) -> dict[str, Any]:
     known = list(values)
     if not centred:
         return {"cmap": "cividis", "vmin": min(known), "vmax": max(known)}
-    # losses are ten times as large as gains, which would be white on one scale with them
-    norm = TwoSlopeNorm(0, vmin=min(-LEAST, *known), vmax=max(LEAST, *known))
-    return {"cmap": "PuOr_r", "norm": norm}
+    # one scale for both sides: a gain is as bright as a loss of its size
+    limit = max(LEAST, float(np.percentile(np.abs(known), MOST_SHOWN)))
+    return {"cmap": "PuOr_r", "vmin": -limit, "vmax": limit}
+
+
+def heat_bar(figure: Figure, mesh: QuadMesh, axes: Sequence[Axes]) -> Colorbar:
+    """The colour bar of panels that share a scale; pointed where values are beyond its ends.
+
+    Parameters
+    ----------
+    figure : Figure
+    mesh : QuadMesh
+        Of `heat_panel`.
+    axes : sequence of Axes
+
+    Returns
+    -------
+    Colorbar
+    """
+    low, high = mesh.get_clim()
+    if low >= 0:
+        return figure.colorbar(mesh, ax=list(axes), pad=0.01, aspect=18)
+    bar = figure.colorbar(
+        mesh, ax=list(axes), pad=0.01, aspect=18, extend="both", ticks=np.linspace(low, high, 5)
+    )
+    bar.ax.set_yticklabels([f"{tick:+.3f}" for tick in np.linspace(low, high, 5)])
+    return bar
 
 
 def heat_panel(

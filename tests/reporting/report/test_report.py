@@ -15,6 +15,7 @@ from w2sprobe.reporting.report import write_report
 from w2sprobe.reporting.report.label_drawings import (
     cards_of,
     filters_in_words,
+    overlap_drawing,
     weak_labels_in_words,
 )
 from w2sprobe.reporting.report.sources import Source, labels_by_method
@@ -135,6 +136,22 @@ def test_filters_are_held_against_truth(tmp_path: Path) -> None:
         f"The weak model's hard labels are wrong on {wrong.mean():.0%} of the 60 rows that "
         f"students learn from; they call {ones:.0%} of the rows class 1, where 50% are."
     )
+
+
+def test_overlap_is_a_mean_over_runs_whatever_their_order() -> None:
+    def keep(*removed: int) -> dict[str, np.ndarray]:
+        return {"keep": ~np.isin(np.arange(4), removed)}
+
+    same = {"one": keep(0, 1), "two": keep(0, 1), "three": keep(2)}
+    other = {"weak": keep(), "two": keep(0), "one": keep(0, 3), "three": keep(0, 3)}
+    drawing = overlap_drawing([same, other], "overlap")
+    assert drawing is not None
+    shares = {(row["filter"], row["other"]): row["jaccard"] for row in drawing.data}
+    assert shares == {("one", "two"): 0.75, ("one", "three"): 0.5, ("two", "three"): 0.25}
+    assert "1: the same rows." in drawing.caption
+    told = overlap_drawing([same, dict(reversed(same.items()))], "overlap")
+    assert told is not None
+    assert "The same rows in every run: one and two." in told.caption
 
 
 def test_filters_are_told_from_chance() -> None:

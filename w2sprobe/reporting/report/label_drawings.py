@@ -323,18 +323,31 @@ def overlap_drawing(labels: Sequence[Labels], name: str) -> Drawing | None:
     """
     from w2sprobe.curation import overlap  # as above
 
+    methods = list(
+        dict.fromkeys(
+            method for table in labels for method, own in table.items() if not own["keep"].all()
+        )
+    )
     shares: dict[tuple[str, str], list[float]] = {}
-    for table in labels:
-        keeps = {method: own["keep"] for method, own in table.items() if not own["keep"].all()}
+    for table in labels:  # runs may list their methods in different orders
+        keeps = {
+            method: table[method]["keep"]
+            for method in methods
+            if method in table and not table[method]["keep"].all()
+        }
         for pair, share in overlap(keeps).items():
             shares.setdefault(pair, []).append(share)
     if not shares:
         return None
-    methods = list(dict.fromkeys(method for pair in shares for method in pair))
     cells = np.full((len(methods), len(methods)), np.nan)
     for (one, other), values in shares.items():
         at = methods.index(one), methods.index(other)
         cells[at] = cells[at[::-1]] = float(np.mean(values))
+    same = [
+        f"{plain(one)} and {plain(other)}"
+        for (one, other), values in shares.items()
+        if min(values) == 1
+    ]
     size = 2.4 + 0.52 * len(methods)
     figure, axes = new_figure(size + 1.2, size)
     axis = axes[0, 0]
@@ -355,7 +368,8 @@ def overlap_drawing(labels: Sequence[Labels], name: str) -> Drawing | None:
         name,
         "Overlap of filters",
         "Rows that two filters both remove, as a share of those that either does (Jaccard), mean "
-        "over runs. 1: the same rows.",
+        "over runs. "
+        + (f"The same rows in every run: {'; '.join(same)}." if same else "1: the same rows."),
         ", ".join(
             f"{plain(one)} and {plain(other)} {np.mean(values):.2f}"
             for (one, other), values in shares.items()

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from w2sprobe.comparison import GainRow, IndicatorRow, TaskRow
-from w2sprobe.reporting.heatmaps import heat_panel, heat_scale
+from w2sprobe.reporting.heatmaps import heat_bar, heat_panel, heat_scale
 from w2sprobe.reporting.report.drawing import (
     BLUE,
     GREY,
@@ -25,6 +25,7 @@ SETTINGS = {"knn": "k", "logistic": "l2"}
 MOST_INDICATORS = 8
 
 Point = tuple[str, int, float]  # probe, layer, value of its setting
+Used = Mapping[str, tuple[int, float]]  # layer and setting of a study's probe methods, by probe
 Surface = dict[Point, dict[str, float]]  # AUC of the probe less that of the weak labels, a run
 
 
@@ -122,7 +123,7 @@ def _best_setting(surface: Surface, probe: str) -> float:
     return max(gains, key=lambda value: float(np.mean(gains[value])))
 
 
-def grid_drawing(surface: Surface, name: str, scored: str) -> Drawing:
+def grid_drawing(surface: Surface, name: str, scored: str, used: Used) -> Drawing:
     """Gain over layers and settings, mean over runs, as colours.
 
     Parameters
@@ -132,6 +133,8 @@ def grid_drawing(surface: Surface, name: str, scored: str) -> Drawing:
     name : str
     scored : str
         Which rows are scored, in words.
+    used : mapping of str to (int, float)
+        Layer and setting of the probe methods, by probe; marked where the grid has them.
 
     Returns
     -------
@@ -148,35 +151,45 @@ def grid_drawing(surface: Surface, name: str, scored: str) -> Drawing:
     figure, axes = new_figure(
         1.2 + 4.2 * len(probes), 1.6 + 0.11 * len(layers), 1, len(probes), sharey=True
     )
+    highest, edges, marked = [], [], []
     for axis, probe in zip(axes[0], probes, strict=True):
-        own = [{**row, "setting": SETTINGS[probe]} for row in rows if row["probe"] == probe]
+        setting = SETTINGS[probe]
+        own = [{**row, "setting": setting} for row in rows if row["probe"] == probe]
+        values = sorted({row["value"] for row in own})
         mesh = heat_panel(axis, own, layers, "mean_delta_auc", scale)
         best = max(own, key=lambda row: row["mean_delta_auc"])
-        axis.plot(
-            sorted({row["value"] for row in own}).index(best["value"]),
-            layers.index(best["layer"]),
-            "*",
-            markersize=9,
-            markerfacecolor="white",
-            color="black",
-        )
+        top = values.index(best["value"])
+        _mark(axis, top, layers.index(best["layer"]), "*")
+        words = f"{probe} on layer {best['layer']} at {setting} {best['value']:g}"
+        highest.append(f"{words}, {best['mean_delta_auc']:+.3f}")
+        if len(values) > 2 and top in (0, len(values) - 1):
+            edges.append(f"{setting} {best['value']:g}")
+        layer, value = used.get(probe, (None, None))
+        if layer in layers and value in values:
+            _mark(axis, values.index(value), layers.index(layer), "o")
+            marked.append(f"{setting} {value:g} on layer {layer}")
         axis.set_title(probe)
     axes[0, 0].set_ylabel("layer")
-    low, high = mesh.get_clim()
-    ticks = [low, low / 2, 0, high / 2, high]
-    bar = figure.colorbar(mesh, ax=list(axes[0]), pad=0.01, aspect=18, ticks=ticks)
-    bar.ax.set_yticklabels([f"{tick:+.3f}" for tick in ticks])
-    best_point = max(means, key=means.__getitem__)
+    heat_bar(figure, mesh, list(axes[0])).set_label("AUC less that of the weak labels")
     return Drawing(
         name,
         f"Probes over layers and settings, {scored}",
         "Mean over runs of the probe's AUC less that of the weak labels: orange above, purple "
-        "below. Star: the highest of a panel.",
-        f"Highest: {best_point[0]} on layer {best_point[1]} at {best_point[2]:g}, "
-        f"{means[best_point]:+.3f}",
+        "below. Star: the highest of a panel."
+        + (f" Circle: what the probe methods used ({', '.join(marked)})." if marked else "")
+        + (
+            f" At the edge of what was tried ({', '.join(edges)}): the best may be beyond."
+            if edges
+            else ""
+        ),
+        f"Highest: {'; '.join(highest)}",
         figure,
         rows,
     )
+
+
+def _mark(axis: Axes, across: int, up: int, marker: str) -> None:
+    axis.plot(across, up, marker, markersize=9, markerfacecolor="white", color="black")
 
 
 def indicators_drawing(
@@ -263,7 +276,7 @@ def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> D
         own = [row for row in rows if (row["method"], row["stage"]) == (method, stage)]
         _curve(axis, own)
         same = [other for other in stages if other[0] == method]
-        number = f" ({same.index((method, stage)) + 1})" if len(same) > 1 else ""
+        number = f", student {same.index((method, stage)) + 1}" if len(same) > 1 else ""
         axis.set_title(plain(method) + number, fontsize=8.5)
     for axis in axes.flat[len(stages) :]:
         axis.set_visible(False)
@@ -272,8 +285,9 @@ def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> D
     return Drawing(
         name,
         f"Training curves on {task}",
-        "AUC on validation rows after each look, against the labels that the run was given (weak "
-        "labels for students, truth for weak model and ceiling). Diamond: the look that was kept.",
+        "AUC on validation rows, measured several times in a training run, against the labels that "
+        "the run was given (weak labels for students, truth for weak model and ceiling). Diamond: "
+        "the state that was kept.",
         ", ".join(f"{plain(row['method'])} {row['val_auc']:.3f}" for row in rows if row["chosen"]),
         figure,
         [dict(row) for row in rows],

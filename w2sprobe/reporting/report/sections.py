@@ -30,6 +30,7 @@ from w2sprobe.reporting.report.label_drawings import (
     weak_labels_in_words,
 )
 from w2sprobe.reporting.report.probe_drawings import (
+    Used,
     curves_drawing,
     grid_drawing,
     indicators_drawing,
@@ -275,7 +276,9 @@ def _sweeps(source: Source, prefix: str, _: Overview | None) -> Iterator[Section
             if not blocks:
                 blocks.append(layers_drawing(surface, f"{prefix}layers"))
             blocks.append(
-                grid_drawing(surface, f"{prefix}sweep-{evaluation.replace('_', '-')}", words)
+                grid_drawing(
+                    surface, f"{prefix}sweep-{evaluation.replace('_', '-')}", words, _used(source)
+                )
             )
     yield Section(
         f"{prefix}probes",
@@ -286,6 +289,21 @@ def _sweeps(source: Source, prefix: str, _: Overview | None) -> Iterator[Section
         "the sweep is computed.",
         tuple(blocks),
     )
+
+
+def _used(source: Source) -> Used:
+    """Layer and setting of the probe methods, where all runs have the same."""
+    names = {"knn": "n_neighbors", "logistic": "l2"}
+    points = {
+        (run.results.layer, *(run.results.config["probes"].get(name) for name in names.values()))
+        for run in source.runs
+        if run.results.layer is not None and "probes" in run.results.config
+    }
+    if len(points) != 1:
+        return {}
+    ((layer, *values),) = points
+    found = zip(names, values, strict=True)
+    return {probe: (layer, value) for probe, value in found if value is not None}
 
 
 def _filters(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
@@ -356,9 +374,9 @@ def _audit(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]
     yield Section(
         f"{prefix}audit",
         "Audit of the tasks",
-        f"What could make these results mean something else. {count}."
-        if table.rows
-        else "The audits found nothing.",
+        "What could make these results mean something else: baselines of lengths or words that "
+        "solve a task, near-duplicates across splits, texts longer than a model reads, a common "
+        f"ending of all texts, unbalanced labels. {count if table.rows else 'Nothing was found'}.",
         (table,) if table.rows else (),
     )
 

@@ -30,7 +30,8 @@ def scores_table(rows: Sequence[SummaryRow], name: str) -> Table:
             Column("gap", wrap=True),
         ),
         [_score_row(row, several=several) for row in rows],
-        "Brackets: 95 % intervals. In italics: the gap is not resolved; read ΔAUC, not PGR. "
+        "Brackets: 95 % intervals. In italics: the gap between weak model and ceiling is not "
+        "resolved, too small or too uncertain to be divided by; read ΔAUC, not PGR. "
         "Coloured: the interval of ΔAUC excludes 0.",
         searchable=len(rows) > 12,
     )

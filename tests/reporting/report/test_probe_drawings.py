@@ -1,0 +1,51 @@
+"""Surfaces of made-up sweeps: which cells are marked, and what is said of them."""
+
+import numpy as np
+import pytest
+
+from w2sprobe.reporting.heatmaps import heat_scale
+from w2sprobe.reporting.report.drawing import Drawing
+from w2sprobe.reporting.report.probe_drawings import Surface, grid_drawing
+
+KS = (5.0, 20.0, 200.0)
+
+
+def surface(best: float) -> Surface:
+    return {
+        ("knn", layer, k): {"a": 0.3 if k == best else -0.1, "b": 0.1 * layer}
+        for layer in (0, 1)
+        for k in KS
+    }
+
+
+def marks(drawing: Drawing) -> dict[str, list[float]]:
+    axis = drawing.figure.axes[0]
+    return {str(line.get_marker()): line.get_xydata().ravel().tolist() for line in axis.lines}
+
+
+def test_the_highest_cell_and_the_one_in_use_are_marked() -> None:
+    drawing = grid_drawing(surface(20), "grid", "test rows", {"knn": (0, 5.0)})
+    assert marks(drawing) == {"*": [1, 1], "o": [0, 0]}
+    assert "used (k 5 on layer 0)" in drawing.caption
+    assert "edge" not in drawing.caption
+    assert drawing.alt == "Highest: knn on layer 1 at k 20, +0.200"
+
+
+@pytest.mark.parametrize(
+    ("best", "used"),
+    [(200.0, {"knn": (0, 7.0)}), (5.0, {"knn": (2, 5.0)}), (5.0, {})],
+    ids=("setting not swept", "layer not swept", "chosen by each run"),
+)
+def test_a_best_cell_at_the_edge_is_told(best: float, used: dict[str, tuple[int, float]]) -> None:
+    drawing = grid_drawing(surface(best), "grid", "test rows", used)
+    assert set(marks(drawing)) == {"*"}
+    assert f"At the edge of what was tried (k {best:g})" in drawing.caption
+    assert "Circle" not in drawing.caption
+
+
+def test_gains_and_losses_of_a_size_are_equally_bright() -> None:
+    scale = heat_scale([-0.2] * 50 + [0.01] * 50, centred=True)
+    assert (scale["vmin"], scale["vmax"]) == pytest.approx((-0.2, 0.2))
+    few = heat_scale([*np.linspace(-0.1, 0.1, 99), -5.0], centred=True)
+    assert few["vmax"] < 0.11  # one far value does not make the others pale
+    assert heat_scale([0.001, -0.002], centred=True)["vmax"] == 0.01
