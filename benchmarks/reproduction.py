@@ -96,6 +96,7 @@ def methods(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
             known = theirs.get(row.method.removeprefix("student_"))
             yield [
                 row.method,
+                str(row.n_runs),
                 f"{row.wins} of {row.n}",
                 with_interval(row.mean, row.mean_interval, 3),
                 f"{row.wilcoxon_pvalue:.3f} ({row.wilcoxon_holm:.2f})",
@@ -105,6 +106,7 @@ def methods(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
 
     header = [
         "method",
+        "runs",
         "wins",
         "mean",
         "p that it helps (Holm)",

@@ -131,6 +131,7 @@ def test_unresolved_tasks_are_shown_and_not_averaged_in_pgr() -> None:
     assert found.tasks[2].pgr["x"] == pytest.approx(-5)
     assert (by_unit(found)["pgr"].n, by_unit(found)["pgr"].n_shown) == (2, 4)
     assert by_unit(found)["auc"].n == 4
+    assert {unit: row.n_runs for unit, row in by_unit(found).items()} == {"auc": 4, "pgr": 2}
     looser = compare([*scores(good), *small, *unsure], min_gap=0.02, min_gap_se=2)
     assert by_unit(looser)["pgr"].n == 4
 
@@ -196,6 +197,7 @@ def test_tasks_are_means_over_seeds_and_pairs_over_shared_seeds() -> None:
     assert found.tasks[0].auc["x"] == pytest.approx(2.36 / 3)
     assert found.tasks[0].n_seeds == 3
     assert found.tasks[0].delta_auc["student"] == pytest.approx(0.11)
+    assert by_unit(found)["auc"].n_runs == 4  # two tasks, two shared seeds
     assert (found.pairs[0].n_seeds, found.pairs[0].auc_difference) == (2, pytest.approx(0.02))
     assert "2 scores of x or student have no counterpart" in found.notes[-1]
 

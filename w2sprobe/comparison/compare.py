@@ -75,12 +75,14 @@ class Difference(Row):
 class MethodRow(Difference):
     """A method against another in one unit; `n_shown` tasks have both.
 
+    `n_runs` counts the seeds that both have, over the tasks that count.
     `t_holm` and its like are the p values adjusted for the number of methods.
     """
 
     method: str
     unit: Unit
     n_shown: int
+    n_runs: int
     t_holm: float = UNKNOWN
     wilcoxon_holm: float = UNKNOWN
     sign_holm: float = UNKNOWN
@@ -285,7 +287,13 @@ def _method_rows(
         values = [getattr(pair, f"{unit}_difference") for pair in own if pair.task in counted]
         difference = _difference([value for value in values if not math.isnan(value)], "greater")
         rows.append(
-            MethodRow(method=method, unit=unit, n_shown=len(own), **difference.model_dump())
+            MethodRow(
+                method=method,
+                unit=unit,
+                n_shown=len(own),
+                n_runs=sum(pair.n_seeds for pair in own if pair.task in counted),
+                **difference.model_dump(),
+            )
         )
     adjusted = {
         f"{test}_holm": holm([getattr(row, f"{test}_pvalue") for row in rows]) for test in TESTS

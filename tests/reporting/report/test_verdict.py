@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from w2sprobe.comparison import Score, compare
+from w2sprobe.reporting.report.tables import scores_table
 from w2sprobe.reporting.report.verdict import gap_in_words, verdict_on_study, verdict_on_task
 from w2sprobe.results import SummaryRow
 
@@ -137,3 +138,18 @@ def test_probes_that_saw_the_truth_are_no_method_that_helps() -> None:
     assert "Highest mean difference: knn probe, -0.050" in grounds[0]
     assert "truth" not in grounds[0]
     assert grounds[1].startswith("For scale, probes that saw the true labels: knn probe on truth")
+
+
+def test_methods_with_fewer_seeds_are_counted() -> None:
+    found = [
+        one
+        for task in ("a", "b")
+        for one in (*rows(0.85, task=task, n_seeds=3), row("knn_probe", 0.86, task=task, n_seeds=1))
+    ]
+    assert "2 tasks, 3 seeds each (1 method has fewer)" in verdict_on_study(found, None).grounds[-1]
+    table = scores_table(found, "scores")
+    assert [column.title for column in table.columns[:3]] == ["task", "method", "seeds"]
+    assert [line.cells[2].text for line in table.rows] == ["3", "3", "3", "1"] * 2
+    assert "do not compare their AUC here" in table.note
+    even = scores_table(found[:3], "scores")
+    assert "seeds" not in {column.title for column in even.columns}

@@ -8,7 +8,7 @@ from w2sprobe.comparison import Comparison, GainRow
 from w2sprobe.reporting._cells import interval_text, pvalue
 from w2sprobe.reporting.pages.blocks import Cell, Column, Row, Table, Tone
 from w2sprobe.reporting.report.sources import Source
-from w2sprobe.reporting.report.verdict import gap_in_words, plain, side_of
+from w2sprobe.reporting.report.verdict import gap_in_words, plain, side_of, with_fewer_seeds
 from w2sprobe.reporting.table import with_interval
 from w2sprobe.results import Interval, SummaryRow
 
@@ -18,26 +18,34 @@ TONES: dict[int, Tone] = {-1: "bad", 0: "", 1: "good"}
 def scores_table(rows: Sequence[SummaryRow], name: str) -> Table:
     """Every method of every task: AUC, gain, PGR, with intervals."""
     several = len({row.task for row in rows}) > 1
+    uneven = bool(with_fewer_seeds(rows))
     return Table(
         name,
         "Scores of every task and method",
         (
             *((Column("task"),) if several else ()),
             Column("method"),
+            *((Column("seeds", number=True),) if uneven else ()),
             Column("AUC", number=True),
             Column("ΔAUC to weak", number=True),
             Column("PGR", number=True),
             Column("gap", wrap=True),
         ),
-        [_score_row(row, several=several) for row in rows],
+        [_score_row(row, several=several, uneven=uneven) for row in rows],
         "Brackets: 95 % intervals. In italics: the gap between weak model and ceiling is not "
         "resolved, too small or too uncertain to be divided by; read ΔAUC, not PGR. "
-        "Coloured: the interval of ΔAUC excludes 0.",
+        "Coloured: the interval of ΔAUC excludes 0."
+        + (
+            " Methods have different seeds: do not compare their AUC here, but their differences "
+            "to the plain student, which are of the same seeds."
+            if uneven
+            else ""
+        ),
         searchable=len(rows) > 12,
     )
 
 
-def _score_row(row: SummaryRow, *, several: bool) -> Row:
+def _score_row(row: SummaryRow, *, several: bool, uneven: bool) -> Row:
     ends = row.method in ("weak", "ceiling")
     tone: Tone = "" if ends else TONES[side_of(row.delta_auc_interval)]
     is_ceiling = row.method == "ceiling"
@@ -46,6 +54,7 @@ def _score_row(row: SummaryRow, *, several: bool) -> Row:
         (
             *((Cell.of(row.task),) if several else ()),
             Cell.of(plain(row.method)),
+            *((Cell.number(row.n_seeds, str(row.n_seeds)),) if uneven else ()),
             _with(row.auc, row.auc_interval, 3, signed=False),
             Cell.of("")
             if row.method == "weak"
@@ -85,6 +94,7 @@ def comparison_table(comparison: Comparison, unit: str, name: str) -> Table:
         (
             Column("method"),
             Column("tasks", number=True),
+            Column("runs", number=True),
             Column("wins", number=True),
             Column("mean", number=True),
             Column("median", number=True),
@@ -97,6 +107,7 @@ def comparison_table(comparison: Comparison, unit: str, name: str) -> Table:
                 (
                     Cell.of(plain(row.method)),
                     Cell.number(row.n, f"{row.n} of {row.n_shown}"),
+                    Cell.number(row.n_runs, str(row.n_runs)),
                     Cell.number(row.wins, str(row.wins)),
                     _over_tasks(row.mean, row.mean_interval, digits, row.n),
                     _over_tasks(row.median, row.median_interval, digits, row.n),
@@ -110,7 +121,8 @@ def comparison_table(comparison: Comparison, unit: str, name: str) -> Table:
             for row in rows
         ],
         "p: one-sided, the method is better; in parentheses adjusted by Holm for "
-        f"{len(rows)} methods. Brackets: 95 % bootstrap intervals over tasks."
+        f"{len(rows)} methods. Brackets: 95 % bootstrap intervals over tasks. Runs: tasks times "
+        "seeds that both have."
         + (" Only tasks with a resolved gap count." if unit == "pgr" else ""),
     )
 

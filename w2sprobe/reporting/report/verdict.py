@@ -208,12 +208,35 @@ def _study_grounds(rows: Sequence[SummaryRow], comparison: Comparison | None) ->
             f"every mean PGR, not out of AUC: {', '.join(row.task for row in unresolved)}."
         )
     seeds = sorted({row.n_seeds for row in ceilings})
+    fewer = with_fewer_seeds(rows)
     yield (
         f"{len(ceilings)} tasks, {' or '.join(map(str, seeds))} "
-        f"{'seed' if seeds == [1] else 'seeds'} each. Intervals of a task are over test rows"
+        f"{'seed' if seeds == [1] else 'seeds'} each"
+        + (f" ({_counted(fewer)} fewer)" if fewer else "")
+        + ". Intervals of a task are over test rows"
         + (" and seeds" if seeds[-1] > 1 else ", and leave out the noise of training")
         + "; those of a mean are over tasks."
     )
+
+
+def _counted(methods: Sequence[str]) -> str:
+    return "1 method has" if len(methods) == 1 else f"{len(methods)} methods have"
+
+
+def with_fewer_seeds(rows: Sequence[SummaryRow]) -> list[str]:
+    """Methods that were not run with every seed of a ceiling.
+
+    Parameters
+    ----------
+    rows : sequence of SummaryRow
+        Of one pair of models.
+
+    Returns
+    -------
+    list of str
+    """
+    whole = {row.task: row.n_seeds for row in rows if row.method == "ceiling"}
+    return list(dict.fromkeys(row.method for row in rows if row.n_seeds < whole.get(row.task, 0)))
 
 
 def gap_in_words(ceiling: SummaryRow) -> str:
