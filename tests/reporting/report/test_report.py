@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.reporting.cases import HOSTILE, METHODS, save_run, save_study
+from w2sprobe.comparison import published
 from w2sprobe.errors import InputError
 from w2sprobe.metrics import bootstrap_pgr
 from w2sprobe.reporting.report import write_report
@@ -214,3 +215,24 @@ def test_no_results(tmp_path: Path) -> None:
     (tmp_path / "study.json").write_text("{}")
     with pytest.raises(InputError, match=r"study\.json' is not of this version: name"):
         write_report([tmp_path], tmp_path / "out")
+
+
+def test_published_values_stand_beside_the_same_task_and_method(tmp_path: Path) -> None:
+    save_study(tmp_path, tasks=("boolq", "mine"), seeds=("0",))
+    page = write_report([tmp_path])
+    theirs = {(one.task, one.method): one.pgr for one in published().scores}
+    found = {
+        (row["task"], row["method"]): row["published_pgr"]
+        for row in rows_of(tmp_path / "report/figures/pgr.csv")
+    }
+    assert float(found["boolq", "student"]) == theirs["boolq", "xent"]
+    assert float(found["boolq", "topofilter"]) == theirs["boolq", "topofilter"]
+    assert found["boolq", "random_filter"] == ""
+    assert {value for (task, _), value in found.items() if task == "mine"} == {""}
+    assert "weak and ceiling, published" in page.read_text()
+    ends = {
+        (row["task"], row["method"]): row["published_auc"]
+        for row in rows_of(tmp_path / "report/figures/auc.csv")
+    }
+    (weak,) = {one.weak_auc for one in published().scores if one.task == "boolq"}
+    assert (float(ends["boolq", "weak"]), ends["boolq", "student"]) == (weak, "")

@@ -73,8 +73,8 @@ def splits_drawing(splits: Mapping[str, int], weak: str, strong: str, name: str)
         name,
         "Which rows train which model",
         f"{total:,} rows in four parts that share none. Students see the strong-train texts with "
-        "the weak model's labels, relabelled or filtered by a method; their true labels train the "
-        "ceiling alone.",
+        "the weak model's labels, relabelled or filtered by a method; their true labels go to the "
+        "ceiling, and to methods that are named on truth, alone.",
         f"Weak model {weak}: trained on {rows['weak_train']} with true labels; labels "
         f"{rows['strong_train']} for the students of {strong}; the ceiling is {strong} trained on "
         f"the same {rows['strong_train']} with true labels; all are scored on {rows['test']} of "
