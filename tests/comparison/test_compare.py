@@ -200,6 +200,9 @@ def test_tasks_are_means_over_seeds_and_pairs_over_shared_seeds() -> None:
     assert by_unit(found)["auc"].n_runs == 4  # two tasks, two shared seeds
     assert (found.pairs[0].n_seeds, found.pairs[0].auc_difference) == (2, pytest.approx(0.02))
     assert "2 scores of x or student have no counterpart" in found.notes[-1]
+    both = compare([*rows, *(replace(row, method="y") for row in rows if row.method == "x")])
+    (note,) = (note for note in both.notes if "counterpart" in note)
+    assert note.startswith("2 scores each of x, y or student have no counterpart")
 
 
 def test_the_pgr_of_a_task_is_that_of_mean_aucs() -> None:

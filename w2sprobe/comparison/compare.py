@@ -372,10 +372,13 @@ def _notes(
         name: {(task, seed) for task, seeds in by_task.items() for seed in seeds}
         for name, by_task in named.items()
     }
+    alone: dict[int, list[str]] = {}
     for name in named:
-        n_alone = len(runs[name] ^ runs[against])
+        alone.setdefault(len(runs[name] ^ runs[against]), []).append(name)
+    for n_alone, names in alone.items():
         if n_alone:
+            each = " each" if len(names) > 1 else ""
             yield (
-                f"{n_alone} scores of {name} or {against} have no counterpart of the same task "
-                "and seed in the other: left out of differences."
+                f"{n_alone} scores{each} of {', '.join(names)} or {against} have no counterpart of "
+                "the same task and seed in the other: left out of differences."
             )
