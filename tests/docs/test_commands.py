@@ -31,6 +31,7 @@ NOT_RUN: dict[str, dict[str, str]] = {
 # what is typed instead: the tiny models have 4 layers, reviews.csv 60 rows to train on
 SMALLER = {
     "results/demo": "results/smoke",
+    "stats results/both": "stats results/smoke",
     "--preset demo": "experiment.yaml",
     "--preset smoke": "experiment.yaml",
     "--sizes 300,300,100,600": "--sizes 60,60,20,40",

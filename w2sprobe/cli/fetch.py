@@ -22,8 +22,8 @@ def command(names: tuple[str, ...], accept_license: bool, as_json: bool) -> None
 
     \b
     minilm-l6      sentence encoder, 22.7 M parameters, 6 layers
-    smollm2-135m   language model, 135 M parameters, 30 layers
-    gemma3-270m    language model, 270 M parameters, 18 layers; Gemma terms
+    smollm2-135m   SmolLM2-135M-Instruct from 4-bit weights, 30 layers
+    gemma3-270m    language model from 4-bit weights, 270 M parameters, 18 layers; Gemma terms
     bigbench       the JSON tasks of BIG-bench
     demo           minilm-l6, smollm2-135m and bigbench
 

@@ -80,8 +80,6 @@ def write_report(
             for block in section.blocks:
                 if isinstance(block, Drawing):
                     block.save(figures)
-        for page in out.glob("explorer-*.html"):
-            page.unlink()
         links = list(write_explorers(sources, stores, out)) if stores else []
         write_page(_page(parts, compared, names, links), out / HTML)
     return out / HTML
