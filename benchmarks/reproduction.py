@@ -34,6 +34,7 @@ def main() -> None:
     source = Source.read(parser.parse_args().results)
     for title, header, rows in (
         tasks(source),
+        seeds(source),
         imitation(source),
         methods(source),
         layers(source),
@@ -68,6 +69,27 @@ def tasks(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
 
     header = ["task", "weak", "student", "ceiling", "gap", "student less weak", "PGR"]
     return "Ends of the gap and the plain student:", header, rows()
+
+
+def seeds(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
+    """AUC of weak model, plain student and ceiling, a column a seed."""
+    found = {
+        (run.results.task, run.results.seed): {row.method: row.auc for row in run.results.rows}
+        for run in source.runs
+    }
+    names = sorted({seed for _, seed in found})
+
+    def rows() -> Iterator[list[str]]:
+        for task in source.tasks:
+            aucs = [found.get((task, seed), {}) for seed in names]
+            ends = [[one.get(name) for name in ("weak", "student", "ceiling")] for one in aucs]
+            yield [
+                short(task),
+                *(" / ".join("–" if x is None else f"{x:.3f}" for x in three) for three in ends),
+            ]
+
+    header = ["task", *(f"seed {name}" for name in names)]
+    return "Weak model / plain student / ceiling, seed by seed:", header, rows()
 
 
 def imitation(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
