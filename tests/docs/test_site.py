@@ -53,15 +53,20 @@ def test_the_reproduction_s_report_is_made_from_its_data(site: Path) -> None:
 
 
 class _Loads(HTMLParser):
+    """What a page loads: from elsewhere, and from the site."""
+
     def __init__(self, page: str) -> None:
         super().__init__()
         self.found: list[str] = []
+        self.own: list[str] = []
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         address = dict(attrs).get(LOADED.get(tag, "")) or ""
         if re.match(r"(https?:)?//", address):
             self.found.append(address)
+        elif address and not address.startswith("data:"):
+            self.own.append(address)
 
 
 def page(site: Path, name: str) -> str:
@@ -75,6 +80,18 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
     assert {path: found for path, found in loaded.items() if found} == {}
     styles = [path.read_text(encoding="utf-8") for path in site.rglob("*.css")]
     assert not re.findall(r"(?:@import|url\()\s*['\"]?(?:https?:)?//", "".join(styles))
+
+
+def test_what_pages_load_is_there(site: Path) -> None:
+    pages = [path for path in site.rglob("*.html") if path.name != "404.html"]  # from the root
+    missing = {
+        f"{path}: {address}"
+        for path in pages
+        for address in _Loads(path.read_text(encoding="utf-8")).own
+        if not (path.parent / address.split("?")[0]).exists()
+    }
+    assert missing == set()
+    assert "figures/auc.png" in _Loads(page(site, "reproduction/index.html")).own
 
 
 def test_what_would_be_loaded_is_found() -> None:
