@@ -5,7 +5,7 @@ import pytest
 
 from w2sprobe.reporting.heatmaps import heat_scale
 from w2sprobe.reporting.report.drawing import Drawing
-from w2sprobe.reporting.report.probe_drawings import Surface, grid_drawing
+from w2sprobe.reporting.report.probe_drawings import Surface, grid_drawing, layers_drawing
 
 KS = (5.0, 20.0, 200.0)
 
@@ -49,3 +49,9 @@ def test_gains_and_losses_of_a_size_are_equally_bright() -> None:
     few = heat_scale([*np.linspace(-0.1, 0.1, 99), -5.0], centred=True)
     assert few["vmax"] < 0.11  # one far value does not make the others pale
     assert heat_scale([0.001, -0.002], centred=True)["vmax"] == 0.01
+
+
+def test_the_line_of_layers_says_what_was_used() -> None:
+    drawing = layers_drawing(surface(20), "layers", {"knn": (1, 5.0)})
+    assert drawing.caption.endswith("The probe methods did not look: they used k 5 on layer 1.")
+    assert "did not look" not in layers_drawing(surface(20), "layers", {}).caption

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from tests.reporting.cases import HOSTILE, METHODS, save_run, save_study
 from w2sprobe.comparison import published
@@ -132,10 +133,12 @@ def test_filters_are_held_against_truth(tmp_path: Path) -> None:
     assert flips["flips_right"] == pytest.approx(wrong.mean())
     assert flips["noise_after"] == pytest.approx(1 - wrong.mean())
     ones = (weak["soft_label"] > 0.5).mean()
+    auc = roc_auc_score(weak["label"], weak["soft_label"])
     assert (whole["ones_before"], flips["ones_after"]) == pytest.approx((ones, 1 - ones))
     assert weak_labels_in_words(labels) == (
-        f"The weak model's hard labels are wrong on {wrong.mean():.0%} of the 60 rows that "
-        f"students learn from; they call {ones:.0%} of the rows class 1, where 50% are."
+        f"The weak labels of the 60 rows that students learn from have an AUC of {auc:.3f}; cut at "
+        f"one half, {wrong.mean():.0%} of them are wrong, and call {ones:.0%} of the rows class 1, "
+        f"where 50% are."
     )
 
 
@@ -169,9 +172,10 @@ def test_filters_are_told_from_chance() -> None:
         card("knn_relabel", None),
     ]
     assert filters_in_words(cards) == (
-        "Filters that removed wrong labels more often than chance, 40%, does: deep knn filter 45%; "
-        "no more often: knn filter 35%."
+        "Share of wrong labels among the rows that a filter removed: knn filter 35%, deep knn "
+        "filter 45%; among all rows 40%. A filter below that removes good labels first."
     )
+    assert filters_in_words(cards[2:]).endswith("deep knn filter 45%; among all rows 40%.")
     assert filters_in_words(cards[4:]) == ""
 
 

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from w2sprobe.labels import THRESHOLD
+from w2sprobe.metrics import roc_auc
 from w2sprobe.reporting.report.drawing import (
     BLUE,
     GREEN,
@@ -140,9 +141,10 @@ def weak_labels_in_words(labels: Labels) -> str:
     weak = labels[WEAK]
     hard, truth = weak["soft_label"] > THRESHOLD, weak["label"] == 1
     return (
-        f"The weak model's hard labels are wrong on {np.mean(hard != truth):.0%} of the "
-        f"{len(hard):,} rows that students learn from; they call {np.mean(hard):.0%} of the rows "
-        f"class 1, where {np.mean(truth):.0%} are."
+        f"The weak labels of the {len(hard):,} rows that students learn from have an AUC of "
+        f"{roc_auc(truth, weak['soft_label']):.3f}; cut at one half, {np.mean(hard != truth):.0%} "
+        f"of them are wrong, and call {np.mean(hard):.0%} of the rows class 1, where "
+        f"{np.mean(truth):.0%} are."
     )
 
 
@@ -165,16 +167,11 @@ def filters_in_words(cards: Sequence[Mapping[str, Any]]) -> str:
         return ""
     chance = filters[0]["noise_before"]
 
-    def named(*, better: bool) -> str:
-        return ", ".join(
-            f"{card['method'].replace('_', ' ')} {card['precision']:.0%}"
-            for card in filters
-            if (card["precision"] > chance) is better
-        )
-
+    shares = ", ".join(f"{plain(card['method'])} {card['precision']:.0%}" for card in filters)
+    worse = any(card["precision"] < chance for card in filters)
     return (
-        f"Filters that removed wrong labels more often than chance, {chance:.0%}, does: "
-        f"{named(better=True) or 'none'}; no more often: {named(better=False) or 'none'}."
+        f"Share of wrong labels among the rows that a filter removed: {shares}; among all rows "
+        f"{chance:.0%}." + (" A filter below that removes good labels first." if worse else "")
     )
 
 
@@ -282,7 +279,7 @@ def filters_drawing(cards: Sequence[Mapping[str, Any]], name: str) -> Drawing:
             [card["precision"] for card in own],
             place + np.array(spread),
             "o",
-            color=PINK if method.startswith("random") else BLUE,
+            color=GREY if method.startswith("random") else BLUE,
             markersize=5,
         )
     axis.plot([], [], "o", color=BLUE, label="of the removed rows")
@@ -296,7 +293,7 @@ def filters_drawing(cards: Sequence[Mapping[str, Any]], name: str) -> Drawing:
         name,
         "What filters removed",
         "Dots: share of the removed rows that were mislabelled (precision), a run each; ticks: "
-        "share among all rows, which is what a random filter hits on average.",
+        "share among all rows, which is what a random filter (grey) hits on average.",
         "; ".join(
             f"{plain(card['method'])}: {card['removed']} rows, precision {card['precision']:.2f} "
             f"against {card['noise_before']:.2f}"

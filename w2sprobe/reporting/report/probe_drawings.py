@@ -53,7 +53,7 @@ def surface_of(sweeps: Mapping[str, Sequence[Mapping[str, Any]]], evaluation: st
     return found
 
 
-def layers_drawing(surface: Surface, name: str) -> Drawing:
+def layers_drawing(surface: Surface, name: str, used: Used) -> Drawing:
     """Gain over layers at the setting that is best on average, a line a run and their mean.
 
     Parameters
@@ -61,6 +61,8 @@ def layers_drawing(surface: Surface, name: str) -> Drawing:
     surface : dict
         Of `surface_of`.
     name : str
+    used : mapping of str to (int, float)
+        Layer and setting of the probe methods, by probe.
 
     Returns
     -------
@@ -107,10 +109,17 @@ def layers_drawing(surface: Surface, name: str) -> Drawing:
         "the setting that is best on average. "
         + ("Grey: a run each; blue: their mean. " if several else "")
         + "Above 0 the probe knows better than the labels it was fitted on. The highest point is "
-        "picked on these very rows: it flatters.",
+        "picked on these very rows: it flatters."
+        + (f" The probe methods did not look: they used {_used_in_words(used)}." if used else ""),
         "; ".join(words),
         figure,
         data,
+    )
+
+
+def _used_in_words(used: Used) -> str:
+    return ", ".join(
+        f"{SETTINGS[probe]} {value:g} on layer {layer}" for probe, (layer, value) in used.items()
     )
 
 
@@ -151,7 +160,7 @@ def grid_drawing(surface: Surface, name: str, scored: str, used: Used) -> Drawin
     figure, axes = new_figure(
         1.2 + 4.2 * len(probes), 1.6 + 0.11 * len(layers), 1, len(probes), sharey=True
     )
-    highest, edges, marked = [], [], []
+    highest, edges, marked = [], [], {}
     for axis, probe in zip(axes[0], probes, strict=True):
         setting = SETTINGS[probe]
         own = [{**row, "setting": setting} for row in rows if row["probe"] == probe]
@@ -159,7 +168,6 @@ def grid_drawing(surface: Surface, name: str, scored: str, used: Used) -> Drawin
         mesh = heat_panel(axis, own, layers, "mean_delta_auc", scale)
         best = max(own, key=lambda row: row["mean_delta_auc"])
         top = values.index(best["value"])
-        _mark(axis, top, layers.index(best["layer"]), "*")
         words = f"{probe} on layer {best['layer']} at {setting} {best['value']:g}"
         highest.append(f"{words}, {best['mean_delta_auc']:+.3f}")
         if len(values) > 2 and top in (0, len(values) - 1):
@@ -167,7 +175,8 @@ def grid_drawing(surface: Surface, name: str, scored: str, used: Used) -> Drawin
         layer, value = used.get(probe, (None, None))
         if layer in layers and value in values:
             _mark(axis, values.index(value), layers.index(layer), "o")
-            marked.append(f"{setting} {value:g} on layer {layer}")
+            marked[probe] = used[probe]
+        _mark(axis, top, layers.index(best["layer"]), "*")  # may lie inside the circle
         axis.set_title(probe)
     axes[0, 0].set_ylabel("layer")
     heat_bar(figure, mesh, list(axes[0])).set_label("AUC less that of the weak labels")
@@ -176,7 +185,7 @@ def grid_drawing(surface: Surface, name: str, scored: str, used: Used) -> Drawin
         f"Probes over layers and settings, {scored}",
         "Mean over runs of the probe's AUC less that of the weak labels: orange above, purple "
         "below. Star: the highest of a panel."
-        + (f" Circle: what the probe methods used ({', '.join(marked)})." if marked else "")
+        + (f" Circle: what the probe methods used ({_used_in_words(marked)})." if marked else "")
         + (
             f" At the edge of what was tried ({', '.join(edges)}): the best may be beyond."
             if edges
@@ -189,7 +198,9 @@ def grid_drawing(surface: Surface, name: str, scored: str, used: Used) -> Drawin
 
 
 def _mark(axis: Axes, across: int, up: int, marker: str) -> None:
-    axis.plot(across, up, marker, markersize=9, markerfacecolor="white", color="black")
+    style = {"*": (8, "white"), "o": (14, "none")}
+    size, face = style[marker]
+    axis.plot(across, up, marker, markersize=size, markerfacecolor=face, color="black")
 
 
 def indicators_drawing(
@@ -280,12 +291,14 @@ def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> D
         axis.set_title(plain(method) + number, fontsize=8.5)
     for axis in axes.flat[len(stages) :]:
         axis.set_visible(False)
-    axes[-1, 0].set_xlabel("epoch")
+    for axis in axes.flat[max(0, len(stages) - columns) : len(stages)]:
+        axis.tick_params(labelbottom=True)  # the lowest that is seen of each column
+        axis.set_xlabel("epoch")
     axes[0, 0].set_ylabel("AUC against own labels")
     return Drawing(
         name,
         f"Training curves on {task}",
-        "AUC on validation rows, measured several times in a training run, against the labels that "
+        "AUC on validation rows, at every evaluation of a training run, against the labels that "
         "the run was given (weak labels for students, truth for weak model and ceiling). Diamond: "
         "the state that was kept.",
         ", ".join(f"{plain(row['method'])} {row['val_auc']:.3f}" for row in rows if row["chosen"]),
@@ -295,6 +308,7 @@ def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> D
 
 
 def _curve(axis: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axis.plot(
         [row["epoch"] for row in rows], [row["val_auc"] for row in rows], "o-", color=BLUE, ms=3.5
     )

@@ -274,7 +274,7 @@ def _sweeps(source: Source, prefix: str, _: Overview | None) -> Iterator[Section
         surface = surface_of(sweeps, evaluation)
         if surface:
             if not blocks:
-                blocks.append(layers_drawing(surface, f"{prefix}layers"))
+                blocks.append(layers_drawing(surface, f"{prefix}layers", _used(source)))
             blocks.append(
                 grid_drawing(
                     surface, f"{prefix}sweep-{evaluation.replace('_', '-')}", words, _used(source)

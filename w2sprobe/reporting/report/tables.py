@@ -260,8 +260,8 @@ def times_table(source: Source, name: str) -> Table:
             for run in source.runs
             for row in run.results.rows
         ],
-        "Seconds of a method's own stages, when they were run; activations and weak labels are "
-        "shared by all.",
+        "Seconds by the clock of a method's own stages, whatever else the machine did just then; "
+        "activations and weak labels are shared by all.",
         searchable=True,
     )
 

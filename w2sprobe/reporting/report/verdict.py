@@ -114,10 +114,12 @@ def _grounds(by_method: dict[str, SummaryRow], ceiling: SummaryRow) -> Iterator[
         )
     control = [row for row in methods if row.method.startswith("random")]
     if control:
+        base = fmean(row.auc for row in control)
+        filters = [row for row in methods if "filter" in row.method and row not in control]
         yield (
-            "A filter that drops rows at random has "
-            + ", ".join(f"{row.auc:.3f}" for row in control)
-            + ": what a filter's choice of rows adds is the difference to that."
+            f"A student on rows left by chance, the filters' control, has a test AUC of {base:.3f}"
+            + "".join(f"; {plain(row.method)} is {row.auc - base:+.3f} from it" for row in filters)
+            + "."
         )
     seeds = f"{ceiling.n_seeds} seeds" if ceiling.n_seeds > 1 else "one seed"
     left_out = "" if ceiling.n_seeds > 1 else ", and leave out the noise of training"
