@@ -8,7 +8,10 @@ import pytest
 
 CODE = """
 
+import signal
 from w2sprobe import cli
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
 
 def work(**_):
     exec("import os; os.kill(os.getpid(), {signal}); [None for _ in range(10**8)]")

@@ -24,6 +24,7 @@ MARKS = {"weak_auc": "o", "weak_log_loss": "s", "true_labels": "D"}  # of what e
 NAMES = {"k": "neighbours k", "l2": "penalty l2"}
 MOST_TICKS = 16  # of layers
 LEAST = 0.01  # a difference that has the full colour, where there is none larger
+ALWAYS_SHOWN = 0.12  # up to here losses have shades, however small the gains are
 MOST_SHOWN = 95  # percentile of the differences' sizes that has the full colour: few are beyond
 
 
@@ -99,8 +100,12 @@ def heat_scale(values: Iterable[float], *, centred: bool) -> dict[str, Any]:
     known = list(values)
     if not centred:
         return {"cmap": "cividis", "vmin": min(known), "vmax": max(known)}
-    # one scale for both sides: a gain is as bright as a loss of its size
-    limit = max(LEAST, float(np.percentile(np.abs(known), MOST_SHOWN)))
+    # one scale for both sides: a gain is as bright as a loss of its size. Losses are often ten
+    # times as large as gains, which would be white beside them: large ones share the full colour
+    limit = float(np.percentile(np.abs(known), MOST_SHOWN))
+    if max(known) > 0:
+        limit = min(limit, max(ALWAYS_SHOWN, 3 * max(known)))
+    limit = max(LEAST, limit)
     return {"cmap": "PuOr_r", "vmin": -limit, "vmax": limit}
 
 

@@ -44,8 +44,10 @@ def test_a_best_cell_at_the_edge_is_told(best: float, used: dict[str, tuple[int,
 
 
 def test_gains_and_losses_of_a_size_are_equally_bright() -> None:
-    scale = heat_scale([-0.2] * 50 + [0.01] * 50, centred=True)
-    assert (scale["vmin"], scale["vmax"]) == pytest.approx((-0.2, 0.2))
+    scale = heat_scale([-0.2] * 50 + [0.05] * 50, centred=True)
+    assert (scale["vmin"], scale["vmax"]) == pytest.approx((-0.15, 0.15))  # gains are seen
+    assert heat_scale([-0.2] * 50 + [0.001], centred=True)["vmax"] == 0.12
+    assert heat_scale([-0.2] * 50 + [-0.01], centred=True)["vmax"] == pytest.approx(0.2)
     few = heat_scale([*np.linspace(-0.1, 0.1, 99), -5.0], centred=True)
     assert few["vmax"] < 0.11  # one far value does not make the others pale
     assert heat_scale([0.001, -0.002], centred=True)["vmax"] == 0.01
