@@ -23,8 +23,10 @@ from w2sprobe.reporting.table import with_interval
 RESULTS = Path(__file__).parents[1] / "docs/reproduction/results"
 K, L2 = 20, 1e-2  # of the study's probes
 # methods that the source plotted beside the log-confidence student, not beside cross-entropy
-BESIDE_LOGCONF = ("strong_to_strong", "knn_relabel", "logistic_relabel", "knn_filter")
-BESIDE_LOGCONF += ("logistic_filter", "topofilter")
+BESIDE_LOGCONF = (
+    *("strong_to_strong", "knn_relabel", "logistic_relabel"),
+    *("knn_filter", "logistic_filter", "topofilter"),
+)
 OF_REMOVED = ("precision", "surest", "noise_before", "noise_after")
 
 
@@ -113,12 +115,12 @@ def _alike(scores: pa.Table, one: str, other: str) -> float:
 def methods(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
     """Test AUC less that of the plain student over tasks, here and as published."""
     here = compare(source.scores, against="student", units=["auc"]).methods
-    theirs = {
-        row.method: row
-        for against in ("xent", "logconf")
-        for row in compare(published().scores, against=against, units=["auc"]).methods
-        if (against == "logconf") == row.method.startswith(BESIDE_LOGCONF)
-    }
+    beside_xent, beside_logconf = (
+        compare(published().scores, against=name, units=["auc"]).methods
+        for name in ("xent", "logconf")
+    )
+    theirs = {row.method: row for row in beside_xent}
+    theirs |= {r.method: r for r in beside_logconf if r.method.startswith(BESIDE_LOGCONF)}
 
     def rows() -> Iterator[list[str]]:
         for row in here:

@@ -283,15 +283,16 @@ def _method_rows(
 ) -> list[MethodRow]:
     rows = []
     for method in compared:
-        own = [pair for pair in pairs if pair.method == method]
-        values = [getattr(pair, f"{unit}_difference") for pair in own if pair.task in counted]
+        shown = [pair for pair in pairs if pair.method == method]
+        own = [pair for pair in shown if pair.task in counted]
+        values = [getattr(pair, f"{unit}_difference") for pair in own]
         difference = _difference([value for value in values if not math.isnan(value)], "greater")
         rows.append(
             MethodRow(
                 method=method,
                 unit=unit,
-                n_shown=len(own),
-                n_runs=sum(pair.n_seeds for pair in own if pair.task in counted),
+                n_shown=len(shown),
+                n_runs=sum(pair.n_seeds for pair in own),
                 **difference.model_dump(),
             )
         )

@@ -109,7 +109,7 @@ def heat_scale(values: Iterable[float], *, centred: bool) -> dict[str, Any]:
     return {"cmap": "PuOr_r", "vmin": -limit, "vmax": limit}
 
 
-def heat_bar(figure: Figure, mesh: QuadMesh, axes: Sequence[Axes]) -> Colorbar:
+def heat_bar(figure: Figure, mesh: QuadMesh, axes: list[Axes]) -> Colorbar:
     """The colour bar of panels that share a scale; pointed where values are beyond its ends.
 
     Parameters
@@ -117,20 +117,17 @@ def heat_bar(figure: Figure, mesh: QuadMesh, axes: Sequence[Axes]) -> Colorbar:
     figure : Figure
     mesh : QuadMesh
         Of `heat_panel`.
-    axes : sequence of Axes
+    axes : list of Axes
 
     Returns
     -------
     Colorbar
     """
     low, high = mesh.get_clim()
-    if low >= 0:
-        return figure.colorbar(mesh, ax=list(axes), pad=0.01, aspect=18)
-    bar = figure.colorbar(
-        mesh, ax=list(axes), pad=0.01, aspect=18, extend="both", ticks=np.linspace(low, high, 5)
-    )
-    bar.ax.set_yticklabels([f"{tick:+.3f}" for tick in np.linspace(low, high, 5)])
-    return bar
+    signed: dict[str, Any] = {}
+    if low < 0:
+        signed = {"extend": "both", "ticks": np.linspace(low, high, 5), "format": "%+.3f"}
+    return figure.colorbar(mesh, ax=axes, pad=0.01, aspect=18, **signed)
 
 
 def heat_panel(

@@ -109,6 +109,15 @@ def test_one_run_without_records(tmp_path: Path) -> None:
     assert "No sweep was part of this run" in page.read_text()
 
 
+def test_explorers_stay_when_their_activations_are_gone(tmp_path: Path) -> None:
+    save_run(tmp_path, records=False, methods=FEW)
+    (tmp_path / "report").mkdir()
+    page = tmp_path / "report/explorer-1.html"
+    page.write_text("an explorer")
+    write_report([tmp_path], stores=tmp_path / "stores")
+    assert page.read_text() == "an explorer"
+
+
 def test_filters_are_held_against_truth(tmp_path: Path) -> None:
     save_run(tmp_path)
     table = pq.read_table(tmp_path / "training_labels.parquet")

@@ -149,7 +149,7 @@ def weak_labels_in_words(labels: Labels) -> str:
 
 
 def filters_in_words(cards: Sequence[Mapping[str, Any]]) -> str:
-    """Which filters removed wrong labels more often than chance, and which less often.
+    """How many of the labels that filters removed were wrong, beside the share of all labels.
 
     Parameters
     ----------
@@ -320,19 +320,15 @@ def overlap_drawing(labels: Sequence[Labels], name: str) -> Drawing | None:
     """
     from w2sprobe.curation import overlap  # as above
 
-    methods = list(
-        dict.fromkeys(
-            method for table in labels for method, own in table.items() if not own["keep"].all()
-        )
-    )
+    runs = [
+        {method: own["keep"] for method, own in table.items() if not own["keep"].all()}
+        for table in labels
+    ]
+    methods = list(dict.fromkeys(method for keeps in runs for method in keeps))
     shares: dict[tuple[str, str], list[float]] = {}
-    for table in labels:  # runs may list their methods in different orders
-        keeps = {
-            method: table[method]["keep"]
-            for method in methods
-            if method in table and not table[method]["keep"].all()
-        }
-        for pair, share in overlap(keeps).items():
+    for keeps in runs:  # which may list their methods in different orders
+        in_order = {method: keeps[method] for method in methods if method in keeps}
+        for pair, share in overlap(in_order).items():
             shares.setdefault(pair, []).append(share)
     if not shares:
         return None

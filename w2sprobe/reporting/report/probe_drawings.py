@@ -291,7 +291,7 @@ def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> D
         axis.set_title(plain(method) + number, fontsize=8.5)
     for axis in axes.flat[len(stages) :]:
         axis.set_visible(False)
-    for axis in axes.flat[max(0, len(stages) - columns) : len(stages)]:
+    for axis in axes.flat[len(stages) - columns : len(stages)]:
         axis.tick_params(labelbottom=True)  # the lowest that is seen of each column
         axis.set_xlabel("epoch")
     axes[0, 0].set_ylabel("AUC against own labels")

@@ -139,6 +139,8 @@ def tasks_drawing(rows: Sequence[SummaryRow], name: str, published: Sequence[Sco
     -------
     Drawing
     """
+    theirs = {(score.task, "weak"): score.weak_auc for score in published}
+    theirs |= {(score.task, "ceiling"): score.ceiling_auc for score in published}
     shown = ("weak", STUDENT, "ceiling")
     by_task: dict[str, dict[str, SummaryRow]] = {}
     for row in rows:
@@ -169,7 +171,7 @@ def tasks_drawing(rows: Sequence[SummaryRow], name: str, published: Sequence[Sco
                     marker=marker,
                     filled=row.resolved,
                 )
-    theirs = _published_auc(axis, order, published)
+    _published_auc(axis, order, published)
     for method, (colour, marker) in styles.items():
         axis.plot([], [], marker, color=colour, label=plain(method))
     axis.axvline(0.5, color=INK, linewidth=0.8, linestyle=":")
@@ -196,22 +198,14 @@ def tasks_drawing(rows: Sequence[SummaryRow], name: str, published: Sequence[Sco
     )
 
 
-def _published_auc(
-    axis: Axes, order: Sequence[str], published: Sequence[Score]
-) -> dict[tuple[str, str], float]:
-    """Draw the ends of the source experiments' gaps, beside ours of the same task."""
+def _published_auc(axis: Axes, order: Sequence[str], published: Sequence[Score]) -> None:
+    """Ends of the source experiments' gaps, beside ours of the same task."""
     ends = {score.task: (score.weak_auc, score.ceiling_auc) for score in published}
-    drawn = {task: ends[task] for task in order if task in ends}
-    for task, values in drawn.items():
-        place = order.index(task) - 0.36
-        axis.plot(values, (place,) * 2, "x-", color=PINK, linewidth=1, markersize=5)
+    drawn = [(place, ends[task]) for place, task in enumerate(order) if task in ends]
+    for place, values in drawn:
+        axis.plot(values, (place - 0.36,) * 2, "x-", color=PINK, linewidth=1, markersize=5)
     if drawn:
         axis.plot([], [], "x-", color=PINK, label="weak and ceiling, published")
-    return {
-        (task, method): value
-        for task, values in drawn.items()
-        for method, value in zip(("weak", "ceiling"), values, strict=True)
-    }
 
 
 def pgr_drawing(rows: Sequence[SummaryRow], name: str, published: Sequence[Score]) -> Drawing:

@@ -269,16 +269,15 @@ def _splits(source: Source, prefix: str, _: Overview | None) -> Iterator[Section
 
 def _sweeps(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
     sweeps = {run.name: run.sweep.to_pylist() for run in source.runs if run.sweep is not None}
+    used = _used(source)
     blocks: list[Block] = []
     for evaluation, words in EVALUATIONS.items():
         surface = surface_of(sweeps, evaluation)
         if surface:
             if not blocks:
-                blocks.append(layers_drawing(surface, f"{prefix}layers", _used(source)))
+                blocks.append(layers_drawing(surface, f"{prefix}layers", used))
             blocks.append(
-                grid_drawing(
-                    surface, f"{prefix}sweep-{evaluation.replace('_', '-')}", words, _used(source)
-                )
+                grid_drawing(surface, f"{prefix}sweep-{evaluation.replace('_', '-')}", words, used)
             )
     yield Section(
         f"{prefix}probes",

@@ -211,18 +211,15 @@ def _study_grounds(rows: Sequence[SummaryRow], comparison: Comparison | None) ->
         )
     seeds = sorted({row.n_seeds for row in ceilings})
     fewer = with_fewer_seeds(rows)
+    have = "method has" if len(fewer) == 1 else "methods have"
     yield (
         f"{len(ceilings)} tasks, {' or '.join(map(str, seeds))} "
         f"{'seed' if seeds == [1] else 'seeds'} each"
-        + (f" ({_counted(fewer)} fewer)" if fewer else "")
+        + (f" ({len(fewer)} {have} fewer)" if fewer else "")
         + ". Intervals of a task are over test rows"
         + (" and seeds" if seeds[-1] > 1 else ", and leave out the noise of training")
         + "; those of a mean are over tasks."
     )
-
-
-def _counted(methods: Sequence[str]) -> str:
-    return "1 method has" if len(methods) == 1 else f"{len(methods)} methods have"
 
 
 def with_fewer_seeds(rows: Sequence[SummaryRow]) -> list[str]:
