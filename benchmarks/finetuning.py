@@ -22,7 +22,7 @@ from w2sprobe.data import load_splits
 from w2sprobe.data.splits import SplitSizes
 from w2sprobe.devices import resolve_precision
 from w2sprobe.models import describe_model, load_tokenizer
-from w2sprobe.tokens import padding_token, tokenize
+from w2sprobe.tokens import tokenize
 from w2sprobe.training._batches import EpochBatches, Example, micro_batches
 from w2sprobe.training._loop import BatchTrainer
 from w2sprobe.training.classifiers import load_classifier
@@ -47,7 +47,7 @@ class Run:
 def train(model: str, examples: list[Example], settings: TrainSettings, precision: str) -> Run:
     """Take all steps of some epochs; the same batches whatever the micro-batches."""
     info = describe_model(model)
-    pad_id = padding_token(load_tokenizer(info.source))
+    pad_id = info.pad_id
     classifier = load_classifier(info, settings, precision=precision, pad_id=pad_id, device=CPU)
     with tempfile.TemporaryDirectory() as place:
         start = time.perf_counter()

@@ -175,11 +175,11 @@ def test_running_out_of_memory_halves_the_batch(tmp_path: Path, monkeypatch) -> 
     whole = extract(model, ROWS, tmp_path / "whole")
     sizes = []
 
-    def scarce(network, batch, layers, reduce):
+    def scarce(network, batch, layers, reduce, **options):
         sizes.append(batch["input_ids"].numel())
         if sizes[-1] > limit:
             raise torch.OutOfMemoryError
-        return hidden_states(network, batch, layers, reduce)
+        return hidden_states(network, batch, layers, reduce, **options)
 
     monkeypatch.setattr("w2sprobe.extraction.forward.hidden_states", scarce)
     limit = 130
@@ -285,12 +285,12 @@ def test_the_hash_of_large_weights_is_remembered_until_they_change(
     tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.setenv("W2SPROBE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("w2sprobe.models.REMEMBER_BYTES", 1000)
+    monkeypatch.setattr("w2sprobe.models.describe.REMEMBER_BYTES", 1000)
     model = Path(save_tiny_model("llama", tmp_path / "model"))
     hashed = []
     real = fingerprint_module.sha256_file
     monkeypatch.setattr(
-        "w2sprobe.models.sha256_file", lambda file: hashed.append(file.name) or real(file)
+        "w2sprobe.models.describe.sha256_file", lambda file: hashed.append(file.name) or real(file)
     )
 
     def identity() -> dict:
@@ -367,5 +367,6 @@ def test_bad_input_is_refused_before_anything_is_written(
 def test_truncation_is_asked_for_and_counted(tmp_path: Path) -> None:
     model = save_tiny_model("llama", tmp_path / "model")
     rows = [*ROWS, {"id": "long", "text": "good " * 70}]
-    store = extract(model, rows, tmp_path / "store", truncate=True)
+    with pytest.warns(UserWarning, match="1 of 41 texts were cut to 64 tokens"):
+        store = extract(model, rows, tmp_path / "store", truncate=True)
     assert store.manifest["runs"][0]["n_truncated"] == 1

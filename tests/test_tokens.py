@@ -1,11 +1,22 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from tests.models import sentences, tiny_tokenizer
 from w2sprobe.errors import InputError
-from w2sprobe.tokens import BATCH_OVERHEAD, MAX_PADDING, length_sorted_batches, pad, tokenize
+from w2sprobe.tokens import (
+    BATCH_OVERHEAD,
+    MAX_PADDING,
+    length_sorted_batches,
+    pad,
+    tokenize,
+    warn_of_changes,
+)
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=60).map(np.array)
 
@@ -88,3 +99,61 @@ def test_tokens_do_not_depend_on_neighbours() -> None:
     together = tokenize(tokenizer, texts, texts, max_tokens=None).input_ids
     alone = [tokenize(tokenizer, [text], [text], max_tokens=None).input_ids[0] for text in texts]
     assert [row.tolist() for row in together] == [row.tolist() for row in alone]
+
+
+def saved_to_cut(folder, **settings) -> PreTrainedTokenizerBase:
+    """A tokenizer that was saved with truncation and padding of its own switched on."""
+    tiny_tokenizer("bert", "left").save_pretrained(folder)
+    file = folder / "tokenizer.json"
+    content = json.loads(file.read_text())
+    content["truncation"] = {
+        "direction": "Left", "max_length": 6, "strategy": "LongestFirst", "stride": 0,
+    }  # fmt: skip
+    content["padding"] = {
+        "strategy": {"Fixed": 9}, "direction": "Left", "pad_to_multiple_of": None, "pad_id": 0,
+        "pad_type_id": 0, "pad_token": "[PAD]",
+    }  # fmt: skip
+    file.write_text(json.dumps(content))
+    return AutoTokenizer.from_pretrained(folder, **settings)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_what_a_tokenizer_was_saved_with_has_no_effect(side: str, tmp_path: Path) -> None:
+    plain = tiny_tokenizer("bert", "right")
+    strange = saved_to_cut(tmp_path, truncation_side=side, padding_side=side, model_max_length=5)
+    texts = ["good", "good bad " * 6, "bad good " * 20]
+    for options in ({"max_tokens": None}, {"max_tokens": 11, "truncate": True}):
+        found = tokenize(strange, ["a", "b", "c"], texts, **options)
+        expected = tokenize(plain, ["a", "b", "c"], texts, **options)
+        for one, other in zip(found.input_ids, expected.input_ids, strict=True):
+            assert one.tolist() == other.tolist()
+
+
+@pytest.mark.parametrize("kind", ["llama", "bert"])
+def test_a_long_text_keeps_its_start_and_the_closing_token(kind: str) -> None:
+    tokenizer = tiny_tokenizer(kind, "right")
+    tokenizer.truncation_side = "left"
+    text = "good " * 8 + "bad " * 8
+    whole = tokenizer(text)["input_ids"]
+    cut = tokenize(tokenizer, ["a"], [text], max_tokens=10, truncate=True)
+    closing = whole[-1:] if kind == "bert" else []
+    assert cut.input_ids[0].tolist() == whole[: 10 - len(closing)] + closing
+    assert cut.n_read.tolist() == [10 - len(closing)]
+
+
+def test_a_token_beyond_the_embedding_is_named() -> None:
+    tokenizer = tiny_tokenizer("llama", "right")
+    tokenizer.add_tokens(["<new>"])
+    with pytest.raises(InputError, match=r"token 33 \('<new>'\) is not in the .* id 'b'") as caught:
+        tokenize(tokenizer, ["a", "b"], ["good", "bad <new>"], max_tokens=9, vocab_size=33)
+    assert "tokens below 33" in str(caught.value)
+    tokenize(tokenizer, ["a", "b"], ["good", "bad <new>"], max_tokens=9, vocab_size=34)
+
+
+def test_a_doubled_beginning_is_counted_and_told() -> None:
+    tokenizer = tiny_tokenizer("bert", "right")
+    tokenizer.add_special_tokens({"bos_token": "[CLS]"})
+    found = tokenize(tokenizer, ["a", "b"], ["good", "[CLS] good"], max_tokens=9)
+    assert found.n_doubled_bos == 1
+    with pytest.warns(UserWarning, match="1 of 2 texts already begin with .* reads two"):
+        warn_of_changes(found, "tiny", 9)

@@ -4,6 +4,7 @@ Rows are always padded on the right, whatever the tokenizer's own side: causal m
 exactly the positions and context of a single row, and encoders mask the padding out.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from w2sprobe.errors import InputError
 BATCH_OVERHEAD = 64
 MAX_PADDING = 0.1  # share of a cut's tokens
 CHUNK_ROWS = 1000
+AS_IT_IS = {"truncation": False, "padding": False, "verbose": False}  # the text, all of it
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,19 @@ class Tokens:
     ----------
     input_ids : list of ndarray of int32
         Special tokens included, as the tokenizer adds them.
+    n_read : ndarray of int64, shape (n,)
+        How many of the first tokens are those of the whole text: all, or those before the cut,
+        behind which come the special tokens that close a text.
     n_truncated : int
         Rows that were cut to the model's context.
+    n_doubled_bos : int
+        Rows that begin with two tokens for the beginning of a text: one from the text itself.
     """
 
     input_ids: list[np.ndarray]
+    n_read: np.ndarray
     n_truncated: int
+    n_doubled_bos: int
 
     @property
     def lengths(self) -> np.ndarray:
@@ -47,9 +56,12 @@ def tokenize(
     texts: Sequence[str],
     *,
     max_tokens: int | None,
+    vocab_size: int | None = None,
     truncate: bool = False,
 ) -> Tokens:
     """Tokenise texts, refusing those that do not fit.
+
+    Whatever a tokenizer was saved with (a limit, a side for truncation or padding) has no effect.
 
     Parameters
     ----------
@@ -59,8 +71,11 @@ def tokenize(
         Ids are used in messages.
     max_tokens : int, optional
         Context of the model; None where it has no limit.
+    vocab_size : int, optional
+        Rows of the model's embedding; None where they are not known.
     truncate : bool, default False
-        Cut longer texts at their end instead of refusing them.
+        Cut longer texts at their end instead of refusing them. The special tokens that close a
+        text stay.
 
     Returns
     -------
@@ -70,15 +85,17 @@ def tokenize(
     Raises
     ------
     InputError
-        A text has more than `max_tokens` tokens and `truncate` is False, or has none.
+        A text has more than `max_tokens` tokens and `truncate` is False, has none, or has one
+        that the model's embedding lacks.
     """
     rows: list[np.ndarray] = []
     for start in range(0, len(texts), CHUNK_ROWS):  # lists of Python integers are large
-        part = tokenizer(list(texts[start : start + CHUNK_ROWS]), verbose=False)["input_ids"]
+        part = tokenizer(list(texts[start : start + CHUNK_ROWS]), **AS_IT_IS)["input_ids"]
         rows += [np.array(tokens, dtype=np.int32) for tokens in part]
     empty = [row for row, tokens in enumerate(rows) if not len(tokens)]
     if empty:
         raise InputError(f"text without tokens, id {ids[empty[0]]!r} (and {len(empty) - 1} more)")
+    check_vocabulary(tokenizer, ids, rows, vocab_size)
     long = [row for row, tokens in enumerate(rows) if max_tokens and len(tokens) > max_tokens]
     if long and not truncate:
         raise InputError(
@@ -87,18 +104,82 @@ def tokenize(
             allowed=f"up to {max_tokens} tokens",
             advice="Shorten the texts, or pass --truncate to cut them at their end.",
         )
+    n_read = np.array([len(tokens) for tokens in rows], dtype=np.int64)
     for row in long:
-        cut = tokenizer(texts[row], truncation=True, max_length=max_tokens)["input_ids"]
-        rows[row] = np.array(cut, dtype=np.int32)
-    return Tokens(rows, len(long))
+        n_closing = _n_closing(tokenizer, texts[row])
+        if n_closing >= int(max_tokens or 0):
+            raise InputError(f"a context of {max_tokens} tokens has no room for a text")
+        n_read[row] = int(max_tokens or 0) - n_closing
+        kept = np.r_[: n_read[row], len(rows[row]) - n_closing : len(rows[row])]
+        rows[row] = rows[row][kept]
+    return Tokens(rows, n_read, len(long), count_doubled_bos(tokenizer, rows))
 
 
-def padding_token(tokenizer: PreTrainedTokenizerBase) -> int:
-    """Token that fills rows: the tokenizer's own, else the one that ends texts, else 0."""
-    for token in (tokenizer.pad_token_id, tokenizer.eos_token_id):
-        if token is not None:
-            return int(token)
-    return 0
+def check_vocabulary(
+    tokenizer: PreTrainedTokenizerBase,
+    ids: Sequence[str] | np.ndarray,
+    rows: Sequence[np.ndarray],
+    vocab_size: int | None,
+) -> None:
+    """Refuse tokens that the model's embedding lacks; the arguments are those of `tokenize`.
+
+    Raises
+    ------
+    InputError
+        Names the first such token and its row.
+    """
+    beyond = [row for row, tokens in enumerate(rows) if vocab_size and tokens.max() >= vocab_size]
+    if beyond:
+        token = int(rows[beyond[0]].max())
+        raise InputError(
+            f"token {token} ({tokenizer.convert_ids_to_tokens(token)!r}) is not in the model's "
+            f"embedding, id {str(ids[beyond[0]])!r} (and {len(beyond) - 1} more)",
+            allowed=f"tokens below {vocab_size}",
+            advice="Was a token added to the tokenizer but not to the model?",
+        )
+
+
+def count_doubled_bos(tokenizer: PreTrainedTokenizerBase, rows: Sequence[np.ndarray]) -> int:
+    """Rows that begin with two tokens for the beginning of a text."""
+    bos = tokenizer.bos_token_id
+    return sum(len(tokens) > 1 and bool(bos == tokens[0] == tokens[1]) for tokens in rows)
+
+
+def warn_of_changes(tokens: Tokens, model: str, max_tokens: int | None) -> None:
+    """Tell how many texts are not read as they are written: cut, or begun twice.
+
+    Parameters
+    ----------
+    tokens : Tokens
+    model : str
+        Name, for the message.
+    max_tokens : int or None
+        The model's context.
+    """
+    n_rows = len(tokens.input_ids)
+    if tokens.n_truncated:
+        warnings.warn(
+            f"{tokens.n_truncated} of {n_rows} texts were cut to {max_tokens} tokens, the context "
+            f"of {model}",
+            stacklevel=3,
+        )
+    warn_of_doubled_bos(tokens.n_doubled_bos, n_rows, model)
+
+
+def warn_of_doubled_bos(n_doubled: int, n_rows: int, model: str) -> None:
+    """Tell how many texts begin with the token that the tokenizer adds before every text."""
+    if n_doubled:
+        warnings.warn(
+            f"{n_doubled} of {n_rows} texts already begin with the token for the beginning of a "
+            f"text, and the tokenizer of {model} adds another: the model reads two",
+            stacklevel=3,
+        )
+
+
+def _n_closing(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
+    """Special tokens that the tokenizer adds behind a text."""
+    added = tokenizer(text, return_special_tokens_mask=True, **AS_IT_IS)["special_tokens_mask"]
+    return next((number for number, special in enumerate(reversed(added)) if not special), 0)
 
 
 def length_sorted_batches(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:

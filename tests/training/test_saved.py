@@ -10,7 +10,6 @@ from w2sprobe.data import Rows
 from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import load_tokenizer
-from w2sprobe.tokens import padding_token
 from w2sprobe.training.saved import SavedModel, read_run
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import finetune
@@ -135,9 +134,3 @@ def test_another_base_model_is_refused(copy: Path) -> None:
     (copy / "training.json").write_text(json.dumps(record))
     with pytest.raises(InputError, match=r"base model of run .*: unknown model 'gone/away'"):
         SavedModel.open(copy)
-
-
-def test_padding_token_of_a_tokenizer_without_one(tmp_path: Path) -> None:
-    plain = load_tokenizer(save_tiny_model("gpt2", tmp_path / "gpt2"))
-    assert plain.pad_token_id is None
-    assert padding_token(plain) == plain.eos_token_id

@@ -91,13 +91,12 @@ def command(
     from w2sprobe.devices import rank_and_world
     from w2sprobe.extraction import extract, plan_extraction, store_identity
     from w2sprobe.fingerprint import fingerprint
-    from w2sprobe.layers import parse_layers
     from w2sprobe.models import describe_model
 
     splits = task.load()
     rows = splits.stored
     info = describe_model(model)
-    wanted = parse_layers(layers, range(info.n_layers + 1))
+    wanted = info.parse_layers(layers)
     meaning: dict[str, Any] = {
         "position": position,
         "dtype": dtype,

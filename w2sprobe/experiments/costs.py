@@ -62,6 +62,7 @@ class Lengths:
                 rows.ids.tolist(),
                 rows.texts,
                 max_tokens=info.max_tokens,
+                vocab_size=info.vocab_size,
                 truncate=truncate,
             )
             for name, rows in splits.items()

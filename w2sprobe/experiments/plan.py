@@ -14,7 +14,7 @@ from w2sprobe.experiments.costs import Lengths
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.models import ModelInfo, describe_model
 from w2sprobe.progress import progress_bar
-from w2sprobe.training.requirements import check_requirements
+from w2sprobe.training.requirements import check_requirements, check_trainable
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "aut
     configs = config.experiments()
     for model in dict.fromkeys(one for each in configs for one in (each.weak, each.strong)):
         check_requirements(model)
-        describe_model(model.model)
+        check_trainable(describe_model(model.model))
     known: dict[str, Stage] = {}
     facts = _Facts()
     experiments = []

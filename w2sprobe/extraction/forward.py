@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from w2sprobe.errors import InputError, W2SProbeError
 from w2sprobe.extraction.positions import keep_tokens
-from w2sprobe.models import DTYPES, hidden_states
+from w2sprobe.models import DTYPES, hidden_states, text_config
 from w2sprobe.progress import Advance
 from w2sprobe.tokens import length_sorted_batches, pad
 
@@ -26,6 +26,8 @@ class Extractor:
         Of what is returned.
     batch_tokens : int
         Tokens in a batch, padding included. Halved when the device runs out of memory.
+    whole_pass : bool, default False
+        As in `hidden_states`; the self-test says whether a model needs it.
     one_batch : bool, default False
         All rows in one batch, however much of it is padding.
     """
@@ -37,10 +39,12 @@ class Extractor:
         average: bool,
         dtype: str,
         batch_tokens: int,
+        whole_pass: bool = False,
         one_batch: bool = False,
     ) -> None:
         self._network, self._average, self._dtype = network, average, DTYPES[dtype]
-        self.batch_tokens, self._one_batch = batch_tokens, one_batch
+        self.batch_tokens, self._whole_pass = batch_tokens, whole_pass
+        self._one_batch = one_batch
 
     @torch.inference_mode()
     def states(
@@ -77,7 +81,7 @@ class Extractor:
         """
         lengths = np.ones(len(spans), np.int64) if self._average else np.diff(spans, axis=1)[:, 0]
         ends = np.cumsum(lengths)
-        width = self._network.config.get_text_config().hidden_size
+        width = text_config(self._network.config).hidden_size
         out = torch.empty(len(layers), int(ends[-1]), width, dtype=self._dtype)
         sizes = np.array([len(row) for row in input_ids])
         todo = (
@@ -133,6 +137,7 @@ class Extractor:
             batch,
             layers,
             lambda hidden: keep_tokens(hidden, kept, average=self._average),
+            whole_pass=self._whole_pass,
         )
         stacked = torch.stack([found[layer].to(device) for layer in layers])
         if device.type != "cuda":

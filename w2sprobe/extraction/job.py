@@ -24,19 +24,20 @@ from w2sprobe.extraction.plan import Plan, check_disk, measure, size_bytes
 from w2sprobe.extraction.positions import Position, parse_position, token_spans
 from w2sprobe.extraction.selftest import choose_rows, self_test
 from w2sprobe.fingerprint import fingerprint_strings
-from w2sprobe.layers import parse_layers
 from w2sprobe.models import (
     DTYPES,
     ModelInfo,
+    computing_type,
     describe_model,
     load_base,
     load_tokenizer,
 )
 from w2sprobe.progress import progress_bar
-from w2sprobe.tokens import tokenize
+from w2sprobe.tokens import tokenize, warn_of_changes
 
 BATCH_TOKENS = 512  # 2 cores: 53 rows a second at 512 tokens a batch, 46 at 1,024
 ROWS_PER_SHARD = 1024
+CUT = "token ids, at the end"  # version 0 cut where the tokenizer was saved to cut
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class _Inputs:
     tokens: list[np.ndarray]
     spans: np.ndarray
     n_truncated: int
+    n_doubled_bos: int
 
 
 def extract(
@@ -126,21 +128,22 @@ def extract(
     inputs = job.inputs()
     lacking = there.lacking() if there else len(job.layers)
     check_disk(Path(path), round(job.disk_bytes(inputs, 1) * lacking))
+    # weights are loaded and tried before anything is written
+    network = load_base(job.info, job.identity["computed_in"], place, device_map)
+    sample = choose_rows(np.array([len(row) for row in inputs.tokens]))
+    note = self_test(
+        network,
+        [inputs.tokens[row] for row in sample],
+        inputs.spans[sample],
+        job.layers,
+        average=job.position.averaged,
+    )
     # the pool goes first: whatever happens, the shard being written is finished, then given back
     with (
         job.writer(path, compression, rows_per_shard) as writer,
         ThreadPoolExecutor(max_workers=1) as background,
     ):
-        network = load_base(job.info, job.identity["computed_in"], place, device_map)
-        sample = choose_rows(np.array([len(row) for row in inputs.tokens]))
-        note = self_test(
-            network,
-            [inputs.tokens[row] for row in sample],
-            inputs.spans[sample],
-            writer.layers,
-            average=job.position.averaged,
-        )
-        extractor = job.extractor(network, batch_tokens)
+        extractor = job.extractor(network, batch_tokens, whole_pass=note["whole_pass"])
         n_rows = sum(rows.stop - rows.start for _, rows in writer.missing())
         rank, world = rank_and_world()
         writing: Future[None] | None = None
@@ -158,6 +161,7 @@ def extract(
         return writer.finish(
             {
                 "n_truncated": inputs.n_truncated,
+                "n_doubled_bos": inputs.n_doubled_bos,
                 "self_test": note,
                 "non_finite": 0,  # a value that is not finite stops the extraction
                 "torch": torch.__version__,
@@ -282,13 +286,13 @@ def store_identity(
     Raises
     ------
     InputError
-        Unknown position or dtype.
+        Unknown position or dtype, or a checkpoint in a type that nothing is computed in.
     """
     parse_position(position)
     for name in (dtype, store_dtype):
         if name != "auto" and name not in DTYPES:
             raise InputError(f"unknown dtype {name!r}", allowed=f"auto, {', '.join(DTYPES)}")
-    computed_in = info.dtype if dtype == "auto" else dtype
+    computed_in = computing_type(info) if dtype == "auto" else dtype
     return {
         "format": FORMAT_VERSION,
         "model": info.identity,
@@ -298,6 +302,7 @@ def store_identity(
         "dtype": computed_in if store_dtype == "auto" else store_dtype,
         "max_tokens": info.max_tokens,
         "truncate": truncate,
+        **({"cut": CUT} if truncate else {}),
     }
 
 
@@ -316,7 +321,7 @@ class _Job:
     ) -> None:
         self.ids, self.texts = _columns(dataset)
         self.info = describe_model(model)
-        self.layers = parse_layers(layers, range(self.info.n_layers + 1))
+        self.layers = self.info.parse_layers(layers)
         self.identity = store_identity(
             self.info,
             self.ids,
@@ -356,14 +361,17 @@ class _Job:
             self.ids,
             self.texts,
             max_tokens=self.info.max_tokens,
+            vocab_size=self.info.vocab_size,
             truncate=self.identity["truncate"],
         )
-        spans = token_spans(self.position, tokenizer, self.ids, self.texts, found.lengths)
-        return _Inputs(found.input_ids, spans, found.n_truncated)
+        warn_of_changes(found, self.info.name, self.info.max_tokens)
+        spans = token_spans(self.position, tokenizer, self.ids, self.texts, found)
+        return _Inputs(found.input_ids, spans, found.n_truncated, found.n_doubled_bos)
 
-    def extractor(self, network: Any, batch_tokens: int) -> Extractor:
+    def extractor(self, network: Any, batch_tokens: int, *, whole_pass: bool = False) -> Extractor:
         return Extractor(
             network,
+            whole_pass=whole_pass,
             average=self.position.averaged,
             dtype=self.identity["dtype"],
             batch_tokens=batch_tokens,

@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from w2sprobe.errors import InputError, first_few
+from w2sprobe.tokens import AS_IT_IS, Tokens
 
 POSITIONS = ("last", "first", "mean", "all", "marker:TEXT", "after:TEXT")
 
@@ -65,7 +66,7 @@ def token_spans(
     tokenizer: PreTrainedTokenizerBase,
     ids: Sequence[str],
     texts: Sequence[str],
-    lengths: np.ndarray,
+    tokens: Tokens,
 ) -> np.ndarray:
     """First token of each row that is kept, and the one after the last.
 
@@ -76,8 +77,8 @@ def token_spans(
         That of the tokens; markers need a fast one.
     ids, texts : sequence of str, length n
         Ids are used in messages.
-    lengths : ndarray of int, shape (n,)
-        Tokens a row, after truncation.
+    tokens : Tokens
+        Of these texts. In one that was cut, the marker is looked for before the cut.
 
     Returns
     -------
@@ -86,9 +87,9 @@ def token_spans(
     Raises
     ------
     InputError
-        A row lacks the marker, or has it where the text was cut or nothing follows it; the
-        tokenizer is slow.
+        A row lacks the marker, or has it where nothing follows it; the tokenizer is slow.
     """
+    lengths = tokens.lengths
     starts, ends = np.zeros_like(lengths), lengths
     if position.kind == "last":
         starts = lengths - 1
@@ -100,31 +101,39 @@ def token_spans(
                 f"{type(tokenizer).__name__} cannot say where a token lies in the text",
                 allowed="position last, first, mean or all",
             )
-        spans = [_marked(position, tokenizer, text) for text in texts]
+        spans = [
+            _marked(position, tokenizer, text, n_read)
+            for text, n_read in zip(texts, tokens.n_read.tolist(), strict=True)
+        ]
         starts, ends = np.array(spans, dtype=np.int64).reshape(-1, 2).T
-        bad = np.flatnonzero((starts < 0) | (ends > lengths) | (starts >= ends))
+        bad = np.flatnonzero(starts < 0)
         if bad.size:
             raise InputError(
                 f"no tokens at position {position.kind}:{position.text!r} in ids "
                 f"{first_few([ids[int(row)] for row in bad])}",
-                allowed="texts that hold the marker, and for `after` go on behind it",
+                allowed="texts that hold the marker, and for `after` go on behind it, before they "
+                "are cut to the context",
             )
     return np.stack([starts, ends], axis=1).astype(np.int64)
 
 
-def _marked(position: Position, tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, int]:
-    """Span of the row's tokens, or (-1, -1)."""
-    found = text.rfind(position.text)
+def _marked(
+    position: Position, tokenizer: PreTrainedTokenizerBase, text: str, n_read: int
+) -> tuple[int, int]:
+    """Span among the first `n_read` tokens of a row, or (-1, -1)."""
+    offsets = tokenizer(text, return_offsets_mapping=True, **AS_IT_IS)["offset_mapping"]
+    cut = n_read < len(offsets)
+    # special tokens lie at (0, 0)
+    inside = [token for token, (first, last) in enumerate(offsets[:n_read]) if last > first]
+    seen = max((offsets[token][1] for token in inside), default=0) if cut else len(text)
+    found = text.rfind(position.text, 0, seen)
     if found < 0:
         return -1, -1
     end = found + len(position.text)
-    places = tokenizer(text, return_offsets_mapping=True, verbose=False)["offset_mapping"]
-    # special tokens lie at (0, 0)
-    inside = [token for token, (first, last) in enumerate(places) if last > first]
-    before = [token for token in inside if places[token][0] < end]
-    after = [token for token in inside if places[token][0] >= end]
+    before = [token for token in inside if offsets[token][0] < end]
+    after = [token for token in inside if offsets[token][0] >= end]
     if position.kind == "marker":
-        return before[-1], before[-1] + 1
+        return (before[-1], before[-1] + 1) if before else (-1, -1)
     return (after[0], after[-1] + 1) if after else (-1, -1)
 
 

@@ -1,16 +1,18 @@
 """Does batching change the numbers? A few rows, computed alone, answer before a job begins."""
 
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from w2sprobe.errors import W2SProbeError
+from w2sprobe.errors import InputError
 from w2sprobe.extraction.forward import Extractor
 from w2sprobe.extraction.positions import keep_tokens
-from w2sprobe.models import blocks_of
+from w2sprobe.models import blocks_of, n_blocks
 
 N_ROWS = 4
 # Largest relative difference of a vector, batched against alone. smollm2-135m on 64 sentences,
@@ -39,7 +41,7 @@ def self_test(
     Parameters
     ----------
     network : PreTrainedModel
-        Base model in evaluation mode.
+        Text model in evaluation mode.
     input_ids : sequence of ndarray of int, length n
         Rows of different lengths.
     spans : ndarray of int64, shape (n, 2)
@@ -50,44 +52,76 @@ def self_test(
     Returns
     -------
     dict
-        `rows`, `max_relative_difference`, `tolerance`, `padding_side`, and
-        `last_layer_is_normed`: whether the model's last hidden state is what its last block
-        returned (false) or that after a final norm (true); None where the blocks are not found.
+        `rows`, `max_relative_difference`, `tolerance`, `padding_side`; `whole_pass`, whether hidden
+        states must be taken from what transformers returns, as they are not what the blocks read;
+        `layer_0_is_embedding`, whether transformers' first hidden state is what the first block
+        reads; and `last_layer_is_normed`, whether the model's last hidden state is what its last
+        block returned (false) or that after a final norm (true). The last two are None where the
+        blocks are not found.
 
     Raises
     ------
-    W2SProbeError
-        The difference is beyond the tolerance, which depends on what the model computes in.
+    InputError
+        transformers does not return one vector a token, layer and row; or the difference is beyond
+        the tolerance, which depends on what the model computes in.
     """
     dtype = str(network.dtype).removeprefix("torch.")
-    tokens = sum(map(len, input_ids))
-    together = Extractor(
-        network, average=average, dtype="float32", batch_tokens=tokens, one_batch=True
-    )
-    batched = together.states(input_ids, spans, layers)
-    alone, normed = _alone(network, input_ids, spans, layers, average=average)
-    worst = 0.0
-    for layer in layers:
-        difference = np.linalg.norm(batched[layer] - alone[layer], axis=1)
-        norm = np.linalg.norm(alone[layer], axis=1)
-        relative = difference / np.maximum(norm, np.finfo(np.float32).tiny)
-        # a row that is not finite by itself is the writer's to name; NaN must not pass as small
-        relative = np.where(np.isnan(relative), np.inf, relative)[np.isfinite(norm)]
-        worst = max(worst, float(relative.max(initial=0.0)))
-    if not worst <= TOLERANCE[dtype]:
-        raise W2SProbeError(
-            f"rows in a batch and alone differ by {worst:.3g}, relatively",
+    alone = _alone(network, input_ids, spans, layers, average=average)
+    worst = np.inf
+    for whole_pass in (False, True):
+        extractor = Extractor(
+            network,
+            average=average,
+            dtype="float32",
+            batch_tokens=sum(map(len, input_ids)),
+            whole_pass=whole_pass,
+            one_batch=True,
+        )
+        worst = _difference(extractor.states(input_ids, spans, layers), alone.states)
+        if worst <= TOLERANCE[dtype]:
+            break
+    else:
+        raise InputError(
+            f"hidden states of rows in a batch and alone differ by {worst:.3g}, relatively",
             allowed=f"up to {TOLERANCE[dtype]} in {dtype}",
-            advice="This model mixes padding or other rows into its hidden states; "
-            "try float32, or report it.",
+            advice=f"{type(network).__name__} mixes padding or other rows into them; try float32.",
+        )
+    if alone.first_is_embedding is False:
+        warnings.warn(
+            f"hidden_states[0] of {type(network).__name__} is not the embedding: transformers "
+            "numbers this model's layers by what its blocks return, so layer 0 follows block 0",
+            stacklevel=3,
         )
     return {
         "rows": len(input_ids),
         "max_relative_difference": worst,
         "tolerance": TOLERANCE[dtype],
         "padding_side": "right",
-        "last_layer_is_normed": normed,
+        "whole_pass": whole_pass,
+        "layer_0_is_embedding": alone.first_is_embedding,
+        "last_layer_is_normed": alone.last_is_normed,
     }
+
+
+def _difference(batched: dict[int, np.ndarray], alone: dict[int, np.ndarray]) -> float:
+    worst = 0.0
+    for layer, expected in alone.items():
+        difference = np.linalg.norm(batched[layer] - expected, axis=1)
+        norm = np.linalg.norm(expected, axis=1)
+        relative = difference / np.maximum(norm, np.finfo(np.float32).tiny)
+        # a row that is not finite by itself is the writer's to name; NaN must not pass as small
+        relative = np.where(np.isnan(relative), np.inf, relative)[np.isfinite(norm)]
+        worst = max(worst, float(relative.max(initial=0.0)))
+    return worst
+
+
+@dataclass(frozen=True)
+class _Alone:
+    """Rows as transformers returns them one by one, and how its numbering fits the blocks."""
+
+    states: dict[int, np.ndarray]
+    first_is_embedding: bool | None
+    last_is_normed: bool | None
 
 
 @torch.inference_mode()
@@ -98,32 +132,73 @@ def _alone(
     layers: Sequence[int],
     *,
     average: bool,
-) -> tuple[dict[int, np.ndarray], bool | None]:
-    n_layers = network.config.get_text_config().num_hidden_layers
+) -> _Alone:
     blocks = blocks_of(network)
+    read: list[torch.Tensor] = []
     returned: list[torch.Tensor] = []
 
-    def hook(_: torch.nn.Module, __: Any, output: Any) -> None:
-        returned.append(output[0] if isinstance(output, tuple) else output)
+    def reads(_: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        read.append(args[0] if args else kwargs["hidden_states"])
 
-    handle = blocks[-1].register_forward_hook(hook) if blocks is not None else None
+    def returns(_: torch.nn.Module, __: Any, output: Any) -> None:
+        returned.append(output[0] if isinstance(output, tuple | list) else output)
+
+    handles = []
+    if blocks is not None:
+        handles = [
+            blocks[0].register_forward_pre_hook(reads, with_kwargs=True),
+            blocks[-1].register_forward_hook(returns),
+        ]
     parts: dict[int, list[torch.Tensor]] = {layer: [] for layer in layers}
-    normed = None
+    first_is_embedding = last_is_normed = None
     try:
         for row, span in zip(input_ids, spans, strict=True):
+            tokens = torch.as_tensor(row[None], dtype=torch.int64, device=network.device)
             output = network(
-                input_ids=torch.as_tensor(row[None], dtype=torch.int64, device=network.device),
+                input_ids=tokens,
+                attention_mask=torch.ones_like(tokens),
                 output_hidden_states=True,
                 use_cache=False,
             )
+            states = _checked(network, output.hidden_states, len(row))
             kept = torch.as_tensor(span[None])
             for layer in layers:
-                vectors = keep_tokens(output.hidden_states[layer], kept, average=average)
+                vectors = keep_tokens(states[layer], kept, average=average)
                 parts[layer].append(vectors.float().cpu())
-            if returned:
-                last = output.hidden_states[n_layers]
-                normed = not torch.equal(returned[-1].to(last.device), last)
+            if read and returned:
+                # some read a text that is filled up to a multiple of their window
+                first_is_embedding = _equal(read[-1][:, : len(row)], states[0])
+                last_is_normed = not _equal(returned[-1][:, : len(row)], states[-1])
     finally:
-        if handle:
+        for handle in handles:
             handle.remove()
-    return {layer: torch.cat(found).numpy() for layer, found in parts.items()}, normed
+    found = {layer: torch.cat(rows).numpy() for layer, rows in parts.items()}
+    return _Alone(found, first_is_embedding, last_is_normed)
+
+
+def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Bit for bit, values that are not finite included; on any devices."""
+    if one.shape != other.shape:
+        return False
+    return bool(torch.allclose(one.to(other.device), other, rtol=0, atol=0, equal_nan=True))
+
+
+def _checked(
+    network: PreTrainedModel, states: Sequence[torch.Tensor] | None, n_tokens: int
+) -> Sequence[torch.Tensor]:
+    """One vector a token, for the embedding and each block; the last may have another width."""
+    wanted = n_blocks(network.config)
+    name = type(network).__name__
+    if states is None or len(states) != wanted + 1:
+        found = "none" if states is None else str(len(states))
+        raise InputError(
+            f"{name} returns {found} hidden states", allowed=f"{wanted + 1}, for {wanted} blocks"
+        )
+    for layer, state in enumerate(states):
+        if state.ndim != 3 or tuple(state.shape[:2]) != (1, n_tokens):
+            raise InputError(
+                f"hidden state {layer} of {name} has shape {tuple(state.shape)} for a row of "
+                f"{n_tokens} tokens",
+                allowed="one vector a token",
+            )
+    return states

@@ -6,29 +6,46 @@ follow on it in a process.
 
 import json
 import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model, get_peft_model_state_dict
 from peft.utils.constants import SEQ_CLS_HEAD_NAMES
-from transformers import (
-    AutoModelForSequenceClassification,
-    BitsAndBytesConfig,
-    PreTrainedModel,
-)
+from safetensors import safe_open
+from transformers import BitsAndBytesConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from w2sprobe.devices import rank_and_world, resolve_precision
-from w2sprobe.errors import InputError
-from w2sprobe.models import DTYPES, ModelInfo, blocks_of
+from w2sprobe.errors import InputError, first_few
+from w2sprobe.models import (
+    DTYPES,
+    FOUR_BITS,
+    POOLER,
+    ModelInfo,
+    blocks_of,
+    check_loaded,
+    quantization_of,
+    read_config,
+    reading,
+    text_config,
+    text_model,
+)
+from w2sprobe.training.heads import classifier_class, reads_closing_token
 from w2sprobe.training.settings import TrainSettings
 
 HEAD_SCALE = 0.01  # a near-zero start of the classification head, as published
 INITIAL_STD = 0.02  # of a new layer's weights, where the model's config names none
 ADAPTER, WEIGHTS = "adapter", "model"  # folders of what a run has learned
 
+# PEFT refuses LoRA on these modules of these families.
+STATE_SPACE = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"})
+NO_LORA = frozenset({"conv1d", "out_proj"})
 # The base that was read last, and the modules that its checkpoint lacks. One at most: a second
 # would take its memory.
 _last: dict[str, tuple[PreTrainedModel, list[str]]] = {}
@@ -71,7 +88,7 @@ def load_classifier(
     """
     if settings.full:
         forget_base()
-        model, new = _read(info.source, precision, pad_id, device, full=True)
+        model, new = _read(info.source, info.name, precision, pad_id, device, full=True)
     else:
         model, new = _share(info, precision, pad_id, device)
     _start(model, new, settings.seed)
@@ -92,7 +109,8 @@ def load_classifier(
         exclude_modules=list(new),
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
     )
-    classifier: PeftModel = get_peft_model(model, config)
+    with _quiet_about_experts():
+        classifier: PeftModel = get_peft_model(model, config)
     return classifier.to(device)
 
 
@@ -101,11 +119,38 @@ def load_trained(
 ) -> PreTrainedModel | PeftModel:
     """Classifier as a run saved it: all weights, or LoRA and head over the base of `info`."""
     if (folder / WEIGHTS).is_dir():
-        whole, _ = _read(str(folder / WEIGHTS), precision, pad_id, device, full=True)
+        weights = str(folder / WEIGHTS)
+        whole, _ = _read(weights, weights, precision, pad_id, device, full=True, trained=True)
         return whole
     base, _ = _share(info, precision, pad_id, device)
-    classifier: PeftModel = PeftModel.from_pretrained(base, folder / ADAPTER)
+    with _quiet_about_experts():
+        classifier: PeftModel = PeftModel.from_pretrained(base, folder / ADAPTER)
+    _check_adapter(classifier, folder / ADAPTER)
     return classifier.eval().to(device)
+
+
+@contextmanager
+def _quiet_about_experts() -> Iterator[None]:
+    """PEFT names the experts of every mixture as targets, and warns where a model has none."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys did not match")
+        warnings.filterwarnings("ignore", "target_parameters=.* no parameter was matched")
+        yield
+
+
+def _check_adapter(classifier: PeftModel, folder: Path) -> None:
+    """Refuse an adapter with other tensors than its config describes; PEFT only warns."""
+    wanted = set(get_peft_model_state_dict(classifier))
+    with safe_open(folder / "adapter_model.safetensors", framework="pt") as file:
+        held = set(file.keys())
+    if wanted != held:
+        lacks, strange = first_few(sorted(wanted - held)), first_few(sorted(held - wanted))
+        raise InputError(
+            f"the adapter does not fit its config or base model: it lacks {lacks or 'nothing'}, "
+            f"and holds {strange or 'nothing'} besides",
+            where=str(folder),
+            advice="Copy the run's folder again, or train again.",
+        )
 
 
 def forget_base() -> None:
@@ -118,11 +163,11 @@ def _share(
 ) -> tuple[PreTrainedModel, list[str]]:
     """Model of its own whose tensors, new modules excepted, are those of the base read last."""
     if rank_and_world()[1] > 1:  # FSDP and DeepSpeed take a model's tensors apart
-        return _read(info.source, precision, pad_id, device)
+        return _read(info.source, info.name, precision, pad_id, device)
     key = json.dumps([info.identity, precision, pad_id, str(device)], sort_keys=True)
     if key not in _last:
         forget_base()
-        _last[key] = _read(info.source, precision, pad_id, device)
+        _last[key] = _read(info.source, info.name, precision, pad_id, device)
     base, new = _last[key]
     tensors = chain(base.parameters(), base.buffers())
     model = deepcopy(base, {id(tensor): tensor for tensor in tensors})
@@ -133,43 +178,84 @@ def _share(
 
 
 def _read(
-    source: str, precision: str, pad_id: int, device: torch.device, *, full: bool = False
+    source: str,
+    name: str,
+    precision: str,
+    pad_id: int,
+    device: torch.device,
+    *,
+    full: bool = False,
+    trained: bool = False,
 ) -> tuple[PreTrainedModel, list[str]]:
     """Classifier without LoRA, and the names of the modules that the checkpoint lacks."""
-    quantized = _four_bits(device) if precision == "4bit" else None
-    dtype = resolve_precision("auto", device) if quantized else precision
+    config = read_config(source)
+    for part in (config, text_config(config)):
+        part.num_labels = 2
+        part.pad_token_id = pad_id
+    stored = quantization_of(config)
+    quantized = _four_bits(device) if precision == FOUR_BITS and not stored else None
+    dtype = resolve_precision("auto", device) if precision == FOUR_BITS else precision
     # transformers warns that the head is new, which here is the point
     logger = logging.getLogger("transformers")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        model, loading = AutoModelForSequenceClassification.from_pretrained(
-            source,
-            num_labels=2,
-            dtype=torch.float32 if full else DTYPES[dtype],
-            pad_token_id=pad_id,
-            # short texts, 2 cores: a training step takes 15 % less than with fused attention
-            attn_implementation="eager" if device.type == "cpu" else None,
-            quantization_config=quantized,
-            device_map={"": device} if quantized else None,
-            ignore_mismatched_sizes=True,  # a head of another task
-            output_loading_info=True,
-        )
+        with reading(name):
+            loaded: Any = classifier_class(config).from_pretrained(
+                source,
+                config=config,
+                dtype=torch.float32 if full else DTYPES[dtype],
+                # short texts, 2 cores: a training step takes 15 % less than with fused attention
+                attn_implementation="eager" if device.type == "cpu" else None,
+                quantization_config=quantized,
+                device_map={"": device} if quantized or stored else None,
+                ignore_mismatched_sizes=True,  # a head of another task
+                output_loading_info=True,
+            )
     finally:
         logger.setLevel(level)
+    model, loading = loaded  # both Any
+    if trained:
+        check_loaded(name, model, model, loading, optional=None)
+    else:
+        check_loaded(name, model, _part_that_reads(model), loading)
     model.config.use_cache = False  # keys and values are for generating
     if full and precision == "bfloat16":
         body = model.base_model
         body.forward = torch.autocast(device.type, torch.bfloat16)(body.forward)
-    mismatched = [key[0] for key in loading["mismatched_keys"]]
-    lacking = {key.rpartition(".")[0] for key in (*loading["missing_keys"], *mismatched)}
-    # a head of several layers is new as a whole
-    new = {_whole_head(name) for name in (*lacking, _head_name(model))}
+    new = _new_modules(model, loading)
+    told = [module for module in new if POOLER in module]
+    if told and not trained:
+        warnings.warn(
+            f"the checkpoint of {name!r} lacks {first_few(told)}: they start at random and are "
+            "trained with the head",
+            stacklevel=2,
+        )
     for part in (part for name in new for part in model.get_submodule(name).float().modules()):
         if next(part.parameters(recurse=False), None) is not None:
             part.register_forward_pre_hook(_to_float32)
-    model = model if quantized else torch.nn.Module.to(model, device)
-    return model, sorted(new)
+    if not quantized and not stored:
+        torch.nn.Module.to(model, device)
+    return model, new
+
+
+def _part_that_reads(model: PreTrainedModel) -> torch.nn.Module:
+    """Part of a classifier, without its head, that predictions depend on."""
+    body: Any = model.base_model
+    found: torch.nn.Module = body if reads_closing_token(model.config) else text_model(body)
+    return found
+
+
+def _new_modules(model: PreTrainedModel, loading: dict[str, Any]) -> list[str]:
+    """Names of the modules that start at random: the head, and a pooler that is not in the file."""
+    body = {id(module) for module in model.base_model.modules()}
+    lacking = {*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])}
+    modules = {key.rpartition(".")[0] for key in lacking}
+    outside = {
+        name for name in modules if id(model.get_submodule(name)) not in body or POOLER in name
+    }
+    # a head of several layers is new as a whole
+    return sorted({_whole_head(name) for name in (*outside, _head_name(model))})
 
 
 def _four_bits(device: torch.device) -> BitsAndBytesConfig:
@@ -197,20 +283,38 @@ def _start(model: PreTrainedModel, new: list[str], seed: int) -> None:
 
 
 def _lora_targets(model: PreTrainedModel, from_layer: int) -> str | list[str]:
+    body = _part_that_reads(model)
     if from_layer == 0:
-        return "all-linear"
-    blocks = blocks_of(model)
-    if blocks is None or from_layer >= len(blocks):
-        raise InputError(
-            f"--lora-from-layer is {from_layer}",
-            allowed="0" if blocks is None else f"0 to {len(blocks) - 1}",
-        )
-    chosen = {id(module) for block in blocks[from_layer:] for module in block.modules()}
+        special = any(map(_is_router, body.modules())) or _is_state_space(model)
+        if body is model.base_model and not special:
+            return "all-linear"
+        parts: Iterable[torch.nn.Module] = [body]
+    else:
+        blocks = blocks_of(body)
+        if blocks is None or from_layer >= len(blocks):
+            raise InputError(
+                f"--lora-from-layer is {from_layer}",
+                allowed="0" if blocks is None else f"0 to {len(blocks) - 1}",
+            )
+        parts = blocks[from_layer:]
+    chosen = {id(module) for part in parts for module in part.modules()}
     return [
         name
         for name, module in model.named_modules()
-        if id(module) in chosen and isinstance(module, torch.nn.Linear | Conv1D)
+        if id(module) in chosen
+        and isinstance(module, torch.nn.Linear | Conv1D)
+        and not _is_router(module)
+        and not (_is_state_space(model) and name.rpartition(".")[2] in NO_LORA)
     ]
+
+
+def _is_router(module: torch.nn.Module) -> bool:
+    """A linear layer by its class (Llama 4's, Phi-MoE's), which returns something else."""
+    return isinstance(module, torch.nn.Linear) and "Router" in type(module).__name__
+
+
+def _is_state_space(model: PreTrainedModel) -> bool:
+    return model.config.model_type in STATE_SPACE
 
 
 def _head_name(model: PreTrainedModel) -> str:

@@ -7,9 +7,13 @@ import numpy as np
 import torch
 from scipy.special import expit
 
+from w2sprobe.errors import InputError
 from w2sprobe.tokens import length_sorted_batches, pad
 
 BATCH_TOKENS = 512
+# Largest relative difference of a logit, in a batch against alone; a classifier that reads padding
+# is off by .1 to 1 where rows are of unlike length.
+TOLERANCE, LOW_TOLERANCE = 1e-3, 0.2
 
 
 # positions of rows -> the context in which the classifier reads them
@@ -19,6 +23,55 @@ Feeding = Callable[[np.ndarray], AbstractContextManager[None]]
 def from_tokens(_: np.ndarray) -> AbstractContextManager[None]:
     """Rows are read from their tokens, nothing else is fed."""
     return nullcontext()
+
+
+@torch.inference_mode()
+def check_independence(
+    classifier: torch.nn.Module,
+    input_ids: Sequence[np.ndarray],
+    *,
+    pad_id: int,
+    device: torch.device,
+    precision: str,
+) -> None:
+    """Refuse a classifier whose logits of a row depend on padding or on the rows beside it.
+
+    Parameters
+    ----------
+    classifier : Module
+        Two logits a row.
+    input_ids : sequence of ndarray of int
+        Rows to try; the longest and the shortest are taken.
+    pad_id : int
+    device : torch.device
+        Where the classifier is.
+    precision : str
+        That the classifier computes in.
+
+    Raises
+    ------
+    InputError
+        Logits of the two rows differ, in one batch and alone, by more than rounding does.
+    """
+    lengths = [len(row) for row in input_ids]
+    rows = [input_ids[int(np.argmin(lengths))], input_ids[int(np.argmax(lengths))]]
+    was_training = classifier.training
+    classifier.eval()
+    # two of the same row need no padding, and go through the same kernels as two unlike ones
+    together, *alike = (
+        classifier(**{name: part.to(device) for name, part in pad(group, pad_id).items()}).logits
+        for group in (rows, rows[:1] * 2, rows[1:] * 2)
+    )
+    classifier.train(was_training)
+    expected = torch.stack([logits[0] for logits in alike]).float()
+    difference = float((together.float() - expected).abs().max() / expected.abs().max())
+    allowed = TOLERANCE if precision == "float32" else LOW_TOLERANCE
+    if difference > allowed:
+        raise InputError(
+            f"logits of rows in a batch and alone differ by {difference:.3g}, relatively",
+            allowed=f"up to {allowed} in {precision}",
+            advice="This model's classifier reads padding: no label would be a row's own.",
+        )
 
 
 @torch.inference_mode()

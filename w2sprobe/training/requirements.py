@@ -1,10 +1,14 @@
-"""Packages that only some settings need: looked for before anything is read or trained."""
+"""What a model and its settings need, looked for before anything is read or trained."""
 
 from importlib.util import find_spec
 
+import torch
 from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
+from w2sprobe.devices import resolve_precision
 from w2sprobe.errors import InputError, MissingDependency
+from w2sprobe.models import FOUR_BITS, ModelInfo, load_tokenizer, read_config
+from w2sprobe.training.heads import UNTRAINABLE, reads_closing_token
 from w2sprobe.training.settings import TrainSettings
 
 
@@ -22,7 +26,7 @@ def check_requirements(settings: TrainSettings) -> None:
     MissingDependency
         What `precision` or `report_to` needs is not installed.
     """
-    if settings.precision == "4bit" and find_spec("bitsandbytes") is None:
+    if settings.precision == FOUR_BITS and find_spec("bitsandbytes") is None:
         raise MissingDependency(
             "--precision 4bit needs bitsandbytes", advice="Run: pip install 'w2sprobe[4bit]'"
         )
@@ -35,3 +39,68 @@ def check_requirements(settings: TrainSettings) -> None:
         except ValueError as error:
             said = str(error).rstrip(".")
             raise InputError(f"--report-to is {settings.report_to!r}: {said}") from error
+
+
+def check_trainable(info: ModelInfo) -> None:
+    """Refuse a model that no classifier can be made of.
+
+    Parameters
+    ----------
+    info : ModelInfo
+
+    Raises
+    ------
+    InputError
+        A family whose classifier depends on padding or other rows; or one that reads the token
+        that closes a text, with a tokenizer that adds none.
+    """
+    config = read_config(info.source)
+    if config.model_type in UNTRAINABLE:
+        raise InputError(
+            f"no classifier can be made of model {info.name!r} ({config.model_type}): "
+            f"{UNTRAINABLE[config.model_type]}",
+            allowed="another model; its activations can be extracted and probed",
+        )
+    if reads_closing_token(config):
+        closing = load_tokenizer(info.source)("a")["input_ids"].count(config.eos_token_id)
+        if closing != 1:
+            raise InputError(
+                f"{config.model_type} classifiers read the token that closes a text "
+                f"({config.eos_token_id}), and the tokenizer of {info.name!r} adds {closing}",
+                allowed="a tokenizer that closes every text with it",
+            )
+
+
+def training_precision(info: ModelInfo, settings: TrainSettings, device: torch.device) -> str:
+    """What a classifier is computed in: as `precision` says, or as its checkpoint is stored.
+
+    Parameters
+    ----------
+    info : ModelInfo
+    settings : TrainSettings
+    device : torch.device
+
+    Returns
+    -------
+    str
+        float32, bfloat16 or 4bit.
+
+    Raises
+    ------
+    InputError
+        The checkpoint is quantised, and settings or method do not go with that.
+    """
+    if not info.quantization:
+        return resolve_precision(settings.precision, device)
+    if info.quantization != FOUR_BITS:
+        raise InputError(
+            f"the weights of {info.name!r} are quantised ({info.quantization})",
+            allowed="for training: weights that are not quantised, or in bitsandbytes' 4 bits",
+        )
+    if settings.full or settings.precision not in ("auto", FOUR_BITS):
+        asked = "--full" if settings.full else f"--precision {settings.precision}"
+        raise InputError(
+            f"{asked} with {info.name!r}, whose weights are stored in 4 bits",
+            allowed="LoRA with --precision auto or 4bit",
+        )
+    return FOUR_BITS

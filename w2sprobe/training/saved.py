@@ -1,7 +1,6 @@
 """Finished runs: open the folder that `finetune` left, and predict with what is in it."""
 
 import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,10 @@ from w2sprobe.data import Rows
 from w2sprobe.devices import resolve_device
 from w2sprobe.errors import InputError, first_few
 from w2sprobe.labels import LabelTable
-from w2sprobe.models import ModelInfo, describe_model, load_tokenizer
-from w2sprobe.tokens import padding_token, tokenize
+from w2sprobe.models import ModelInfo, describe_model, load_tokenizer, read_config
+from w2sprobe.tokens import tokenize, warn_of_changes
 from w2sprobe.training.classifiers import ADAPTER, WEIGHTS, load_trained
+from w2sprobe.training.heads import check_closing_tokens
 from w2sprobe.training.predict import Feeding, from_tokens, predict
 from w2sprobe.training.prefix import shared_prefix
 
@@ -75,7 +75,7 @@ class SavedModel:
             info,
             Path(folder),
             precision=record["precision"],
-            pad_id=padding_token(tokenizer),
+            pad_id=info.pad_id,
             device=place,
         )
         return cls(Path(folder), record, info, classifier, tokenizer, place)
@@ -112,14 +112,12 @@ class SavedModel:
             rows.ids.tolist(),
             rows.texts,
             max_tokens=self._info.max_tokens,
+            vocab_size=self._info.vocab_size,
             truncate=cut,
         )
-        if tokens.n_truncated:
-            warnings.warn(
-                f"{tokens.n_truncated} of {len(rows)} texts were cut to {self._info.max_tokens} "
-                f"tokens, the context of {self._info.name}",
-                stacklevel=2,
-            )
+        warn_of_changes(tokens, self._info.name, self._info.max_tokens)
+        config = read_config(self._info.source)
+        check_closing_tokens(config, rows.ids.tolist(), tokens.input_ids)
         below = self.record["settings"].get("lora_from_layer", 0)
         if prefixes is None or not below or not isinstance(self._classifier, PeftModel):
             return LabelTable(rows.ids, self.score(tokens.input_ids))
@@ -129,7 +127,7 @@ class SavedModel:
             below,
             tokens.input_ids,
             precision=self.record["precision"],
-            pad_id=padding_token(self._tokenizer),
+            pad_id=self._info.pad_id,
             device=self._device,
             folder=prefixes,
         )
@@ -145,7 +143,7 @@ class SavedModel:
         return predict(
             self._classifier,
             input_ids,
-            pad_id=padding_token(self._tokenizer),
+            pad_id=self._info.pad_id,
             device=self._device,
             feeding=feeding,
         )

@@ -19,14 +19,14 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from w2sprobe.atomic import write_json
 from w2sprobe.data import Rows
-from w2sprobe.devices import rank_and_world, resolve_device, resolve_precision
+from w2sprobe.devices import rank_and_world, resolve_device
 from w2sprobe.errors import InputError, W2SProbeError
 from w2sprobe.fingerprint import fingerprint, fingerprint_strings
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import roc_auc
-from w2sprobe.models import ModelInfo, describe_model, load_tokenizer
+from w2sprobe.models import FOUR_BITS, ModelInfo, describe_model, load_tokenizer, read_config
 from w2sprobe.progress import Advance, progress_bar
-from w2sprobe.tokens import padding_token, tokenize
+from w2sprobe.tokens import tokenize, warn_of_changes
 from w2sprobe.training import checkpoints
 from w2sprobe.training._batches import Example
 from w2sprobe.training._loop import BatchTrainer
@@ -36,11 +36,16 @@ from w2sprobe.training.classifiers import (
     load_classifier,
     load_trained,
 )
+from w2sprobe.training.heads import check_closing_tokens
 from w2sprobe.training.losses import make_loss, window_radius
-from w2sprobe.training.predict import from_tokens, predict
+from w2sprobe.training.predict import check_independence, from_tokens, predict
 from w2sprobe.training.prefix import shared_prefix
 from w2sprobe.training.reports import report_callbacks
-from w2sprobe.training.requirements import check_requirements
+from w2sprobe.training.requirements import (
+    check_requirements,
+    check_trainable,
+    training_precision,
+)
 from w2sprobe.training.saved import RECORD, SavedModel
 from w2sprobe.training.settings import TrainSettings
 
@@ -108,14 +113,23 @@ def finetune(
     check_requirements(settings)
     info = describe_model(model)
     place = resolve_device(device)
-    precision = resolve_precision(settings.precision, place)
+    check_trainable(info)
+    precision = training_precision(info, settings, place)
     tokenizer = load_tokenizer(info.source)
-    pad_id = padding_token(tokenizer)
+    pad_id = info.pad_id
 
     def tokens(ids: Sequence[str], texts: Sequence[str]) -> list[np.ndarray]:
-        return tokenize(
-            tokenizer, ids, texts, max_tokens=info.max_tokens, truncate=settings.truncate
-        ).input_ids
+        found = tokenize(
+            tokenizer,
+            ids,
+            texts,
+            max_tokens=info.max_tokens,
+            vocab_size=info.vocab_size,
+            truncate=settings.truncate,
+        )
+        warn_of_changes(found, info.name, info.max_tokens)
+        check_closing_tokens(read_config(info.source), ids, found.input_ids)
+        return found.input_ids
 
     train_tokens = tokens(train.ids.tolist(), train.texts)
     examples = _examples(labels.align(train.ids), train_tokens)
@@ -132,6 +146,10 @@ def finetune(
     arguments = _arguments(settings, len(examples), place, Path(out))
     classifier = load_classifier(info, settings, precision=precision, pad_id=pad_id, device=place)
 
+    if precision != FOUR_BITS:  # bitsandbytes packs weights for good when it first predicts
+        check_independence(
+            classifier, train_tokens, pad_id=pad_id, device=place, precision=precision
+        )
     with arguments.main_process_first(local=False):
         folder = checkpoints.claim(Path(out), run)
     reports = report_callbacks(settings, Path(out)) if arguments.should_save else []

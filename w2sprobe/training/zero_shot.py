@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from scipy.special import expit
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     DynamicCache,
     PreTrainedModel,
@@ -28,9 +27,26 @@ from w2sprobe.data.coin import Coin
 from w2sprobe.devices import resolve_device
 from w2sprobe.errors import IdMismatch, InputError, first_few
 from w2sprobe.labels import LabelTable
-from w2sprobe.models import DTYPES, ModelInfo, describe_model, load_tokenizer
+from w2sprobe.models import (
+    DTYPES,
+    ModelInfo,
+    check_loaded,
+    computing_type,
+    describe_model,
+    load_tokenizer,
+    read_config,
+    reading,
+    text_model,
+)
 from w2sprobe.progress import progress_bar
-from w2sprobe.tokens import length_sorted_batches, pad, padding_token
+from w2sprobe.tokens import (
+    AS_IT_IS,
+    check_vocabulary,
+    count_doubled_bos,
+    length_sorted_batches,
+    pad,
+    warn_of_doubled_bos,
+)
 from w2sprobe.training.predict import BATCH_TOKENS
 
 ANSWERS = ("No", "Yes")  # of label 0 and of label 1
@@ -113,7 +129,7 @@ def zero_shot(
         network,
         prompts.input_ids,
         n_tokens=len(head_rows),
-        pad_id=padding_token(tokenizer),
+        pad_id=info.pad_id,
         name=info.name,
     )
     of_answers = np.take_along_axis(logits, columns.reshape(len(rows), 2), axis=1)
@@ -200,7 +216,7 @@ class _Prompts:
 def check_head(info: ModelInfo) -> None:
     """Refuse a model whose checkpoint has no causal language-model head."""
     # transformers would load an encoder as a causal model too, with a head of random weights
-    config = AutoConfig.from_pretrained(info.source)
+    config = read_config(info.source)
     found = list(config.architectures or [])
     wanted = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type)
     if wanted not in found:
@@ -217,7 +233,8 @@ def check_answers(tokenizer: PreTrainedTokenizerBase, form: Form) -> None:
         raise InputError(f"{type(tokenizer).__name__} does not say where in a text its tokens lie")
     cue = form.prompt("")
     one, two = (
-        tokenizer(f"{cue} {answer}", return_offsets_mapping=True) for answer in form.answers
+        tokenizer(f"{cue} {answer}", return_offsets_mapping=True, **AS_IT_IS)
+        for answer in form.answers
     )
     part = _first_difference(one["input_ids"], two["input_ids"])
     # a tokenizer may make the blank before an answer a token of its own: that one may be shared
@@ -255,7 +272,7 @@ def _fit(
         # those that a text with this answer has, and nothing that a tokenizer adds at the end is
         # in the way.
         both = [
-            tokenizer([f"{examples}{form.prompt(text)} {answer}" for text in texts], verbose=False)[
+            tokenizer([f"{examples}{form.prompt(text)} {answer}" for text in texts], **AS_IT_IS)[
                 "input_ids"
             ]
             for answer in form.answers
@@ -278,7 +295,7 @@ def _fit(
         )
     for row in long:
         text = rows.texts[row]
-        read = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
+        read = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False, **AS_IT_IS)
         ends = [end for _, end in read["offset_mapping"]]
         n_kept = len(ends)
         while (excess := len(prompts[row][0]) - limit) > 0:
@@ -291,16 +308,28 @@ def _fit(
                     advice="Use fewer or shorter examples (--shots).",
                 )
             (prompts[row],) = tokens([text[: max(ends[:n_kept])]])
+    read_by_model = [prompt for prompt, _ in prompts]
+    check_vocabulary(tokenizer, rows.ids, read_by_model, info.vocab_size)
+    warn_of_doubled_bos(count_doubled_bos(tokenizer, read_by_model), len(rows), info.name)
     answer_tokens = np.array([pair for _, pair in prompts], dtype=np.int64).reshape(-1, 2)
-    return _Prompts([prompt for prompt, _ in prompts], answer_tokens, len(long))
+    return _Prompts(read_by_model, answer_tokens, len(long))
 
 
 def _load(info: ModelInfo, head_rows: np.ndarray, device: torch.device) -> PreTrainedModel:
     """Causal model, as precise as its checkpoint, whose logits are those of a few tokens only."""
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        info.source, dtype=DTYPES[info.dtype], output_loading_info=True
-    )
-    network, missing = loaded[0], sorted(loaded[1]["missing_keys"])
+    with reading(info.name):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            info.source,
+            config=read_config(info.source),
+            dtype=DTYPES[computing_type(info)],
+            device_map={"": device} if info.quantization else None,
+            ignore_mismatched_sizes=True,  # they are named below
+            output_loading_info=True,
+            trust_remote_code=False,
+        )
+    network, loading = loaded
+    check_loaded(info.name, network, text_model(network.base_model), loading)
+    missing = sorted({*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])})
     head = network.get_output_embeddings()
     if missing or not isinstance(head, torch.nn.Linear):
         raise InputError(
@@ -309,7 +338,8 @@ def _load(info: ModelInfo, head_rows: np.ndarray, device: torch.device) -> PreTr
         )
     # Whatever the model does to its logits (scaling, soft caps) is done to each token's alone.
     network.set_output_embeddings(_some_rows(head, head_rows))
-    torch.nn.Module.to(network, device)
+    if not info.quantization:
+        torch.nn.Module.to(network, device)
     network.train(mode=False)
     causal: PreTrainedModel = network
     return causal

@@ -1,0 +1,38 @@
+"""Models by name, folder or asset: what they are, their text model, their hidden states."""
+
+from w2sprobe.models.counting import ParameterCounts, count_parameters
+from w2sprobe.models.describe import (
+    DTYPES,
+    ModelInfo,
+    computing_type,
+    describe_model,
+    load_tokenizer,
+    read_config,
+    reading,
+)
+from w2sprobe.models.families import n_blocks, text_config
+from w2sprobe.models.loading import POOLER, check_loaded, load_base, text_model
+from w2sprobe.models.quantized import FOUR_BITS, quantization_of
+from w2sprobe.models.states import blocks_of, hidden_states
+
+__all__ = [
+    "DTYPES",
+    "FOUR_BITS",
+    "POOLER",
+    "ModelInfo",
+    "ParameterCounts",
+    "blocks_of",
+    "check_loaded",
+    "computing_type",
+    "count_parameters",
+    "describe_model",
+    "hidden_states",
+    "load_base",
+    "load_tokenizer",
+    "n_blocks",
+    "quantization_of",
+    "read_config",
+    "reading",
+    "text_config",
+    "text_model",
+]

@@ -1,0 +1,60 @@
+"""Sizes of a model, from its config alone."""
+
+import functools
+from dataclasses import dataclass
+
+import torch
+from transformers import AutoModel, PreTrainedModel
+
+from w2sprobe.models.describe import read_config
+from w2sprobe.models.loading import text_model
+
+
+@dataclass(frozen=True)
+class ParameterCounts:
+    """Sizes of a text model's weights.
+
+    Parameters
+    ----------
+    total : int
+        All parameters.
+    blocks : int
+        Of matrices that every token is multiplied by: all but the embeddings.
+    sides : int
+        Sum of the rows and columns of these matrices: a low-rank update of rank r has r times as
+        many parameters.
+    """
+
+    total: int
+    blocks: int
+    sides: int
+
+
+@functools.cache
+def count_parameters(source: str) -> ParameterCounts:
+    """Count the parameters of a text model without loading its weights.
+
+    Parameters
+    ----------
+    source : str
+        Local folder or hub name; only the config is read.
+
+    Returns
+    -------
+    ParameterCounts
+    """
+    with torch.device("meta"):
+        whole: PreTrainedModel = AutoModel.from_config(  # type: ignore[no-untyped-call]
+            read_config(source), trust_remote_code=False
+        )
+    network = text_model(whole)
+    embeddings = {
+        id(module.weight) for module in network.modules() if isinstance(module, torch.nn.Embedding)
+    }
+    weights = list(network.parameters())
+    matrices = [weight for weight in weights if weight.ndim == 2 and id(weight) not in embeddings]
+    return ParameterCounts(
+        total=sum(weight.numel() for weight in weights),
+        blocks=sum(weight.numel() for weight in matrices),
+        sides=sum(sum(weight.shape) for weight in matrices),
+    )

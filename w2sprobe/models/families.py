@@ -1,0 +1,128 @@
+"""What differs between families of models: where their text model is, how many tokens they take.
+
+Facts about a family that its config does not say stand in the tables here and nowhere else;
+`tests/models/test_zoo.py` tries every text family of the installed transformers against them.
+"""
+
+from typing import Any
+
+from transformers import MODEL_MAPPING, PreTrainedConfig
+
+NO_LIMIT = 1_000_000  # tokenizers without a limit report a huge one
+# Names under which configs keep the number of positions. Those that bound nothing are left out
+# (T5's n_positions, say: its positions are relative).
+CONTEXT_FIELDS = ("max_position_embeddings", "max_encoder_position_embeddings", "max_seq_len")
+# Positions begin after the padding token's id, so that many of the table are never used.
+POSITIONS_AFTER_PADDING = frozenset(
+    {
+        *("camembert", "data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke"),
+        *("markuplm", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"),
+        "xmod",
+    }
+)
+
+
+STREAMS = "it keeps several hidden states per token and layer"
+PADDING = "its hidden states depend on padding, and so on the other rows of a batch"
+LAYOUT = "it needs the position of every word on a page"
+# Families whose hidden states are not one vector a token and layer, or depend on other rows.
+REFUSED = {
+    "canine": "it reads characters, and its blocks shorten the sequence",
+    "convbert": PADDING,
+    "cpmant": "it adds tokens of its own before every text",
+    "deepseek_v4": STREAMS,
+    "dory": "its hidden states are not one for each block",
+    "fnet": PADDING,
+    "fsmt": "its encoder has no config of its own to read layers by",
+    "funnel": "its blocks shorten the sequence",
+    "hy_v4": STREAMS,
+    "layoutlmv2": LAYOUT,
+    "layoutlmv3": LAYOUT,
+    "longcat_flash": "its hidden states are not one for each block",
+    "nystromformer": PADDING,
+    "paligemma": PADDING,
+    "pegasus_x": "it fills texts up to its window, and returns hidden states of the filling",
+    "perceiver": "its hidden states are not those of tokens",
+    "qwen4_exp": STREAMS,
+    "qwen4_exp_text": STREAMS,
+    "reformer": "its attention hashes at random, and its last state is twice as wide",
+    "udop": LAYOUT,
+    "yoso": PADDING,
+}
+
+
+def refusal(config: PreTrainedConfig) -> str:
+    """Why a model cannot be used, as a sentence's end; empty where it can."""
+    if config.model_type in REFUSED:
+        return REFUSED[config.model_type]
+    if type(config) not in MODEL_MAPPING:
+        return "transformers has no base model for this architecture"
+    body: Any = MODEL_MAPPING[type(config)]
+    if getattr(body, "main_input_name", "input_ids") != "input_ids":
+        return f"it reads {body.main_input_name}, not text"
+    if not n_blocks(config) or not hasattr(text_config(config), "hidden_size"):
+        return "its config describes no text model with blocks of one width"
+    return ""
+
+
+def text_config(config: PreTrainedConfig) -> PreTrainedConfig:
+    """Config of the part that reads text: of a multimodal model, of an encoder-decoder's encoder.
+
+    Parameters
+    ----------
+    config : PreTrainedConfig
+        Of the whole model.
+
+    Returns
+    -------
+    PreTrainedConfig
+        `config` itself where there is one part only.
+    """
+    if config.is_encoder_decoder:
+        encoder = getattr(config, "encoder", None)  # T5Gemma's has a config of its own
+        return text_config(encoder) if isinstance(encoder, PreTrainedConfig) else config
+    return config.get_text_config()
+
+
+def n_blocks(config: PreTrainedConfig) -> int:
+    """Transformer blocks of the text model; 0 where the config does not say."""
+    text = text_config(config)
+    names = ("encoder_layers", "num_encoder_layers") if text.is_encoder_decoder else ()
+    for name in (*names, "num_hidden_layers"):
+        found = getattr(text, name, None)
+        if isinstance(found, int):
+            return found
+    return 0
+
+
+def usable_context(config: PreTrainedConfig, tokenizer_limit: int) -> int | None:
+    """Most tokens that a row may have, special ones included.
+
+    Parameters
+    ----------
+    config : PreTrainedConfig
+    tokenizer_limit : int
+        `model_max_length` of the tokenizer.
+
+    Returns
+    -------
+    int or None
+        None where neither model nor tokenizer has a limit. Configs and tokenizers write that as
+        None, -1 or a huge number.
+    """
+    text = text_config(config)
+    limits = [tokenizer_limit, *(getattr(text, name, None) for name in CONTEXT_FIELDS)]
+    unused = 2 if text.model_type == "mpnet" else 0  # whatever its padding token
+    if text.model_type in POSITIONS_AFTER_PADDING:
+        unused = text.pad_token_id + 1
+    limits[1:] = [limit - unused for limit in limits[1:] if limit]
+    known = [int(limit) for limit in limits if limit is not None and 0 < limit < NO_LIMIT]
+    return min(known, default=None)
+
+
+def layers_of(config: PreTrainedConfig) -> range:
+    """Layers of one width: all but OPT's last where it is projected to another."""
+    n_layers = n_blocks(config)
+    projected = getattr(text_config(config), "word_embed_proj_dim", None)
+    same = projected in (None, text_config(config).hidden_size)
+    return range(n_layers + 1 if same else n_layers)

@@ -1,0 +1,128 @@
+"""The class that makes a classifier of a backbone: transformers' own, or a linear head of ours.
+
+transformers has sequence classification for two thirds of its text families. For the others a class
+is made here from the same parts: the family's base model and a linear layer that reads the last
+token of the text model. A run saved with it is read by this package; plain PEFT reads the others.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    MODEL_MAPPING,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from w2sprobe.errors import InputError
+from w2sprobe.models import text_config, text_model
+
+N_LOGITS = 2
+_Model: Any = torch.nn.Module  # a PreTrainedModel, by the class that it is mixed into
+
+
+class LastTokenHead(_Model):  # type: ignore[misc]
+    """Mixed into a family's base class: two logits from the state of each row's last token."""
+
+    body_class: type[PreTrainedModel]
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        super().__init__(config)
+        setattr(self, self.base_model_prefix, self.body_class(config))
+        width = text_config(config).hidden_size
+        self.score = torch.nn.Linear(width, N_LOGITS, bias=False)
+        self.post_init()
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any
+    ) -> SequenceClassifierOutput:
+        """Logits of right-padded rows, (rows, 2)."""
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        body = text_model(getattr(self, self.base_model_prefix))
+        output = body(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
+        last = attention_mask.sum(dim=1) - 1
+        rows = torch.arange(len(input_ids), device=input_ids.device)
+        return SequenceClassifierOutput(logits=self.score(output.last_hidden_state[rows, last]))
+
+
+# Families of which no classifier can be made, whose hidden states can be extracted.
+UNTRAINABLE = {
+    "ibert": "its linear layers are of a kind that LoRA does not know",
+    "t5gemma": "its classifier depends on padding, and so on the other rows of a batch",
+    "xlnet": "its classifier reads the last position, padding included",
+}
+
+
+def reads_closing_token(config: PreTrainedConfig) -> bool:
+    """Whether the classifier reads the state of the token that closes a text, wherever it is."""
+    return has_own_class(config) and config.is_encoder_decoder
+
+
+def check_closing_tokens(
+    config: PreTrainedConfig, ids: Sequence[str], rows: Sequence[np.ndarray]
+) -> None:
+    """Refuse rows with another number of closing tokens than one, where the classifier reads it.
+
+    Raises
+    ------
+    InputError
+        Names the first such row.
+    """
+    if not reads_closing_token(config):
+        return
+    counts = [int((row == config.eos_token_id).sum()) for row in rows]
+    bad = [row for row, count in enumerate(counts) if count != 1]
+    if bad:
+        raise InputError(
+            f"{counts[bad[0]]} closing tokens ({config.eos_token_id}) in a text, id "
+            f"{ids[bad[0]]!r} (and {len(bad) - 1} more)",
+            allowed=f"one, which {config.model_type} classifiers read",
+            advice="Take the token out of the texts.",
+        )
+
+
+def has_own_class(config: PreTrainedConfig) -> bool:
+    """Whether transformers has sequence classification for this family."""
+    return type(config) in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+
+
+def classifier_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
+    """Class of a classifier over the base model that a config describes.
+
+    Parameters
+    ----------
+    config : PreTrainedConfig
+
+    Returns
+    -------
+    type of PreTrainedModel
+    """
+    if has_own_class(config):
+        own: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
+        found: type[PreTrainedModel] = own
+        return found
+    body: Any = MODEL_MAPPING[type(config)]
+    return _with_head(body)
+
+
+@functools.cache
+def _with_head(body: type[PreTrainedModel]) -> type[PreTrainedModel]:
+    family = [base for base in body.__mro__ if issubclass(base, PreTrainedModel)][1]
+    made: Any = type(
+        body.__name__.removesuffix("Model") + "ForSequenceClassification",
+        (LastTokenHead, family),
+        {
+            "body_class": body,
+            "config_class": body.config_class,
+            "base_model_prefix": body.base_model_prefix or "model",
+            "__module__": __name__,
+        },
+    )
+    found: type[PreTrainedModel] = made
+    return found
