@@ -223,7 +223,7 @@ def test_gemma_join_is_checked(shelf: Path, tmp_path: Path) -> None:
     assert assets.GEMMA_GGUF_SHA256 in str(error.value)
 
 
-def write_gguf(path: Path) -> np.ndarray:
+def write_gguf(path: Path, without: str = "") -> np.ndarray:
     """A Llama of one block and 8 tokens in GGUF; returns its output norm."""
     gguf = pytest.importorskip("gguf")
     random = np.random.default_rng(0)
@@ -248,6 +248,7 @@ def write_gguf(path: Path) -> np.ndarray:
     shapes |= {f"blk.0.attn_{name}": (width, width) for name in ("q", "k", "v", "output")}
     shapes |= {"blk.0.ffn_gate": (hidden, width), "blk.0.ffn_up": (hidden, width)}
     shapes |= {"blk.0.ffn_down": (width, hidden)}
+    shapes.pop(without, None)
     for name, shape in shapes.items():
         writer.add_tensor(f"{name}.weight", random.normal(size=shape).astype(np.float32))
     writer.add_tensor("output_norm.weight", norm)
@@ -256,6 +257,14 @@ def write_gguf(path: Path) -> np.ndarray:
     writer.write_tensors_to_file()
     writer.close()
     return norm
+
+
+def test_a_gguf_file_that_lacks_a_tensor_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    write_gguf(tmp_path / "in/model.gguf", without="blk.0.ffn_up")
+    with pytest.raises(W2SProbeError, match=r"lacks weights: .*up_proj"):
+        assets._convert_gguf(tmp_path / "in/model.gguf", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_gguf_becomes_an_ordinary_folder(

@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.cache.cases import contents
 from tests.models import CONFIGS, VOCABULARY, save_tiny_model, sentences
+from tests.zoo import save_tiny
 from w2sprobe import extract
 from w2sprobe import fingerprint as fingerprint_module
 from w2sprobe.errors import InputError, OutputError, StoreMismatch, W2SProbeError
@@ -370,3 +371,61 @@ def test_truncation_is_asked_for_and_counted(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="1 of 41 texts were cut to 64 tokens"):
         store = extract(model, rows, tmp_path / "store", truncate=True)
     assert store.manifest["runs"][0]["n_truncated"] == 1
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_positions_in_a_text_that_is_cut(side: str, tmp_path: Path) -> None:
+    """They are those of its start, on whatever side the tokenizer was saved to cut."""
+    model = save_tiny_model("llama", tmp_path / "model")
+    tokenizer = load_tokenizer(model)
+    tokenizer.truncation_side = side
+    tokenizer.save_pretrained(model)
+    text = "good " * 30 + "hotel " + "bad " * 20 + "hotel " + "bad " * 11 + "hotel " + "bad " * 8
+    ids = tokenizer(text)["input_ids"]
+    assert [at for at, token in enumerate(ids) if token == VOCABULARY["hotel"]] == [30, 51, 63]
+    tokens = torch.tensor([ids[:60]])
+    with torch.inference_mode():
+        states = load_base(describe_model(model), "float32", torch.device("cpu"))(
+            input_ids=tokens, output_hidden_states=True
+        ).hidden_states[2][0]
+    expected = {
+        "last": states[59],
+        "marker:hotel": states[51],
+        "after:hotel": states[52:60].mean(dim=0),
+        "marker:good hotel": states[30],
+    }
+    set_context(model, 60)
+    for position, vector in expected.items():
+        with pytest.warns(UserWarning, match="1 of 1 texts were cut to 60"):
+            store = extract(
+                model,
+                [{"id": "a", "text": text}],
+                tmp_path / position.replace(":", "-"),
+                position=position,
+                truncate=True,
+            )
+        np.testing.assert_allclose(store.read(2)[0], vector, rtol=1e-4, atol=1e-6)
+    set_context(model, 20)
+    with (
+        pytest.warns(UserWarning, match="were cut to 20"),
+        pytest.raises(InputError, match=r"no tokens at position .*before they are cut"),
+    ):
+        extract(
+            model, [{"id": "a", "text": text}], tmp_path / "no", position="marker:hotel",
+            truncate=True,
+        )  # fmt: skip
+
+
+def set_context(model: str, n_tokens: int) -> None:
+    tokenizer = load_tokenizer(model)
+    tokenizer.model_max_length = n_tokens
+    tokenizer.save_pretrained(model)
+    describe_model.cache_clear()
+
+
+def test_layers_that_are_numbered_otherwise_are_told(tmp_path: Path) -> None:
+    model = save_tiny("mamba", tmp_path / "model")
+    with pytest.warns(UserWarning, match=r"hidden_states\[0\] of MambaModel is not the embedding"):
+        store = extract(model, [{"id": "a", "text": "w1 w2"}], tmp_path / "store")
+    note = store.manifest["runs"][0]["self_test"]
+    assert (note["whole_pass"], note["layer_0_is_embedding"]) == (True, False)

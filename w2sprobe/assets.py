@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2sprobe.atomic import atomic_folder, make_folder, write_json
-from w2sprobe.errors import InputError, MissingDependency, UnknownName, W2SProbeError
+from w2sprobe.errors import InputError, MissingDependency, UnknownName, W2SProbeError, first_few
 from w2sprobe.fingerprint import sha256_file
 from w2sprobe.progress import progress_bar
 
@@ -286,9 +286,16 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
     # its bars do not ask whether anybody watches
     watched = sys.stderr.isatty()
     with nullcontext() if watched else redirect_stderr(io.StringIO()):
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            gguf.parent, gguf_file=gguf.name, dtype=torch.float32, **unpack
+        model, loading = transformers.AutoModelForCausalLM.from_pretrained(
+            gguf.parent,
+            gguf_file=gguf.name,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **unpack,
         )
+        lacking = sorted(loading["missing_keys"]) + sorted(map(str, loading["mismatched_keys"]))
+        if lacking:
+            raise W2SProbeError(f"the GGUF file lacks weights: {first_few(lacking)}")
         tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         # GGUF knows the context, the tokenizer made from it does not
         tokenizer.model_max_length = model.config.max_position_embeddings

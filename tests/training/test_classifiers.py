@@ -3,13 +3,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    BitsAndBytesConfig,
+)
 
 from tests.models import save_tiny_model, tiny_tokenizer
+from tests.zoo import save_tiny
+from w2sprobe import extract
+from w2sprobe.errors import InputError
 from w2sprobe.models import ModelInfo, describe_model
 from w2sprobe.training import classifiers
-from w2sprobe.training.classifiers import forget_base, load_classifier
-from w2sprobe.training.predict import predict
+from w2sprobe.training.classifiers import forget_base, load_classifier, load_trained
+from w2sprobe.training.predict import check_independence, predict
+from w2sprobe.training.requirements import check_trainable, training_precision
 from w2sprobe.training.settings import TrainSettings
 
 CPU = torch.device("cpu")
@@ -163,3 +172,89 @@ def test_four_bits(architecture: str, tmp_path: Path) -> None:
     )
     assert 0 < (found - expected).norm() < 0.2 * expected.norm(), "4 bits, not garbage"
     assert np.ptp(predict(network, TOKENS, pad_id=0, device=CPU)) > 0
+
+
+def save_in_four_bits(folder: Path) -> str:
+    """A checkpoint whose weights are stored quantised, as bitsandbytes does it."""
+    plain = save_tiny_model(
+        "llama", folder / "plain", hidden_size=64, intermediate_size=64, head_dim=32
+    )
+    stored = AutoModelForCausalLM.from_pretrained(
+        plain,
+        quantization_config=BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32
+        ),
+        device_map={"": "cpu"},
+    )
+    stored.save_pretrained(folder / "stored")
+    tiny_tokenizer("llama", "right").save_pretrained(folder / "stored")
+    return str(folder / "stored")
+
+
+def test_a_checkpoint_in_four_bits_is_recognised(tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes", reason="needs bitsandbytes")
+    info = describe_model(save_in_four_bits(tmp_path))
+    assert info.quantization == "4bit"
+    assert training_precision(info, TrainSettings(), CPU) == "4bit"
+    assert training_precision(info, TrainSettings(precision="4bit"), CPU) == "4bit"
+    for settings in ({"full": True}, {"precision": "float32"}):
+        with pytest.raises(InputError, match=r"stored in 4 bits.*--precision auto or 4bit"):
+            training_precision(info, TrainSettings(**settings), CPU)
+    network = load(info, precision="4bit")
+    assert {p.dtype for p in network.parameters() if p.requires_grad} == {torch.float32}
+    assert np.ptp(predict(network, TOKENS, pad_id=0, device=CPU)) > 0
+
+
+def test_a_checkpoint_in_four_bits_is_extracted(tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes", reason="needs bitsandbytes")
+    stored = save_in_four_bits(tmp_path)
+    rows = [{"id": "a", "text": "good film"}, {"id": "b", "text": "bad food was it"}]
+    found = extract(stored, rows, tmp_path / "store", dtype="float32").read(3)
+    exact = extract(str(tmp_path / "plain"), rows, tmp_path / "exact").read(3)
+    assert 0 < np.linalg.norm(found - exact) < 0.3 * np.linalg.norm(exact)
+
+
+def test_an_adapter_that_lacks_a_tensor_is_refused(tmp_path: Path) -> None:
+    info = describe_model(save_tiny_model("llama", tmp_path / "model"))
+    load(info).save_pretrained(tmp_path / "run/adapter")
+    load_trained(info, tmp_path / "run", precision="float32", pad_id=0, device=CPU)
+    file = tmp_path / "run/adapter/adapter_model.safetensors"
+    tensors = load_file(file)
+    lost = next(name for name in tensors if "lora_B" in name)
+    del tensors[lost]
+    save_file(tensors, file)
+    with (
+        pytest.warns(UserWarning, match="missing adapter keys"),
+        pytest.raises(InputError, match=r"does not fit .* it lacks .*lora_B"),
+    ):
+        load_trained(info, tmp_path / "run", precision="float32", pad_id=0, device=CPU)
+
+
+def test_a_run_of_all_weights_that_lacks_its_head_is_refused(tmp_path: Path) -> None:
+    info = describe_model(save_tiny_model("llama", tmp_path / "model"))
+    load(info, full=True).save_pretrained(tmp_path / "run/model")
+    load_trained(info, tmp_path / "run", precision="float32", pad_id=0, device=CPU)
+    file = tmp_path / "run/model/model.safetensors"
+    tensors = load_file(file)
+    del tensors["score.weight"]
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"does not hold these weights .*score\.weight"):
+        load_trained(info, tmp_path / "run", precision="float32", pad_id=0, device=CPU)
+
+
+def test_a_classifier_that_reads_padding_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = describe_model(save_tiny("xlnet", tmp_path / "model"))
+    with pytest.raises(InputError, match=r"no classifier .*\(xlnet\)"):
+        check_trainable(info)
+    monkeypatch.setattr("w2sprobe.training.requirements.UNTRAINABLE", {})
+    check_trainable(info)
+    for model, fine in ((info.source, False), (save_tiny("bert", tmp_path / "bert"), True)):
+        network = load(describe_model(model))
+        options = {"pad_id": 0, "device": CPU, "precision": "float32"}
+        if fine:
+            check_independence(network, TOKENS, **options)
+        else:
+            with pytest.raises(InputError, match="in a batch and alone differ"):
+                check_independence(network, TOKENS, **options)

@@ -114,14 +114,17 @@ def check_loaded(
             f"; {key} has shape {tuple(found)} in the file, {tuple(wanted)} in the model"
             for key, (found, wanted) in list(mismatched.items())[:1]
         )
-        strange = sorted(map(str, loading["unexpected_keys"]))
-        held = f" The file holds {first_few(strange)} instead." if strange else ""
+        prefixed = [
+            key
+            for key in sorted(map(str, loading["unexpected_keys"]))
+            if key.endswith(tuple(f".{lacking}" for lacking in wrong))
+        ]
+        held = f" It holds {first_few(prefixed)}: take the prefix out." if prefixed else ""
         raise InputError(
             f"the checkpoint of {name!r} does not hold these weights of "
             f"{type(body).__name__}: {first_few(wrong)}{shapes}",
             allowed="a checkpoint with every tensor that the config describes",
-            advice="transformers would fill them with random values; is a file missing, does the "
-            f"config fit, do the keys have a prefix?{held}",
+            advice=f"transformers would fill them with random values.{held}",
         )
     n_layers = n_blocks(whole.config)
     beyond = sorted(

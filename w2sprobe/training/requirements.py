@@ -62,7 +62,7 @@ def check_trainable(info: ModelInfo) -> None:
             allowed="another model; its activations can be extracted and probed",
         )
     if reads_closing_token(config):
-        closing = load_tokenizer(info.source)("a")["input_ids"].count(config.eos_token_id)
+        closing = load_tokenizer(info.source)("")["input_ids"].count(config.eos_token_id)
         if closing != 1:
             raise InputError(
                 f"{config.model_type} classifiers read the token that closes a text "
