@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -51,14 +52,17 @@ def as_cells(column: Any, where: str) -> Cells:
     """
     # Arrow; numpy, pandas, torch
     for method in ("to_pylist", "tolist"):
-        if hasattr(column, method):
-            column = getattr(column, method)()
+        try:
+            column = getattr(column, method, lambda column=column: column)()
+        except UnicodeDecodeError as error:  # Arrow reads what is no UTF-8 without looking
+            raise InputError(f"not UTF-8: {error}", where=where) from error
     alone = isinstance(column, str | bytes | Mapping | AbstractSet)
     if alone or not isinstance(column, Iterable):
         raise InputError(
             f"a {type(column).__name__} where a column should be, {shown(column)}",
             where=where,
             allowed="a list, an array or a series",
+            advice="A single row is a column of one cell, in a list.",
         )
     return column if isinstance(column, list) else list(column)
 
@@ -123,7 +127,7 @@ def filled(column: str, value: object) -> str:
     return str(value)  # numpy's strings are a subclass
 
 
-def key(column: str, value: object, advice: str = FILL) -> str:
+def key(column: str, value: object, advice: str = "") -> str:
     """Text, or the digits of an integer; a float is refused: CSV may say 7.0 or 7 for it."""
     if isinstance(value, Integral) and not isinstance(value, bool):
         return str(value)
@@ -131,7 +135,7 @@ def key(column: str, value: object, advice: str = FILL) -> str:
         raise InputError(
             f"{column} is {shown(value)}",
             allowed="a string that is not empty, or an integer",
-            advice=advice,
+            advice=advice or (FILL if is_gap(value) else "Write it as text."),
         )
     return filled(column, value)
 
@@ -144,6 +148,22 @@ def as_name(column: str, value: object) -> str:
             f"{column} with a NUL character, {shown(found)}", advice="Remove the character."
         )
     return found
+
+
+def as_names(column: Any, where: str) -> list[str]:
+    """Ids of rows, in their order.
+
+    Raises
+    ------
+    InputError
+        No column, or a cell that is no name: says in which row, from 0.
+    """
+    return converted(
+        as_cells(column, where),
+        all_names,
+        partial(as_name, "id"),
+        lambda row: f"{where}, row {row}",
+    )
 
 
 def as_binary(value: object) -> int | None:

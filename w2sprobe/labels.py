@@ -65,7 +65,7 @@ class LabelTable:
         variance: Sequence[Any] | np.ndarray | None = None,
         source: str = "",
     ) -> None:
-        names = _names(ids, source)
+        names = np.array(cells.as_names(ids, source or "ids"), dtype=np.str_)
 
         def place(row: int) -> str:
             name = f", id {str(names[row])!r}" if row < len(names) else ""
@@ -114,7 +114,7 @@ class LabelTable:
             An id is not in the table, or is asked for twice.
         """
         position = {name: row for row, name in enumerate(self.ids.tolist())}
-        wanted = _names(ids, "the rows asked for").tolist()
+        wanted = cells.as_names(ids, "the rows asked for")
         missing = [name for name in wanted if name not in position]
         if missing:
             raise IdMismatch(
@@ -244,6 +244,9 @@ def _read_file(path: Path, wanted: Sequence[str]) -> dict[str, cells.Cells]:
             raise InputError(f"doubled column {first_few(doubled)}", where=str(path))
         return picked
 
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"label table {str(path)!r} {what}", allowed="a file of Parquet or CSV")
     separator = SEPARATORS.get(kind_of(path))
     try:
         if separator is not None:
@@ -260,17 +263,6 @@ def _read_file(path: Path, wanted: Sequence[str]) -> dict[str, cells.Cells]:
 
 def _row(row: int, source: str) -> str:
     return f"{source}, row {row}" if source else f"row {row}"
-
-
-def _names(column: Any, source: str) -> np.ndarray:
-    """Ids as text."""
-    values = cells.converted(
-        cells.as_cells(column, f"{source}, id" if source else "id"),
-        cells.all_names,
-        partial(cells.as_name, "id"),
-        partial(_row, source=source),
-    )
-    return np.array(values, dtype=np.str_)
 
 
 def _numbers(name: str, column: Any, place: Callable[[int], str]) -> np.ndarray:

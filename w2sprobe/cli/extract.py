@@ -87,7 +87,6 @@ def command(
         --sizes 500,500,100,1000 --layers 10,15,20
       torchrun --nproc-per-node 8 -m w2sprobe extract --model Qwen/Qwen3-8B --task reviews.csv
     """
-    from w2sprobe.atomic import check_writable
     from w2sprobe.devices import rank_and_world
     from w2sprobe.extraction import extract, plan_extraction, store_identity
     from w2sprobe.fingerprint import fingerprint
@@ -106,7 +105,6 @@ def command(
     }
     identity = store_identity(info, rows.ids.tolist(), rows.texts, **meaning)
     folder = store or _options.cache_folder() / "stores" / fingerprint(identity)
-    check_writable(folder)
     result: dict[str, Any] = {
         "store": str(folder),
         "rows": len(rows),
@@ -121,6 +119,7 @@ def command(
     }
     if dry_run:
         plan = plan_extraction(model, rows.records(), folder, layers=wanted, **meaning, **manner)
+        title = "would write" if plan.disk_bytes else "nothing to do, finished store"
         result |= {
             "bytes": plan.disk_bytes,
             "free_bytes": plan.free_bytes,
@@ -144,6 +143,7 @@ def command(
             **meaning,
             **manner,
         )
+        title = "store"
         size = sum(file.stat().st_size for file in folder.rglob("*.h5"))
         result["bytes"] = size
         more = f"disk {size / 1e6:.1f} MB"
@@ -153,7 +153,7 @@ def command(
         click.echo(json.dumps(result, indent=2))
     else:
         click.echo(
-            f"{'would write' if dry_run else 'store'} {folder}\n"
+            f"{title} {folder}\n"
             f"{len(rows)} rows, {len(wanted)} layers of width {info.hidden_size}, "
             f"{identity['dtype']}; {more}"
         )

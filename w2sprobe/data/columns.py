@@ -28,14 +28,33 @@ from w2sprobe.data.rows import SourceRows
 from w2sprobe.data.splits import SPLIT_NAMES
 from w2sprobe.errors import IdMismatch, InputError, first_few
 
-REQUIRED, OPTIONAL = ("text", "label"), ("id", "group", "split")
-COLUMNS = (*REQUIRED, *OPTIONAL)
-WANTED = "columns text and label, optionally id, group and split"
 PARTS: dict[object, bool] = {"train": False, "test": True}
 MAX_ID = 256  # characters; ids are shown to people
 MAX_GROUP = 64  # characters; arrays of strings are as wide as their longest
 DIGEST = 32  # hex digits that stand for a longer group
 MAX_VALUES = 8  # labels listed in a message
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Columns that are asked for, and how messages say so."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    words: str
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Both."""
+        return (*self.required, *self.optional)
+
+
+TASK = Wanted(
+    ("text", "label"),
+    ("id", "group", "split"),
+    "columns text and label, optionally id, group and split",
+)
+TEXTS = Wanted(("id", "text"), (), "columns id and text")
 
 
 class _Absent:
@@ -53,7 +72,7 @@ class RawColumns:
     Parameters
     ----------
     cells : dict of str to list
-        Columns among `COLUMNS`, text and label at least, of equal length.
+        Columns among those of `TASK`, text and label at least, of equal length.
     where : str
         The source.
     place : callable
@@ -66,10 +85,11 @@ class RawColumns:
 
 
 class RecordColumns:
-    """Columns gathered from records, one at a time; what no task needs is let go at once."""
+    """Columns gathered from records, one at a time; what is not wanted is let go at once."""
 
-    def __init__(self) -> None:
-        self._cells: dict[str, Cells] = {name: [] for name in COLUMNS}
+    def __init__(self, wanted: Wanted = TASK) -> None:
+        self._wanted = wanted
+        self._cells: dict[str, Cells] = {name: [] for name in wanted.all}
         self._pairs = list(self._cells.items())
         self._first: list[str] = []
 
@@ -86,23 +106,23 @@ class RecordColumns:
         Raises
         ------
         InputError
-            Text or label is not among them.
+            One that is required is not among them.
         """
         cells = {name: cells for name, cells in self._pairs if cells.count(ABSENT) < len(cells)}
-        _check_required(cells, self._first, where)
+        _check_required(self._wanted, cells, self._first, where)
         return cells
 
 
-def pick_columns(found: Sequence[str], where: str) -> list[str]:
+def pick_columns(found: Sequence[str], where: str, wanted: Wanted = TASK) -> list[str]:
     """Columns to read, of those that the source has.
 
     Raises
     ------
     InputError
-        Text or label is not among them, or a column that is needed is there twice.
+        One that is required is not among them, or one that is wanted is there twice.
     """
-    _check_required(found, found, where)
-    picked = [name for name in COLUMNS if name in found]
+    _check_required(wanted, found, found, where)
+    picked = [name for name in wanted.all if name in found]
     doubled = [name for name in picked if found.count(name) > 1]
     if doubled:
         raise InputError(
@@ -137,7 +157,7 @@ def check_columns(raw: RawColumns, made_of: dict[str, Any]) -> SourceRows:
     """
     cells, place = raw.cells, raw.place
     if not cells["text"]:
-        raise InputError("no rows", where=raw.where, allowed=f"rows with {WANTED}")
+        raise InputError("no rows", where=raw.where, allowed=f"rows with {TASK.words}")
     labels = _labels(cells.pop("label"), place)
     texts = converted(cells.pop("text"), all_filled, partial(filled, "text"), place)
     ids = groups = held_out = None
@@ -151,15 +171,17 @@ def check_columns(raw: RawColumns, made_of: dict[str, Any]) -> SourceRows:
     return SourceRows(texts, labels, ids, groups, held_out, made_of=made_of)
 
 
-def _check_required(given: Collection[str], found: Sequence[str], where: str) -> None:
-    missing = [name for name in REQUIRED if name not in given]
+def _check_required(
+    wanted: Wanted, given: Collection[str], found: Sequence[str], where: str
+) -> None:
+    missing = [name for name in wanted.required if name not in given]
     if missing and not found:
-        raise InputError("no rows", where=where, allowed=f"rows with {WANTED}")
+        raise InputError("no rows", where=where, allowed=f"rows with {wanted.words}")
     if missing:
         raise InputError(
             f"no column {', '.join(map(repr, missing))}",
             where=where,
-            allowed=f"{WANTED}; found {first_few([name[:MAX_SHOWN] for name in found], 12)}",
+            allowed=f"{wanted.words}; found {first_few([name[:MAX_SHOWN] for name in found], 12)}",
             advice="Rename the columns that hold them.",
         )
 
