@@ -119,7 +119,7 @@ def command(
     }
     if dry_run:
         plan = plan_extraction(model, rows.records(), folder, layers=wanted, **meaning, **manner)
-        title = "would write" if plan.disk_bytes else "nothing to do, finished store"
+        title = "would write"
         result |= {
             "bytes": plan.disk_bytes,
             "free_bytes": plan.free_bytes,
@@ -132,6 +132,8 @@ def command(
             f"memory {plan.memory_bytes / 1e9:.1f} GB, about {plan.seconds:.0f} s "
             f"({plan.rows_per_second:.0f} rows a second)"
         )
+        if not plan.disk_bytes:
+            title, more = "nothing to do, finished store", "all there"
     else:
         compression = "bitshuffle-zstd" if compress else None
         extract(
