@@ -42,6 +42,7 @@ class Wanted:
     required: tuple[str, ...]
     optional: tuple[str, ...]
     words: str
+    example: str
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -53,8 +54,9 @@ TASK = Wanted(
     ("text", "label"),
     ("id", "group", "split"),
     "columns text and label, optionally id, group and split",
+    '{"text": "...", "label": 1}',
 )
-TEXTS = Wanted(("id", "text"), (), "columns id and text")
+TEXTS = Wanted(("id", "text"), (), "columns id and text", '{"id": "a", "text": "..."}')
 
 
 class _Absent:

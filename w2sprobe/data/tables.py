@@ -50,7 +50,7 @@ def read_table(table: object, wanted: Wanted, where: str) -> dict[str, Cells]:
             raise InputError(
                 f"{_kind(record)} where a row should be, {shown(record)}",
                 where=f"{where}, row {number} (counted from 1)",
-                allowed='mappings, as in {"text": "...", "label": 1}',
+                allowed=f"mappings, as in {wanted.example}",
             )
         rows.add(record)
     return rows.present(where)
