@@ -1,6 +1,9 @@
 from pathlib import Path
 
+import datasets
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,6 +20,7 @@ from w2sprobe.fingerprint import fingerprint
 from w2sprobe.models import (
     blocks_of,
     describe_model,
+    forget_models,
     hidden_states,
     load_base,
     load_tokenizer,
@@ -203,7 +207,7 @@ def test_what_does_not_fit_the_stored_type_is_refused(tmp_path: Path) -> None:
     tensors = load_file(weights)
     tensors["model.embed_tokens.weight"] *= 1e7
     save_file(tensors, weights, metadata={"format": "pt"})
-    describe_model.cache_clear()
+    forget_models()
     with pytest.raises(InputError, match=r"layer 0 holds .* which torch.float16 cannot"):
         extract(model, ROWS, tmp_path / "large", store_dtype="float16")
 
@@ -295,7 +299,7 @@ def test_the_hash_of_large_weights_is_remembered_until_they_change(
     )
 
     def identity() -> dict:
-        describe_model.cache_clear()
+        forget_models()
         return describe_model(str(model)).identity
 
     first = identity()
@@ -347,9 +351,30 @@ def test_other_rows_or_weights_are_not_mistaken_for_these(tmp_path: Path) -> Non
         ({"position": "marker:zebra"}, ["zebra", "'r0'"]),
         ({"dtype": "float8"}, ["'float8'", "bfloat16"]),
         ({"device": "quantum"}, ["'quantum'", "cuda"]),
-        ({"dataset": []}, ["without rows"]),
-        ({"dataset": [{"id": "a"}]}, ["text is None", "row 1"]),
-        ({"dataset": [{"id": "a", "text": "  "}]}, ["text is '  '", "row 1"]),
+        ({"dataset": []}, ["no rows in the dataset"]),
+        ({"dataset": [{"id": "a"}]}, ["no column 'text'", "found 'id'"]),
+        ({"dataset": [ROWS[0], {"id": "a"}]}, ["text is absent", "row 2"]),
+        ({"dataset": [ROWS[0], {"id": "a", "text": "half \ud800"}]}, ["surrogate", "row 2"]),
+        ({"dataset": [ROWS[0], {"id": "half \ud800", "text": "a"}]}, ["surrogate", "row 2"]),
+        ({"dataset": [ROWS[0], {"id": None, "text": "a"}]}, ["id is None", "row 2"]),
+        ({"dataset": [ROWS[0], {"id": 1.0, "text": "a"}]}, ["id is 1.0", "row 2", "an integer"]),
+        ({"dataset": [ROWS[0], ROWS[0]]}, ["doubled ids 'r0'"]),
+        ({"dataset": ["good", "bad"]}, ["a str where a row should be", "row 1"]),
+        ({"dataset": None}, ["None where rows should be"]),
+        ({"dataset": "task.csv"}, ["a str where rows should be"]),
+        ({"dataset": pd.DataFrame({"id": []})}, ["no column 'text'"]),
+        ({"dataset": pd.DataFrame({"id": [], "text": []})}, ["no rows in the dataset"]),
+        ({"dataset": pd.DataFrame({"id": ["a"], "text": [None]})}, ["text is ", "row 1"]),
+        ({"dataset": {"id": ["a"], "text": ["b", "c"]}}, ["different length"]),
+        (
+            {"dataset": datasets.DatasetDict({"train": datasets.Dataset.from_list(ROWS)})},
+            ["tables 'train' where one should be", "tables['train']"],
+        ),
+        ({"model": 3}, ["model is a int", "str or Path"]),
+        ({"layers": True}, ["True", "all, mid"]),
+        ({"layers": []}, ["no layer []", "all, mid"]),
+        ({"layers": np.array([1.0, 2.0])}, ["1.", "all, mid"]),
+        ({"dataset": [{"id": "a", "text": "  "}]}, ["empty text '  '", "row 1"]),
         ({"dataset": [{"id": "a", "text": "good " * 70}]}, ["70 tokens", "'a'", "up to 64"]),
     ],
 )
@@ -363,6 +388,42 @@ def test_bad_input_is_refused_before_anything_is_written(
     for part in parts:
         assert part in str(caught.value)
     assert not (tmp_path / "store").exists()
+
+
+TABLES = {
+    "list": lambda: ROWS,
+    "iterator": lambda: iter(ROWS),
+    "numpy's strings": lambda: [
+        {name: np.str_(cell) for name, cell in row.items()} for row in ROWS
+    ],
+    "dict of columns": lambda: {name: [row[name] for row in ROWS] for name in ROWS[0]},
+    "dict of arrays": lambda: {name: np.array([row[name] for row in ROWS]) for name in ROWS[0]},
+    "frame": lambda: pd.DataFrame(ROWS),
+    "dataset": lambda: datasets.Dataset.from_list(ROWS),
+    "streaming": lambda: datasets.Dataset.from_list(ROWS).to_iterable_dataset(),
+    "arrow": lambda: pa.Table.from_pylist(ROWS),
+}
+
+
+def test_rows_of_every_kind_are_the_same_store(tmp_path: Path, monkeypatch) -> None:
+    model = Path(save_tiny_model("llama", tmp_path / "model"))
+    extract(model, ROWS, tmp_path / "store", layers=0.5)
+    monkeypatch.setattr("w2sprobe.extraction.job.load_base", None)  # calling it would raise
+    for kind, make in TABLES.items():
+        assert extract(str(model), make(), tmp_path / "store", layers=np.int64(2)), kind
+        assert plan_extraction(model, make(), tmp_path / "store", layers=[2]).seconds == 0, kind
+
+
+def test_ids_that_are_integers_are_their_digits(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    frame = pd.DataFrame({"id": range(4), "text": TEXTS[:4]})
+    store = extract(model, frame, tmp_path / "store", layers=range(1, 3))
+    assert store.ids.tolist() == ["0", "1", "2", "3"]
+    assert store.layers == (1, 2)
+    path = tmp_path / "store/shards/00000.h5"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert repair(tmp_path / "store", ({"id": i, "text": text} for i, text in enumerate(TEXTS[:4])))
+    assert store.verify() == []
 
 
 def test_truncation_is_asked_for_and_counted(tmp_path: Path) -> None:
@@ -420,7 +481,7 @@ def set_context(model: str, n_tokens: int) -> None:
     tokenizer = load_tokenizer(model)
     tokenizer.model_max_length = n_tokens
     tokenizer.save_pretrained(model)
-    describe_model.cache_clear()
+    forget_models()
 
 
 def test_layers_that_are_numbered_otherwise_are_told(tmp_path: Path) -> None:

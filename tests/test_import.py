@@ -37,6 +37,61 @@ def test_ids_can_be_given(tmp_path: Path) -> None:
         import_tensors(tmp_path / "activations", tmp_path / "other", ids=["a", "b"])
 
 
+FULL = torch.arange(4 * 3 * 8, dtype=torch.float32).reshape(4, 3, 8)
+
+
+@pytest.mark.parametrize(
+    ("saved", "expected"),
+    [
+        (FULL.clone().requires_grad_(), FULL),
+        (torch.nn.Parameter(FULL.bfloat16()), FULL),
+        (FULL.transpose(0, 2).contiguous().transpose(0, 2), FULL),
+        (FULL.flip(0).expand(4, 3, 8)[1:], FULL.flip(0)[1:]),
+        (FULL[::2, :, ::2], FULL[::2, :, ::2]),
+        (FULL[:1].expand(5, 3, 8), FULL[:1].expand(5, 3, 8)),
+    ],
+    ids=["gradient", "parameter", "transposed", "flipped", "strided view", "expanded"],
+)
+def test_tensors_of_every_memory_layout(
+    saved: torch.Tensor, expected: torch.Tensor, tmp_path: Path
+) -> None:
+    torch.save(saved, tmp_path / "one.pt")  # noqa: TID251 - what is imported
+    store = import_tensors(tmp_path / "one.pt", tmp_path / "store")
+    for layer in range(3):
+        np.testing.assert_array_equal(store.read(layer), expected[:, layer].numpy())
+
+
+@pytest.mark.parametrize(
+    ("saved", "said"),
+    [
+        ({"train": FULL, "test": FULL}, "a dict of 'train', 'test'"),
+        ([FULL], "a list"),
+        (FULL.double(), "float64"),
+        (FULL.to_sparse(), "float32"),
+        (FULL[:0], "an empty tensor of shape"),
+        (FULL[:, :, :0], "an empty tensor of shape"),
+        (FULL * float("nan"), "non-finite"),
+    ],
+)
+def test_other_tensors_are_refused_and_leave_nothing(
+    saved: object, said: str, tmp_path: Path
+) -> None:
+    torch.save(saved, tmp_path / "one.pt")  # noqa: TID251 - what is refused
+    with pytest.raises(InputError, match=said):
+        import_tensors(tmp_path / "one.pt", tmp_path / "store")
+
+
+@pytest.mark.parametrize(
+    "ids", [[1, 2, None, 4], [1.0, 2.0, 3.0, 4.0], "abcd", ["a", "b", "", "d"]]
+)
+def test_ids_of_tensors_that_cannot_be_used(ids: object, tmp_path: Path) -> None:
+    torch.save(FULL, tmp_path / "one.pt")  # noqa: TID251 - what is imported
+    with pytest.raises(InputError):
+        import_tensors(tmp_path / "one.pt", tmp_path / "store", ids=ids)
+    store = import_tensors(tmp_path / "one.pt", tmp_path / "store", ids=np.arange(4))
+    assert store.ids.tolist() == ["0", "1", "2", "3"]
+
+
 def test_what_is_no_tensor_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no \.pt files"):
         import_tensors(tmp_path, tmp_path / "store")

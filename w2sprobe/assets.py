@@ -286,13 +286,14 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
     # its bars do not ask whether anybody watches
     watched = sys.stderr.isatty()
     with nullcontext() if watched else redirect_stderr(io.StringIO()):
-        model, loading = transformers.AutoModelForCausalLM.from_pretrained(
+        loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
             gguf.parent,
             gguf_file=gguf.name,
             dtype=torch.float32,
             output_loading_info=True,
             **unpack,
         )
+        model, loading = loaded
         lacking = sorted(loading["missing_keys"]) + sorted(map(str, loading["mismatched_keys"]))
         if lacking:
             raise W2SProbeError(f"the GGUF file lacks weights: {first_few(lacking)}")

@@ -87,6 +87,12 @@ class StoreDamaged(W2SProbeError):
     """A store's files contradict its manifest or its checksums."""
 
 
+class StoreUnavailable(W2SProbeError):
+    """A store's file cannot be read now, and nothing says that it is damaged."""
+
+    exit_code = 2
+
+
 class StoreMismatch(InputError):
     """A store holds something other than what was asked for."""
 

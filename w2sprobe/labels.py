@@ -1,40 +1,52 @@
 """LabelTable: soft labels by row id. `align` is the only join in the program."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
+from w2sprobe import cells
 from w2sprobe.atomic import atomic_path
 from w2sprobe.errors import IdMismatch, InputError, first_few
+from w2sprobe.text_files import TextFile, kind_of, read_csv
 
 THRESHOLD = 0.5  # a hard label is soft_label > THRESHOLD
+REQUIRED, OPTIONAL = ("id", "soft_label"), ("keep", "variance")
+TRUTH = "truth"
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass(frozen=True)
 class LabelTable:
     """Labels or predictions for rows known by their ids.
 
+    Columns are lists, arrays, series or columns of Arrow's; a cell means the same in each of them,
+    in Parquet and in CSV (docs/file-formats.md).
+
     Parameters
     ----------
-    ids : ndarray of str, shape (n,)
-        Unique.
-    soft_label : ndarray of float64, shape (n,)
-        P(label = 1), in [0, 1].
-    keep : ndarray of bool, shape (n,), optional
+    ids : sequence of str or int, length n
+        Unique; kept as text.
+    soft_label : sequence of float, length n
+        P(label = 1), in [0, 1]; kept as float64.
+    keep : sequence of bool, length n, optional
         False: the row is filtered out of training. All kept by default.
-    variance : ndarray of float64, shape (n,), optional
+    variance : sequence of float, length n, optional
         Population variance of P(label = 1) over the members of an ensemble, at least 0. None where
         the labels are no ensemble's.
+    source : str, default ""
+        Where the columns are from, for messages.
 
     Raises
     ------
     InputError
-        Lengths differ, a soft label is not in [0, 1], or a variance is negative or not finite.
+        Lengths differ; an id is empty or no name; a soft label is no number in [0, 1], `keep` is
+        neither true nor false, a variance is negative or not finite.
     IdMismatch
         An id occurs twice.
     """
@@ -46,17 +58,22 @@ class LabelTable:
 
     def __init__(
         self,
-        ids: Sequence[str] | np.ndarray,
-        soft_label: Sequence[float] | np.ndarray,
-        keep: Sequence[bool] | np.ndarray | None = None,
+        ids: Sequence[Any] | np.ndarray,
+        soft_label: Sequence[Any] | np.ndarray,
+        keep: Sequence[Any] | np.ndarray | None = None,
         *,
-        variance: Sequence[float] | np.ndarray | None = None,
+        variance: Sequence[Any] | np.ndarray | None = None,
         source: str = "",
     ) -> None:
-        names = np.asarray(ids, dtype=np.str_)
-        soft = np.asarray(soft_label, dtype=np.float64)
-        kept = np.ones(len(names), dtype=bool) if keep is None else np.asarray(keep, dtype=bool)
-        spread = None if variance is None else np.asarray(variance, dtype=np.float64)
+        names = np.array(cells.as_names(ids, source or "ids"), dtype=np.str_)
+
+        def place(row: int) -> str:
+            name = f", id {str(names[row])!r}" if row < len(names) else ""
+            return f"{_row(row, source)}{name}"
+
+        soft = _numbers("soft_label", soft_label, place)
+        spread = None if variance is None else _numbers("variance", variance, place)
+        kept = np.ones(len(names), dtype=bool) if keep is None else _flags("keep", keep, place)
         if not names.shape == soft.shape == kept.shape:
             raise InputError(
                 f"columns of different length: {len(names)} ids, {soft.shape} soft labels, "
@@ -88,7 +105,7 @@ class LabelTable:
         """1 where soft_label > 0.5, else 0; int64, shape (n,)."""
         return (self.soft_label > THRESHOLD).astype(np.int64)
 
-    def align(self, ids: Sequence[str] | np.ndarray) -> "LabelTable":
+    def align(self, ids: Sequence[Any] | np.ndarray) -> "LabelTable":
         """Return the rows for `ids`, in their order; rows not asked for are left out.
 
         Raises
@@ -97,7 +114,7 @@ class LabelTable:
             An id is not in the table, or is asked for twice.
         """
         position = {name: row for row, name in enumerate(self.ids.tolist())}
-        wanted = np.asarray(ids, dtype=np.str_).tolist()
+        wanted = cells.as_names(ids, "the rows asked for")
         missing = [name for name in wanted if name not in position]
         if missing:
             raise IdMismatch(
@@ -161,39 +178,24 @@ class LabelTable:
 
     @classmethod
     def read(cls, path: str | Path) -> "LabelTable":
-        """Read what `write` wrote, or the same columns from a file that ends in .csv.
+        """Read what `write` wrote, or the same columns from a file that ends in .csv or .tsv.
 
         A missing `keep` column means all kept, other columns stay out.
 
         Raises
         ------
         InputError
-            No such file, not Parquet or CSV, a column is missing or of the wrong type, or a
-            `keep` is empty.
+            No such file, not Parquet or CSV, a column is missing, or a cell cannot be used: names
+            row and value.
+        IdMismatch
+            An id occurs twice.
         """
-        table = _read_file(Path(path))
-        missing = {"id", "soft_label"} - set(table.column_names)
-        if missing:
-            raise InputError(
-                f"no column {first_few(sorted(missing))}",
-                where=str(path),
-                allowed="columns id, soft_label and optionally keep and variance; found "
-                f"{table.column_names}",
-            )
-        numbers: dict[str, np.ndarray] = {}
-        for name in {"soft_label", "variance"} & set(table.column_names):
-            try:
-                numbers[name] = np.asarray(table[name].to_pylist(), dtype=np.float64)
-            except (TypeError, ValueError) as error:
-                raise InputError(f"{name} is not numeric: {error}", where=str(path)) from error
-        keep = table["keep"].to_numpy() if "keep" in table.column_names else None
-        if keep is not None and table["keep"].null_count:
-            raise InputError("keep is empty in some rows", where=str(path), allowed="true or false")
+        columns = _read_file(Path(path), (*REQUIRED, *OPTIONAL))
         return cls(
-            [str(name) for name in table["id"].to_pylist()],
-            numbers["soft_label"],
-            keep,
-            variance=numbers.get("variance"),
+            columns["id"],
+            columns["soft_label"],
+            columns.get("keep"),
+            variance=columns.get("variance"),
             source=str(path),
         )
 
@@ -217,36 +219,74 @@ def read_truth(path: str | Path) -> LabelTable | None:
         As `LabelTable.read`; a truth that is neither 0 nor 1.
     """
     ids = LabelTable.read(path).ids
-    table = _read_file(Path(path))
-    if "truth" not in table.column_names:
+    values = _read_file(Path(path), (*REQUIRED, TRUTH)).get(TRUTH)
+    if values is None:
         return None
-    values = table["truth"].to_pylist()
-    bad = [row for row, value in enumerate(values) if value not in (0, 1)]
-    if bad:
-        raise InputError(
-            f"truth is {values[bad[0]]!r}, row {bad[0]}, id {str(ids[bad[0]])!r} "
-            f"(and {len(bad) - 1} more)",
-            where=str(path),
-            allowed="0 or 1",
-        )
-    return LabelTable(ids, values)
+    truth = _flags(TRUTH, values, lambda row: f"{_row(row, str(path))}, id {str(ids[row])!r}")
+    return LabelTable(ids, truth)
 
 
-def _read_file(path: Path) -> pa.Table:
-    """Columns of a Parquet or CSV file of labels."""
+def _read_file(path: Path, wanted: Sequence[str]) -> dict[str, cells.Cells]:
+    """Columns of a Parquet or CSV file of labels, those of `wanted` that it has."""
+
+    def pick(found: Sequence[str]) -> list[str]:
+        missing = [name for name in REQUIRED if name not in found]
+        if missing:
+            raise InputError(
+                f"no column {first_few(missing)}",
+                where=str(path),
+                allowed="columns id, soft_label and optionally keep and variance; found "
+                f"{first_few(found, 12) or 'none'}",
+            )
+        picked = [name for name in wanted if name in found]
+        doubled = [name for name in picked if list(found).count(name) > 1]
+        if doubled:
+            raise InputError(f"doubled column {first_few(doubled)}", where=str(path))
+        return picked
+
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"label table {str(path)!r} {what}", allowed="a file of Parquet or CSV")
+    separator = SEPARATORS.get(kind_of(path))
     try:
-        if path.suffix.lower() != ".csv":
-            return pq.read_table(path)
-        return pyarrow.csv.read_csv(
-            path,
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                # an id such as 007 is no number
-                column_types={"id": pa.string(), "soft_label": pa.float64(), "keep": pa.bool_()}
-            ),
-        )
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"cannot read label table {str(path)!r}: {error}") from error
+        if separator is not None:
+            source = TextFile(path)
+            with source.reading():
+                return read_csv(source, pick, delimiter=separator)[0]
+        table = pq.read_table(path)
+        return {name: table[name].to_pylist() for name in pick(table.column_names)}
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise InputError(
+            f"cannot read label table {str(path)!r}: {error}", allowed="a file of Parquet or CSV"
+        ) from error
+
+
+def _row(row: int, source: str) -> str:
+    return f"{source}, row {row}" if source else f"row {row}"
+
+
+def _numbers(name: str, column: Any, place: Callable[[int], str]) -> np.ndarray:
+    if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind in "fiub":
+        return column.astype(np.float64)
+    values = cells.converted(
+        cells.as_cells(column, name),
+        lambda found: set(map(type, found)) <= {float},
+        partial(cells.number, name),
+        place,
+    )
+    return np.array(values, dtype=np.float64)
+
+
+def _flags(name: str, column: Any, place: Callable[[int], str]) -> np.ndarray:
+    if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind == "b":
+        return column.astype(bool)
+    values = cells.converted(
+        cells.as_cells(column, name),
+        lambda found: set(map(type, found)) <= {bool},
+        partial(cells.binary, name),
+        place,
+    )
+    return np.array(values, dtype=bool)
 
 
 def _check_range(

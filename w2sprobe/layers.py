@@ -1,22 +1,29 @@
 """Layer specs as people write them: `all`, `mid`, `16`, `8,12,16`, `8:24:2`, `0.5`, `-1`."""
 
 from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
 
 from w2sprobe.errors import InputError
 
+Layers = str | int | float | Sequence[Any] | np.ndarray
 
-def parse_layers(spec: str | int | Sequence[int], available: Sequence[int]) -> tuple[int, ...]:
+
+def parse_layers(spec: Layers, available: Sequence[int]) -> tuple[int, ...]:
     """Turn a layer spec into layer numbers.
 
     Parameters
     ----------
-    spec : str, int or sequence of int
+    spec : str, int, float or sequence of these
         `"all"`; `"mid"` (half of the highest layer, rounded down); a number; a range
         `start:stop:step` as Python slices them, the stop left out, empty ends meaning the ends; a
         depth with a decimal point, from `"0.0"` (the lowest layer) to `"1.0"` (the highest),
         rounded; or several of these separated by commas. `-1` is the highest layer, `-2` the one
         below. Layer 0 is the embedding output, the highest one follows the final norm (index into
-        the model's `hidden_states`).
+        the model's `hidden_states`). Numbers, also numpy's, mean what they mean as text; but the
+        floats 0.0 and 1.0 are refused, as they may be meant as layers or as depths.
     available : sequence of int
         Layers there are, ascending. Ranges take those of them that they cover.
 
@@ -46,12 +53,11 @@ def parse_layers(spec: str | int | Sequence[int], available: Sequence[int]) -> t
     allowed = "all, mid, or numbers, ranges like 8:24:2 and depths like 0.5 of " + (
         f"{available[0]} to {highest}" if consecutive else ", ".join(map(str, available))
     )
-    parts = spec.split(",") if isinstance(spec, str) else spec
     layers = []
-    for part in [parts] if isinstance(parts, int) else parts:
+    for part in _parts(spec):
         try:
-            layers += [part] if isinstance(part, int) else _numbers(part.strip(), available)
-        except ValueError:
+            layers += _numbers(part, available)
+        except (ValueError, OverflowError):  # OverflowError: an infinite depth
             raise InputError(f"unknown layer spec {spec!r}", allowed=allowed) from None
     # negative numbers count from the end, as everywhere in Python
     layers = [layer + highest + 1 if layer < 0 else layer for layer in layers]
@@ -61,9 +67,25 @@ def parse_layers(spec: str | int | Sequence[int], available: Sequence[int]) -> t
     return tuple(sorted(set(layers)))
 
 
-def _numbers(part: str, available: Sequence[int]) -> list[int]:
+def _parts(spec: object) -> list[object]:
+    """Parts of a spec, whatever holds them."""
+    if isinstance(spec, np.ndarray | np.generic):
+        spec = spec.tolist()
+    if isinstance(spec, str):
+        return [*spec.split(",")]
+    return [*spec] if isinstance(spec, Sequence | range) and not isinstance(spec, bytes) else [spec]
+
+
+def _numbers(part: object, available: Sequence[int]) -> list[int]:
     """Layers of one part; ValueError where it is none."""
     highest = available[-1]
+    if isinstance(part, Integral) and not isinstance(part, bool):
+        return [int(part)]
+    if isinstance(part, Real) and not isinstance(part, Integral) and part not in (0, 1):
+        part = repr(float(part))
+    if not isinstance(part, str):
+        raise ValueError(part)
+    part = part.strip()
     if part == "all":
         return list(available)
     if part == "mid":

@@ -1,13 +1,21 @@
 """Small stores."""
 
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from w2sprobe.cache import ActivationStore, ActivationWriter
 
 LAYERS, WIDTH, ROWS = (0, 3), 6, 10
 IDS = [f"row-{n}-é" for n in range(ROWS)]
+ABOVE_RIGHTS = ("dac_override", "dac_read_search", "fowner")
 IDENTITY = {"model": {"weights": "abc"}, "position": "last"}
 
 
@@ -46,3 +54,38 @@ def complete(path: Path, dtype: str = "float32") -> ActivationStore:
 
 def contents(path: Path) -> dict[str, bytes]:
     return {str(f.relative_to(path)): f.read_bytes() for f in path.rglob("*") if f.is_file()}
+
+
+@contextmanager
+def open_elsewhere(path: Path) -> Iterator[None]:
+    """Have another process hold a file open for writing."""
+    code = (
+        "import h5py, sys; f = h5py.File(sys.argv[1], 'r+'); print(flush=True); input(); f.close()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline()
+        yield
+        process.communicate(b"\n")
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[list[str]]:
+    """Take the right to write into a folder away for a while; yields what a command begins with.
+
+    Root may write anywhere, so its commands give that up. Skips where it cannot be given up.
+    """
+    prefix = ["setpriv", f"--bounding-set=-{',-'.join(ABOVE_RIGHTS)}"] if os.geteuid() == 0 else []
+    places = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+    for place in places:
+        place.chmod(0o555)
+    try:
+        if prefix and not shutil.which("setpriv"):
+            pytest.skip("root may write anywhere, and there is no setpriv to give that up")
+        if not subprocess.run([*prefix, "test", "-w", str(folder)]).returncode:
+            pytest.skip("the rights of a folder do not count here")
+        yield [*prefix, sys.executable]
+    finally:
+        for place in places:
+            place.chmod(0o755)

@@ -1,12 +1,23 @@
 import os
+import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.cache.cases import complete, contents, values, write, writer
+from tests.cache.cases import (
+    complete,
+    contents,
+    open_elsewhere,
+    read_only,
+    values,
+    write,
+    writer,
+)
 from w2sprobe.cache import drop_damage, find_stores, leftovers, store_info
-from w2sprobe.errors import StoreDamaged
+from w2sprobe.errors import StoreDamaged, StoreUnavailable
 
 
 def flip(path: Path, at: int) -> None:
@@ -59,3 +70,34 @@ def test_leftovers_are_old_temporary_files_and_locks(tmp_path: Path) -> None:
         path.touch()
     os.utime(old, (time.time() - 999, time.time() - 999))
     assert list(leftovers(tmp_path)) == [old]
+
+
+def test_nothing_is_dropped_where_a_file_is_open_elsewhere(tmp_path: Path) -> None:
+    complete(tmp_path / "s")
+    flip(tmp_path / "s/shards/00000.h5", -5)
+    with open_elsewhere(tmp_path / "s/shards/00001.h5"):
+        with pytest.raises(StoreUnavailable, match="open for writing by another process"):
+            drop_damage(tmp_path / "s")
+        assert len(list((tmp_path / "s/shards").glob("0*.h5"))) == 3
+        assert store_info(tmp_path / "s").finished
+
+
+def test_a_file_left_open_by_a_process_that_died_is_told_apart_from_none(tmp_path: Path) -> None:
+    complete(tmp_path / "s")
+    path = tmp_path / "s/shards/00001.h5"
+    code = "import h5py, os, sys; f = h5py.File(sys.argv[1], 'r+'); os._exit(0)"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+    with pytest.raises(StoreUnavailable, match="has died, delete this file and run the same"):
+        drop_damage(tmp_path / "s")
+    path.unlink()
+    assert [index for index, _ in writer(tmp_path / "s").missing()] == [1]
+
+
+def test_damage_in_a_read_only_place_is_not_dropped(tmp_path: Path) -> None:
+    complete(tmp_path / "s")
+    flip(tmp_path / "s/shards/00001.h5", -5)
+    code = "from w2sprobe.cache import drop_damage; drop_damage('s')"
+    with read_only(tmp_path / "s") as python:
+        done = subprocess.run([*python, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert re.search("OutputError: cannot write .*shards.*no permission", done.stderr)
+    assert len(list((tmp_path / "s/shards").glob("0*.h5"))) == 3

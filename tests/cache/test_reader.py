@@ -1,4 +1,6 @@
+import errno
 import os
+import shutil
 from pathlib import Path
 
 import fsspec
@@ -8,9 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.cache.cases import IDENTITY, IDS, LAYERS, ROWS, complete, values, write, writer
-from w2sprobe.cache import ActivationStore, store_info, store_size_bytes
-from w2sprobe.errors import IdMismatch, InputError, StoreDamaged
+from tests.cache.cases import (
+    IDENTITY,
+    IDS,
+    LAYERS,
+    ROWS,
+    complete,
+    open_elsewhere,
+    values,
+    write,
+    writer,
+)
+from w2sprobe.cache import ActivationStore, drop_damage, store_info, store_size_bytes
+from w2sprobe.errors import IdMismatch, InputError, StoreDamaged, StoreUnavailable
 from w2sprobe.fingerprint import fingerprint
 
 DTYPES = ["float32", "float16", "bfloat16"]
@@ -154,6 +166,89 @@ def test_plain_h5py_reads_all_shards_as_one(dtype: str, tmp_path: Path) -> None:
         assert [name.decode() for name in file["ids"][()]] == IDS
         for layer, part in values(dtype).items():
             np.testing.assert_array_equal(file[f"layers/{layer}"][()], part)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_plain_h5py_shows_rows_whose_shards_are_absent_as_nan(dtype: str, tmp_path: Path) -> None:
+    complete(tmp_path / "s", dtype)
+    (tmp_path / "alone").mkdir()
+    shutil.copy(tmp_path / "s/activations.h5", tmp_path / "alone")
+    with h5py.File(tmp_path / "alone/activations.h5") as file:
+        bits = file["layers/3"][()]
+    assert bits.shape == (ROWS, 6)
+    if dtype == "bfloat16":
+        assert (bits == 0x7FC0).all()
+        bits = (bits.astype(np.uint32) << 16).view(np.float32)
+    assert np.isnan(bits).all()
+
+
+def test_shards_that_are_lost_are_named(tmp_path: Path) -> None:
+    complete(tmp_path / "s")
+    shutil.rmtree(tmp_path / "s/shards")
+    with pytest.raises(InputError, match=r"3 of 3 shards missing.*Copy all of shards/"):
+        ActivationStore.open(tmp_path / "s")
+    problems = ActivationStore.open(tmp_path / "s", partial=True).verify()
+    assert [problem.split(",")[0] for problem in problems] == [
+        "no shard 0",
+        "no shard 1",
+        "no shard 2",
+    ]
+    (tmp_path / "s/manifest.json").unlink()
+    for path in (tmp_path / "s", tmp_path / "s/activations.h5"):
+        with pytest.raises(InputError, match=r"no activation store.*activations.h5 alone holds no"):
+            ActivationStore.open(path)
+
+
+def test_a_file_open_for_writing_elsewhere_is_not_called_damaged(tmp_path: Path) -> None:
+    store = complete(tmp_path / "s")
+    with open_elsewhere(tmp_path / "s/shards/00001.h5"):
+        with pytest.raises(StoreUnavailable, match="open for writing by another process") as caught:
+            store.read(0)
+        assert "00001.h5" in str(caught.value)
+        (problem,) = store.verify()
+        for said in (str(caught.value), problem):
+            assert "damage" not in said
+            assert "repair" not in said
+        np.testing.assert_array_equal(store.read(0, [0, 9]), values("float32")[0][[0, 9]])
+    with open_elsewhere(tmp_path / "s/activations.h5"):
+        (problem,) = store.verify()
+        assert "open for writing by another process" in problem
+        assert "activations.h5" in problem
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError(errno.EACCES, "Permission denied"),
+        OSError(errno.EIO, "Input/output error"),
+        OSError(errno.EMFILE, "Too many open files"),
+        BlockingIOError(errno.EAGAIN, "unable to lock file"),
+    ],
+)
+def test_what_the_system_refuses_is_not_called_damaged(
+    error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = complete(tmp_path / "s")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("h5py.File", refuse)
+    with pytest.raises(StoreUnavailable) as caught:
+        store.read(0)
+    assert "repair" not in str(caught.value)
+    assert all("damage" not in problem for problem in store.verify())
+    with pytest.raises(StoreUnavailable):
+        drop_damage(tmp_path / "s")
+    with pytest.raises(StoreUnavailable):  # or its layers would be written anew
+        writer(tmp_path / "s", layers=(0, 3, 5)).missing()
+    assert len(list((tmp_path / "s/shards").iterdir())) == 3
+
+
+@pytest.mark.parametrize("layer", [True, None, "0", 0.0, np.array([0]), 1, np.int64(1)])
+def test_no_such_layer(layer: object, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no layer .*Allowed: 0, 3"):
+        complete(tmp_path / "s").read(layer)
 
 
 def test_a_store_behind_a_url_is_read_layer_by_layer(tmp_path: Path) -> None:

@@ -140,9 +140,9 @@ BAD_FUNCTIONS = [
     ("X = 3", "X", ["'M:X' is a int", "Allowed: a function"]),
     ("", "load", ["no function 'load' in module 'M' (", "M.py)", "Check the name"]),
     ("def load(path, n=1): ...", "load", ["'M:load' takes arguments (path, n=1)", "a default"]),
-    ("def load(): ...", "load", ["'M:load' returned None.", "rows as dicts"]),
-    ("def load(): return 'rows.csv'", "load", ["returned a str."]),
-    ("def load(): return 3", "load", ["returned a int."]),
+    ("def load(): ...", "load", ["None where rows should be in M:load.", "rows as dicts"]),
+    ("def load(): return 'rows.csv'", "load", ["a str where rows should be"]),
+    ("def load(): return 3", "load", ["a int where rows should be"]),
     ("def load(): return []", "load", ["no rows in M:load"]),
     ("def load(): return {}", "load", ["no rows in M:load"]),
     ("def load(): return ['a', 'b']", "load", ["a str where a row", "'a' in M:load, row 1 (count"]),
@@ -153,6 +153,11 @@ BAD_FUNCTIONS = [
         "def load(): return {'text': ['a'], 'label': [0, 1]}",
         "load",
         ["columns of different length: {'text': 1, 'label': 2} in M:load."],
+    ),
+    (
+        "import pandas\ndef load(): return {'a': pandas.DataFrame(), 'b': pandas.DataFrame()}",
+        "load",
+        ["tables 'a', 'b' where one should be in M:load", "train and test", "tables['a']"],
     ),
     ("def load(): return {'train': [], 'test': []}", "load", ["found 'train', 'test'"]),
     ("def load(): return [{'text': 'a'}]", "load", ["no column 'label' in M:load", "Rename"]),
@@ -233,7 +238,7 @@ def test_syntax_error_tells_its_own_line(module: str) -> None:
 
 def test_error_of_a_library_that_is_called_itself(module: str) -> None:
     assert re.search(r"'os.path:getsize' takes arguments \(filename\)", message("os.path:getsize"))
-    assert re.search(r"'random:Random' returned a Random\.", message("random:Random"))
+    assert re.search(r"a Random where rows should be in random:Random\.", message("random:Random"))
 
 
 def test_interrupts_pass(module: str) -> None:

@@ -31,7 +31,11 @@ def test_what_is_fine_is_not_copied() -> None:
 
 
 @pytest.mark.parametrize(
-    "one", [1, True, 1.0, "1", "1.0", np.int8(1), np.bool_(True), np.float32(1), np.str_("1")]
+    "one",
+    [
+        *(1, True, 1.0, "1", "1.0", "True", "true", "TRUE", " 1"),
+        *(np.int8(1), np.bool_(True), np.float32(1), np.str_("1")),
+    ],
 )
 def test_labels_that_mean_one(one: object) -> None:
     labels = check(label=[0, one, "0.0"]).labels
@@ -102,7 +106,7 @@ BAD_LABELS = [
     ([1, 2, 2], ["label is 2 in here, row 2.", "such as 1 to 0 and 2 to 1"]),
     ([1, -1], ["label is -1", "such as -1 to 0 and 1 to 1"]),
     (["pos", "neg"], ["label is 'pos'", "row 1", "such as 'neg' to 0 and 'pos' to 1"]),
-    (["True", "False"], ["such as 'False' to 0 and 'True' to 1"]),
+    (["yes", "no"], ["label is 'yes'", "false or true", "such as 'no' to 0 and 'yes' to 1"]),
     (["a", "b", "b", "c"], ["A task is binary, and label holds 'b' (2), 'a' (1), 'c' (1): choose"]),
     ([row / 100 for row in range(20)], ["0.07 (1), and 12 more: choose"]),
     (["yes", "yes"], ["label holds 'yes' (2)"]),
@@ -112,7 +116,8 @@ BAD_LABELS = [
     (["a", "b", None], ["such as 'a' to 0 and 'b' to 1"]),
     ([np.int64(5), 0], ["label is 5 in", "such as 0 to 0 and 5 to 1"]),
     ([[0], [1]], ["label is [0]", "such as [0] to 0 and [1] to 1"]),
-    (["0", " 1"], ["label is ' 1'"]),
+    (["0", "1.5"], ["label is '1.5'"]),
+    (["True", None, "False"], ["label is None", "Fill the cell"]),
     ([0, 10**400, 1], ["label is 1000", "..."]),
 ]
 

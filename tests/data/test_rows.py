@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from w2sprobe.data import Rows, truth_table
@@ -32,13 +33,48 @@ def test_doubled_ids() -> None:
 
 
 def test_label_outside_the_two() -> None:
-    with pytest.raises(InputError, match=r"labels 2, -1 in somewhere.*0 or 1"):
+    with pytest.raises(InputError, match=r"label is 2 in somewhere, row 1 .*1 or 0"):
         make(["a", "b", "c"], [2, 1, -1])
 
 
 def test_columns_of_different_length() -> None:
     with pytest.raises(InputError, match="'groups': 1"):
         make(["a", "b"], [0, 1], ["g"])
+
+
+def test_columns_of_any_kind_become_what_they_should_be() -> None:
+    frame = pd.DataFrame({"id": [7, 8], "text": ["a", "b"], "label": [True, False]})
+    for rows in (
+        Rows([7, np.int64(8)], ("a", np.str_("b")), ["TRUE", 0], ["g", 1], held_out=[1, False]),
+        Rows(frame["id"], frame["text"], frame["label"], frame["id"], held_out=frame["label"]),
+    ):
+        assert rows.ids.tolist() == ["7", "8"]
+        assert rows.labels.tolist() == [1, 0]
+        assert rows.labels.dtype == np.int64
+        assert rows.held_out.tolist() == [True, False]
+        assert rows.records()[1] == {"id": "8", "text": "b"}
+        assert rows.select([1]).groups.tolist() in (["1"], ["8"])
+        assert rows.content == Rows(["7", "8"], ["a", "b"], [1, 0]).content
+
+
+@pytest.mark.parametrize(
+    ("columns", "parts"),
+    [
+        ((["a", "half \ud800"], ["x", "y"], [0, 1]), ["id", "surrogate", "row 2"]),
+        ((["a", "b"], ["x", "half \ud800"], [0, 1]), ["text", "surrogate", "row 2"]),
+        ((["a", "b"], ["x", None], [0, 1]), ["text is None", "row 2"]),
+        ((["a", 7.0], ["x", "y"], [0, 1]), ["id is 7.0", "row 2"]),
+        ((["a", "b"], "xy", [0, 1]), ["a str where a column should be"]),
+        ((["a", "b"], ["x", "y"], [0, 0.5]), ["label is 0.5", "row 2"]),
+        ((["a", "b"], ["x", "y"], 1), ["a int where a column should be"]),
+        ((["a", "b"], ["x", "y"], [0, 1], ["g", None]), ["group is None", "row 2"]),
+    ],
+)
+def test_cells_that_cannot_be_used(columns: tuple, parts: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        Rows(*columns)
+    for part in parts:
+        assert part in str(caught.value)
 
 
 def test_truth_table_joins_parts() -> None:

@@ -2,6 +2,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from w2sprobe.data import Splits, SplitSizes, load_splits, load_task
@@ -108,6 +109,13 @@ def test_unknown_tasks(tmp_path: Path) -> None:
         load_task("sst")
     with pytest.raises(InputError, match="absent"):
         load_task(str(tmp_path / "absent.csv"))
+
+
+@pytest.mark.parametrize("name", [pd.DataFrame({"text": ["a"], "label": [0]}), None, 3, [0]])
+def test_a_task_has_a_name(name: object) -> None:
+    for load in (load_task, load_splits):
+        with pytest.raises(InputError, match=rf"task is a {type(name).__name__}.*module:function"):
+            load(name)
 
 
 def test_options_that_a_file_does_not_have(tmp_path: Path) -> None:

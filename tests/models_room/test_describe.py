@@ -11,12 +11,12 @@ from transformers import AutoModel, OPTConfig, XLNetConfig
 from tests.models import save_tiny_model, tiny_tokenizer
 from w2sprobe import extract
 from w2sprobe.errors import InputError, MissingDependency
-from w2sprobe.models import describe_model
+from w2sprobe.models import describe_model, forget_models
 
 
 @pytest.fixture(autouse=True)
 def _afresh() -> None:
-    describe_model.cache_clear()
+    forget_models()
 
 
 def set_config(model: str, **values: object) -> None:

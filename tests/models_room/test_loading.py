@@ -10,7 +10,7 @@ from tests.models import save_tiny_model, sentences
 from tests.training.test_zero_shot import ANSWERS, rows
 from w2sprobe import extract
 from w2sprobe.errors import InputError
-from w2sprobe.models import describe_model, load_base
+from w2sprobe.models import describe_model, forget_models, load_base
 from w2sprobe.training.classifiers import forget_base, load_classifier
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.zero_shot import zero_shot
@@ -21,7 +21,7 @@ ROWS = [{"id": f"r{number}", "text": text} for number, text in enumerate(sentenc
 
 @pytest.fixture(autouse=True)
 def _afresh() -> None:
-    describe_model.cache_clear()
+    forget_models()
     forget_base()
 
 
@@ -124,7 +124,7 @@ def test_sharded_safetensors(tmp_path: Path) -> None:
     found = load_by("base", model).state_dict()
     for name, tensor in AutoModel.from_pretrained(model).state_dict().items():
         assert torch.equal(found[name], tensor), name
-    describe_model.cache_clear()
+    forget_models()
     index = Path(model) / "model.safetensors.index.json"
     content = json.loads(index.read_text())
     lost = next(name for name in content["weight_map"] if "layers.1" in name)

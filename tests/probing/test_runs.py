@@ -136,7 +136,7 @@ def test_rows_of_a_label_file(store: ActivationStore, tmp_path: Path) -> None:
     assert read_truth(tmp_path / "l.parquet") is None
     bad = table.set_column(2, "truth", pa.array([0, 1, 2, None]))
     pq.write_table(bad, tmp_path / "l.parquet")
-    with pytest.raises(InputError, match=r"truth is 2, row 2, id .* \(and 1 more\)"):
+    with pytest.raises(InputError, match=r"truth is 2 in .*, row 2, id 'row-2"):
         read_truth(tmp_path / "l.parquet")
 
 

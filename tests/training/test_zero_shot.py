@@ -11,7 +11,7 @@ from tests.models import CONFIGS, ENCODERS, save_tiny_model, sentences
 from w2sprobe.assets import asset_path, is_fetched
 from w2sprobe.data import Rows, SplitSizes, load_splits
 from w2sprobe.errors import IdMismatch, InputError
-from w2sprobe.models import describe_model, load_tokenizer
+from w2sprobe.models import describe_model, forget_models, load_tokenizer
 from w2sprobe.training import zero_shot as zero_shot_module
 from w2sprobe.training.zero_shot import Form, choose_shots, zero_shot
 
@@ -180,7 +180,7 @@ def test_a_bfloat16_checkpoint_has_logits_in_float32(tmp_path: Path) -> None:
     model = save_tiny_model("llama", tmp_path / "model")
     exact = zero_shot(model, ROWS, answers=ANSWERS).soft_label
     AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16).save_pretrained(model)
-    describe_model.cache_clear()
+    forget_models()
     assert describe_model(model).dtype == "bfloat16"
     p = zero_shot(model, ROWS, answers=ANSWERS).soft_label
     np.testing.assert_allclose(p, exact, atol=0.02)

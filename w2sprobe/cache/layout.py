@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import h5py
 import numpy as np
@@ -19,7 +19,13 @@ import xxhash
 from upath import UPath
 
 from w2sprobe.atomic import atomic_path
-from w2sprobe.errors import InputError, MissingDependency, StoreDamaged, UnknownName
+from w2sprobe.errors import (
+    InputError,
+    MissingDependency,
+    StoreDamaged,
+    StoreUnavailable,
+    UnknownName,
+)
 from w2sprobe.fingerprint import fingerprint
 
 FORMAT = "w2sprobe-activations"
@@ -47,6 +53,9 @@ STORED: dict[str, np.dtype[Any]] = {
     "bfloat16": np.dtype("<u2"),
 }
 BFLOAT16_EXPONENT = 0x7F80
+BFLOAT16_NAN = 0x7FC0
+# HDF5's message on a file that is open for writing, or was when its process died
+OPEN_FOR_WRITING = "already open for write"
 
 
 @dataclass(frozen=True)
@@ -166,7 +175,10 @@ def as_folder(path: str | Path) -> Path:
 
 def has_manifest(folder: Path) -> bool:
     """Whether the folder says that it is a store."""
-    return (folder / MANIFEST).is_file()
+    try:
+        return (folder / MANIFEST).is_file()
+    except PermissionError as error:
+        _refuse(folder / MANIFEST, error)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -190,12 +202,18 @@ def read_manifest(folder: Path) -> Manifest:
         No store here, or one of another format version.
     StoreDamaged
         Not what was written.
+    StoreUnavailable
+        It cannot be read now, such as without permission.
     """
     where = str(folder / MANIFEST)
     if not has_manifest(folder):
+        alone = folder.name == WHOLE or (folder / WHOLE).is_file()
         raise InputError(
             f"no activation store in {str(folder)!r}: no {MANIFEST}",
-            advice="`w2sprobe extract` makes one.",
+            advice=f"{WHOLE} alone holds no values: copy {MANIFEST} and {SHARDS}/, too, and name "
+            "the folder."
+            if alone
+            else "`w2sprobe extract` makes one.",
         )
     try:
         data = (folder / MANIFEST).read_bytes()
@@ -225,6 +243,8 @@ def read_manifest(folder: Path) -> Manifest:
             pending=tuple(content["pending"]),
             runs=tuple(content["runs"]),
         )
+    except OSError as error:
+        _refuse(folder / MANIFEST, error)
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise StoreDamaged(f"manifest cannot be read: {error!r}", where=where) from error
     # byte for byte, so that no flipped bit passes, white space included
@@ -251,7 +271,13 @@ def present_shards(folder: Path, manifest: Manifest) -> set[int]:
 
 
 def absent_layers(folder: Path, manifest: Manifest, index: int, layers: Sequence[int]) -> list[int]:
-    """Which of some layers a shard does not hold; all of them where it cannot be opened."""
+    """Which of some layers a shard does not hold; all of them where it is damaged.
+
+    Raises
+    ------
+    StoreUnavailable
+        It cannot be opened now, for another reason than damage.
+    """
     path = folder / shard_name(index)
     if not path.is_file():
         return list(layers)
@@ -260,18 +286,24 @@ def absent_layers(folder: Path, manifest: Manifest, index: int, layers: Sequence
             if _wrong(_facts(file, manifest, index)):
                 return list(layers)
             return [layer for layer in layers if layer_name(layer) not in file]
-    except (OSError, KeyError, RuntimeError):
+    except DAMAGE:
         return list(layers)
 
 
 def layers_of(path: Path) -> list[int]:
-    """Layers that a shard's file holds; none where there is no file or it cannot be opened."""
+    """Layers that a shard's file holds; none where there is no file or it is damaged.
+
+    Raises
+    ------
+    StoreUnavailable
+        It cannot be opened now, for another reason than damage.
+    """
     if not path.is_file():
         return []
     try:
         with _open(path) as file:
             return sorted(map(int, file[LAYERS]))
-    except (OSError, KeyError, RuntimeError):
+    except DAMAGE:
         return []
 
 
@@ -325,6 +357,9 @@ def write_whole(folder: Path, manifest: Manifest, ids: Sequence[str], offsets: n
             shape = (int(offsets[-1]), manifest.hidden_size)
             properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             properties.set_obj_track_times(False)
+            # what plain HDF5 shows for the rows of a shard that is not there
+            nan = BFLOAT16_NAN if manifest.dtype == "bfloat16" else np.nan
+            properties.set_fill_value(np.array(nan, dtype=dtype))
             for index in range(manifest.n_shards):
                 rows = manifest.rows(index)
                 start, stop = int(offsets[rows.start]), int(offsets[rows.stop])
@@ -368,7 +403,13 @@ def read_layer(folder: Path, manifest: Manifest, index: int, layer: int) -> np.n
 
 
 def check_shard(folder: Path, manifest: Manifest, index: int) -> list[str]:
-    """Everything that is wrong with a shard; reads it all."""
+    """Everything that is wrong with a shard; reads it all.
+
+    Raises
+    ------
+    StoreUnavailable
+        It cannot be read now, for another reason than damage.
+    """
     names = [IDS, *([OFFSETS] if manifest.ragged else []), *map(layer_name, manifest.layers)]
     problems = []
     for name in names:
@@ -382,7 +423,7 @@ def check_shard(folder: Path, manifest: Manifest, index: int) -> list[str]:
 
 
 def check_whole(folder: Path) -> list[str]:
-    """Whatever is wrong with `activations.h5`."""
+    """Whatever is wrong with `activations.h5`; StoreUnavailable as in `check_shard`."""
     return [f"{problem} in {str(folder / WHOLE)!r}." for problem in check_seal(folder / WHOLE)]
 
 
@@ -411,26 +452,46 @@ def read_graph(path: Path, address: str) -> tuple[np.ndarray, np.ndarray]:
             if file.attrs["address"] != address.encode():
                 raise StoreDamaged("graph of something else", where=str(path), advice=REMAKE)
             return _sound_values(file["distances"]), _sound_values(file["indices"])
-    except (_Unsound, OSError, KeyError, RuntimeError, ValueError) as error:
+    except (_Unsound, *DAMAGE) as error:
         raise StoreDamaged(f"cannot be read: {error}", where=str(path), advice=REMAKE) from error
 
 
-def check_graphs(folder: Path) -> dict[Path, str]:
-    """Damaged neighbour graphs, and what is wrong with each."""
+def graph_files(folder: Path) -> list[Path]:
+    """Neighbour graphs of a store."""
     graphs = folder / NEIGHBORS
     files = sorted(graphs.iterdir()) if graphs.is_dir() else []
-    found = {file: check_seal(file) for file in files if not file.name.startswith(".")}
-    return {file: f"{wrong[0]} in {str(file)!r}" for file, wrong in found.items() if wrong}
+    return [file for file in files if not file.name.startswith(".")]
+
+
+def check_graph(path: Path) -> list[str]:
+    """Whatever is wrong with a neighbour graph; StoreUnavailable as in `check_shard`."""
+    return [f"{problem} in {str(path)!r}" for problem in check_seal(path)]
 
 
 def check_seal(path: Path) -> list[str]:
-    """Whatever is wrong with a file as a whole."""
+    """Whatever is wrong with a file as a whole.
+
+    Raises
+    ------
+    StoreUnavailable
+        It cannot be read now, for another reason than damage.
+    """
     if not path.is_file():
         return ["no such file"]
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-        expected = _head(iter(lambda: file.read(1 << 22), b""))
-    return [] if head == expected else ["file differs from its checksum"]
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+            expected = _head(iter(lambda: file.read(1 << 22), b""))
+    except OSError as error:
+        _refuse(path, error)
+    if head == expected:
+        return []
+    try:
+        with _open(path):  # a file that is being written to differs, too
+            pass
+    except DAMAGE as error:
+        return [f"cannot be read: {error}"]
+    return ["file differs from its checksum"]
 
 
 def _head(blocks: Iterable[bytes | memoryview]) -> bytes:
@@ -532,16 +593,47 @@ def _hdf5plugin() -> Any:
     return hdf5plugin
 
 
+# what h5py raises for a file that is not as it was written
+DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)
+
+
 @contextmanager
 def _open(path: Path) -> Iterator[h5py.File]:
-    if not isinstance(path, Path):  # an fsspec URL
-        # small blocks: a layer lies in one piece, and little else is wanted
-        with path.open("rb", block_size=1 << 20) as stream, h5py.File(stream, "r") as file:
+    """Open for reading; StoreUnavailable where something else than damage is in the way."""
+    try:
+        if not isinstance(path, Path):  # an fsspec URL
+            # small blocks: a layer lies in one piece, and little else is wanted
+            with path.open("rb", block_size=1 << 20) as stream, h5py.File(stream, "r") as file:
+                yield file
+            return
+        # files never change once they have their name, and some network disks cannot lock
+        with h5py.File(path, "r", locking=False) as file:
             yield file
-        return
-    # files never change once they have their name, and some network disks cannot lock
-    with h5py.File(path, "r", locking=False) as file:
-        yield file
+    except OSError as error:
+        # the system's own errors have a number; those of HDF5 about what it reads have none
+        if OPEN_FOR_WRITING in str(error) or (
+            error.errno is not None and not isinstance(error, FileNotFoundError)
+        ):
+            _refuse(path, error)
+        raise
+
+
+def _refuse(path: Path, error: OSError) -> NoReturn:
+    """Say why a file cannot be read, with nothing said of damage."""
+    if OPEN_FOR_WRITING in str(error) or isinstance(error, BlockingIOError):
+        raise StoreUnavailable(
+            "open for writing by another process",
+            where=str(path),
+            advice="Close it there, then try again. If that process has died, delete this file and "
+            "run the same extraction again.",
+        ) from error
+    if isinstance(error, PermissionError):
+        raise StoreUnavailable(
+            "no permission to read", where=str(path), advice="Ask its owner for the right to."
+        ) from error
+    raise StoreUnavailable(
+        f"cannot be read now: {error}", where=str(path), advice="Mend that, then try again."
+    ) from error
 
 
 def _read(folder: Path, manifest: Manifest, index: int, name: str) -> np.ndarray:
@@ -566,7 +658,7 @@ def _read(folder: Path, manifest: Manifest, index: int, name: str) -> np.ndarray
                     _sound_values(file[IDS])
     except _Unsound as error:
         wrong = [str(error)]
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+    except DAMAGE as error:
         wrong = [f"cannot be read: {error}"] if path.is_file() else ["no such file"]
     if wrong:
         raise StoreDamaged(_damage(folder, index, wrong, name), advice=REPAIR)

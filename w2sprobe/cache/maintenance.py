@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from w2sprobe.atomic import check_writable
 from w2sprobe.cache import layout
 from w2sprobe.cache.locks import LEASE_SECONDS, is_working_file
 from w2sprobe.errors import StoreDamaged, W2SProbeError
@@ -113,6 +114,11 @@ def drop_damage(path: str | Path) -> list[str]:
         No store there, or one of another format version.
     StoreDamaged
         The manifest is damaged: nothing says any more what the shards hold.
+    StoreUnavailable
+        A file cannot be read now, such as one that another process has open for writing. Nothing
+        has been deleted.
+    OutputError
+        The store lies where nothing can be deleted.
     """
     folder = Path(path)
     try:
@@ -123,16 +129,20 @@ def drop_damage(path: str | Path) -> list[str]:
         ) from error
     present = layout.present_shards(folder, manifest)
     problems = [f"no shard {index}" for index in range(manifest.n_shards) if index not in present]
-    for index in sorted(present):
-        if found := layout.check_shard(folder, manifest, index):
-            problems += found
-            (folder / layout.shard_name(index)).unlink()
-    if manifest.layers and (found := layout.check_whole(folder)):
-        problems += found
-        (folder / layout.WHOLE).unlink(missing_ok=True)
-    for path, problem in layout.check_graphs(folder).items():
-        problems.append(problem)
-        path.unlink()
+    found = {
+        folder / layout.shard_name(index): layout.check_shard(folder, manifest, index)
+        for index in sorted(present)
+    }
+    if manifest.layers:
+        found[folder / layout.WHOLE] = layout.check_whole(folder)
+    found |= {graph: layout.check_graph(graph) for graph in layout.graph_files(folder)}
+    # only now: a file that cannot be judged leaves all as it is
+    damaged = [file for file, wrong in found.items() if wrong]
+    for file in damaged:
+        check_writable(file.parent)
+    for file in damaged:
+        problems += found[file]
+        file.unlink(missing_ok=True)
     return problems
 
 

@@ -1,17 +1,26 @@
 """Reading a store: every value is checked against its checksum before anyone sees it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from w2sprobe.cache import layout
-from w2sprobe.errors import IdMismatch, InputError, StoreDamaged, first_few
+from w2sprobe.cells import as_names
+from w2sprobe.errors import (
+    IdMismatch,
+    InputError,
+    StoreDamaged,
+    StoreUnavailable,
+    W2SProbeError,
+    first_few,
+)
 from w2sprobe.fingerprint import fingerprint_strings
 
 
@@ -25,6 +34,9 @@ class ActivationStore:
     """
 
     def __init__(self, path: Path, manifest: layout.Manifest, absent: frozenset[int]) -> None:
+        self._finished = bool(manifest.layers)
+        if not self._finished:
+            manifest = replace(manifest, layers=manifest.pending)
         self.path, self._manifest, self._absent = path, manifest, absent
 
     @classmethod
@@ -55,13 +67,16 @@ class ActivationStore:
         manifest = layout.read_manifest(folder)
         present = layout.present_shards(folder, manifest) if isinstance(folder, Path) else None
         absent = frozenset(() if present is None else set(range(manifest.n_shards)) - present)
-        if partial and not manifest.layers:
-            manifest = replace(manifest, layers=manifest.pending)
-        elif absent or not manifest.layers:
+        if not partial and (absent or not manifest.layers):
+            lost = f"{len(absent)} of {manifest.n_shards} shards missing"
             raise InputError(
-                f"unfinished store: {len(absent)} of {manifest.n_shards} shards missing",
+                f"store that was finished: {lost}"
+                if manifest.layers
+                else f"unfinished store: {lost}",
                 where=str(folder),
-                advice="Run the same extraction again: it goes on at the first missing shard.",
+                advice=f"Copy all of {layout.SHARDS}/, or run the same extraction again."
+                if manifest.layers
+                else "Run the same extraction again: it goes on at the first missing shard.",
             )
         if isinstance(folder, Path):
             _mark_as_used(folder)
@@ -149,13 +164,15 @@ class ActivationStore:
             No such layer; rows out of range, of another type, or not extracted yet.
         StoreDamaged
             Shape, type, place or checksum do not fit; names shard and layer.
+        StoreUnavailable
+            A shard cannot be read now: open for writing in another process, no permission.
 
         Notes
         -----
         A checksum covers a layer of a shard, so that of each shard with a row asked for, the
         layer is read as a whole; other shards and layers are not touched.
         """
-        if isinstance(layer, bool) or layer not in self.layers:
+        if not isinstance(layer, Integral) or isinstance(layer, bool) or layer not in self.layers:
             raise InputError(
                 f"no layer {layer!r}",
                 where=str(self.path),
@@ -183,12 +200,12 @@ class ActivationStore:
             out[_runs(ends[places] - lengths[places], lengths[places])] = widened
         return out
 
-    def rows_of(self, ids: Sequence[str] | np.ndarray) -> np.ndarray:
+    def rows_of(self, ids: Sequence[Any] | np.ndarray) -> np.ndarray:
         """Positions of ids, in their order.
 
         Parameters
         ----------
-        ids : sequence of str
+        ids : sequence of str or int
             Each at most once.
 
         Returns
@@ -200,7 +217,7 @@ class ActivationStore:
         IdMismatch
             An id is not in the store, or is asked for twice.
         """
-        names = [str(name) for name in ids]
+        names = as_names(ids, "ids")
         unknown = [name for name in names if name not in self._position]
         if unknown:
             raise IdMismatch(
@@ -215,20 +232,25 @@ class ActivationStore:
         return positions
 
     def verify(self) -> list[str]:
-        """All damage, one line each; reads the whole store. Empty when it is sound."""
-        problems = [
-            problem
-            for index in sorted(set(range(self._manifest.n_shards)) - self._absent)
-            for problem in layout.check_shard(self.path, self._manifest, index)
-        ]
-        if not self._absent:
-            problems += layout.check_whole(self.path)
-        problems += layout.check_graphs(self.path).values()
+        """All that is wrong, one line each; reads the whole store. Empty when it is sound.
+
+        Of an unfinished store, what is there.
+        """
+        problems = []
+        for index in range(self._manifest.n_shards):
+            if index not in self._absent:
+                problems += _all_of(layout.check_shard, self.path, self._manifest, index)
+            elif self._finished:
+                problems.append(f"no shard {index}, {self.path / layout.shard_name(index)}")
+        if self._finished:
+            problems += _all_of(layout.check_whole, self.path)
+        for graph in layout.graph_files(self.path):
+            problems += _all_of(layout.check_graph, graph)
         try:
             layout.read_manifest(self.path)
             if not problems and not self._absent:
                 self._read_ids()
-        except (StoreDamaged, InputError) as error:
+        except W2SProbeError as error:
             problems.append(str(error))
         return problems
 
@@ -279,6 +301,14 @@ class ActivationStore:
                 allowed=f"0 to {len(self) - 1}",
             )
         return given.astype(np.int64)
+
+
+def _all_of(check: Callable[..., list[str]], *what: Any) -> list[str]:
+    """What a check finds, or why it cannot be made."""
+    try:
+        return check(*what)
+    except StoreUnavailable as error:
+        return [str(error)]
 
 
 def _runs(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

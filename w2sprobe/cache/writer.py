@@ -161,6 +161,13 @@ class ActivationWriter:
         present = layout.present_shards(self.path, self._manifest)
         return {*self.layers} <= {*self._manifest.layers} and len(present) == self.n_shards
 
+    def reopen(self) -> ActivationStore:
+        """Open a complete store, as a reader; makes `activations.h5` again where it is lost."""
+        lost = not (self.path / layout.WHOLE).is_file()
+        if lost and os.access(self.path, os.W_OK):
+            self._write_whole(self._manifest)
+        return ActivationStore.open(self.path)
+
     def has_shards_of(self, rows: int) -> bool:
         """Whether the folder's shards are cut like this; one that was a store keeps its own."""
         return self._manifest.rows_per_shard == rows

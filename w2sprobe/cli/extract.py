@@ -87,7 +87,6 @@ def command(
         --sizes 500,500,100,1000 --layers 10,15,20
       torchrun --nproc-per-node 8 -m w2sprobe extract --model Qwen/Qwen3-8B --task reviews.csv
     """
-    from w2sprobe.atomic import check_writable
     from w2sprobe.devices import rank_and_world
     from w2sprobe.extraction import extract, plan_extraction, store_identity
     from w2sprobe.fingerprint import fingerprint
@@ -105,7 +104,6 @@ def command(
     }
     identity = store_identity(info, rows.ids.tolist(), rows.texts, **meaning)
     folder = store or _options.cache_folder() / "stores" / fingerprint(identity)
-    check_writable(folder)
     result: dict[str, Any] = {
         "store": str(folder),
         "rows": len(rows),
@@ -120,6 +118,7 @@ def command(
     }
     if dry_run:
         plan = plan_extraction(model, rows.records(), folder, layers=wanted, **meaning, **manner)
+        title = "would write"
         result |= {
             "bytes": plan.disk_bytes,
             "free_bytes": plan.free_bytes,
@@ -132,6 +131,8 @@ def command(
             f"memory {plan.memory_bytes / 1e9:.1f} GB, about {plan.seconds:.0f} s "
             f"({plan.rows_per_second:.0f} rows a second)"
         )
+        if not plan.disk_bytes:
+            title, more = "nothing to do, finished store", "all there"
     else:
         compression = "bitshuffle-zstd" if compress else None
         extract(
@@ -143,6 +144,7 @@ def command(
             **meaning,
             **manner,
         )
+        title = "store"
         size = sum(file.stat().st_size for file in folder.rglob("*.h5"))
         result["bytes"] = size
         more = f"disk {size / 1e6:.1f} MB"
@@ -152,7 +154,7 @@ def command(
         click.echo(json.dumps(result, indent=2))
     else:
         click.echo(
-            f"{'would write' if dry_run else 'store'} {folder}\n"
+            f"{title} {folder}\n"
             f"{len(rows)} rows, {len(wanted)} layers of width {info.hidden_size}, "
             f"{identity['dtype']}; {more}"
         )

@@ -6,26 +6,18 @@ import os
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import cast
 
-from w2sprobe.data.columns import (
-    WANTED,
-    Cells,
-    RawColumns,
-    RecordColumns,
-    check_columns,
-    pick_columns,
-    shown,
-)
+from w2sprobe.data.columns import TASK, RawColumns, check_columns
 from w2sprobe.data.rows import SourceRows
+from w2sprobe.data.tables import read_table
 from w2sprobe.errors import InputError
 
-RETURNS = f"rows as dicts, or a table (a data set, a data frame, a dict of lists), with {WANTED}"
 NOT_THE_USERS = (
     Path(__file__).parents[1],
     *(Path(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib")),
@@ -52,8 +44,9 @@ def read_callable(spec: str) -> SourceRows:
     spec : str
         `module:function`, dots allowed in both. The module is looked for in the current folder,
         then in the environment. The function takes no arguments and returns rows as mappings, in
-        any iterable, or a table: a `datasets.Dataset`, a data frame, a dict of columns. Columns
-        text and label, optionally id, group and split ("train" or "test").
+        any iterable, or a table: a `datasets.Dataset`, a data frame, a dict of columns; or a dict
+        of tables "train" and "test", such as a `datasets.DatasetDict`. Columns text and label,
+        optionally id, group and split ("train" or "test").
 
     Returns
     -------
@@ -71,7 +64,7 @@ def read_callable(spec: str) -> SourceRows:
     function = find_function(spec)
     with calling(spec):
         _check_needs_no_arguments(function, spec)
-        cells = _collect(function(), spec)
+        cells = read_table(function(), TASK, spec)
     raw = RawColumns(cells, spec, lambda row: f"{spec}, row {row + 1} (counted from 1)")
     return check_columns(raw, {"callable": spec})
 
@@ -198,61 +191,3 @@ def _users_line(error: BaseException) -> str:
         if not any(place[0].is_relative_to(folder) for folder in NOT_THE_USERS)
     ]
     return next((f"{path}:{line}" for path, line in reversed(own or places)), "")
-
-
-def _collect(result: object, spec: str) -> dict[str, Cells]:
-    names = _column_names(result)
-    if names is not None:
-        return _columns_of_table(cast(Any, result), names, spec)
-    if isinstance(result, str | bytes) or not isinstance(result, Iterable):
-        raise InputError(f"{spec!r} returned {_kind(result)}", allowed=RETURNS)
-    rows = RecordColumns()
-    for number, record in enumerate(result, start=1):
-        if not isinstance(record, Mapping):
-            raise InputError(
-                f"{_kind(record)} where a row should be, {shown(record)}",
-                where=f"{spec}, row {number} (counted from 1)",
-                allowed='mappings, as in {"text": "...", "label": 1}',
-            )
-        rows.add(record)
-    return rows.present(spec)
-
-
-def _column_names(result: object) -> list[str] | None:
-    """Names of a table's columns; None where the result is no table, or one that only streams."""
-    if not hasattr(result, "__getitem__") or not hasattr(result, "__len__"):
-        return None
-    if isinstance(result, Mapping):
-        return [str(name) for name in result]
-    names = getattr(result, "column_names", getattr(result, "columns", None))
-    return None if names is None else [str(name) for name in names]
-
-
-def _columns_of_table(table: Any, names: list[str], spec: str) -> dict[str, Cells]:
-    picked = pick_columns(names, spec)
-    if hasattr(table, "with_format") and hasattr(table, "select_columns"):
-        # a datasets.Dataset gives rows and columns one by one, but Arrow tables whole
-        table = table.select_columns(picked).with_format("arrow")[:]
-    cells = {name: _cells(table[name], f"{spec}, column {name}") for name in picked}
-    lengths = {name: len(column) for name, column in cells.items()}
-    if len(set(lengths.values())) > 1:
-        raise InputError(f"columns of different length: {lengths}", where=spec)
-    return cells
-
-
-def _cells(column: Any, where: str) -> Cells:
-    if isinstance(column, str | bytes) or not isinstance(column, Iterable):
-        raise InputError(
-            f"{_kind(column)} where a column should be, {shown(column)}",
-            where=where,
-            allowed="a list, an array or a series",
-            advice="To return a single row, return it in a list.",
-        )
-    for method in ("to_pylist", "tolist"):  # Arrow; numpy, pandas, torch
-        if hasattr(column, method):
-            return cast(Cells, getattr(column, method)())
-    return list(column)
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"

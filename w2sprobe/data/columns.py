@@ -4,33 +4,59 @@ A whole column is tested at C speed; rows are walked to convert it, or to name t
 """
 
 import hashlib
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral
 from typing import Any
 
-import numpy as np
-
+from w2sprobe.cells import (
+    BINARY,
+    FILL,
+    MAX_SHOWN,
+    Cells,
+    all_filled,
+    all_names,
+    as_binary,
+    converted,
+    filled,
+    is_gap,
+    key,
+    shown,
+)
 from w2sprobe.data.rows import SourceRows
 from w2sprobe.data.splits import SPLIT_NAMES
 from w2sprobe.errors import IdMismatch, InputError, first_few
 
-REQUIRED, OPTIONAL = ("text", "label"), ("id", "group", "split")
-COLUMNS = (*REQUIRED, *OPTIONAL)
-WANTED = "columns text and label, optionally id, group and split"
-LABELS: dict[object, int] = {0: 0, 1: 1, "0": 0, "1": 1, "0.0": 0, "1.0": 1}  # finds True, 1.0, too
 PARTS: dict[object, bool] = {"train": False, "test": True}
-GAPS = {"None", "absent", "nan", "NaT", "<NA>", ""}  # how tables show a cell that is not there
 MAX_ID = 256  # characters; ids are shown to people
 MAX_GROUP = 64  # characters; arrays of strings are as wide as their longest
 DIGEST = 32  # hex digits that stand for a longer group
-MAX_SHOWN = 60  # characters of a cell in a message
 MAX_VALUES = 8  # labels listed in a message
-FILL = "Fill the cell or remove the row."
 
-Cells = list[Any]
+
+@dataclass(frozen=True)
+class Wanted:
+    """Columns that are asked for, and how messages say so."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    words: str
+    example: str
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Both."""
+        return (*self.required, *self.optional)
+
+
+TASK = Wanted(
+    ("text", "label"),
+    ("id", "group", "split"),
+    "columns text and label, optionally id, group and split",
+    '{"text": "...", "label": 1}',
+)
+TEXTS = Wanted(("id", "text"), (), "columns id and text", '{"id": "a", "text": "..."}')
 
 
 class _Absent:
@@ -48,7 +74,7 @@ class RawColumns:
     Parameters
     ----------
     cells : dict of str to list
-        Columns among `COLUMNS`, text and label at least, of equal length.
+        Columns among those of `TASK`, text and label at least, of equal length.
     where : str
         The source.
     place : callable
@@ -61,10 +87,11 @@ class RawColumns:
 
 
 class RecordColumns:
-    """Columns gathered from records, one at a time; what no task needs is let go at once."""
+    """Columns gathered from records, one at a time; what is not wanted is let go at once."""
 
-    def __init__(self) -> None:
-        self._cells: dict[str, Cells] = {name: [] for name in COLUMNS}
+    def __init__(self, wanted: Wanted = TASK) -> None:
+        self._wanted = wanted
+        self._cells: dict[str, Cells] = {name: [] for name in wanted.all}
         self._pairs = list(self._cells.items())
         self._first: list[str] = []
 
@@ -81,23 +108,23 @@ class RecordColumns:
         Raises
         ------
         InputError
-            Text or label is not among them.
+            One that is required is not among them.
         """
         cells = {name: cells for name, cells in self._pairs if cells.count(ABSENT) < len(cells)}
-        _check_required(cells, self._first, where)
+        _check_required(self._wanted, cells, self._first, where)
         return cells
 
 
-def pick_columns(found: Sequence[str], where: str) -> list[str]:
+def pick_columns(found: Sequence[str], where: str, wanted: Wanted = TASK) -> list[str]:
     """Columns to read, of those that the source has.
 
     Raises
     ------
     InputError
-        Text or label is not among them, or a column that is needed is there twice.
+        One that is required is not among them, or one that is wanted is there twice.
     """
-    _check_required(found, found, where)
-    picked = [name for name in COLUMNS if name in found]
+    _check_required(wanted, found, found, where)
+    picked = [name for name in wanted.all if name in found]
     doubled = [name for name in picked if found.count(name) > 1]
     if doubled:
         raise InputError(
@@ -132,105 +159,41 @@ def check_columns(raw: RawColumns, made_of: dict[str, Any]) -> SourceRows:
     """
     cells, place = raw.cells, raw.place
     if not cells["text"]:
-        raise InputError("no rows", where=raw.where, allowed=f"rows with {WANTED}")
+        raise InputError("no rows", where=raw.where, allowed=f"rows with {TASK.words}")
     labels = _labels(cells.pop("label"), place)
-    texts = _converted(cells.pop("text"), _all_filled, partial(_filled, "text"), place)
+    texts = converted(cells.pop("text"), all_filled, partial(filled, "text"), place)
     ids = groups = held_out = None
     if "id" in cells:
-        ids = _converted(cells.pop("id"), partial(_all_short, MAX_ID), _id, place)
+        ids = converted(cells.pop("id"), partial(_all_short, MAX_ID), _id, place)
         _check_unique(ids, place)
     if "group" in cells:
-        groups = _converted(cells.pop("group"), partial(_all_short, MAX_GROUP), _group, place)
+        groups = converted(cells.pop("group"), partial(_all_short, MAX_GROUP), _group, place)
     if "split" in cells:
         held_out = _held_out(cells.pop("split"), place)
     return SourceRows(texts, labels, ids, groups, held_out, made_of=made_of)
 
 
-def shown(value: object) -> str:
-    """Show a cell in a message, cut where it is long."""
-    text = repr(value.item() if isinstance(value, np.generic) else value)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
-
-
-def _check_required(given: Collection[str], found: Sequence[str], where: str) -> None:
-    missing = [name for name in REQUIRED if name not in given]
+def _check_required(
+    wanted: Wanted, given: Collection[str], found: Sequence[str], where: str
+) -> None:
+    missing = [name for name in wanted.required if name not in given]
     if missing and not found:
-        raise InputError("no rows", where=where, allowed=f"rows with {WANTED}")
+        raise InputError("no rows", where=where, allowed=f"rows with {wanted.words}")
     if missing:
         raise InputError(
             f"no column {', '.join(map(repr, missing))}",
             where=where,
-            allowed=f"{WANTED}; found {first_few([name[:MAX_SHOWN] for name in found], 12)}",
+            allowed=f"{wanted.words}; found {first_few([name[:MAX_SHOWN] for name in found], 12)}",
             advice="Rename the columns that hold them.",
         )
 
 
-def _converted(
-    cells: Cells,
-    all_fine: Callable[[Cells], bool],
-    convert: Callable[[Any], str],
-    place: Callable[[int], str],
-) -> list[str]:
-    """Return the column itself where all of it is fine; else each cell converted, or refused."""
-    if all_fine(cells):
-        return cells
-    converted = []
-    for row, value in enumerate(cells):
-        try:
-            converted.append(convert(value))
-        except InputError as error:
-            raise InputError(
-                error.what, where=place(row), allowed=error.allowed, advice=error.advice
-            ) from error
-    return converted
-
-
-def _all_filled(cells: Cells) -> bool:
-    """Strings of valid Unicode that are more than white space, all of them."""
-    if set(map(type, cells)) != {str} or not all(map(str.strip, cells)):
-        return False
-    try:
-        deque(map(str.encode, cells), maxlen=0)  # runs the map and keeps nothing
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _all_short(limit: int, cells: Cells) -> bool:
-    return _all_filled(cells) and all(len(cell) <= limit and "\0" not in cell for cell in cells)
-
-
-def _filled(column: str, value: object) -> str:
-    if not isinstance(value, str):
-        advice = FILL if _is_gap(value) else "Write it as text."
-        raise InputError(f"{column} is {shown(value)}", allowed="a string", advice=advice)
-    if not value.strip():
-        raise InputError(f"empty {column} {shown(value)}", advice=FILL)
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{column} {shown(value)} holds half a surrogate pair",
-            allowed="valid Unicode",
-            advice="Write the character whole, or remove it.",
-        ) from error
-    return str(value)  # numpy's strings are a subclass
-
-
-def _key(column: str, value: object) -> str:
-    if isinstance(value, Integral) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str):
-        raise InputError(
-            f"{column} is {shown(value)}",
-            allowed="a string that is not empty, or an integer",
-            advice=f"Fill the cell, or leave out the column {column}.",
-        )
-    return _filled(column, value)
+    return all_names(cells) and all(len(cell) <= limit for cell in cells)
 
 
 def _id(value: object) -> str:
-    name = _key("id", value)
+    name = key("id", value, "Fill the cell, or leave out the column id.")
     if len(name) > MAX_ID or "\0" in name:
         what = "with a NUL character" if "\0" in name else f"of {len(name)} characters"
         raise InputError(
@@ -242,7 +205,7 @@ def _id(value: object) -> str:
 
 
 def _group(value: object) -> str:
-    name = _key("group", value)
+    name = key("group", value, "Fill the cell, or leave out the column group.")
     # numpy drops a NUL at the end, which would join two groups
     if len(name) <= MAX_GROUP and "\0" not in name:
         return name
@@ -267,7 +230,7 @@ def _held_out(cells: Cells, place: Callable[[int], str]) -> list[bool]:
     try:
         return [PARTS[part] for part in cells]
     except (KeyError, TypeError):  # TypeError: a list cannot be looked up
-        row = _first_outside(PARTS, cells)
+        row = next(row for row, part in enumerate(cells) if part not in list(PARTS))
         if cells[row] in SPLIT_NAMES:
             raise InputError(
                 f"split is {shown(cells[row])}",
@@ -285,36 +248,25 @@ def _held_out(cells: Cells, place: Callable[[int], str]) -> list[bool]:
 
 def _labels(cells: Cells, place: Callable[[int], str]) -> list[int]:
     try:
-        return [LABELS[label] for label in cells]
+        return [BINARY[label] for label in cells]
     except (KeyError, TypeError):
-        row = _first_outside(LABELS, cells)
+        labels = [as_binary(label) for label in cells]  # takes TRUE, too
+    good = [label for label in labels if label is not None]
+    if len(good) < len(labels):
+        row = labels.index(None)
         raise InputError(
             f"label is {shown(cells[row])}",
             where=place(row),
-            allowed="0 or 1",
-            advice=_label_advice([cell for cell in cells if not _is_gap(cell)]),
-        ) from None
+            allowed="0 or 1, false or true",
+            advice=_label_advice([cell for cell in cells if not is_gap(cell)]),
+        )
+    return good
 
 
-def _first_outside(table: Mapping[object, object], cells: Cells) -> int:
-    return next(row for row, value in enumerate(cells) if not _is_key(table, value))
-
-
-def _is_key(table: Mapping[object, object], value: object) -> bool:
-    try:
-        return value in table
-    except TypeError:
-        return False
-
-
-def _is_gap(value: object) -> bool:
-    return str(value) in GAPS
-
-
-def _label_advice(filled: Cells) -> str:
-    if all(_is_key(LABELS, cell) for cell in filled):
+def _label_advice(present: Cells) -> str:
+    if all(as_binary(cell) is not None for cell in present):
         return FILL
-    counts = Counter(map(shown, filled))
+    counts = Counter(map(shown, present))
     if len(counts) == 2:
         first, second = sorted(counts)
         return f"Map your classes to 0 and 1, such as {first} to 0 and {second} to 1."

@@ -1,13 +1,23 @@
 """Rows: what a task consists of, whatever it was read from."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
+from w2sprobe.cells import (
+    Cells,
+    all_filled,
+    all_names,
+    as_cells,
+    as_name,
+    binary,
+    converted,
+    filled,
+)
 from w2sprobe.errors import IdMismatch, InputError, first_few
 from w2sprobe.fingerprint import fingerprint_strings
 from w2sprobe.labels import LabelTable
@@ -45,25 +55,28 @@ class SourceRows:
 class Rows:
     """Texts with their true labels.
 
+    Columns are lists, arrays or series; a cell means what it means in a file.
+
     Parameters
     ----------
-    ids : ndarray of str, shape (n,)
-        Unique.
-    texts : list of str, length n
-    labels : ndarray of int64, shape (n,)
-        Truth, 0 or 1.
-    groups : ndarray of str, shape (n,), optional
+    ids : sequence of str or int, length n
+        Unique; kept as an ndarray of str.
+    texts : sequence of str, length n
+        Not empty, valid Unicode; kept as a list.
+    labels : sequence of int, length n
+        Truth, 0 or 1; kept as an ndarray of int64.
+    groups : sequence of str or int, length n, optional
         Rows of one group (a passage, an author) must not be split. None: each row stands alone.
     name : str, default ""
         Of the task.
-    held_out : ndarray of bool, shape (n,), optional
+    held_out : sequence of bool, length n, optional
         True: the source sets this row aside for testing, so it is tested on or not used at all.
         None: any row may go anywhere.
 
     Raises
     ------
     InputError
-        Columns of different length, or a label that is neither 0 nor 1.
+        Columns of different length; a cell that cannot be used: names its row.
     IdMismatch
         An id occurs twice.
     """
@@ -76,6 +89,13 @@ class Rows:
     held_out: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        self._set("ids", all_names, partial(as_name, "id"), np.str_)
+        self._set("texts", all_filled, partial(filled, "text"))
+        self._set("labels", _all_binary, partial(binary, "label"), np.int64)
+        if self.groups is not None:
+            self._set("groups", all_names, partial(as_name, "group"), np.str_)
+        if self.held_out is not None:
+            self._set("held_out", _all_binary, partial(binary, "held_out"), np.bool_)
         lengths = {"ids": len(self.ids), "texts": len(self.texts), "labels": len(self.labels)}
         for name in ("groups", "held_out"):
             column = getattr(self, name)
@@ -83,12 +103,23 @@ class Rows:
                 lengths[name] = len(column)
         if len(set(lengths.values())) > 1:
             raise InputError(f"columns of different length: {lengths}", where=self.name)
-        bad = np.flatnonzero(~np.isin(self.labels, (0, 1)))
-        if bad.size:
-            raise InputError(
-                f"labels {first_few(self.labels[bad].tolist())}", where=self.name, allowed="0 or 1"
-            )
         check_unique(self.ids.tolist(), self.name)
+
+    def _set(
+        self,
+        column: str,
+        all_fine: Callable[[Cells], bool],
+        convert: Callable[[Any], Any],
+        dtype: type | None = None,
+    ) -> None:
+        """Take a column as it was given and keep it as it should be."""
+
+        def place(row: int) -> str:
+            return f"{self.name}, row {row + 1} (counted from 1)".removeprefix(", ")
+
+        cells = as_cells(getattr(self, column), f"{self.name}, {column}".removeprefix(", "))
+        values = converted(cells, all_fine, convert, place)
+        object.__setattr__(self, column, values if dtype is None else np.array(values, dtype=dtype))
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -130,6 +161,10 @@ class Rows:
             self.name,
             None if self.held_out is None else self.held_out[chosen],
         )
+
+
+def _all_binary(cells: Cells) -> bool:
+    return set(map(type, cells)) <= {int, bool} and set(cells) <= {0, 1}
 
 
 def check_unique(ids: list[str], where: str) -> None:

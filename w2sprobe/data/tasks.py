@@ -13,6 +13,7 @@ import numpy as np
 from w2sprobe.data.bigbench import read_bigbench
 from w2sprobe.data.callables import looks_like_callable, read_callable
 from w2sprobe.data.files import FILE_KINDS, is_task_file, read_file
+from w2sprobe.data.folders import read_folder
 from w2sprobe.data.registry import HUB_TASKS, read_hub_task
 from w2sprobe.data.rows import Rows, SourceRows
 from w2sprobe.data.splits import Splits, SplitSizes, is_splits_file
@@ -68,14 +69,15 @@ def load_task(
     negative: str | None = None,
     formatting: Formatting = "repaired",
 ) -> Task:
-    """Load a task by name, from a file or from a function.
+    """Load a task by name, from a file, a folder or a function.
 
     Parameters
     ----------
-    name : str
+    name : str or Path
         One of the source experiments' tasks (`HUB_TASKS`), `bigbench:<task>`, a file of JSON
-        lines, CSV or Parquet (also `.gz`, `.zst`), or a function `module:function`. Files and
-        functions give text and label (0 or 1), optionally id, group, and split (train or test).
+        lines, CSV or Parquet (also `.gz`, `.zst`), a folder that `save_to_disk` of the datasets
+        library wrote, or a function `module:function`. Files, folders and functions give text and
+        label (0 or 1), optionally id, group, and split (train or test).
     positive, negative : str, optional
         Classes of a BIG-bench task that become 1 and 0.
     formatting : {"repaired", "published"}, default "repaired"
@@ -102,7 +104,7 @@ def load_task(
     smallest SHA-256 of its id is kept, a held-out one first; those that occur with both labels are
     dropped everywhere.
     """
-    name = str(name)
+    name = _checked_name(name)
     if formatting not in get_args(Formatting):
         raise UnknownName("formatting", formatting, get_args(Formatting))
     if (positive or negative) and not name.startswith(BIGBENCH):
@@ -121,6 +123,17 @@ def load_task(
     return make_task(name, _read(name, positive, negative, formatting))
 
 
+def _checked_name(name: object) -> str:
+    if isinstance(name, str | Path):
+        return str(name)
+    raise InputError(
+        f"task is a {type(name).__name__}",
+        allowed="a name, or a path as str or Path",
+        advice="Write rows to a file, such as rows.parquet, or name a function that returns them: "
+        "module:function.",
+    )
+
+
 def _read(
     name: str, positive: str | None, negative: str | None, formatting: Formatting
 ) -> SourceRows:
@@ -137,11 +150,13 @@ def _read(
         return read_file(Path(name))
     if looks_like_callable(name):
         return read_callable(name)
+    if Path(name).is_dir():
+        return read_folder(Path(name))
     near = difflib.get_close_matches(name, HUB_TASKS, n=1)
     raise InputError(
         f"unknown task {name!r}",
-        allowed=f"a name that w2sprobe tasks ls lists, bigbench:NAME, a file ({FILE_KINDS}), or "
-        "module:function",
+        allowed=f"a name that w2sprobe tasks ls lists, bigbench:NAME, a file ({FILE_KINDS}), a "
+        "folder that save_to_disk wrote, or module:function",
         advice=f"Did you mean {near[0]!r}?" if near else "",
     )
 
@@ -160,7 +175,7 @@ def load_splits(
 
     Parameters
     ----------
-    name : str
+    name : str or Path
         As in `load_task`, or a Parquet file that `Splits.write` wrote; that one is taken as it is.
     positive, negative, formatting
         As in `load_task`.
@@ -178,7 +193,7 @@ def load_splits(
     InputError
         As `load_task` and `make_splits`; options given for splits that are cut already.
     """
-    name = str(name)
+    name = _checked_name(name)
     if is_task_file(name) and is_splits_file(Path(name)):
         if positive or negative or sizes or seed or keep_prior or formatting != "repaired":
             raise InputError(

@@ -62,7 +62,8 @@ class _Config(BaseModel):
 NAME = (
     "A name of `w2sprobe tasks ls`, bigbench:NAME, a .jsonl, .csv or .parquet "
     "file with columns text and label (0/1), optionally id, group and split (train/test), "
-    "module:function, or a file that `w2sprobe tasks split` wrote."
+    "a folder of `save_to_disk` with these, module:function, or a file that `w2sprobe tasks split` "
+    "wrote."
 )
 
 

@@ -1,7 +1,7 @@
 """Extraction: hidden states of a base model (no LoRA, no classification head) into a store."""
 
 import importlib.metadata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from w2sprobe.atomic import check_writable
 from w2sprobe.cache import (
     FORMAT_VERSION,
     ActivationStore,
@@ -20,10 +21,12 @@ from w2sprobe.cache import (
 from w2sprobe.devices import rank_and_world, resolve_device
 from w2sprobe.errors import InputError
 from w2sprobe.extraction.forward import Extractor
-from w2sprobe.extraction.plan import Plan, check_disk, measure, size_bytes
+from w2sprobe.extraction.plan import Plan, check_disk, free_bytes, measure, size_bytes
 from w2sprobe.extraction.positions import Position, parse_position, token_spans
+from w2sprobe.extraction.rows import read_rows
 from w2sprobe.extraction.selftest import choose_rows, self_test
 from w2sprobe.fingerprint import fingerprint_strings
+from w2sprobe.layers import Layers
 from w2sprobe.models import (
     DTYPES,
     ModelInfo,
@@ -51,11 +54,11 @@ class _Inputs:
 
 
 def extract(
-    model: str,
-    dataset: Iterable[Mapping[str, Any]],
+    model: str | Path,
+    dataset: object,
     path: str | Path,
     *,
-    layers: str | int | Sequence[int] = "all",
+    layers: Layers = "all",
     position: str = "last",
     dtype: str = "auto",
     store_dtype: str = "auto",
@@ -74,13 +77,14 @@ def extract(
 
     Parameters
     ----------
-    model : str
+    model : str or Path
         Asset name, local folder or Hugging Face hub name.
-    dataset : iterable of mappings
-        Rows with `id` (unique) and `text`: a list of dicts, a `datasets.Dataset`.
+    dataset : iterable of mappings, or a table
+        Rows with `id` (unique) and `text`: a list of dicts, a `datasets.Dataset`, a data frame, a
+        dict of lists.
     path : str or Path
         Folder of the store.
-    layers : str, int or sequence of int, default "all"
+    layers : str, int, float or sequence of int, default "all"
         Indices into the model's `hidden_states`; see `w2sprobe.layers.parse_layers`.
     position : str, default "last"
         Which token: the last or first one of a row, the `mean` over all, `all` of them (one vector
@@ -124,7 +128,8 @@ def extract(
     place = resolve_device(device)
     there = job.writer(path) if is_store(path) else None
     if there and there.is_complete():
-        return ActivationStore.open(path)
+        return there.reopen()
+    check_writable(Path(path))  # what is complete may lie where nothing can be written
     inputs = job.inputs()
     lacking = there.lacking() if there else len(job.layers)
     check_disk(Path(path), round(job.disk_bytes(inputs, 1) * lacking))
@@ -171,11 +176,11 @@ def extract(
 
 
 def plan_extraction(
-    model: str,
-    dataset: Iterable[Mapping[str, Any]],
+    model: str | Path,
+    dataset: object,
     path: str | Path,
     *,
-    layers: str | int | Sequence[int] = "all",
+    layers: Layers = "all",
     position: str = "last",
     dtype: str = "auto",
     store_dtype: str = "auto",
@@ -186,6 +191,8 @@ def plan_extraction(
     device_map: str | None = None,
 ) -> Plan:
     """Measure a few batches of an extraction; nothing is written.
+
+    Where the store has the layers already there is nothing to measure, and all costs are 0.
 
     Parameters
     ----------
@@ -202,11 +209,16 @@ def plan_extraction(
     ------
     InputError
         As in `extract`.
+    StoreMismatch
+        The folder holds another model, other rows or settings.
     OutputError
-        The disk cannot hold the store.
+        The disk cannot hold the store, or cannot be written to.
     """
     job = _Job(model, dataset, position, dtype, store_dtype, truncate, layers)
     place = resolve_device(device)
+    if is_store(path) and job.writer(path).is_complete():
+        return Plan(0, free_bytes(Path(path)), 0.0, 0.0, 0)
+    check_writable(Path(path))
     inputs = job.inputs()
     disk = job.disk_bytes(inputs, len(job.layers))
     check_disk(Path(path), disk)
@@ -224,9 +236,9 @@ def plan_extraction(
 
 def repair(
     path: str | Path,
-    dataset: Iterable[Mapping[str, Any]],
+    dataset: object,
     *,
-    model: str | None = None,
+    model: str | Path | None = None,
     device: str = "auto",
 ) -> list[str]:
     """Delete a store's damaged shards and extract their rows again, and no others.
@@ -235,9 +247,9 @@ def repair(
     ----------
     path : str or Path
         Folder of the store.
-    dataset : iterable of mappings
-        The rows of the extraction; a store does not hold texts.
-    model : str, optional
+    dataset : iterable of mappings, or a table
+        The rows of the extraction, as in `extract`; a store does not hold texts.
+    model : str or Path, optional
         Where the model is now; by default where the manifest says.
     device : str, default "auto"
 
@@ -256,7 +268,8 @@ def repair(
         As in `extract`.
     """
     manifest = ActivationStore.open(path, partial=True).manifest
-    identity, rows = manifest["identity"], list(dataset)
+    ids, texts = read_rows(dataset)  # once: it may be an iterator
+    identity, rows = manifest["identity"], {"id": ids, "text": texts}
     name, layers = model or manifest["model"], [*manifest["layers"], *manifest["pending"]]
     settings = {
         "position": identity["position"],
@@ -311,15 +324,15 @@ class _Job:
 
     def __init__(
         self,
-        model: str,
-        dataset: Iterable[Mapping[str, Any]],
+        model: str | Path,
+        dataset: object,
         position: str,
         dtype: str,
         store_dtype: str,
         truncate: bool,  # noqa: FBT001 - passed on from two functions that name it
-        layers: str | int | Sequence[int],
+        layers: Layers,
     ) -> None:
-        self.ids, self.texts = _columns(dataset)
+        self.ids, self.texts = read_rows(dataset)
         self.info = describe_model(model)
         self.layers = self.info.parse_layers(layers)
         self.identity = store_identity(
@@ -389,18 +402,3 @@ class _Job:
 
 def _offsets(spans: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(spans[:, 1] - spans[:, 0])])
-
-
-def _columns(dataset: Iterable[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
-    ids, texts = [], []
-    for number, row in enumerate(dataset, start=1):
-        for column in ("id", "text"):
-            if not isinstance(row.get(column), str) or not row[column].strip():
-                raise InputError(
-                    f"{column} is {row.get(column)!r}", where=f"row {number}", allowed="a string"
-                )
-        ids.append(row["id"])
-        texts.append(row["text"])
-    if not ids:
-        raise InputError("dataset without rows")
-    return ids, texts

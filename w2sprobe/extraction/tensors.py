@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from w2sprobe.cache import ActivationStore, ActivationWriter
-from w2sprobe.errors import InputError
+from w2sprobe.cells import as_names
+from w2sprobe.errors import InputError, first_few
 from w2sprobe.extraction.forward import to_numpy
 from w2sprobe.fingerprint import sha256_file
 
@@ -15,7 +17,7 @@ def import_tensors(
     source: str | Path,
     path: str | Path,
     *,
-    ids: Sequence[str] | None = None,
+    ids: Sequence[Any] | None = None,
     model: str = "",
     first_layer: int = 0,
 ) -> ActivationStore:
@@ -31,7 +33,7 @@ def import_tensors(
         The folder, or one file.
     path : str or Path
         Folder of the new store.
-    ids : sequence of str, optional
+    ids : sequence of str or int, optional
         Of all rows, files in the order of their names. By default `<file>-<row>`.
     model : str
         For readers of the manifest; the files do not say.
@@ -59,8 +61,11 @@ def import_tensors(
         found = sorted(map(str, shapes))
         raise InputError(f"tensors of different kinds: {found}", where=str(place))
     names = [f"{f.stem}-{r}" for f, t in zip(files, tensors, strict=True) for r in range(len(t))]
-    if ids is not None and len(ids) != len(names):
-        raise InputError(f"{len(ids)} ids for {len(names)} rows")
+    if ids is not None:
+        given = as_names(ids, "ids")
+        if len(given) != len(names):
+            raise InputError(f"{len(given)} ids for {len(names)} rows")
+        names = given
     joined = torch.cat(tensors)
     layers = range(first_layer, first_layer + joined.shape[1])
     dtype = str(joined.dtype).removeprefix("torch.")
@@ -71,7 +76,7 @@ def import_tensors(
     with ActivationWriter.create(
         path,
         identity=identity,
-        ids=names if ids is None else ids,
+        ids=names,
         layers=layers,
         hidden_size=joined.shape[2],
         dtype=dtype,
@@ -92,11 +97,27 @@ def _load(file: Path) -> torch.Tensor:
     except Exception as error:  # torch raises what it likes for a file that is none of its own
         raise InputError(f"not a tensor file: {error}", where=str(file)) from error
     kinds = (torch.float32, torch.float16, torch.bfloat16)
-    if not isinstance(tensor, torch.Tensor) or tensor.ndim != 3 or tensor.dtype not in kinds:
-        found = getattr(tensor, "shape", type(tensor).__name__)
+    usable = (
+        isinstance(tensor, torch.Tensor)
+        and (tensor.layout, tensor.ndim) == (torch.strided, 3)
+        and tensor.dtype in kinds
+        and not tensor.is_meta
+    )
+    if not usable:
         raise InputError(
-            f"{getattr(tensor, 'dtype', '')} {found}",
+            _in_words(tensor),
             where=str(file),
             allowed="one tensor (rows, layers, width) of float32, float16 or bfloat16",
+            advice="Save that tensor alone in a file, with torch.save.",
         )
-    return tensor
+    if 0 in tensor.shape:
+        raise InputError(f"an empty tensor of shape {tuple(tensor.shape)}", where=str(file))
+    found: torch.Tensor = tensor.detach()  # what has a gradient cannot become an array
+    return found
+
+
+def _in_words(found: object) -> str:
+    if isinstance(found, torch.Tensor):
+        return f"{found.dtype} {tuple(found.shape)}"
+    keys = f" of {first_few(found)}" if isinstance(found, dict) else ""
+    return f"a {type(found).__name__}{keys}"

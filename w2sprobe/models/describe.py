@@ -6,7 +6,7 @@ a download, a Git LFS pointer or a quantised checkpoint without its package is f
 
 import functools
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from w2sprobe.assets import MODEL_ASSETS, asset_path, home, is_fetched
 from w2sprobe.atomic import atomic_path
 from w2sprobe.errors import InputError, MissingDependency, OutputError
 from w2sprobe.fingerprint import fingerprint, sha256_file
-from w2sprobe.layers import parse_layers
+from w2sprobe.layers import Layers, parse_layers
 from w2sprobe.models.families import layers_of, n_blocks, refusal, text_config, usable_context
 from w2sprobe.models.files import check_files
 from w2sprobe.models.quantized import check_quantizer, quantization_of
@@ -82,7 +82,7 @@ class ModelInfo:
     pad_id: int
     identity: dict[str, Any]
 
-    def parse_layers(self, spec: str | int | Sequence[int]) -> tuple[int, ...]:
+    def parse_layers(self, spec: Layers) -> tuple[int, ...]:
         """Layers of this model, see `w2sprobe.layers.parse_layers`.
 
         Raises
@@ -102,13 +102,12 @@ class ModelInfo:
         return found
 
 
-@functools.cache
-def describe_model(name: str) -> ModelInfo:
-    """Look a model up without loading its weights.
+def describe_model(name: str | Path) -> ModelInfo:
+    """Look a model up without loading its weights; what was found is remembered.
 
     Parameters
     ----------
-    name : str
+    name : str or Path
         An asset name, a local folder in the Hugging Face layout, or a Hugging Face hub name.
 
     Returns
@@ -123,6 +122,15 @@ def describe_model(name: str) -> ModelInfo:
     MissingDependency
         A quantised checkpoint without the package that reads it.
     """
+    if not isinstance(name, str | Path):
+        raise InputError(
+            f"model is a {type(name).__name__}", allowed="a name, or a folder as str or Path"
+        )
+    return _describe(str(name))
+
+
+@functools.cache
+def _describe(name: str) -> ModelInfo:
     source = _find(name)
     config, tokenizer = _read(name, source)
     reason = refusal(config)
@@ -151,6 +159,11 @@ def describe_model(name: str) -> ModelInfo:
         pad_id=_padding_token(text, tokenizer, vocab_size),
         identity=identity,
     )
+
+
+def forget_models() -> None:
+    """Look models up anew, whose files have changed in this process."""
+    _describe.cache_clear()
 
 
 def computing_type(info: ModelInfo) -> str:
