@@ -17,7 +17,7 @@ from w2sprobe.curation.tables import OUTSIDE
 from w2sprobe.data import Rows, Splits, truth_table
 from w2sprobe.experiments.config import ProbeConfig, ZeroShotConfig
 from w2sprobe.experiments.functions import CurationFunction
-from w2sprobe.experiments.methods import IN_SAMPLE, Method, ProbeName
+from w2sprobe.experiments.methods import Method, ProbeName
 from w2sprobe.extraction import extract
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import make_probe
@@ -227,14 +227,16 @@ def curate_step(
     weak = table.align(rows.ids)
     X = activations.read(layer, activations.rows_of(rows.ids))
     probe = _make_probe(method, settings, activations)
-    if action == "relabel" and settings.cv == IN_SAMPLE:
-        p = probe.fit(X, weak.soft_label).predict_proba(X)[:, 1]  # whatever the groups
-        _write_curated(folder, table, LabelTable(weak.ids, p, weak.keep), val)
-        return
-    cv = None if settings.cv == IN_SAMPLE else settings.cv  # filters have no such variant
-    options: dict[str, Any] = {"contamination": settings.contamination, "cv": cv}
-    options["groups"] = rows.groups
-    curated = explain(probe, action, X, weak, rule=method.rule, **options)
+    curated = explain(
+        probe,
+        action,
+        X,
+        weak,
+        rule=method.rule,
+        contamination=settings.contamination,
+        cv=method.folds(settings.cv),
+        groups=rows.groups,
+    )
     rule = "topofilter" if method.probe == "topofilter" else method.rule
     _write_curated(folder, table, curated.after, val, _steps(curated, rule))
 
