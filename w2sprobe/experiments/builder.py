@@ -29,7 +29,8 @@ from w2sprobe.experiments.costs import (
 )
 from w2sprobe.experiments.functions import CurationFunction
 from w2sprobe.experiments.methods import AUTO, Method
-from w2sprobe.experiments.stages import Cost, Stage
+from w2sprobe.experiments.shared_runs import RUNS
+from w2sprobe.experiments.stages import VERSIONS, Cost, Stage
 from w2sprobe.experiments.steps import (
     audit_step,
     choose_step,
@@ -226,7 +227,8 @@ class Builder:
         info = self.weak_info if role == "weak" else self.strong_info
         settings = model.settings(loss)
         precision = self.precision_of(settings.precision)
-        params = {**self.trained(info, settings, rows), "predicted": predicted.content}
+        made_of = {**self.trained(info, settings, rows), "predicted": predicted.content}
+        params = dict(made_of)
         if labels is None:
             params["truth"] = fingerprint([rows.labels.tolist(), self.splits.val.labels.tolist()])
         run = partial(
@@ -241,6 +243,9 @@ class Builder:
             device=self.device,
             prefixes=self.cache / "prefixes",
             previous=previous.folder if previous else None,
+            runs=self.cache / RUNS,
+            made_of={**made_of, "version": VERSIONS["train"]},
+            title=title,
         )
         lengths = self.lengths[role]
         tokens = lengths.tokens
