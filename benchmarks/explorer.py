@@ -16,9 +16,9 @@ import numpy as np
 from playwright.sync_api import sync_playwright
 
 from w2sprobe.cache import ActivationStore, ActivationWriter
+from w2sprobe.explorer import explore, explorer_page
 from w2sprobe.labels import LabelTable
 from w2sprobe.probing import ProbedRows
-from w2sprobe.reporting.explorer import explore, explorer_page
 from w2sprobe.reporting.pages import write_page
 
 WORDS = np.array(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"])

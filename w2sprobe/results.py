@@ -41,7 +41,8 @@ class ResultRow(BaseModel):
     `pgr` is None where ceiling and weak model have the same AUC, `pgr_interval` where it has no
     bound; `resolved` is False where their gap is too small, or too uncertain, for a PGR to mean
     anything. `iterations` counts the strong-to-strong iterations that were run: fewer than the
-    method has where labels stopped changing.
+    method has where labels stopped changing. `same_run_as` names the stage whose training run
+    serves this method as well, since their labels are equal; `seconds` are then without it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,6 +59,7 @@ class ResultRow(BaseModel):
     rows_kept: int
     iterations: int = 0
     seconds: float
+    same_run_as: str = ""
 
 
 class Results(BaseModel):
@@ -175,13 +177,15 @@ class SummaryRow(BaseModel):
 class StudyResults(BaseModel):
     """All experiments of a study.
 
-    `experiments` are the folders, within that of the study, that hold their results.
+    `experiments` are the folders, within that of the study, that hold their results, and
+    `without_results` those of experiments whose weak model or ceiling failed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     experiments: tuple[str, ...]
+    without_results: tuple[str, ...] = ()
     summary: tuple[SummaryRow, ...]
     failures: tuple[Failure, ...]
     config: dict[str, Any]
@@ -233,6 +237,7 @@ def study_in(folder: Path) -> StudyResults | None:
     raise InputError(
         f"no results in {str(folder)!r}",
         allowed=f"a folder with {STUDY} or {RESULTS}, as `w2sprobe run` leaves it",
+        advice="A run whose weak model or ceiling failed has none; the same command tries again.",
     )
 
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect
 from playwright.sync_api import Page as Opened
 
 from tests.browser.conftest import OpenPage, accessibility_problems, watched_pages
-from tests.reporting.explorer.cases import HOSTILE, KS, TEXTS, explored
+from tests.explorer.cases import HOSTILE, KS, TEXTS, explored
 from tests.sweeps.cases import IDS, LAYERS, SOFT, TRAIN, TRUTH, labels
 from w2sprobe.labels import LabelTable
 from w2sprobe.reporting.explorer import ExplorerData, explorer_page

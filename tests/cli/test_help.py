@@ -130,10 +130,10 @@ def test_the_command_line_names_what_the_library_knows() -> None:
     from w2sprobe.cli import bench, explore, probe, stats, sweep
     from w2sprobe.comparison.tasks import SATURATED
     from w2sprobe.curation import Action, Rule
+    from w2sprobe.explorer import PROJECTIONS
     from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
     from w2sprobe.probes import Preprocess
     from w2sprobe.probing import ProbeName
-    from w2sprobe.reporting.explorer import PROJECTIONS
 
     assert get_args(ProbeName) == probe.PROBES
     assert get_args(Rule) == probe.RULES

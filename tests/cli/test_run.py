@@ -1,6 +1,8 @@
 """`w2sprobe run`: what its options do to a config, and the schema for editors."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,12 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from tests.experiments.cases import save_study, study
+from tests.experiments.cases import MODEL, save_study, study
 from w2sprobe.cli import root
 from w2sprobe.errors import InputError, W2SProbeError
 from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.experiments.methods import METHODS, Method
-from w2sprobe.results import Results
+from w2sprobe.results import Results, StudyResults
 
 
 @pytest.fixture
@@ -118,6 +120,44 @@ def test_a_failure_ends_with_status_1_and_a_log_after_everything_else(
     (log,) = Path("cache/stages").glob("*.log")
     assert "ZeroDivisionError" in log.read_text()
     assert "No result for mine: mine labels failed." in shown.stdout
+
+
+DIVERGES = ["--set", "strong.learning_rate=1.0e+30"]  # the ceiling's loss becomes non-finite
+
+
+def test_a_run_without_results_names_no_file_that_is_not_there(run: Any) -> None:
+    run("study.yaml", "--out", "out", "--json")  # what it leaves is of another config
+    shown = CliRunner().invoke(root, ["run", "study.yaml", "--out", "out", *DIVERGES])
+    assert isinstance(shown.exception, W2SProbeError)
+    assert "strong ceiling on truth" in str(shown.exception)
+    assert "No results in out: its weak model or its ceiling failed." in shown.stdout
+    named = re.findall(r"out/[\w.]+", shown.output)
+    assert [name for name in named if not Path(name).exists()] == []
+    left = {path.name for path in Path("out").iterdir()}
+    assert not left & {"results.json", "results.png", "predictions.parquet"}
+    told = CliRunner().invoke(root, ["report", "out"])
+    assert isinstance(told.exception, InputError)
+    assert "whose weak model or ceiling failed" in str(told.exception)
+
+
+def test_a_study_says_which_experiments_have_no_results(run: Any, tmp_path: Path) -> None:
+    pair = [{"model": str(tmp_path / "strong"), **MODEL}, {"model": "diverging", **MODEL}]
+    pair[1]["learning_rate"] = 1e30
+    shutil.copytree(tmp_path / "strong", tmp_path / "diverging")
+    arguments = ["run", "study.yaml", "--out", "several", "--set", f"strong={json.dumps(pair)}"]
+    shown = CliRunner().invoke(root, arguments)
+    assert isinstance(shown.exception, W2SProbeError)
+    study = StudyResults.read(Path("several/study.json"))
+    (lacking,) = study.without_results
+    assert lacking.endswith("diverging")
+    assert f"No results in several/{lacking}" in shown.stdout
+    named = re.findall(r"several/[\w./-]+\w", shown.output)
+    assert [name for name in named if not Path(name).exists()] == []
+    alone = ["--set", f"strong={json.dumps(pair[1:])}", "--set", "seeds=[0, 1]"]
+    shown = CliRunner().invoke(root, ["run", "study.yaml", "--out", "none", *alone])
+    assert shown.stdout.count("No results in none/") == 2
+    assert Path("none/study.json").is_file()
+    assert Path("none/scores.csv").is_file()
 
 
 def test_a_study_is_the_same_on_ray(run: Any) -> None:

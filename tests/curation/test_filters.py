@@ -8,6 +8,7 @@ from cleanlab.rank import get_label_quality_scores
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
+from sklearn.base import clone
 
 from tests.curation.cases import FLIPPED, N_FLIPPED, SOFT, N, X, Y, planted
 from w2sprobe.curation import (
@@ -127,6 +128,29 @@ def test_disagreement_is_label_against_prediction() -> None:
     furthest = np.argsort(-np.abs(p - SOFT))[:12]
     keep = filter_by_disagreement(MassMeanProbe(), X, SOFT, contamination=0.1, cv=5)
     assert sorted(np.flatnonzero(~keep)) == sorted(furthest)
+
+
+# wide enough that a fit repeats the labels it was given
+WIDE = np.random.default_rng(1).normal(size=(N, 60))
+
+
+@pytest.mark.parametrize("probe", [LogisticProbe(), MassMeanProbe()])
+def test_a_linear_probe_judges_no_row_that_it_was_fitted_on(probe) -> None:
+    keep = filter_by_disagreement(probe, WIDE, SOFT)
+    np.testing.assert_array_equal(keep, filter_by_disagreement(probe, WIDE, SOFT, cv=5))
+    published = filter_by_disagreement(probe, WIDE, SOFT, cv="in-sample")
+    p = clone(probe).fit(WIDE, SOFT).predict_proba(WIDE)[:, 1]
+    assert sorted(np.flatnonzero(~published)) == sorted(np.argsort(-np.abs(p - SOFT))[:12])
+    assert (keep != published).any()
+
+
+def test_groups_are_left_out_together_by_default() -> None:
+    twice, labels = np.vstack([WIDE, WIDE]), np.concatenate([SOFT, SOFT])
+    groups = np.tile([f"g{row}" for row in range(N)], 2)
+    expected = filter_by_disagreement(LogisticProbe(), twice, labels, cv=5, groups=groups)
+    keep = filter_by_disagreement(LogisticProbe(), twice, labels, groups=groups)
+    np.testing.assert_array_equal(keep, expected)
+    assert (keep != filter_by_disagreement(LogisticProbe(), twice, labels)).any()
 
 
 @pytest.mark.parametrize("k", [1, 4, 9])

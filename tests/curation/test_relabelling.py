@@ -11,6 +11,8 @@ from w2sprobe.probes._folds import FOLD_SEED, folds_of
 
 HONEST = [
     pytest.param(KNNProbe(9), None, id="knn"),
+    pytest.param(LogisticProbe(), None, id="logistic"),
+    pytest.param(MassMeanProbe(), None, id="mass-mean"),
     pytest.param(KNNProbe(9), 5, id="knn cross-fitted"),
     pytest.param(LogisticProbe(), 5, id="logistic cross-fitted"),
     pytest.param(MassMeanProbe(), 5, id="mass-mean cross-fitted"),
@@ -35,8 +37,16 @@ def test_a_rows_own_label_has_no_say(probe, cv: int | None) -> None:
 def test_in_sample_it_has() -> None:
     changed = Y.copy()
     changed[7] = 1 - changed[7]
-    inside = [relabel(LogisticProbe(), X, y)[7] for y in (Y, changed)]
-    assert abs(inside[0] - inside[1]) > 1e-3
+    for probe in (KNNProbe(9), LogisticProbe(), MassMeanProbe()):
+        inside = [relabel(probe, X, y, cv="in-sample")[7] for y in (Y, changed)]
+        assert abs(inside[0] - inside[1]) > 1e-4  # 1e-6 is what the test above allows
+
+
+def test_in_sample_is_a_fit_on_all_rows() -> None:
+    expected = LogisticProbe().fit(X, Y).predict_proba(X)[:, 1]
+    np.testing.assert_array_equal(relabel(LogisticProbe(), X, Y, cv="in-sample"), expected)
+    own = relabel(KNNProbe(1), X, Y, cv="in-sample")
+    np.testing.assert_array_equal(own, Y)  # each row is its own neighbour
 
 
 def test_cross_fitting_is_a_loop_over_folds() -> None:
@@ -57,7 +67,7 @@ class Scripted(BaseEstimator):
         return self
 
     def predict_proba(self, Q):
-        return np.full((len(Q), 2), 0.5)
+        return np.full((len(Q), 2), 0.2)
 
     def predict_train_proba(self, cv: int = 5):
         raise AssertionError("only a kNN probe is asked for predictions of its own rows")
@@ -66,8 +76,8 @@ class Scripted(BaseEstimator):
         return np.full(len(X), cv / 10)
 
 
-@pytest.mark.parametrize(("cv", "answer"), [(None, 0.5), (3, 0.3)])
-def test_a_probe_may_cross_fit_itself(cv: int | None, answer: float) -> None:
+@pytest.mark.parametrize(("cv", "answer"), [("in-sample", 0.2), (3, 0.3), (None, 0.5)])
+def test_a_probe_may_cross_fit_itself(cv, answer: float) -> None:
     assert (relabel(Scripted(), X, Y, cv=cv) == answer).all()
 
 
@@ -86,9 +96,9 @@ def test_folds_are_even_and_fixed(n: int, cv: int) -> None:
     np.testing.assert_array_equal(folds_of(n, cv), folds_of(n, cv))
 
 
-@pytest.mark.parametrize("cv", [1, 0, N + 1, 2.5, True])
+@pytest.mark.parametrize("cv", [1, 0, N + 1, 2.5, True, "insample"])
 def test_bad_folds(cv) -> None:
-    with pytest.raises(InputError, match=rf"cv is {cv}.*Allowed: 2 to {N}"):
+    with pytest.raises(InputError, match=rf"cv is {cv!r}.*Allowed: 2 to {N}"):
         relabel(LogisticProbe(), X, Y, cv=cv)
 
 

@@ -110,7 +110,7 @@ def test_a_removed_row_has_its_reason(rule, options: dict, reason: str) -> None:
         assert re.fullmatch(reason, curated.reason[row])
 
 
-def test_a_linear_probe_cross_fits_for_confident_learning_and_not_for_disagreement() -> None:
+def test_a_linear_probe_is_cross_fitted_unless_told_otherwise() -> None:
     confident = explain(LogisticProbe(), "filter", X, GIVEN, rule="confident-learning")
     np.testing.assert_array_equal(confident.fold, folds_of(N, 5))
     np.testing.assert_array_equal(
@@ -118,8 +118,11 @@ def test_a_linear_probe_cross_fits_for_confident_learning_and_not_for_disagreeme
         filter_by_confident_learning(LogisticProbe(), X, SOFT, contamination=0.1),
     )
     plain = explain(LogisticProbe(), "filter", X, GIVEN)
-    assert plain.fold is None
-    np.testing.assert_array_equal(plain.p, relabel(LogisticProbe(), X, SOFT))
+    np.testing.assert_array_equal(plain.fold, folds_of(N, 5))
+    np.testing.assert_array_equal(plain.p, relabel(LogisticProbe(), X, SOFT, cv=5))
+    published = explain(LogisticProbe(), "filter", X, GIVEN, cv="in-sample")
+    assert published.fold is None
+    np.testing.assert_array_equal(published.p, relabel(LogisticProbe(), X, SOFT, cv="in-sample"))
 
 
 def test_deep_knn_predicts_with_hard_votes() -> None:

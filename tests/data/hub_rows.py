@@ -601,28 +601,29 @@ def _later(make: Callable[[int, Words], Row]) -> Callable[[int, Words], Row]:
     return lambda n, w: make(n + 500, Words(n + 500))
 
 
-REPOS: dict[str, dict[str, Part]] = {
-    "facebook/anli": _anli(),
-    "nyu-mll/glue": _glue(),
-    "dataset-org/dream": _dream(),
-    "hendrycks/ethics": _ethics(),
-    "CogComp/mc_taco": _mc_taco(),
-    "Rowan/hellaswag": _hellaswag(),
-    "aps/super_glue": _super_glue(),
-    "allenai/openbookqa": _openbookqa(),
-    "google-research-datasets/paws": _paws(),
-    "baber/piqa": _piqa(),
-    "textmachinelab/quail": _quail(),
-    "allenai/quartz": _quartz(),
-    "lighteval/siqa": _siqa(),
-    "stanfordnlp/sst2": _sst2(),
-    "EleutherAI/twitter-sentiment": _twitter(),
-    "allenai/sciq": _sciq(),
-    "Anthropic/hh-rlhf": _hh(),
-    "allenai/cosmos_qa": _cosmos(),
-    "google/boolq": _boolq(),
-    "fancyzhx/amazon_polarity": _amazon(),
+BUILDERS: dict[str, Callable[[], dict[str, Part]]] = {
+    "facebook/anli": _anli,
+    "nyu-mll/glue": _glue,
+    "dataset-org/dream": _dream,
+    "hendrycks/ethics": _ethics,
+    "CogComp/mc_taco": _mc_taco,
+    "Rowan/hellaswag": _hellaswag,
+    "aps/super_glue": _super_glue,
+    "allenai/openbookqa": _openbookqa,
+    "google-research-datasets/paws": _paws,
+    "baber/piqa": _piqa,
+    "textmachinelab/quail": _quail,
+    "allenai/quartz": _quartz,
+    "lighteval/siqa": _siqa,
+    "stanfordnlp/sst2": _sst2,
+    "EleutherAI/twitter-sentiment": _twitter,
+    "allenai/sciq": _sciq,
+    "Anthropic/hh-rlhf": _hh,
+    "allenai/cosmos_qa": _cosmos,
+    "google/boolq": _boolq,
+    "fancyzhx/amazon_polarity": _amazon,
 }
+REPOS = {repo: build() for repo, build in BUILDERS.items()}
 
 
 def write_mirror(folder: Path, *repos: str, suffix: str = "") -> Path:

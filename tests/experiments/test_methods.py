@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from tests.experiments.cases import plan_one, run_one, save_study, study
 from w2sprobe.cache import ActivationStore
+from w2sprobe.curation import IN_SAMPLE as OF_CURATION
 from w2sprobe.curation import (
     Rule,
     filter_at_random,
@@ -23,6 +24,7 @@ from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.config import StudyConfig, ZeroShotConfig
 from w2sprobe.experiments.methods import (
     DEFAULT_METHODS,
+    IN_SAMPLE,
     METHODS,
     ChoiceRule,
     FilterRule,
@@ -34,7 +36,7 @@ from w2sprobe.experiments.steps import label_file
 from w2sprobe.fingerprint import fingerprint, fingerprint_strings
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import roc_auc
-from w2sprobe.probes import KNNProbe, LogisticProbe
+from w2sprobe.probes import KNNProbe, LogisticProbe, MassMeanProbe
 from w2sprobe.probing import ProbeName as CommandsProbeName
 from w2sprobe.results import Results
 from w2sprobe.sweeps.choose import WeakRule
@@ -110,6 +112,19 @@ def activations(plan: Experiment, split: str, layer: int) -> np.ndarray:
         ({"probe": "knn", "curation": "relabel", "contamination": 0.2}, ["contamination 0.2"]),
         ({"probe": "knn", "curation": "filter", "l2": 0.1}, ["l2 0.1", "n_neighbors"]),
         ({"probe": "topofilter", "curation": "filter", "cv": 3}, ["cv 3 does not go with"]),
+        (
+            {"probe": "topofilter", "curation": "filter", "cv": "in-sample"},
+            ["cv 'in-sample' does not go with"],
+        ),
+        (
+            {
+                "probe": "logistic",
+                "curation": "filter",
+                "rule": "confident-learning",
+                "cv": "in-sample",
+            },
+            ["cv 'in-sample' with rule 'confident-learning'"],
+        ),
         ({"layer": 3}, ["layer 3 does not go with predicts 'student'", "allowed beside that: cur"]),
         ({"cross_fit": True}, ["cross_fit True does not go with"]),
         ({"labels": "truth", "iterations": 1}, ["iterations 1 does not go with", "'truth'"]),
@@ -147,6 +162,7 @@ def test_the_words_are_those_of_the_commands() -> None:
     assert get_args(ProbeName) == get_args(CommandsProbeName)
     assert get_args(ChoiceRule) == get_args(WeakRule)
     assert ZeroShotConfig().answers == ANSWERS
+    assert IN_SAMPLE == OF_CURATION
 
 
 def test_every_filter_has_its_random_control() -> None:
@@ -394,7 +410,7 @@ def test_auto_that_has_nothing_to_choose_by_is_refused(make: Make) -> None:
 
 def test_relabelling_in_sample_sees_its_own_labels(make: Make, place: Path) -> None:
     plan = make(
-        methods=["knn_relabel", "logistic_relabel", "logistic_filter"],
+        methods=["knn_relabel", "logistic_relabel", "logistic_filter", "confident_learning_filter"],
         probes={"cv": "in-sample", "n_neighbors": 1, "layer": 1},
     )
     run_one(plan, place / "in-sample")
@@ -406,8 +422,37 @@ def test_relabelling_in_sample_sees_its_own_labels(make: Make, place: Path) -> N
     expected = LogisticProbe().fit(X, weak).predict_proba(X)[:, 1]
     new = table(plan.methods["logistic_relabel"][0]).align(train.ids).soft_label
     np.testing.assert_array_equal(new, expected)
-    plain = make(methods=["logistic_filter"], probes={"n_neighbors": 1, "layer": 1})
-    assert plan.methods["logistic_filter"][0].address == plain.methods["logistic_filter"][0].address
+    kept = table(plan.methods["logistic_filter"][0]).align(train.ids).keep
+    worst = np.argsort(-np.abs(expected - weak), kind="stable")[:2]  # a tenth of 16 rows
+    assert sorted(np.flatnonzero(~kept)) == sorted(worst)
+
+
+def test_filters_by_disagreement_are_cross_fitted_unless_told_otherwise(
+    make: Make, place: Path
+) -> None:
+    methods = ["logistic_filter", "mass_mean_filter"]
+    plan = make(methods=methods, probes={"n_neighbors": 1, "layer": 1})
+    run_one(plan, place / "out-of-fold")
+    train = plan.splits.strong_train
+    weak = table(plan.methods["weak"][0]).align(train.ids).soft_label
+    X = activations(plan, "strong_train", 1)
+    for name, probe in zip(methods, (LogisticProbe(), MassMeanProbe()), strict=True):
+        kept = table(plan.methods[name][0]).align(train.ids).keep
+        np.testing.assert_array_equal(kept, filter_by_disagreement(probe, X, weak, cv=5))
+
+
+def test_in_sample_moves_only_what_it_changes(make: Make) -> None:
+    names = [*DEFAULT_METHODS, "confident_learning_filter", "deep_knn_filter"]
+    plain, published = (
+        make(methods=names, probes={"n_neighbors": 3, "cv": cv}) for cv in (None, "in-sample")
+    )
+    moved = {
+        name
+        for name in names
+        if plain.methods[name][0].address != published.methods[name][0].address
+    }
+    by_probes = {"knn_relabel", "logistic_relabel", "knn_filter", "logistic_filter"}
+    assert moved == by_probes
 
 
 def test_groups_are_heeded_and_part_of_the_address(make: Make, place: Path) -> None:

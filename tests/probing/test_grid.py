@@ -99,6 +99,22 @@ def test_filters_are_those_of_curate(grid: Grid, probe: object, options: dict) -
     )
 
 
+@pytest.mark.parametrize("action", ["relabel", "filter"])
+@pytest.mark.parametrize("name", ["knn", "logistic", "mass-mean"])
+def test_in_sample_is_that_of_curate(name: str, action: str) -> None:
+    grid = Grid(name, ks=(9,), cv="in-sample")
+    (one,) = curate_grid(grid, action, X, LABELS, GROUPS)
+    expected = curate(grid.make(9.0 if name == "knn" else 1e-2), action, X, LABELS, cv="in-sample")
+    np.testing.assert_array_equal(one.after.keep, expected.keep)
+    np.testing.assert_allclose(one.after.soft_label, expected.soft_label, atol=1e-6)
+    assert one.fold is None
+
+
+def test_no_held_out_prediction_is_in_sample() -> None:
+    with pytest.raises(InputError, match="cv is 'in-sample'"):
+        held_out(Grid("logistic", cv="in-sample"), X, SOFT)
+
+
 @pytest.mark.parametrize("name", ["knn", "logistic", "mass-mean"])
 def test_relabelling_is_that_of_curate(name: str) -> None:
     grid = Grid(name, ks=(9,))

@@ -1,7 +1,7 @@
 """Results as a run leaves them, from made-up scores: no models, and seconds become milliseconds."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,11 +138,27 @@ def _save_records(folder: Path, methods: Sequence[str], rng: np.random.Generator
 
 
 def save_study(
-    folder: Path, tasks: Sequence[str] = ("one", "two", "three"), seeds: Sequence[str] = ("0", "1")
+    folder: Path,
+    tasks: Sequence[str] = ("one", "two", "three"),
+    seeds: Sequence[str] = ("0", "1"),
+    *,
+    methods: Mapping[str, Sequence[str]] | None = None,
+    unresolved: Sequence[str] = (),
+    records: bool = True,
 ) -> StudyResults:
-    """Write a study: study.json, indicators.csv, scores.csv and a folder an experiment."""
+    """Write a study: study.json, indicators.csv and a folder an experiment.
+
+    `methods` are those of each task; the gaps of `unresolved` tasks carry no PGR.
+    """
+    of_task = methods or dict.fromkeys(tasks, METHODS)
     runs = {
-        f"{task}/seed{seed}": save_run(folder / task / f"seed{seed}", task=task, seed=seed)
+        f"{task}/seed{seed}": save_run(
+            folder / task / f"seed{seed}",
+            task=task,
+            seed=seed,
+            methods=of_task[task],
+            records=records,
+        )
         for task in tasks
         for seed in seeds
     }
@@ -150,9 +166,13 @@ def save_study(
         name="made-up",
         experiments=tuple(runs),
         summary=tuple(
-            _summary([one for one in runs.values() if one.task == task], method)
+            _summary(
+                [one for one in runs.values() if one.task == task],
+                method,
+                resolved=task not in unresolved,
+            )
             for task in tasks
-            for method in METHODS
+            for method in of_task[task]
         ),
         failures=(),
         config={"name": "made-up"},
@@ -167,7 +187,7 @@ def save_study(
     return study
 
 
-def _summary(runs: Sequence[Results], method: str) -> SummaryRow:
+def _summary(runs: Sequence[Results], method: str, *, resolved: bool) -> SummaryRow:
     """Of the seeds; intervals are those of the first."""
     rows = [row for one in runs for row in one.rows if row.method == method]
 
@@ -184,7 +204,7 @@ def _summary(runs: Sequence[Results], method: str) -> SummaryRow:
         gap_se=runs[0].gap_se,
         rows_needed=300,
         n_test_rows=N_TEST,
-        resolved=rows[0].resolved,
+        resolved=resolved and rows[0].resolved,
         **{name: mean(name) for name in ("auc", "delta_auc", "pgr")},
         **{
             f"{name}_interval": getattr(rows[0], f"{name}_interval")

@@ -57,6 +57,23 @@ def test_a_panel_a_probe_and_set_of_rows(
     assert mesh.get_array().tolist() == [[0.0, 0.49], [0.0, 0.49]]
 
 
+def test_a_probe_without_defined_scores_has_no_panel(
+    drawn: list[matplotlib.figure.Figure], tmp_path: Path
+) -> None:
+    rows = table(("cross_fit", "test")).to_pylist()
+    for row in rows:
+        if row["probe"] == "knn" and row["evaluation"] == "test":
+            row["delta_auc_truth"] = None
+    sweep_figure(pa.Table.from_pylist(rows), [CHOSEN], tmp_path / "f.png")
+    (figure,) = drawn
+    assert [axis.get_visible() for axis in figure.axes[:4]] == [
+        False,
+        True,
+        True,
+        True,
+    ]  # test rows first
+
+
 def test_without_truth_the_weak_labels_are_the_measure(
     drawn: list[matplotlib.figure.Figure], tmp_path: Path
 ) -> None:

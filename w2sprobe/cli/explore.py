@@ -81,11 +81,11 @@ def command(
     from w2sprobe.atomic import check_writable_file
     from w2sprobe.cache import ActivationStore
     from w2sprobe.errors import InputError
+    from w2sprobe.explorer import explore, explorer_page
     from w2sprobe.labels import LabelTable
     from w2sprobe.layers import parse_layers
     from w2sprobe.numbers import parse_numbers
     from w2sprobe.probing import ProbedRows
-    from w2sprobe.reporting.explorer import explore, explorer_page
     from w2sprobe.reporting.pages import write_page
 
     if splits and not task:

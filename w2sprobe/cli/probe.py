@@ -13,6 +13,7 @@ from w2sprobe.cli import _options
 from w2sprobe.errors import InputError
 
 if TYPE_CHECKING:
+    from w2sprobe.curation import CrossFit
     from w2sprobe.experiments.config import TaskConfig
     from w2sprobe.probing import ProbeName
 
@@ -66,9 +67,9 @@ RULES = ("disagreement", "confident-learning", "deep-knn", "random")
 @click.option("--per-class", is_flag=True, help="Remove the share of each class.")
 @click.option(
     "--cv",
-    type=click.IntRange(min=2),
     help="Folds of cross-fitting; default: kNN leaves each row out of its own vote, the others "
-    "take 5 (none where they filter by disagreement, as published).",
+    "take 5. in-sample: relabel or filter by a fit on all rows, their own labels included, as "
+    "published.",
 )
 @click.option(
     "--backend",
@@ -93,7 +94,7 @@ def command(
     rule: Any,
     contamination: str,
     per_class: bool,
-    cv: int | None,
+    cv: str | None,
     backend: str,
     out: Path,
     device: str,
@@ -144,7 +145,7 @@ def command(
         l2s=() if l2s == "auto" else parse_numbers(l2s, float, "--l2s"),
         preprocess=preprocess,
         whiten=whiten,
-        cv=cv,
+        cv=None if cv is None else _folds(cv),
         rule=rule,
         contamination=None if contamination == "auto" else _share(contamination),
         per_class=per_class,
@@ -226,6 +227,14 @@ def _share(text: str) -> float:
     if share >= 1 or more:
         raise InputError(f"--contamination is {text!r}", allowed="above 0, below 1, or auto")
     return float(share)
+
+
+def _folds(text: str) -> "CrossFit":
+    if text == "in-sample":
+        return "in-sample"
+    if not text.isdecimal() or int(text) < 2:
+        raise InputError(f"--cv is {text!r}", allowed="2 or more folds, or in-sample")
+    return int(text)
 
 
 def _noting(search: Callable[..., Any], notes: set[tuple[str, float]]) -> Callable[..., Any]:

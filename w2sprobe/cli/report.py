@@ -2,10 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from w2sprobe.cli import _options
+
+if TYPE_CHECKING:
+    from w2sprobe.labels import LabelTable
+    from w2sprobe.reporting.explorer import ExplorerData
 
 
 @click.command("report")
@@ -32,9 +37,20 @@ def command(results: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     from w2sprobe.experiments.in_words import methods_in_words
     from w2sprobe.reporting.report import write_report
 
-    stores = _options.cache_folder() / "stores"
-    page = write_report(results, out, stores=stores, describe=methods_in_words)
+    page = write_report(
+        results,
+        out,
+        stores=_options.cache_folder() / "stores",
+        describe=methods_in_words,
+        explore=_explore,
+    )
     if as_json:
         click.echo(json.dumps({"report": str(page), "figures": str(page.parent / "figures")}))
         return
     click.echo(f"written: {page}")
+
+
+def _explore(store: Path, labels: "LabelTable", splits: Path) -> "ExplorerData":
+    from w2sprobe.explorer import explore_run  # loads torch, which a report alone does without
+
+    return explore_run(store, labels, splits)

@@ -175,8 +175,12 @@ def _run(plan: "Plan", out: Path, engine: "Engine", as_json: bool) -> None:
             click.echo(f"{out / RESULTS}  {out / FIGURE}")
     elif as_json:
         click.echo(study.model_dump_json(indent=2))
-    else:
+    elif not alone:
         print_study(study, out)
+    for place in study.without_results:
+        click.echo(
+            f"No results in {out / place}: its weak model or its ceiling failed.", err=as_json
+        )
     _raise_failures(study)
 
 

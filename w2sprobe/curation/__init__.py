@@ -7,12 +7,14 @@ from w2sprobe.curation.filters import (
     filter_by_neighbors,
 )
 from w2sprobe.curation.provenance import Origin, predictions, provenance, untouched
-from w2sprobe.curation.relabelling import relabel
-from w2sprobe.curation.scorecard import Scorecard, overlap, scorecard
+from w2sprobe.curation.relabelling import IN_SAMPLE, CrossFit, relabel
 from w2sprobe.curation.tables import Action, Curated, Rule, curate, explain, judge
+from w2sprobe.metrics import Scorecard, overlap, scorecard
 
 __all__ = [
+    "IN_SAMPLE",
     "Action",
+    "CrossFit",
     "Curated",
     "Origin",
     "Rule",

@@ -14,7 +14,7 @@ from w2sprobe.curation._rules import (
     by_majority,
     check_rule,
 )
-from w2sprobe.curation.relabelling import relabel
+from w2sprobe.curation.relabelling import CrossFit, relabel
 from w2sprobe.errors import InputError
 from w2sprobe.labels import THRESHOLD
 from w2sprobe.probes import KNNProbe, nearest_neighbors
@@ -28,7 +28,7 @@ def filter_by_disagreement(
     y: ArrayLike,
     *,
     contamination: float = 0.1,
-    cv: int | None = None,
+    cv: CrossFit = None,
     per_class: bool = False,
     groups: ArrayLike | None = None,
 ) -> np.ndarray:
@@ -36,8 +36,11 @@ def filter_by_disagreement(
 
     Parameters
     ----------
-    probe, X, y, cv, groups
+    probe, X, y, groups
         As in `relabel`.
+    cv : int or "in-sample", optional
+        As in `relabel`: by default a row's own label has no say in the prediction that it is held
+        against. "in-sample": it has, as published.
     contamination : float, default 0.1, in (0, 1)
         Share of the rows to remove, rounded to whole rows; ties (to 12 decimals) go by position,
         first removed first.
@@ -71,7 +74,7 @@ def filter_by_confident_learning(
     y: ArrayLike,
     *,
     contamination: float | None = None,
-    cv: int | None = 5,
+    cv: CrossFit = 5,
     per_class: bool = False,
     groups: ArrayLike | None = None,
 ) -> np.ndarray:
@@ -86,8 +89,8 @@ def filter_by_confident_learning(
         finds least probable; ties as in `filter_by_disagreement`. None: as many as the confident
         joint estimates to be wrong.
     cv : int, optional, default 5
-        Folds, as in `relabel`. Confident learning asks for predictions that the row's own label
-        had no say in; with None only a kNN probe gives them.
+        As in `relabel`. Confident learning asks for predictions that the row's own label had no
+        say in: "in-sample" is not what its authors mean.
     per_class : bool, default False
         Remove the share `contamination` of each class of the hard labels.
 

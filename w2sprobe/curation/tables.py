@@ -17,12 +17,12 @@ from w2sprobe.curation._rules import (
     groups_of,
 )
 from w2sprobe.curation.filters import filter_at_random
-from w2sprobe.curation.relabelling import relabel
+from w2sprobe.curation.relabelling import IN_SAMPLE, CrossFit, relabel, resolve_cv
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import KNNProbe, TopoFilter
 from w2sprobe.probes._checks import optional_groups
-from w2sprobe.probes._folds import FOLDS, folds_of
+from w2sprobe.probes._folds import folds_of
 
 Action = Literal["relabel", "filter"]
 Rule = Literal["disagreement", "confident-learning", "deep-knn", "random"]
@@ -67,7 +67,7 @@ def curate(
     *,
     rule: Rule = "disagreement",
     contamination: float | None = 0.1,
-    cv: int | None = None,
+    cv: CrossFit = None,
     per_class: bool = False,
     groups: ArrayLike | None = None,
 ) -> LabelTable:
@@ -89,9 +89,8 @@ def curate(
     contamination : float, optional, default 0.1, in (0, 1)
         Share of the rows that a filter removes; TopoFilter brings its own. None lets
         "confident-learning" and "deep-knn" find out.
-    cv : int, optional
-        Folds, as in `relabel`. None: 5 where another probe than kNN, which leaves a row out of its
-        own vote, relabels or serves confident learning; none elsewhere.
+    cv : int or "in-sample", optional
+        As in `relabel`: 5 folds by default; kNN leaves a row out of its own vote instead.
     per_class : bool, default False
         A filter removes the share of each class of the hard labels.
     groups : array_like, shape (n,), optional
@@ -133,7 +132,7 @@ def explain(
     *,
     rule: Rule = "disagreement",
     contamination: float | None = 0.1,
-    cv: int | None = None,
+    cv: CrossFit = None,
     per_class: bool = False,
     groups: ArrayLike | None = None,
 ) -> Curated:
@@ -174,13 +173,11 @@ def explain(
             return _by_chance(labels, cast(float, contamination), per_class=per_class)
         if rule == "deep-knn" and not isinstance(probe, KNNProbe):
             raise InputError(f"deep-knn with {type(probe).__name__}", allowed="KNNProbe")
-    outside = action == "relabel" or rule == "confident-learning"  # the own label has no say
-    if cv is None and outside and not isinstance(probe, KNNProbe):
-        cv = FOLDS
+    cv = resolve_cv(probe, cv)
     given = labels.hard_label if action == "filter" and rule == "deep-knn" else labels.soft_label
     p = relabel(probe, X, given, cv=cv, groups=groups)
     fold = None
-    if cv is not None:
+    if cv is not None and cv != IN_SAMPLE:
         together = optional_groups(groups, len(labels))
         fold = folds_of(len(labels), cv, together)
     return judge(
@@ -205,7 +202,7 @@ def judge(
     action, labels, contamination, per_class
         As in `curate`.
     p : ndarray of float64, shape (n,)
-        Predictions that a row's own label had no say in; for "deep-knn" votes on hard labels.
+        Predictions for the rows, such as out-of-fold ones; for "deep-knn" votes on hard labels.
     fold : ndarray of int64, shape (n,), optional
         The fold that each row was left out with.
     rule : {"disagreement", "confident-learning", "deep-knn"}

@@ -7,6 +7,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from w2sprobe.curation import Action
 from w2sprobe.curation._rules import check_rule
 from w2sprobe.data import Rows, Splits
@@ -26,8 +28,9 @@ from w2sprobe.experiments.costs import (
     train_cost,
 )
 from w2sprobe.experiments.functions import CurationFunction
-from w2sprobe.experiments.methods import AUTO, IN_SAMPLE, Method
-from w2sprobe.experiments.stages import Cost, Stage
+from w2sprobe.experiments.methods import AUTO, Method
+from w2sprobe.experiments.shared_runs import RUNS
+from w2sprobe.experiments.stages import VERSIONS, Cost, Stage
 from w2sprobe.experiments.steps import (
     audit_step,
     choose_step,
@@ -48,12 +51,13 @@ from w2sprobe.fingerprint import fingerprint
 from w2sprobe.layers import parse_layers
 from w2sprobe.models import ModelInfo, load_tokenizer
 from w2sprobe.probes._checks import n_left_out
+from w2sprobe.probes._folds import FOLDS, folds_of
 from w2sprobe.probing import ProbedRows
 from w2sprobe.sweeps import SweepSettings
-from w2sprobe.training.iterations import row_folds
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.zero_shot import Form, check_answers, check_head
 
+CROSS_FITTED = f"probes are cross-fitted over {FOLDS} folds"
 WEAK_POSITION = "mean"  # of the weak model's activations, sentence encoders among them
 
 
@@ -223,7 +227,8 @@ class Builder:
         info = self.weak_info if role == "weak" else self.strong_info
         settings = model.settings(loss)
         precision = self.precision_of(settings.precision)
-        params = {**self.trained(info, settings, rows), "predicted": predicted.content}
+        made_of = {**self.trained(info, settings, rows), "predicted": predicted.content}
+        params = dict(made_of)
         if labels is None:
             params["truth"] = fingerprint([rows.labels.tolist(), self.splits.val.labels.tolist()])
         run = partial(
@@ -238,6 +243,9 @@ class Builder:
             device=self.device,
             prefixes=self.cache / "prefixes",
             previous=previous.folder if previous else None,
+            runs=self.cache / RUNS,
+            made_of={**made_of, "version": VERSIONS["train"]},
+            title=title,
         )
         lengths = self.lengths[role]
         tokens = lengths.tokens
@@ -427,7 +435,7 @@ class Builder:
         params: dict[str, Any] = {"stop_at": config.stop_at}
         inputs = {"labels": given}
         if method.cross_fit:
-            _check_folds(rows, config.cv)
+            _check_folds(f"strong_to_strong.cv is {config.cv}", rows.groups, len(rows), config.cv)
             params |= self.trained(self.strong_info, settings, rows)
             params |= {"cv": config.cv, "groups": _groups(rows)}
         else:
@@ -503,6 +511,11 @@ class Builder:
             action: Action = "relabel" if method.curation == "relabel" else "filter"
             if action == "filter":
                 check_rule(method.rule, given.settings.contamination, per_class=False)
+            cv = method.folds(given.settings.cv)
+            if isinstance(cv, int):
+                _check_folds(f"cv of {name} is {cv}", rows.groups, len(rows), cv)
+            elif cv is None and method.probe in ("logistic", "mass-mean"):
+                _check_folds(CROSS_FITTED, rows.groups, len(rows), FOLDS)
             params |= self.probe_params(method, given)
             run = partial(curate_step, **common, **given.arguments, method=method, action=action)
         return self.add(
@@ -520,7 +533,7 @@ class Builder:
             method.probe not in (None, "mass-mean") and getattr(settings, field) == AUTO
         )
         if field == "n_neighbors":
-            _check_neighbors(path, settings, len(self.splits.strong_train))
+            _check_neighbors(path, method, settings, self.splits.strong_train)
         if method.function is not None or not is_auto:
             return ProbeSettings(settings, layer)
         return ProbeSettings(
@@ -536,14 +549,17 @@ class Builder:
         names = {"n_neighbors": "ks", "l2": "l2s"}
         values = list(getattr(candidates, names[field])) if value == AUTO else [value]
         if field == "n_neighbors":
-            most = len(rows) - n_left_out(rows.groups, itself=True)
+            most = _most_neighbors(rows, None)
+            if min(values) > most:
+                what = f"candidates.ks are {values}" if value == AUTO else f"n_neighbors is {value}"
+                raise InputError(
+                    f"probes.{what}",
+                    allowed=f"one that leaves a row and its group out of the {len(rows)} of "
+                    f"strong_train: up to {most}",
+                )
             values = [k for k in values if k <= most]
-        if not values:
-            raise InputError(
-                f"probes.candidates.ks are {list(candidates.ks)}",
-                allowed=f"one that leaves a row and its group out of the {len(rows)} of "
-                "strong_train",
-            )
+        else:
+            _check_folds(CROSS_FITTED, rows.groups, len(rows), FOLDS)
         tried: dict[str, Any] = {"layers": layers, names[field]: values, "rule": candidates.rule}
         inputs = {"store": self.store, "labels": weak}
         run = partial(
@@ -568,6 +584,7 @@ class Builder:
         # of the rows as they are swept: copies of a text are left out together
         most = len(rows.train) - n_left_out(rows.groups, itself=True)
         ks = tuple(k for k in config.ks if k <= most)
+        _check_folds(CROSS_FITTED, rows.groups, len(rows.train), FOLDS)
         settings = SweepSettings(ks, config.l2s, in_sample=config.in_sample, ceiling=config.ceiling)
         run = partial(
             sweep_step,
@@ -623,10 +640,7 @@ class Builder:
             if method.rule != "disagreement":
                 used["rule"] = method.rule
         if method.curation:
-            unread = method.probe == "topofilter" or (
-                settings.cv == IN_SAMPLE and method.curation == "filter"
-            )
-            used["cv"] = None if unread else settings.cv
+            used["cv"] = method.folds(settings.cv)
             if self.splits.strong_train.groups is not None:
                 used["groups"] = _groups(self.splits.strong_train)
         return used
@@ -636,12 +650,28 @@ def _groups(rows: Rows) -> str:
     return "" if rows.groups is None else fingerprint(rows.groups.tolist())
 
 
-def _check_neighbors(path: str, settings: ProbeConfig, n_rows: int) -> None:
-    if settings.n_neighbors != AUTO and settings.n_neighbors >= n_rows:
+def _check_neighbors(path: str, method: Method, settings: ProbeConfig, rows: Rows) -> None:
+    """Refuse more neighbours than a row has: curation leaves out its group, or its fold."""
+    most = len(rows) - 1
+    if method.curation is not None:
+        most = _most_neighbors(rows, method.folds(settings.cv))
+    if settings.n_neighbors != AUTO and settings.n_neighbors > most:
         raise InputError(
             f"{path}.n_neighbors is {settings.n_neighbors}",
-            allowed=f"fewer than the {n_rows} rows of strong_train, or auto",
+            allowed=f"fewer than the {len(rows)} rows of strong_train, or auto"
+            + (
+                f"; with a row's group or fold left out, up to {most}"
+                if most + 1 < len(rows)
+                else ""
+            ),
         )
+
+
+def _most_neighbors(rows: Rows, cv: int | str | None) -> int:
+    """How many neighbours every row has outside its group, or its fold."""
+    if isinstance(cv, int):
+        return len(rows) - int(np.bincount(folds_of(len(rows), cv, rows.groups)).max())
+    return len(rows) - n_left_out(rows.groups, itself=True)
 
 
 def _check_layer(path: str, settings: ProbeConfig, info: ModelInfo) -> int | None:
@@ -656,8 +686,9 @@ def _check_layer(path: str, settings: ProbeConfig, info: ModelInfo) -> int | Non
     return layers[0]
 
 
-def _check_folds(rows: Rows, cv: int) -> None:
+def _check_folds(what: str, groups: np.ndarray | None, n_rows: int, cv: int) -> None:
+    """Refuse more folds than strong_train has rows or groups."""
     try:
-        row_folds(rows, cv)
+        folds_of(n_rows, cv, groups)
     except InputError as error:
-        raise InputError(f"strong_to_strong.{error.what}", allowed=error.allowed) from error
+        raise InputError(what, allowed=f"{error.allowed} of strong_train") from error

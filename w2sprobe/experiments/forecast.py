@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from w2sprobe.experiments.costs import estimate_seconds
 from w2sprobe.experiments.plan import Plan
 from w2sprobe.experiments.scoring import seconds_of
+from w2sprobe.experiments.shared_runs import same_run_as
 from w2sprobe.metrics import MIN_GAP, rows_for_gap
 from w2sprobe.results import Forecast, PlannedStage
 
@@ -24,7 +25,9 @@ def forecast(plan: Plan) -> Forecast:
     Forecast
     """
     spent = {stage.address: seconds_of(stage) for stage in plan.stages if stage.done}
-    expected = estimate_seconds(plan.stages, spent)
+    # a run that was taken over took no time, which says nothing of how fast this machine is
+    timed = [stage for stage in plan.stages if not same_run_as(stage.folder)]
+    expected = estimate_seconds(timed, spent)
     numbers = {stage.address: number for number, stage in enumerate(plan.stages, start=1)}
     stages = tuple(
         PlannedStage(

@@ -33,9 +33,10 @@ IN_SAMPLE: Final = "in-sample"
 Folds = Annotated[
     Annotated[int, Field(ge=2)] | Literal["in-sample"],
     Field(
-        description="Cross-fit relabelling and filtering over so many folds; default: 5 for "
-        "logistic relabelling and confident learning, none elsewhere. in-sample: relabel rows by a "
-        "probe that was fitted on them, their own labels included, as published.",
+        description="Cross-fit relabelling and filtering over so many folds; default: 5, and for "
+        "kNN none, which leaves each row out of its own vote. in-sample: judge rows by a probe "
+        "that was fitted on them, their own labels included, as published; relabelling and filters "
+        "by disagreement only.",
     ),
 ]
 
@@ -110,6 +111,13 @@ class Method(BaseModel):
         """Whether a random filter can be of its size."""
         return self.curation == "filter" or self.function is not None
 
+    def folds(self, cv: Folds | None) -> Folds | None:
+        """What the curation of this method reads of a setting `cv`; None for its default."""
+        published = self.curation == "relabel" or self.rule == "disagreement"
+        if self.probe == "topofilter" or (cv == IN_SAMPLE and not published):
+            return None
+        return cv
+
     @field_validator("function")
     @classmethod
     def _is_callable(cls, function: str | None) -> str | None:
@@ -149,8 +157,10 @@ class Method(BaseModel):
             )
         elif self.probe == "topofilter" and self.curation != "filter":
             raise ValueError("probe 'topofilter' only filters; allowed: curation: filter")
-        if self.cv == IN_SAMPLE and self.curation != "relabel":
-            raise ValueError("cv 'in-sample' without relabelling; allowed: curation: relabel")
+        if self.cv == IN_SAMPLE and self.probe != "topofilter" and self.folds(self.cv) is None:
+            raise ValueError(
+                f"cv 'in-sample' with rule {self.rule!r}; allowed: disagreement, or relabelling"
+            )
         if self.rule == "deep-knn" and self.probe != "knn":
             raise ValueError(f"rule 'deep-knn' with probe {self.probe!r}; allowed: knn")
 

@@ -13,7 +13,7 @@ from w2sprobe.experiments.records import CURVES, LABELS, SWEEP, SWEEP_NOTE, writ
 from w2sprobe.experiments.scoring import audit_of, predictions_of, score, versions
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import AUDIT
-from w2sprobe.experiments.study_files import SPLITS, write_config, write_study
+from w2sprobe.experiments.study_files import FIGURE, SPLITS, write_config, write_study
 from w2sprobe.experiments.summary import PREDICTIONS, Scored, summarise
 from w2sprobe.results import RESULTS, STUDY, Failure, StudyResults
 
@@ -45,14 +45,16 @@ def run_study(
     outcomes = engine(plan.stages, report)
     folders = result_folders([each.config.key for each in plan.experiments], out)
     scored: dict[str, Scored] = {}
+    lacking: list[str] = []
     for experiment, folder in zip(plan.experiments, folders, strict=True):
         one = _scored(experiment, outcomes)
         if one:
             one.write(folder)
             scored[str(folder.relative_to(out))] = one
         else:  # what an earlier run has left is not of this config
-            (folder / RESULTS).unlink(missing_ok=True)
-            (folder / PREDICTIONS).unlink(missing_ok=True)
+            for name in (RESULTS, PREDICTIONS, FIGURE):
+                (folder / name).unlink(missing_ok=True)
+            lacking.append(str(folder.relative_to(out)))
         audit = audit_of(experiment, outcomes)
         if audit:
             audit.write(folder / AUDIT)
@@ -61,12 +63,13 @@ def run_study(
     study = StudyResults(
         name=plan.config.name,
         experiments=tuple(scored),
+        without_results=tuple(lacking),
         summary=tuple(summarise(scored.values())),
         failures=tuple(_failures(plan, outcomes)),
         config=plan.config.resolved(),
         versions=versions(),
     )
-    of_one = (RESULTS, PREDICTIONS, AUDIT, LABELS, CURVES, SWEEP, SWEEP_NOTE)
+    of_one = (RESULTS, PREDICTIONS, FIGURE, AUDIT, LABELS, CURVES, SWEEP, SWEEP_NOTE)
     for name in (*of_one, STUDY, SCORES, INDICATORS):
         if (len(plan.experiments) == 1) == (name not in of_one):
             (out / name).unlink(missing_ok=True)  # of an earlier run of the other kind

@@ -9,6 +9,7 @@ from w2sprobe.audit import Audit
 from w2sprobe.devices import describe_machine
 from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.engines import Outcomes
+from w2sprobe.experiments.shared_runs import same_run_as
 from w2sprobe.experiments.stages import RECORD, Outcome, Stage
 from w2sprobe.experiments.steps import AUDIT, CURATION, INDICATORS, label_file, stopped
 from w2sprobe.experiments.summary import ENDS, Predictions, bootstrap, scores_of
@@ -155,6 +156,7 @@ def _row(experiment: Experiment, name: str, result: BootstrapPGR) -> ResultRow:
         rows_kept=kept,
         iterations=sum(s.kind == "relabel" and not stopped(s.folder) for s in stages),
         seconds=round(sum(map(seconds_of, stages)), 1),
+        same_run_as=same_run_as(stages[-1].folder),
     )
 
 

@@ -25,7 +25,7 @@ VERSIONS = {
     "train": 1,
     "extract": 1,
     "probe": 2,
-    "curate": 3,
+    "curate": 4,
     "relabel": 1,
     "zero_shot": 1,
     "indicators": 1,

@@ -17,7 +17,8 @@ from w2sprobe.curation.tables import OUTSIDE
 from w2sprobe.data import Rows, Splits, truth_table
 from w2sprobe.experiments.config import ProbeConfig, ZeroShotConfig
 from w2sprobe.experiments.functions import CurationFunction
-from w2sprobe.experiments.methods import IN_SAMPLE, Method, ProbeName
+from w2sprobe.experiments.methods import Method, ProbeName
+from w2sprobe.experiments.shared_runs import content_address, train_once
 from w2sprobe.extraction import extract
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import make_probe
@@ -66,18 +67,28 @@ def train_step(
     device: str,
     prefixes: Path,
     previous: Path | None,
+    runs: Path,
+    made_of: dict[str, Any],
+    title: str,
 ) -> None:
     """Finetune on a table of labels, or on truth, and predict.
 
-    Where iterations have stopped before these labels, be the student before instead.
+    Where iterations have stopped before these labels, be the student before instead; where another
+    stage has learned from equal labels, take over its run.
     """
     if labels and previous and stopped(labels.parent):
         LabelTable.read(label_file(previous)).write(label_file(folder))
         copy_run(previous, folder)
         return
     table = LabelTable.read(labels) if labels else truth_table(rows, val)
-    trained = finetune(model, rows, table, val, folder, settings, device=device, prefixes=prefixes)
-    trained.predict(predicted, prefixes=prefixes).write(label_file(folder))
+
+    def train() -> None:
+        options: dict[str, Any] = {"device": device, "prefixes": prefixes}
+        trained = finetune(model, rows, table, val, folder, settings, **options)
+        trained.predict(predicted, prefixes=prefixes).write(label_file(folder))
+
+    address = content_address(made_of, table, rows, val)
+    train_once(folder, runs, address, title, LABELS, train)
 
 
 def stopped(folder: Path) -> bool:
@@ -227,14 +238,16 @@ def curate_step(
     weak = table.align(rows.ids)
     X = activations.read(layer, activations.rows_of(rows.ids))
     probe = _make_probe(method, settings, activations)
-    if action == "relabel" and settings.cv == IN_SAMPLE:
-        p = probe.fit(X, weak.soft_label).predict_proba(X)[:, 1]  # whatever the groups
-        _write_curated(folder, table, LabelTable(weak.ids, p, weak.keep), val)
-        return
-    cv = None if settings.cv == IN_SAMPLE else settings.cv  # filters have no such variant
-    options: dict[str, Any] = {"contamination": settings.contamination, "cv": cv}
-    options["groups"] = rows.groups
-    curated = explain(probe, action, X, weak, rule=method.rule, **options)
+    curated = explain(
+        probe,
+        action,
+        X,
+        weak,
+        rule=method.rule,
+        contamination=settings.contamination,
+        cv=method.folds(settings.cv),
+        groups=rows.groups,
+    )
     rule = "topofilter" if method.probe == "topofilter" else method.rule
     _write_curated(folder, table, curated.after, val, _steps(curated, rule))
 

@@ -2,8 +2,8 @@
 
 One task: `roc_auc`, `pgr`, `bootstrap_pgr`; test rows that a gap takes: `rows_to_resolve`,
 `rows_for_gap`. Several tasks: `paired_tests`, `task_bootstrap`, `holm`,
-`rank_correlation`. Several seeds: `variance_components`. `docs/statistics.md` says what each number
-means. scipy.stats takes a second to load and is imported
+`rank_correlation`. Several seeds: `variance_components`. Filters of labels: `scorecard`, `overlap`.
+`docs/statistics.md` says what each number means. scipy.stats takes a second to load and is imported
 where it is used: every command, and the completion of its options, imports this package.
 """
 
@@ -23,6 +23,9 @@ from w2sprobe.metrics.gaps import rows_for_gap as rows_for_gap
 from w2sprobe.metrics.gaps import rows_to_resolve as rows_to_resolve
 from w2sprobe.metrics.ranks import RankCorrelation as RankCorrelation
 from w2sprobe.metrics.ranks import rank_correlation as rank_correlation
+from w2sprobe.metrics.scorecard import Scorecard as Scorecard
+from w2sprobe.metrics.scorecard import overlap as overlap
+from w2sprobe.metrics.scorecard import scorecard as scorecard
 from w2sprobe.metrics.seeds import VarianceComponents as VarianceComponents
 from w2sprobe.metrics.seeds import variance_components as variance_components
 from w2sprobe.metrics.tasks import ALTERNATIVES as ALTERNATIVES

@@ -142,8 +142,11 @@ def optional_groups(groups: ArrayLike | None, n: int) -> np.ndarray | None:
 
 
 def n_left_out(groups: np.ndarray | None, *, itself: bool) -> int:
-    """Most rows that one row leaves out of its neighbours: its group, or itself, or none."""
-    return int(itself) if groups is None else int(np.bincount(groups).max())
+    """Most rows that one row leaves out of its neighbours: its group, or itself, or none.
+
+    Groups may be names or numbers, of at least one row.
+    """
+    return int(itself) if groups is None else int(np.unique(groups, return_counts=True)[1].max())
 
 
 def _finite(matrix: np.ndarray, name: str) -> np.ndarray:

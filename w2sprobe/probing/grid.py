@@ -9,7 +9,16 @@ from typing import Literal
 import numpy as np
 from scipy.special import expit
 
-from w2sprobe.curation import Action, Curated, Rule, explain, judge, relabel
+from w2sprobe.curation import (
+    IN_SAMPLE,
+    Action,
+    CrossFit,
+    Curated,
+    Rule,
+    explain,
+    judge,
+    relabel,
+)
 from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import (
@@ -45,9 +54,9 @@ class Grid:
     preprocess : {"none", "center", "standardize"}, default "none"
     whiten : bool, default False
         Of mass-mean.
-    cv : int, optional
+    cv : int or "in-sample", optional
         Folds of cross-fitted predictions for training rows. None: kNN leaves each row out, the
-        others take 5, save for the filter by disagreement, which fits on all rows as published.
+        others take 5. "in-sample": relabel and filter by a fit on all rows, as published.
     rule : {"disagreement", "confident-learning", "deep-knn", "random"}
         Of filters.
     contamination : float, optional, default 0.1
@@ -64,7 +73,7 @@ class Grid:
     l2s: tuple[float, ...] = (1e-2,)
     preprocess: Preprocess = "none"
     whiten: bool = False
-    cv: int | None = None
+    cv: CrossFit = None
     rule: Rule = "disagreement"
     contamination: float | None = 0.1
     per_class: bool = False
@@ -133,13 +142,19 @@ def held_out(
     Raises
     ------
     InputError
-        Whatever the probe refuses.
+        `cv` is "in-sample"; whatever the probe refuses.
     """
     if grid.probe == "knn" and grid.cv is None:
         votes = knn_path(
             X, soft, ks=grid.ks, groups=groups, preprocess=grid.preprocess, search=grid.search
         )
         return votes, None
+    if grid.cv == IN_SAMPLE:
+        raise InputError(
+            f"cv is {grid.cv!r}",
+            allowed="folds: these predictions are held out",
+            advice="Only relabelling and filters have an in-sample variant.",
+        )
     cv = grid.cv or FOLDS
     fold = folds_of(len(X), cv, optional_groups(groups, len(X)))
     if grid.probe == "logistic":
@@ -222,8 +237,7 @@ def curate_grid(
             explain(probe, action, X, labels, rule=rule, contamination=share, per_class=per_class)
         ]
     soft = labels.hard_label if votes else labels.soft_label
-    as_published = action == "filter" and grid.rule == "disagreement" and grid.cv is None
-    if as_published and grid.probe != "knn":
+    if grid.cv == IN_SAMPLE:
         p, fold = fitted(grid, X, soft, X), None
     else:
         p, fold = held_out(grid, X, soft, groups)

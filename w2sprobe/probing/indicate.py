@@ -56,7 +56,7 @@ def store_indicators(
     """
     chosen = grid or Grid("logistic")
     X = store.read(layer, store.rows_of(labels.ids))
-    chosen = choose_l2(chosen, X, labels.soft_label)
+    chosen = choose_l2(chosen, X, labels.soft_label, groups)
     if len(chosen.settings) > 1:
         raise InputError(f"grid of {len(chosen.settings)} settings", allowed="one")
     (p,), _ = held_out(chosen, X, labels.soft_label, groups)

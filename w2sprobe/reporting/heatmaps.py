@@ -63,6 +63,9 @@ def sweep_figure(table: pa.Table, selections: Sequence[Mapping[str, Any]], path:
         scale = heat_scale([row[column] for row in some], centred=column == "delta_auc_truth")
         for axis, probe in zip(line, probes, strict=True):
             own = [row for row in some if row["probe"] == probe]
+            if not own:  # none of its scores is defined
+                axis.set_visible(False)
+                continue
             mesh = heat_panel(axis, own, layers, column, scale)
             axis.tick_params(labelsize=7)
             axis.tick_params(axis="x", rotation=45 if len(axis.get_xticks()) > 6 else 0)

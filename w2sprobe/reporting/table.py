@@ -72,6 +72,11 @@ def _caption(results: Results) -> str:
             "The gap between weak model and ceiling is not resolved: read ΔAUC, not PGR "
             f"(gap {results.gap:+.3f}, SE {results.gap_se:.3f}; {needed})."
         )
+    lines += [
+        f"{row.method} was not trained again: its labels are those of {row.same_run_as!r}."
+        for row in results.rows
+        if row.same_run_as
+    ]
     lines += [f"No result for {name}: {stage} failed." for name, stage in results.missing.items()]
     lines += [
         f"Audit, {finding.level}: {finding.message}"

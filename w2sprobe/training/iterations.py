@@ -291,19 +291,21 @@ def change(before: LabelTable, after: LabelTable, train: Rows) -> Change:
     return Change(int(new.keep.sum()), int(flipped.sum()), float(moved.mean()))
 
 
-def copy_run(source: Path, target: Path) -> None:
+def copy_run(source: Path, target: Path, notes: dict[str, Any] | None = None) -> None:
     """Make `target` the finished run that `source` is; a copy that was cut short is visibly none.
 
     Parameters
     ----------
     source, target : Path
         Folders; what else lies in them stays as it is.
+    notes : dict, optional
+        Added to the record of the copy.
     """
     (target / RECORD).unlink(missing_ok=True)
     for name in (ADAPTER, WEIGHTS):
         if (source / name).is_dir():
             shutil.copytree(source / name, target / name, dirs_exist_ok=True)
-    write_json(target / RECORD, read_run(source))
+    write_json(target / RECORD, read_run(source) | (notes or {}))
 
 
 def _iteration(out: Path, number: int) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.reporting.explorer.cases import HOSTILE, KS, explored
+from tests.explorer.cases import HOSTILE, KS, explored
 from tests.sweeps.cases import IDS, SOFT, TRAIN, TRUTH, rows
 from w2sprobe.reporting.explorer import explorer_page
 from w2sprobe.reporting.explorer.page import TEXT_CHARACTERS, packed, payload

@@ -31,6 +31,16 @@ def test_the_highest_cell_and_the_one_in_use_are_marked() -> None:
     assert drawing.alt == "Highest: knn on layer 1 at k 20, +0.200"
 
 
+def test_a_layer_that_was_not_tried_with_the_best_setting_is_not_drawn() -> None:
+    found = surface(20)
+    found["knn", 2, 5.0] = {"a": 0.9}  # of a run with fewer rows, say
+    found = {point: gains for point, gains in found.items() if point != ("knn", 0, 20.0)}
+    drawing = layers_drawing(found, "layers", {})
+    best = {row["layer"] for row in drawing.data}
+    assert best == ({0, 1, 2} if drawing.data[0]["value"] == 5.0 else {1})
+    assert "nan" not in drawing.alt
+
+
 @pytest.mark.parametrize(
     ("best", "used"),
     [(200.0, {"knn": (0, 7.0)}), (5.0, {"knn": (2, 5.0)}), (5.0, {})],

@@ -13,6 +13,7 @@ from tests.reporting.cases import HOSTILE, METHODS, save_run, save_study
 from w2sprobe.comparison import published
 from w2sprobe.errors import InputError
 from w2sprobe.metrics import bootstrap_pgr
+from w2sprobe.reporting.figures import results_figure
 from w2sprobe.reporting.report import write_report
 from w2sprobe.reporting.report.label_drawings import (
     cards_of,
@@ -20,7 +21,10 @@ from w2sprobe.reporting.report.label_drawings import (
     overlap_drawing,
     weak_labels_in_words,
 )
+from w2sprobe.reporting.report.sections import part_of
 from w2sprobe.reporting.report.sources import Source, labels_by_method
+from w2sprobe.reporting.studies import study_tables
+from w2sprobe.results import Results
 
 FEW = METHODS[:3]
 
@@ -216,6 +220,60 @@ def test_other_test_rows_have_no_interval(tmp_path: Path) -> None:
     write_report([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
     found = rows_of(tmp_path / "out/figures/versus2-versus.csv")
     assert all((one["difference"], one["low"], one["high"]) == ("0.0", "", "") for one in found)
+
+
+ENDS = METHODS[:2]
+LACKING = {
+    "the student where the gap is resolved": (
+        {"one": (*ENDS, "knn_probe"), "two": METHODS},
+        ("two",),
+        "None of these has a resolved gap",
+    ),
+    "the student everywhere": (
+        {"one": (*ENDS, "knn_probe"), "two": (*ENDS, "topofilter")},
+        (),
+        "No plain student was trained",
+    ),
+    "all methods": ({"one": ENDS, "two": ENDS}, (), "No plain student was trained"),
+    "all methods and gaps": ({"one": ENDS, "two": ENDS}, ("one", "two"), "None of the 2 tasks"),
+    "all but the student": ({"one": (*ENDS, "student"), "two": ENDS}, (), "On the 1 with"),
+    "gaps": ({"one": METHODS, "two": METHODS}, ("one", "two"), "None of the 2 tasks"),
+    "the student's rivals": (
+        {"one": (*ENDS, "student"), "two": (*ENDS, "topofilter", "random_filter")},
+        ("two",),
+        "On the 1 with",
+    ),
+    "what a random filter is held against": (
+        {"one": (*ENDS, "random_filter"), "two": (*ENDS, "student")},
+        (),
+        "On the 1 with",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("methods", "unresolved", "words"), list(LACKING.values()), ids=list(LACKING)
+)
+def test_what_a_study_lacks_is_no_mistake(
+    tmp_path: Path, methods: dict[str, tuple[str, ...]], unresolved: tuple[str, ...], words: str
+) -> None:
+    options = {"methods": methods, "unresolved": unresolved}
+    study = save_study(tmp_path, tuple(methods), ("0",), **options)
+    part = part_of(Source.read(tmp_path))
+    ((_, verdict),) = part.verdicts
+    told = [verdict.answer, *verdict.grounds, *(value for _, value in verdict.figures)]
+    assert words in verdict.answer
+    assert not [text for text in told if "nan" in text]
+    (table,) = study_tables(study)
+    assert table.row_count == len(methods)
+
+
+def test_weak_model_and_ceiling_alone_are_a_report(tmp_path: Path) -> None:
+    save_study(tmp_path, ("one", "two"), ("0",), methods={"one": ENDS, "two": ENDS}, records=False)
+    assert "No plain student was trained" in write_report([tmp_path]).read_text()
+    save_run(tmp_path / "alone", methods=ENDS, records=False)
+    assert "No plain student was trained" in write_report([tmp_path / "alone"]).read_text()
+    results_figure(Results.read(tmp_path / "alone/results.json"), tmp_path / "results.png")
 
 
 def test_no_results(tmp_path: Path) -> None:

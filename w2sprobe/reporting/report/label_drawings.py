@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from w2sprobe.labels import THRESHOLD
-from w2sprobe.metrics import roc_auc
+from w2sprobe.metrics import overlap, roc_auc, scorecard
 from w2sprobe.reporting.report.drawing import (
     BLUE,
     GREEN,
@@ -193,8 +193,6 @@ def cards_of(labels: Labels, run: str) -> list[dict[str, Any]]:
         `ones_before`, `ones_after` (shares of hard labels that are wrong, and that are 1),
         `flipped` and, of flipped rows, `flips_right`, the share that is right now.
     """
-    from w2sprobe.curation import scorecard  # loads torch, beside the probes
-
     if WEAK not in labels:
         return []
     weak = labels[WEAK]
@@ -318,8 +316,6 @@ def overlap_drawing(labels: Sequence[Labels], name: str) -> Drawing | None:
     Drawing or None
         None where there are not two filters.
     """
-    from w2sprobe.curation import overlap  # as above
-
     runs = [
         {method: own["keep"] for method, own in table.items() if not own["keep"].all()}
         for table in labels

@@ -74,8 +74,11 @@ def layers_drawing(surface: Surface, name: str, used: Used) -> Drawing:
     data: list[dict[str, Any]] = []
     words = []
     for axis, probe in zip(axes[0], probes, strict=True):
-        layers = sorted({layer for kind, layer, _ in surface if kind == probe})
         value = _best_setting(surface, probe)
+        # runs of different sizes have different settings: only layers that were tried with this
+        layers = sorted(
+            {layer for kind, layer, tried in surface if (kind, tried) == (probe, value)}
+        )
         lines = {
             run: [surface.get((probe, layer, value), {}).get(run, math.nan) for layer in layers]
             for run in runs

@@ -1,19 +1,21 @@
 """Explorers beside a report: one a task, where its activations are at hand."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.compute as pc
 
-from w2sprobe.cache import ActivationStore
-from w2sprobe.data import Splits
 from w2sprobe.labels import LabelTable
-from w2sprobe.reporting.explorer import explore, explorer_page
+from w2sprobe.reporting.explorer import ExplorerData, explorer_page
 from w2sprobe.reporting.pages import write_page
 from w2sprobe.reporting.report.sources import Run, Source
 
 SPLITS = "splits.parquet"
+
+# from the folder of a store, weak labels and the splits' file, as `w2sprobe.explorer.explore_run`:
+# it fits probes, which takes torch, and reports do without
+Explore = Callable[[Path, LabelTable, Path], ExplorerData]
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Link:
 
 
 def write_explorers(
-    sources: Sequence[Source], stores: Path, out: Path
+    sources: Sequence[Source], stores: Path, out: Path, explore: Explore
 ) -> Iterator[tuple[Source, Link]]:
     """Write a page a task and pair of models, of the first seed, whose store is there.
 
@@ -36,13 +38,13 @@ def write_explorers(
         Folder that holds activation stores by their names.
     out : Path
         Gets explorer-1.html, explorer-2.html, ...
+    explore : callable
+        Computes what a page shows.
 
     Yields
     ------
     Source, Link
     """
-    from w2sprobe.probing import ProbedRows  # loads torch, which results alone do not need
-
     number = 0
     for source in sources:
         seen = set()
@@ -57,19 +59,15 @@ def write_explorers(
             seen.add(key)
             number += 1
             name = f"explorer-{number}.html"
-            probed, texts = ProbedRows.of_splits(splits), splits.stored.text_of()
-            data = explore(ActivationStore.open(store), weak, probed, texts)
             title = f"{results.strong_model} on {run.name}"
-            write_page(explorer_page(data, title), out / name)
+            write_page(explorer_page(explore(store, weak, splits), title), out / name)
             yield source, Link(f"{title}, labelled by {results.weak_model}", name)
 
 
-def _splits_of(run: Run) -> Splits | None:
-    """Those of the run, or those that it shares with other seeds and pairs."""
-    for folder in (run.folder, run.folder.parent):
-        if (folder / SPLITS).is_file():
-            return Splits.read(folder / SPLITS)
-    return None
+def _splits_of(run: Run) -> Path | None:
+    """File of the run's splits, or of those that it shares with other seeds and pairs."""
+    files = (folder / SPLITS for folder in (run.folder, run.folder.parent))
+    return next((file for file in files if file.is_file()), None)
 
 
 def _weak_labels(run: Run) -> LabelTable | None:

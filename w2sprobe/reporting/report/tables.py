@@ -251,7 +251,14 @@ def times_table(source: Source, name: str) -> Table:
             Row(
                 (
                     Cell.of(run.name),
-                    Cell.of(plain(row.method)),
+                    Cell.of(
+                        plain(row.method)
+                        + (
+                            f" (same labels and run as {row.same_run_as})"
+                            if row.same_run_as
+                            else ""
+                        )
+                    ),
                     Cell.number(row.rows_kept, f"{row.rows_kept:,}"),
                     Cell.number(row.rows_offered, f"{row.rows_offered:,}"),
                     Cell.number(row.seconds, f"{row.seconds:,.1f}"),

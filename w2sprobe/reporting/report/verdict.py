@@ -144,7 +144,6 @@ def verdict_on_study(rows: Sequence[SummaryRow], comparison: Comparison | None) 
     """
     ceilings = [row for row in rows if row.method == "ceiling"]
     students = [row for row in rows if row.method == STUDENT]
-    resolved = [row for row in students if row.resolved]
     n = len(ceilings)
     if not any(row.resolved for row in ceilings):
         return Verdict(
@@ -156,23 +155,30 @@ def verdict_on_study(rows: Sequence[SummaryRow], comparison: Comparison | None) 
         return Verdict("No plain student was trained.", tuple(_study_grounds(rows, comparison)))
     up = [row for row in students if side_of(row.delta_auc_interval) > 0]
     down = [row for row in students if side_of(row.delta_auc_interval) < 0]
-    values = [row.pgr for row in resolved if row.pgr is not None]
+    values = [row.pgr for row in students if row.resolved and row.pgr is not None]
     head = "Yes, in part" if len(up) > len(down) else "No" if len(down) > len(up) else "Undecided"
     if len(up) == len(students):
         head = "Yes"
     answer = (
         f"{head}: of {len(students)} tasks the student is above its weak supervisor beyond noise "
         f"on {len(up)}, below on {len(down)}, undecided on {len(students) - len(up) - len(down)}. "
-        f"On the {len(resolved)} with a resolved gap its PGR has mean {fmean(values):+.2f} and "
-        f"median {median(values):+.2f}."
     )
-    figures = (
-        ("tasks with a resolved gap", f"{len(resolved)} of {n}"),
+    figures = [
+        ("tasks with a resolved gap", f"{sum(row.resolved for row in ceilings)} of {n}"),
         ("tasks with the student above / below", f"{len(up)} / {len(down)}"),
-        ("mean PGR of the student", f"{fmean(values):+.2f}"),
-        ("median PGR of the student", f"{median(values):+.2f}"),
-    )
-    return Verdict(answer, tuple(_study_grounds(rows, comparison)), figures)
+    ]
+    if values:
+        mean, middle = f"{fmean(values):+.2f}", f"{median(values):+.2f}"
+        answer += (
+            f"On the {len(values)} with a resolved gap its PGR has mean {mean} and median {middle}."
+        )
+        figures += [
+            ("mean PGR of the student", mean),
+            ("median PGR of the student", middle),
+        ]
+    else:
+        answer += "None of these has a resolved gap, so there is no PGR to average."
+    return Verdict(answer, tuple(_study_grounds(rows, comparison)), tuple(figures))
 
 
 def _study_grounds(rows: Sequence[SummaryRow], comparison: Comparison | None) -> Iterator[str]:

@@ -11,7 +11,7 @@ from w2sprobe.errors import InputError
 from w2sprobe.reporting.pages import Page, write_page
 from w2sprobe.reporting.pages.blocks import Table
 from w2sprobe.reporting.report.drawing import Drawing, house_style
-from w2sprobe.reporting.report.rows import Link, write_explorers
+from w2sprobe.reporting.report.rows import Explore, Link, write_explorers
 from w2sprobe.reporting.report.sections import Code, Describe, Part, Section, part_of
 from w2sprobe.reporting.report.sources import Source
 from w2sprobe.reporting.report.versus import versus
@@ -25,6 +25,7 @@ def write_report(
     *,
     stores: Path | None = None,
     describe: Describe | None = None,
+    explore: Explore | None = None,
 ) -> Path:
     """Write a report of one result, or of several side by side.
 
@@ -37,10 +38,13 @@ def write_report(
         the folder of the first result.
     stores : Path, optional
         Folder with the activation stores of the runs; of those that are there, `out` gets
-        explorers.
+        explorers where `explore` is given.
     describe : callable, optional
         Says what the methods of a run are: from its Results to a sentence by name of method, as
         `w2sprobe.experiments.in_words.methods_in_words`.
+    explore : callable, optional
+        Computes what an explorer shows, as `w2sprobe.explorer.explore_run`. It is the one part of a
+        report that needs torch.
 
     Returns
     -------
@@ -80,7 +84,7 @@ def write_report(
             for block in section.blocks:
                 if isinstance(block, Drawing):
                     block.save(figures)
-        links = list(write_explorers(sources, stores, out)) if stores else []
+        links = list(write_explorers(sources, stores, out, explore)) if stores and explore else []
         write_page(_page(parts, compared, names, links), out / HTML)
     return out / HTML
 

@@ -2,20 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 from scipy.special import expit
 
 from w2sprobe.cache import ActivationStore
+from w2sprobe.data import Splits
 from w2sprobe.errors import IdMismatch, InputError, UnknownName, first_few
+from w2sprobe.explorer.projections import pca, umap, umap_module
 from w2sprobe.labels import LabelTable
-from w2sprobe.reporting.explorer.data import ExplorerData, LayerView
-from w2sprobe.reporting.explorer.projections import pca, umap, umap_module
-
-if TYPE_CHECKING:  # it loads torch, and so do the probes: only `explore` needs them
-    from w2sprobe.probes.neighbors import Search
-    from w2sprobe.probing import ProbedRows
+from w2sprobe.probes import logistic_cross_fit_path
+from w2sprobe.probes._base import linear
+from w2sprobe.probes._checks import check_k, n_left_out
+from w2sprobe.probes.neighbors import Search
+from w2sprobe.probing import ProbedRows
+from w2sprobe.reporting.explorer import ExplorerData, LayerView
+from w2sprobe.searches import StoredSearch
 
 PROJECTIONS = ("pca", "umap")
 KS = (1, 5, 10, 20, 50)
@@ -49,7 +52,7 @@ def default_layers(available: Sequence[int]) -> tuple[int, ...]:
 def explore(
     store: ActivationStore,
     labels: LabelTable,
-    rows: "ProbedRows",
+    rows: ProbedRows,
     texts: Mapping[str, str] | None = None,
     *,
     layers: Sequence[int] | None = None,
@@ -98,9 +101,6 @@ def explore(
     MissingDependency
         The projection needs a package that is not installed.
     """
-    from w2sprobe.probes._checks import check_k, n_left_out
-    from w2sprobe.searches import StoredSearch
-
     if projection not in PROJECTIONS:
         raise UnknownName("projection", projection, PROJECTIONS)
     if projection == "umap":
@@ -145,6 +145,34 @@ def explore(
     )
 
 
+def explore_run(store: Path, labels: LabelTable, splits: Path) -> ExplorerData:
+    """What the explorer shows of a run: its strong-train rows, with default layers and settings.
+
+    Parameters
+    ----------
+    store : Path
+        Of the strong model's activations.
+    labels : LabelTable
+        Weak labels.
+    splits : Path
+        splits.parquet of the run.
+
+    Returns
+    -------
+    ExplorerData
+
+    Raises
+    ------
+    InputError
+        As in `explore`; a file that cannot be read.
+    IdMismatch
+        As in `explore`.
+    """
+    cut = Splits.read(splits)
+    rows, texts = ProbedRows.of_splits(cut), cut.stored.text_of()
+    return explore(ActivationStore.open(store), labels, rows, texts)
+
+
 @dataclass(frozen=True)
 class _Rows:
     """What is the same for every layer; `fitted` rows vote, and the linear probe learns them."""
@@ -159,11 +187,8 @@ class _Rows:
 
 
 def _view(
-    layer: int, store: ActivationStore, rows: _Rows, projection: str, search: "Search"
+    layer: int, store: ActivationStore, rows: _Rows, projection: str, search: Search
 ) -> LayerView:
-    from w2sprobe.probes import logistic_cross_fit_path
-    from w2sprobe.probes._base import linear
-
     X = store.read(layer, rows.positions)
     fitted, k = rows.fitted, rows.ks[-1]
     known, asked, soft = X[fitted], X[~fitted], rows.soft[fitted]

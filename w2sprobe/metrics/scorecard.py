@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from w2sprobe.errors import InputError
 from w2sprobe.labels import THRESHOLD
-from w2sprobe.probes._checks import check_labels
+from w2sprobe.metrics._checks import check_scores
 
 
 @dataclass(frozen=True)
@@ -74,17 +74,10 @@ def scorecard(keep: ArrayLike, soft_label: ArrayLike, truth: ArrayLike | None = 
     (1, 0.5, 1.0, 0.5)
     """
     kept = _check_mask(keep, "keep")
-    hard = check_labels(soft_label, len(kept)) > THRESHOLD
+    hard = _check_labels(soft_label, "soft_label", len(kept)) > THRESHOLD
     found: dict[str, float] = {}
     if truth is not None:
-        right = check_labels(truth, len(kept))
-        bad = np.flatnonzero(~np.isin(right, (0, 1)))
-        if bad.size:
-            raise InputError(
-                f"truth is {float(right[bad[0]])!r} in row {bad[0]} (and {bad.size - 1} more)",
-                allowed="0 or 1",
-            )
-        wrong = hard != right
+        wrong = hard != _check_labels(truth, "truth", len(kept), hard=True)
         found = {
             "noise_before": _share(wrong),
             "noise_after": _share(wrong[kept]),
@@ -148,6 +141,17 @@ def _check_mask(keep: ArrayLike, name: str) -> np.ndarray:
             f"{name} is {mask.dtype} of shape {mask.shape}", allowed="a mask: bool, (rows,)"
         )
     return mask
+
+
+def _check_labels(labels: ArrayLike, name: str, n: int, *, hard: bool = False) -> np.ndarray:
+    values = check_scores(labels, name, n)
+    bad = np.flatnonzero(~np.isin(values, (0, 1)) if hard else (values < 0) | (values > 1))
+    if bad.size:
+        raise InputError(
+            f"{name} is {float(values[bad[0]])!r}, row {bad[0]} (and {bad.size - 1} more)",
+            allowed="0 or 1" if hard else "0 to 1",
+        )
+    return values
 
 
 def _share(mask: np.ndarray) -> float:

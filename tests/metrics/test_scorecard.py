@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2sprobe.curation import Scorecard, overlap, scorecard
 from w2sprobe.errors import InputError
+from w2sprobe.metrics import Scorecard, overlap, scorecard
 
 # rows:   wrong, removed   right, removed   wrong, kept   right, kept (4)
 KEEP = [False, False, False, True, True, True, True, True]
@@ -86,10 +86,10 @@ def test_overlap_of_every_pair() -> None:
     [
         (lambda: scorecard([0, 1], [0.1, 0.2]), "keep is int64"),
         (lambda: scorecard([[True]], [0.1]), r"shape \(1, 1\)"),
-        (lambda: scorecard([True, False], [0.1]), r"labels of shape \(1,\)"),
-        (lambda: scorecard([True], [1.1]), r"label 1\.1 in row 0"),
-        (lambda: scorecard([True, True], [0.1, 0.2], [1, 0.5]), r"truth is 0\.5 in row 1"),
-        (lambda: scorecard([True, True], [0.1, 0.2], [1]), r"labels of shape \(1,\)"),
+        (lambda: scorecard([True, False], [0.1]), r"soft_label has shape \(1,\)"),
+        (lambda: scorecard([True], [1.1]), r"soft_label is 1\.1, row 0"),
+        (lambda: scorecard([True, True], [0.1, 0.2], [1, 0.5]), r"truth is 0\.5, row 1"),
+        (lambda: scorecard([True, True], [0.1, 0.2], [1]), r"truth has shape \(1,\)"),
         (lambda: overlap({"a": [True], "b": [0.5]}), "b is float64"),
         (lambda: overlap({"a": [True], "b": [True, True]}), "different lengths"),
     ],

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from tests.reporting.explorer.cases import KS, TEXTS, explored
+from tests.explorer.cases import KS, TEXTS, explored
 from tests.sweeps.cases import GROUPS, IDS, LAYERS, SOFT, TRAIN, TRUTH, X, labels, rows, store_in
 from w2sprobe.cache import ActivationStore
 from w2sprobe.errors import IdMismatch, InputError, MissingDependency, UnknownName
+from w2sprobe.explorer import default_layers, explore
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import roc_auc
 from w2sprobe.probes import knn_path, logistic_cross_fit, logistic_path, nearest_neighbors
-from w2sprobe.reporting.explorer import default_layers, explore
 
 
 def test_every_layer_is_seen_as_the_probes_see_it(tmp_path: Path) -> None:

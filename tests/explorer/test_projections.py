@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2sprobe.reporting.explorer.projections import pca, umap
+from w2sprobe.explorer.projections import pca, umap
 
 
 def case(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.sweeps.cases import IDS, TRUTH, labels, rows, store_in
-from w2sprobe.reporting.explorer import ExplorerData, explore
+from w2sprobe.explorer import ExplorerData, explore
 
 HOSTILE = (
     "<script>document.title = 'broken in'</script><img src=x onerror=\"document.title='in'\">"

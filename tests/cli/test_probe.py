@@ -1,0 +1,63 @@
+"""`w2sprobe probe` on a small store."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.sweeps.cases import labels, store_in
+from w2sprobe.cache import ActivationStore
+from w2sprobe.cli import root
+from w2sprobe.curation import filter_by_disagreement
+from w2sprobe.errors import InputError
+from w2sprobe.labels import LabelTable
+from w2sprobe.probes import LogisticProbe, MassMeanProbe
+
+LAYER = 2
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    store_in(tmp_path / "store")
+    labels().write("labels.parquet")
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    given = ["probe", *arguments, "--store", "store", "--labels", "labels.parquet"]
+    return CliRunner().invoke(root, [*given, "--layers", str(LAYER), "--out", "out.parquet"])
+
+
+@pytest.mark.parametrize(
+    ("name", "probe"), [("logistic", LogisticProbe()), ("mass-mean", MassMeanProbe())]
+)
+@pytest.mark.parametrize(
+    ("options", "cv"), [((), None), (("--cv", "3"), 3), (("--cv", "in-sample"), "in-sample")]
+)
+def test_a_filter_judges_rows_that_it_was_not_fitted_on(
+    place: Path, name: str, probe: object, options: tuple[str, ...], cv: object
+) -> None:
+    done = run(name, "filter", "--contamination", "0.2", *options)
+    assert done.exit_code == 0, done.output
+    given, kept = LabelTable.read("labels.parquet"), LabelTable.read("out.parquet")
+    store = ActivationStore.open(place / "store")
+    X = store.read(LAYER, store.rows_of(given.ids))
+    expected = filter_by_disagreement(probe, X, given.soft_label, contamination=0.2, cv=cv)
+    np.testing.assert_array_equal(kept.align(given.ids).keep, expected)
+
+
+@pytest.mark.parametrize("folds", ["1", "0", "x", "2.5", "-3"])
+def test_folds_that_are_none(place: Path, folds: str) -> None:
+    done = run("logistic", "filter", f"--cv={folds}")
+    assert isinstance(done.exception, InputError)
+    assert f"--cv is {folds!r}" in str(done.exception)
+    assert "in-sample" in str(done.exception)
+    assert not (place / "out.parquet").exists()
+
+
+def test_predictions_are_held_out(place: Path) -> None:
+    done = run("logistic", "predict", "--cv", "in-sample")
+    assert isinstance(done.exception, InputError)
+    assert not (place / "out.parquet").exists()

@@ -1,0 +1,121 @@
+"""Every preset planned on the tasks it names, from made-up files of theirs: rows and groups."""
+
+import itertools
+import string
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.data import hub_rows
+from tests.models import save_tiny_model
+from w2sprobe import assets
+from w2sprobe.atomic import write_json
+from w2sprobe.data.bigbench_curated import CURATED, CuratedTask
+from w2sprobe.data.hub import MIRROR
+from w2sprobe.experiments.config import PRESETS, load_config
+from w2sprobe.experiments.forecast import forecast
+from w2sprobe.experiments.plan import make_plan
+
+SPLIT_ROWS = 96  # of each made-up split; more would meet the next one's
+BIGBENCH_ROWS = 2600
+SETTINGS = {
+    "cpu": ["strong.lora_from_layer=1"],  # of three layers
+    "published": ["probes.n_neighbors=3"],  # of fewer rows than 50
+}
+GROUPED = {"cpu": 4, "demo": 0, "published": 21, "recommended": 21, "smoke": 0}  # of the tasks
+# what the curated task's pattern finds is the same in two rows
+QUESTIONS = {
+    "fact_checker/fever": "This claim was made: {pair} film, and it is number {row}.",
+    "winowhy": "The {pair} was good. The 'it' refers to {row}.",
+}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("models")
+    return {
+        "weak": save_tiny_model("bert", folder / "weak"),
+        "strong": save_tiny_model("llama", folder / "strong"),
+    }
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The hub's repositories, large enough for four splits of each task."""
+    folder = tmp_path_factory.mktemp("mirror")
+    few = hub_rows._rows
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hub_rows, "_rows", lambda make, start, _: few(make, start, SPLIT_ROWS))
+        for repo, build in hub_rows.BUILDERS.items():
+            for name, part in build().items():
+                rows = [_with_own_word(row) if "word" in row else row for row in part.rows]
+                hub_rows.write_part(folder / repo / name, rows, part.schema)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the BIG-bench tasks of the presets."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("W2SPROBE_HOME", str(folder))
+        asset = assets.asset_path("bigbench")
+    names = {
+        name.removeprefix("bigbench:")
+        for preset in PRESETS
+        for one in load_config(preset).experiments()
+        if (name := one.task.name).startswith("bigbench:")
+    }
+    for name in names:
+        path = asset / f"{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [_row(CURATED[name], number, word) for number, word in enumerate(_words())]
+        inputs, scores = zip(*rows, strict=True)
+        columns = {"input": inputs, "target_scores": scores}
+        pq.write_table(pa.table(columns, schema=assets.BIGBENCH_SCHEMA), path)
+    write_json(asset / assets.MANIFEST, assets.identity("bigbench"))
+    return folder
+
+
+def _with_own_word(row: hub_rows.Row) -> hub_rows.Row:
+    """Three words are all in the test rows as well, where a group is tested or trained on."""
+    return {**row, "word": f"{row['word']} {row['idx'] // 4}"}
+
+
+def _words() -> list[str]:
+    """One of letters alone for every two rows."""
+    words = map("".join, itertools.product(string.ascii_lowercase, repeat=3))
+    return [word for word in itertools.islice(words, BIGBENCH_ROWS // 2) for _ in range(2)]
+
+
+def _row(task: CuratedTask, number: int, word: str) -> tuple[str, list[tuple[str, float]]]:
+    if task.mode == "choices":
+        return f"What about {word}?", [(f"{number} is", 1.0), (f"{number} is not", 0.0)]
+    question = QUESTIONS.get(task.name, "{pair} number {row}").format(pair=word, row=number)
+    names = (task.positive, task.negative)
+    return question, [(str(name), float(at == number // 2 % 2)) for at, name in enumerate(names)]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_is_planned_on_its_own_tasks(
+    preset: str,
+    models: dict[str, str],
+    mirror: Path,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(MIRROR, str(mirror))
+    monkeypatch.setenv("W2SPROBE_HOME", str(home))
+    settings = ["zero_shot.answers=[bad, good]", *SETTINGS.get(preset, [])]
+    config = load_config(preset, settings).with_models(**models, truncate=True)
+    plan = make_plan(config, cache=tmp_path / "cache", out=tmp_path / "out")
+    grouped = {
+        one.config.task.name
+        for one in plan.experiments
+        if one.splits.strong_train.groups is not None
+    }
+    assert len(grouped) == GROUPED[preset]
+    assert len(forecast(plan).stages) == len(plan.stages)
