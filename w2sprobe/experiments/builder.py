@@ -12,7 +12,7 @@ import numpy as np
 from w2sprobe.curation import Action
 from w2sprobe.curation._rules import check_rule
 from w2sprobe.data import Rows, Splits
-from w2sprobe.devices import resolve_device, resolve_precision
+from w2sprobe.devices import resolve_device
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import (
     ExperimentConfig,
@@ -48,12 +48,12 @@ from w2sprobe.experiments.steps import (
 )
 from w2sprobe.extraction import store_identity
 from w2sprobe.fingerprint import fingerprint
-from w2sprobe.layers import parse_layers
 from w2sprobe.models import ModelInfo, load_tokenizer
 from w2sprobe.probes._checks import n_left_out
 from w2sprobe.probes._folds import FOLDS, folds_of
 from w2sprobe.probing import ProbedRows
 from w2sprobe.sweeps import SweepSettings
+from w2sprobe.training.requirements import training_precision
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.zero_shot import Form, check_answers, check_head
 
@@ -146,7 +146,7 @@ class Builder:
         self.config, self.splits, self.device = config, splits, device
         self.weak_info, self.strong_info, self.lengths = infos["weak"], infos["strong"], lengths
         self.stored, self.cache, self.home = splits.stored, cache, cache / "stages"
-        self.precision_of = partial(resolve_precision, device=resolve_device(device))
+        self.place = resolve_device(device)
         self.known = known
         layer = _check_layer("probes", config.probes, self.strong_info)
         truncated = {name: one.n_truncated for name, one in lengths.items()}
@@ -226,7 +226,7 @@ class Builder:
         """Stage that finetunes on truth, or on the labels of another stage."""
         info = self.weak_info if role == "weak" else self.strong_info
         settings = model.settings(loss)
-        precision = self.precision_of(settings.precision)
+        precision = training_precision(info, settings, self.place)
         made_of = {**self.trained(info, settings, rows), "predicted": predicted.content}
         params = dict(made_of)
         if labels is None:
@@ -268,7 +268,7 @@ class Builder:
         return {
             "model": info.identity,
             "settings": settings.identity,
-            "precision": self.precision_of(settings.precision),
+            "precision": training_precision(info, settings, self.place),
             "train": rows.content,
             "val": self.splits.val.content,
         }
@@ -308,7 +308,7 @@ class Builder:
         place = self.cache / "stores" / fingerprint(identity)
         title, info = "activations of the strong base model", self.strong_info
         n_tokens = self.lengths["strong"].stored
-        cost = extract_cost(info, n_tokens, len(self.stored), info.n_layers + 1)
+        cost = extract_cost(info, n_tokens, len(self.stored), len(info.layers))
         return self.add(
             Stage(
                 "extract", title, identity, run, self.home, place=place, resumable=True, cost=cost
@@ -321,14 +321,14 @@ class Builder:
         identity = store_identity(
             info, rows.ids.tolist(), rows.texts, position=WEAK_POSITION, truncate=truncate
         )
-        params = {**identity, "layers": info.n_layers}
+        params = {**identity, "layers": info.layers[-1]}
         run = partial(
             extract_step,
             model=info.name,
             rows=rows,
             truncate=truncate,
             device=self.device,
-            layers=info.n_layers,
+            layers=info.layers[-1],
             position=WEAK_POSITION,
         )
         cost = extract_cost(info, self.lengths["weak"].tokens["strong_train"], len(rows), 1)
@@ -339,7 +339,7 @@ class Builder:
         """Stage that computes what is said to predict the gain, without any truth."""
         rows, layer = self.splits.strong_train, self.experiment.layer
         if layer is None:
-            (layer,) = parse_layers("mid", range(self.strong_info.n_layers + 1))
+            (layer,) = self.strong_info.parse_layers("mid")
         inputs = {"store": self.store, "weak_store": self.weak_store(), "labels": weak}
         run = partial(
             indicators_step,
@@ -449,7 +449,7 @@ class Builder:
             rows=rows,
             val=self.splits.val,
             settings=settings.model_copy(
-                update={"precision": self.precision_of(settings.precision)}
+                update={"precision": training_precision(self.strong_info, settings, self.place)}
             ),
             cv=config.cv if method.cross_fit else None,
             stop_at=config.stop_at,
@@ -470,7 +470,7 @@ class Builder:
         cost = train_cost(
             self.strong_info,
             settings,
-            self.precision_of(settings.precision),
+            training_precision(self.strong_info, settings, self.place),
             trained=tokens["strong_train"] * (cv - 1) // cv,
             val=tokens["val"],
             predicted=tokens["strong_train"] // cv,
@@ -544,7 +544,7 @@ class Builder:
         """Stage that chooses a layer, and k or a penalty, where they are `auto`."""
         rows, info, candidates = self.splits.strong_train, self.strong_info, settings.candidates
         spec = candidates.layers if settings.layer == AUTO else settings.layer
-        layers = parse_layers(spec, range(info.n_layers + 1))
+        layers = info.parse_layers(spec)
         value = getattr(settings, field)
         names = {"n_neighbors": "ks", "l2": "l2s"}
         values = list(getattr(candidates, names[field])) if value == AUTO else [value]
@@ -580,7 +580,7 @@ class Builder:
     def sweep(self, config: SweepConfig, weak: Stage) -> Stage:
         """Stage that scores probes on many layers and settings; no method reads it."""
         rows = ProbedRows.of_splits(self.splits)
-        layers = list(parse_layers(config.layers, range(self.strong_info.n_layers + 1)))
+        layers = list(self.strong_info.parse_layers(config.layers))
         # of the rows as they are swept: copies of a text are left out together
         most = len(rows.train) - n_left_out(rows.groups, itself=True)
         ks = tuple(k for k in config.ks if k <= most)
@@ -678,7 +678,7 @@ def _check_layer(path: str, settings: ProbeConfig, info: ModelInfo) -> int | Non
     """Refuse what the model does not have; return the layer's number, None if it is chosen."""
     if settings.layer == AUTO:
         return None
-    layers = parse_layers(settings.layer, range(info.n_layers + 1))
+    layers = info.parse_layers(settings.layer)
     if len(layers) != 1:
         raise InputError(
             f"{path}.layer is {settings.layer!r}", allowed="one layer number, mid, or auto"
