@@ -1,8 +1,8 @@
 """A tiny random model of every text family that transformers offers, saved like a real one.
 
 Configs are shrunk by the names that families give to their sizes; `OWN` holds what a family needs
-besides, `NESTED` the configs of models that read more than text. `python -m tests.zoo` tries all of
-them and writes the table of docs/models.md; tests/models/test_zoo.py holds `FAMILIES` to it.
+besides, `NESTED` the configs of models that read more than text. `python -m tests.zoo` writes the
+table of docs/models.md; tests/models/test_zoo.py runs every family of it.
 """
 
 import dataclasses
@@ -14,6 +14,12 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import CONFIG_MAPPING, AutoModel, PreTrainedConfig, PreTrainedTokenizerFast
 
+from w2sprobe.models import text_config
+from w2sprobe.models.families import refusal
+from w2sprobe.training.heads import UNTRAINABLE, classifier_class, has_own_class
+
+PAGE = Path(__file__).parents[1] / "docs/models.md"
+MARKS = ("<!-- families -->", "<!-- end of families -->")
 WORDS = [f"w{number}" for number in range(40)]
 VOCABULARY = {
     word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])
@@ -47,6 +53,8 @@ FAMILIES = (
         "whisper",
     ),
 )
+# transformers' hidden_states[0] is not the embedding
+NUMBERED_BY_OUTPUT = ("falcon_mamba", "mamba", "mamba2", "rwkv")
 # by the names that configs use, whatever their family
 SIZES: dict[str, Any] = {
     "vocab_size": VOCABULARY_SIZE,
@@ -204,3 +212,42 @@ def save_tiny(family: str, folder: Path) -> str:
     special = {"unk_token": "[UNK]", "eos_token": "[SEP]", "pad_token": "[PAD]"}
     PreTrainedTokenizerFast(tokenizer_object=words, **special).save_pretrained(folder)
     return str(folder)
+
+
+def table() -> str:
+    """Markdown table of FAMILIES; tests/models/test_zoo.py runs every row of it."""
+    lines = ["| family | hidden states | classifier |", "|---|---|---|"]
+    for family in sorted(FAMILIES):
+        config = tiny_config(family)
+        reason = refusal(config)
+        states = f"refused: {reason}" if reason else _states(config)
+        if reason:
+            classifier = "refused"
+        elif family in UNTRAINABLE:
+            classifier = f"refused: {UNTRAINABLE[family]}"
+        elif has_own_class(config):
+            classifier = classifier_class(config).__name__
+        else:
+            classifier = "linear head of w2sprobe"
+        lines.append(f"| `{family}` | {states} | {classifier} |")
+    return "\n".join(lines) + "\n"
+
+
+def _states(config: PreTrainedConfig) -> str:
+    if config.model_type in NUMBERED_BY_OUTPUT:
+        return "yes; layer 0 follows the first block"
+    if config.is_encoder_decoder:
+        return "of the encoder"
+    return "yes" if text_config(config) is config else "of the text model"
+
+
+def write_table() -> None:
+    """Write the table into docs/models.md, between its marks."""
+    page = PAGE.read_text(encoding="utf-8")
+    start, rest = page.split(MARKS[0])
+    end = rest.split(MARKS[1])[1]
+    PAGE.write_text(f"{start}{MARKS[0]}\n{table()}{MARKS[1]}{end}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_table()

@@ -10,6 +10,7 @@ import pytest
 
 from tests.experiments.cases import MODEL, save_study, study
 from tests.models import save_tiny_model
+from tests.zoo import save_tiny
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import PRESETS, StudyConfig, load_config
 from w2sprobe.experiments.places import file_names, result_folders
@@ -200,3 +201,15 @@ def expected(preset: str, n_seeds: int) -> dict[str, float]:
             "zero_shot": 1.0,  # not trained: no seed changes it
         }
     return {**{kind: float(count) for kind, count in once.items()}, **shared, "indicators": 1.0}
+
+
+def test_a_model_of_which_no_classifier_can_be_made_is_refused(make: Make, place: Path) -> None:
+    for family in ("xlnet", "fnet"):
+        strong = {"model": save_tiny(family, place / family), **MODEL}
+        with pytest.raises(InputError, match=rf"\({family}\): its"):
+            make(strong=strong)
+
+
+def test_a_family_without_a_class_for_classification_is_planned(make: Make, place: Path) -> None:
+    plan = make(strong={"model": save_tiny("granite", place / "granite"), **MODEL})
+    assert kinds(plan.stages)["train"] > 1

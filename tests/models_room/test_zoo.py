@@ -8,7 +8,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModel, AutoModelForSequenceClassification
 
-from tests.zoo import FAMILIES, WORDS, save_tiny
+from tests.zoo import FAMILIES, MARKS, NUMBERED_BY_OUTPUT, PAGE, WORDS, save_tiny, table
 from w2sprobe import extract
 from w2sprobe.data import Rows
 from w2sprobe.errors import InputError
@@ -77,6 +77,9 @@ def check_states(model: str, folder: Path) -> None:
         difference = np.linalg.norm(found[:, row] - expected.numpy(), axis=1)
         assert (difference <= 1e-4 * np.linalg.norm(expected.numpy(), axis=1)).all()
     assert np.ptp(found[-1], axis=0).max() > 1e-3, "texts are told apart"
+    note = store.manifest["runs"][0]["self_test"]
+    family = read_config(model).model_type
+    assert (note["layer_0_is_embedding"] is False) == (family in NUMBERED_BY_OUTPUT)
 
 
 def check_whole_context(model: str, folder: Path) -> None:
@@ -108,6 +111,11 @@ def check_training(model: str, folder: Path) -> None:
             logits = torch.cat([plain(input_ids=torch.tensor(row[None])).logits for row in tokens])
         expected = logits.double().softmax(dim=1)[:, 1].numpy()
         np.testing.assert_allclose(found, expected, rtol=0, atol=0.02 * spread + 1e-7)
+
+
+def test_the_page_has_the_table() -> None:
+    """`python -m tests.zoo` writes it anew."""
+    assert f"{MARKS[0]}\n{table()}{MARKS[1]}" in PAGE.read_text(encoding="utf-8")
 
 
 def test_every_family_of_the_tables_is_a_family_of_transformers() -> None:

@@ -164,4 +164,7 @@ def product_speed() -> float:
 
 
 def _held(info: ModelInfo, precision: str) -> int:
-    return round(count_parameters(info.source).total * WEIGHT_BYTES.get(precision, 8.0)) + WORKSPACE_BYTES
+    return (
+        round(count_parameters(info.source).total * WEIGHT_BYTES.get(precision, 8.0))
+        + WORKSPACE_BYTES
+    )
