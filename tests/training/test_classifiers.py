@@ -18,6 +18,7 @@ from w2sprobe.models import ModelInfo, describe_model
 from w2sprobe.training import classifiers
 from w2sprobe.training.classifiers import forget_base, load_classifier, load_trained
 from w2sprobe.training.predict import check_independence, predict
+from w2sprobe.training.prefix import shared_prefix
 from w2sprobe.training.requirements import check_trainable, training_precision
 from w2sprobe.training.settings import TrainSettings
 
@@ -258,3 +259,21 @@ def test_a_classifier_that_reads_padding_is_refused(
         else:
             with pytest.raises(InputError, match="in a batch and alone differ"):
                 check_independence(network, TOKENS, **options)
+
+
+@pytest.mark.parametrize("family", ["granite", "gemma3", "openai-gpt"])
+def test_a_prefix_of_families_of_any_kind(family: str, tmp_path: Path) -> None:
+    """What lies below the first trained block is read from a file, with the same predictions."""
+    info = describe_model(save_tiny(family, tmp_path / "model"))
+    network = load(info, lora_from_layer=2)
+    shake(network)
+    expected = predict(network, TOKENS, pad_id=0, device=CPU)
+    prefix = shared_prefix(
+        network, info, 2, TOKENS, precision="float32", pad_id=0, device=CPU, folder=tmp_path
+    )
+    found = predict(network, TOKENS, pad_id=0, device=CPU, feeding=prefix.feeding)
+    prefix.detach()
+    assert np.ptp(expected) > 1e-3
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    again = predict(network, TOKENS, pad_id=0, device=CPU)
+    np.testing.assert_allclose(again, expected, atol=1e-6)

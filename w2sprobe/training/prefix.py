@@ -187,4 +187,4 @@ class Prefix:
         handle = self._blocks[0].register_forward_hook(lambda *call: returned.append(call[-1]))
         self._input_of_block(rows, pad_id)
         handle.remove()
-        return isinstance(returned[0], tuple)
+        return isinstance(returned[0], tuple | list)
