@@ -13,7 +13,7 @@ EXTRAS ?= $(if $(HAS_GPU),gpu,cpu),gguf,dev,docs
 # runs. A worker takes 1 to 2 GB of memory.
 WORKERS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
-# CPython 3.10 to 3.12: the oldest numpy has no wheels for a later one.
+# CPython 3.11 or 3.12: the oldest numpy has no wheels for a later one.
 PYTHON_OLDEST ?= $(PYTHON)
 OLDEST := .venv-oldest
 # The tests that touch what changes between versions: models, training, stores, files, statistics.

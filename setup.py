@@ -12,14 +12,16 @@ DATA = ("css", "html", "j2", "js", "json", "yaml")  # kinds of files beside the 
 
 EXTRAS = {
     "cpu": ["faiss-cpu>=1.8"],
-    "gpu": ["faiss-gpu>=1.7.2"],
+    # the FAISS project's own wheels: CUDA 12 for the first, CUDA 13 and cuVS for the second
+    "gpu": ["faiss-gpu>=1.15"],
+    "gpu-cuvs": ["faiss-gpu-cuvs>=1.15"],
     "4bit": ["bitsandbytes>=0.50"],
     "tensorboard": ["tensorboard>=2.14"],
     "gguf": ["gguf>=0.10"],
     "compression": ["hdf5plugin>=4.4"],
     "cleanlab": ["cleanlab>=2.9"],
     "umap": ["umap-learn>=0.5.6"],
-    "ray": ["ray[default]>=2.45"],  # the first with wheels for Python 3.10 to 3.13
+    "ray": ["ray[default]>=2.45"],  # the first with wheels for Python 3.13
     "docs": [
         "ipykernel>=6.29",
         "mkdocs>=1.6",
@@ -61,24 +63,23 @@ setup(
         "Environment :: Console",
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3",
-        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 14)),
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(11, 15)),
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Typing :: Typed",
     ],
     license_files=["LICENSE"],
-    python_requires=">=3.10,<3.14",
+    python_requires=">=3.11,<3.15",
     packages=find_packages(include=["w2sprobe", "w2sprobe.*"]),
     package_data={"w2sprobe": ["py.typed", *(f"**/*.{kind}" for kind in DATA)]},
     install_requires=[
-        "accelerate>=1.3",  # transformers 5.0 asks it to unwrap compiled models
+        "accelerate>=1.3",  # transformers asks it to unwrap compiled models
         "click>=8.2",  # its test runner keeps stdout apart from stderr
         "datasets>=4.6",
         "datasketch>=2.0",
         "fsspec>=2024.5",  # universal_pathlib 0.3 needs it
         "h5py>=3.10",
-        "huggingface_hub>=1.3",  # transformers 5.0 needs it
+        "huggingface_hub>=1.5",  # transformers 5.5 needs it
         "jinja2>=3.1.3",
-        "joblib>=1.3",
         "matplotlib>=3.8",
         "numba>=0.60",
         "numpy>=1.26",
@@ -94,7 +95,9 @@ setup(
         "scipy>=1.15",  # exact Wilcoxon tests where there are ties or zeros
         "threadpoolctl>=3.1",
         "torch>=2.5",  # torch.OutOfMemoryError
-        "transformers>=5.0",
+        # before 5.3 and 5.5, code that a model's config.json names was run, trusted or not:
+        # CVE-2026-4372 (GHSA-29pf-2h5f-8g72) and CVE-2026-5241 (GHSA-fgcw-684q-jj6r)
+        "transformers>=5.5",
         "universal_pathlib>=0.3",  # URLs that are not pathlib.Path
         "xxhash>=3.4.1",
     ],

@@ -11,6 +11,7 @@ import pytest
 
 from tests.forks import call_forked
 from tests.models import save_tiny_model, sentences
+from w2sprobe.threads import usable_cores
 
 
 def run(name: str, *parts: str) -> str:
@@ -69,17 +70,27 @@ def test_the_splitting_benchmark_runs() -> None:
     assert ".parquet.zst" in run("splitting", "--smoke")
 
 
-def test_the_finetuning_benchmark_runs(tmp_path: Path) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
-    rows = [{"text": text, "label": n % 2} for n, text in enumerate(sentences(60))]
-    file = tmp_path / "rows.jsonl"
-    file.write_text(
-        "\n".join(
-            f'{{"text": "{row["text"]} {n}", "label": {row["label"]}}}'
-            for n, row in enumerate(rows)
-        )
-    )
-    lines = run("finetuning", "--model", model, "--task", str(file), "--rows", "40").splitlines()
+@pytest.fixture(scope="module")
+def of_a_tiny_model(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Options that name a model and a task."""
+    place = tmp_path_factory.mktemp("tiny")
+    model = save_tiny_model("llama", place / "model")
+    rows = [{"text": f"{text} {n}", "label": n % 2} for n, text in enumerate(sentences(60))]
+    file = place / "rows.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    return ["--model", model, "--task", str(file)]
+
+
+def test_the_busy_machine_benchmark_runs(of_a_tiny_model: list[str]) -> None:
+    _, _, *lines = start("busy", "--smoke", "--rows", "8", *of_a_tiny_model).splitlines()
+    own, one = ((line.split()[-7], line.split()[-4]) for line in lines)
+    assert int(own[0]) == usable_cores()
+    assert one[0] == "1"
+    assert float(own[1]) == 1, "the reference of all ratios"
+
+
+def test_the_finetuning_benchmark_runs(of_a_tiny_model: list[str]) -> None:
+    lines = run("finetuning", "--rows", "40", *of_a_tiny_model).splitlines()
     assert len(lines) == 4
     losses = [float(line.split("loss")[1].split()[0]) for line in lines[1:3]]
     assert losses[0] == pytest.approx(losses[1], abs=1e-3), "the same steps"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # built with CUDA or not, needs a GPU, and needs a cluster
-ELSEWHERE = {"torch", "faiss-gpu", "ray"}
+ELSEWHERE = {"torch", "faiss-gpu", "faiss-gpu-cuvs", "ray"}
 
 
 def test_oldest_versions_are_those_declared() -> None:

@@ -5,11 +5,15 @@
 
 from typing import TYPE_CHECKING, Any
 
+from w2sprobe import threads
+
 if TYPE_CHECKING:
     from w2sprobe.extraction import extract as extract
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "extract"]
+
+threads.settle()
 
 
 def __getattr__(name: str) -> Any:

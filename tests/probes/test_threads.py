@@ -37,7 +37,7 @@ def test_an_error_in_a_part_is_raised() -> None:
 def test_omp_num_threads_lowers_the_threads(
     asked: str, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_threads, "cpu_count", lambda: 4)
+    monkeypatch.setattr(_threads, "usable_cores", lambda: 4)
     monkeypatch.setenv("OMP_NUM_THREADS", asked)
     assert n_threads() == expected
 

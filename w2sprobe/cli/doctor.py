@@ -13,7 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import psutil
+from threadpoolctl import threadpool_info
 
+from w2sprobe import threads
 from w2sprobe.assets import ASSETS, home, is_fetched
 from w2sprobe.cli import _options
 
@@ -23,11 +26,16 @@ PACKAGES = (
 )  # fmt: skip
 SEARCHED = (2048, 1024)  # rows and columns of the timed search
 BY_LIBRARY = {"torch": "torch", "numpy": "symmetric", "faiss": "faiss-cpu"}  # who multiplies
+WATCHED = 0.5  # seconds in which other work is measured
 PATIENCE = 120  # seconds: a clash of OpenMP runtimes may also hang
 SLOW = 0.5  # of the fastest library: a kernel for another processor
 NO_TORCH = (
     "no torch: models, probes and searches need it; on a machine without a GPU install a CPU build "
     "of it, elsewhere `pip install torch`"
+)
+TOO_LATE = (
+    "torch was loaded before w2sprobe, too late to set how its threads wait: beside other work "
+    "they may take many times as long; import w2sprobe first, or set GOMP_SPINCOUNT=1000 yourself"
 )
 BOTH = """
 import sys
@@ -75,8 +83,10 @@ def examine() -> tuple[dict[str, str], list[str]]:
     }
     for package in PACKAGES:
         facts[package] = _version(package)
-    found, advice = _computing() if _found("torch") else ({}, [NO_TORCH])
+    facts["cores"], advice = _cores()
+    found, more = _computing() if _found("torch") else ({}, [NO_TORCH])
     facts |= found
+    advice += more
     for name, place in (("cache", _options.cache_folder()), ("assets", home())):
         facts[name] = f"{place.absolute()}, {_free(place) / 1e9:.1f} GB free"
     fetched = [name for name in ASSETS if is_fetched(name)]
@@ -90,11 +100,11 @@ def _computing() -> tuple[dict[str, str], list[str]]:
 
     from w2sprobe.devices import gpus
 
-    advice = []
     facts = {
         "torch build": f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU",
-        "devices": ", ".join(gpus()) or f"CPU, {os.cpu_count()} cores",
+        "devices": ", ".join(gpus()) or "CPU",
     }
+    facts["OpenMP"], advice = _openmp()
     facts["faiss"], faiss_on_gpu = _faiss()
     if not facts["faiss"].startswith(("CPU", "GPU")):
         advice.append("no faiss: install w2sprobe[cpu], or w2sprobe[gpu] on a machine with a GPU")
@@ -110,6 +120,47 @@ def _computing() -> tuple[dict[str, str], list[str]]:
     if not faiss_on_gpu:
         advice.append("for GPU use: faiss with GPU support is missing; install w2sprobe[gpu]")
     return facts, advice
+
+
+def _cores() -> tuple[str, list[str]]:
+    """Cores that this process may use, and advice where other work leaves fewer."""
+    ours, quota = threads.affinity(), threads.cores_by_quota()
+    percent = psutil.cpu_percent(WATCHED, percpu=True)
+    others = sum(each for core, each in enumerate(percent) if core in ours) / 100
+    usable = threads.usable_cores()
+    fact = (
+        f"{usable} usable of {len(percent)}: {len(ours)} by affinity, "
+        f"{f'{quota} by' if quota else 'no'} quota; other work takes {others:.1f} of them"
+    )
+    free = max(round(len(ours) - others), 1)
+    if free >= min(usable, threads.asked_threads() or usable):
+        return fact, []
+    return fact, [
+        f"other work takes {others:.1f} of {len(ours)} cores, and a loop waits for the slowest of "
+        f"its threads: set {threads.THREADS}={free} while that lasts"
+    ]
+
+
+def _openmp() -> tuple[str, list[str]]:
+    """Which runtimes torch brought, how many threads, how these wait, and who said so."""
+    import torch
+
+    runtimes = [
+        f"{each['prefix']} ({Path(each['filepath']).parent})"
+        for each in threadpool_info()
+        if each["user_api"] == "openmp"
+    ]
+    said_how_to_wait = any(name in os.environ for name in threads.WAITING)
+    said = [
+        f"{name}={os.environ[name]} set by {'w2sprobe' if name in threads.SET_HERE else 'you'}"
+        for name in (threads.THREADS, *threads.WAITING)
+        if name in os.environ
+    ]
+    fact = f"{', '.join(runtimes) or 'none'}; {torch.get_num_threads()} threads; "
+    fact += ", ".join(said) or "nothing set"
+    if threads.TOO_LATE and not said_how_to_wait:
+        return fact, [TOO_LATE]
+    return fact, []
 
 
 def _found(module: str) -> bool:

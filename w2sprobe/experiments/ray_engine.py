@@ -18,6 +18,7 @@ from w2sprobe.cache.locks import LOCK_PREFIX
 from w2sprobe.errors import InputError, MissingDependency, W2SProbeError
 from w2sprobe.experiments.engines import Outcomes, Report, blocked
 from w2sprobe.experiments.stages import Cost, Outcome, Stage
+from w2sprobe.threads import asked_threads
 
 if TYPE_CHECKING:
     from ray import ObjectRef
@@ -149,9 +150,7 @@ def _requests(cost: Cost, nodes: list[dict[str, float]]) -> dict[str, Any]:
         raise InputError("a Ray cluster without CPUs", advice="Start its workers first.")
     n_gpus = int(cost.model and any(node.get("GPU", 0) >= 1 for node in nodes))
     nodes = [node for node in nodes if node.get("GPU", 0) >= n_gpus]
-    threads = os.environ.get("OMP_NUM_THREADS", "")
-    n_cpus = int(threads) if threads.isdecimal() and int(threads) else 1
-    n_cpus = min(n_cpus, max(int(node["CPU"]) for node in nodes))
+    n_cpus = min(asked_threads() or 1, max(int(node["CPU"]) for node in nodes))
     most = max(int(node.get("memory", 0)) for node in nodes if node["CPU"] >= n_cpus)
     memory = LIBRARIES_BYTES + (0 if n_gpus else cost.memory_bytes)
     environment = {name: text for name, text in os.environ.items() if name.startswith("W2SPROBE_")}

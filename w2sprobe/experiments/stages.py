@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -200,7 +200,7 @@ class Stage:
     def _describe(self, error: Exception) -> None:
         lines = [
             f"{self.title} ({self.kind}-{self.address}) failed at "
-            f"{datetime.now(timezone.utc).isoformat(timespec='seconds')}",
+            f"{datetime.now(UTC).isoformat(timespec='seconds')}",
             f"output: {self.folder}",
             *(f"input {name}: {stage.folder}" for name, stage in self.inputs.items()),
             "",

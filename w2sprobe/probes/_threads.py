@@ -11,7 +11,8 @@ from functools import cache
 from typing import Any, TypeVar
 
 import numba
-from joblib import cpu_count
+
+from w2sprobe.threads import asked_threads, usable_cores
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -26,10 +27,9 @@ def compiled(function: Kernel) -> Kernel:
 
 
 def n_threads() -> int:
-    """Cores that this process may use; `OMP_NUM_THREADS` lowers it."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    here: int = cpu_count()
-    return min(here, int(asked)) if asked.isdecimal() and int(asked) else here
+    """Cores that affinity and quota leave to this process; `OMP_NUM_THREADS` lowers it."""
+    here = usable_cores()
+    return min(here, asked_threads() or here)
 
 
 def in_parts(kernel: Callable[..., None], n: int, *arguments: Any) -> None:
