@@ -73,6 +73,7 @@ def _caption(results: Results) -> str:
             f"(gap {results.gap:+.3f}, SE {results.gap_se:.3f}; {needed})."
         )
     lines += [f"No result for {name}: {stage} failed." for name, stage in results.missing.items()]
+    lines += [f"Warning: {message}" for message in results.warnings]
     lines += [
         f"Audit, {finding.level}: {finding.message}"
         for finding in results.audit
