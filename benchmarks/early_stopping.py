@@ -50,6 +50,7 @@ WEAK_ROWS = {  # of the preset cpu, where they give labels that are neither chan
     "bigbench:goal_step_wikihow/step_inference": 400,
 }
 FORMS = ("given", "soft", "mostly", "below")
+KEYS = ("task", "student", "epochs", "seed", "form")
 TEMPERATURE, MOSTLY = 3.0, 0.125
 N_EVALUATIONS = 8
 N_RESAMPLES = 10_000
@@ -174,7 +175,7 @@ class Student:
 
 
 def run_task(
-    task: str, given: argparse.Namespace, done: set[tuple[str, ...]]
+    task: str, given: argparse.Namespace, done: set[tuple[str | int, ...]]
 ) -> Iterator[dict[str, Any]]:
     """Train what is not done yet: every form of the weak labels of every seed."""
     weak_rows = given.weak_rows or WEAK_ROWS[task]
@@ -189,7 +190,7 @@ def run_task(
     with tempfile.TemporaryDirectory() as place:
         student = Student(given.student, splits, settings, Path(place))
         for seed in range(given.seeds):
-            keys = {form: (task, given.student, str(seed), form) for form in given.forms}
+            keys = {form: (task, given.student, given.epochs, seed, form) for form in given.forms}
             if done.issuperset(keys.values()):
                 continue
             weak = weak_labels(given.weak, splits, seed, Path(place) / f"weak-{seed}")
@@ -200,7 +201,7 @@ def run_task(
                 labels = in_form(form, weak)
                 above = float(labels.align(splits.val.ids).hard_label.mean())
                 yield {
-                    **dict(zip(("task", "student", "seed", "form"), key, strict=True)),
+                    **dict(zip(KEYS, key, strict=True)),
                     "weak_auc": weak_auc,
                     "val_above_half": above,
                     "evaluations": student.evaluations(labels, seed),
@@ -230,7 +231,10 @@ def interval(groups: Iterable[list[float]]) -> tuple[float, float, float]:
 
 
 def table_of(runs: list[dict[str, Any]]) -> Iterator[str]:
-    """Regret by task and by form of the labels, and differences of rules, as Markdown."""
+    """Regret by task, student and form of the labels, and differences of rules, as Markdown.
+
+    Intervals of a task are over its runs, all others over tasks.
+    """
     columns = (*STOPPING_RULES, LAST, "val_truth")
     found = [{**run, "regret": regrets(run)} for run in runs]
 
@@ -248,7 +252,10 @@ def table_of(runs: list[dict[str, Any]]) -> Iterator[str]:
     yield "| --- |" + " --- |" * (1 + len(columns))
     for task in dict.fromkeys(run["task"] for run in found):
         part = [run for run in found if run["task"] == task]
-        yield line(task.removeprefix("bigbench:"), part, ("student", "seed"))
+        yield line(task.removeprefix("bigbench:"), part, KEYS)
+    for student, epochs in dict.fromkeys((run["student"], run["epochs"]) for run in found):
+        part = [run for run in found if (run["student"], run["epochs"]) == (student, epochs)]
+        yield line(f"{student}, {epochs} epochs", part, ("task",))
     for form in FORMS:
         part = [run for run in found if run["form"] == form]
         if part:
@@ -289,8 +296,7 @@ def main() -> None:
     given = parser.parse_args()
     lines = given.runs.read_text().splitlines() if given.runs.exists() else []
     runs = [json.loads(line) for line in lines]
-    keys = ("task", "student", "seed", "form")
-    done = {tuple(run[key] for key in keys) for run in runs}
+    done = {tuple(run[key] for key in KEYS) for run in runs}
     for task in () if given.table else given.tasks:
         for run in run_task(task, given, done):
             runs.append(run)
