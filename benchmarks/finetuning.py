@@ -80,7 +80,7 @@ def train(model: str, examples: list[Example], settings: TrainSettings, precisio
             settings,
             loss=make_loss(settings),
             pad_id=pad_id,
-            validate=lambda _: (np.empty(0), 0.0),
+            validate=lambda _: (np.empty(0), {}),
             feeding=prefix.feeding if prefix else from_tokens,
         )
         start = time.perf_counter()

@@ -96,6 +96,24 @@ def test_the_finetuning_benchmark_runs(of_a_tiny_model: list[str]) -> None:
     assert losses[0] == pytest.approx(losses[1], abs=1e-3), "the same steps"
 
 
+def test_the_benchmark_of_early_stopping_runs_and_goes_on(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    rows = [{"text": f"{text} {n}", "label": n % 2} for n, text in enumerate(sentences(90))]
+    task, runs = tmp_path / "rows.jsonl", tmp_path / "runs.jsonl"
+    task.write_text("\n".join(map(json.dumps, rows)))
+    sizes = {"--weak-rows": 16, "--rows": 16, "--val-rows": 12, "--test-rows": 12}
+    options = {"--weak": model, "--student": model, "--from-layer": 1, "--epochs": 1, **sizes}
+    parts = [str(part) for option in options.items() for part in option]
+    first = run("early_stopping", str(runs), str(task), "--seeds", "1", *parts)
+    left = runs.read_text()
+    forms = [json.loads(line)["form"] for line in left.splitlines()]
+    assert forms == ["given", "soft", "mostly", "below"]
+    assert "| labels below | 1 |" in first
+    assert run("early_stopping", str(runs), str(task), "--seeds", "1", *parts) == first
+    assert run("early_stopping", str(runs), "--table") == first
+    assert runs.read_text() == left, "nothing is trained twice"
+
+
 def test_the_reading_benchmark_runs_and_its_peers_agree() -> None:
     assert len(run("cache", "--smoke", "reading").splitlines()) == 4
 

@@ -72,7 +72,8 @@ class Results(BaseModel):
     failed.
     `splits` are rows a split; `dropped` counts rows left out and why; `fingerprint` is the task's;
     `store` is the activation store's name in the cache's folder `stores`, empty without one;
-    `audit` holds the findings of `audit.json`; `indicators` what is said to predict the gain, None
+    `audit` holds the findings of `audit.json`; `warnings` are those of the trainings, each after
+    its stage; `indicators` what is said to predict the gain, None
     where a value is not finite, empty where they could not be computed; `stages` maps each stage to
     its address and the seconds it took when it was run. `machine` is where the results were put
     together; stages may have been run elsewhere.
@@ -96,6 +97,7 @@ class Results(BaseModel):
     truncated: dict[str, int]
     fingerprint: str = ""
     audit: tuple[Finding, ...] = ()
+    warnings: tuple[str, ...] = ()
     rows: tuple[ResultRow, ...]
     missing: dict[str, str] = {}
     indicators: dict[str, float | None] = {}
@@ -178,7 +180,8 @@ class StudyResults(BaseModel):
     """All experiments of a study.
 
     `experiments` are the folders, within that of the study, that hold their results, and
-    `without_results` those of experiments whose weak model or ceiling failed.
+    `without_results` those of experiments whose weak model or ceiling failed; `warnings` are those
+    of the experiments, each after the folder.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -188,6 +191,7 @@ class StudyResults(BaseModel):
     without_results: tuple[str, ...] = ()
     summary: tuple[SummaryRow, ...]
     failures: tuple[Failure, ...]
+    warnings: tuple[str, ...] = ()
     config: dict[str, Any]
     versions: dict[str, str]
 

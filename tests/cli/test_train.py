@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
-from tests.models import save_tiny_model, sentences
+from tests.models import WORDS, save_tiny_model, sentences
 from w2sprobe.cli import root
+from w2sprobe.data import SplitSizes, load_splits, truth_table
 from w2sprobe.errors import InputError, OutputError
 from w2sprobe.labels import LabelTable
 from w2sprobe.training.saved import SavedModel
+from w2sprobe.training.settings import STOPPING_RULES
 
 Train = Callable[..., str]
 STUDENTS = ("--iterations", "1", "--out", "run")
@@ -65,7 +67,7 @@ def test_the_last_student_is_in_the_folder(train: Train) -> None:
 
 def test_what_was_done_is_shown(train: Train) -> None:
     shown = train(*STUDENTS, "--stop-at", "0.99")
-    assert "iteration 0: AUC against the given labels, val: " in shown
+    assert "iteration 0: against the given labels, val: auc 0." in shown
     assert "of 12 hard labels flipped, mean change" in shown
     assert "no student" in shown
     assert "stopped after iteration 0: " in shown
@@ -73,9 +75,82 @@ def test_what_was_done_is_shown(train: Train) -> None:
 
 def test_without_iterations_nothing_is_new(train: Train) -> None:
     result = json.loads(train("--out", "run", "--json"))
-    assert set(result) == {"out", "model", "trained_on", "rows_kept", "chosen_epoch", "auc"}
+    assert set(result) == {
+        *("out", "model", "trained_on", "rows_kept", "chosen_epoch", "early_stopping"),
+        *("auc", "warnings"),
+    }
     left = {path.name for path in Path("run").iterdir()}
     assert left == {"adapter", "training.json", "labels.parquet"}
+
+
+@pytest.fixture(scope="module")
+def rankings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A task that is easily learned, and two tables of labels that rank its rows as truth does."""
+    folder = tmp_path_factory.mktemp("rankings")
+    save_tiny_model("llama", folder / "model")
+    plain = [word for word in WORDS if word not in ("good", "bad")]
+    rng = np.random.default_rng(0)
+    words = [[*rng.choice(plain, 3), ("bad", "good")[row % 2]] for row in range(200)]
+    texts = sorted({" ".join(rng.permutation(parts)) for parts in words})
+    truth = ["good" in text.split() for text in texts]
+    with (folder / "task.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerows([("text", "label"), *zip(texts, map(int, truth), strict=True)])
+    splits = load_splits(str(folder / "task.csv"), sizes=SplitSizes(2, 60, 24, 60))
+    known = truth_table(splits.strong_train, splits.val)
+    for name, low in (("across", 0.4), ("below", 0.2)):
+        LabelTable(known.ids, low + 0.2 * known.soft_label).write(folder / f"{name}.parquet")
+    return folder
+
+
+def learn(place: Path, labels: str, rule: str, *more: str) -> Result:
+    return CliRunner().invoke(
+        root,
+        [
+            *("train", "--model", str(place / "model"), "--task", str(place / "task.csv")),
+            *("--labels", str(place / f"{labels}.parquet"), "--early-stopping", rule),
+            *("--sizes", "2,60,24,60", "--epochs", "6", "--batch-size", "8"),
+            *("--learning-rate", "2e-2"),
+            *("--precision", "float32", "--out", f"{labels}-{rule}", *more),
+        ],
+        catch_exceptions=False,
+    )
+
+
+@pytest.mark.filterwarnings("ignore:early stopping by auc had nothing to go by")
+@pytest.mark.parametrize("rule", STOPPING_RULES)
+def test_labels_on_one_side_of_one_half_teach_as_well_as_others(
+    rule: str, rankings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    for labels in ("across", "below"):
+        done = learn(rankings, labels, rule, "--json")
+        assert done.exit_code == 0, done.output
+        found[labels] = json.loads(done.stdout)
+        assert found[labels]["auc"]["test"] > 0.95
+        assert found[labels]["early_stopping"] == rule
+    undefined = rule == "auc"
+    for labels, warned in (("across", False), ("below", undefined)):
+        record = json.loads(Path(f"{labels}-{rule}/training.json").read_text())
+        assert record["val_auc"][0] is not None or labels == "below"
+        assert found[labels]["warnings"] == record["warnings"]
+        assert len(record["warnings"]) == warned
+    below = json.loads(Path(f"below-{rule}/training.json").read_text())
+    assert below["val_auc"] == [None] * 6
+    assert below["val_soft_auc"][0] < max(below["val_soft_auc"]) - 0.05, "the first is no good"
+    assert (found["below"]["chosen_epoch"] == 6) or not undefined
+
+
+def test_a_rule_with_nothing_to_go_by_is_told(
+    rankings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(UserWarning, match="early stopping by auc had nothing to go by"):
+        done = learn(rankings, "below", "auc")
+    assert done.exit_code == 0
+    assert "Warning: early stopping by auc had nothing to go by" in done.stdout
+    assert "epoch 6.0 kept by auc" in done.stdout
 
 
 def test_an_interrupted_command_goes_on(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,14 @@ SETTINGS = TrainSettings(
     epochs=4, batch_size=8, learning_rate=1e-2, precision="float32", loss="logconf"
 )
 # checkpoints in the middle of an epoch, of a whole model
-BY_STEPS = SETTINGS.model_copy(update={"eval_every": 3, "full": True, "learning_rate": 1e-3})
+BY_STEPS = SETTINGS.model_copy(
+    update={
+        "eval_every": 3,
+        "early_stopping": "log_loss",
+        "full": True,
+        "learning_rate": 1e-3,
+    }
+)
 SETTINGS_OF = {"bert": SETTINGS, "llama": BY_STEPS}
 FULL = 28  # what a process says that found no room
 

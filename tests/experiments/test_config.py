@@ -146,6 +146,13 @@ def test_published_learning_rates_are_the_defaults() -> None:
     assert (config.weak.learning_rate, config.strong.learning_rate) == (5e-4, 8e-5)
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_only_the_published_preset_stops_by_hard_labels(name: str) -> None:
+    for config in load_config(name).experiments():
+        rules = {config.weak.early_stopping, config.strong.early_stopping}
+        assert rules == {"auc" if name == "published" else "soft_auc"}
+
+
 def test_one_mistake_hides_no_other(tmp_path: Path) -> None:
     text = (
         BASE + "define: {mine: {predicts: student, prob: knn}}\nmethods: [mine]\nprobes: {k: 1}\n"

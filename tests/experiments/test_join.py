@@ -127,6 +127,25 @@ def test_what_cannot_be_one_study_is_refused(run: Run, parts: list[Path], tmp_pa
     assert "was run without seeds, others with 0" in refused(alone, parts[0])
 
 
+def test_results_from_before_there_was_a_choice_were_stopped_by_auc(
+    run: Run, parts: list[Path], tmp_path: Path
+) -> None:
+    old = []
+    for part in parts:
+        old.append(tmp_path / part.name)
+        shutil.copytree(part, old[-1])
+        for file in old[-1].rglob("results.json"):
+            results = json.loads(file.read_text())
+            for model in ("weak", "strong"):
+                del results["config"][model]["early_stopping"]
+            file.write_text(json.dumps(results))
+    joined = join_studies(old, tmp_path / "joined")
+    for model in ("weak", "strong"):
+        assert [one["early_stopping"] for one in joined.config[model]] == ["auc"]
+    with pytest.raises(InputError, match="early_stopping is 'auc' in one, 'soft_auc' in"):
+        join_studies([old[0], parts[1]], tmp_path / "mixed")
+
+
 def test_what_is_there_is_left_alone(parts: list[Path], tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("mine")
     with pytest.raises(InputError, match="is there already"):

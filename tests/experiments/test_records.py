@@ -7,12 +7,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.experiments.cases import plan_one, run_one, save_study, study
+from w2sprobe.cli._overview import print_study
 from w2sprobe.curation import explain
 from w2sprobe.experiments.builder import Experiment
+from w2sprobe.experiments.config import StudyConfig
+from w2sprobe.experiments.plan import make_plan
 from w2sprobe.experiments.records import CURVES, LABELS, SWEEP, SWEEP_NOTE
+from w2sprobe.experiments.runner import run_study
 from w2sprobe.experiments.steps import _steps, label_file
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import TopoFilter
+from w2sprobe.results import Results, StudyResults
 
 METHODS = [
     "student",
@@ -77,16 +82,44 @@ def test_the_component_of_topofilter_is_a_step_of_its_own() -> None:
     assert set(steps.values()) == {"outside_component", "topofilter"}
 
 
-def test_curves_have_every_look(done: tuple[Experiment, Path]) -> None:
+def test_curves_have_every_evaluation(done: tuple[Experiment, Path]) -> None:
     table = pq.read_table(done[1] / CURVES).to_pandas()
     student = table[table["method"] == "student"]
     # 16 rows in batches of 4: steps 3 and 4 of one epoch
     assert student["epoch"].tolist() == [0.75, 1.0]
     assert student["chosen"].sum() == 1
     assert student["train_loss"].nunique() == 1
+    assert student["early_stopping"].unique().tolist() == ["soft_auc"]
+    assert student["val_log_loss"].between(0.1, 2).all()
     assert set(table["method"]) == {"weak", "ceiling", *METHODS}
     twice = table[table["method"] == "strong_to_strong_1"]["stage"].unique()
     assert twice.tolist() == ["strong student", "strong student, iteration 1"]
+
+
+@pytest.mark.filterwarnings("ignore:early stopping by auc had nothing to go by")
+def test_what_a_training_warns_of_is_in_results_and_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_study(tmp_path)
+    values = study(tmp_path, methods=["student"], seeds=[0, 1])
+    # a weak model that learns nothing: its labels lie on one side of one half
+    values["weak"]["learning_rate"] = 1e-9
+    values["strong"]["early_stopping"] = "auc"
+    plan = make_plan(StudyConfig.model_validate(values), cache=tmp_path, out=tmp_path)
+    done = run_study(plan, tmp_path / "out")
+    for experiment, folder in zip(plan.experiments, done.experiments, strict=True):
+        weak = LabelTable.read(label_file(experiment.methods["weak"][-1].folder))
+        assert len(set(weak.align(experiment.splits.val.ids).hard_label)) == 1
+        (message,) = Results.read(tmp_path / "out" / folder / "results.json").warnings
+        assert message.startswith("strong student: early stopping by auc had nothing to go by")
+        assert f"{folder}: {message}" in done.warnings
+        curves = pq.read_table(tmp_path / "out" / folder / CURVES).to_pandas()
+        (student,) = curves[curves["method"] == "student"].to_dict("records")
+        assert np.isnan(student["val_auc"])
+        assert student["chosen"]
+    assert StudyResults.read(tmp_path / "out/study.json") == done
+    print_study(done, tmp_path / "out")
+    assert capsys.readouterr().out.count("Warning: ") == len(done.warnings) == 2
 
 
 def test_the_sweep_is_beside_the_results(done: tuple[Experiment, Path]) -> None:

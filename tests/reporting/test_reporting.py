@@ -68,6 +68,11 @@ def test_a_method_without_results_is_said() -> None:
     assert "No result for topofilter: topofilter labels failed." in text
 
 
+def test_warnings_of_trainings_are_said() -> None:
+    text = printed(results().model_copy(update={"warnings": ("student: [bold] undefined",)}))
+    assert "Warning: student: [bold] undefined" in text
+
+
 def test_what_the_audit_found_is_said() -> None:
     findings = [
         Finding(kind="baseline", level="flag", message="words alone [bold] solve it"),

@@ -16,7 +16,7 @@ from w2sprobe.training import trainer
 from w2sprobe.training.iterations import Change, change, cross_fit, row_folds, strong_to_strong
 from w2sprobe.training.prefix import Prefix
 from w2sprobe.training.saved import SavedModel, read_run
-from w2sprobe.training.settings import TrainSettings
+from w2sprobe.training.settings import VAL_SCORES, TrainSettings
 from w2sprobe.training.trainer import finetune
 
 SETTINGS = TrainSettings(epochs=1, batch_size=8, learning_rate=1e-2, precision="float32")
@@ -115,12 +115,14 @@ def test_the_record_compares_labels_and_students(published: Path) -> None:
     done = record(published)
     assert (done["last"], done["stopped"], done["cv"]) == (2, None, None)
     first, second, _ = done["iterations"]
-    assert set(first) == {"iteration", "val_auc"}
+    assert set(first) == {"iteration", *VAL_SCORES}
     old, new = (given(published, n).align(TRAIN.ids) for n in (0, 1))
     assert second["n_flipped"] == (old.hard_label != new.hard_label).sum() > 0
     assert second["mean_change"] == pytest.approx(np.abs(old.soft_label - new.soft_label).mean())
     run = read_run(published / "iteration-1/student")
-    assert second["val_auc"] == max(run["val_auc"])
+    assert second["val_soft_auc"] == max(run["val_soft_auc"])
+    kept = run["val_step"].index(run["chosen_step"])
+    assert [second[name] for name in VAL_SCORES] == [run[name][kept] for name in VAL_SCORES]
 
 
 def test_no_iterations_are_the_student_itself(model: str, published: Path, tmp_path: Path) -> None:
@@ -229,8 +231,9 @@ def test_no_further_student_where_labels_change_no_more(
     done = record(out)
     assert (done["last"], done["stop_at"]) == (last, share)
     assert done["stopped"] == f"{fewest} of 24 hard labels changed"
-    looked = [step["val_auc"] is None for step in done["iterations"]]
-    assert looked == [False] * (last + 1) + [True]
+    for name in VAL_SCORES:
+        unknown = [step[name] is None for step in done["iterations"]]
+        assert unknown == [False] * (last + 1) + [True]
     np.testing.assert_array_equal(
         given(out, last + 1).soft_label, given(published, last + 1).soft_label
     )

@@ -32,7 +32,7 @@ def trainer_of(model: str, place: Path, settings: TrainSettings) -> BatchTrainer
         settings,
         loss=make_loss(settings),
         pad_id=0,
-        validate=lambda _: (np.empty(0), 0.0),
+        validate=lambda _: (np.empty(0), {}),
     )
 
 

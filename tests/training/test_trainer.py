@@ -17,12 +17,13 @@ from w2sprobe.labels import LabelTable
 from w2sprobe.models import describe_model, load_tokenizer
 from w2sprobe.training import trainer as trainer_module
 from w2sprobe.training._batches import micro_batches
+from w2sprobe.training._loop import BatchTrainer
 from w2sprobe.training.classifiers import load_classifier
 from w2sprobe.training.losses import LOSSES
 from w2sprobe.training.predict import predict
 from w2sprobe.training.prefix import Prefix
 from w2sprobe.training.saved import SavedModel
-from w2sprobe.training.settings import TrainSettings
+from w2sprobe.training.settings import STOPPING_RULES, VAL_SCORES, StoppingRule, TrainSettings
 from w2sprobe.training.trainer import finetune
 
 SETTINGS = TrainSettings(epochs=2, batch_size=8, learning_rate=1e-2, precision="float32")
@@ -118,7 +119,7 @@ def test_training_learns_what_the_labels_say(tmp_path: Path) -> None:
     long = SETTINGS.model_copy(update={"epochs": 20})
     trained = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", long)
     assert trained.record["train_loss"][-1] < 0.7 * trained.record["train_loss"][0]
-    assert trained.record["chosen_epoch"] == 1 + int(np.argmax(trained.record["val_auc"]))
+    assert trained.record["chosen_epoch"] == 1 + int(np.argmax(trained.record["val_soft_auc"]))
 
 
 def test_filtered_rows_do_not_enter(tmp_path: Path) -> None:
@@ -241,7 +242,9 @@ def test_the_record_says_what_was_done(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "run" / "training.json").read_text())
     assert record["settings"] == SETTINGS.model_dump()
     assert (record["n_rows"], record["n_steps"], record["precision"]) == (40, 10, "float32")
-    assert len(record["val_auc"]) == 2
+    assert record["val_step"] == [5, 10]
+    assert all(len(record[name]) == 2 for name in VAL_SCORES)
+    assert record["warnings"] == []
 
 
 @pytest.mark.parametrize(
@@ -344,11 +347,11 @@ def test_lora_starts_at_the_block_asked_for(tmp_path: Path) -> None:
         finetune(model, TRAIN, TRUTH, VAL, tmp_path / "other", above)
 
 
-def test_validation_rows_are_looked_at_every_so_many_steps(tmp_path: Path) -> None:
+def test_validation_rows_are_evaluated_every_so_many_steps(tmp_path: Path) -> None:
     model = save_tiny_model("llama", tmp_path / "model")
     often = SETTINGS.model_copy(update={"eval_every": 3})
     run = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "often", often)
-    assert len(run.record["val_auc"]) == 4, "steps 3, 6, 9 and the last, 10"
+    assert run.record["val_step"] == [3, 6, 9, 10]
     assert run.record["chosen_step"] in (3, 6, 9, 10)
     rarely = SETTINGS.model_copy(update={"eval_every": 100})
     assert finetune(model, TRAIN, TRUTH, VAL, tmp_path / "r", rarely).record["chosen_step"] == 10
@@ -474,3 +477,125 @@ def test_another_device_than_the_first_is_refused() -> None:
 
     with pytest.raises(InputError, match="CUDA_VISIBLE_DEVICES=1"):
         trainer_module._arguments(SETTINGS, 8, Second(), Path("run"))
+
+
+# rank as truth does, on both sides of one half or below it
+ACROSS, BELOW = (LabelTable(TRUTH.ids, low + 0.2 * TRUTH.soft_label) for low in (0.4, 0.2))
+SIX = SETTINGS.model_copy(update={"epochs": 6})
+NOTHING = "early stopping by .* had nothing to go by"
+
+
+def best_of(record: dict, rule: StoppingRule) -> int:
+    values = record[f"val_{rule}"]
+    return int(np.argmin(values) if rule == "log_loss" else np.argmax(values))
+
+
+@pytest.mark.parametrize("rule", STOPPING_RULES)
+def test_the_evaluation_is_kept_that_its_rule_prefers(rule: StoppingRule, tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    settings = SIX.model_copy(update={"early_stopping": rule})
+    record = finetune(model, TRAIN, ACROSS, VAL, tmp_path / "run", settings).record
+    assert record["chosen_step"] == record["val_step"][best_of(record, rule)]
+    assert record["chosen_epoch"] == 1 + best_of(record, rule)
+    assert record["warnings"] == []
+
+
+@pytest.mark.filterwarnings(f"ignore:{NOTHING}")
+@pytest.mark.parametrize("labels", [ACROSS, BELOW], ids=["across", "below"])
+@pytest.mark.parametrize("rule", STOPPING_RULES)
+def test_an_interrupted_run_keeps_what_an_uninterrupted_one_keeps(
+    rule: StoppingRule, labels: LabelTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    settings = SIX.model_copy(update={"early_stopping": rule, "epochs": 4})
+    whole = finetune(model, TRAIN, labels, VAL, tmp_path / "whole", settings)
+    step = BatchTrainer.training_step
+
+    def interrupted(self: BatchTrainer, *arguments: object, **options: object) -> torch.Tensor:
+        if self.state.global_step == 12:  # in the third of four epochs
+            raise KeyboardInterrupt
+        return step(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchTrainer, "training_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(model, TRAIN, labels, VAL, tmp_path / "run", settings)
+    again = finetune(model, TRAIN, labels, VAL, tmp_path / "run", settings)
+    assert again.record == whole.record
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+def test_labels_on_one_side_choose_as_those_on_both(tmp_path: Path) -> None:
+    """The training rows have the same labels, so that predictions are the same."""
+    model = save_tiny_model("llama", tmp_path / "model")
+    records = []
+    for name, val in (("across", ACROSS), ("below", BELOW)):
+        labels = LabelTable.concatenate([ACROSS.align(TRAIN.ids), val.align(VAL.ids)])
+        records.append(finetune(model, TRAIN, labels, VAL, tmp_path / name, SIX).record)
+    across, below = records
+    assert across["train_loss"] == below["train_loss"]
+    assert below["val_auc"] == [None] * 6
+    assert None not in across["val_auc"]
+    assert below["chosen_step"] == across["chosen_step"]
+    assert below["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "labels"),
+    [
+        ("auc", BELOW),
+        ("auc", LabelTable(TRUTH.ids, 0.8 + 0.2 * TRUTH.soft_label)),
+        ("soft_auc", LabelTable(TRUTH.ids, np.r_[TRAIN.labels, np.zeros(len(VAL))])),
+    ],
+    ids=["below", "above", "all 0"],
+)
+def test_a_rule_with_nothing_to_go_by_keeps_the_last_and_says_so(
+    rule: StoppingRule, labels: LabelTable, tmp_path: Path
+) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    settings = SIX.model_copy(update={"early_stopping": rule, "epochs": 3})
+    with pytest.warns(UserWarning, match=NOTHING):
+        finetune(model, TRAIN, labels, VAL, tmp_path / "run", settings)
+    record = json.loads((tmp_path / "run" / "training.json").read_text())
+    assert record[f"val_{rule}"] == [None, None, None]
+    assert None not in record["val_log_loss"]
+    assert record["chosen_epoch"] == 3
+    (message,) = record["warnings"]
+    assert f"by {rule} had nothing to go by" in message
+
+
+@pytest.mark.filterwarnings(f"ignore:{NOTHING}")
+@pytest.mark.parametrize("rule", STOPPING_RULES)
+@pytest.mark.parametrize("n", [1, 2])
+def test_few_validation_rows_are_enough_to_train(
+    n: int, rule: StoppingRule, tmp_path: Path
+) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    settings = SETTINGS.model_copy(update={"early_stopping": rule})
+    few = VAL.select(range(n))
+    record = finetune(model, TRAIN, ACROSS, few, tmp_path / "run", settings).record
+    assert len(record["val_log_loss"]) == 2
+    assert (record["val_soft_auc"][0] is None) == (n == 1)
+
+
+def test_no_validation_rows_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    with pytest.raises(InputError, match="no validation rows"):
+        finetune(model, TRAIN, TRUTH, VAL.select([]), tmp_path / "run", SETTINGS)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("rule", STOPPING_RULES)
+def test_of_constant_predictions_the_first_is_kept(
+    rule: StoppingRule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    settings = SETTINGS.model_copy(update={"early_stopping": rule})
+
+    def constant(_: object, rows: list, **__: object) -> np.ndarray:
+        return np.full(len(rows), 0.5)
+
+    monkeypatch.setattr(trainer_module, "predict", constant)
+    record = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", settings).record
+    assert record["val_auc"] == record["val_soft_auc"] == [0.5, 0.5]
+    assert record["chosen_epoch"] == 1

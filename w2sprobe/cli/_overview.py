@@ -58,4 +58,6 @@ def print_study(study: "StudyResults", out: Path) -> None:
         file = out / INDICATORS
         indicators = read_indicators(file) if file.is_file() else []
         print_overview(overview(read_scores(out), indicators, **thresholds))
+    for message in study.warnings:
+        click.echo(f"Warning: {message}")
     click.echo(f"{out / STUDY}  {out / SCORES}")

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from w2sprobe.cli import _completion, _options
-from w2sprobe.training.settings import STRONG_RATE, WEAK_RATE, TrainSettings
+from w2sprobe.training.settings import (
+    STOPPING_RULES,
+    STRONG_RATE,
+    VAL_SCORES,
+    WEAK_RATE,
+    TrainSettings,
+)
 
 if TYPE_CHECKING:
     from w2sprobe.experiments.config import TaskConfig
@@ -147,7 +153,9 @@ def command(
         "trained_on": split,
         "rows_kept": trained.record["n_rows"],
         "chosen_epoch": trained.record["chosen_epoch"],
+        "early_stopping": settings.early_stopping,
         "auc": auc,
+        "warnings": trained.record["warnings"],
     }
     if iterations:
         done = json.loads((out / ITERATIONS).read_text(encoding="utf-8"))
@@ -157,13 +165,15 @@ def command(
     else:
         click.echo(
             f"{out}: trained on {result['rows_kept']} of {len(rows)} rows of {split}, "
-            f"epoch {result['chosen_epoch']} chosen\n"
+            f"epoch {result['chosen_epoch']} kept by {settings.early_stopping}\n"
             + "\n".join(f"AUC against truth, {name}: {value:.3f}" for name, value in auc.items())
         )
         for step in result.get("iterations", []):
             click.echo(_shown(step))
         if result.get("stopped"):
             click.echo(f"stopped after iteration {result['last']}: {result['stopped']}")
+        for message in trained.record["warnings"]:
+            click.echo(f"Warning: {message}")
 
 
 def _shown(step: dict[str, Any]) -> str:
@@ -174,8 +184,10 @@ def _shown(step: dict[str, Any]) -> str:
             f"{step['n_flipped']} of {step['n_rows']} hard labels flipped, mean change "
             f"{step['mean_change']:.3f},"
         )
-    if step["val_auc"] is None:
-        parts.append("no student")
-    else:
-        parts.append(f"AUC against the given labels, val: {step['val_auc']:.3f}")
+    scores = [
+        f"{rule} {step[name]:.3f}"
+        for rule, name in zip(STOPPING_RULES, VAL_SCORES, strict=True)
+        if step[name] is not None
+    ]
+    parts.append(f"against the given labels, val: {', '.join(scores)}" if scores else "no student")
     return " ".join(parts)

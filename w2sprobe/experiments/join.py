@@ -9,6 +9,7 @@ from w2sprobe.atomic import atomic_folder
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.experiments.places import result_folders
+from w2sprobe.experiments.records import warnings_of
 from w2sprobe.experiments.study_files import CONFIG, FIGURE, SPLITS, write_study
 from w2sprobe.experiments.summary import Scored, summarise
 from w2sprobe.results import Failure, Results, RunKey, StudyResults, study_in
@@ -66,6 +67,7 @@ def join_studies(folders: Iterable[Path], out: Path, *, name: str | None = None)
         experiments=tuple(map(str, inner)),
         summary=tuple(summarise(scored)),
         failures=tuple(failures),
+        warnings=warnings_of(dict(zip(map(str, inner), results, strict=True))),
         config=config.resolved(),
         versions=_versions(results),
     )
@@ -100,6 +102,8 @@ def _config(results: Sequence[Results], name: str) -> StudyConfig:
     for one in results:
         for section, known in found.items():
             own = dict(one.config[section])
+            if section != "task":  # results from before there was a choice do not say it
+                own.setdefault("early_stopping", "auc")
             if section in varied:
                 own["seed"] = 0
             key = one.task if section == "task" else own["model"]

@@ -1,7 +1,7 @@
 """What results keep of the stages beside scores: labels of the training rows, curves, sweeps."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from w2sprobe.experiments.engines import Outcomes
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import CURATION, label_file, stopped
 from w2sprobe.labels import LabelTable
+from w2sprobe.results import Results
 from w2sprobe.sweeps.run import NOTE, TABLE
 from w2sprobe.training.saved import RECORD as TRAINING
+from w2sprobe.training.settings import VAL_SCORES
 
 LABELS = "training_labels.parquet"
 CURVES = "training.parquet"
@@ -39,7 +41,8 @@ CURVE_COLUMNS = pa.schema(
         ("stage", pa.string()),
         ("epoch", pa.float64()),
         ("train_loss", pa.float64()),
-        ("val_auc", pa.float64()),
+        *((name, pa.float64()) for name in VAL_SCORES),
+        ("early_stopping", pa.string()),
         ("chosen", pa.bool_()),
     ]
 )
@@ -67,6 +70,43 @@ def write_records(experiment: Experiment, outcomes: Outcomes, folder: Path) -> N
                 temporary.write_bytes((done[0].folder / name).read_bytes())
         else:
             (folder / name).unlink(missing_ok=True)
+
+
+def training_warnings(experiment: Experiment, outcomes: Outcomes) -> tuple[str, ...]:
+    """What the trainings of an experiment warn of, with the title of each.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    outcomes : dict of str to Outcome
+
+    Returns
+    -------
+    tuple of str
+    """
+    return tuple(
+        f"{stage.title}: {message}"
+        for stage in experiment.stages
+        if stage.kind == "train" and _done(stage, outcomes)
+        for message in _record(stage.folder)["warnings"]
+    )
+
+
+def warnings_of(results: Mapping[str, Results]) -> tuple[str, ...]:
+    """Warnings of several experiments, each after the folder of its experiment.
+
+    Parameters
+    ----------
+    results : mapping of str to Results
+        By folder.
+
+    Returns
+    -------
+    tuple of str
+    """
+    return tuple(
+        f"{folder}: {message}" for folder, one in results.items() for message in one.warnings
+    )
 
 
 def _write(parts: list[pa.Table], path: Path) -> None:
@@ -116,27 +156,31 @@ def _steps(stage: Stage) -> dict[str, str]:
 
 
 def _curves(experiment: Experiment, outcomes: Outcomes) -> Iterable[dict[str, Any]]:
-    """Each look at the validation rows, of every finetuning of a method's own."""
+    """Each evaluation on the validation rows, of every finetuning of a method's own."""
     for method, stages in experiment.methods.items():
         for stage in stages:
             if stage.kind == "train" and _done(stage, outcomes):
-                for look in _looks(stage.folder):
-                    yield {"method": method, "stage": stage.title, **look}
+                for evaluation in _evaluations(stage.folder):
+                    yield {"method": method, "stage": stage.title, **evaluation}
 
 
-def _looks(folder: Path) -> Iterable[dict[str, Any]]:
-    record = json.loads((folder / TRAINING).read_text(encoding="utf-8"))
+def _record(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / TRAINING).read_text(encoding="utf-8"))
+    return found
+
+
+def _evaluations(folder: Path) -> Iterable[dict[str, Any]]:
+    record = _record(folder)
     epochs, n_steps = record["settings"]["epochs"], record["n_steps"]
-    every = record["settings"]["eval_every"] or n_steps / epochs
-    for number, auc in enumerate(record["val_auc"], start=1):
-        step = min(number * every, n_steps)
+    for number, step in enumerate(record["val_step"]):
         epoch = epochs * step / n_steps
         yield {
             "epoch": epoch,
-            # of the epoch that the look lies in or ends
+            # of the epoch that the evaluation lies in or ends
             "train_loss": record["train_loss"][min(int(np.ceil(epoch)), epochs) - 1],
-            "val_auc": auc,
-            "chosen": round(step) == record["chosen_step"],
+            **{name: record[name][number] for name in VAL_SCORES},
+            "early_stopping": record["settings"]["early_stopping"],
+            "chosen": step == record["chosen_step"],
         }
 
 

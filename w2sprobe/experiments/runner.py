@@ -9,7 +9,14 @@ from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.engines import Outcomes, Report, run_local
 from w2sprobe.experiments.places import result_folders
 from w2sprobe.experiments.plan import Plan
-from w2sprobe.experiments.records import CURVES, LABELS, SWEEP, SWEEP_NOTE, write_records
+from w2sprobe.experiments.records import (
+    CURVES,
+    LABELS,
+    SWEEP,
+    SWEEP_NOTE,
+    warnings_of,
+    write_records,
+)
 from w2sprobe.experiments.scoring import audit_of, predictions_of, score, versions
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import AUDIT
@@ -66,6 +73,7 @@ def run_study(
         without_results=tuple(lacking),
         summary=tuple(summarise(scored.values())),
         failures=tuple(_failures(plan, outcomes)),
+        warnings=warnings_of({place: one.results for place, one in scored.items()}),
         config=plan.config.resolved(),
         versions=versions(),
     )

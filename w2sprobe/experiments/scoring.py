@@ -9,6 +9,7 @@ from w2sprobe.audit import Audit
 from w2sprobe.devices import describe_machine
 from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.engines import Outcomes
+from w2sprobe.experiments.records import training_warnings
 from w2sprobe.experiments.shared_runs import same_run_as
 from w2sprobe.experiments.stages import RECORD, Outcome, Stage
 from w2sprobe.experiments.steps import AUDIT, CURATION, INDICATORS, label_file, stopped
@@ -80,6 +81,7 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
         truncated=experiment.truncated,
         fingerprint=splits.about.get("fingerprint", ""),
         audit=audit.findings if audit else (),
+        warnings=training_warnings(experiment, outcomes),
         rows=tuple(_row(experiment, name, result) for name, result in bootstraps.items()),
         missing={
             name: str(failed)

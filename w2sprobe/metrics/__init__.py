@@ -1,13 +1,14 @@
 """AUC, performance gap recovered (PGR), and how sure we are of them: numpy and scipy only.
 
-One task: `roc_auc`, `pgr`, `bootstrap_pgr`; test rows that a gap takes: `rows_to_resolve`,
-`rows_for_gap`. Several tasks: `paired_tests`, `task_bootstrap`, `holm`,
+One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; test rows that a gap takes:
+`rows_to_resolve`, `rows_for_gap`. Several tasks: `paired_tests`, `task_bootstrap`, `holm`,
 `rank_correlation`. Several seeds: `variance_components`. Filters of labels: `scorecard`, `overlap`.
 `docs/statistics.md` says what each number means. scipy.stats takes a second to load and is imported
 where it is used: every command, and the completion of its options, imports this package.
 """
 
 from w2sprobe.metrics.auc import roc_auc as roc_auc
+from w2sprobe.metrics.auc import soft_auc as soft_auc
 from w2sprobe.metrics.bootstrap import CONFIDENCE as CONFIDENCE
 from w2sprobe.metrics.bootstrap import BootstrapPGR as BootstrapPGR
 from w2sprobe.metrics.bootstrap import auc_intervals as auc_intervals

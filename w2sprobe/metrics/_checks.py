@@ -26,6 +26,25 @@ def check_truth(truth: npt.ArrayLike) -> np.ndarray:
     return positive
 
 
+def check_soft_labels(soft_labels: npt.ArrayLike) -> np.ndarray:
+    q = np.asarray(soft_labels, dtype=np.float64)
+    if q.ndim != 1:
+        raise InputError(f"soft_labels has shape {q.shape}", allowed="(n,)")
+    bad = np.flatnonzero(~((q >= 0) & (q <= 1)))
+    if bad.size:
+        raise InputError(
+            f"soft_labels is {q.tolist()[bad[0]]!r}, row {bad[0]} (and {bad.size - 1} more)",
+            allowed="0 to 1",
+        )
+    if len(q) < 2 or (q == 0).all() or (q == 1).all():
+        raise InputError(
+            f"soft_labels of {len(q)} rows leave no chance of a pair of a 1 and a 0",
+            allowed="2 rows or more, not all 0 and not all 1",
+            advice="AUC compares the two; score more rows.",
+        )
+    return q
+
+
 def check_scores(scores: npt.ArrayLike, name: str, n: int) -> np.ndarray:
     values = np.asarray(scores)
     if values.shape != (n,):

@@ -1,9 +1,9 @@
-"""AUC with ties, of one sample or of many at once."""
+"""AUC with ties, of one sample or of many at once, and against soft labels."""
 
 import numpy as np
 import numpy.typing as npt
 
-from w2sprobe.metrics._checks import check_scores, check_truth
+from w2sprobe.metrics._checks import check_scores, check_soft_labels, check_truth
 
 
 def roc_auc(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
@@ -39,6 +39,51 @@ def roc_auc(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     beats = Beats(positive, check_scores(scores, "scores", len(positive)))
     n_pairs = int(positive.sum()) * int((~positive).sum())
     return int(beats.below.sum() + beats.upto.sum()) / (2 * n_pairs)
+
+
+def soft_auc(soft_labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
+    """AUC in expectation over hard labels that are drawn from the soft ones.
+
+    Parameters
+    ----------
+    soft_labels : array_like of float, shape (n,)
+        q = P(label = 1), in [0, 1]; neither all 0 nor all 1.
+    scores : array_like of float, shape (n,)
+        Finite; higher means more like class 1. Only their order matters.
+
+    Returns
+    -------
+    float
+        In [0, 1]; `roc_auc` where all labels are 0 or 1.
+
+    Raises
+    ------
+    InputError
+        Shapes differ, fewer than 2 rows, a soft label outside [0, 1], all of them 0 or all 1, or
+        a score that is not finite.
+
+    Notes
+    -----
+    With labels drawn row by row, independently, the sum over ordered pairs i != j of
+    q_i (1 - q_j) counts the pairs of a 1 and a 0 that are expected. This is the ratio of two
+    expectations: pairs in the right order (a tie counts one half) to all pairs. The mean AUC of
+    the draws is close to it, but does not exist where a draw may be of one class. The ratio is
+    undefined only where no pair is expected: if 0 < q_i < 1, row i makes a pair with any other row,
+    so every q must be 0 or every q must be 1.
+
+    Examples
+    --------
+    >>> soft_auc([0.1, 0.1, 0.3, 0.3], [1, 2, 3, 4])  # all below one half
+    0.7352941176470588
+    """
+    q = check_soft_labels(soft_labels)
+    values = check_scores(scores, "scores", len(q))
+    _, group = np.unique(values, return_inverse=True)  # rows that tie, in the order of scores
+    ones, zeros = np.bincount(group, q), np.bincount(group, 1 - q)
+    right = ones @ (np.cumsum(zeros) - zeros)
+    wrong = zeros @ (np.cumsum(ones) - ones)
+    tied = (ones * zeros - np.bincount(group, q * (1 - q))).sum()  # no row is paired with itself
+    return float((2 * right + tied) / (2 * right + 2 * wrong + 2 * tied))
 
 
 class Beats:

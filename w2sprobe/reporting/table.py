@@ -78,6 +78,7 @@ def _caption(results: Results) -> str:
         if row.same_run_as
     ]
     lines += [f"No result for {name}: {stage} failed." for name, stage in results.missing.items()]
+    lines += [f"Warning: {message}" for message in results.warnings]
     lines += [
         f"Audit, {finding.level}: {finding.message}"
         for finding in results.audit

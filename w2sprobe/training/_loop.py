@@ -27,10 +27,12 @@ from w2sprobe.training._batches import EpochBatches, Example, micro_batches
 from w2sprobe.training.losses import Loss
 from w2sprobe.training.predict import Feeding, from_tokens
 from w2sprobe.training.settings import TrainSettings
+from w2sprobe.training.stopping import ValidationScores, preference
 
 # The weight of an auxiliary loss grows over 100 steps as published, at most over a fifth of the
 # run: Burns et al., arXiv 2312.09390, warm it up over the first 20 % of training.
 RAMP_STEPS, RAMP_SHARE = 100, 0.2
+PREFERENCE = "preference"  # transformers keeps the evaluation with the largest
 
 
 class BatchTrainer(Trainer):
@@ -45,13 +47,13 @@ class BatchTrainer(Trainer):
     arguments : TrainingArguments
     examples : list of Example
     settings : TrainSettings
-        Read: `batch_size`, `seed`, and `micro_batch_tokens`, the tokens in memory at once, which
-        a single process halves whenever they do not fit.
+        Read: `batch_size`, `seed`, `early_stopping`, and `micro_batch_tokens`, the tokens in memory
+        at once, which a single process halves whenever they do not fit.
     loss : Loss
     pad_id : int
         Token that fills rows on the right.
     validate : callable
-        Validation predictions and their AUC; it must not touch the loss.
+        Validation predictions and their scores; it must not touch the loss.
     feeding : Feeding
         `Prefix.feeding` where a prefix is attached.
     callbacks : sequence of TrainerCallback
@@ -66,7 +68,7 @@ class BatchTrainer(Trainer):
         *,
         loss: Loss,
         pad_id: int,
-        validate: Callable[[torch.nn.Module], tuple[np.ndarray, float]],
+        validate: Callable[[torch.nn.Module], tuple[np.ndarray, ValidationScores]],
         feeding: Feeding = from_tokens,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
@@ -201,15 +203,16 @@ class BatchTrainer(Trainer):
         return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Validation AUC against the given labels."""
+        """Scores of the validation predictions, and how much early stopping wants this state."""
         network = self.model_wrapped if self._sharded else self._classifier
-        self._val_scores, auc = self._validate(network)
-        metrics = {"eval_auc": auc}
+        self._val_scores, scores = self._validate(network)
+        metrics = {f"eval_{name}": score for name, score in scores.items() if score is not None}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
-        return metrics
+        wanted = preference(self._settings.early_stopping, scores, self.state.global_step)
+        return {**metrics, f"eval_{PREFERENCE}": wanted}
 
     def _save_checkpoint(self, *arguments: Any, **options: Any) -> None:
         folder = Path(str(self.args.output_dir))

@@ -25,7 +25,7 @@ from w2sprobe.probes._checks import optional_groups
 from w2sprobe.probes._folds import folds_of
 from w2sprobe.training.classifiers import ADAPTER, WEIGHTS
 from w2sprobe.training.saved import RECORD, SavedModel, read_run
-from w2sprobe.training.settings import TrainSettings
+from w2sprobe.training.settings import VAL_SCORES, TrainSettings
 from w2sprobe.training.trainer import finetune
 
 ITERATIONS = "iterations.json"  # at once whose folder it is, at the end what was done
@@ -366,14 +366,18 @@ def _claim(
 
 
 def _record(out: Path, changes: list[Change], *, cv: int | None, stop_at: float | None) -> None:
-    """Say in `iterations.json` what each relabelling did, and how each student ranks val."""
+    """Say in `iterations.json` what each relabelling did, and how each student scores on val."""
     stopped = bool(changes) and changes[-1].ends(stop_at)
     last = len(changes) - stopped
     steps: list[dict[str, Any]] = []
     for number in range(len(changes) + 1):
         made = asdict(changes[number - 1]) if number else {}
-        looks = read_run(_iteration(out, number) / STUDENT)["val_auc"] if number <= last else []
-        steps.append({"iteration": number, **made, "val_auc": max(looks, default=None)})
+        scores: dict[str, float | None] = dict.fromkeys(VAL_SCORES)
+        if number <= last:
+            run = read_run(_iteration(out, number) / STUDENT)
+            kept = run["val_step"].index(run["chosen_step"])
+            scores = {name: run[name][kept] for name in VAL_SCORES}
+        steps.append({"iteration": number, **made, **scores})
     why = (
         f"{changes[-1].n_flipped} of {changes[-1].n_rows} hard labels changed" if stopped else None
     )

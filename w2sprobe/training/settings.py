@@ -15,12 +15,15 @@ LossName = Literal[
     "reverse",
     "generalised",
 ]
+StoppingRule = Literal["auc", "soft_auc", "log_loss"]
 WEAK_RATE, STRONG_RATE = 5e-4, 8e-5  # peak learning rates, as published
 LOSSES: tuple[str, ...] = get_args(LossName)
+STOPPING_RULES: tuple[StoppingRule, ...] = get_args(StoppingRule)
+VAL_SCORES = tuple(f"val_{rule}" for rule in STOPPING_RULES)  # as records of runs call them
 
 
 class TrainSettings(BaseModel):
-    """How a classifier is finetuned; defaults are the published ones where none is said.
+    """How a classifier is finetuned; defaults are the published ones but for `early_stopping`.
 
     Source: EleutherAI, "Experiments in Weak-to-Strong Generalization", and its code.
     """
@@ -82,8 +85,15 @@ class TrainSettings(BaseModel):
     eval_every: int = Field(
         0,
         ge=0,
-        description="Optimiser steps between looks at the validation rows; 0: after each epoch. "
-        "Published: 25, and 100 in the runs.",
+        description="Optimiser steps between evaluations on the validation rows; 0: after each "
+        "epoch. Published: 25, and 100 in the runs.",
+    )
+    early_stopping: StoppingRule = Field(
+        "soft_auc",
+        description="Which evaluation is kept, by the given labels of the validation rows. "
+        "soft_auc: largest AUC in expectation over labels drawn from the soft ones; log_loss: "
+        "smallest cross-entropy; auc, as published: largest AUC against labels hardened at one "
+        "half, undefined where all lie on one side.",
     )
     truncate: bool = Field(default=False, description="Cut texts that exceed the model's context.")
     seed: int = Field(0, ge=0, description="Of head, LoRA matrices and row order.")

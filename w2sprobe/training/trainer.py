@@ -7,6 +7,7 @@ add up to the gradient of the whole.
 
 import importlib.metadata
 import shutil
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -23,13 +24,12 @@ from w2sprobe.devices import rank_and_world, resolve_device
 from w2sprobe.errors import InputError, W2SProbeError
 from w2sprobe.fingerprint import fingerprint, fingerprint_strings
 from w2sprobe.labels import LabelTable
-from w2sprobe.metrics import roc_auc
 from w2sprobe.models import FOUR_BITS, ModelInfo, describe_model, load_tokenizer, read_config
 from w2sprobe.progress import Advance, progress_bar
 from w2sprobe.tokens import tokenize, warn_of_changes
 from w2sprobe.training import checkpoints
 from w2sprobe.training._batches import Example
-from w2sprobe.training._loop import BatchTrainer
+from w2sprobe.training._loop import PREFERENCE, BatchTrainer
 from w2sprobe.training.classifiers import (
     ADAPTER,
     WEIGHTS,
@@ -47,7 +47,8 @@ from w2sprobe.training.requirements import (
     training_precision,
 )
 from w2sprobe.training.saved import RECORD, SavedModel
-from w2sprobe.training.settings import TrainSettings
+from w2sprobe.training.settings import STOPPING_RULES, TrainSettings
+from w2sprobe.training.stopping import ValidationScores, undefined, validation_scores
 
 ADAM_BETAS = (0.9, 0.95)
 WARMUP_SHARE = 0.1  # of all steps, at most
@@ -65,7 +66,7 @@ def finetune(
     device: str = "auto",
     prefixes: Path | None = None,
 ) -> SavedModel:
-    """Finetune a classifier and keep the look at which it ranks the validation rows best.
+    """Finetune a classifier and keep the evaluation that `early_stopping` prefers.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ def finetune(
     ------
     InputError
         Unknown model, loss or device, or a GPU that is not the first; a text longer than the
-        context; no rows left to train on; another run in `out`.
+        context; no rows left to train on, or none to validate; another run in `out`.
     IdMismatch
         A row has no label.
     MissingDependency
@@ -105,6 +106,11 @@ def finetune(
         A checkpoint cannot be written; the last whole one is kept.
     W2SProbeError
         The loss became non-finite, or what was saved does not reproduce the run.
+
+    Warns
+    -----
+    UserWarning
+        `early_stopping` is undefined on these labels; the record has it under `warnings`.
 
     Notes
     -----
@@ -135,12 +141,14 @@ def finetune(
     examples = _examples(labels.align(train.ids), train_tokens)
     if not examples:
         raise InputError("no rows left to train on: keep is False for all of them")
+    if not len(val):
+        raise InputError("no validation rows, by which early stopping could choose")
     soft_labels = [example["soft_label"] for example in examples]
     loss = make_loss(settings, soft_labels)
     val_tokens = tokens(val.ids.tolist(), val.texts)
-    val_truth = labels.align(val.ids).hard_label
+    val_labels = labels.align(val.ids)
 
-    run = _run_fingerprint(info, settings, precision, examples, val_tokens, val_truth)
+    run = _run_fingerprint(info, settings, precision, examples, val_tokens, val_labels.soft_label)
     if (Path(out) / RECORD).is_file():
         return _finished(Path(out), run, device)
     arguments = _arguments(settings, len(examples), place, Path(out))
@@ -170,9 +178,9 @@ def finetune(
     def feeding_val(rows: np.ndarray) -> AbstractContextManager[None]:
         return prefix.feeding(len(train_tokens) + rows) if prefix else from_tokens(rows)
 
-    def validate(network: torch.nn.Module) -> tuple[np.ndarray, float]:
+    def validate(network: torch.nn.Module) -> tuple[np.ndarray, ValidationScores]:
         scores = predict(network, val_tokens, pad_id=pad_id, device=place, feeding=feeding_val)
-        return scores, _validation_auc(val_truth, scores)
+        return scores, validation_scores(val_labels, scores)
 
     trainer = BatchTrainer(
         classifier,
@@ -216,6 +224,8 @@ def finetune(
     if arguments.should_save:
         write_json(Path(out) / RECORD, record)
         shutil.rmtree(folder)
+        for message in record["warnings"]:
+            warnings.warn(message, stacklevel=2)
     return SavedModel(Path(out), record, info, reloaded, tokenizer, place)
 
 
@@ -248,7 +258,7 @@ class _Steps(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         self._advance(1)
-        # transformers 5.0 saves the last step without a look, where these go by steps
+        # transformers 5.0 saves the last step without an evaluation, where these go by steps
         if args.eval_strategy == "steps" and state.global_step >= state.max_steps:
             control.should_evaluate = True
 
@@ -269,7 +279,7 @@ def _run_fingerprint(
     precision: str,
     examples: list[Example],
     val_tokens: list[np.ndarray],
-    val_truth: np.ndarray,
+    val_labels: np.ndarray,
 ) -> str:
     return fingerprint(
         {
@@ -280,7 +290,7 @@ def _run_fingerprint(
             "train": [
                 [row["id"], row["input_ids"].tolist(), row["soft_label"]] for row in examples
             ],
-            "val": [[row.tolist() for row in val_tokens], val_truth.tolist()],
+            "val": [[row.tolist() for row in val_tokens], val_labels.tolist()],
         }
     )
 
@@ -292,7 +302,7 @@ def _n_steps(settings: TrainSettings, n_rows: int) -> int:
 def _arguments(
     settings: TrainSettings, n_rows: int, device: torch.device, out: Path
 ) -> TrainingArguments:
-    # a run shorter than that is looked at once, at its end
+    # a run shorter than that is evaluated once, at its end
     every = min(settings.eval_every, _n_steps(settings, n_rows)) or 1
     warmup = int(np.ceil(WARMUP_SHARE * _n_steps(settings, n_rows)))
     arguments = TrainingArguments(
@@ -313,7 +323,7 @@ def _arguments(
         eval_steps=every,
         save_steps=every,
         load_best_model_at_end=True,
-        metric_for_best_model="auc",
+        metric_for_best_model=PREFERENCE,
         greater_is_better=True,
         logging_steps=1,
         remove_unused_columns=False,
@@ -332,11 +342,6 @@ def _arguments(
     return arguments
 
 
-def _validation_auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """AUC, or 0 for every epoch where the given labels hold one class: the first epoch stays."""
-    return roc_auc(labels, scores) if 0 < labels.mean() < 1 else 0.0
-
-
 def _check_reload(run: np.ndarray, reloaded: np.ndarray, learned: Path) -> None:
     difference = float(np.abs(run - reloaded).max(initial=0))
     if not difference <= RELOAD_TOLERANCE:
@@ -351,9 +356,12 @@ def _record(
     info: ModelInfo, settings: TrainSettings, precision: str, trainer: BatchTrainer
 ) -> dict[str, Any]:
     log = trainer.state.log_history
-    looks = [entry for entry in log if "eval_auc" in entry]
+    evaluations = [entry for entry in log if "eval_log_loss" in entry]  # never undefined
     losses = np.array([entry["loss"] for entry in log if "loss" in entry])  # one a step
-    best = int(np.argmax([entry["eval_auc"] for entry in looks]))
+    best_step = trainer.state.best_global_step
+    chosen = next(one for one in evaluations if one["step"] == best_step)
+    scores = {rule: [one.get(f"eval_{rule}") for one in evaluations] for rule in STOPPING_RULES}
+    warning = undefined(settings.early_stopping, {rule: scores[rule][0] for rule in scores})
     return {
         "model": info.name,
         "model_identity": info.identity,
@@ -362,9 +370,11 @@ def _record(
         "n_steps": trainer.state.global_step,
         "micro_batch_tokens": trainer.micro_batch_tokens,
         "train_loss": losses.reshape(settings.epochs, -1).mean(axis=1).tolist(),
-        "val_auc": [entry["eval_auc"] for entry in looks],
-        "chosen_step": looks[best]["step"],
-        "chosen_epoch": round(looks[best]["epoch"], 3),
+        "val_step": [one["step"] for one in evaluations],
+        **{f"val_{rule}": scores[rule] for rule in STOPPING_RULES},
+        "chosen_step": chosen["step"],
+        "chosen_epoch": round(chosen["epoch"], 3),
+        "warnings": [] if warning is None else [warning],
         "versions": {
             package: importlib.metadata.version(package)
             for package in ("torch", "transformers", "peft")

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -104,6 +105,28 @@ def test_the_same_results_give_the_same_files(tmp_path: Path) -> None:
     assert len(paths) > 12
     for path in paths:
         assert (other / path.relative_to(one)).read_bytes() == path.read_bytes()
+
+
+def test_warnings_come_first_and_undefined_scores_have_no_line(tmp_path: Path) -> None:
+    results = save_run(tmp_path, methods=FEW)
+    write_report([tmp_path], tmp_path / "without")
+    assert "Warnings of trainings" not in (tmp_path / "without/report.html").read_text()
+    told = results.model_copy(update={"warnings": (f"student: {HOSTILE}",)})
+    told.write(tmp_path / "results.json")
+    curves = pq.read_table(tmp_path / "training.parquet").to_pylist()
+    for row in curves:
+        student = row["method"] == "student"
+        row |= {
+            "early_stopping": "auc" if student else "log_loss",
+            "val_auc": None if student else row["val_auc"],
+            "val_log_loss": 0.5,
+        }
+    pq.write_table(pa.Table.from_pylist(curves), tmp_path / "training.parquet")
+    text = write_report([tmp_path], tmp_path / "with").read_text()
+    assert HOSTILE not in text
+    assert text.index("Warnings of trainings") < text.rindex("Who recovers the gap")
+    assert "student undefined" in text
+    assert "ceiling 0.500" in text
 
 
 def test_one_run_without_records(tmp_path: Path) -> None:

@@ -23,6 +23,11 @@ from w2sprobe.reporting.report.verdict import plain
 
 SETTINGS = {"knn": "k", "logistic": "l2"}
 MOST_INDICATORS = 8
+RULES = {  # of early stopping
+    "auc": "auc, against labels hardened at one half",
+    "soft_auc": "soft_auc, in expectation over labels drawn from the soft ones",
+    "log_loss": "log_loss, lower is better",
+}
 
 Point = tuple[str, int, float]  # probe, layer, value of its setting
 Used = Mapping[str, tuple[int, float]]  # layer and setting of a study's probe methods, by probe
@@ -270,12 +275,12 @@ def indicators_drawing(
 
 
 def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> Drawing:
-    """Validation AUC over epochs, a line a method.
+    """Scores on validation rows over epochs, by each run's own rule, a line a method.
 
     Parameters
     ----------
     rows : sequence of mapping
-        Of training.parquet.
+        Of training.parquet; without `early_stopping`, of a run before there was a choice, by `auc`.
     name, task : str
 
     Returns
@@ -285,10 +290,14 @@ def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> D
     stages = list(dict.fromkeys((row["method"], row["stage"]) for row in rows))
     columns = min(5, len(stages))
     lines = math.ceil(len(stages) / columns)
-    figure, axes = new_figure(11, 1.75 * lines, lines, columns, sharex=True, sharey=True)
+    rules = list(dict.fromkeys(map(_rule, rows)))
+    one_rule = len(rules) == 1
+    figure, axes = new_figure(11, 1.75 * lines, lines, columns, sharex=True, sharey=one_rule)
     for axis, (method, stage) in zip(axes.flat, stages, strict=False):
         own = [row for row in rows if (row["method"], row["stage"]) == (method, stage)]
         _curve(axis, own)
+        if not one_rule:
+            axis.set_ylabel(_rule(own[0]))
         same = [other for other in stages if other[0] == method]
         number = f", student {same.index((method, stage)) + 1}" if len(same) > 1 else ""
         axis.set_title(plain(method) + number, fontsize=8.5)
@@ -297,30 +306,40 @@ def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> D
     for axis in axes.flat[len(stages) - columns : len(stages)]:
         axis.tick_params(labelbottom=True)  # the lowest that is seen of each column
         axis.set_xlabel("epoch")
-    axes[0, 0].set_ylabel("AUC against own labels")
+    if one_rule:
+        axes[0, 0].set_ylabel(rules[0])
     return Drawing(
         name,
         f"Training curves on {task}",
-        "AUC on validation rows, at every evaluation of a training run, against the labels that "
-        "the run was given (weak labels for students, truth for weak model and ceiling). Diamond: "
-        "the state that was kept.",
-        ", ".join(f"{plain(row['method'])} {row['val_auc']:.3f}" for row in rows if row["chosen"]),
+        "Validation score by which early stopping chose, at every evaluation of a training run, "
+        "against the labels that the run was given (weak labels for students, truth for weak model "
+        f"and ceiling): {', '.join(RULES[rule] for rule in rules)}. Diamond: the state that was "
+        "kept; no line: undefined, and the last state was kept.",
+        ", ".join(f"{plain(row['method'])} {_scored(row)}" for row in rows if row["chosen"]),
         figure,
         [dict(row) for row in rows],
     )
 
 
+def _rule(row: Mapping[str, Any]) -> str:
+    return str(row.get("early_stopping", "auc"))
+
+
+def _score(row: Mapping[str, Any]) -> float | None:
+    score: float | None = row[f"val_{_rule(row)}"]
+    return score
+
+
+def _scored(row: Mapping[str, Any]) -> str:
+    score = _score(row)
+    return "undefined" if score is None else f"{score:.3f}"
+
+
 def _curve(axis: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axis.plot(
-        [row["epoch"] for row in rows], [row["val_auc"] for row in rows], "o-", color=BLUE, ms=3.5
-    )
-    chosen = [row for row in rows if row["chosen"]]
-    axis.plot(
-        [row["epoch"] for row in chosen],
-        [row["val_auc"] for row in chosen],
-        "D",
-        color=ORANGE,
-        zorder=4,
-    )
+    epochs = np.array([row["epoch"] for row in rows])
+    scores = np.array([_score(row) for row in rows], dtype=np.float64)  # None becomes NaN
+    chosen = np.array([row["chosen"] for row in rows])
+    axis.plot(epochs, scores, "o-", color=BLUE, ms=3.5)
+    axis.plot(epochs[chosen], scores[chosen], "D", color=ORANGE, zorder=4)
     light_axes(axis, "y")

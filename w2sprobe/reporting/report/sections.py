@@ -123,7 +123,7 @@ def part_of(source: Source, prefix: str = "", describe: Describe | None = None) 
     comparisons = (
         {} if over is None else {(c.weak_model, c.strong_model): c for c in over.comparisons}
     )
-    sections: list[Section] = []
+    sections = list(_warnings(source, prefix))
     verdicts = []
     for number, pair in enumerate(source.pairs):
         name = prefix + (f"pair{number + 1}-" if len(source.pairs) > 1 else "")
@@ -146,6 +146,22 @@ def part_of(source: Source, prefix: str = "", describe: Describe | None = None) 
     sections += _seeds(list(comparisons.values()), prefix)
     sections += _run(source, prefix)
     return Part(source, tuple(verdicts), tuple(sections))
+
+
+def _warnings(source: Source, prefix: str) -> Iterator[Section]:
+    rows = [
+        Row((Cell.of(run.name), Cell.of(message)))
+        for run in source.runs
+        for message in run.results.warnings
+    ]
+    if rows:
+        columns = (Column("run"), Column("warning", wrap=True))
+        yield Section(
+            f"{prefix}warnings",
+            "Warnings",
+            "What was said while models were trained, and may make results mean something else.",
+            (Table(f"{prefix}warnings", "Warnings of trainings", columns, rows),),
+        )
 
 
 def _with_labels(verdict: Verdict, source: Source, pair: tuple[str, str]) -> Verdict:

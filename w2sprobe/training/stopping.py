@@ -1,0 +1,83 @@
+"""Early stopping: scores of validation predictions, and the evaluation that a rule keeps."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy.special import xlog1py, xlogy
+
+from w2sprobe.labels import LabelTable
+from w2sprobe.metrics import roc_auc, soft_auc
+from w2sprobe.training.ensembles import CLIP
+from w2sprobe.training.settings import StoppingRule
+
+ValidationScores = Mapping[str, float | None]  # by rule
+
+
+def validation_scores(labels: LabelTable, predictions: np.ndarray) -> ValidationScores:
+    """Score predictions of the validation rows by every rule, against the labels that were given.
+
+    Parameters
+    ----------
+    labels : LabelTable
+        Soft labels of the validation rows; at least one.
+    predictions : ndarray of float64, shape (n,)
+        P(label = 1) of the same rows, in their order.
+
+    Returns
+    -------
+    dict of str to float or None
+        `auc`, against labels hardened at one half; None where these are of one class.
+        `soft_auc`, in expectation over labels drawn from the soft ones; None of a single row, and
+        where all soft labels are 0 or all are 1.
+        `log_loss`, the mean cross-entropy of the soft labels; lower is better. Predictions are
+        clipped to [2^-53, 1 - 2^-53], so that it is finite. Never None.
+        Whether a score is None depends on the labels alone: it is at every evaluation of a run, or
+        at none.
+    """
+    q, hard = labels.soft_label, labels.hard_label
+    p = np.clip(predictions, CLIP, 1 - CLIP)
+    of_one_class = hard.min() == hard.max()
+    no_pair = len(q) < 2 or (q == 0).all() or (q == 1).all()
+    return {
+        "auc": None if of_one_class else roc_auc(hard, predictions),
+        "soft_auc": None if no_pair else soft_auc(q, predictions),
+        "log_loss": float(-(xlogy(q, p) + xlog1py(1 - q, -p)).mean()),
+    }
+
+
+def preference(rule: StoppingRule, scores: ValidationScores, step: int) -> float:
+    """How much a rule wants to keep an evaluation; the largest value is kept, the earliest of ties.
+
+    Parameters
+    ----------
+    rule : {"auc", "soft_auc", "log_loss"}
+    scores : dict of str to float or None
+        As `validation_scores` returns them.
+    step : int
+        Optimiser steps before the evaluation.
+
+    Returns
+    -------
+    float
+        The rule's score, its sign turned where lower is better. Where it is undefined, and so at
+        every evaluation of the run, the step: the last evaluation is kept.
+    """
+    score = scores[rule]
+    if score is None:
+        return float(step)
+    return -score if rule == "log_loss" else score
+
+
+def undefined(rule: StoppingRule, scores: ValidationScores) -> str | None:
+    """Warn that a rule could not choose, in a sentence; None where it could."""
+    if scores[rule] is not None:
+        return None
+    why = {
+        "auc": "all given labels of the validation rows lie on one side of one half",
+        "soft_auc": "the given labels of the validation rows are all 0, all 1, or a single one",
+    }
+    advice = {"auc": " Use early_stopping soft_auc or log_loss.", "soft_auc": ""}
+    return (
+        f"early stopping by {rule} had nothing to go by: {why[rule]}, where it is undefined. "
+        f"The last evaluation was kept.{advice[rule]}"
+    )
