@@ -13,7 +13,7 @@ FORKS = multiprocessing.get_context("forkserver")
 # one server for all tests of a process, so one list
 FORKS.set_forkserver_preload(
     [
-        *("tests.models", "w2sprobe.audit", "w2sprobe.experiments.runner", "w2sprobe.extraction"),
+        *("tests.tiny", "w2sprobe.audit", "w2sprobe.experiments.runner", "w2sprobe.extraction"),
         *("w2sprobe.reporting.figures", "scipy.stats", "tests.frozen"),
     ]
 )

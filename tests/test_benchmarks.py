@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.forks import call_forked
-from tests.models import save_tiny_model, sentences
+from tests.tiny import save_tiny_model, sentences
 from w2sprobe.threads import usable_cores
 
 

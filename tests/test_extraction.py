@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.cache.cases import contents
-from tests.models import CONFIGS, VOCABULARY, save_tiny_model, sentences
+from tests.tiny import CONFIGS, VOCABULARY, save_tiny_model, sentences
 from tests.zoo import save_tiny
 from w2sprobe import extract
 from w2sprobe import fingerprint as fingerprint_module

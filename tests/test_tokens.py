@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from tests.models import sentences, tiny_tokenizer
+from tests.tiny import sentences, tiny_tokenizer
 from w2sprobe.errors import InputError
 from w2sprobe.tokens import (
     BATCH_OVERHEAD,

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.cache.cases import open_elsewhere, read_only
-from tests.models import save_tiny_model, sentences
+from tests.tiny import save_tiny_model, sentences
 from w2sprobe.cache import ActivationStore
 from w2sprobe.cli import root
 from w2sprobe.errors import StoreUnavailable

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from tests.models import save_tiny_model, sentences
+from tests.tiny import save_tiny_model, sentences
 from w2sprobe.cli import root
 from w2sprobe.data import SPLIT_NAMES, Splits, SplitSizes, load_splits
 from w2sprobe.errors import InputError, OutputError, UnknownName

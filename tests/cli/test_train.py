@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.models import WORDS, save_tiny_model, sentences
+from tests.tiny import WORDS, save_tiny_model, sentences
 from w2sprobe.cli import root
 from w2sprobe.data import SplitSizes, load_splits, truth_table
 from w2sprobe.errors import InputError, OutputError

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cache.cases import contents
 from tests.forks import FORKS
-from tests.models import save_tiny_model, sentences
+from tests.tiny import save_tiny_model, sentences
 from w2sprobe.cache import ActivationStore, ActivationWriter
 from w2sprobe.errors import OutputError
 from w2sprobe.extraction import extract

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.forks import FORKS
-from tests.models import save_tiny_model, sentences
+from tests.tiny import save_tiny_model, sentences
 from w2sprobe.data import Rows
 from w2sprobe.errors import OutputError
 from w2sprobe.labels import LabelTable

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.models import WORDS, save_tiny_model
+from tests.tiny import WORDS, save_tiny_model
 from w2sprobe import assets
 
 POSITIVE, NEGATIVE = {"good", "great", "liked", "warm"}, {"bad", "awful", "hated", "cold"}

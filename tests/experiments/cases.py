@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from tests.models import save_tiny_model, sentences
+from tests.tiny import save_tiny_model, sentences
 from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.experiments.plan import Plan, make_plan

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.experiments.cases import MODEL, save_study, study
-from tests.models import save_tiny_model
+from tests.tiny import save_tiny_model
 from tests.zoo import save_tiny
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import PRESETS, StudyConfig, load_config

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.data import hub_rows
-from tests.models import save_tiny_model
+from tests.tiny import save_tiny_model
 from w2sprobe import assets
 from w2sprobe.atomic import write_json
 from w2sprobe.data.bigbench_curated import CURATED, CuratedTask

@@ -10,7 +10,7 @@ from transformers import (
     BitsAndBytesConfig,
 )
 
-from tests.models import save_tiny_model, tiny_tokenizer
+from tests.tiny import save_tiny_model, tiny_tokenizer
 from tests.zoo import save_tiny
 from w2sprobe import extract
 from w2sprobe.errors import InputError

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.forks import FORKS
-from tests.models import save_tiny_model, sentences
+from tests.tiny import save_tiny_model, sentences
 from w2sprobe.data import Rows
 from w2sprobe.labels import LabelTable
 from w2sprobe.training import _loop, trainer

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.models import save_tiny_model, sentences
+from tests.tiny import save_tiny_model, sentences
 from w2sprobe.data import Rows
 from w2sprobe.errors import IdMismatch, InputError
 from w2sprobe.labels import LabelTable

@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import TrainingArguments
 
-from tests.models import save_tiny_model, sentences
+from tests.tiny import save_tiny_model, sentences
 from w2sprobe.models import describe_model, load_tokenizer
 from w2sprobe.training._batches import Example
 from w2sprobe.training._loop import BatchTrainer

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.models import save_tiny_model, sentences
+from tests.tiny import save_tiny_model, sentences
 from w2sprobe.data import Rows
 from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable

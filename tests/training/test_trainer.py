@@ -10,7 +10,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
-from tests.models import CONFIGS, save_tiny_model, sentences
+from tests.tiny import CONFIGS, save_tiny_model, sentences
 from w2sprobe.data import Rows
 from w2sprobe.errors import IdMismatch, InputError, W2SProbeError
 from w2sprobe.labels import LabelTable

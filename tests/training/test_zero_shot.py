@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModel, AutoModelForCausalLM
 
-from tests.models import CONFIGS, ENCODERS, save_tiny_model, sentences
+from tests.tiny import CONFIGS, ENCODERS, save_tiny_model, sentences
 from w2sprobe.assets import asset_path, is_fetched
 from w2sprobe.data import Rows, SplitSizes, load_splits
 from w2sprobe.errors import IdMismatch, InputError

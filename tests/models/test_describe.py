@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, OPTConfig, XLNetConfig
 
-from tests.models import save_tiny_model, tiny_tokenizer
+from tests.tiny import save_tiny_model, tiny_tokenizer
 from w2sprobe import extract
 from w2sprobe.errors import InputError, MissingDependency
 from w2sprobe.models import describe_model, forget_models

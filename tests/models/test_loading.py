@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForCausalLM
 
-from tests.models import save_tiny_model, sentences
+from tests.tiny import save_tiny_model, sentences
 from tests.training.test_zero_shot import ANSWERS, rows
 from w2sprobe import extract
 from w2sprobe.errors import InputError
