@@ -83,7 +83,7 @@ setup(
         "matplotlib>=3.8",
         "numba>=0.60",
         "numpy>=1.26",
-        "peft>=0.18",
+        "peft>=0.19",  # with 0.18, saved 4-bit adapters predict differently by 0.001
         "plotly>=6.0",  # plotly.js 3
         "psutil>=5.9.4",
         "pyarrow>=21",  # datasets 4.6 needs it
