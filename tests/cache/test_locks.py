@@ -120,3 +120,12 @@ def test_a_lock_that_changed_hands_is_left_alone(lock: Path) -> None:
     assert lock.exists()
     with pytest.raises(OutputError, match="cannot write"):
         holder.take(lock.parent / "nowhere" / "lock")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads files of Linux")
+def test_every_process_of_a_machine_names_it_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where no network address is to be found, and getnode() draws a number."""
+    monkeypatch.setattr("uuid.getnode", lambda: 1)
+    here = locks._machine()
+    monkeypatch.setattr("uuid.getnode", lambda: 2)
+    assert locks._machine() == here

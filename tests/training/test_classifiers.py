@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
+    AutoModel,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     BitsAndBytesConfig,
@@ -14,7 +15,7 @@ from tests.tiny import save_tiny_model, tiny_tokenizer
 from tests.zoo import save_tiny
 from w2sprobe import extract
 from w2sprobe.errors import InputError
-from w2sprobe.models import ModelInfo, describe_model
+from w2sprobe.models import ModelInfo, describe_model, load_tokenizer
 from w2sprobe.training import classifiers
 from w2sprobe.training.classifiers import forget_base, load_classifier, load_trained
 from w2sprobe.training.predict import check_independence, predict
@@ -277,3 +278,20 @@ def test_a_prefix_of_families_of_any_kind(family: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6)
     again = predict(network, TOKENS, pad_id=0, device=CPU)
     np.testing.assert_allclose(again, expected, atol=1e-6)
+
+
+def test_positions_do_not_move_with_the_tokenizer_s_padding_token(tmp_path: Path) -> None:
+    """RoBERTa counts positions from the id of the padding token that it was trained with."""
+    model = save_tiny_model("roberta", tmp_path / "model", pad_token_id=1)
+    info = describe_model(model)
+    assert load_tokenizer(model).pad_token_id == 0
+    assert info.pad_id == 1
+    network = load_classifier(
+        info, TrainSettings(), precision="float32", pad_id=info.pad_id, device=CPU
+    )
+    body = network.get_base_model().base_model
+    plain = AutoModel.from_pretrained(model)
+    tokens = torch.tensor([[2, 7, 8, 9, 3]])
+    with torch.inference_mode():
+        found, expected = (one(tokens).last_hidden_state for one in (body, plain))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

@@ -182,4 +182,9 @@ def _machine() -> str:
     """Name the machine and its process numbers: containers of one host count apart."""
     namespace = Path("/proc/self/ns/pid")
     numbers = namespace.stat().st_ino if namespace.exists() else 0
-    return f"{socket.gethostname()} {uuid.getnode():x} {numbers}"
+    # getnode() is random in each process where nothing tells a network address, as in a slim
+    # container; the boot's own id would do everywhere, but a lock may have to outlive a reboot
+    files = (Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id"))
+    found = [file.read_text(encoding="utf-8").strip() for file in files if file.is_file()]
+    host = next(filter(None, found), f"{uuid.getnode():x}")
+    return f"{socket.gethostname()} {host} {numbers}"

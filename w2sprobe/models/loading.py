@@ -16,7 +16,7 @@ from w2sprobe.models.describe import DTYPES, ModelInfo, read_config, reading
 from w2sprobe.models.families import n_blocks, text_config
 
 POOLER = "pooler"  # made for another task: hidden states do not depend on it
-BLOCK = re.compile(r"(?:layers?|blocks?|h)\.(\d+)\.")  # its number, in a tensor's name
+BLOCK = re.compile(r"\b(layers?|blocks?|h)\.\d+\.")  # in a tensor's name
 
 
 def load_base(
@@ -126,15 +126,17 @@ def check_loaded(
             allowed="a checkpoint with every tensor that the config describes",
             advice=f"transformers would fill them with random values.{held}",
         )
-    n_layers = n_blocks(whole.config)
-    beyond = sorted(
-        key
-        for key in map(str, loading["unexpected_keys"])
-        if any(int(number) >= n_layers for number in BLOCK.findall(key))
-    )
+    beyond = sorted(key for key in map(str, loading["unexpected_keys"]) if _is_block(key, whole))
     if beyond:
         warnings.warn(
-            f"the checkpoint of {name!r} holds blocks beyond the {n_layers} of its config, which "
-            f"are left out: {first_few(beyond)}",
+            f"the checkpoint of {name!r} holds blocks beyond the {n_blocks(whole.config)} of its "
+            f"config, which are left out: {first_few(beyond)}",
             stacklevel=3,
         )
+
+
+def _is_block(key: str, whole: PreTrainedModel) -> bool:
+    """Whether the model has a tensor of this name in its first block."""
+    first = BLOCK.sub(r"\1.0.", key)
+    names = {first, first.removeprefix(f"{whole.base_model_prefix}.")}
+    return first != key and not names.isdisjoint(whole.state_dict())

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from peft import PeftModel
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerState, TrainingArguments
 
 from w2sprobe.atomic import write_json
 from w2sprobe.data import Rows
@@ -254,13 +254,8 @@ class _Steps(TrainerCallback):
             best = Path(str(args.output_dir)) / f"checkpoint-{state.best_global_step}"
             state.best_model_checkpoint = str(best)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_step_end(self, *_: Any, **__: Any) -> None:
         self._advance(1)
-        # transformers 5.0 saves the last step without an evaluation, where these go by steps
-        if args.eval_strategy == "steps" and state.global_step >= state.max_steps:
-            control.should_evaluate = True
 
 
 def _examples(labels: LabelTable, input_ids: list[np.ndarray]) -> list[Example]:
