@@ -31,7 +31,7 @@ from w2sprobe.devices import resolve_precision
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import roc_auc
 from w2sprobe.models import describe_model, load_tokenizer
-from w2sprobe.tokens import padding_token, tokenize
+from w2sprobe.tokens import tokenize
 from w2sprobe.training._loop import BatchTrainer
 from w2sprobe.training.classifiers import load_classifier
 from w2sprobe.training.losses import make_loss
@@ -88,7 +88,7 @@ class Student:
         self._info, self._splits = describe_model(model), splits
         self._settings, self._folder = settings, folder
         tokenizer = load_tokenizer(self._info.source)
-        self._pad_id = padding_token(tokenizer)
+        self._pad_id = self._info.pad_id
         rows = join_rows(splits.strong_train, splits.val, splits.test)
         self._tokens = tokenize(
             tokenizer, rows.ids.tolist(), rows.texts, max_tokens=self._info.max_tokens

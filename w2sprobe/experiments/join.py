@@ -9,8 +9,7 @@ from w2sprobe.atomic import atomic_folder
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.experiments.places import result_folders
-from w2sprobe.experiments.records import warnings_of
-from w2sprobe.experiments.study_files import CONFIG, FIGURE, SPLITS, write_study
+from w2sprobe.experiments.study_files import CONFIG, FIGURE, SPLITS, warnings_of, write_study
 from w2sprobe.experiments.summary import Scored, summarise
 from w2sprobe.results import Failure, Results, RunKey, StudyResults, study_in
 

@@ -1,7 +1,7 @@
 """What results keep of the stages beside scores: labels of the training rows, curves, sweeps."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from w2sprobe.experiments.engines import Outcomes
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import CURATION, label_file, stopped
 from w2sprobe.labels import LabelTable
-from w2sprobe.results import Results
 from w2sprobe.sweeps.run import NOTE, TABLE
 from w2sprobe.training.saved import RECORD as TRAINING
 from w2sprobe.training.settings import VAL_SCORES
@@ -89,23 +88,6 @@ def training_warnings(experiment: Experiment, outcomes: Outcomes) -> tuple[str, 
         for stage in experiment.stages
         if stage.kind == "train" and _done(stage, outcomes)
         for message in _record(stage.folder)["warnings"]
-    )
-
-
-def warnings_of(results: Mapping[str, Results]) -> tuple[str, ...]:
-    """Warnings of several experiments, each after the folder of its experiment.
-
-    Parameters
-    ----------
-    results : mapping of str to Results
-        By folder.
-
-    Returns
-    -------
-    tuple of str
-    """
-    return tuple(
-        f"{folder}: {message}" for folder, one in results.items() for message in one.warnings
     )
 
 

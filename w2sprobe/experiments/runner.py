@@ -14,13 +14,18 @@ from w2sprobe.experiments.records import (
     LABELS,
     SWEEP,
     SWEEP_NOTE,
-    warnings_of,
     write_records,
 )
 from w2sprobe.experiments.scoring import audit_of, predictions_of, score, versions
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import AUDIT
-from w2sprobe.experiments.study_files import FIGURE, SPLITS, write_config, write_study
+from w2sprobe.experiments.study_files import (
+    FIGURE,
+    SPLITS,
+    warnings_of,
+    write_config,
+    write_study,
+)
 from w2sprobe.experiments.summary import PREDICTIONS, Scored, summarise
 from w2sprobe.results import RESULTS, STUDY, Failure, StudyResults
 

@@ -1,6 +1,6 @@
 """Files beside those of experiments: study.json, scores.csv, indicators.csv, config.yaml."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,23 @@ def write_study(study: StudyResults, results: Sequence[Results], out: Path) -> N
         (out / INDICATORS).unlink(missing_ok=True)
     write_json(out / STUDY, study.model_dump(mode="json"))
     write_config(study.config, out)
+
+
+def warnings_of(results: Mapping[str, Results]) -> tuple[str, ...]:
+    """Warnings of several experiments, each after the folder of its experiment.
+
+    Parameters
+    ----------
+    results : mapping of str to Results
+        By folder.
+
+    Returns
+    -------
+    tuple of str
+    """
+    return tuple(
+        f"{folder}: {message}" for folder, one in results.items() for message in one.warnings
+    )
 
 
 def write_config(config: dict[str, Any], out: Path) -> None:

@@ -165,7 +165,7 @@ def _alone(
             for layer in layers:
                 vectors = keep_tokens(states[layer], kept, average=average)
                 parts[layer].append(vectors.float().cpu())
-            if read and returned:
+            if read and returned and len(read[-1]) == len(returned[-1]) == 1:  # rows come first
                 # some read a text that is filled up to a multiple of their window
                 first_is_embedding = _equal(read[-1][:, : len(row)], states[0])
                 last_is_normed = not _equal(returned[-1][:, : len(row)], states[-1])

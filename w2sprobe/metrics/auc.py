@@ -74,7 +74,7 @@ def soft_auc(soft_labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     Examples
     --------
     >>> soft_auc([0.1, 0.1, 0.3, 0.3], [1, 2, 3, 4])  # all below one half
-    0.7352941176470588
+    0.7040816326530612
     """
     q = check_soft_labels(soft_labels)
     values = check_scores(scores, "scores", len(q))
