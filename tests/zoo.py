@@ -1,4 +1,4 @@
-"""A tiny random model of every text family that transformers offers, saved like a real one.
+"""Tiny random models of many text families that transformers offers, saved like real ones.
 
 Configs are shrunk by the names that families give to their sizes; `OWN` holds what a family needs
 besides, `NESTED` the configs of models that read more than text. `python -m tests.zoo` writes the

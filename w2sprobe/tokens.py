@@ -141,8 +141,11 @@ def check_vocabulary(
 
 def count_doubled_bos(tokenizer: PreTrainedTokenizerBase, rows: Sequence[np.ndarray]) -> int:
     """Rows that begin with two tokens for the beginning of a text."""
-    bos = tokenizer.bos_token_id
-    return sum(len(tokens) > 1 and bool(bos == tokens[0] == tokens[1]) for tokens in rows)
+    first = {tokenizer.bos_token_id, tokenizer.cls_token_id}
+    return sum(
+        len(tokens) > 1 and bool(tokens[0] == tokens[1]) and int(tokens[0]) in first
+        for tokens in rows
+    )
 
 
 def warn_of_changes(tokens: Tokens, model: str, max_tokens: int | None) -> None:

@@ -223,3 +223,14 @@ def test_an_adapter_folder_is_no_model(tmp_path: Path) -> None:
     shutil.copy(Path(model) / "config.json", Path(model) / "adapter_config.json")
     with pytest.raises(InputError, match="holds a PEFT adapter"):
         describe_model(model)
+
+
+def test_every_file_of_a_tokenizer_is_part_of_the_identity(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    before = describe_model(model).identity
+    for name in ("added_tokens.json", "source.spm", "dict.txt"):
+        forget_models()
+        (Path(model) / name).write_text("{}")
+        after = describe_model(model).identity
+        assert after != before, name
+        before = after

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from packaging.version import Version
 from peft import PeftModel
 from transformers import CONFIG_MAPPING, AutoModel, AutoModelForSequenceClassification
 
@@ -17,7 +18,7 @@ from w2sprobe.labels import LabelTable
 from w2sprobe.models import describe_model, load_tokenizer, read_config, text_model
 from w2sprobe.models.families import REFUSED
 from w2sprobe.training.classifiers import forget_base
-from w2sprobe.training.heads import UNTRAINABLE, has_own_class
+from w2sprobe.training.heads import UNTRAINABLE, WITHOUT_PREFIX, has_own_class
 from w2sprobe.training.saved import SavedModel
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import finetune
@@ -123,3 +124,11 @@ def test_the_page_has_the_table() -> None:
 
 def test_the_zoo_is_large() -> None:
     assert len(set(FAMILIES)) == len(FAMILIES) >= 100
+
+
+@pytest.mark.parametrize("family", [*REFUSED, *UNTRAINABLE, *WITHOUT_PREFIX])
+def test_the_tables_name_families_of_transformers(family: str) -> None:
+    if family in CONFIG_MAPPING:
+        assert CONFIG_MAPPING[family].model_type == family
+    else:  # a release before the family
+        assert Version(transformers.__version__) < Version("5.24")

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -58,10 +59,10 @@ def without_closing_token(model: str) -> None:
 @pytest.mark.parametrize("family", ["t5", "bart"])
 def test_a_classifier_that_reads_a_closing_token_needs_one(family: str, tmp_path: Path) -> None:
     model = save_tiny(family, tmp_path / "model")
-    check_trainable(describe_model(model))
+    check_trainable(describe_model(model), TrainSettings())
     without_closing_token(model)
     with pytest.raises(InputError, match=rf"{family} classifiers read .* adds 0"):
-        check_trainable(describe_model(model))
+        check_trainable(describe_model(model), TrainSettings())
 
 
 def test_a_text_with_a_closing_token_of_its_own_is_named(tmp_path: Path) -> None:
@@ -72,3 +73,35 @@ def test_a_text_with_a_closing_token_of_its_own_is_named(tmp_path: Path) -> None
         check_closing_tokens(config, ["a", "b"], rows)
     # no other family minds
     check_closing_tokens(read_config(save_tiny("llama", tmp_path / "llama")), ["a", "b"], rows)
+
+
+def test_a_padding_token_that_closes_texts_is_refused(tmp_path: Path) -> None:
+    model = save_tiny("t5", tmp_path / "model")
+    config = Path(model) / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"pad_token_id": 3}))
+    with pytest.raises(InputError, match=r"pads with it \(3\)"):
+        check_trainable(describe_model(model), TrainSettings())
+
+
+@pytest.mark.parametrize(
+    ("family", "layer", "fine"),
+    [
+        ("llama", 2, True),
+        ("llama", 3, False),
+        ("deberta", 1, True),
+        ("t5", 1, False),
+        ("rwkv", 1, False),
+        ("albert", 1, False),
+        ("llava", 2, True),
+    ],
+)
+def test_lora_from_a_layer_is_checked_before_training(
+    family: str, layer: int, fine: bool, tmp_path: Path
+) -> None:
+    info = describe_model(save_tiny(family, tmp_path / "model"))
+    settings = TrainSettings(lora_from_layer=layer)
+    if fine:
+        check_trainable(info, settings)
+    else:
+        with pytest.raises(InputError, match=rf"--lora-from-layer is {layer} for model .*{family}"):
+            check_trainable(info, settings)

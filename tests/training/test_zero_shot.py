@@ -5,9 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel, AutoModelForCausalLM
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    BertLMHeadModel,
+    XLNetLMHeadModel,
+)
 
 from tests.tiny import CONFIGS, ENCODERS, save_tiny_model, sentences
+from tests.zoo import WORDS, save_tiny
 from w2sprobe.assets import asset_path, is_fetched
 from w2sprobe.data import Rows, SplitSizes, load_splits
 from w2sprobe.errors import IdMismatch, InputError
@@ -246,3 +253,30 @@ def test_a_real_model_says_the_same_in_batches() -> None:
         wanted = asked_one_by_one(source, prompts, form.answers)
         table = zero_shot("smollm2-135m", splits.test, shots=given, **options)
         np.testing.assert_allclose(table.soft_label[:3], wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["xlnet", "bert"])
+def test_a_model_that_reads_later_tokens_is_refused(family: str, tmp_path: Path) -> None:
+    model = save_tiny(family, tmp_path / "model")
+    kind = {"xlnet": XLNetLMHeadModel, "bert": BertLMHeadModel}[family]
+    kind.from_pretrained(model).save_pretrained(model)
+    with pytest.raises(InputError, match="does not go on with a text"):
+        zero_shot(model, zoo_rows(6, 1), answers=("w1", "w2"))
+
+
+@pytest.mark.parametrize("family", ["jamba", "lfm2", "mamba", "minimax", "qwen3_next"])
+def test_models_that_keep_more_than_keys_and_values(family: str, tmp_path: Path) -> None:
+    """What prompts share is read once where it can be repeated, else with every row."""
+    model = save_tiny(family, tmp_path / "model")
+    AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model)).save_pretrained(model)
+    several, shots = zoo_rows(5, 1), zoo_rows(2, 2, "s")
+    options = {"shots": shots, "answers": ("w1", "w2"), "truncate": True}
+    found = zero_shot(model, several, **options).soft_label
+    alone = [zero_shot(model, several.select([row]), **options).soft_label[0] for row in range(5)]
+    np.testing.assert_allclose(found, alone, atol=1e-5)
+
+
+def zoo_rows(n: int, seed: int, tag: str = "r") -> Rows:
+    generator = np.random.default_rng(seed)
+    texts = [" ".join(generator.choice(WORDS, size=4 + row)) for row in range(n)]
+    return Rows(np.array([f"{tag}{row}" for row in range(n)]), texts, np.arange(n) % 2)

@@ -15,8 +15,9 @@ from w2sprobe.cache import store_size_bytes
 from w2sprobe.data import Splits
 from w2sprobe.devices import resolve_device
 from w2sprobe.experiments.stages import Cost, Stage
-from w2sprobe.models import DTYPES, ModelInfo, count_parameters, load_tokenizer
+from w2sprobe.models import DTYPES, ModelInfo, count_parameters, load_tokenizer, read_config
 from w2sprobe.tokens import tokenize
+from w2sprobe.training.heads import check_closing_tokens
 from w2sprobe.training.settings import TrainSettings
 
 LABEL_BYTES = 60  # a row of a LabelTable, roughly
@@ -53,7 +54,8 @@ class Lengths:
         Raises
         ------
         InputError
-            A text that is too long, without `truncate`, or has no tokens.
+            A text that is too long, without `truncate`, has no tokens, or closes twice for a
+            classifier that reads the closing token.
         """
         tokenizer = load_tokenizer(info.source)
         counted = {
@@ -67,6 +69,9 @@ class Lengths:
             )
             for name, rows in splits.items()
         }
+        config = read_config(info.source)
+        for name, rows in splits.items():
+            check_closing_tokens(config, rows.ids.tolist(), counted[name].input_ids)
         return cls(
             {name: int(tokens.lengths.sum()) for name, tokens in counted.items()},
             sum(tokens.n_truncated for tokens in counted.values()),

@@ -95,7 +95,7 @@ def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "aut
     configs = config.experiments()
     for model in dict.fromkeys(one for each in configs for one in (each.weak, each.strong)):
         check_requirements(model)
-        check_trainable(describe_model(model.model))
+        check_trainable(describe_model(model.model), model)
     known: dict[str, Stage] = {}
     facts = _Facts()
     experiments = []

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from w2sprobe.errors import InputError
 from w2sprobe.extraction.forward import Extractor
 from w2sprobe.extraction.positions import keep_tokens
-from w2sprobe.models import blocks_of, n_blocks
+from w2sprobe.models import blocks_of, n_blocks, running
 
 N_ROWS = 4
 # Largest relative difference of a vector, batched against alone. smollm2-135m on 64 sentences,
@@ -154,13 +154,14 @@ def _alone(
     try:
         for row, span in zip(input_ids, spans, strict=True):
             tokens = torch.as_tensor(row[None], dtype=torch.int64, device=network.device)
-            output = network(
-                input_ids=tokens,
-                attention_mask=torch.ones_like(tokens),
-                output_hidden_states=True,
-                use_cache=False,
-            )
-            states = _checked(network, output.hidden_states, len(row))
+            with running(network):
+                output = network(
+                    input_ids=tokens,
+                    attention_mask=torch.ones_like(tokens),
+                    output_hidden_states=True,
+                    use_cache=False,
+                )
+                states = _checked(network, output.hidden_states, len(row))
             kept = torch.as_tensor(span[None])
             for layer in layers:
                 vectors = keep_tokens(states[layer], kept, average=average)

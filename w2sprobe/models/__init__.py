@@ -1,6 +1,6 @@
 """Models by name, folder or asset: what they are, their text model, their hidden states."""
 
-from w2sprobe.models.counting import ParameterCounts, count_parameters
+from w2sprobe.models.counting import ParameterCounts, count_parameters, has_blocks
 from w2sprobe.models.describe import (
     DTYPES,
     ModelInfo,
@@ -10,8 +10,10 @@ from w2sprobe.models.describe import (
     load_tokenizer,
     read_config,
     reading,
+    running,
 )
 from w2sprobe.models.families import n_blocks, text_config
+from w2sprobe.models.files import check_weights
 from w2sprobe.models.loading import POOLER, check_loaded, load_base, text_model
 from w2sprobe.models.quantized import FOUR_BITS, quantization_of
 from w2sprobe.models.states import blocks_of, hidden_states
@@ -24,10 +26,12 @@ __all__ = [
     "ParameterCounts",
     "blocks_of",
     "check_loaded",
+    "check_weights",
     "computing_type",
     "count_parameters",
     "describe_model",
     "forget_models",
+    "has_blocks",
     "hidden_states",
     "load_base",
     "load_tokenizer",
@@ -35,6 +39,7 @@ __all__ = [
     "quantization_of",
     "read_config",
     "reading",
+    "running",
     "text_config",
     "text_model",
 ]

@@ -8,6 +8,7 @@ from transformers import AutoModel, PreTrainedModel
 
 from w2sprobe.models.describe import read_config
 from w2sprobe.models.loading import text_model
+from w2sprobe.models.states import blocks_of
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,21 @@ class ParameterCounts:
 
 
 @functools.cache
+def _without_weights(source: str) -> PreTrainedModel:
+    """Text model on the meta device: shapes and modules, no values."""
+    with torch.device("meta"):
+        whole: PreTrainedModel = AutoModel.from_config(  # type: ignore[no-untyped-call]
+            read_config(source), trust_remote_code=False
+        )
+    return text_model(whole)
+
+
+def has_blocks(source: str) -> bool:
+    """Whether the text model's blocks stand in one list; only the config is read."""
+    return blocks_of(_without_weights(source)) is not None
+
+
+@functools.cache
 def count_parameters(source: str) -> ParameterCounts:
     """Count the parameters of a text model without loading its weights.
 
@@ -43,11 +59,7 @@ def count_parameters(source: str) -> ParameterCounts:
     -------
     ParameterCounts
     """
-    with torch.device("meta"):
-        whole: PreTrainedModel = AutoModel.from_config(  # type: ignore[no-untyped-call]
-            read_config(source), trust_remote_code=False
-        )
-    network = text_model(whole)
+    network = _without_weights(source)
     embeddings = {
         id(module.weight) for module in network.modules() if isinstance(module, torch.nn.Embedding)
     }

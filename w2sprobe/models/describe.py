@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import PickleError  # noqa: TID251 - what torch raises
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from transformers import (
 
 from w2sprobe.assets import MODEL_ASSETS, asset_path, home, is_fetched
 from w2sprobe.atomic import atomic_path
-from w2sprobe.errors import InputError, MissingDependency, OutputError
+from w2sprobe.errors import InputError, MissingDependency, OutputError, W2SProbeError
 from w2sprobe.fingerprint import fingerprint, sha256_file
 from w2sprobe.layers import Layers, parse_layers
 from w2sprobe.models.families import layers_of, n_blocks, refusal, text_config, usable_context
@@ -33,9 +34,26 @@ from w2sprobe.models.quantized import check_quantizer, quantization_of
 
 REMEMBER_BYTES = 64 << 20  # 40 ms to hash
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
-TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges*", "special_tokens*", "*.model", "*.tiktoken")
+TOKENIZER_FILES = (
+    *(
+        "tokenizer*",
+        "vocab*",
+        "merges*",
+        "special_tokens*",
+        "added_tokens*",
+        "*.model",
+        "*.tiktoken",
+    ),
+    # of single families: their tokenizers' `vocab_files_names`
+    *("*.spm", "spm_*", "dict*.txt", "bpe.codes", "entity_vocab.json", "emoji.json"),
+    *("*.tokenizer", "byte_maps.json", "word_*.json"),
+)
 # what transformers raises for configs and tokenizers that are none
 BAD_FILES = (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, HubError)
+# what architectures raise where they miss an input, or return something else
+FORWARD_ERRORS = (
+    *(RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError, AssertionError),
+)
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -197,6 +215,30 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+@contextmanager
+def running(network: torch.nn.Module) -> Iterator[None]:
+    """Name the architecture where its first pass over token ids fails.
+
+    Raises
+    ------
+    InputError
+        It needs other inputs than text, or does not return what others do.
+    OutOfMemoryError
+        The device cannot hold the pass.
+    W2SProbeError
+        As raised within.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, W2SProbeError):
+        raise
+    except FORWARD_ERRORS as error:
+        raise InputError(
+            f"{type(network).__name__} does not run on token ids alone: {_first_line(error)}",
+            allowed="models that docs/models.md lists, and others like them",
+        ) from error
+
+
 def _read(name: str, source: str) -> tuple[PreTrainedConfig, PreTrainedTokenizerBase]:
     """Config and tokenizer; what transformers raises about them becomes one message."""
     try:
@@ -234,7 +276,7 @@ def reading(name: str) -> Iterator[None]:
         raise
     except ImportError as error:
         raise MissingDependency(f"model {name!r}: {_first_line(error)}") from error
-    except (OSError, ValueError, SafetensorError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError, RuntimeError, PickleError) as error:
         raise InputError(
             f"the weights of model {name!r} cannot be loaded: {_first_line(error)}",
             advice="Is a file damaged or half downloaded? Fetch the model again.",

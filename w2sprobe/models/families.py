@@ -1,7 +1,7 @@
 """What differs between families of models: where their text model is, how many tokens they take.
 
-Facts about a family that its config does not say stand in the tables here and nowhere else;
-`tests/models/test_zoo.py` tries every text family of the installed transformers against them.
+Facts about a family that its config does not say stand in the tables here and in
+`w2sprobe.training.heads`; `tests/models/test_zoo.py` runs tiny models of many families.
 """
 
 from typing import Any
@@ -114,7 +114,7 @@ def usable_context(config: PreTrainedConfig, tokenizer_limit: int) -> int | None
     limits = [tokenizer_limit, *(getattr(text, name, None) for name in CONTEXT_FIELDS)]
     unused = 2 if text.model_type == "mpnet" else 0  # whatever its padding token
     if text.model_type in POSITIONS_AFTER_PADDING:
-        unused = text.pad_token_id + 1
+        unused = (text.pad_token_id or 0) + 1
     limits[1:] = [limit - unused for limit in limits[1:] if limit]
     known = [int(limit) for limit in limits if limit is not None and 0 < limit < NO_LIMIT]
     return min(known, default=None)

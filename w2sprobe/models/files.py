@@ -7,8 +7,18 @@ from w2sprobe.errors import InputError, first_few
 
 LFS_POINTER = b"version https://git-lfs"
 HEADER_LENGTH = 8  # bytes at the start of a safetensors file: length of the JSON header
-INDEX = "*.index.json"
 ADAPTER = "adapter_config.json"
+
+
+def check_weights(folder: Path) -> None:
+    """Refuse pointers and cut files among the safetensors of a folder, whatever they belong to.
+
+    Raises
+    ------
+    InputError
+        Names the file.
+    """
+    _check_each(folder, ("*.safetensors",))
 
 
 def check_files(folder: Path, patterns: tuple[str, ...]) -> None:
@@ -32,7 +42,14 @@ def check_files(folder: Path, patterns: tuple[str, ...]) -> None:
             advice="Merge it with PEFT's merge_and_unload() and save that; a run of `w2sprobe "
             "train` is for `w2sprobe predict`.",
         )
+    _check_each(folder, patterns)
+    _check_index(folder)
+
+
+def _check_each(folder: Path, patterns: tuple[str, ...]) -> None:
     for file in sorted({file for pattern in patterns for file in folder.glob(pattern)}):
+        if not file.is_file():
+            raise InputError("a link to a file that is not there", where=str(file))
         with file.open("rb") as content:
             start = content.read(len(LFS_POINTER))
         if start == LFS_POINTER:
@@ -43,8 +60,15 @@ def check_files(folder: Path, patterns: tuple[str, ...]) -> None:
             )
         if file.suffix == ".safetensors":
             _check_safetensors(file)
-    for index in folder.glob(INDEX):
-        named = json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values()
+
+
+def _check_index(folder: Path) -> None:
+    index = _index(folder)
+    if index is not None:
+        try:
+            named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError("not an index of weight files", where=str(index)) from error
         missing = sorted({name for name in named if not (folder / name).is_file()})
         if missing:
             raise InputError(
@@ -52,6 +76,17 @@ def check_files(folder: Path, patterns: tuple[str, ...]) -> None:
                 where=str(index),
                 advice="Was the download complete?",
             )
+
+
+def _index(folder: Path) -> Path | None:
+    """The index of shards that transformers would read; None where it reads one whole file."""
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        index = folder / f"{name}.index.json"
+        if (folder / name).is_file():
+            return None
+        if index.is_file():
+            return index
+    return None
 
 
 def _check_safetensors(file: Path) -> None:
@@ -63,9 +98,13 @@ def _check_safetensors(file: Path) -> None:
             raise _cut(file, size)
         try:
             header = json.loads(content.read(length))
-        except ValueError as error:
+            ends = [
+                int(entry["data_offsets"][1])
+                for name, entry in header.items()
+                if name != "__metadata__"
+            ]
+        except (ValueError, AttributeError, KeyError, TypeError, IndexError) as error:
             raise InputError("not a safetensors file", where=str(file)) from error
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
     if HEADER_LENGTH + length + max(ends, default=0) > size:
         raise _cut(file, size)
 

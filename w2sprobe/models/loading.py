@@ -13,7 +13,7 @@ from transformers import AutoModel, PreTrainedModel
 
 from w2sprobe.errors import InputError, first_few
 from w2sprobe.models.describe import DTYPES, ModelInfo, read_config, reading
-from w2sprobe.models.families import n_blocks, text_config
+from w2sprobe.models.families import text_config
 
 POOLER = "pooler"  # made for another task: hidden states do not depend on it
 BLOCK = re.compile(r"\b(layers?|blocks?|h)\.\d+\.")  # in a tensor's name
@@ -79,7 +79,7 @@ def check_loaded(
     loading: dict[str, Any],
     optional: str | None = POOLER,
 ) -> None:
-    """Refuse weights of `body` that are not the checkpoint's; tell blocks that were left out.
+    """Refuse weights of `body` that are not the checkpoint's; tell those that nothing reads.
 
     Parameters
     ----------
@@ -111,8 +111,9 @@ def check_loaded(
     )
     if wrong:
         shapes = "".join(
-            f"; {key} has shape {tuple(found)} in the file, {tuple(wanted)} in the model"
-            for key, (found, wanted) in list(mismatched.items())[:1]
+            f"; {key} has shape {tuple(mismatched[key][0])} in the file, "
+            f"{tuple(mismatched[key][1])} in the model"
+            for key in [key for key in wrong if key in mismatched][:1]
         )
         prefixed = [
             key
@@ -126,17 +127,21 @@ def check_loaded(
             allowed="a checkpoint with every tensor that the config describes",
             advice=f"transformers would fill them with random values.{held}",
         )
-    beyond = sorted(key for key in map(str, loading["unexpected_keys"]) if _is_block(key, whole))
-    if beyond:
+    unread = sorted(key for key in map(str, loading["unexpected_keys"]) if _is_unread(key, whole))
+    if unread:
         warnings.warn(
-            f"the checkpoint of {name!r} holds blocks beyond the {n_blocks(whole.config)} of its "
-            f"config, which are left out: {first_few(beyond)}",
+            f"the checkpoint of {name!r} holds weights that its config leaves out: "
+            f"{first_few(unread)}",
             stacklevel=3,
         )
 
 
-def _is_block(key: str, whole: PreTrainedModel) -> bool:
-    """Whether the model has a tensor of this name in its first block."""
-    first = BLOCK.sub(r"\1.0.", key)
-    names = {first, first.removeprefix(f"{whole.base_model_prefix}.")}
-    return first != key and not names.isdisjoint(whole.state_dict())
+def _is_unread(key: str, whole: PreTrainedModel) -> bool:
+    """Whether a tensor belongs to a module that the model has, or to one more block like others."""
+    prefix = f"{whole.base_model_prefix}."
+    module = BLOCK.sub(r"\1.0.", key).rpartition(".")[0]
+    names = {module, module.removeprefix(prefix), f"{prefix}{module}"}
+    return any(
+        name in names and next(part.parameters(recurse=False), None) is not None
+        for name, part in whole.named_modules()
+    )

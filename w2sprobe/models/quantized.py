@@ -30,7 +30,8 @@ def quantization_of(config: PreTrainedConfig) -> str:
         return FOUR_BITS
     if found.get("load_in_8bit"):
         return EIGHT_BITS
-    return str(getattr(found["quant_method"], "value", found["quant_method"]))
+    method = found.get("quant_method", "a method that the config does not name")
+    return str(getattr(method, "value", method))
 
 
 def check_quantizer(name: str, config: PreTrainedConfig) -> None:
@@ -55,7 +56,7 @@ def check_quantizer(name: str, config: PreTrainedConfig) -> None:
         quantizer.validate_environment(device_map=None)
     except ImportError as error:
         raise MissingDependency(f"{what}: {error}".rstrip(".")) from error
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, KeyError, RuntimeError) as error:
         raise InputError(f"{what}: {error}".rstrip(".")) from error
 
 

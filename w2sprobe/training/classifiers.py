@@ -30,13 +30,13 @@ from w2sprobe.models import (
     ModelInfo,
     blocks_of,
     check_loaded,
+    check_weights,
     quantization_of,
     read_config,
     reading,
     text_config,
-    text_model,
 )
-from w2sprobe.training.heads import classifier_class, reads_closing_token
+from w2sprobe.training.heads import classifier_class, part_that_reads
 from w2sprobe.training.settings import TrainSettings
 
 HEAD_SCALE = 0.01  # a near-zero start of the classification head, as published
@@ -122,8 +122,9 @@ def load_trained(
         weights = str(folder / WEIGHTS)
         whole, _ = _read(weights, weights, precision, pad_id, device, full=True, trained=True)
         return whole
+    check_weights(folder / ADAPTER)
     base, _ = _share(info, precision, pad_id, device)
-    with _quiet_about_experts():
+    with _quiet_about_experts(), reading(str(folder / ADAPTER)):
         classifier: PeftModel = PeftModel.from_pretrained(base, folder / ADAPTER)
     _check_adapter(classifier, folder / ADAPTER)
     return classifier.eval().to(device)
@@ -218,7 +219,7 @@ def _read(
     if trained:
         check_loaded(name, model, model, loading, optional=None)
     else:
-        check_loaded(name, model, _part_that_reads(model), loading)
+        check_loaded(name, model, part_that_reads(model), loading)
     model.config.use_cache = False  # keys and values are for generating
     if full and precision == "bfloat16":
         body = model.base_model
@@ -239,23 +240,17 @@ def _read(
     return model, new
 
 
-def _part_that_reads(model: PreTrainedModel) -> torch.nn.Module:
-    """Part of a classifier, without its head, that predictions depend on."""
-    body: Any = model.base_model
-    found: torch.nn.Module = body if reads_closing_token(model.config) else text_model(body)
-    return found
-
-
 def _new_modules(model: PreTrainedModel, loading: dict[str, Any]) -> list[str]:
     """Names of the modules that start at random: the head, and a pooler that is not in the file."""
     body = {id(module) for module in model.base_model.modules()}
-    lacking = {*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])}
-    modules = {key.rpartition(".")[0] for key in lacking}
-    outside = {
-        name for name in modules if id(model.get_submodule(name)) not in body or POOLER in name
+    # a head of several layers is new as a whole, whatever the checkpoint has of it
+    head = {
+        _whole_head(name)
+        for name, module in model.named_modules()
+        if id(module) not in body and next(module.parameters(recurse=False), None) is not None
     }
-    # a head of several layers is new as a whole
-    return sorted({_whole_head(name) for name in (*outside, _head_name(model))})
+    lacking = {*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])}
+    return sorted(head | {key.rpartition(".")[0] for key in lacking if POOLER in key})
 
 
 def _four_bits(device: torch.device) -> BitsAndBytesConfig:
@@ -283,7 +278,7 @@ def _start(model: PreTrainedModel, new: list[str], seed: int) -> None:
 
 
 def _lora_targets(model: PreTrainedModel, from_layer: int) -> str | list[str]:
-    body = _part_that_reads(model)
+    body = part_that_reads(model)
     if from_layer == 0:
         special = any(map(_is_router, body.modules())) or _is_state_space(model)
         if body is model.base_model and not special:

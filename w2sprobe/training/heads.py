@@ -51,12 +51,26 @@ class LastTokenHead(_Model):  # type: ignore[misc]
         return SequenceClassifierOutput(logits=self.score(output.last_hidden_state[rows, last]))
 
 
+ROUTERS = "its routers have classifiers that PEFT would take for the head"
 # Families of which no classifier can be made, whose hidden states can be extracted.
 UNTRAINABLE = {
+    "nllb-moe": ROUTERS,
+    "switch_transformers": ROUTERS,
     "ibert": "its linear layers are of a kind that LoRA does not know",
     "t5gemma": "its classifier depends on padding, and so on the other rows of a batch",
     "xlnet": "its classifier reads the last position, padding included",
 }
+
+
+# Families whose blocks read more than hidden states, so that lower ones cannot be left out.
+WITHOUT_PREFIX = frozenset({"led", "longformer", "rwkv", "squeezebert"})
+
+
+def part_that_reads(classifier: PreTrainedModel) -> PreTrainedModel:
+    """Part of a classifier, without its head, that predictions depend on."""
+    body: Any = classifier.base_model
+    found: PreTrainedModel = body if reads_closing_token(classifier.config) else text_model(body)
+    return found
 
 
 def reads_closing_token(config: PreTrainedConfig) -> bool:

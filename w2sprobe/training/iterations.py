@@ -16,7 +16,7 @@ import numpy as np
 
 from w2sprobe.atomic import write_json
 from w2sprobe.data import Rows
-from w2sprobe.devices import rank_and_world, resolve_device, resolve_precision
+from w2sprobe.devices import rank_and_world, resolve_device
 from w2sprobe.errors import InputError
 from w2sprobe.fingerprint import fingerprint, fingerprint_strings
 from w2sprobe.labels import LabelTable
@@ -24,6 +24,7 @@ from w2sprobe.models import describe_model
 from w2sprobe.probes._checks import optional_groups
 from w2sprobe.probes._folds import folds_of
 from w2sprobe.training.classifiers import ADAPTER, WEIGHTS
+from w2sprobe.training.requirements import check_trainable, training_precision
 from w2sprobe.training.saved import RECORD, SavedModel, read_run
 from w2sprobe.training.settings import VAL_SCORES, TrainSettings
 from w2sprobe.training.trainer import finetune
@@ -114,6 +115,7 @@ def strong_to_strong(
     check_iterations(iterations, cv, stop_at)
     if cv is not None:
         row_folds(train, cv)  # refuses what does not fit before anything is trained
+    check_trainable(describe_model(model), settings)
     place = Path(out)
     given = labels.align([*train.ids.tolist(), *val.ids.tolist()])
     _claim(place, model, train, given, val, settings, cv=cv, device=device)
@@ -340,11 +342,12 @@ def _claim(
     device: str,
 ) -> None:
     """Refuse a folder in which students of other rows, labels or settings lie."""
+    info = describe_model(model)
     made_of = fingerprint(
         {
-            "model": describe_model(model).identity,
+            "model": info.identity,
             "settings": settings.identity,
-            "precision": resolve_precision(settings.precision, resolve_device(device)),
+            "precision": training_precision(info, settings, resolve_device(device)),
             "train": fingerprint_strings(train.ids.tolist(), train.texts),
             "groups": None if train.groups is None else train.groups.tolist(),
             "val": fingerprint_strings(val.ids.tolist(), val.texts),

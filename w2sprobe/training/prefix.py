@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from peft import PeftModel
-from transformers import PreTrainedModel
 
 from w2sprobe.atomic import atomic_path
 from w2sprobe.errors import OutputError
 from w2sprobe.fingerprint import fingerprint
 from w2sprobe.models import ModelInfo, blocks_of, hidden_states
 from w2sprobe.tokens import length_sorted_batches, pad
+from w2sprobe.training.heads import part_that_reads
 from w2sprobe.training.predict import BATCH_TOKENS
 
 
@@ -63,15 +63,15 @@ def shared_prefix(
 class _Skip(torch.nn.Module):
     """Stands where a frozen block was: hands its input on, and looks like it from outside."""
 
-    def __init__(self, block: torch.nn.Module, *, as_tuple: bool) -> None:
+    def __init__(self, block: torch.nn.Module, *, n_returned: int) -> None:
         super().__init__()
-        self._as_tuple = as_tuple
+        self._n_returned = n_returned
         for name in ("attention_type", "layer_type", "layer_idx"):  # what models ask their blocks
             if hasattr(block, name):
                 setattr(self, name, getattr(block, name))
 
     def forward(self, hidden: torch.Tensor, *_: Any, **__: Any) -> Any:
-        return (hidden,) if self._as_tuple else hidden
+        return (hidden, *[None] * (self._n_returned - 1)) if self._n_returned else hidden
 
 
 class Prefix:
@@ -112,20 +112,21 @@ class Prefix:
         device: torch.device,
         file: Path,
     ) -> None:
-        blocks: Any = blocks_of(classifier)
+        base: Any = classifier.get_base_model()
+        body = part_that_reads(base)
+        blocks: Any = blocks_of(body)
         self._blocks, self._layer, self._device = blocks, layer, device
         self._ends = np.cumsum([0, *(len(row) for row in input_ids)])
         self._hidden: torch.Tensor | None = None
-        body: Any = classifier.get_base_model().base_model
-        self._body: PreTrainedModel = body.eval()
+        self._body = body.train(mode=False)
         if not file.is_file():
             self._compute(input_ids, pad_id, file)
-        as_tuple = self._blocks_return_tuples(input_ids[:1], pad_id)
+        n_returned = self._n_returned(input_ids[:1], pad_id)
         self._states = np.load(file, mmap_mode="r")
         self._kept = list(blocks[:layer])
         self._hook = blocks[layer].register_forward_pre_hook(self._feed, with_kwargs=True)
         for number in range(layer):
-            blocks[number] = _Skip(blocks[number], as_tuple=as_tuple)
+            blocks[number] = _Skip(blocks[number], n_returned=n_returned)
 
     @contextmanager
     def feeding(self, rows: Sequence[int] | np.ndarray) -> Iterator[None]:
@@ -182,9 +183,10 @@ class Prefix:
         states = hidden_states(self._body, batch, [self._layer], lambda hidden: hidden)
         return states[self._layer]
 
-    def _blocks_return_tuples(self, rows: Sequence[np.ndarray], pad_id: int) -> bool:
+    def _n_returned(self, rows: Sequence[np.ndarray], pad_id: int) -> int:
+        """Length of the tuples that blocks return; 0 where they return hidden states alone."""
         returned: list[Any] = []
         handle = self._blocks[0].register_forward_hook(lambda *call: returned.append(call[-1]))
         self._input_of_block(rows, pad_id)
         handle.remove()
-        return isinstance(returned[0], tuple | list)
+        return len(returned[0]) if isinstance(returned[0], tuple | list) else 0

@@ -7,8 +7,8 @@ from transformers.integrations.integration_utils import get_reporting_integratio
 
 from w2sprobe.devices import resolve_precision
 from w2sprobe.errors import InputError, MissingDependency
-from w2sprobe.models import FOUR_BITS, ModelInfo, load_tokenizer, read_config
-from w2sprobe.training.heads import UNTRAINABLE, reads_closing_token
+from w2sprobe.models import FOUR_BITS, ModelInfo, has_blocks, load_tokenizer, read_config
+from w2sprobe.training.heads import UNTRAINABLE, WITHOUT_PREFIX, reads_closing_token
 from w2sprobe.training.settings import TrainSettings
 
 
@@ -41,18 +41,20 @@ def check_requirements(settings: TrainSettings) -> None:
             raise InputError(f"--report-to is {settings.report_to!r}: {said}") from error
 
 
-def check_trainable(info: ModelInfo) -> None:
-    """Refuse a model that no classifier can be made of.
+def check_trainable(info: ModelInfo, settings: TrainSettings) -> None:
+    """Refuse a model that no classifier can be made of, or not with these settings.
 
     Parameters
     ----------
     info : ModelInfo
+    settings : TrainSettings
 
     Raises
     ------
     InputError
         A family whose classifier depends on padding or other rows; or one that reads the token
-        that closes a text, with a tokenizer that adds none.
+        that closes a text, with a tokenizer that adds none; or `lora_from_layer` that the model
+        does not have, or not alone.
     """
     config = read_config(info.source)
     if config.model_type in UNTRAINABLE:
@@ -69,6 +71,24 @@ def check_trainable(info: ModelInfo) -> None:
                 f"({config.eos_token_id}), and the tokenizer of {info.name!r} adds {closing}",
                 allowed="a tokenizer that closes every text with it",
             )
+        if info.pad_id == config.eos_token_id:
+            raise InputError(
+                f"{config.model_type} classifiers read the token that closes a text, and "
+                f"{info.name!r} pads with it ({info.pad_id})",
+                allowed="a model whose config names another pad_token_id",
+            )
+    if settings.lora_from_layer:
+        _check_first_layer(info, settings.lora_from_layer)
+
+
+def _check_first_layer(info: ModelInfo, layer: int) -> None:
+    config = read_config(info.source)
+    alone = not config.is_encoder_decoder and config.model_type not in WITHOUT_PREFIX
+    if not alone or not has_blocks(info.source) or layer >= info.n_layers:
+        raise InputError(
+            f"--lora-from-layer is {layer} for model {info.name!r} ({config.model_type})",
+            allowed=f"0 to {info.n_layers - 1}" if alone and has_blocks(info.source) else "0",
+        )
 
 
 def training_precision(info: ModelInfo, settings: TrainSettings, device: torch.device) -> str:

@@ -119,7 +119,7 @@ def finetune(
     check_requirements(settings)
     info = describe_model(model)
     place = resolve_device(device)
-    check_trainable(info)
+    check_trainable(info, settings)
     precision = training_precision(info, settings, place)
     tokenizer = load_tokenizer(info.source)
     pad_id = info.pad_id

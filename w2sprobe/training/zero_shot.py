@@ -20,6 +20,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from w2sprobe.data import Rows
@@ -36,6 +37,7 @@ from w2sprobe.models import (
     load_tokenizer,
     read_config,
     reading,
+    running,
     text_model,
 )
 from w2sprobe.progress import progress_bar
@@ -50,6 +52,9 @@ from w2sprobe.tokens import (
 from w2sprobe.training.predict import BATCH_TOKENS
 
 ANSWERS = ("No", "Yes")  # of label 0 and of label 1
+# Largest relative difference of earlier logits where only the last token differs; both rows go
+# through the same kernels, so that a causal model's are mostly equal bit for bit.
+CAUSAL_TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 1e-2}
 LEAST_SHARED = 16  # tokens that all prompts begin with: from here on they are read once only
 CACHED_TOKENS = 16_384  # a batch, copies of what is shared included; 128 KiB each in an 8B model
 
@@ -125,6 +130,7 @@ def zero_shot(
     prompts = _fit(tokenizer, form, examples, rows, info, truncate=truncate)
     head_rows, columns = np.unique(prompts.answer_tokens, return_inverse=True)
     network = _load(info, head_rows, place)
+    _check_causal(network, max(prompts.input_ids, key=len), info)
     logits = _logits(
         network,
         prompts.input_ids,
@@ -329,8 +335,14 @@ def _load(info: ModelInfo, head_rows: np.ndarray, device: torch.device) -> PreTr
         )
     network, loading = loaded
     check_loaded(info.name, network, text_model(network.base_model), loading)
-    missing = sorted({*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])})
     head = network.get_output_embeddings()
+    own = {id(tensor) for tensor in head.parameters()} if head is not None else set()
+    lacking = {*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])}
+    missing = sorted(
+        name
+        for name, tensor in network.named_parameters(remove_duplicate=False)
+        if id(tensor) in own and name in lacking
+    )
     if missing or not isinstance(head, torch.nn.Linear):
         raise InputError(
             f"no language-model head in the checkpoint of {info.name!r}: it lacks "
@@ -343,6 +355,30 @@ def _load(info: ModelInfo, head_rows: np.ndarray, device: torch.device) -> PreTr
     network.train(mode=False)
     causal: PreTrainedModel = network
     return causal
+
+
+@torch.inference_mode()
+def _check_causal(network: PreTrainedModel, tokens: np.ndarray, info: ModelInfo) -> None:
+    """Refuse a model whose logits at a token depend on later ones: it does not go on with a text.
+
+    Raises
+    ------
+    InputError
+        Encoders and permutation models, whatever class their checkpoint was saved with.
+    """
+    if len(tokens) < 2:
+        return
+    rows = torch.as_tensor(np.stack([tokens, tokens]), dtype=torch.int64, device=network.device)
+    rows[1, -1] = rows[1, 0] if rows[1, -1] != rows[1, 0] else rows[1, -2]
+    with running(network):
+        logits = network(input_ids=rows, use_cache=False).logits[:, :-1].double()
+    moved = float((logits[0] - logits[1]).abs().max() / logits.abs().max())
+    if not moved <= CAUSAL_TOLERANCE[info.dtype]:
+        raise InputError(
+            f"{type(network).__name__} of {info.name!r} does not go on with a text: its logits at "
+            f"a token move with a later one, by {moved:.2g}, relatively",
+            allowed="causal language models, such as smollm2-135m",
+        )
 
 
 def _some_rows(head: torch.nn.Linear, rows: np.ndarray) -> torch.nn.Linear:
@@ -406,7 +442,11 @@ def _read_once(network: PreTrainedModel, tokens: np.ndarray) -> DynamicCache | N
     """Keys and values of what all rows begin with; None where a model keeps something else."""
     batch = torch.as_tensor(tokens, dtype=torch.int64, device=network.device)[None]
     seen = getattr(network(input_ids=batch, use_cache=True), _cache_name(network), None)
-    return seen if isinstance(seen, DynamicCache) else None
+    # state-space and hybrid models keep layers that cannot be repeated for the rows of a batch
+    plain = type(seen) is DynamicCache and all(
+        type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in seen.layers
+    )
+    return seen if plain else None
 
 
 def _cache_name(network: PreTrainedModel) -> str:
