@@ -17,8 +17,11 @@ from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import describe_model, load_tokenizer, read_config, text_model
 from w2sprobe.models.families import REFUSED
-from w2sprobe.training.classifiers import forget_base
+from w2sprobe.training.classifiers import forget_base, load_classifier
 from w2sprobe.training.heads import UNTRAINABLE, WITHOUT_PREFIX, has_own_class
+from w2sprobe.training.predict import predict
+from w2sprobe.training.prefix import shared_prefix
+from w2sprobe.training.requirements import check_trainable
 from w2sprobe.training.saved import SavedModel
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import finetune
@@ -61,6 +64,7 @@ def test_family(family: str, tmp_path: Path) -> None:
         assert not (tmp_path / "run").exists()
         return
     check_training(model, tmp_path)
+    check_prefix(model, tmp_path)
 
 
 def check_states(model: str, folder: Path) -> None:
@@ -115,6 +119,29 @@ def check_training(model: str, folder: Path) -> None:
             logits = torch.cat([plain(input_ids=torch.tensor(row[None])).logits for row in tokens])
         expected = logits.double().softmax(dim=1)[:, 1].numpy()
         np.testing.assert_allclose(found, expected, rtol=0, atol=0.02 * spread + 1e-7)
+
+
+def check_prefix(model: str, folder: Path) -> None:
+    """LoRA on the upper blocks alone predicts the same from what the lower ones hand on."""
+    info, cpu = describe_model(model), torch.device("cpu")
+    settings = SETTINGS.model_copy(update={"lora_from_layer": 2})
+    try:
+        check_trainable(info, settings)
+    except InputError:
+        return
+    given = {"precision": "float32", "pad_id": info.pad_id, "device": cpu}
+    network = load_classifier(info, settings, **given)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.requires_grad:
+                parameter.normal_(std=0.1)
+    tokens = [np.array(load_tokenizer(model)(text)["input_ids"]) for text in TEXTS]
+    options = {"pad_id": info.pad_id, "device": cpu}
+    expected = predict(network, tokens, **options)
+    prefix = shared_prefix(network, info, 2, tokens, folder=folder, **given)
+    found = predict(network, tokens, feeding=prefix.feeding, **options)
+    prefix.detach()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_the_page_has_the_table() -> None:
