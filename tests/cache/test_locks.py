@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -70,18 +71,21 @@ def test_a_process_number_that_is_used_again_is_no_owner(lock: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"machine": "elsewhere", "pid": 1}'])
 def test_what_nobody_refreshes_is_taken_over_in_time(
-    content: bytes, lock: Path, short: None
+    content: bytes, lock: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = 0.0
+    monkeypatch.setattr(locks, "time", SimpleNamespace(monotonic=lambda: now))
     lock.write_bytes(content)
     contender = Locks()
     assert not contender.take(lock)
-    time.sleep(0.1)
-    lock.touch()  # refreshed
+    now = locks.LEASE_SECONDS / 2
+    os.utime(lock, ns=(1, 1))  # refreshed
     assert not contender.take(lock)
-    time.sleep(0.25)
+    now += locks.LEASE_SECONDS - 1
     assert not contender.take(lock)
-    time.sleep(0.15)
+    now += 1
     assert contender.take(lock)
+    contender.close()
 
 
 def test_what_is_held_is_refreshed(lock: Path, short: None) -> None:
