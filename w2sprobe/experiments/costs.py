@@ -15,9 +15,8 @@ from w2sprobe.cache import store_size_bytes
 from w2sprobe.data import Splits
 from w2sprobe.devices import resolve_device
 from w2sprobe.experiments.stages import Cost, Stage
-from w2sprobe.models import DTYPES, ModelInfo, count_parameters, load_tokenizer, read_config
-from w2sprobe.tokens import tokenize
-from w2sprobe.training.heads import check_closing_tokens
+from w2sprobe.models import DTYPES, ModelInfo, count_parameters, load_tokenizer
+from w2sprobe.training.heads import classifier_tokens
 from w2sprobe.training.settings import TrainSettings
 
 LABEL_BYTES = 60  # a row of a LabelTable, roughly
@@ -59,19 +58,9 @@ class Lengths:
         """
         tokenizer = load_tokenizer(info.source)
         counted = {
-            name: tokenize(
-                tokenizer,
-                rows.ids.tolist(),
-                rows.texts,
-                max_tokens=info.max_tokens,
-                vocab_size=info.vocab_size,
-                truncate=truncate,
-            )
+            name: classifier_tokens(info, tokenizer, rows, truncate=truncate)
             for name, rows in splits.items()
         }
-        config = read_config(info.source)
-        for name, rows in splits.items():
-            check_closing_tokens(config, rows.ids.tolist(), counted[name].input_ids)
         return cls(
             {name: int(tokens.lengths.sum()) for name, tokens in counted.items()},
             sum(tokens.n_truncated for tokens in counted.values()),

@@ -52,7 +52,13 @@ TOKENIZER_FILES = (
 BAD_FILES = (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, HubError)
 # what architectures raise where they miss an input, or return something else
 FORWARD_ERRORS = (
-    *(RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError, AssertionError),
+    RuntimeError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    KeyError,
+    IndexError,
+    AssertionError,
 )
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 

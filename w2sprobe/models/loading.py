@@ -6,6 +6,7 @@ that is an error, unless nothing reads the tensor.
 
 import re
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -127,7 +128,7 @@ def check_loaded(
             allowed="a checkpoint with every tensor that the config describes",
             advice=f"transformers would fill them with random values.{held}",
         )
-    unread = sorted(key for key in map(str, loading["unexpected_keys"]) if _is_unread(key, whole))
+    unread = _unread(map(str, loading["unexpected_keys"]), whole)
     if unread:
         warnings.warn(
             f"the checkpoint of {name!r} holds weights that its config leaves out: "
@@ -136,12 +137,15 @@ def check_loaded(
         )
 
 
-def _is_unread(key: str, whole: PreTrainedModel) -> bool:
-    """Whether a tensor belongs to a module that the model has, or to one more block like others."""
+def _unread(keys: Iterable[str], whole: PreTrainedModel) -> list[str]:
+    """Tensors of modules that the model has, or of one more block like its others; sorted."""
     prefix = f"{whole.base_model_prefix}."
-    module = BLOCK.sub(r"\1.0.", key).rpartition(".")[0]
-    names = {module, module.removeprefix(prefix), f"{prefix}{module}"}
-    return any(
-        name in names and next(part.parameters(recurse=False), None) is not None
-        for name, part in whole.named_modules()
-    )
+    modules = {
+        name.rpartition(".")[0] for name, _ in whole.named_parameters(remove_duplicate=False)
+    }
+    found = []
+    for key in sorted(keys):
+        module = BLOCK.sub(r"\1.0.", key).rpartition(".")[0]
+        if not modules.isdisjoint({module, module.removeprefix(prefix), f"{prefix}{module}"}):
+            found.append(key)
+    return found

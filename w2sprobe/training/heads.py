@@ -16,11 +16,14 @@ from transformers import (
     MODEL_MAPPING,
     PreTrainedConfig,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from w2sprobe.data import Rows
 from w2sprobe.errors import InputError
-from w2sprobe.models import text_config, text_model
+from w2sprobe.models import ModelInfo, read_config, text_config, text_model
+from w2sprobe.tokens import Tokens, tokenize
 
 N_LOGITS = 2
 _Model: Any = torch.nn.Module  # a PreTrainedModel, by the class that it is mixed into
@@ -99,6 +102,33 @@ def check_closing_tokens(
             allowed=f"one, which {config.model_type} classifiers read",
             advice="Take the token out of the texts.",
         )
+
+
+def classifier_tokens(
+    info: ModelInfo,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Rows,
+    *,
+    truncate: bool,
+) -> Tokens:
+    """Tokens of rows as a classifier of the model reads them, in the order given.
+
+    Raises
+    ------
+    InputError
+        As `tokenize` and `check_closing_tokens`.
+    """
+    ids = rows.ids.tolist()
+    found = tokenize(
+        tokenizer,
+        ids,
+        rows.texts,
+        max_tokens=info.max_tokens,
+        vocab_size=info.vocab_size,
+        truncate=truncate,
+    )
+    check_closing_tokens(read_config(info.source), ids, found.input_ids)
+    return found
 
 
 def has_own_class(config: PreTrainedConfig) -> bool:

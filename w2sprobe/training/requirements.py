@@ -84,10 +84,11 @@ def check_trainable(info: ModelInfo, settings: TrainSettings) -> None:
 def _check_first_layer(info: ModelInfo, layer: int) -> None:
     config = read_config(info.source)
     alone = not config.is_encoder_decoder and config.model_type not in WITHOUT_PREFIX
-    if not alone or not has_blocks(info.source) or layer >= info.n_layers:
+    highest = info.n_layers - 1 if alone and has_blocks(info.source) else 0
+    if layer > highest:
         raise InputError(
             f"--lora-from-layer is {layer} for model {info.name!r} ({config.model_type})",
-            allowed=f"0 to {info.n_layers - 1}" if alone and has_blocks(info.source) else "0",
+            allowed=f"0 to {highest}" if highest else "0",
         )
 
 

@@ -15,10 +15,10 @@ from w2sprobe.data import Rows
 from w2sprobe.devices import resolve_device
 from w2sprobe.errors import InputError, first_few
 from w2sprobe.labels import LabelTable
-from w2sprobe.models import ModelInfo, describe_model, load_tokenizer, read_config
-from w2sprobe.tokens import tokenize, warn_of_changes
+from w2sprobe.models import ModelInfo, describe_model, load_tokenizer
+from w2sprobe.tokens import warn_of_changes
 from w2sprobe.training.classifiers import ADAPTER, WEIGHTS, load_trained
-from w2sprobe.training.heads import check_closing_tokens
+from w2sprobe.training.heads import classifier_tokens
 from w2sprobe.training.predict import Feeding, from_tokens, predict
 from w2sprobe.training.prefix import shared_prefix
 
@@ -107,17 +107,8 @@ class SavedModel:
             A text is longer than the model's context and is not to be cut.
         """
         cut = bool(self.record["settings"]["truncate"]) if truncate is None else truncate
-        tokens = tokenize(
-            self._tokenizer,
-            rows.ids.tolist(),
-            rows.texts,
-            max_tokens=self._info.max_tokens,
-            vocab_size=self._info.vocab_size,
-            truncate=cut,
-        )
+        tokens = classifier_tokens(self._info, self._tokenizer, rows, truncate=cut)
         warn_of_changes(tokens, self._info.name, self._info.max_tokens)
-        config = read_config(self._info.source)
-        check_closing_tokens(config, rows.ids.tolist(), tokens.input_ids)
         below = self.record["settings"].get("lora_from_layer", 0)
         if prefixes is None or not below or not isinstance(self._classifier, PeftModel):
             return LabelTable(rows.ids, self.score(tokens.input_ids))

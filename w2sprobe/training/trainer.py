@@ -8,7 +8,6 @@ add up to the gradient of the whole.
 import importlib.metadata
 import shutil
 import warnings
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,9 @@ from w2sprobe.devices import rank_and_world, resolve_device
 from w2sprobe.errors import InputError, W2SProbeError
 from w2sprobe.fingerprint import fingerprint, fingerprint_strings
 from w2sprobe.labels import LabelTable
-from w2sprobe.models import FOUR_BITS, ModelInfo, describe_model, load_tokenizer, read_config
+from w2sprobe.models import FOUR_BITS, ModelInfo, describe_model, load_tokenizer
 from w2sprobe.progress import Advance, progress_bar
-from w2sprobe.tokens import tokenize, warn_of_changes
+from w2sprobe.tokens import warn_of_changes
 from w2sprobe.training import checkpoints
 from w2sprobe.training._batches import Example
 from w2sprobe.training._loop import PREFERENCE, BatchTrainer
@@ -36,7 +35,7 @@ from w2sprobe.training.classifiers import (
     load_classifier,
     load_trained,
 )
-from w2sprobe.training.heads import check_closing_tokens
+from w2sprobe.training.heads import classifier_tokens
 from w2sprobe.training.losses import make_loss, window_radius
 from w2sprobe.training.predict import check_independence, from_tokens, predict
 from w2sprobe.training.prefix import shared_prefix
@@ -124,20 +123,12 @@ def finetune(
     tokenizer = load_tokenizer(info.source)
     pad_id = info.pad_id
 
-    def tokens(ids: Sequence[str], texts: Sequence[str]) -> list[np.ndarray]:
-        found = tokenize(
-            tokenizer,
-            ids,
-            texts,
-            max_tokens=info.max_tokens,
-            vocab_size=info.vocab_size,
-            truncate=settings.truncate,
-        )
+    def tokens(rows: Rows) -> list[np.ndarray]:
+        found = classifier_tokens(info, tokenizer, rows, truncate=settings.truncate)
         warn_of_changes(found, info.name, info.max_tokens)
-        check_closing_tokens(read_config(info.source), ids, found.input_ids)
         return found.input_ids
 
-    train_tokens = tokens(train.ids.tolist(), train.texts)
+    train_tokens = tokens(train)
     examples = _examples(labels.align(train.ids), train_tokens)
     if not examples:
         raise InputError("no rows left to train on: keep is False for all of them")
@@ -145,7 +136,7 @@ def finetune(
         raise InputError("no validation rows, by which early stopping could choose")
     soft_labels = [example["soft_label"] for example in examples]
     loss = make_loss(settings, soft_labels)
-    val_tokens = tokens(val.ids.tolist(), val.texts)
+    val_tokens = tokens(val)
     val_labels = labels.align(val.ids)
 
     run = _run_fingerprint(info, settings, precision, examples, val_tokens, val_labels.soft_label)
