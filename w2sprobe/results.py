@@ -70,8 +70,8 @@ class Results(BaseModel):
 
     `seed` is empty where there is one run. `gap` is the ceiling's AUC less the weak model's,
     `gap_se` its standard error over test rows, `rows_needed` how many test rows would resolve it:
-    None where no number would. `layer` is that of the probes, None where it was chosen: `chosen` has
-    the point of each stage that chose. `missing` says of each method without a row which stage
+    None where no number would. `layer` is that of the probes, None where it was chosen: `chosen`
+    has the point of each stage that chose. `missing` says of each method without a row which stage
     failed.
     `splits` are rows a split; `dropped` counts rows left out and why; `fingerprint` is the task's;
     `store` is the activation store's name in the cache's folder `stores`, empty without one;
