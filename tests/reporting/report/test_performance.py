@@ -58,8 +58,10 @@ def test_every_method_has_every_score(tmp_path: Path) -> None:
     results = save(tmp_path)
     assert Results.read(tmp_path / "results.json") == results
     tables = tables_of(tmp_path)
-    assert set(tables) == {"performance", "performance-in-words"}
-    rows = shown(tables["performance"])
+    assert set(tables) == {"decisions", "probabilities", "performance-in-words"}
+    rows = shown(tables["decisions"])
+    for method, cells in shown(tables["probabilities"]).items():
+        rows[method] |= cells
     assert set(rows) == {name.replace("_", " ") for name in METHODS}
     for row in results.rows:
         found, cells = row.performance, rows[row.method.replace("_", " ")]
@@ -69,7 +71,7 @@ def test_every_method_has_every_score(tmp_path: Path) -> None:
         assert cells["calibration error"] == f"{found.calibration_error:.3f}"
         assert cells["recall at FPR .01"] == f"{found.recall_at_fpr['.01']:.3f}"
         assert cells["test rows (of class 0)"] == "400 (200)"
-    assert rows["student"]["PGR (accuracy)"] == "+0.25 [-0.10, 0.60], unresolved"
+    assert rows["student"]["PGR (accuracy)"] == "+0.25 [-0.10, +0.60], unresolved"
     assert rows["student"]["Δaccuracy to weak"].startswith("+0.")
     assert rows["weak"]["PGR (accuracy)"] == rows["weak"]["Δaccuracy to weak"] == ""
     assert rows["random filter"]["log-loss"] == "–", "infinite"
@@ -87,7 +89,7 @@ def test_groups_have_a_table_where_they_are_large_enough(tmp_path: Path) -> None
     results = save(tmp_path, groups)
     tables = tables_of(tmp_path)
     worst = results.rows[0].performance.worst_group
-    cells = shown(tables["performance"])["weak"]
+    cells = shown(tables["decisions"])["weak"]
     assert cells["worst group"] == f"{worst.accuracy:.3f}: {worst.name} ({worst.n_rows} rows)"
     assert len(tables["groups"].rows) == 2 * len(METHODS)
     assert tables["performance-in-words"].rows[-1].cells[0].text == "worst group"
@@ -104,9 +106,9 @@ def test_scores_that_nobody_has_have_no_column(tmp_path: Path) -> None:
         for row in results.rows
     )
     results.model_copy(update={"rows": rows}).write(tmp_path / "results.json")
-    titles = {column.title for column in tables_of(tmp_path)["performance"].columns}
+    titles = {c.title for table in tables_of(tmp_path).values() for c in table.columns}
     absent = {"PGR (accuracy)", "Δaccuracy to weak", "worst group"}
-    absent |= {"accuracy at the weak threshold", "recall at FPR .01", "recall at FPR .05"}
+    absent |= {"at the weak threshold", "recall at FPR .01", "recall at FPR .05"}
     assert not titles & absent
     assert {"accuracy", "PGR (AUC)", "log-loss"} <= titles
 

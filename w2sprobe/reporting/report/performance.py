@@ -1,9 +1,8 @@
 """Tables of the scores beside the AUC: accuracy, calibration, recall, groups of rows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from w2sprobe.metrics import MIN_GROUP_ROWS, N_BINS
-from w2sprobe.reporting._cells import interval_text
 from w2sprobe.reporting.pages.blocks import Cell, Column, Row, Table, Tone
 from w2sprobe.reporting.report.verdict import plain, side_of
 from w2sprobe.reporting.table import with_interval
@@ -13,17 +12,18 @@ ENDS = ("weak", "ceiling")
 TONES: dict[int, Tone] = {-1: "bad", 0: "", 1: "good"}
 
 Scored = tuple[SummaryRow, Performance]
+Columns = Mapping[str, Callable[[SummaryRow, Performance], Cell]]
 
 # what each score is, and when not to trust it
 WORDS = {
     "accuracy": (
-        "Share of test rows that get their true label, where 1 is said above one half. "
+        "Share of test rows that get their true label, deciding for 1 above one half. "
         "Higher is better.",
-        "Labels are unbalanced: always saying the more frequent one is then right often. Weak "
-        "labels lie on one side of one half: a student learns to say the same of every row, "
-        "however well it ranks them.",
+        "Labels are unbalanced: always predicting the more frequent one is then often "
+        "right. Weak labels lie on one side of one half: a student learns to decide alike for all "
+        "rows, however well it ranks them.",
     ),
-    "accuracy at the weak threshold": (
+    "at the weak threshold": (
         "Accuracy at the threshold where the method's decisions agree best with the weak model's "
         "labels of these rows. No true label is used to choose it.",
         "The weak labels have a wrong share of ones: the threshold copies it. No value: they are "
@@ -31,29 +31,32 @@ WORDS = {
     ),
     "Δaccuracy to weak": (
         "Accuracy at one half less the weak model's, on the same rows.",
-        "As accuracy.",
+        "The accuracy of either model is not to be trusted.",
     ),
-    "PGR (AUC)": ("Share of the gap in AUC that is recovered.", "Marked unresolved."),
+    "PGR (AUC)": (
+        "Share of the gap in AUC that is recovered.",
+        "Marked unresolved: the gap is too small, or too uncertain, to be divided by.",
+    ),
     "PGR (accuracy)": (
         "Share of the gap in accuracy at one half that is recovered: what Burns et al. report.",
-        "Marked unresolved: the gap in accuracy is too small, or too uncertain, to be divided by. "
-        "It differs from PGR in AUC where a model ranks well and has a wrong threshold.",
+        "Marked unresolved: the gap in accuracy is too small, or too uncertain. It differs from "
+        "PGR in AUC where a model ranks well and has a wrong threshold.",
     ),
     "log-loss": (
-        "Mean of -log P(true label). Lower is better; saying one half of every row has .693.",
+        "Mean of -log P(true label). Lower is better; predicting one half for every row has .693.",
         "A few sure mistakes make most of it. No value: it is infinite, since a probability of "
         "exactly 0 or 1 was wrong, as votes of neighbours may be.",
     ),
     "Brier": (
-        "Mean squared difference between P(label = 1) and the label. Lower is better; saying one "
-        "half of every row has .25.",
+        "Mean squared difference between P(label = 1) and the label. Lower is better; predicting "
+        "one half for every row has .25.",
         "It mixes ranking with calibration: read it beside the AUC.",
     ),
     "calibration error": (
         f"Expected calibration error: in {N_BINS} bins of P(label = 1), the mean distance between "
         "the mean probability and the share of ones. Lower is better.",
         "It depends on the bins, and is above 0 even for perfect probabilities, about .05 with 400 "
-        "rows. A method that says the share of ones of every row has none, and is useless.",
+        "rows. A method that predicts the share of ones for every row has none, and is useless.",
     ),
     "recall at FPR .01": (
         "Share of the rows of class 1 that are found where at most 1 % of the rows of class 0 are "
@@ -75,7 +78,7 @@ WORDS = {
 
 
 def performance_tables(rows: Sequence[SummaryRow], prefix: str) -> tuple[Table, ...]:
-    """Scores beside the AUC, of every task and method; what they are; and every group's.
+    """Scores beside the AUC of every task and method, those of groups, and what each score is.
 
     Parameters
     ----------
@@ -91,26 +94,12 @@ def performance_tables(rows: Sequence[SummaryRow], prefix: str) -> tuple[Table, 
     scored = [(row, row.performance) for row in rows if row.performance is not None]
     if not scored:
         return ()
-    cells = {title: [value(*one) for one in scored] for title, value in _COLUMNS.items()}
-    columns = {title: column for title, column in cells.items() if any(c.sort for c in column)}
     several = len({row.task for row in rows}) > 1
-    scores = Table(
-        f"{prefix}performance",
-        "Accuracy, calibration and recall of every method",
-        (
-            *((Column("task"),) if several else ()),
-            Column("method"),
-            *(Column(title, number=title != "worst group") for title in columns),
-            Column("test rows (of class 0)", number=True),
-        ),
-        [
-            Row((*_who(row, several=several), *values, _rows_of(found)))
-            for (row, found), *values in zip(scored, *columns.values(), strict=True)
-        ],
-        "Brackets: 95 % intervals. Coloured: the interval of the difference excludes 0. Several "
-        "seeds: means; a dash where a seed has no value.",
-        searchable=len(scored) > 12,
-    )
+    tables = [
+        _scores_table(scored, f"{prefix}{name}", title, columns, note, several=several)
+        for name, (title, columns, note) in _TABLES.items()
+    ]
+    titles = [column.title for table in tables for column in table.columns]
     legend = Table(
         f"{prefix}performance-in-words",
         "What these scores are",
@@ -119,10 +108,43 @@ def performance_tables(rows: Sequence[SummaryRow], prefix: str) -> tuple[Table, 
             Column("what it is", wrap=True),
             Column("do not trust it where", wrap=True),
         ),
-        [Row(tuple(map(Cell.of, (title, *WORDS[title])))) for title in columns],
+        [
+            Row(tuple(map(Cell.of, (title, *words))))
+            for title, words in WORDS.items()
+            if title in titles
+        ],
     )
     groups = _groups_table(scored, f"{prefix}groups", several=several)
-    return (scores, legend, *((groups,) if groups.rows else ()))
+    return (*tables, *((groups,) if groups.rows else ()), legend)
+
+
+def _scores_table(
+    scored: Sequence[Scored],
+    name: str,
+    title: str,
+    columns: Columns,
+    note: str,
+    *,
+    several: bool,
+) -> Table:
+    """Table of those columns that have a value in some row."""
+    cells = {column: [value(*one) for one in scored] for column, value in columns.items()}
+    cells = {column: values for column, values in cells.items() if any(c.sort for c in values)}
+    return Table(
+        name,
+        title,
+        (
+            *((Column("task"),) if several else ()),
+            Column("method"),
+            *(Column(column, number=column != "worst group") for column in cells),
+        ),
+        [
+            Row((*_who(row, several=several), *values))
+            for (row, _), *values in zip(scored, *cells.values(), strict=True)
+        ],
+        note + "Several seeds: means; a dash where a seed has no value.",
+        searchable=len(scored) > 12,
+    )
 
 
 def _groups_table(scored: Sequence[Scored], name: str, *, several: bool) -> Table:
@@ -185,12 +207,13 @@ def _delta_accuracy(row: SummaryRow, _: Performance) -> Cell:
     return _signed(row.delta_accuracy, interval, tone)
 
 
-def _pgr(row: SummaryRow, value: float | None, interval: Interval | None, resolved: object) -> Cell:
+def _pgr(
+    row: SummaryRow, value: float | None, interval: Interval | None, resolved: bool | None
+) -> Cell:
     if row.method in ENDS or value is None:
         return Cell.of("")
-    bounds = f" {interval_text(interval, 2)}" if interval else ""
-    unresolved = ", unresolved" if resolved is False else ""
-    return Cell.number(value, f"{value:+.2f}{bounds}{unresolved}")
+    text = with_interval(value, interval, 2) if interval else f"{value:+.2f}"
+    return Cell.number(value, text if resolved else f"{text}, unresolved")
 
 
 def _worst(_: SummaryRow, found: Performance) -> Cell:
@@ -201,18 +224,29 @@ def _worst(_: SummaryRow, found: Performance) -> Cell:
     return Cell.number(group.accuracy, text)
 
 
-_COLUMNS: dict[str, Callable[[SummaryRow, Performance], Cell]] = {
+_DECISIONS: Columns = {
     "accuracy": lambda _, found: _plain(found.accuracy),
-    "accuracy at the weak threshold": lambda _, found: _plain(found.accuracy_at_weak_threshold),
+    "at the weak threshold": lambda _, found: _plain(found.accuracy_at_weak_threshold),
     "Δaccuracy to weak": _delta_accuracy,
     "PGR (AUC)": lambda row, _: _pgr(row, row.pgr, row.pgr_interval, row.resolved),
     "PGR (accuracy)": lambda row, _: _pgr(
         row, row.accuracy_pgr, row.accuracy_pgr_interval, row.accuracy_resolved
     ),
+    "worst group": _worst,
+}
+_PROBABILITIES: Columns = {
     "log-loss": lambda _, found: _plain(found.log_loss),
     "Brier": lambda _, found: _plain(found.brier),
     "calibration error": lambda _, found: _plain(found.calibration_error),
     "recall at FPR .01": lambda _, found: _plain(found.recall_at_fpr.get(".01")),
     "recall at FPR .05": lambda _, found: _plain(found.recall_at_fpr.get(".05")),
-    "worst group": _worst,
+    "test rows (of class 0)": lambda _, found: _rows_of(found),
+}
+_TABLES = {
+    "decisions": (
+        "Accuracy of every method",
+        _DECISIONS,
+        "Brackets: 95 % intervals. Coloured: the interval of the difference excludes 0. ",
+    ),
+    "probabilities": ("Calibration and recall of every method", _PROBABILITIES, ""),
 }

@@ -233,8 +233,9 @@ def _more_than_auc(rows: Sequence[SummaryRow], name: str, heading: str) -> Itera
         yield Section(
             f"{name}more",
             f"More than AUC{heading}",
-            "AUC knows only the order of rows. Whether decisions at a threshold are right, whether "
-            "probabilities can be taken at their word, and whom a method fails, is here.",
+            "AUC depends only on the order of the rows. These scores say whether decisions at a "
+            "threshold are right, whether probabilities are calibrated, and which groups of rows a "
+            "method fails on.",
             blocks,
         )
 
