@@ -208,12 +208,12 @@ def _delta_accuracy(row: SummaryRow, _: Performance) -> Cell:
 
 
 def _pgr(
-    row: SummaryRow, value: float | None, interval: Interval | None, resolved: bool | None
+    row: SummaryRow, value: float | None, interval: Interval | None, *, resolved: bool | None
 ) -> Cell:
     if row.method in ENDS or value is None:
         return Cell.of("")
     text = with_interval(value, interval, 2) if interval else f"{value:+.2f}"
-    return Cell.number(value, text if resolved else f"{text}, unresolved")
+    return Cell.number(value, f"{text}, unresolved" if resolved is False else text)
 
 
 def _worst(_: SummaryRow, found: Performance) -> Cell:
@@ -228,9 +228,9 @@ _DECISIONS: Columns = {
     "accuracy": lambda _, found: _plain(found.accuracy),
     "at the weak threshold": lambda _, found: _plain(found.accuracy_at_weak_threshold),
     "Δaccuracy to weak": _delta_accuracy,
-    "PGR (AUC)": lambda row, _: _pgr(row, row.pgr, row.pgr_interval, row.resolved),
+    "PGR (AUC)": lambda row, _: _pgr(row, row.pgr, row.pgr_interval, resolved=row.resolved),
     "PGR (accuracy)": lambda row, _: _pgr(
-        row, row.accuracy_pgr, row.accuracy_pgr_interval, row.accuracy_resolved
+        row, row.accuracy_pgr, row.accuracy_pgr_interval, resolved=row.accuracy_resolved
     ),
     "worst group": _worst,
 }
