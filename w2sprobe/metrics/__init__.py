@@ -20,11 +20,9 @@ from w2sprobe.metrics.gaps import expected_gap_se as expected_gap_se
 from w2sprobe.metrics.gaps import gap_objection as gap_objection
 from w2sprobe.metrics.gaps import rows_for_gap as rows_for_gap
 from w2sprobe.metrics.gaps import rows_to_resolve as rows_to_resolve
-<<<<<<< HEAD
 from w2sprobe.metrics.influence import accuracy_influence as accuracy_influence
 from w2sprobe.metrics.influence import auc_influence as auc_influence
 from w2sprobe.metrics.nested import Run as Run
-=======
 from w2sprobe.metrics.performance import MIN_GROUP_ROWS as MIN_GROUP_ROWS
 from w2sprobe.metrics.performance import N_BINS as N_BINS
 from w2sprobe.metrics.performance import accuracy as accuracy
@@ -37,7 +35,6 @@ from w2sprobe.metrics.performance import log_loss as log_loss
 from w2sprobe.metrics.performance import mean_performance as mean_performance
 from w2sprobe.metrics.performance import performance as performance
 from w2sprobe.metrics.performance import recall_at_fpr as recall_at_fpr
->>>>>>> w-c
 from w2sprobe.metrics.ranks import RankCorrelation as RankCorrelation
 from w2sprobe.metrics.ranks import rank_correlation as rank_correlation
 from w2sprobe.metrics.recovery import BootstrapPGR as BootstrapPGR
