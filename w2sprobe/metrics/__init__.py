@@ -1,8 +1,9 @@
 """AUC, performance gap recovered (PGR), and how sure we are of them: numpy and scipy only.
 
 One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; test rows that a gap takes:
-`rows_to_resolve`, `rows_for_gap`. Several tasks: `paired_tests`, `task_bootstrap`, `holm`,
-`rank_correlation`. Several seeds: `variance_components`. Filters of labels: `scorecard`, `overlap`.
+`rows_to_resolve`, `rows_for_gap`. Several tasks: `task_mean`, `paired_tests`, `equivalence`, `holm`,
+`pool_tasks`, `pooled_pgr`, `rank_correlation`. Several seeds: `variance_components`. Filters of
+labels: `scorecard`, `overlap`.
 `docs/statistics.md` says what each number means. scipy.stats takes a second to load and is imported
 where it is used: every command, and the completion of its options, imports this package.
 """
@@ -22,6 +23,10 @@ from w2sprobe.metrics.gaps import expected_gap_se as expected_gap_se
 from w2sprobe.metrics.gaps import gap_objection as gap_objection
 from w2sprobe.metrics.gaps import rows_for_gap as rows_for_gap
 from w2sprobe.metrics.gaps import rows_to_resolve as rows_to_resolve
+from w2sprobe.metrics.pooling import PooledTasks as PooledTasks
+from w2sprobe.metrics.pooling import RatioOfMeans as RatioOfMeans
+from w2sprobe.metrics.pooling import pool_tasks as pool_tasks
+from w2sprobe.metrics.pooling import pooled_pgr as pooled_pgr
 from w2sprobe.metrics.ranks import RankCorrelation as RankCorrelation
 from w2sprobe.metrics.ranks import rank_correlation as rank_correlation
 from w2sprobe.metrics.scorecard import Scorecard as Scorecard
@@ -31,7 +36,8 @@ from w2sprobe.metrics.seeds import VarianceComponents as VarianceComponents
 from w2sprobe.metrics.seeds import variance_components as variance_components
 from w2sprobe.metrics.tasks import ALTERNATIVES as ALTERNATIVES
 from w2sprobe.metrics.tasks import PairedTests as PairedTests
-from w2sprobe.metrics.tasks import TaskBootstrap as TaskBootstrap
+from w2sprobe.metrics.tasks import TaskMean as TaskMean
+from w2sprobe.metrics.tasks import equivalence as equivalence
 from w2sprobe.metrics.tasks import holm as holm
 from w2sprobe.metrics.tasks import paired_tests as paired_tests
-from w2sprobe.metrics.tasks import task_bootstrap as task_bootstrap
+from w2sprobe.metrics.tasks import task_mean as task_mean
