@@ -2,8 +2,8 @@
 
 One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; test rows that a gap takes:
 `rows_to_resolve`, `rows_for_gap`. Several tasks: `task_mean`, `paired_tests`, `equivalence`, `holm`,
-`pool_tasks`, `pooled_pgr`, `rank_correlation`. Several seeds: `variance_components`. Filters of
-labels: `scorecard`, `overlap`.
+`pool_tasks`, `pooled_pgr`, `rank_correlation`; before any is run: `detectable_effect`,
+`least_pvalue`. Several seeds: `variance_components`. Filters of labels: `scorecard`, `overlap`.
 `docs/statistics.md` says what each number means. scipy.stats takes a second to load and is imported
 where it is used: every command, and the completion of its options, imports this package.
 """
@@ -23,10 +23,15 @@ from w2sprobe.metrics.gaps import expected_gap_se as expected_gap_se
 from w2sprobe.metrics.gaps import gap_objection as gap_objection
 from w2sprobe.metrics.gaps import rows_for_gap as rows_for_gap
 from w2sprobe.metrics.gaps import rows_to_resolve as rows_to_resolve
+<<<<<<< HEAD
 from w2sprobe.metrics.pooling import PooledTasks as PooledTasks
 from w2sprobe.metrics.pooling import RatioOfMeans as RatioOfMeans
 from w2sprobe.metrics.pooling import pool_tasks as pool_tasks
 from w2sprobe.metrics.pooling import pooled_pgr as pooled_pgr
+=======
+from w2sprobe.metrics.power import detectable_effect as detectable_effect
+from w2sprobe.metrics.power import least_pvalue as least_pvalue
+>>>>>>> w-e
 from w2sprobe.metrics.ranks import RankCorrelation as RankCorrelation
 from w2sprobe.metrics.ranks import rank_correlation as rank_correlation
 from w2sprobe.metrics.scorecard import Scorecard as Scorecard
