@@ -10,12 +10,9 @@ where it is used: every command, and the completion of its options, imports this
 
 from w2sprobe.metrics.auc import roc_auc as roc_auc
 from w2sprobe.metrics.auc import soft_auc as soft_auc
-from w2sprobe.metrics.bootstrap import CONFIDENCE as CONFIDENCE
-from w2sprobe.metrics.bootstrap import BootstrapPGR as BootstrapPGR
-from w2sprobe.metrics.bootstrap import auc_intervals as auc_intervals
-from w2sprobe.metrics.bootstrap import bootstrap_pgr as bootstrap_pgr
-from w2sprobe.metrics.bootstrap import bootstrap_pgrs as bootstrap_pgrs
-from w2sprobe.metrics.bootstrap import pgr as pgr
+from w2sprobe.metrics.estimates import CONFIDENCE as CONFIDENCE
+from w2sprobe.metrics.estimates import Estimate as Estimate
+from w2sprobe.metrics.estimates import mean_of_runs as mean_of_runs
 from w2sprobe.metrics.gaps import MIN_GAP as MIN_GAP
 from w2sprobe.metrics.gaps import MIN_GAP_SE as MIN_GAP_SE
 from w2sprobe.metrics.gaps import TIE_DECIMALS as TIE_DECIMALS
@@ -23,21 +20,27 @@ from w2sprobe.metrics.gaps import expected_gap_se as expected_gap_se
 from w2sprobe.metrics.gaps import gap_objection as gap_objection
 from w2sprobe.metrics.gaps import rows_for_gap as rows_for_gap
 from w2sprobe.metrics.gaps import rows_to_resolve as rows_to_resolve
-<<<<<<< HEAD
+from w2sprobe.metrics.influence import accuracy_influence as accuracy_influence
+from w2sprobe.metrics.influence import auc_influence as auc_influence
+from w2sprobe.metrics.nested import Run as Run
 from w2sprobe.metrics.pooling import PooledTasks as PooledTasks
 from w2sprobe.metrics.pooling import RatioOfMeans as RatioOfMeans
 from w2sprobe.metrics.pooling import pool_tasks as pool_tasks
 from w2sprobe.metrics.pooling import pooled_pgr as pooled_pgr
-=======
 from w2sprobe.metrics.power import detectable_effect as detectable_effect
 from w2sprobe.metrics.power import least_pvalue as least_pvalue
->>>>>>> w-e
 from w2sprobe.metrics.ranks import RankCorrelation as RankCorrelation
 from w2sprobe.metrics.ranks import rank_correlation as rank_correlation
+from w2sprobe.metrics.recovery import BootstrapPGR as BootstrapPGR
+from w2sprobe.metrics.recovery import auc_intervals as auc_intervals
+from w2sprobe.metrics.recovery import bootstrap_pgr as bootstrap_pgr
+from w2sprobe.metrics.recovery import bootstrap_pgrs as bootstrap_pgrs
+from w2sprobe.metrics.recovery import pgr as pgr
+from w2sprobe.metrics.recovery import recover as recover
 from w2sprobe.metrics.scorecard import Scorecard as Scorecard
 from w2sprobe.metrics.scorecard import overlap as overlap
 from w2sprobe.metrics.scorecard import scorecard as scorecard
-from w2sprobe.metrics.seeds import VarianceComponents as VarianceComponents
+from w2sprobe.metrics.seeds import Component as Component
 from w2sprobe.metrics.seeds import variance_components as variance_components
 from w2sprobe.metrics.tasks import ALTERNATIVES as ALTERNATIVES
 from w2sprobe.metrics.tasks import PairedTests as PairedTests

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from w2sprobe.errors import InputError
 from w2sprobe.metrics._checks import check_scores
-from w2sprobe.metrics.bootstrap import CONFIDENCE, Interval
+from w2sprobe.metrics.estimates import CONFIDENCE, Interval
 from w2sprobe.metrics.gaps import TIE_DECIMALS
 
 MIN_TASKS_FOR_SLOPE = 4
@@ -66,7 +66,8 @@ class RatioOfMeans:
     value : float
         nan where the denominator is 0.
     interval : tuple of float
-        Fieller's of 95 %; (-inf, inf) where it has no bounds, nan of fewer than 2 tasks.
+        Fieller's of 95 %; (-inf, inf) where the interval of the mean denominator holds 0 or lies
+        below; nan of fewer than 2 tasks.
     n : int
         Tasks.
     """
@@ -174,10 +175,10 @@ def pooled_pgr(gain: npt.ArrayLike, gap: npt.ArrayLike) -> RatioOfMeans:
     Notes
     -----
     The interval holds every rho for which the t test over tasks does not reject a mean of
-    gain_t - rho gap_t of 0 (Fieller 1954, Journal of the Royal Statistical Society B 16). It has no
-    bounds where the mean gap is not surely different from 0. Noise of a task's gap averages out in
-    the sum, so it does not bias the ratio as it does a slope; and no task is selected by its
-    measured gap, which would favour gaps that came out too large and make the PGR too small.
+    gain_t - rho gap_t of 0 (Fieller 1954, Journal of the Royal Statistical Society B 16). Noise of a
+    task's gap averages out in the sum, so it does not bias the ratio as it does a slope; and no
+    task is selected by its measured gap, which would favour gaps that came out too large and make
+    the PGR too small.
 
     Examples
     --------
@@ -202,7 +203,7 @@ def pooled_pgr(gain: npt.ArrayLike, gap: npt.ArrayLike) -> RatioOfMeans:
     a = gap_mean**2 - critical**2 * gap_variance
     b = gain_mean * gap_mean - critical**2 * covariance
     c = gain_mean**2 - critical**2 * variance
-    if a <= 0:
+    if a <= 0 or gap_mean < 0:
         return RatioOfMeans(value, (-math.inf, math.inf), n)
     root = math.sqrt(max(0.0, b**2 - a * c))  # below 0 by rounding only, as a is above 0
     return RatioOfMeans(value, (float((b - root) / a), float((b + root) / a)), n)
