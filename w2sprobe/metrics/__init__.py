@@ -1,8 +1,8 @@
 """AUC, performance gap recovered (PGR), and how sure we are of them: numpy and scipy only.
 
 One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; test rows that a gap takes:
-`rows_to_resolve`, `rows_for_gap`. Several tasks: `task_mean`, `paired_tests`, `equivalence`, `holm`,
-`pool_tasks`, `pooled_pgr`, `rank_correlation`; before any is run: `detectable_effect`,
+`rows_to_resolve`, `rows_for_gap`. Several tasks: `task_mean`, `paired_tests`, `equivalence`,
+`holm`, `pool_tasks`, `pooled_pgr`, `rank_correlation`; before any is run: `detectable_effect`,
 `least_pvalue`. Several seeds: `variance_components`. Filters of labels: `scorecard`, `overlap`.
 `docs/statistics.md` says what each number means. scipy.stats takes a second to load and is imported
 where it is used: every command, and the completion of its options, imports this package.
@@ -43,6 +43,7 @@ from w2sprobe.metrics.scorecard import scorecard as scorecard
 from w2sprobe.metrics.seeds import Component as Component
 from w2sprobe.metrics.seeds import variance_components as variance_components
 from w2sprobe.metrics.tasks import ALTERNATIVES as ALTERNATIVES
+from w2sprobe.metrics.tasks import Alternative as Alternative
 from w2sprobe.metrics.tasks import PairedTests as PairedTests
 from w2sprobe.metrics.tasks import TaskMean as TaskMean
 from w2sprobe.metrics.tasks import equivalence as equivalence

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from w2sprobe.errors import InputError
 from w2sprobe.metrics._checks import check_scores
-from w2sprobe.metrics.estimates import CONFIDENCE, Interval
+from w2sprobe.metrics.estimates import CONFIDENCE, Interval, t_quantile
 from w2sprobe.metrics.gaps import TIE_DECIMALS
 
 MIN_TASKS_FOR_SLOPE = 4
@@ -106,9 +106,9 @@ def pool_tasks(
     Notes
     -----
     gain_t = mean + slope (gap_t - mean gap) + u_t + e_t, with var(u_t) = tau², var(e_t) =
-    gain_se_t², taken as known (0 where not given). tau² solves sum of w_t residual_t² = n - p, w_t =
-    1 / (tau² + gain_se_t²) (Paule & Mandel 1982, Journal of Research of the National Bureau of
-    Standards 87; Fay & Herriot 1979, JASA 74); 0 where there is no solution. Coefficients
+    gain_se_t², taken as known (0 where not given). tau² solves sum of w_t residual_t² = n - p with
+    w_t = 1 / (tau² + gain_se_t²) (Paule & Mandel 1982, Journal of Research of the National Bureau
+    of Standards 87; Fay & Herriot 1979, JASA 74); 0 where there is no solution. Coefficients
     by weighted least squares; their intervals are those of Knapp & Hartung (2003, Statistics in
     Medicine 22), with n - p degrees of freedom. If all errors are equal, they are the intervals of
     Student's t test or of ordinary least squares.
@@ -175,8 +175,8 @@ def pooled_pgr(gain: npt.ArrayLike, gap: npt.ArrayLike) -> RatioOfMeans:
     Notes
     -----
     The interval holds every rho for which the t test over tasks does not reject a mean of
-    gain_t - rho gap_t of 0 (Fieller 1954, Journal of the Royal Statistical Society B 16). Noise of a
-    task's gap averages out in the sum, so it does not bias the ratio as it does a slope; and no
+    gain_t - rho gap_t of 0 (Fieller 1954, Journal of the Royal Statistical Society B 16). Noise of
+    a task's gap averages out in the sum, so it does not bias the ratio as it does a slope; and no
     task is selected by its measured gap, which would favour gaps that came out too large and make
     the PGR too small.
 
@@ -194,9 +194,7 @@ def pooled_pgr(gain: npt.ArrayLike, gap: npt.ArrayLike) -> RatioOfMeans:
     value = float(numerators.sum()) / total if total else math.nan
     if n < 2:
         return RatioOfMeans(value, NO_INTERVAL, n)
-    from scipy import special
-
-    critical = float(special.stdtrit(n - 1, (1 + CONFIDENCE) / 2))
+    critical = t_quantile((1 - CONFIDENCE) / 2, n - 1)
     (variance, covariance), (_, gap_variance) = np.cov(numerators, denominators) / n
     gain_mean, gap_mean = numerators.mean(), denominators.mean()
     # a rho² - 2 b rho + c <= 0
@@ -233,7 +231,7 @@ def _fitted(values: np.ndarray, variances: np.ndarray | None, design: np.ndarray
         coefficients, inverse, residuals = _least_squares(values, weights, design)
     # observed spread over the expected one, 1 wherever tau² is above 0: Knapp & Hartung 2003, eq. 7
     scale = float(weights @ residuals**2) / (n - p)
-    critical = float(special.stdtrit(n - p, (1 + CONFIDENCE) / 2))
+    critical = t_quantile((1 - CONFIDENCE) / 2, n - p)
 
     def inference(at: int) -> tuple[float, Interval, float]:
         value, se = float(coefficients[at]), math.sqrt(scale * inverse[at, at])
@@ -285,7 +283,7 @@ def _paule_mandel(values: np.ndarray, variances: np.ndarray, design: np.ndarray)
     def excess(tau2: float) -> float:
         weights = 1 / (tau2 + variances)
         residuals = _least_squares(values, weights, design)[2]
-        return float(weights @ residuals**2) - (n - p)
+        return float(weights @ residuals**2 - (n - p))
 
     if excess(0.0) <= 0:
         return 0.0

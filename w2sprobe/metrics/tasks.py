@@ -3,18 +3,19 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.metrics._checks import check_scores
-from w2sprobe.metrics.estimates import CONFIDENCE, Interval
+from w2sprobe.metrics.estimates import CONFIDENCE, Interval, t_quantile
 from w2sprobe.metrics.gaps import TIE_DECIMALS
 
 EXACT_WITH_TIES = 20  # pairs; beyond, the normal approximation with tie correction
-ALTERNATIVES = ("greater", "less", "two-sided")
+Alternative = Literal["greater", "less", "two-sided"]
+ALTERNATIVES: tuple[Alternative, ...] = get_args(Alternative)
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def paired_tests(
     a: npt.ArrayLike,
     b: npt.ArrayLike,
     *,
-    alternative: Literal["greater", "less", "two-sided"] = "greater",
+    alternative: Alternative = "greater",
 ) -> PairedTests:
     """t, Wilcoxon and sign test of paired results, such as the PGR of two methods over tasks.
 
@@ -188,10 +189,10 @@ def task_mean(differences: npt.ArrayLike) -> TaskMean:
     if len(values) < 2:
         only = float(values[0]) if len(values) else math.nan
         return TaskMean(len(values), only, (math.nan, math.nan), math.nan, only, math.nan)
-    from scipy import special, stats
+    from scipy import stats
 
     n, mean, sd = len(values), float(values.mean()), float(values.std(ddof=1))
-    reach = float(special.stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * sd / math.sqrt(n)
+    reach = t_quantile((1 - CONFIDENCE) / 2, n - 1) * sd / math.sqrt(n)
     return TaskMean(
         n=n,
         mean=mean,
