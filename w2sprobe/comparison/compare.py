@@ -139,7 +139,7 @@ def compare(
     )
     roles = _roles(completed, compared)
     primary = [name for name in compared if _is_primary(name, roles[name], analysis)]
-    gains = supervisor_gains(tasks, [against, *compared], {against, *primary}, analysis)
+    gains = supervisor_gains(tasks, [against, *compared], primary, analysis)
     if against in compared or not (compared or gains):
         raise InputError(
             f"nothing to compare {against!r} with",

@@ -24,9 +24,10 @@ class TaskGain(Row):
 class SupervisorGain(Difference):
     """AUC of a method less that of its weak model, over all tasks, whatever their gap.
 
-    Tests are two-sided; `t_holm` is adjusted for the `primary` methods, nan for others. The fields
-    from `pooled_mean` on are those of `pool_tasks`: mean at the mean gap, standard deviation `tau`
-    of the true gains over tasks, slope on the gap. `pgr` is that of `pooled_pgr` over the `n_pgr`
+    Tests are two-sided. `t_holm` is adjusted for the methods of the `primary` family, nan for
+    others: the baseline's own gain is one question, asked before all others. The fields from
+    `pooled_mean` on are those of `pool_tasks`: mean at the mean gap, standard deviation `tau` of
+    the true gains over tasks, slope on the gap. `pgr` is that of `pooled_pgr` over the `n_pgr`
     tasks whose gap is known; `pgr_interval` is None where it has no bounds.
     """
 
@@ -61,7 +62,7 @@ def supervisor_gains(
         Of one pair of models, as `task_rows` returns them.
     methods : sequence of str
     primary : collection of str
-        Those whose p values are adjusted together.
+        The primary family: methods whose p values are adjusted together.
     analysis : Analysis
         Margin and level; tests are two-sided whatever it says.
 
@@ -70,8 +71,7 @@ def supervisor_gains(
     tuple of SupervisorGain
         Of the methods that have a known gain on some task that is not saturated.
     """
-    rows = [_gain(tasks, method, method in primary, analysis) for method in methods]
-    rows = [row for row in rows if row.n]
+    rows = [row for row in (_gain(tasks, name, primary, analysis) for name in methods) if row.n]
     adjusted = holm([row.t_pvalue if row.primary else UNKNOWN for row in rows])
     return tuple(
         row.model_copy(
@@ -87,7 +87,7 @@ def supervisor_gains(
 def _gain(
     tasks: Sequence[TaskRow],
     method: str,
-    primary: bool,
+    primary: Collection[str],
     analysis: Analysis,
 ) -> SupervisorGain:
     known = [
@@ -107,7 +107,7 @@ def _gain(
     of_tasks = zip(known, gains, errors, pooled.shrunken, pooled.shrunken_intervals, strict=True)
     return SupervisorGain(
         method=method,
-        primary=primary,
+        primary=method in primary,
         **difference(gains, "two-sided", analysis.margin).model_dump(),
         pooled_mean=pooled.mean,
         pooled_interval=pooled.mean_interval,

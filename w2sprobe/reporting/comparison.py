@@ -97,7 +97,8 @@ def family_text(family: FamilyRow, comparison: Comparison) -> str:
     if not math.isnan(family.detectable):
         digits = DIGITS[family.unit]
         text += (
-            f" A method of median SD must differ by {family.detectable:.{digits}f} to be found in "
+            " A true mean difference of "
+            f"{family.detectable:.{digits}f}{', the median MDE,' if n > 1 else ''} is found in "
             "80 % of such studies."
         )
     return text
@@ -153,16 +154,15 @@ def _methods(comparison: Comparison, unit: str) -> Iterator[Table]:
     intervals = f"Tasks: {_which(comparison, unit)}. Brackets: Student's t, 95 %, over tasks."
     if primary:
         (family,) = (one for one in comparison.families if one.unit == unit)
-        adjusted = (
-            f"; in parentheses by Holm for {len(primary)} methods" if len(primary) > 1 else ""
-        )
+        n = len(primary)
+        adjusted = f"; in parentheses by Holm for {n} methods" if n > 1 else ""
         yield _some_differences(
             comparison,
             primary,
             title,
             f"{intervals} p: {sides}{adjusted}.\n"
             "MDE: smallest true mean difference that the t test finds with a power of 80 %"
-            + (" at the first level of Holm" if len(primary) > 1 else "")
+            + (" at the first level of Holm" if n > 1 else "")
             + f".{_equivalence(comparison, unit)}\n{family_text(family, comparison)}",
         )
     if others:
@@ -196,17 +196,16 @@ def _some_differences(
             str(row.losses),
             *_differences(row, DIGITS[unit]),
             number(row.detectable, DIGITS[unit]),
-            *(
-                pvalue(
-                    getattr(row, f"{test}_pvalue"),
-                    getattr(row, f"{test}_holm") if several else None,
-                )
-                for test in TESTS
-            ),
+            *(_pvalue(row, test, adjusted=several) for test in TESTS),
             *([pvalue(row.equivalence_pvalue)] if unit == "auc" else []),
             judgement_text(row.verdict, comparison.analysis),
         )
     return table
+
+
+def _pvalue(row: MethodRow, test: str, *, adjusted: bool) -> str:
+    value = getattr(row, f"{test}_pvalue")
+    return pvalue(value, getattr(row, f"{test}_holm") if adjusted else None)
 
 
 def _equivalence(comparison: Comparison, unit: str) -> str:
@@ -224,10 +223,10 @@ def _supervisor_gains(comparison: Comparison) -> Table:
     table = plain_table(
         "AUC gain over the weak model",
         "All tasks, whatever their gap. Brackets: 95 %. p: two-sided t test over tasks"
-        + (f"; in parentheses by Holm for {n_primary} methods" if n_primary > 1 else "")
-        + ".\nPooled: random-effects model, mean at the mean gap; tau: SD of true gains over tasks; "
-        "slope: gain for each unit of gap, biased by noise of the gap.\nPooled PGR: sum of gains "
-        "over sum of gaps, Fieller's interval over tasks.",
+        + (f"; in parentheses by Holm for {n_primary} competitors" if n_primary > 1 else "")
+        + ".\nPooled: random-effects model, mean at the mean gap; tau: SD of true gains over "
+        "tasks, around the model; slope: gain for each unit of gap, biased by noise of the gap.\n"
+        "Pooled PGR: sum of gains over sum of gaps, Fieller's interval over tasks.",
     )
     table.add_column("method")
     for column in ("tasks", "wins", "losses", "mean", "t p"):
