@@ -1,9 +1,10 @@
 """AUC, performance gap recovered (PGR), and how sure we are of them: numpy and scipy only.
 
-One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; test rows that a gap takes:
-`rows_to_resolve`, `rows_for_gap`. Several tasks: `task_mean`, `paired_tests`, `equivalence`,
-`holm`, `pool_tasks`, `pooled_pgr`, `rank_correlation`; before any is run: `detectable_effect`,
-`least_pvalue`. Several seeds: `variance_components`. Filters of labels: `scorecard`, `overlap`.
+One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; decisions, calibration and groups:
+`performance` and the functions it collects; test rows that a gap takes: `rows_to_resolve`,
+`rows_for_gap`. Several tasks: `task_mean`, `paired_tests`, `equivalence`, `holm`, `pool_tasks`,
+`pooled_pgr`, `rank_correlation`; before any is run: `detectable_effect`, `least_pvalue`. Several
+seeds: `variance_components`. Filters of labels: `scorecard`, `overlap`.
 `docs/statistics.md` says what each number means. scipy.stats takes a second to load and is imported
 where it is used: every command, and the completion of its options, imports this package.
 """
@@ -20,9 +21,23 @@ from w2sprobe.metrics.gaps import expected_gap_se as expected_gap_se
 from w2sprobe.metrics.gaps import gap_objection as gap_objection
 from w2sprobe.metrics.gaps import rows_for_gap as rows_for_gap
 from w2sprobe.metrics.gaps import rows_to_resolve as rows_to_resolve
+    expected_calibration_error as expected_calibration_error,
+)
 from w2sprobe.metrics.influence import accuracy_influence as accuracy_influence
 from w2sprobe.metrics.influence import auc_influence as auc_influence
 from w2sprobe.metrics.nested import Run as Run
+from w2sprobe.metrics.performance import (
+    expected_calibration_error as expected_calibration_error,
+)
+from w2sprobe.metrics.performance import MIN_GROUP_ROWS as MIN_GROUP_ROWS
+from w2sprobe.metrics.performance import N_BINS as N_BINS
+from w2sprobe.metrics.performance import accuracy as accuracy
+from w2sprobe.metrics.performance import best_threshold as best_threshold
+from w2sprobe.metrics.performance import brier as brier
+from w2sprobe.metrics.performance import log_loss as log_loss
+from w2sprobe.metrics.performance import mean_performance as mean_performance
+from w2sprobe.metrics.performance import performance as performance
+from w2sprobe.metrics.performance import recall_at_fpr as recall_at_fpr
 from w2sprobe.metrics.pooling import PooledTasks as PooledTasks
 from w2sprobe.metrics.pooling import RatioOfMeans as RatioOfMeans
 from w2sprobe.metrics.pooling import pool_tasks as pool_tasks
