@@ -1,8 +1,9 @@
 """AUC, performance gap recovered (PGR), and how sure we are of them: numpy and scipy only.
 
-One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; test rows that a gap takes:
-`rows_to_resolve`, `rows_for_gap`. Several tasks: `paired_tests`, `task_bootstrap`, `holm`,
-`rank_correlation`. Several seeds: `variance_components`. Filters of labels: `scorecard`, `overlap`.
+One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; of cross-fitted scores `auc_inside_folds`;
+test rows that a gap takes: `rows_to_resolve`, `rows_for_gap`. Several tasks: `paired_tests`,
+`task_bootstrap`, `holm`, `rank_correlation`. Several seeds: `variance_components`. Filters of
+labels: `scorecard`, `overlap`.
 `docs/statistics.md` says what each number means. scipy.stats takes a second to load and is imported
 where it is used: every command, and the completion of its options, imports this package.
 """
@@ -15,6 +16,8 @@ from w2sprobe.metrics.bootstrap import auc_intervals as auc_intervals
 from w2sprobe.metrics.bootstrap import bootstrap_pgr as bootstrap_pgr
 from w2sprobe.metrics.bootstrap import bootstrap_pgrs as bootstrap_pgrs
 from w2sprobe.metrics.bootstrap import pgr as pgr
+from w2sprobe.metrics.folds import FoldAUC as FoldAUC
+from w2sprobe.metrics.folds import auc_inside_folds as auc_inside_folds
 from w2sprobe.metrics.gaps import MIN_GAP as MIN_GAP
 from w2sprobe.metrics.gaps import MIN_GAP_SE as MIN_GAP_SE
 from w2sprobe.metrics.gaps import TIE_DECIMALS as TIE_DECIMALS
