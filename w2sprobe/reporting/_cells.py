@@ -25,4 +25,4 @@ def number(value: float, digits: int = 3) -> str:
 
 def pvalue(value: float, adjusted: float | None = None) -> str:
     text = "<0.001" if value < 0.001 else number(value)
-    return text if adjusted is None or math.isnan(value) else f"{text} ({pvalue(adjusted)})"
+    return text if adjusted is None or math.isnan(adjusted) else f"{text} ({pvalue(adjusted)})"
