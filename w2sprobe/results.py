@@ -37,7 +37,8 @@ class RunKey(NamedTuple):
 class ResultRow(BaseModel):
     """One method on one task.
 
-    Intervals are 95 % bootstrap intervals over test rows, the same resamples for all methods.
+    Intervals are 95 % intervals over test rows; `delta_auc_se` is the standard error of `delta_auc`
+    and `delta_auc_pvalue` its two-sided p value, None in results of before they were written.
     `pgr` is None where ceiling and weak model have the same AUC, `pgr_interval` where it has no
     bound; `resolved` is False where their gap is too small, or too uncertain, for a PGR to mean
     anything. `iterations` counts the strong-to-strong iterations that were run: fewer than the
@@ -60,14 +61,16 @@ class ResultRow(BaseModel):
     iterations: int = 0
     seconds: float
     same_run_as: str = ""
+    delta_auc_se: float | None = None
+    delta_auc_pvalue: float | None = None
 
 
 class Results(BaseModel):
     """All methods of one experiment, and what they were run on.
 
     `seed` is empty where there is one run. `gap` is the ceiling's AUC less the weak model's,
-    `gap_se` its bootstrap standard error, `rows_needed` how many test rows would resolve it: None
-    where no number would. `layer` is that of the probes, None where it was chosen: `chosen` has
+    `gap_se` its standard error over test rows, `rows_needed` how many test rows would resolve it:
+    None where no number would. `layer` is that of the probes, None where it was chosen: `chosen` has
     the point of each stage that chose. `missing` says of each method without a row which stage
     failed.
     `splits` are rows a split; `dropped` counts rows left out and why; `fingerprint` is the task's;
@@ -148,12 +151,16 @@ class Failure(BaseModel):
 
 
 class SummaryRow(BaseModel):
-    """A method on a task with a pair of models, over all seeds.
+    """A method on a task with a pair of models, over all runs.
 
-    Means over seeds, with 95 % intervals of the bootstrap over test rows and seeds together, None
-    where a seed has other test rows; `gap_se` includes the noise of seeds, too. `rows_needed`
-    leaves that out, as no number of rows takes it away: where it is not above `n_test_rows` and the
-    gap is not resolved, more seeds are needed.
+    Means over `n_seeds` runs: `n_cuts` cuts of the rows, in each `n_supervisor_seeds` seeds of the
+    weak model, for each of these `n_learner_seeds` seeds of the strong model. 95 % intervals and
+    standard errors know the noise of test rows and of every factor with at least two levels.
+    `gap_row_se` and `delta_auc_row_se` are the part that the test rows which all runs share give;
+    `delta_auc_pvalue` is two-sided. `rows_needed` leaves the noise of seeds out, as no number of
+    rows takes it away: where it is not above `n_test_rows` and the gap is not resolved, more seeds
+    are needed. In files of earlier versions the later fields are None, intervals are percentiles of
+    a bootstrap that took seeds for a known population, and there are none where cuts differ.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -174,6 +181,14 @@ class SummaryRow(BaseModel):
     resolved: bool
     n_test_rows: int
     rows_needed: int | None
+    n_cuts: int | None = None
+    n_supervisor_seeds: int | None = None
+    n_learner_seeds: int | None = None
+    gap_interval: Interval | None = None
+    gap_row_se: float | None = None
+    delta_auc_se: float | None = None
+    delta_auc_row_se: float | None = None
+    delta_auc_pvalue: float | None = None
 
 
 class StudyResults(BaseModel):

@@ -331,22 +331,25 @@ def _seed_rows(
     if not shared:
         return
     flat = [(task, value) for task, seeds in known.items() for value in seeds.values()]
-    parts = variance_components([value for _, value in flat], [task for task, _ in flat])
+    tasks = [task for task, _ in flat]
+    parts = variance_components([value for _, value in flat], {"task": tasks})
+    within, between = parts[-1], parts[0].variance if len(parts) > 1 else UNKNOWN
     # of the pairs on most tasks, the first by name
     first, second = max(sorted(shared), key=shared.__getitem__)
     differences = [
         seeds[first] - seeds[second] for seeds in known.values() if {first, second} <= {*seeds}
     ]
-    low, high = parts.within_interval
+    low, high = within.interval
+    n_tasks = len({*tasks})
     yield SeedRow(
         method=method,
         unit=unit,
-        n_scores=parts.n,
-        n_tasks=parts.n_groups,
-        seed_sd=math.sqrt(parts.within),
+        n_scores=len(flat),
+        n_tasks=n_tasks,
+        seed_sd=math.sqrt(within.variance),
         seed_sd_interval=(math.sqrt(low), math.sqrt(high)),
-        task_sd=math.sqrt(max(parts.between, 0)),
-        noise_of_mean=math.sqrt(2 * parts.within / parts.n_groups),
+        task_sd=math.sqrt(max(between, 0)),
+        noise_of_mean=math.sqrt(2 * within.variance / n_tasks),
         aa_seeds=(first, second),
         aa=_difference(differences, "two-sided"),
     )

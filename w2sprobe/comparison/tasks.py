@@ -8,7 +8,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from w2sprobe.comparison.scores import UNKNOWN, Score
-from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE, gap_objection, pgr
+from w2sprobe.metrics import (
+    MIN_GAP,
+    MIN_GAP_SE,
+    Estimate,
+    gap_objection,
+    mean_of_runs,
+    pgr,
+)
 
 Unit = Literal["pgr", "auc"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -88,15 +95,15 @@ def task_rows(
         # ends are the same for all methods of a seed, so each seed is taken once
         ends = list({seed: one for seeds in here.values() for seed, one in seeds.items()}.values())
         weak, ceiling = (mean_of(ends, name) for name in ("weak_auc", "ceiling_auc"))
-        gap, gap_se = ceiling - weak, _gap_se(ends)
+        gap = _gap(ends)
         auc = {name: value_of(seeds.values(), "auc") for name, seeds in here.items()}
         saturated = saturated_only and all(
             value >= SATURATED for value in (weak, ceiling, *auc.values())
         )
-        unresolved = gap_objection(gap, gap_se, min_gap=min_gap, min_gap_se=min_gap_se)
+        unresolved = gap_objection(gap, min_gap=min_gap, min_gap_se=min_gap_se)
         excluded = unresolved
         if saturated_only:
-            no_gap = gap_objection(gap, UNKNOWN, min_gap=-math.inf)
+            no_gap = gap_objection(Estimate(gap.value, ()), min_gap=-math.inf)
             excluded = "saturated" if saturated else no_gap
         rows.append(
             TaskRow(
@@ -104,8 +111,8 @@ def task_rows(
                 n_seeds=len(ends),
                 weak_auc=weak,
                 ceiling_auc=ceiling,
-                gap=gap,
-                gap_se=gap_se,
+                gap=gap.value,
+                gap_se=gap.se if gap.parts else UNKNOWN,
                 resolved=not unresolved,
                 excluded=excluded,
                 saturated=saturated,
@@ -157,8 +164,7 @@ def value_of(scores: Collection[Score], unit: Unit) -> float:
     return mean_of(scores, "pgr") if np.isnan(ends).any() else pgr(*ends)
 
 
-def _gap_se(seeds: Sequence[Score]) -> float:
-    """Of the mean gap: what test rows, which all seeds share, and seeds, which differ, give it."""
+def _gap(seeds: Sequence[Score]) -> Estimate:
+    """Mean gap over seeds, uncertain by test rows, which seeds share, and by seeds."""
     gaps = [one.ceiling_auc - one.weak_auc for one in seeds]
-    of_seeds = np.var(gaps, ddof=1) / len(gaps) if len(gaps) > 1 else 0.0
-    return math.hypot(mean_of(seeds, "gap_se"), math.sqrt(of_seeds))
+    return mean_of_runs(gaps, mean_of(seeds, "gap_se") ** 2)

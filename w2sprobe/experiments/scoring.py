@@ -13,12 +13,9 @@ from w2sprobe.experiments.records import training_warnings
 from w2sprobe.experiments.shared_runs import same_run_as
 from w2sprobe.experiments.stages import RECORD, Outcome, Stage
 from w2sprobe.experiments.steps import AUDIT, CURATION, INDICATORS, label_file, stopped
-from w2sprobe.experiments.summary import ENDS, Predictions, bootstrap, scores_of
+from w2sprobe.experiments.summary import ENDS, Predictions, recovered, scores_of
 from w2sprobe.labels import LabelTable
-from w2sprobe.metrics import (
-    BootstrapPGR,
-    rows_to_resolve,
-)
+from w2sprobe.metrics import BootstrapPGR, Run, rows_to_resolve
 from w2sprobe.results import ResultRow, Results
 from w2sprobe.sweeps.choose import CHOICES, Choices
 
@@ -65,8 +62,9 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
         return None
     config, splits = experiment.config, experiment.splits
     test, thresholds = splits.test, config.model_dump(include={"min_gap", "min_gap_se"})
-    bootstraps = bootstrap(test.labels, test.groups, [predictions], predictions, thresholds)
-    ceiling = bootstraps["ceiling"]
+    run = Run(test.labels, predictions, test.groups, test.ids)
+    found = recovered([run], thresholds)
+    ceiling = found["ceiling"]
     audit = audit_of(experiment, outcomes)
     return Results(
         name=config.name,
@@ -82,7 +80,7 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
         fingerprint=splits.about.get("fingerprint", ""),
         audit=audit.findings if audit else (),
         warnings=training_warnings(experiment, outcomes),
-        rows=tuple(_row(experiment, name, result) for name, result in bootstraps.items()),
+        rows=tuple(_row(experiment, name, result) for name, result in found.items()),
         missing={
             name: str(failed)
             for name, stages in experiment.methods.items()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,7 @@ from w2sprobe.atomic import atomic_path
 from w2sprobe.data import Rows
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import PREDICTION_COLUMNS
-from w2sprobe.metrics import (
-    BootstrapPGR,
-    bootstrap_pgrs,
-    gap_objection,
-    pgr,
-    roc_auc,
-    rows_to_resolve,
-)
+from w2sprobe.metrics import BootstrapPGR, Estimate, Run, recover, rows_to_resolve
 from w2sprobe.results import RESULTS, Results, SummaryRow
 
 PREDICTIONS = "predictions.parquet"
@@ -89,24 +82,13 @@ class Scored:
             pq.write_table(pa.table({**columns, **self.predictions}), temporary)
 
 
-def bootstrap(
-    labels: np.ndarray,
-    groups: np.ndarray | None,
-    seeds: Sequence[Predictions],
-    names: Iterable[str],
-    thresholds: Mapping[str, Any],
-) -> dict[str, BootstrapPGR]:
-    """Bootstrap methods together, all from the same resamples.
+def recovered(runs: Sequence[Run], thresholds: Mapping[str, Any]) -> dict[str, BootstrapPGR]:
+    """Gap recovered by every method, the ends included, over the runs of a task and pair of models.
 
     Parameters
     ----------
-    labels : ndarray of int, shape (n,)
-        Truth of the test rows.
-    groups : ndarray of str, shape (n,), optional
-    seeds : sequence of dict of str to ndarray
-        Predictions of each; weak model and ceiling are among them.
-    names : iterable of str
-        Methods.
+    runs : sequence of Run
+        With the same methods, weak model and ceiling among them.
     thresholds : mapping
         With min_gap and min_gap_se, as a config has them.
 
@@ -114,16 +96,28 @@ def bootstrap(
     -------
     dict of str to BootstrapPGR
     """
-    runs = {name: np.array([found[name] for found in seeds]) for name in {*names, *ENDS}}
-    return bootstrap_pgrs(
-        labels,
-        runs["weak"],
-        {name: runs[name] for name in names},
-        runs["ceiling"],
-        groups=groups,
-        min_gap=thresholds["min_gap"],
-        min_gap_se=thresholds["min_gap_se"],
+    # a method's scores stand beside the ends under a name of their own: an end is a method, too
+    named = [
+        replace(
+            run,
+            scores={
+                **{end: run.scores[end] for end in ENDS},
+                **{f"method {name}": values for name, values in run.scores.items()},
+            },
+        )
+        for run in runs
+    ]
+    found = recover(named, min_gap=thresholds["min_gap"], min_gap_se=thresholds["min_gap_se"])
+    return {name.removeprefix("method "): result for name, result in found.items()}
+
+
+def _run(one: Scored, names: Iterable[str]) -> Run:
+    """Its cut, supervisor and learner are the seeds of its split and its models."""
+    cut, supervisor, learner = (
+        one.results.config[part]["seed"] for part in ("task", "weak", "strong")
     )
+    scores = {name: one.predictions[name] for name in dict.fromkeys((*ENDS, *names))}
+    return Run(one.labels, scores, one.groups, one.ids, cut, supervisor, learner)
 
 
 def scores_of(result: BootstrapPGR) -> dict[str, Any]:
@@ -134,14 +128,21 @@ def scores_of(result: BootstrapPGR) -> dict[str, Any]:
         "auc_interval": result.student_auc_interval,
         "delta_auc": result.delta_auc,
         "delta_auc_interval": result.delta_auc_interval,
-        "pgr": None if math.isnan(result.pgr) else result.pgr,
+        "delta_auc_se": result.delta_estimate.se,
+        "delta_auc_pvalue": known(result.delta_estimate.pvalue),
+        "pgr": known(result.pgr),
         "pgr_interval": result.pgr_interval if bounded else None,
         "resolved": result.resolved,
     }
 
 
+def known(value: float) -> float | None:
+    """A number for JSON, which has no nan."""
+    return None if math.isnan(value) else value
+
+
 def summarise(scored: Iterable[Scored]) -> list[SummaryRow]:
-    """Each method of each task and pair of models, over the seeds.
+    """Each method of each task and pair of models, over the runs.
 
     Parameters
     ----------
@@ -155,68 +156,46 @@ def summarise(scored: Iterable[Scored]) -> list[SummaryRow]:
     cells: dict[tuple[str, str, str], list[Scored]] = {}
     for one in scored:
         cells.setdefault(one.results.key[:3], []).append(one)
-    return [row for seeds in cells.values() for row in _of_seeds(seeds)]
+    return [row for runs in cells.values() for row in _of_runs(runs)]
 
 
-def _of_seeds(scored: Sequence[Scored]) -> Iterable[SummaryRow]:
+def _of_runs(scored: Sequence[Scored]) -> Iterable[SummaryRow]:
     row_se = float(np.mean([one.results.gap_se for one in scored]))
-    together: dict[tuple[int, ...], list[str]] = {}  # methods by the seeds that have them
+    together: dict[tuple[int, ...], list[str]] = {}  # methods by the runs that have them
     for name in dict.fromkeys(name for one in scored for name in one.predictions):
-        seeds = tuple(number for number, one in enumerate(scored) if name in one.predictions)
-        together.setdefault(seeds, []).append(name)
-    for seeds, names in together.items():
-        yield from _rows(names, [scored[number] for number in seeds], row_se)
+        runs = tuple(number for number, one in enumerate(scored) if name in one.predictions)
+        together.setdefault(runs, []).append(name)
+    for runs, names in together.items():
+        yield from _rows(names, [scored[number] for number in runs], row_se)
 
 
 def _rows(names: list[str], scored: list[Scored], row_se: float) -> Iterable[SummaryRow]:
-    first = scored[0]
-    n_rows = len(first.ids)
-    who: dict[str, Any] = {
-        "task": first.results.task,
-        "weak_model": first.results.weak_model,
-        "strong_model": first.results.strong_model,
-        "n_seeds": len(scored),
-        "n_test_rows": n_rows,
-    }
-    if any(not np.array_equal(one.ids, first.ids) for one in scored[1:]):
-        for name, means in _without_intervals(names, scored).items():
-            yield SummaryRow(**who, method=name, **means)
-        return
-    thresholds = {name: first.results.config[name] for name in ("min_gap", "min_gap_se")}
-    seeds = [one.predictions for one in scored]
-    found = bootstrap(first.labels, first.groups, seeds, names, thresholds)
-    for name, result in found.items():
+    first = scored[0].results
+    n_rows = round(float(np.mean([len(one.ids) for one in scored])))
+    thresholds = {name: first.config[name] for name in ("min_gap", "min_gap_se")}
+    found = recovered([_run(one, names) for one in scored], thresholds)
+    for name in names:
+        result = found[name]
         yield SummaryRow(
-            **who,
+            task=first.task,
+            weak_model=first.weak_model,
+            strong_model=first.strong_model,
             method=name,
+            n_seeds=len(scored),
+            n_test_rows=n_rows,
+            n_cuts=result.n_cuts,
+            n_supervisor_seeds=result.n_supervisors,
+            n_learner_seeds=result.n_learners,
             **scores_of(result),
+            delta_auc_row_se=row_part(result.delta_estimate),
             gap=result.gap,
             gap_se=result.gap_se,
+            gap_interval=result.gap_interval,
+            gap_row_se=row_part(result.gap_estimate),
             rows_needed=rows_to_resolve(result.gap, row_se, n_rows, **thresholds),
         )
 
 
-def _without_intervals(names: list[str], scored: list[Scored]) -> dict[str, dict[str, Any]]:
-    """Means over seeds that have test rows of their own."""
-    aucs = {
-        name: float(np.mean([roc_auc(one.labels, one.predictions[name]) for one in scored]))
-        for name in {*names, *ENDS}
-    }
-    weak, gap = aucs["weak"], aucs["ceiling"] - aucs["weak"]
-    min_gap = scored[0].results.config["min_gap"]
-    means = {}
-    for name in names:
-        value = pgr(weak, aucs[name], aucs["ceiling"])
-        means[name] = {
-            "auc": aucs[name],
-            "auc_interval": None,
-            "delta_auc": aucs[name] - weak,
-            "delta_auc_interval": None,
-            "gap": gap,
-            "gap_se": None,
-            "pgr": None if math.isnan(value) else value,
-            "pgr_interval": None,
-            "resolved": not gap_objection(gap, math.nan, min_gap=min_gap),
-            "rows_needed": None,
-        }
-    return means
+def row_part(estimate: Estimate) -> float:
+    """Standard error that the rows which all runs share give: the first part."""
+    return math.sqrt(estimate.parts[0][0])

@@ -60,25 +60,12 @@ def check_scores(scores: npt.ArrayLike, name: str, n: int) -> np.ndarray:
     return values
 
 
-def check_seeds(scores: npt.ArrayLike, name: str, n: int) -> list[np.ndarray]:
-    """Scores of one run, or of several as rows; one array a run."""
-    values = np.asarray(scores)
-    if values.ndim != 2:
-        return [check_scores(values, name, n)]
-    if not len(values):
-        raise InputError(f"{name} has shape {values.shape}", allowed=f"(seeds, {n})")
-    return [check_scores(run, f"{name}, seed {number}", n) for number, run in enumerate(values)]
-
-
-def check_groups(groups: npt.ArrayLike | None, n: int) -> tuple[np.ndarray, int]:
-    if groups is None:
-        return np.arange(n), n
+def check_groups(groups: npt.ArrayLike, n: int) -> np.ndarray:
     values = np.asarray(groups)
     if values.shape != (n,):
         raise InputError(f"groups has shape {values.shape}", allowed=f"({n},), one a row")
-    names, unit = np.unique(values, return_inverse=True)
-    if len(names) < 2:
+    if len(np.unique(values)) < 2:
         raise InputError(
             "groups has 1 value", allowed="at least 2 groups", advice="Pass groups=None."
         )
-    return unit, len(names)
+    return values

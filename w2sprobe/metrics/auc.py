@@ -1,4 +1,4 @@
-"""AUC with ties, of one sample or of many at once, and against soft labels."""
+"""AUC with ties, against hard labels and against soft ones."""
 
 import numpy as np
 import numpy.typing as npt
@@ -36,9 +36,10 @@ def roc_auc(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     0.875
     """
     positive = check_truth(truth)
-    beats = Beats(positive, check_scores(scores, "scores", len(positive)))
-    n_pairs = int(positive.sum()) * int((~positive).sum())
-    return int(beats.below.sum() + beats.upto.sum()) / (2 * n_pairs)
+    values = check_scores(scores, "scores", len(positive))
+    ones, zeros = values[positive], np.sort(values[~positive])
+    below, upto = (np.searchsorted(zeros, ones, side=side) for side in ("left", "right"))
+    return int(below.sum() + upto.sum()) / (2 * len(ones) * len(zeros))
 
 
 def soft_auc(soft_labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
@@ -84,23 +85,3 @@ def soft_auc(soft_labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     wrong = zeros @ (np.cumsum(ones) - ones)
     tied = (ones * zeros - np.bincount(group, q * (1 - q))).sum()  # no row is paired with itself
     return float((2 * right + tied) / (2 * right + 2 * wrong + 2 * tied))
-
-
-class Beats:
-    """How many rows of class 0 each row of class 1 beats, by one model's scores."""
-
-    def __init__(self, positive: np.ndarray, scores: np.ndarray) -> None:
-        ones, zeros = np.flatnonzero(positive), np.flatnonzero(~positive)
-        self.ones = ones[np.argsort(scores[ones])]
-        self.zeros = zeros[np.argsort(scores[zeros])]
-        # of the sorted rows of class 0, those strictly below, and those below or tied
-        self.below = np.searchsorted(scores[self.zeros], scores[self.ones], side="left")
-        self.upto = np.searchsorted(scores[self.zeros], scores[self.ones], side="right")
-
-    def auc(self, counts: np.ndarray) -> np.ndarray:
-        """AUC when row i occurs counts[:, i] times; exact in integers up to the division."""
-        ones, zeros = counts[:, self.ones], counts[:, self.zeros]
-        beaten = np.zeros((len(counts), len(self.zeros) + 1), dtype=np.int64)
-        np.cumsum(zeros, axis=1, out=beaten[:, 1:])
-        twice = np.einsum("ri,ri->r", ones, beaten[:, self.below] + beaten[:, self.upto])
-        return np.asarray(twice / (2 * ones.sum(axis=1) * beaten[:, -1]))

@@ -4,6 +4,7 @@ import math
 from bisect import bisect_left
 
 from w2sprobe.errors import InputError
+from w2sprobe.metrics.estimates import Estimate
 
 MIN_GAP = 0.03  # a smaller gap between weak and ceiling is not resolved, however sure it is
 MIN_GAP_SE = 4.0  # nor is one of fewer standard errors
@@ -12,20 +13,19 @@ ROW_DECIMALS = 6  # of a row: rounding noise asks for no further row
 
 
 def gap_objection(
-    gap: float, gap_se: float, *, min_gap: float = MIN_GAP, min_gap_se: float = MIN_GAP_SE
+    gap: Estimate, *, min_gap: float = MIN_GAP, min_gap_se: float = MIN_GAP_SE
 ) -> str:
     """Why a gap between weak model and ceiling carries no PGR; empty where it does.
 
     Parameters
     ----------
-    gap : float
-        ceiling_auc - weak_auc.
-    gap_se : float
-        Its standard error; nan where it is not known: then only the first threshold holds.
+    gap : Estimate
+        ceiling_auc - weak_auc. Without parts its error is not known: then only `min_gap` holds.
     min_gap : float
         Smallest gap.
     min_gap_se : float
-        Smallest gap in standard errors.
+        Smallest gap in standard errors. Where few seeds estimate the error, its 95 % interval must
+        lie above 0 as well: two seeds that agree by luck have a small standard error.
 
     Returns
     -------
@@ -33,17 +33,22 @@ def gap_objection(
 
     Examples
     --------
-    >>> gap_objection(0.1, 0.02)
+    >>> gap_objection(Estimate(0.1, ((0.02**2, 300),)))
     ''
-    >>> gap_objection(0.1, 0.04)
+    >>> gap_objection(Estimate(0.1, ((0.04**2, 300),)))
     'gap/SE 2.5 < 4'
+    >>> gap_objection(Estimate(0.1, ((0.02**2, 1),)))  # two seeds
+    'gap/SE 5.0 < 12.7'
     """
-    if round(gap, TIE_DECIMALS) == 0:
+    if round(gap.value, TIE_DECIMALS) == 0:
         return "no gap"
-    if round(gap, TIE_DECIMALS) < min_gap:
-        return f"gap {gap:.3f} < {min_gap:g}"
-    if gap < min_gap_se * gap_se:
-        return f"gap/SE {gap / gap_se:.1f} < {min_gap_se:g}"
+    if round(gap.value, TIE_DECIMALS) < min_gap:
+        return f"gap {gap.value:.3f} < {min_gap:g}"
+    if not gap.parts:
+        return ""
+    needed = max(min_gap_se, gap.critical())
+    if gap.value < needed * gap.se:
+        return f"gap/SE {gap.value / gap.se:.1f} < {needed:.3g}"
     return ""
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from w2sprobe.errors import InputError
-from w2sprobe.metrics.bootstrap import CONFIDENCE, Interval
+from w2sprobe.metrics.estimates import CONFIDENCE, Interval
 from w2sprobe.metrics.gaps import TIE_DECIMALS
 
 LEAST_POINTS = 4  # of an interval and a test: the variance of z divides by n - 3

@@ -1,5 +1,6 @@
-"""How much of the spread of results comes from seeds."""
+"""How much of the spread of results comes from tasks, cuts of the rows and seeds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,88 +8,142 @@ import numpy.typing as npt
 
 from w2sprobe.errors import InputError
 from w2sprobe.metrics._checks import check_scores
-from w2sprobe.metrics.bootstrap import CONFIDENCE, Interval
+from w2sprobe.metrics.estimates import CONFIDENCE, Interval
+
+RUN = "run"  # name of what varies between runs of the same levels
 
 
 @dataclass(frozen=True)
-class VarianceComponents:
-    """Variance of results between tasks, and between seeds within a task.
+class Component:
+    """Variance that the levels of one factor add to results.
 
     Parameters
     ----------
-    n : int
-        Results.
-    n_groups : int
-        Tasks.
-    within : float
-        Variance between repeats of a task; the square root is the noise of one run.
-    within_interval : tuple of float
-        95 %, exact where repeats are normal and as noisy on every task.
-    between : float
-        Variance of the tasks' own levels; nan of one task. An estimate below 0 stands as it is:
-        read it as 0.
+    name : str
+        The factor; several, joined by commas, where no level of the first repeats with another
+        level of the next, so that nothing tells their noise apart.
+    variance : float
+        Unbiased estimate, which may come out below 0: read that as 0.
+    interval : tuple of float
+        95 %, exact for the innermost factor where its noise is normal and equal everywhere; nan for
+        the others.
+    df : int
+        Degrees of freedom.
+    n_levels : int
+        Levels, those of different outer levels counted apart.
     """
 
-    n: int
-    n_groups: int
-    within: float
-    within_interval: Interval
-    between: float
+    name: str
+    variance: float
+    interval: Interval
+    df: int
+    n_levels: int
 
 
-def variance_components(values: npt.ArrayLike, groups: npt.ArrayLike) -> VarianceComponents:
-    """Split the variance of results into that of tasks and that of seeds.
+def variance_components(
+    values: npt.ArrayLike, factors: Mapping[str, npt.ArrayLike]
+) -> tuple[Component, ...]:
+    """Split the variance of results into those of nested factors.
 
     Parameters
     ----------
     values : array_like of float, shape (n,)
-        Finite: a result a task and seed.
-    groups : array_like, shape (n,)
-        The task of each result; at least one of them repeats. Numbers of repeats may differ.
+        Finite, one a run.
+    factors : mapping of str to array_like, shape (n,)
+        Levels of each factor, outermost first, such as task, split, weak and strong. Levels are
+        counted anew within each level of the factors before. Runs of the same levels differ by a
+        last factor, `RUN`.
 
     Returns
     -------
-    VarianceComponents
+    tuple of Component
+        Outermost first; factors of which nothing repeats stand together.
 
     Raises
     ------
     InputError
-        Shapes differ, a value is not finite, or no group has two values.
+        Shapes differ, a value is not finite, or no level has two runs.
 
     Notes
     -----
-    Analysis of variance of the one-way random model, value = mean + task + seed, groups of unequal
-    size (Searle, Casella & McCulloch 1992, Variance Components, chapter 3): within = MSE, between
-    = (MSA - MSE) / n0, n0 = (n - sum of squared group sizes / n) / (groups - 1). Unbiased whatever
-    the distributions. (n - groups) MSE / within is chi-squared where seeds are normal.
+    Analysis of variance of the nested random model for unequal numbers: the sums of squares between
+    the levels of each factor within those of the one before, set equal to their expectations (Searle,
+    Casella & McCulloch 1992, Variance Components, sections 3.6 and 5.2; Gates & Shiue 1962,
+    Biometrics 18). Unbiased whatever the distributions.
 
     Examples
     --------
-    >>> variance_components([1, 3, 5, 7], ["a", "a", "b", "b"]).within
-    2.0
+    >>> of_seeds = variance_components([1, 3, 5, 7], {"task": ["a", "a", "b", "b"], "seed": [0, 1, 0, 1]})
+    >>> [(part.name, part.variance, part.df) for part in of_seeds]
+    [('task', 7.0, 1), ('seed', 2.0, 2)]
     """
-    results = check_scores(np.atleast_1d(values), "values", len(np.atleast_1d(groups)))
-    names, group, sizes = np.unique(np.atleast_1d(groups), return_inverse=True, return_counts=True)
-    n, n_groups = len(results), len(names)
-    freedom = n - n_groups
-    if freedom < 1:
+    first = np.atleast_1d(next(iter(factors.values())))
+    n = len(first)
+    results = check_scores(np.atleast_1d(values), "values", n)
+    names, numbers, counts = _levels(factors, n)
+    if n < 2 or (len(names) == 1 and len(factors) > 1 and len(set(map(str, first))) > 1):
         raise InputError(
-            f"no group repeats: {n} values, {n_groups} groups",
-            allowed="a group of at least 2 values",
-            advice="Variance between seeds needs a task with two of them.",
+            f"nothing repeats: {n} values, a level each",
+            allowed="a level of at least 2 runs",
+            advice="The noise of seeds needs a task with two of them.",
         )
-    means = np.bincount(group, weights=results) / sizes
-    squares = float(np.sum((results - means[group]) ** 2))
-    within = squares / freedom
-    between = float("nan")
-    if n_groups > 1:
-        among = float(np.sum(sizes * (means - results.mean()) ** 2)) / (n_groups - 1)
-        size = (n - float(np.sum(sizes**2)) / n) / (n_groups - 1)
-        between = (among - within) / size
+    df = np.diff([1, *counts])
+    # sums over levels of (sum of their values)^2 / (number of their values); the mean is level 0
+    all_levels = [np.zeros(n, dtype=np.int64), *numbers]
+    sizes = [np.bincount(level) for level in all_levels]
+    sums = [
+        float(np.sum(np.bincount(level, results) ** 2 / size))
+        for level, size in zip(all_levels, sizes, strict=True)
+    ]
+    n_factors = len(names)
+    expected = np.zeros((n_factors + 1, n_factors))
+    for i, outer in enumerate(all_levels):
+        for j, (inner, inner_sizes) in enumerate(zip(numbers, sizes[1:], strict=True)):
+            # each run is in one inner level; inner levels lie in one outer level or equal it
+            shared = inner_sizes[inner] if j >= i else sizes[i][outer]
+            expected[i, j] = np.sum(shared / sizes[i][outer])
+    variances = np.linalg.solve(np.diff(expected, axis=0), np.diff(sums))
+    return tuple(
+        Component(
+            name=name,
+            variance=float(variances[at]),
+            interval=_interval(float(np.diff(sums)[at]), int(df[at]))
+            if at == n_factors - 1
+            else (float("nan"), float("nan")),
+            df=int(df[at]),
+            n_levels=counts[at],
+        )
+        for at, name in enumerate(names)
+    )
+
+
+def _levels(
+    factors: Mapping[str, npt.ArrayLike], n: int
+) -> tuple[list[str], list[np.ndarray], list[int]]:
+    """Names, level of each run and number of levels; a factor that adds no level joins the last."""
+    names: list[str] = []
+    numbers: list[np.ndarray] = []
+    counts: list[int] = []
+    path = np.zeros(n, dtype=np.int64)
+    for name, labels in {**factors, RUN: np.arange(n)}.items():
+        given = np.atleast_1d(np.asarray(labels))
+        if given.shape != (n,):
+            raise InputError(f"{name} has shape {given.shape}", allowed=f"({n},), one a value")
+        own = np.unique(given, return_inverse=True)[1]
+        path = np.unique(path * (own.max() + 1) + own, return_inverse=True)[1]
+        count = int(path.max()) + 1
+        if counts and count == counts[-1]:
+            names[-1] += f", {name}" if name != RUN else ""
+        elif count > 1:
+            names.append(name)
+            numbers.append(path)
+            counts.append(count)
+    return names, numbers, counts
+
+
+def _interval(squares: float, df: int) -> Interval:
     from scipy import stats
 
     tail = (1 - CONFIDENCE) / 2
-    high, low = (squares / float(stats.chi2.ppf(at, freedom)) for at in (tail, 1 - tail))
-    return VarianceComponents(
-        n=n, n_groups=n_groups, within=within, within_interval=(low, high), between=between
-    )
+    low, high = (squares / float(stats.chi2.ppf(at, df)) for at in (1 - tail, tail))
+    return low, high

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.metrics._checks import check_scores
-from w2sprobe.metrics.bootstrap import CONFIDENCE, Interval
+from w2sprobe.metrics.estimates import CONFIDENCE, Interval
 from w2sprobe.metrics.gaps import TIE_DECIMALS
 
 EXACT_WITH_TIES = 20  # pairs; beyond, the normal approximation with tie correction
