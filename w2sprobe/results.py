@@ -34,6 +34,49 @@ class RunKey(NamedTuple):
     seed: str
 
 
+class GroupPerformance(BaseModel):
+    """Scores of one group of test rows; `auc` is None where they are of one class."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    n_rows: int
+    accuracy: float
+    auc: float | None
+
+
+class Performance(BaseModel):
+    """Scores of a method on test rows beside its AUC: `w2sprobe.metrics.performance` makes them.
+
+    `accuracy` is at one half, `accuracy_at_weak_threshold` at `weak_threshold`, where the method's
+    decisions agree best with the weak model's: None where the weak labels are of one class.
+    `log_loss` is None where it is infinite: where `certain_and_wrong`, the share of rows with a
+    probability of exactly 0 or 1 that is wrong, is above 0. `recall_at_fpr` maps false-positive
+    rates to recalls, None where 1 / rate rows of class 0 are not there (`n_zeros` has how many
+    are). `groups`, worst accuracy first, are those with rows enough, of `n_groups`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    n_rows: int
+    n_zeros: int
+    accuracy: float
+    weak_threshold: float | None
+    accuracy_at_weak_threshold: float | None
+    log_loss: float | None
+    certain_and_wrong: float
+    brier: float
+    calibration_error: float
+    recall_at_fpr: dict[str, float | None]
+    groups: tuple[GroupPerformance, ...] = ()
+    n_groups: int = 0
+
+    @property
+    def worst_group(self) -> GroupPerformance | None:
+        """The group of the lowest accuracy; None where groups were not scored."""
+        return self.groups[0] if self.groups else None
+
+
 class ResultRow(BaseModel):
     """One method on one task.
 
@@ -44,6 +87,9 @@ class ResultRow(BaseModel):
     anything. `iterations` counts the strong-to-strong iterations that were run: fewer than the
     method has where labels stopped changing. `same_run_as` names the stage whose training run
     serves this method as well, since their labels are equal; `seconds` are then without it.
+    `delta_accuracy` is the accuracy at one half less the weak model's, `accuracy_pgr` its share of
+    the gap in accuracy, and `accuracy_resolved` says whether that gap carries it: None, as
+    `performance`, in results of versions that did not compute them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,6 +109,12 @@ class ResultRow(BaseModel):
     same_run_as: str = ""
     delta_auc_se: float | None = None
     delta_auc_pvalue: float | None = None
+    performance: Performance | None = None
+    delta_accuracy: float | None = None
+    delta_accuracy_interval: Interval | None = None
+    accuracy_pgr: float | None = None
+    accuracy_pgr_interval: Interval | None = None
+    accuracy_resolved: bool | None = None
 
 
 class Results(BaseModel):
@@ -70,8 +122,8 @@ class Results(BaseModel):
 
     `seed` is empty where there is one run. `gap` is the ceiling's AUC less the weak model's,
     `gap_se` its standard error over test rows, `rows_needed` how many test rows would resolve it:
-    None where no number would. `layer` is that of the probes, None where it was chosen: `chosen` has
-    the point of each stage that chose. `missing` says of each method without a row which stage
+    None where no number would. `layer` is that of the probes, None where it was chosen: `chosen`
+    has the point of each stage that chose. `missing` says of each method without a row which stage
     failed.
     `splits` are rows a split; `dropped` counts rows left out and why; `fingerprint` is the task's;
     `store` is the activation store's name in the cache's folder `stores`, empty without one;
@@ -160,7 +212,8 @@ class SummaryRow(BaseModel):
     `delta_auc_pvalue` is two-sided. `rows_needed` leaves the noise of seeds out, as no number of
     rows takes it away: where it is not above `n_test_rows` and the gap is not resolved, more seeds
     are needed. In files of earlier versions the later fields are None, intervals are percentiles of
-    a bootstrap that took seeds for a known population, and there are none where cuts differ.
+    a bootstrap that took seeds for a known population, and there are none where cuts differ. `performance` and the scores in accuracy
+    are those of `ResultRow`, means over the runs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -189,6 +242,12 @@ class SummaryRow(BaseModel):
     delta_auc_se: float | None = None
     delta_auc_row_se: float | None = None
     delta_auc_pvalue: float | None = None
+    performance: Performance | None = None
+    delta_accuracy: float | None = None
+    delta_accuracy_interval: Interval | None = None
+    accuracy_pgr: float | None = None
+    accuracy_pgr_interval: Interval | None = None
+    accuracy_resolved: bool | None = None
 
 
 class StudyResults(BaseModel):

@@ -16,6 +16,7 @@ from w2sprobe.cli import root
 from w2sprobe.data import SPLIT_NAMES, Splits, SplitSizes, load_splits
 from w2sprobe.errors import InputError, OutputError, UnknownName
 from w2sprobe.labels import LabelTable
+from w2sprobe.metrics import performance
 from w2sprobe.training.zero_shot import choose_shots, zero_shot
 
 Run = Callable[..., Any]
@@ -75,7 +76,14 @@ def test_a_run_predicts_every_row_as_training_did(run: Run, splits: Splits) -> N
     assert set(result["auc"]) == set(SPLIT_NAMES)
     shown = run("--model", "0", "--split", "test,val")
     assert predicted().ids.tolist() == [*splits.test.ids.tolist(), *splits.val.ids.tolist()]
-    assert f"AUC against truth, test: {result['auc']['test']:.3f}" in shown
+    found = result["performance"]["test"]
+    assert (
+        f"AUC against truth, test: {result['auc']['test']:.3f}; accuracy {found['accuracy']:.3f}, "
+        f"log-loss {found['log_loss']:.3f}, Brier {found['brier']:.3f}, calibration error "
+        f"{found['calibration_error']:.3f}" in shown
+    )
+    p = table.align(splits.test.ids).soft_label
+    assert found == performance(splits.test.labels, p).model_dump(mode="json")
     assert "weak_train" not in shown
 
 
@@ -119,7 +127,7 @@ def test_a_split_that_examples_use_up_has_no_auc(run: Run) -> None:
     asking = ("--zero-shot", "--model", "model", "--answers", "bad,good", "--shots", "2")
     asking += ("--sizes", "2,12,8,12")
     result = json.loads(run(*asking, "--json"))
-    assert result["auc"]["weak_train"] is None
+    assert result["auc"]["weak_train"] is result["performance"]["weak_train"] is None
     assert result["auc"]["test"] is not None
     assert result["rows"] == 32
     assert "weak_train: none, not both classes" in run(*asking)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ def test_the_last_student_is_in_the_folder(train: Train) -> None:
 
 def test_what_was_done_is_shown(train: Train) -> None:
     shown = train(*STUDENTS, "--stop-at", "0.99")
+    assert re.search(r"AUC against truth, test: 0\.\d{3}; accuracy 0\.\d{3}, log-loss 0\.", shown)
     assert "iteration 0: against the given labels, val: auc 0." in shown
     assert "of 12 hard labels flipped, mean change" in shown
     assert "no student" in shown
@@ -77,8 +79,9 @@ def test_without_iterations_nothing_is_new(train: Train) -> None:
     result = json.loads(train("--out", "run", "--json"))
     assert set(result) == {
         *("out", "model", "trained_on", "rows_kept", "chosen_epoch", "early_stopping"),
-        *("auc", "warnings"),
+        *("auc", "performance", "warnings"),
     }
+    assert set(result["performance"]) == set(result["auc"])
     left = {path.name for path in Path("run").iterdir()}
     assert left == {"adapter", "training.json", "labels.parquet"}
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,10 +96,12 @@ def test_the_summary_is_over_rows_and_seeds(done: tuple[Plan, StudyResults], pla
     }
     expected = bootstrap_pgr(test.labels, *scores.values())
     (row,) = (r for r in found.summary[:5] if r.method == "student")
-    assert row.n_seeds == expected.n_seeds == 2
-    assert row.auc == expected.student_auc
-    assert row.delta_auc_interval == expected.delta_auc_interval
-    assert (row.gap, row.gap_se) == (expected.gap, expected.gap_se)
+    assert (row.n_seeds, row.n_cuts, row.n_supervisor_seeds, row.n_learner_seeds) == (2, 1, 2, 1)
+    assert row.auc == pytest.approx(expected.student_auc)
+    assert row.delta_auc_interval == pytest.approx(expected.delta_auc_interval)
+    assert row.delta_auc_pvalue == pytest.approx(expected.delta_estimate.pvalue)
+    assert (row.gap, row.gap_se) == pytest.approx((expected.gap, expected.gap_se))
+    assert row.gap_row_se == pytest.approx(math.sqrt(expected.gap_estimate.parts[0][0]))
     written = StudyResults.model_validate_json((place / "out/study.json").read_text())
     assert written == found
 
@@ -200,7 +203,14 @@ def test_seeds_of_the_split_have_rows_of_their_own(make: Make, place: Path) -> N
     found = run_study(plan, place / "split")
     row = found.summary[2]
     assert (row.method, row.n_seeds) == ("student", 2)
-    assert row.auc_interval is row.pgr_interval is row.gap_se is row.rows_needed is None
+    assert (row.n_cuts, row.n_supervisor_seeds) == (2, 1)
+    gains = [
+        next(one.delta_auc for one in Results.read(file).rows if one.method == "student")
+        for file in (place / "split" / name / "results.json" for name in found.experiments)
+    ]
+    assert row.delta_auc == pytest.approx(np.mean(gains))
+    low, high = row.delta_auc_interval
+    assert low < min(gains) <= max(gains) < high  # two cuts: Student's t with one degree of freedom
     for name, experiment in zip(found.experiments, plan.experiments, strict=True):
         kept = Splits.read(place / "split" / name / "splits.parquet")
         assert kept.test.ids.tolist() == experiment.splits.test.ids.tolist()

@@ -38,7 +38,7 @@ def save_run(
         for name in methods
     }
     scores = {name: 1 / (1 + np.exp(-margin)) for name, margin in margins.items()}
-    found = bootstrap_pgrs(truth, scores["weak"], scores, scores["ceiling"], n_resamples=200)
+    found = bootstrap_pgrs(truth, scores["weak"], scores, scores["ceiling"])
     results = Results(
         name="made-up",
         task=task,

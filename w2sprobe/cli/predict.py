@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from w2sprobe.cli import _completion, _options
+from w2sprobe.cli import _completion, _options, _scores
 
 if TYPE_CHECKING:
     from w2sprobe.data import Rows, Splits
@@ -145,6 +145,7 @@ def command(
     if examples is not None:
         result["shots"] = examples.ids.tolist()
     result["auc"] = _auc(parts, table)
+    result["performance"] = {name: _scores.scores(rows, table) for name, rows in parts.items()}
     click.echo(json.dumps(result, indent=2) if as_json else _shown(result))
 
 
@@ -251,6 +252,7 @@ def _shown(result: dict[str, Any]) -> str:
         if "ensemble" in result:
             alone = ", ".join(_number(member[name]) for member in result["auc_of_members"])
             line += f" (members {alone})"
+        line += _scores.shown(result["performance"][name])
         lines.append(line)
     return "\n".join(lines)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from w2sprobe.cli import _completion, _options
+from w2sprobe.cli import _completion, _options, _scores
 from w2sprobe.training.settings import (
     STOPPING_RULES,
     STRONG_RATE,
@@ -143,10 +143,10 @@ def command(
     others = [part for name, part in splits.items() if name != split]
     predicted = [trained.predict(part) for part in others]
     LabelTable.concatenate(predicted).write(out / PREDICTIONS)
-    auc = {
-        name: roc_auc(splits[name].labels, part.soft_label)
-        for name, part in zip((n for n, _ in splits.items() if n != split), predicted, strict=True)
-    }
+    names = [name for name, _ in splits.items() if name != split]
+    by_split = dict(zip(names, predicted, strict=True))
+    auc = {name: roc_auc(splits[name].labels, part.soft_label) for name, part in by_split.items()}
+    found = {name: _scores.scores(splits[name], part) for name, part in by_split.items()}
     result = {
         "out": str(out),
         "model": model,
@@ -155,6 +155,7 @@ def command(
         "chosen_epoch": trained.record["chosen_epoch"],
         "early_stopping": settings.early_stopping,
         "auc": auc,
+        "performance": found,
         "warnings": trained.record["warnings"],
     }
     if iterations:
@@ -166,7 +167,10 @@ def command(
         click.echo(
             f"{out}: trained on {result['rows_kept']} of {len(rows)} rows of {split}, "
             f"epoch {result['chosen_epoch']} kept by {settings.early_stopping}\n"
-            + "\n".join(f"AUC against truth, {name}: {value:.3f}" for name, value in auc.items())
+            + "\n".join(
+                f"AUC against truth, {name}: {value:.3f}{_scores.shown(found[name])}"
+                for name, value in auc.items()
+            )
         )
         for step in result.get("iterations", []):
             click.echo(_shown(step))

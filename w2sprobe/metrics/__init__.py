@@ -1,6 +1,7 @@
 """AUC, performance gap recovered (PGR), and how sure we are of them: numpy and scipy only.
 
-One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; test rows that a gap takes:
+One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; decisions, calibration and groups:
+`performance` and the functions it collects; test rows that a gap takes:
 `rows_to_resolve`, `rows_for_gap`. Several tasks: `paired_tests`, `task_bootstrap`, `holm`,
 `rank_correlation`; before any is run: `detectable_effect`, `least_pvalue`. Several seeds:
 `variance_components`. Filters of labels: `scorecard`, `overlap`.
@@ -23,6 +24,18 @@ from w2sprobe.metrics.gaps import rows_to_resolve as rows_to_resolve
 from w2sprobe.metrics.influence import accuracy_influence as accuracy_influence
 from w2sprobe.metrics.influence import auc_influence as auc_influence
 from w2sprobe.metrics.nested import Run as Run
+from w2sprobe.metrics.performance import MIN_GROUP_ROWS as MIN_GROUP_ROWS
+from w2sprobe.metrics.performance import N_BINS as N_BINS
+from w2sprobe.metrics.performance import accuracy as accuracy
+from w2sprobe.metrics.performance import best_threshold as best_threshold
+from w2sprobe.metrics.performance import brier as brier
+from w2sprobe.metrics.performance import (
+    expected_calibration_error as expected_calibration_error,
+)
+from w2sprobe.metrics.performance import log_loss as log_loss
+from w2sprobe.metrics.performance import mean_performance as mean_performance
+from w2sprobe.metrics.performance import performance as performance
+from w2sprobe.metrics.performance import recall_at_fpr as recall_at_fpr
 from w2sprobe.metrics.power import detectable_effect as detectable_effect
 from w2sprobe.metrics.power import least_pvalue as least_pvalue
 from w2sprobe.metrics.ranks import RankCorrelation as RankCorrelation

@@ -174,17 +174,24 @@ class _Node:
 
 def _units(runs: Sequence[Run]) -> Iterable[tuple[np.ndarray, int]]:
     """Number of the unit that each row of each run belongs to, and how many units there are."""
-    named = [
-        check_groups(run.groups, len(run.truth))
-        if run.groups is not None
-        else run.rows
-        if run.rows is not None
-        else np.array([f"{run.cut}/{row}" for row in range(len(run.truth))])
+    ends = np.cumsum([len(run.truth) for run in runs])
+    names = [
+        check_groups(run.groups, len(run.truth)) if run.groups is not None else run.rows
         for run in runs
     ]
-    names, numbers = np.unique(np.concatenate(named), return_inverse=True)
-    ends = np.cumsum([len(of_run) for of_run in named])[:-1]
-    return [(unit, len(names)) for unit in np.split(numbers, ends)]
+    if all(of_run is None for of_run in names):
+        # the runs of a cut have the same rows
+        cuts = {run.cut: number for number, run in enumerate(runs)}
+        firsts = [ends[cuts[run.cut]] - len(run.truth) for run in runs]
+        numbers = [
+            first + np.arange(len(run.truth)) for run, first in zip(runs, firsts, strict=True)
+        ]
+        return [(unit, int(ends[-1])) for unit in numbers]
+    given = [of_run for of_run in names if of_run is not None]
+    if len(given) < len(runs):
+        raise InputError("some runs name their rows or groups", allowed="all of them, or none")
+    units, numbers_of_all = np.unique(np.concatenate(given), return_inverse=True)
+    return [(unit, len(units)) for unit in np.split(numbers_of_all, ends[:-1])]
 
 
 def _score(run: Run, metric: Metric, unit: np.ndarray, n_units: int) -> tuple[_Node, int]:

@@ -382,11 +382,15 @@ def _runs(
             allowed="the same number, or one",
         )
     n_supervisors, n_learners = (sizes[0] if sizes else 1 for sizes in levels)
-    by_cut = {
-        name: np.broadcast_to(np.asarray(values), truths.shape)
-        for name, values in (("groups", groups), ("rows", rows))
-        if values is not None
-    }
+    by_cut: dict[str, np.ndarray] = {}
+    for name, values in (("groups", groups), ("rows", rows)):
+        if values is not None:
+            given = np.asarray(values)
+            if given.shape != np.shape(truth):
+                raise InputError(
+                    f"{name} has shape {given.shape}", allowed=f"{np.shape(truth)}, that of truth"
+                )
+            by_cut[name] = given.reshape(truths.shape)
     runs = []
     for cut, supervisor, learner in product(range(n_cuts), range(n_supervisors), range(n_learners)):
         scores = {
@@ -406,7 +410,8 @@ def _four_axes(scores: npt.ArrayLike, name: str, n_cuts: int, n: int) -> np.ndar
     expected = "(supervisors, learners, n), (seeds, n) or (n,)"
     if n_cuts == 0:
         values = values[np.newaxis] if values.ndim else values
-    if not 2 <= values.ndim <= 4 or values.shape[-1] != n or values.shape[0] != max(n_cuts, 1):
+    fits = values.ndim in (2, 3, 4) and values.shape[-1] == n and 0 not in values.shape
+    if not fits or values.shape[0] != max(n_cuts, 1):
         raise InputError(
             f"{name} has shape {np.shape(scores)}",
             allowed=f"{expected}, n = {n}" + (f", after {n_cuts} cuts" if n_cuts else ""),

@@ -74,10 +74,10 @@ def scorecard(keep: ArrayLike, soft_label: ArrayLike, truth: ArrayLike | None = 
     (1, 0.5, 1.0, 0.5)
     """
     kept = _check_mask(keep, "keep")
-    hard = _check_labels(soft_label, "soft_label", len(kept)) > THRESHOLD
+    hard = check_labels(soft_label, "soft_label", len(kept)) > THRESHOLD
     found: dict[str, float] = {}
     if truth is not None:
-        wrong = hard != _check_labels(truth, "truth", len(kept), hard=True)
+        wrong = hard != check_labels(truth, "truth", len(kept), hard=True)
         found = {
             "noise_before": _share(wrong),
             "noise_after": _share(wrong[kept]),
@@ -143,7 +143,8 @@ def _check_mask(keep: ArrayLike, name: str) -> np.ndarray:
     return mask
 
 
-def _check_labels(labels: ArrayLike, name: str, n: int, *, hard: bool = False) -> np.ndarray:
+def check_labels(labels: ArrayLike, name: str, n: int, *, hard: bool = False) -> np.ndarray:
+    """Labels as an array, each in [0, 1], or with `hard` either 0 or 1."""
     values = check_scores(labels, name, n)
     bad = np.flatnonzero(~np.isin(values, (0, 1)) if hard else (values < 0) | (values > 1))
     if bad.size:

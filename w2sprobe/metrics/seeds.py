@@ -66,22 +66,24 @@ def variance_components(
 
     Notes
     -----
-    Analysis of variance of the nested random model for unequal numbers: the sums of squares between
-    the levels of each factor within those of the one before, set equal to their expectations (Searle,
-    Casella & McCulloch 1992, Variance Components, sections 3.6 and 5.2; Gates & Shiue 1962,
-    Biometrics 18). Unbiased whatever the distributions.
+    Analysis of variance of the nested random model for unequal numbers: the sums of squares
+    between the levels of each factor within those of the one before are set equal to what is
+    expected of them (Searle, Casella & McCulloch 1992, Variance Components, chapters 3 and 5; Gates
+    & Shiue 1962, Biometrics 18). Unbiased whatever the distributions.
 
     Examples
     --------
-    >>> of_seeds = variance_components([1, 3, 5, 7], {"task": ["a", "a", "b", "b"], "seed": [0, 1, 0, 1]})
-    >>> [(part.name, part.variance, part.df) for part in of_seeds]
+    >>> task, seed = ["a", "a", "b", "b"], [0, 1, 0, 1]
+    >>> parts = variance_components([1, 3, 5, 7], {"task": task, "seed": seed})
+    >>> [(part.name, part.variance, part.df) for part in parts]
     [('task', 7.0, 1), ('seed', 2.0, 2)]
     """
     first = np.atleast_1d(next(iter(factors.values())))
     n = len(first)
     results = check_scores(np.atleast_1d(values), "values", n)
-    names, numbers, counts = _levels(factors, n)
-    if n < 2 or (len(names) == 1 and len(factors) > 1 and len(set(map(str, first))) > 1):
+    names, numbers, counts = _levels(factors, n) if n > 1 else ([], [], [])
+    # one level a run: nothing tells the noise of runs from that of the outermost factor
+    if not names or (len(names) == 1 and len(factors) > 1 and len(np.unique(first)) > 1):
         raise InputError(
             f"nothing repeats: {n} values, a level each",
             allowed="a level of at least 2 runs",

@@ -29,6 +29,7 @@ from w2sprobe.reporting.report.label_drawings import (
     splits_drawing,
     weak_labels_in_words,
 )
+from w2sprobe.reporting.report.performance import performance_tables
 from w2sprobe.reporting.report.probe_drawings import (
     Used,
     curves_drawing,
@@ -138,6 +139,7 @@ def part_of(source: Source, prefix: str = "", describe: Describe | None = None) 
         verdicts.append((words, verdict))
         heading = f": {words}" if len(source.pairs) > 1 else ""
         sections += _scores(rows, comparison, name, heading, several=several)
+        sections += _more_than_auc(rows, name, heading)
     if describe is not None:
         sections += _methods(source, prefix, describe)
     builders = (_splits, _sweeps, _filters, _indicators, _curves, _audit)
@@ -222,6 +224,19 @@ def _scores(
                     for unit in units[::-1]
                 ),
             ),
+        )
+
+
+def _more_than_auc(rows: Sequence[SummaryRow], name: str, heading: str) -> Iterator[Section]:
+    blocks = performance_tables(rows, name)
+    if blocks:
+        yield Section(
+            f"{name}more",
+            f"More than AUC{heading}",
+            "AUC depends only on the order of the rows. These scores say whether decisions at a "
+            "threshold are right, whether probabilities are calibrated, and which groups of rows a "
+            "method fails on.",
+            blocks,
         )
 
 

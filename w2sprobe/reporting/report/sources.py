@@ -223,4 +223,10 @@ ResultFields = (
     "pgr",
     "pgr_interval",
     "resolved",
+    "performance",
+    "delta_accuracy",
+    "delta_accuracy_interval",
+    "accuracy_pgr",
+    "accuracy_pgr_interval",
+    "accuracy_resolved",
 )

@@ -1,0 +1,411 @@
+"""Scores of probabilities against truth beside the AUC: decisions, calibration, groups."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from w2sprobe.errors import InputError
+from w2sprobe.labels import THRESHOLD
+from w2sprobe.metrics.auc import roc_auc
+from w2sprobe.metrics.scorecard import check_labels
+from w2sprobe.results import GroupPerformance, Performance
+
+N_BINS = 10  # of the calibration error; Guo et al. use 15 for samples of 10,000
+FALSE_POSITIVE_RATES = {".01": 0.01, ".05": 0.05}
+MIN_GROUP_ROWS = 20  # even so, the standard error of a group's accuracy may be .11
+
+
+def accuracy(truth: ArrayLike, p: ArrayLike, threshold: float = THRESHOLD) -> float:
+    """Share of rows whose hard decision, 1 where p > threshold, is the true label.
+
+    Parameters
+    ----------
+    truth : array_like of 0 and 1, shape (n,)
+    p : array_like of float, shape (n,)
+        P(label = 1), in [0, 1].
+    threshold : float, default 0.5
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Raises
+    ------
+    InputError
+        No rows, shapes differ, `truth` is not 0 or 1, or a probability is outside [0, 1].
+
+    Examples
+    --------
+    >>> accuracy([0, 0, 1, 1], [0.1, 0.6, 0.7, 0.9])
+    0.75
+    """
+    positive, values = _checked(truth, p)
+    return float(((values > threshold) == positive).mean())
+
+
+def best_threshold(labels: ArrayLike, p: ArrayLike) -> float:
+    """Threshold on p at which the hard decisions agree with most of the given hard labels.
+
+    Parameters
+    ----------
+    labels : array_like of 0 and 1, shape (n,)
+        For example the weak model's hard labels.
+    p : array_like of float, shape (n,)
+        P(label = 1), in [0, 1].
+
+    Returns
+    -------
+    float
+        A row is 1 where p is above it. At least the largest p where no row is best called 1, below
+        the smallest p (-1 if that is 0) where all are.
+
+    Raises
+    ------
+    InputError
+        No rows, shapes differ, `labels` are not 0 or 1, or a probability is outside [0, 1].
+
+    Notes
+    -----
+    All thresholds between two neighbouring values of p decide alike; the one in the middle stands
+    for them. Of equally good ones the nearest to one half is taken, and of two as near the lower.
+
+    Examples
+    --------
+    >>> best_threshold([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4])  # all below one half
+    0.25
+    """
+    positive, values = _checked(labels, p, "labels")
+    levels, place = np.unique(values, return_inverse=True)
+    ones = np.bincount(place[positive], minlength=len(levels))
+    zeros = np.bincount(place[~positive], minlength=len(levels))
+    # cut c calls the c lowest levels 0 and the others 1: agreements, exact in integers
+    agree = np.concatenate([[0], np.cumsum(zeros)]) + np.concatenate(
+        [np.cumsum(ones[::-1])[::-1], [0]]
+    )
+    middles = levels[:-1] + np.diff(levels) / 2
+    middles = np.where(middles < levels[1:], middles, levels[:-1])  # neighbouring floats
+    below = levels[0] / 2 if levels[0] > 0 else -1.0
+    cuts = np.concatenate([[below], middles, [(levels[-1] + 1) / 2]])
+    best = cuts[agree == agree.max()]
+    return float(best[np.argmin(np.abs(best - THRESHOLD))])
+
+
+def log_loss(truth: ArrayLike, p: ArrayLike) -> float:
+    """Mean of -log P(true label), natural logarithm; nothing is clipped.
+
+    Parameters
+    ----------
+    truth : array_like of 0 and 1, shape (n,)
+    p : array_like of float, shape (n,)
+        P(label = 1), in [0, 1].
+
+    Returns
+    -------
+    float
+        At least 0, lower is better; log(2) = .693 for p = .5 on every row. Infinite where a row
+        with p of exactly 0 or 1 is wrong: kNN votes and rounded scores do that.
+
+    Raises
+    ------
+    InputError
+        No rows, shapes differ, `truth` is not 0 or 1, or a probability is outside [0, 1].
+
+    Notes
+    -----
+    The logarithmic score of Good (1952, Rational Decisions). scikit-learn clips p to machine
+    precision instead, so that one wrong row of certainty costs 36 and the mean depends on the
+    floating-point type.
+
+    Examples
+    --------
+    >>> log_loss([0, 1], [0.0, 0.5]), log_loss([0, 1], [1.0, 0.5])
+    (0.34657359027997264, inf)
+    """
+    positive, values = _checked(truth, p)
+    right = np.where(positive, values, 1 - values)
+    with np.errstate(divide="ignore"):
+        return abs(float(np.log(right).mean()))  # the mean is at most 0; abs makes -0 to 0
+
+
+def brier(truth: ArrayLike, p: ArrayLike) -> float:
+    """Mean squared difference between p and the true label (Brier 1950, halved for two classes).
+
+    Parameters
+    ----------
+    truth : array_like of 0 and 1, shape (n,)
+    p : array_like of float, shape (n,)
+        P(label = 1), in [0, 1].
+
+    Returns
+    -------
+    float
+        In [0, 1], lower is better; .25 for p = .5 on every row.
+
+    Raises
+    ------
+    InputError
+        No rows, shapes differ, `truth` is not 0 or 1, or a probability is outside [0, 1].
+    """
+    positive, values = _checked(truth, p)
+    return float(((values - positive) ** 2).mean())
+
+
+def expected_calibration_error(truth: ArrayLike, p: ArrayLike, n_bins: int = N_BINS) -> float:
+    """Mean distance, over bins of p, between the mean p and the share of ones.
+
+    Parameters
+    ----------
+    truth : array_like of 0 and 1, shape (n,)
+    p : array_like of float, shape (n,)
+        P(label = 1), in [0, 1].
+    n_bins : int, default 10
+        Bins of equal width, [0, .1) to [.9, 1]; more bins give a larger error from the same rows.
+
+    Returns
+    -------
+    float
+        In [0, 1], lower is better. Above 0 even for perfect probabilities: where these are spread
+        evenly, by about .3 times the root of bins / rows (.05 with 400 rows).
+
+    Raises
+    ------
+    InputError
+        No rows, no bins, shapes differ, `truth` is not 0 or 1, or a probability is outside [0, 1].
+
+    Notes
+    -----
+    Naeini, Cooper & Hauskrecht (2015, AAAI), equation 3, with bins of P(label = 1); weighted by the
+    rows of each bin. Guo et al. (2017, ICML), equation 3, have bins of max(p, 1 - p) instead, the
+    confidence in the more probable label.
+
+    Examples
+    --------
+    >>> expected_calibration_error([0, 1, 1, 1], [0.25, 0.25, 1.0, 1.0])
+    0.125
+    """
+    if n_bins < 1:
+        raise InputError(f"n_bins is {n_bins!r}", allowed="1 or more")
+    positive, values = _checked(truth, p)
+    edges = np.arange(1, n_bins) / n_bins
+    place = np.searchsorted(edges, values, side="right")
+    # rows of a bin / n times the difference of means = difference of sums / n
+    return float(np.abs(np.bincount(place, values - positive)).sum() / len(values))
+
+
+def recall_at_fpr(truth: ArrayLike, p: ArrayLike, fpr: float) -> float:
+    """Share of ones above the lowest threshold with a false-positive rate of at most `fpr`.
+
+    Parameters
+    ----------
+    truth : array_like of 0 and 1, shape (n,)
+        Both classes present.
+    p : array_like of float, shape (n,)
+        P(label = 1), in [0, 1]. Only their order matters.
+    fpr : float
+        Share of zeros that may lie above the threshold, in [0, 1]. It moves in steps of
+        1 / (number of zeros): with fewer than 1 / fpr zeros no false positive is allowed at all.
+
+    Returns
+    -------
+    float
+        In [0, 1], higher is better.
+
+    Raises
+    ------
+    InputError
+        Shapes differ, `truth` is not 0 or 1 or has one class, or a number is outside [0, 1].
+
+    Notes
+    -----
+    A point of the ROC curve. Rows of equal p lie on the same side; nothing is interpolated, so ties
+    make it lower, never higher.
+
+    Examples
+    --------
+    >>> recall_at_fpr([0, 0, 0, 0, 1, 1], [0.1, 0.2, 0.3, 0.6, 0.5, 0.7], 0.2)
+    0.5
+    >>> recall_at_fpr([0, 0, 0, 0, 1, 1], [0.1, 0.2, 0.3, 0.6, 0.5, 0.7], 0.25)
+    1.0
+    """
+    if not 0 <= fpr <= 1:
+        raise InputError(f"fpr is {fpr!r}", allowed="0 to 1")
+    positive, values = _checked(truth, p)
+    if positive.all() or not positive.any():
+        raise InputError(
+            f"truth has one class in {len(values)} rows", allowed="rows of both classes"
+        )
+    zeros = np.sort(values[~positive])[::-1]
+    # the most false positives whose rate is not above fpr; division as in a ROC curve's rates
+    n_allowed = int((np.arange(1, len(zeros) + 1) / len(zeros) <= fpr).sum())
+    if n_allowed == len(zeros):
+        return 1.0
+    return float((values[positive] > zeros[n_allowed]).mean())
+
+
+def performance(
+    truth: ArrayLike,
+    p: ArrayLike,
+    weak_p: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+) -> Performance:
+    """All scores of this file, of one model on one set of rows; undefined ones are None.
+
+    Parameters
+    ----------
+    truth : array_like of 0 and 1, shape (n,)
+    p : array_like of float, shape (n,)
+        P(label = 1), in [0, 1].
+    weak_p : array_like of float, shape (n,), optional
+        The weak model's on the same rows. Where its hard labels (above .5) are of both classes,
+        `best_threshold` for them is the second threshold of the accuracy: no truth is used.
+    groups : array_like of str, shape (n,), optional
+        Each group of at least `MIN_GROUP_ROWS` rows is scored, where there are two such groups or
+        more.
+
+    Returns
+    -------
+    Performance
+
+    Raises
+    ------
+    InputError
+        No rows, shapes differ, `truth` is not 0 or 1, or a probability is outside [0, 1].
+    """
+    positive, values = _checked(truth, p)
+    n_zeros = int((~positive).sum())
+    both = 0 < n_zeros < len(values)
+    loss = log_loss(positive, values)
+    threshold = None
+    if weak_p is not None:
+        weak = check_labels(weak_p, "weak_p", len(values)) > THRESHOLD
+        threshold = best_threshold(weak, values) if weak.any() and not weak.all() else None
+    scored, n_groups = _groups(positive, values, groups)
+    return Performance(
+        n_rows=len(values),
+        n_zeros=n_zeros,
+        accuracy=accuracy(positive, values),
+        weak_threshold=threshold,
+        accuracy_at_weak_threshold=None
+        if threshold is None
+        else accuracy(positive, values, threshold),
+        log_loss=loss if np.isfinite(loss) else None,
+        certain_and_wrong=float((values == ~positive).mean()),
+        brier=brier(positive, values),
+        calibration_error=expected_calibration_error(positive, values),
+        recall_at_fpr={
+            name: recall_at_fpr(positive, values, fpr) if both and n_zeros * fpr >= 1 else None
+            for name, fpr in FALSE_POSITIVE_RATES.items()
+        },
+        groups=scored,
+        n_groups=n_groups,
+    )
+
+
+def mean_performance(runs: Sequence[Performance]) -> Performance:
+    """Mean over runs, for example seeds, of one method on one task.
+
+    Parameters
+    ----------
+    runs : sequence of Performance
+
+    Returns
+    -------
+    Performance
+        Each score is the mean over all runs, and None where one of them has none: a mean over the
+        others would be of other runs than the method's remaining scores. Groups are those that all
+        runs score; the worst one is that of the lowest mean, which is above the mean of the runs'
+        worst ones. `n_rows`, `n_zeros` and `n_groups` are the smallest of the runs.
+
+    Raises
+    ------
+    InputError
+        No runs.
+    """
+    if not runs:
+        raise InputError("no runs to average", allowed="at least one Performance")
+    by_name = [{group.name: group for group in run.groups} for run in runs]
+    shared = [name for name in by_name[0] if all(name in groups for groups in by_name)]
+    groups = [_mean_group([groups[name] for groups in by_name]) for name in shared]
+    means = {name: _mean([getattr(run, name) for run in runs]) for name in _MEANS}
+    return Performance.model_validate(
+        {
+            **means,
+            "n_rows": min(run.n_rows for run in runs),
+            "n_zeros": min(run.n_zeros for run in runs),
+            "recall_at_fpr": {
+                name: _mean([run.recall_at_fpr.get(name) for run in runs])
+                for name in runs[0].recall_at_fpr
+            },
+            "groups": _worst_first(groups),
+            "n_groups": min(run.n_groups for run in runs),
+        }
+    )
+
+
+_MEANS = (
+    "accuracy",
+    "weak_threshold",
+    "accuracy_at_weak_threshold",
+    "log_loss",
+    "certain_and_wrong",
+    "brier",
+    "calibration_error",
+)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
+
+
+def _mean_group(runs: Sequence[GroupPerformance]) -> GroupPerformance:
+    return GroupPerformance(
+        name=runs[0].name,
+        n_rows=min(run.n_rows for run in runs),
+        accuracy=float(np.mean([run.accuracy for run in runs])),
+        auc=_mean([run.auc for run in runs]),
+    )
+
+
+def _groups(
+    positive: np.ndarray, values: np.ndarray, groups: ArrayLike | None
+) -> tuple[tuple[GroupPerformance, ...], int]:
+    """Scores of the groups that are large enough, worst first, and the number of all groups."""
+    if groups is None:
+        return (), 0
+    names = np.asarray(groups)
+    if names.shape != values.shape:
+        raise InputError(
+            f"groups has shape {names.shape}", allowed=f"({len(values)},), one for each row"
+        )
+    found, place, counts = np.unique(names, return_inverse=True, return_counts=True)
+    large = np.flatnonzero(counts >= MIN_GROUP_ROWS)
+    if len(large) < 2:
+        return (), len(found)
+    scored = []
+    for number in large:
+        truth, p = positive[place == number], values[place == number]
+        scored.append(
+            GroupPerformance(
+                name=str(found[number]),
+                n_rows=len(p),
+                accuracy=accuracy(truth, p),
+                auc=roc_auc(truth, p) if truth.any() and not truth.all() else None,
+            )
+        )
+    return _worst_first(scored), len(found)
+
+
+def _worst_first(groups: Sequence[GroupPerformance]) -> tuple[GroupPerformance, ...]:
+    return tuple(sorted(groups, key=lambda group: (group.accuracy, group.name)))
+
+
+def _checked(truth: ArrayLike, p: ArrayLike, name: str = "truth") -> tuple[np.ndarray, np.ndarray]:
+    """Rows of class 1 as a mask, and probabilities."""
+    labels = np.asarray(truth)
+    if labels.ndim != 1 or not len(labels):
+        raise InputError(f"{name} has shape {labels.shape}", allowed="(n,), at least one row")
+    positive = check_labels(labels, name, len(labels), hard=True) == 1
+    return positive, check_labels(p, "p", len(labels)).astype(np.float64)
