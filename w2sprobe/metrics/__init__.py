@@ -21,19 +21,17 @@ from w2sprobe.metrics.gaps import expected_gap_se as expected_gap_se
 from w2sprobe.metrics.gaps import gap_objection as gap_objection
 from w2sprobe.metrics.gaps import rows_for_gap as rows_for_gap
 from w2sprobe.metrics.gaps import rows_to_resolve as rows_to_resolve
-    expected_calibration_error as expected_calibration_error,
-)
 from w2sprobe.metrics.influence import accuracy_influence as accuracy_influence
 from w2sprobe.metrics.influence import auc_influence as auc_influence
 from w2sprobe.metrics.nested import Run as Run
-from w2sprobe.metrics.performance import (
-    expected_calibration_error as expected_calibration_error,
-)
 from w2sprobe.metrics.performance import MIN_GROUP_ROWS as MIN_GROUP_ROWS
 from w2sprobe.metrics.performance import N_BINS as N_BINS
 from w2sprobe.metrics.performance import accuracy as accuracy
 from w2sprobe.metrics.performance import best_threshold as best_threshold
 from w2sprobe.metrics.performance import brier as brier
+from w2sprobe.metrics.performance import (
+    expected_calibration_error as expected_calibration_error,
+)
 from w2sprobe.metrics.performance import log_loss as log_loss
 from w2sprobe.metrics.performance import mean_performance as mean_performance
 from w2sprobe.metrics.performance import performance as performance
