@@ -389,20 +389,20 @@ def test_the_noise_of_seeds_is_parted_where_it_is_known_what_they_are_of() -> No
         auc = 0.7 + 0.01 * generator.normal()
         rows.append(Score(f"t{task}", "student", f"{split}/{weak}/{strong}", auc=auc, **seeds))
     tied = [replace(row, weak_seed=row.strong_seed) for row in rows if row.weak_seed == "0"]
-    for given, names in (
+    for runs, names in (
         (rows, ["split", "weak", "strong"]),
         (tied, ["split", "weak, strong"]),
         ([row for row in tied if row.split_seed == "0"], ["weak, strong"]),
     ):
-        other = [replace(row, method="x") for row in given]
-        row, _ = compare([*given, *other], units=["auc"]).seeds
+        other = [replace(row, method="x") for row in runs]
+        row, _ = compare([*runs, *other], units=["auc"]).seeds
         assert [part.name for part in row.components] == names
         labels = {
-            name: [getattr(score, f"{name}_seed") for score in given]
+            name: [getattr(score, f"{name}_seed") for score in runs]
             for name in ("split", "weak", "strong")
         }
-        factors = {"task": [score.task for score in given], **labels}
-        parts = variance_components([score.auc for score in given], factors)
+        factors = {"task": [score.task for score in runs], **labels}
+        parts = variance_components([score.auc for score in runs], factors)
         expected = [math.sqrt(max(part.variance, 0)) for part in parts[1:]]
         assert [part.sd for part in row.components] == pytest.approx(expected[-len(names) :])
 

@@ -9,7 +9,7 @@ from w2sprobe.comparison import Analysis, TaskRow, supervisor_gains
 from w2sprobe.metrics import holm, pool_tasks, pooled_pgr, task_mean
 
 GAINS = [0.02, 0.05, -0.01, 0.04, 0.03]
-GAPS = [0.1, 0.2, -0.02, 0.15, 0.01]
+GAPS = [0.1, 0.2, 0.02, 0.15, 0.08]
 ERRORS = [0.01, 0.02, 0.03, 0.01, 0.02]
 
 
