@@ -1,6 +1,7 @@
 """AUC, performance gap recovered (PGR), and how sure we are of them: numpy and scipy only.
 
-One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; decisions, calibration and groups:
+One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; of cross-fitted scores
+`auc_inside_folds`; decisions, calibration and groups:
 `performance` and the functions it collects; test rows that a gap takes: `rows_to_resolve`,
 `rows_for_gap`. Several tasks: `task_mean`, `paired_tests`, `equivalence`, `holm`, `pool_tasks`,
 `pooled_pgr`, `rank_correlation`; before any is run: `detectable_effect`, `least_pvalue`. Several
@@ -14,6 +15,8 @@ from w2sprobe.metrics.auc import soft_auc as soft_auc
 from w2sprobe.metrics.estimates import CONFIDENCE as CONFIDENCE
 from w2sprobe.metrics.estimates import Estimate as Estimate
 from w2sprobe.metrics.estimates import mean_of_runs as mean_of_runs
+from w2sprobe.metrics.folds import FoldAUC as FoldAUC
+from w2sprobe.metrics.folds import auc_inside_folds as auc_inside_folds
 from w2sprobe.metrics.gaps import MIN_GAP as MIN_GAP
 from w2sprobe.metrics.gaps import MIN_GAP_SE as MIN_GAP_SE
 from w2sprobe.metrics.gaps import TIE_DECIMALS as TIE_DECIMALS
