@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from w2sprobe.comparison import Analysis, IndicatorRow, Score, compare, overview
+from w2sprobe.comparison import IndicatorRow, Score, compare, overview
 from w2sprobe.errors import InputError, UnknownName
 
 
@@ -60,7 +60,5 @@ def test_mistakes_are_not_taken_for_pairs_that_lack_something() -> None:
         overview(both, methods=["z"])
     with pytest.raises(UnknownName, match="unknown method 'z'"):
         overview(both, against="z")
-    with pytest.raises(UnknownName, match="unknown method 'z'"):
-        overview(both, analysis=Analysis(family=("x", "z")))
     with pytest.raises(InputError, match="occurs twice"):
         overview([*both, replace(both[0], auc=0.71)])
