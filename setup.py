@@ -46,6 +46,7 @@ EXTRAS = {
         "ray[default]>=2.45",
         "ruff>=0.9",
         "setuptools>=77",  # a test builds the wheel with it, without a package index
+        "statsmodels>=0.14.4",  # tests compare intervals and tests with its own
         "tensorboard>=2.14",
     ],
 }

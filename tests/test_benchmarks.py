@@ -159,3 +159,15 @@ def test_the_explorer_benchmark_runs() -> None:
     if not (shutil.which("chromium") or shutil.which("chromium-browser")):
         pytest.skip("no chromium: apt-get install chromium")
     assert "another layer" in run("explorer", "--smoke")
+
+
+def test_held_out_scores_of_noise() -> None:
+    rows = json.loads(run("held_out", "--smoke", "--json"))
+    assert {row["rule"] for row in rows} == {"old", "new"}
+    assert all(0 <= row["auc"] <= 1 for row in rows)
+    (constant,) = (
+        r
+        for r in rows
+        if (r["n"], r["width"], r["share"], r["value"], r["rule"]) == (400, 64, 0.5, 320, "new")
+    )
+    assert constant["auc"] == 0.5, "all rows outside the fold vote: each has the same"

@@ -229,8 +229,8 @@ class SummaryRow(BaseModel):
     `delta_auc_pvalue` is two-sided. `rows_needed` leaves the noise of seeds out, as no number of
     rows takes it away: where it is not above `n_test_rows` and the gap is not resolved, more seeds
     are needed. In files of earlier versions the later fields are None, intervals are percentiles of
-    a bootstrap that took seeds for a known population, and there are none where cuts differ. `performance` and the scores in accuracy
-    are those of `ResultRow`, means over the runs.
+    a bootstrap that took seeds for a known population, and there are none where cuts differ.
+    `performance` and the scores in accuracy are those of `ResultRow`, means over the runs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -404,7 +404,7 @@ def test_auto_that_has_nothing_to_choose_by_is_refused(make: Make) -> None:
     define = {"mine": {"predicts": "student", "function": "json:loads"}}
     with pytest.raises(InputError, match=r"layer auto for the function of mine"):
         make(probes={"layer": "auto", "n_neighbors": 3}, define=define, methods=["mine"])
-    with pytest.raises(InputError, match=r"candidates\.ks are \[99\].*out of the 16"):
+    with pytest.raises(InputError, match=r"candidates\.ks are \[99\].*up to 12, .*of the 16"):
         make(probes={"n_neighbors": "auto", "candidates": {"ks": [99]}}, methods=["knn_probe"])
 
 

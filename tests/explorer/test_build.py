@@ -14,8 +14,15 @@ from w2sprobe.cache import ActivationStore
 from w2sprobe.errors import IdMismatch, InputError, MissingDependency, UnknownName
 from w2sprobe.explorer import default_layers, explore
 from w2sprobe.labels import LabelTable
-from w2sprobe.metrics import roc_auc
-from w2sprobe.probes import knn_path, logistic_cross_fit, logistic_path, nearest_neighbors
+from w2sprobe.metrics import auc_inside_folds, roc_auc
+from w2sprobe.probes import (
+    knn_cross_fit,
+    knn_path,
+    logistic_cross_fit,
+    logistic_path,
+    nearest_neighbors,
+)
+from w2sprobe.probes._folds import folds_of
 
 
 def test_every_layer_is_seen_as_the_probes_see_it(tmp_path: Path) -> None:
@@ -87,17 +94,39 @@ def test_what_is_known_of_the_truth(tmp_path: Path) -> None:
     aucs = data.aucs()
     assert set(aucs) == {"strong_train", "test"}
     own = aucs["strong_train"]
-    assert own["weak"] == roc_auc(TRUTH[:TRAIN], SOFT[:TRAIN])
-    assert own["knn"][1][2] == roc_auc(TRUTH[:TRAIN], data.layers[1].votes[2, :TRAIN])
-    assert own["logistic"][2] == roc_auc(TRUTH[:TRAIN], data.layers[2].logistic[:TRAIN])
+    folds = folds_of(TRAIN, 5, GROUPS)
+    np.testing.assert_array_equal(data.folds, np.append(folds, np.full(len(IDS) - TRAIN, -1)))
+
+    def inside(p: np.ndarray) -> object:
+        return auc_inside_folds(TRUTH[:TRAIN], p, folds).auc
+
+    assert own["folds"] == [5, 5]
+    assert own["weak"] == inside(SOFT[:TRAIN])
+    votes = knn_cross_fit(X[LAYERS[1]][:TRAIN], SOFT[:TRAIN], ks=KS, groups=GROUPS)
+    assert own["knn"][1] == pytest.approx(inside(votes))
+    assert own["logistic"][2] == inside(data.layers[2].logistic[:TRAIN])
+    test = aucs["test"]
+    assert test["folds"] is None
+    assert test["weak"] == roc_auc(TRUTH[TRAIN:], SOFT[TRAIN:])
+    assert test["knn"][1][2] == roc_auc(TRUTH[TRAIN:], data.layers[1].votes[2, TRAIN:])
+    assert test["logistic"][2] == roc_auc(TRUTH[TRAIN:], data.layers[2].logistic[TRAIN:])
     assert replace(data, truth=np.zeros(len(IDS), dtype=np.int64)).aucs() == {}
     nothing = explored(tmp_path / "t", rows=rows(truth=None), texts=None)
     assert (nothing.truth, nothing.texts, nothing.aucs()) == (None, None, {})
 
 
+def test_rows_that_the_labels_filter_out_are_not_scored(tmp_path: Path) -> None:
+    keep = np.ones(len(IDS), dtype=bool)
+    keep[[2, 7]] = False
+    own = explored(tmp_path / "s", layers=[5], labels=labels(keep=keep)).aucs()["strong_train"]
+    kept = keep[:TRAIN]
+    folds = folds_of(TRAIN - 2, 5, GROUPS[kept])
+    assert own["weak"] == auc_inside_folds(TRUTH[:TRAIN][kept], SOFT[:TRAIN][kept], folds).auc
+
+
 def test_layers_and_ks_that_nobody_chose(tmp_path: Path) -> None:
     data = explored(tmp_path / "s", ks=None)
-    assert data.ks == (1, 5, 10, 20)  # of 50 rows, two a group, 48 are left
+    assert data.ks == (1, 5, 10, 20)  # of 50 rows, 40 are outside a fold
     assert default_layers(range(13)) == (0, 2, 4, 6, 8, 10, 12)
     assert default_layers(range(9)) == (0, 1, 3, 4, 5, 7, 8)
     assert default_layers([4]) == (4,)
@@ -121,7 +150,7 @@ def test_a_layer_of_equal_rows(tmp_path: Path) -> None:
         ({"rows": replace(rows(), train=np.array(["stranger"]))}, IdMismatch, "'stranger'"),
         ({"splits": ["tets"]}, UnknownName, "unknown split 'tets'"),
         ({"projection": "tsne"}, UnknownName, "unknown projection 'tsne'"),
-        ({"ks": (1, 49)}, InputError, "k is 49"),
+        ({"ks": (1, 41)}, InputError, "k is 41. Allowed: 1 to 40, the rows outside the largest of"),
         ({"ks": ()}, InputError, "ks is empty"),
         ({"ks": (0, 5)}, InputError, "k is 0"),
         ({"layers": [1]}, InputError, "no layer 1"),

@@ -197,7 +197,10 @@ def test_a_sweep_has_the_numbers_of_probe_and_goes_on(place: Workplace, store: d
     }  # fmt: skip
     rows = pq.read_table(place.folder / "sweep/sweep.parquet").to_pylist()
     for name, settings in (("knn", ("--ks", "3,9")), ("logistic", ("--l2s", "0.01,1"))):
-        probed = place.json("probe", name, *GIVEN, *SIZES, *settings, "--out", "same.parquet")
+        probed = place.json(
+            "probe", name, *GIVEN, *SIZES, *settings, "--cv", "5", "--out", "same.parquet"
+        )
+        assert probed["held_out"] == "folds"
         for result in probed["results"]:
             for split, evaluation in (("strong_train", "cross_fit"), ("test", "test")):
                 (row,) = (

@@ -33,7 +33,7 @@ def test_rows_alone_are_normal():
 
 def test_degrees_of_freedom_by_hand():
     found = Estimate(0.0, ((2.0, 4.0), (1.0, 1.0)))
-    first, second = 2 * (1 + 2 / 4), 1 * (1 + 2 / 1)
+    first, second = 2 * (1 + 3 / 4), 1 * (1 + 3 / 1)
     assert found.df == pytest.approx((first + second) ** 2 / (first**2 / 4 + second**2 / 1))
     assert found.variance == 3
 

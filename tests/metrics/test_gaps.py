@@ -50,7 +50,7 @@ def test_objections_to_a_gap(gap, gap_se, thresholds, objection):
 def test_two_seeds_that_agree_by_luck_resolve_nothing():
     of_rows_and_seeds = Estimate(0.1, ((0.001**2, math.inf), (0.01**2, 1.0)))
     assert of_rows_and_seeds.value / of_rows_and_seeds.se > 9
-    assert gap_objection(of_rows_and_seeds) == "gap/SE 10.0 < 12.5"
+    assert gap_objection(of_rows_and_seeds) == "gap/SE 10.0 < 12.6"
     assert not gap_objection(Estimate(0.2, of_rows_and_seeds.parts))
 
 

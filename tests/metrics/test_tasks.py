@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.weightstats import DescrStatsW, ttost_paired
 
 from tests.metrics.cases import laws
 from w2sprobe import metrics
 from w2sprobe.errors import InputError, UnknownName
-from w2sprobe.metrics import holm, paired_tests, task_bootstrap
+from w2sprobe.metrics import equivalence, holm, paired_tests, task_mean
 
 # PGR of the published students over 21 tasks, read off the figures of EleutherAI, "Experiments in
 # Weak-to-Strong Generalization" (2024), to about .003.
@@ -30,7 +31,7 @@ pvalues = st.lists(st.floats(0, 1) | st.just(math.nan), max_size=12)
 
 def test_published_students_give_the_published_tests():
     result = paired_tests(PUBLISHED_LOGCONF, PUBLISHED_XENT)
-    assert (result.n, result.wins) == (21, 16)
+    assert (result.n, result.wins, result.losses) == (21, 16, 5)
     assert result.t_pvalue == pytest.approx(0.134, abs=5e-4)
     assert result.wilcoxon_pvalue == pytest.approx(0.072, abs=5e-4)
     assert result.sign_pvalue == pytest.approx(stats.binom.sf(15, 21, 0.5))
@@ -53,7 +54,7 @@ def test_paired_tests_agree_with_scipy(alternative):
 def test_exchanging_the_methods_exchanges_the_alternatives():
     greater = paired_tests(PUBLISHED_LOGCONF, PUBLISHED_XENT)
     less = paired_tests(PUBLISHED_XENT, PUBLISHED_LOGCONF, alternative="less")
-    assert less.wins == 5
+    assert (less.wins, less.losses) == (5, 16)
     for name in ("t_pvalue", "wilcoxon_pvalue", "sign_pvalue"):
         assert getattr(less, name) == pytest.approx(getattr(greater, name))
 
@@ -129,9 +130,9 @@ def test_the_order_of_tasks_does_not_matter(values, random):
     zeros = np.zeros(len(values))
     first, second = paired_tests(values, zeros), paired_tests(shuffled, zeros)
     assert vars(first) == pytest.approx(vars(second), nan_ok=True)
-    boots = [vars(task_bootstrap(v, n_resamples=50)) for v in (values, shuffled)]
-    for name, value in boots[0].items():
-        assert value == pytest.approx(boots[1][name])
+    means = [vars(task_mean(v)) for v in (values, shuffled)]
+    for name, value in means[0].items():
+        assert value == pytest.approx(means[1][name], nan_ok=True), name
 
 
 @laws
@@ -139,39 +140,77 @@ def test_the_order_of_tasks_does_not_matter(values, random):
 def test_exchanging_the_methods_turns_every_sign(values):
     zeros = np.zeros(len(values))
     ours, theirs = paired_tests(values, zeros), paired_tests(zeros, values, alternative="less")
-    assert ours.wins + theirs.wins == np.count_nonzero(values)
+    assert (ours.wins, ours.losses) == (theirs.losses, theirs.wins)
+    assert ours.wins + ours.losses == np.count_nonzero(values)
     for name in ("t_pvalue", "wilcoxon_pvalue", "sign_pvalue"):
         assert getattr(ours, name) == pytest.approx(getattr(theirs, name), nan_ok=True)
 
 
-# --- bootstrap over tasks
+# --- mean over tasks, and equivalence
+
+
+def test_the_mean_over_tasks_is_that_of_the_t_test():
+    values = np.random.default_rng(0).normal(0.1, 0.2, 8)
+    found, t = task_mean(values), stats.ttest_1samp(values, 0)
+    assert found.mean_interval == pytest.approx(t.confidence_interval(0.95))
+    assert found.pvalue == pytest.approx(t.pvalue)
+    assert (found.n, found.mean, found.median) == (8, values.mean(), np.median(values))
+    assert found.sd == pytest.approx(np.std(values, ddof=1))
+
+
+def test_fewer_than_two_tasks_have_no_interval():
+    one, none = task_mean([0.1]), task_mean([])
+    assert (one.n, one.mean, one.median) == (1, 0.1, 0.1)
+    assert (none.n, math.isnan(none.mean)) == (0, True)
+    for found in (one, none):
+        assert np.isnan([*found.mean_interval, found.sd, found.pvalue]).all()
+    assert math.isnan(equivalence([0.1], 1))
 
 
 @laws
 @given(st.floats(-1, 1), st.integers(2, 20))
-def test_equal_differences_have_no_width(value, n):
-    result = task_bootstrap([value] * n, n_resamples=20)
-    for name in ("mean_interval", "median_interval"):
-        assert getattr(result, name) == pytest.approx((value, value))
+def test_equal_differences_have_no_width_and_no_test(value, n):
+    found = task_mean([value] * n)
+    assert found.mean_interval == pytest.approx((value, value))
+    assert math.isnan(found.pvalue)
+    assert math.isnan(equivalence([value] * n, 0.5))
 
 
-def test_the_interval_is_about_that_of_the_t_test():
-    values = np.random.default_rng(0).normal(0.1, 0.2, 60)
-    result = task_bootstrap(values)
-    t = stats.ttest_1samp(values, 0).confidence_interval()
-    # a quantile of 10,000 replicates errs by some hundredths of the standard error
-    assert result.mean_interval == pytest.approx((t.low, t.high), abs=0.15 * values.std() / 60**0.5)
-    assert (result.mean, result.median) == (values.mean(), np.median(values))
-    low, high = result.median_interval
-    assert low < result.median < high
-    assert result == task_bootstrap(values)
-    assert result != task_bootstrap(values, seed=1)
+def test_equivalence_agrees_with_statsmodels():
+    generator = np.random.default_rng(0)
+    for shift in (-0.02, 0.0, 0.004):
+        a, b = generator.normal(shift, 0.01, 9), generator.normal(0, 0.005, 9)
+        expected = ttost_paired(a, b, -0.01, 0.01)[0]
+        assert equivalence(a - b, 0.01) == pytest.approx(expected)
+        assert equivalence(a - b, 0.01) == pytest.approx(
+            DescrStatsW(a - b).ttost_mean(-0.01, 0.01)[0]
+        )
 
 
-@pytest.mark.parametrize("values", [[0.1], [[0.1, 0.2]], [0.1, math.nan]])
-def test_task_bootstrap_refuses(values):
+@laws
+@given(differences, st.floats(0.01, 2))
+def test_equivalence_knows_no_direction_and_grows_with_the_margin(values, margin):
+    pvalue = equivalence(values, margin)
+    assert pvalue == pytest.approx(equivalence(np.negative(values), margin), nan_ok=True)
+    assert math.isnan(pvalue) or equivalence(values, 2 * margin) <= pvalue
+    # the interval of 90 % lies within the margin
+    if not math.isnan(pvalue):
+        low, high = stats.ttest_1samp(values, 0).confidence_interval(0.9)
+        assert (pvalue < 0.05) == (-margin < low and high < margin) or pvalue == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("values", [0.1, [[0.1, 0.2]], [0.1, math.nan]])
+def test_what_is_no_list_of_differences_is_refused(values):
     with pytest.raises(InputError, match="differences"):
-        task_bootstrap(values)
+        task_mean(values)
+    with pytest.raises(InputError, match="differences"):
+        equivalence(values, 0.01)
+
+
+@pytest.mark.parametrize("margin", [0, -0.1, math.nan, math.inf])
+def test_a_margin_is_above_0(margin):
+    with pytest.raises(InputError, match="margin"):
+        equivalence([0.1, 0.2], margin)
 
 
 # --- several methods

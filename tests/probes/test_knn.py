@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tests.probes.cases import EXACT, naive
 from w2sprobe.errors import InputError
-from w2sprobe.probes import KNNProbe, Neighbors, knn_path, nearest_neighbors
+from w2sprobe.probes import KNNProbe, Neighbors, knn_cross_fit, knn_path, nearest_neighbors
+from w2sprobe.probes._folds import folds_of
 
 RANDOM = np.random.default_rng(0)
 X, Y, Q = RANDOM.normal(size=(40, 6)), RANDOM.random(40), RANDOM.normal(size=(11, 6))
@@ -174,3 +175,41 @@ def test_the_estimator_follows_scikit_learn() -> None:
 def test_bad_input(call, part: str) -> None:
     with pytest.raises(InputError, match=part):
         call()
+
+
+@pytest.mark.parametrize("groups", [None, GROUPS], ids=["rows", "groups"])
+@pytest.mark.parametrize("preprocess", ["none", "standardize"])
+def test_a_cross_fit_is_the_loop_over_folds(groups, preprocess: Any) -> None:
+    ks, folds = [7, 1, 25, 7], folds_of(40, 4, groups)
+    votes = knn_cross_fit(X, Y, ks=ks, cv=4, groups=groups, preprocess=preprocess)
+    for k, row in zip(ks, votes, strict=True):
+        for fold in range(4):
+            out = folds == fold
+            probe = KNNProbe(k, preprocess=preprocess).fit(X[~out], Y[~out])
+            np.testing.assert_allclose(row[out], probe.predict_proba(X[out])[:, 1], atol=1e-12)
+    if preprocess == "none":
+        as_groups = knn_path(X, Y, ks=ks, groups=folds)
+        np.testing.assert_allclose(votes, as_groups, atol=1e-12)
+
+
+def test_labels_of_a_fold_have_no_say_in_it() -> None:
+    folds = folds_of(40, 5, GROUPS)
+    changed = np.where(folds == 2, 1 - Y, Y)
+    before, after = (knn_cross_fit(X, y, ks=[3, 20], groups=GROUPS) for y in (Y, changed))
+    np.testing.assert_array_equal(before[:, folds == 2], after[:, folds == 2])
+    assert (before != after)[:, folds != 2].any()
+
+
+def test_a_cross_fit_has_the_rows_outside_a_fold_to_choose_from() -> None:
+    assert knn_cross_fit(X, Y, ks=[32]).shape == (1, 40)
+    with pytest.raises(
+        InputError, match=r"k is 33\. Allowed: 1 to 32, the rows outside the largest"
+    ):
+        knn_cross_fit(X, Y, ks=[1, 33])
+    with pytest.raises(InputError, match=r"k is 31\. Allowed: 1 to 28"):  # three groups of four
+        knn_cross_fit(X, Y, ks=[31], cv=4, groups=GROUPS)
+    for ks, part in (([], "ks is empty"), (3, "ks is 3")):
+        with pytest.raises(InputError, match=part):
+            knn_cross_fit(X, Y, ks=ks)
+    with pytest.raises(InputError, match="cv is 41"):
+        knn_cross_fit(X, Y, ks=[1], cv=41)

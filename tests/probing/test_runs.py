@@ -12,8 +12,9 @@ from w2sprobe.curation.provenance import COLUMNS
 from w2sprobe.data import Rows, SplitSizes, make_splits
 from w2sprobe.errors import IdMismatch, InputError
 from w2sprobe.labels import LabelTable, read_truth
-from w2sprobe.metrics import roc_auc
+from w2sprobe.metrics import auc_inside_folds, roc_auc
 from w2sprobe.probes import KNNProbe, LogisticProbe
+from w2sprobe.probes._folds import folds_of
 from w2sprobe.probing import Grid, ProbedRows, curate_store, predict_store
 
 
@@ -49,6 +50,7 @@ def test_predictions_of_every_layer_and_setting(store: ActivationStore, labels: 
     (result,) = (r for r in outcome.results if (r["layer"], r["k"]) == (layer, 2))
     assert result["auc"]["train"]["truth"] == roc_auc(np.arange(n) % 2, expected[:n])
     assert result["auc"]["train"]["labels"] == roc_auc(labels.hard_label[:n], expected[:n])
+    assert "n_folds" not in result, "rows are left out alone, and ranked together"
 
 
 def test_rows_that_a_filter_removed_are_predicted_and_not_learnt_from(
@@ -62,6 +64,12 @@ def test_rows_that_a_filter_removed_are_predicted_and_not_learnt_from(
     outcome = predict_store(Grid("logistic", l2s=(0.1,), cv=2), store, [layer], filtered, rows)
     X = store.read(layer)
     expected = LogisticProbe(0.1).fit(X[keep], labels.soft_label[keep]).predict_proba(X[1:2])
+    folds = folds_of(int(keep.sum()), 2)
+    p = LogisticProbe(0.1).cross_fit(X[keep], labels.soft_label[keep], 2)
+    truth = (np.arange(len(store)) % 2)[keep]
+    (result,) = outcome.results
+    assert result["auc"]["train"]["truth"] == auc_inside_folds(truth, p, folds).auc
+    assert result["n_folds"] == {"labels": 1, "truth": 2}  # one has labels of one class
     (row,) = (r for r in outcome.table.to_pylist() if r["id"] == store.ids[1])
     assert row["soft_label"] == pytest.approx(expected[0, 1], abs=1e-6)
     assert (row["fold"], row["reason"]) == (None, "predicted")

@@ -21,6 +21,7 @@ from tests.sweeps.cases import (
     store_in,
 )
 from w2sprobe.cache import ActivationStore
+from w2sprobe.curation import relabel
 from w2sprobe.errors import IdMismatch, InputError, UnknownName
 from w2sprobe.labels import LabelTable, read_truth
 from w2sprobe.probes import KNNProbe, LogisticProbe
@@ -66,7 +67,7 @@ def test_the_least_held_out_loss_of_all_single_fits_is_chosen(
     for layer in LAYERS:
         A = X[layer][:TRAIN]
         for k in SETTINGS.ks:
-            p = KNNProbe(k).fit(A, soft, groups).predict_train_proba()[:, 1]
+            p = relabel(KNNProbe(k), A, soft, cv=SETTINGS.cv, groups=groups)
             losses["knn"][layer, k] = loss(p)
         for l2 in SETTINGS.l2s:
             p = LogisticProbe(l2).cross_fit(A, soft, SETTINGS.cv, groups)
@@ -177,6 +178,8 @@ def test_an_interrupted_choice_goes_on_at_the_missing_layer(
         ({"rule": "true_labels"}, "unknown rule 'true_labels'. Allowed: weak_auc, weak_log_loss"),
         ({"ks": (), "l2s": ()}, "nothing to sweep"),
         ({"given": labels(0.4 * SOFT), "rule": "weak_auc"}, "weak_auc has no number for any"),
+        ({"cv": TRAIN, "rule": "weak_auc"}, "Allowed: weak labels of both classes in a fold"),
+        ({"ks": (40,)}, "k is 40. Allowed: 1 to 37, the rows outside the largest of 4 folds"),
         (
             {"given": labels((SOFT > 0.5).astype(float)), "ks": (1,)},
             "weak_log_loss has no number for any setting of knn. Allowed:",

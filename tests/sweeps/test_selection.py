@@ -66,6 +66,28 @@ def test_true_labels_choose_where_there_are_some() -> None:
     assert not any(among == "any" for _, among in found), "one probe is all there is"
 
 
+def test_a_choice_says_inside_how_many_folds_it_was_made() -> None:
+    rows = [
+        row(1, "knn", 5, "cross_fit", auc_weak=0.8, log_loss_weak=0.6, n_folds_weak=4),
+        row(1, "knn", 5, "budget", auc_truth=0.9, n_folds_truth=2, n_folds_weak=1),
+    ]
+    selections = select(pa.Table.from_pylist(rows, schema=COLUMNS))
+    assert {s.rule: s.n_folds for s in selections} == {
+        "weak_auc": 4,
+        "weak_log_loss": None,
+        "true_labels": 2,
+    }
+
+
+def test_a_table_from_before_folds_were_counted() -> None:
+    old = [name for name in COLUMNS.names if not name.startswith("n_folds")]
+    selections = select(pa.Table.from_pylist(ROWS, schema=COLUMNS).select(old))
+    assert {s.n_folds for s in selections} == {None}
+    assert [(s.rule, s.value) for s in selections] == [
+        (s.rule, s.value) for s in select(pa.Table.from_pylist(ROWS, schema=COLUMNS))
+    ]
+
+
 def test_without_test_rows_the_training_rows_are_scored() -> None:
     assert chosen(ROWS[::2])["weak_log_loss", "any"][-2:] == (0.1, 0.99)
 

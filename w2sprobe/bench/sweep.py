@@ -11,7 +11,7 @@ from w2sprobe.bench.lines import Line, Peak, Size, problem, timed
 from w2sprobe.bench.speed import KS, L2S
 from w2sprobe.cache import ActivationStore, ActivationWriter
 from w2sprobe.labels import LabelTable
-from w2sprobe.probes import logistic_cross_fit_path, nearest_neighbors
+from w2sprobe.probes import knn_cross_fit, logistic_cross_fit_path
 from w2sprobe.probing import ProbedRows
 from w2sprobe.sweeps import SweepSettings
 from w2sprobe.sweeps import sweep as sweep_store
@@ -20,7 +20,7 @@ LAYERS = 17
 
 
 def sweep(size: Size) -> Iterator[Line]:
-    """One layer in memory, one search and one solve of folds and penalties a layer."""
+    """One layer in memory, one search a fold and one solve of folds and penalties a layer."""
     ks = tuple(k for k in KS if k <= size.rows // 4)
     with tempfile.TemporaryDirectory(prefix="w2sprobe-bench-") as folder:
         store, soft = _store(Path(folder) / "store", size)
@@ -50,7 +50,7 @@ def _parts(store: ActivationStore, soft: np.ndarray, k: int) -> list[float]:
     """Seconds of reading, searching and solving one layer, each alone."""
     X, reading = timed(lambda: store.read(0), 2)
     logistic_cross_fit_path(X, soft, l2s=L2S)  # threads, compiled code, work space
-    _, searching = timed(lambda: nearest_neighbors(X, k=k, exclude_self=True), 2)
+    _, searching = timed(lambda: knn_cross_fit(X, soft, ks=[k]), 2)
     _, solving = timed(lambda: logistic_cross_fit_path(X, soft, l2s=L2S), 2)
     return [reading, searching, solving]
 

@@ -43,6 +43,7 @@ def print_study(study: "StudyResults", out: Path) -> None:
         BASELINES,
         INDICATORS,
         SCORES,
+        Analysis,
         overview,
         read_indicators,
         read_scores,
@@ -52,12 +53,18 @@ def print_study(study: "StudyResults", out: Path) -> None:
 
     for table in study_tables(study):
         print_table(table)
-    methods = {row.method for row in study.summary} - {"weak", "ceiling"}
-    if len(methods) > 1 and methods & {*BASELINES}:
-        thresholds = {name: study.config[name] for name in ("min_gap", "min_gap_se")}
+    methods = {row.method for row in study.summary}
+    against = study.config.get("analysis", {}).get("against")  # it may have failed
+    if methods & {*BASELINES, against}:
         file = out / INDICATORS
         indicators = read_indicators(file) if file.is_file() else []
-        print_overview(overview(read_scores(out), indicators, **thresholds))
+        result = overview(
+            read_scores(out),
+            indicators,
+            against=against if against in methods else None,
+            analysis=Analysis.of_config(study.config),
+        )
+        print_overview(result)
     for message in study.warnings:
         click.echo(f"Warning: {message}")
     click.echo(f"{out / STUDY}  {out / SCORES}")

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 PROBES = ("knn", "logistic", "mass-mean", "topofilter")
 ACTIONS = ("predict", "relabel", "filter")
 RULES = ("disagreement", "confident-learning", "deep-knn", "random")
+# how the AUC of training rows is to be read, by what their predictions leave out
+AUCS = {
+    "folds": "AUC of training rows: mean of those inside the folds; n folds have both classes",
+    "leave-one-out": "AUC of training rows: each is left out alone and all are ranked together, "
+    "which is somewhat too low: below .5 where nothing is known. --cv 5 ranks inside folds",
+    "in-sample": "AUC of training rows: in-sample, their own labels included",
+}
 
 
 @click.command("probe")
@@ -68,8 +75,8 @@ RULES = ("disagreement", "confident-learning", "deep-knn", "random")
 @click.option(
     "--cv",
     help="Folds of cross-fitting; default: kNN leaves each row out of its own vote, the others "
-    "take 5. in-sample: relabel or filter by a fit on all rows, their own labels included, as "
-    "published.",
+    "take 5. The AUC of rows predicted by folds is the mean of those inside the folds. in-sample: "
+    "relabel or filter by a fit on all rows, their own labels included, as published.",
 )
 @click.option(
     "--backend",
@@ -174,6 +181,11 @@ def command(
         pq.write_table(outcome.table, temporary)
 
     summary = {"out": str(out), "probe": probe, "action": does, "results": outcome.results}
+    if does != "filter":
+        alone = probe == "knn" and grid.cv is None
+        summary["held_out"] = (
+            grid.cv if grid.cv == "in-sample" else "leave-one-out" if alone else "folds"
+        )
     if notes:
         summary["search"] = [{"backend": name, "recall": share} for name, share in sorted(notes)]
     if as_json:
@@ -195,6 +207,8 @@ def _show(summary: dict[str, Any]) -> None:
     for row in rows:
         table.add_row(*(_cell(name, row.get(name)) for name in rows[0]))
     print_table(table)
+    if any("auc" in result for result in summary["results"]) and "held_out" in summary:
+        click.echo(AUCS[summary["held_out"]])
     for search in summary.get("search", []):
         click.echo(f"neighbours: {search['backend']}, recall {search['recall']:g}")
     click.echo(f"written: {summary['out']}")

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from w2sprobe.comparison import Comparison, Score
 
 PUBLISHED = "published"
-LEFT_OUT = {"task", "n_seeds", "saturated", "auc", "delta_auc", "pgr"}  # of a task's row in --out
+BY_METHOD = ("auc", "delta_auc", "delta_auc_se", "pgr")  # of a task's row
+LEFT_OUT = {"task", "n_seeds", "saturated", *BY_METHOD}  # of it in --out
 
 
 @click.command("stats")
@@ -67,6 +68,28 @@ LEFT_OUT = {"task", "n_seeds", "saturated", "auc", "delta_auc", "pgr"}  # of a t
     help="As published: average all tasks, whatever their gap, but those where all AUCs are at "
     "least 0.999.",
 )
+@click.option(
+    "--family",
+    multiple=True,
+    metavar="METHOD",
+    shell_complete=_completion.methods,
+    help="Primary family: methods whose p values are adjusted together. May be repeated; default: "
+    "all competitors, without controls, probes on true labels and zero-shot.",
+)
+@click.option(
+    "--alternative",
+    type=click.Choice(["two-sided", "greater", "less"]),
+    default="two-sided",
+    show_default=True,
+    help="What tests look for: any difference, methods that are better, or methods that are worse.",
+)
+@click.option(
+    "--margin",
+    type=click.FloatRange(min=0, min_open=True),
+    default=0.01,
+    show_default=True,
+    help="Largest mean difference in AUC that counts as none in the test of equivalence.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Differences a task: .csv, .parquet.")
 @_options.common
 def command(
@@ -78,16 +101,19 @@ def command(
     min_gap: float | None,
     min_gap_se: float | None,
     saturated: bool,
+    family: tuple[str, ...],
+    alternative: Any,
+    margin: float,
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Compare methods over tasks: wins, differences with intervals, tests, noise of seeds.
+    """Compare methods over tasks: differences with intervals, tests, gains, noise of seeds.
 
     RESULTS are result files of w2sprobe run or their folders, .csv and .parquet tables, or the
-    name published: the numbers of the source experiments. A table has a row a task, pair of models,
-    method and seed, with the columns task, method and at least one of auc and pgr; weak_model,
-    strong_model, seed, weak_auc, ceiling_auc and gap_se (standard error of the gap) where there are
-    such. Rows of the methods weak and ceiling may stand for weak_auc and ceiling_auc.
+    name published: the numbers of the source experiments. A table has one row for each task, pair
+    of models, method and seed, with the columns task, method and at least one of auc and pgr;
+    docs/statistics.md lists the optional ones, such as seed, weak_auc, ceiling_auc and gap_se. Rows
+    of the methods weak and ceiling may stand for weak_auc and ceiling_auc.
 
     Each pair of models is compared by itself; several have a matrix of PGR and AUC gain first.
     Where indicators.csv lies in a folder, its indicators are held against the gains.
@@ -97,12 +123,13 @@ def command(
     Examples:
       w2sprobe stats results/* --against student
       w2sprobe stats scores.csv --compare topofilter --min-gap 0.05 --out differences.csv
-      w2sprobe stats published --compare logconf --saturated
+      w2sprobe stats published --compare logconf --saturated --alternative greater
     """
     from w2sprobe.atomic import check_writable_file
     from w2sprobe.comparison import (
         INDICATORS,
         UNITS,
+        Analysis,
         overview,
         published,
         read_indicators,
@@ -120,6 +147,10 @@ def command(
         for name in sources
         for score in (source.scores if name == PUBLISHED else read_scores(Path(name)))
     ]
+    there = {score.method for score in given}
+    for name in family:
+        if name not in there:
+            raise UnknownName("method", name, there)
     found = [Path(name) / INDICATORS for name in sources]
     indicators = [row for path in found if path.is_file() for row in read_indicators(path)]
     thresholds = {"min_gap": min_gap, "min_gap_se": min_gap_se}
@@ -129,8 +160,13 @@ def command(
         methods=methods,
         against=against,
         units=UNITS if unit == "both" else (unit,),
-        saturated_only=saturated,
-        **{name: value for name, value in thresholds.items() if value is not None},
+        analysis=Analysis(
+            saturated_only=saturated,
+            family=family or None,
+            alternative=alternative,
+            margin=margin,
+            **{name: value for name, value in thresholds.items() if value is not None},
+        ),
     )
     if out:
         _write(result.comparisons, out)
@@ -167,7 +203,7 @@ def _writer(out: Path) -> Any:
 
 
 def _write(comparisons: "Sequence[Comparison]", out: Path) -> None:
-    """A row a pair of models, method and task: what both have, and whether it counts."""
+    """One row per pair of models, method and task: what both have, and whether it counts."""
     import pyarrow as pa
 
     from w2sprobe.atomic import atomic_path
@@ -185,8 +221,7 @@ def _write(comparisons: "Sequence[Comparison]", out: Path) -> None:
                     "method": pair.method,
                     "against": comparison.against,
                     **task.model_dump(exclude=LEFT_OUT),
-                    "auc": task.auc[pair.method],
-                    "pgr": task.pgr[pair.method],
+                    **{name: getattr(task, name)[pair.method] for name in BY_METHOD},
                     **pair.model_dump(exclude={"task", "method"}),
                 }
             )

@@ -3,13 +3,20 @@
 `docs/statistics.md` says what each number means and when not to trust it.
 """
 
+from w2sprobe.comparison.analysis import ALPHA as ALPHA
+from w2sprobe.comparison.analysis import MARGIN as MARGIN
+from w2sprobe.comparison.analysis import Analysis as Analysis
 from w2sprobe.comparison.compare import BASELINES as BASELINES
 from w2sprobe.comparison.compare import Comparison as Comparison
-from w2sprobe.comparison.compare import Difference as Difference
+from w2sprobe.comparison.compare import FamilyRow as FamilyRow
 from w2sprobe.comparison.compare import MethodRow as MethodRow
 from w2sprobe.comparison.compare import PairRow as PairRow
-from w2sprobe.comparison.compare import SeedRow as SeedRow
 from w2sprobe.comparison.compare import compare as compare
+from w2sprobe.comparison.differences import Difference as Difference
+from w2sprobe.comparison.differences import Judgement as Judgement
+from w2sprobe.comparison.family import Role as Role
+from w2sprobe.comparison.family import is_competitor as is_competitor
+from w2sprobe.comparison.family import role_of as role_of
 from w2sprobe.comparison.gains import GainRow as GainRow
 from w2sprobe.comparison.gains import gains as gains
 from w2sprobe.comparison.indicator_rows import INDICATORS as INDICATORS
@@ -29,6 +36,11 @@ from w2sprobe.comparison.scores import by_pair as by_pair
 from w2sprobe.comparison.scores import complete_scores as complete_scores
 from w2sprobe.comparison.scores import pair_name as pair_name
 from w2sprobe.comparison.scores import read_scores as read_scores
+from w2sprobe.comparison.seeds import SeedComponent as SeedComponent
+from w2sprobe.comparison.seeds import SeedRow as SeedRow
+from w2sprobe.comparison.supervisor_gains import SupervisorGain as SupervisorGain
+from w2sprobe.comparison.supervisor_gains import TaskGain as TaskGain
+from w2sprobe.comparison.supervisor_gains import supervisor_gains as supervisor_gains
 from w2sprobe.comparison.tasks import UNITS as UNITS
 from w2sprobe.comparison.tasks import TaskRow as TaskRow
 from w2sprobe.comparison.tasks import Unit as Unit

@@ -1,21 +1,15 @@
 """Methods against one of them: which tasks count, differences, tests, noise of seeds."""
 
 import math
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-from itertools import combinations
-from typing import Literal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from statistics import median
 
-import numpy as np
-
-from w2sprobe.comparison.scores import (
-    UNKNOWN,
-    Pair,
-    Score,
-    by_pair,
-    complete_scores,
-    pair_name,
-)
+from w2sprobe.comparison.analysis import Analysis
+from w2sprobe.comparison.differences import TESTS, Difference, Judgement, difference, judgement
+from w2sprobe.comparison.family import Role, role_of
+from w2sprobe.comparison.scores import UNKNOWN, Pair, Score, by_pair, complete_scores, pair_name
+from w2sprobe.comparison.seeds import SeedRow, seed_rows
+from w2sprobe.comparison.supervisor_gains import SupervisorGain, supervisor_gains
 from w2sprobe.comparison.tasks import (
     UNITS,
     Row,
@@ -27,19 +21,9 @@ from w2sprobe.comparison.tasks import (
     value_of,
 )
 from w2sprobe.errors import InputError, UnknownName
-from w2sprobe.metrics import (
-    MIN_GAP,
-    MIN_GAP_SE,
-    holm,
-    paired_tests,
-    task_bootstrap,
-    variance_components,
-)
-from w2sprobe.results import Interval
+from w2sprobe.metrics import detectable_effect, holm, least_pvalue
 
 BASELINES = ("student", "xent")  # what the plain student is called: by us, in the source
-TESTS = ("t", "wilcoxon", "sign")
-UNKNOWN_INTERVAL = (UNKNOWN, UNKNOWN)
 
 
 class PairRow(Row):
@@ -52,62 +36,43 @@ class PairRow(Row):
     pgr_difference: float
 
 
-class Difference(Row):
-    """Mean, median, intervals over tasks and tests of one difference a task.
-
-    `n` tasks count, `wins` of them are above 0; `sd` is the standard deviation over tasks. p
-    values are one-sided (greater) for methods and two-sided for A/A. nan where
-    there are too few tasks.
-    """
-
-    n: int
-    wins: int
-    mean: float = UNKNOWN
-    mean_interval: Interval = UNKNOWN_INTERVAL
-    median: float = UNKNOWN
-    median_interval: Interval = UNKNOWN_INTERVAL
-    sd: float = UNKNOWN
-    t_pvalue: float = UNKNOWN
-    wilcoxon_pvalue: float = UNKNOWN
-    sign_pvalue: float = UNKNOWN
-
-
 class MethodRow(Difference):
     """A method against another in one unit; `n_shown` tasks have both.
 
-    `n_runs` counts the seeds that both have, over the tasks that count.
-    `t_holm` and its like are the p values adjusted for the number of methods.
+    `n_runs` counts the seeds that both have, over the tasks that count. Methods of the `primary`
+    family have `t_holm` and its like, p values adjusted for the number of these; of others they are
+    nan, and the `verdict` comes from the p value as it is. `detectable` is the minimum detectable
+    effect: the smallest true mean difference that the t test finds with a power of 80 %, in the
+    family at the first level of Holm.
     """
 
     method: str
     unit: Unit
+    role: Role
+    primary: bool
     n_shown: int
     n_runs: int
     t_holm: float = UNKNOWN
     wilcoxon_holm: float = UNKNOWN
     sign_holm: float = UNKNOWN
+    detectable: float = UNKNOWN
+    verdict: Judgement = "undecided"
 
 
-class SeedRow(Row):
-    """Noise of a method's seeds in one unit, from tasks that count.
+class FamilyRow(Row):
+    """The primary family in one unit: what its tests can show at best.
 
-    `seed_sd` is the standard deviation of one run within a task, with its interval; `task_sd` that
-    of the tasks' own levels (0 where the estimate of the variance is negative). `noise_of_mean` is
-    the standard deviation that seeds alone give to the mean difference of two runs over `n_tasks`
-    tasks: sqrt(2 / n_tasks) seed_sd. `aa` is the A/A comparison: the method's seed `aa_seeds[0]`
-    less its seed `aa_seeds[1]`.
+    `n_tasks` are those of the method that has most. `least_pvalue` is the least p that Wilcoxon's
+    and the sign test can give with them, `least_holm` the same after Holm: at or above the level,
+    these two cannot reject whatever the results. `detectable` is the median of the methods'.
     """
 
-    method: str
     unit: Unit
-    n_scores: int
+    methods: tuple[str, ...]
     n_tasks: int
-    seed_sd: float
-    seed_sd_interval: Interval
-    task_sd: float
-    noise_of_mean: float
-    aa_seeds: tuple[str, str]
-    aa: Difference
+    least_pvalue: float
+    least_holm: float
+    detectable: float
 
 
 class Comparison(Row):
@@ -116,12 +81,12 @@ class Comparison(Row):
     weak_model: str
     strong_model: str
     against: str
-    min_gap: float
-    min_gap_se: float
-    saturated_only: bool
+    analysis: Analysis
     tasks: tuple[TaskRow, ...]
     pairs: tuple[PairRow, ...]
     methods: tuple[MethodRow, ...]
+    families: tuple[FamilyRow, ...]
+    supervisor_gains: tuple[SupervisorGain, ...]
     seeds: tuple[SeedRow, ...]
     notes: tuple[str, ...]
 
@@ -132,11 +97,9 @@ def compare(
     methods: Sequence[str] = (),
     against: str | None = None,
     units: Sequence[Unit] = UNITS,
-    min_gap: float = MIN_GAP,
-    min_gap_se: float = MIN_GAP_SE,
-    saturated_only: bool = False,
+    analysis: Analysis | None = None,
 ) -> Comparison:
-    """Compare methods with one of them over tasks.
+    """Compare methods with one of them, and all of them with their weak model, over tasks.
 
     Parameters
     ----------
@@ -148,62 +111,83 @@ def compare(
         The one to compare with; default: student, or xent as the source calls it.
     units : sequence of {"pgr", "auc"}
         In PGR only tasks whose gap is resolved count; in AUC, where no gap is divided by, all do.
-    min_gap, min_gap_se : float
-        When a gap is resolved, as in `gap_objection`.
-    saturated_only : bool, default False
-        As published: leave out, in both units, only tasks on which the weak model, the ceiling
-        and every method have an AUC of at least .999, whatever the gaps of the others.
+    analysis : Analysis, optional
+        Which tasks count, which methods are the primary family, and which tests are made.
 
     Returns
     -------
     Comparison
+        Without differences where there is no other method.
 
     Raises
     ------
     InputError
-        Nothing to compare, or with; several pairs of models (`by_pair` parts them); as
-        `complete_scores`.
+        No method to compare with, or nothing to compare it with, not even its weak model; several
+        pairs of models (`by_pair` parts them); as `complete_scores`.
     UnknownName
         No such method.
     """
+    analysis = analysis or Analysis()
     completed = complete_scores(scores)
     weak_model, strong_model = _only_pair(completed)
     table = by_method(completed)
     against, *named_methods = chosen(table, methods, against)
     compared = tuple(named_methods) or tuple(name for name in table if name != against)
-    if not compared or against in compared:
+    named = {name: table[name] for name in (against, *compared)}
+    tasks = task_rows(
+        named, **analysis.model_dump(include={"min_gap", "min_gap_se", "saturated_only"})
+    )
+    roles = _roles(completed, compared)
+    primary = [name for name in compared if _is_primary(name, roles[name], analysis)]
+    gains = supervisor_gains(tasks, [against, *compared], primary, analysis)
+    if against in compared or not (compared or gains):
         raise InputError(
             f"nothing to compare {against!r} with",
             allowed="another method than the one that is compared against",
             advice=f"Methods there: {', '.join(table)}.",
         )
-    named = {name: table[name] for name in (against, *compared)}
-    tasks = task_rows(named, min_gap=min_gap, min_gap_se=min_gap_se, saturated_only=saturated_only)
     pairs = tuple(_pairs(named, against, compared, tasks))
     counted: dict[Unit, list[str]] = {
         "pgr": [row.task for row in tasks if not row.excluded],
         "auc": [row.task for row in tasks if not row.saturated],
     }
+    rows = [
+        row
+        for unit in units
+        for row in _method_rows(roles, primary, pairs, unit, counted[unit], analysis)
+    ]
     return Comparison(
         weak_model=weak_model,
         strong_model=strong_model,
         against=against,
-        min_gap=min_gap,
-        min_gap_se=min_gap_se,
-        saturated_only=saturated_only,
+        analysis=analysis,
         tasks=tasks,
         pairs=pairs,
-        methods=tuple(
-            row for unit in units for row in _method_rows(compared, pairs, unit, counted[unit])
+        methods=tuple(rows),
+        families=tuple(
+            _family([row for row in rows if row.primary and row.unit == unit], unit, analysis)
+            for unit in units
+            if primary
         ),
+        supervisor_gains=gains,
         seeds=tuple(
             row
             for unit in units
             for name, by_task in named.items()
-            for row in _seed_rows(name, by_task, unit, counted[unit])
+            for row in seed_rows(name, by_task, unit, counted[unit])
         ),
-        notes=tuple(_notes(tasks, named, against)),
+        notes=tuple(_notes(tasks, named, against, analysis)),
     )
+
+
+def _roles(scores: Iterable[Score], compared: Sequence[str]) -> dict[str, Role]:
+    """Roles of methods: as their scores say, otherwise by name."""
+    said = {score.method: score.role for score in scores if score.role}
+    return {name: said.get(name) or role_of(name, {}) for name in compared}
+
+
+def _is_primary(method: str, role: Role, analysis: Analysis) -> bool:
+    return role == "competitor" if analysis.family is None else method in analysis.family
 
 
 def _only_pair(scores: Sequence[Score]) -> Pair:
@@ -279,79 +263,71 @@ def _pairs(
 
 
 def _method_rows(
-    compared: Sequence[str], pairs: Sequence[PairRow], unit: Unit, counted: Sequence[str]
+    roles: Mapping[str, Role],
+    primary: Collection[str],
+    pairs: Sequence[PairRow],
+    unit: Unit,
+    counted: Sequence[str],
+    analysis: Analysis,
 ) -> list[MethodRow]:
+    margin = analysis.margin if unit == "auc" else None
     rows = []
-    for method in compared:
+    for method, role in roles.items():
         shown = [pair for pair in pairs if pair.method == method]
         own = [pair for pair in shown if pair.task in counted]
         values = [getattr(pair, f"{unit}_difference") for pair in own]
-        difference = _difference([value for value in values if not math.isnan(value)], "greater")
+        found = difference(
+            [value for value in values if not math.isnan(value)], analysis.alternative, margin
+        )
         rows.append(
             MethodRow(
                 method=method,
                 unit=unit,
+                role=role,
+                primary=method in primary,
                 n_shown=len(shown),
                 n_runs=sum(pair.n_seeds for pair in own),
-                **difference.model_dump(),
+                **found.model_dump(),
             )
         )
     adjusted = {
-        f"{test}_holm": holm([getattr(row, f"{test}_pvalue") for row in rows]) for test in TESTS
+        f"{test}_holm": holm(
+            [getattr(row, f"{test}_pvalue") if row.primary else UNKNOWN for row in rows]
+        )
+        for test in TESTS
     }
-    return [
-        row.model_copy(update={name: float(values[at]) for name, values in adjusted.items()})
-        for at, row in enumerate(rows)
-    ]
+    decided = []
+    for at, row in enumerate(rows):
+        of_family = {name: float(values[at]) for name, values in adjusted.items()}
+        pvalue = of_family["t_holm"] if row.primary else row.t_pvalue
+        level = analysis.alpha / len(primary) if row.primary else analysis.alpha
+        decided.append(
+            row.model_copy(
+                update={
+                    **of_family,
+                    "verdict": judgement(row, pvalue, analysis),
+                    "detectable": detectable_effect(
+                        row.sd, row.n, alpha=level, alternative=analysis.alternative
+                    )
+                    if row.sd > 0
+                    else UNKNOWN,
+                }
+            )
+        )
+    return decided
 
 
-def _difference(values: list[float], alternative: Literal["greater", "two-sided"]) -> Difference:
-    if len(values) < 2:
-        only = values[0] if values else UNKNOWN
-        return Difference(n=len(values), wins=int(only > 0), mean=only, median=only)
-    tests = paired_tests(values, np.zeros(len(values)), alternative=alternative)
-    return Difference(
-        n=tests.n,
-        wins=tests.wins,
-        sd=float(np.std(values, ddof=1)),
-        **vars(task_bootstrap(values)),
-        **{f"{test}_pvalue": getattr(tests, f"{test}_pvalue") for test in TESTS},
-    )
-
-
-def _seed_rows(
-    method: str, by_task: dict[str, Seeds], unit: Unit, counted: Sequence[str]
-) -> Iterable[SeedRow]:
-    """One row, or none where no task that counts has two seeds."""
-    known: dict[str, dict[str, float]] = {}
-    for task in counted:
-        values = {seed: value_of([one], unit) for seed, one in by_task.get(task, {}).items()}
-        known[task] = {seed: value for seed, value in values.items() if not math.isnan(value)}
-    shared = Counter(pair for seeds in known.values() for pair in combinations(sorted(seeds), 2))
-    if not shared:
-        return
-    flat = [(task, value) for task, seeds in known.items() for value in seeds.values()]
-    tasks = [task for task, _ in flat]
-    parts = variance_components([value for _, value in flat], {"task": tasks})
-    within, between = parts[-1], parts[0].variance if len(parts) > 1 else UNKNOWN
-    # of the pairs on most tasks, the first by name
-    first, second = max(sorted(shared), key=shared.__getitem__)
-    differences = [
-        seeds[first] - seeds[second] for seeds in known.values() if {first, second} <= {*seeds}
-    ]
-    low, high = within.interval
-    n_tasks = len({*tasks})
-    yield SeedRow(
-        method=method,
+def _family(rows: Sequence[MethodRow], unit: Unit, analysis: Analysis) -> FamilyRow:
+    n_tasks = max(row.n for row in rows)
+    least = least_pvalue(n_tasks, analysis.alternative)
+    known = [row.detectable for row in rows if not math.isnan(row.detectable)]
+    return FamilyRow(
         unit=unit,
-        n_scores=len(flat),
+        methods=tuple(row.method for row in rows),
         n_tasks=n_tasks,
-        seed_sd=math.sqrt(within.variance),
-        seed_sd_interval=(math.sqrt(low), math.sqrt(high)),
-        task_sd=math.sqrt(max(between, 0)),
-        noise_of_mean=math.sqrt(2 * within.variance / n_tasks),
-        aa_seeds=(first, second),
-        aa=_difference(differences, "two-sided"),
+        least_pvalue=least,
+        least_holm=min(1.0, least * len(rows)),
+        detectable=median(known) if known else UNKNOWN,
     )
 
 
@@ -359,7 +335,11 @@ def _notes(
     tasks: Sequence[TaskRow],
     named: dict[str, dict[str, Seeds]],
     against: str,
+    analysis: Analysis,
 ) -> Iterable[str]:
+    absent = [name for name in analysis.family or () if name not in named]
+    if absent:
+        yield f"The family names {', '.join(absent)}, of which there are no scores here."
     n_unknown = sum(math.isnan(row.gap) for row in tasks)
     if n_unknown:
         yield (

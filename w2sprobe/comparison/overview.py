@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from w2sprobe.comparison.analysis import Analysis
 from w2sprobe.comparison.compare import Comparison, chosen, compare
 from w2sprobe.comparison.gains import GainRow, gains
 from w2sprobe.comparison.indicator_rows import IndicatorRow
@@ -9,7 +10,6 @@ from w2sprobe.comparison.matrix import Matrix, matrix
 from w2sprobe.comparison.scores import Score, by_pair, complete_scores, pair_name
 from w2sprobe.comparison.tasks import UNITS, Row, Unit, by_method, task_rows
 from w2sprobe.errors import InputError
-from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
 
 
 class Overview(Row):
@@ -32,9 +32,7 @@ def overview(
     methods: Sequence[str] = (),
     against: str | None = None,
     units: Sequence[Unit] = UNITS,
-    min_gap: float = MIN_GAP,
-    min_gap_se: float = MIN_GAP_SE,
-    saturated_only: bool = False,
+    analysis: Analysis | None = None,
 ) -> Overview:
     """Compare methods pair by pair, and look at the pairs together.
 
@@ -44,7 +42,7 @@ def overview(
         Of any number of pairs of models; completed here, as by `complete_scores`.
     indicators : sequence of IndicatorRow, optional
         To be held against the gains.
-    methods, against, units, min_gap, min_gap_se, saturated_only
+    methods, against, units, analysis
         As in `compare`.
 
     Returns
@@ -59,33 +57,24 @@ def overview(
     UnknownName
         No pair has such a method.
     """
+    analysis = analysis or Analysis()
     completed = complete_scores(scores)
     shown = chosen({score.method for score in completed}, methods, against)
     if methods:
         completed = [score for score in completed if score.method in shown]
-    rule = {"min_gap": min_gap, "min_gap_se": min_gap_se}
     pairs = by_pair(completed)
     comparisons, notes = [], []
     for pair, own in pairs.items():
         try:
             comparisons.append(
-                compare(
-                    own,
-                    methods=methods,
-                    against=shown[0],
-                    units=units,
-                    saturated_only=saturated_only,
-                    **rule,
-                )
+                compare(own, methods=methods, against=shown[0], units=units, analysis=analysis)
             )
         except InputError as error:
             if len(pairs) == 1 and not indicators:
                 raise
             notes.append(f"{pair_name(pair)}: {error}")
-    tasks = {
-        pair: task_rows(by_method(own), saturated_only=saturated_only, **rule)
-        for pair, own in pairs.items()
-    }
+    rule = analysis.model_dump(include={"min_gap", "min_gap_se", "saturated_only"})
+    tasks = {pair: task_rows(by_method(own), **rule) for pair, own in pairs.items()}
     return Overview(
         comparisons=tuple(comparisons),
         matrices=tuple(matrix(tasks, method) for method in shown),

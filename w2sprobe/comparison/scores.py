@@ -5,21 +5,28 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2sprobe.comparison._tables import csv_rows, names_of, text
+from w2sprobe.comparison.family import Role, role_of
 from w2sprobe.errors import InputError
 from w2sprobe.metrics import pgr
 from w2sprobe.results import RESULTS, Results
 
 SCORES = "scores.csv"  # of a study: all of its results in one table
 REQUIRED = ("task", "method")
-OPTIONAL = ("seed", "weak_model", "strong_model")
+OPTIONAL = (
+    *("seed", "weak_model", "strong_model"),
+    *("split_seed", "weak_seed", "strong_seed", "role"),
+)
 SHARED = ("weak_auc", "ceiling_auc", "gap_se")  # the same for all methods of a run
-NUMBERS = ("auc", "pgr", *SHARED)
+NUMBERS = ("auc", "pgr", *SHARED, "delta_auc_se", "accuracy")
+ROLES = ("", *get_args(Role))
+RANGES = {"pgr": (-math.inf, math.inf), "gap_se": (0.0, math.inf), "delta_auc_se": (0.0, math.inf)}
+SEEDED = ("task", "weak", "strong")  # sections of a config: task.seed is that of the split
 END_ROWS = {"weak": "weak_auc", "ceiling": "ceiling_auc"}  # methods that are ends of the gap
 CONTRADICTION = 0.005  # in AUC: more than rounding of published numbers explains
 UNKNOWN = float("nan")
@@ -46,8 +53,15 @@ class Score:
         Of the weak model and of the ceiling, on the same rows.
     pgr : float
         (auc - weak_auc) / (ceiling_auc - weak_auc).
-    gap_se : float
-        Standard error of ceiling_auc - weak_auc.
+    gap_se, delta_auc_se : float
+        Standard errors of ceiling_auc - weak_auc and auc - weak_auc over test rows; of several runs
+        of a task the part that the rows which all runs share give.
+    split_seed, weak_seed, strong_seed : str
+        Seeds of the cut of the rows and of the two models; empty where not known.
+    accuracy : float
+        Test accuracy of the method at one half.
+    role : {"competitor", "control", ""}
+        Whether the method competes with the baseline; empty: its name decides, `is_competitor`.
     where : str
         File and row, for messages.
     """
@@ -62,6 +76,12 @@ class Score:
     ceiling_auc: float = UNKNOWN
     pgr: float = UNKNOWN
     gap_se: float = UNKNOWN
+    delta_auc_se: float = UNKNOWN
+    split_seed: str = ""
+    weak_seed: str = ""
+    strong_seed: str = ""
+    accuracy: float = UNKNOWN
+    role: Role | Literal[""] = ""
     where: str = "scores"
 
     @property
@@ -119,9 +139,9 @@ def read_scores(path: Path) -> list[Score]:
     ----------
     path : Path
         `results.json` of `w2sprobe run`, a folder that holds `scores.csv` or else `results.json`,
-        or a `.csv` or `.parquet` file with the columns task, method, and optionally seed,
-        weak_model, strong_model, auc, weak_auc, ceiling_auc, pgr and gap_se; other columns are not
-        read. An empty cell is a number or a name that is not known.
+        or a `.csv` or `.parquet` file with the columns task and method, at least one of auc and
+        pgr, and any other fields of `Score`; further columns are not read. An empty cell is a
+        number or a name that is not known.
 
     Returns
     -------
@@ -233,17 +253,22 @@ def _complete(score: Score, shared: dict[tuple[Run, str], Score]) -> Score:
 
 
 def _of_results(results: Results, where: str) -> list[Score]:
-    parts = (results.config.get(part, {}) for part in ("task", "weak", "strong"))
-    seeds = [str(part["seed"]) for part in parts if "seed" in part]
+    seeds = {part: str(results.config.get(part, {}).get("seed", "")) for part in SEEDED}
+    given = [seed for seed in seeds.values() if seed]
     return [
         Score(
             results.task,
             row.method,
-            seed=results.seed or "/".join(seeds if len({*seeds}) > 1 else seeds[:1]),
+            seed=results.seed or "/".join(given if len({*given}) > 1 else given[:1]),
             weak_model=results.weak_model,
             strong_model=results.strong_model,
             auc=row.auc,
             gap_se=results.gap_se,
+            delta_auc_se=UNKNOWN if row.delta_auc_se is None else row.delta_auc_se,
+            split_seed=seeds["task"],
+            weak_seed=seeds["weak"],
+            strong_seed=seeds["strong"],
+            role=role_of(row.method, results.config.get("define", {})),
             where=f"{where}, method {row.method}",
         )
         for row in results.rows
@@ -273,19 +298,25 @@ def _check_columns(names: Sequence[str], path: Path) -> None:
 
 def _score(row: dict[str, Any], where: str) -> Score:
     values: dict[str, Any] = {**names_of(row, REQUIRED, OPTIONAL, where)}
+    if values["role"] not in ROLES:
+        raise InputError(
+            f"role is {values['role']!r}",
+            where=f"{where}, column role",
+            allowed="competitor, control, or an empty cell",
+        )
     for name in NUMBERS:
         values[name] = _number(row.get(name), name, f"{where}, column {name}")
     return Score(**values, where=where)
 
 
 def _number(cell: Any, name: str, where: str) -> float:
-    allowed = {"pgr": "a number", "gap_se": "0 or more"}.get(name, "0 to 1")
+    low, high = RANGES.get(name, (0.0, 1.0))
+    allowed = {(0.0, 1.0): "0 to 1", (0.0, math.inf): "0 or more"}.get((low, high), "a number")
     held = text(cell)
     try:
         value = float(held) if held else UNKNOWN
     except ValueError:
         raise InputError(f"{name} is {held!r}", where=where, allowed=allowed) from None
-    low, high = {"pgr": (-math.inf, math.inf), "gap_se": (0.0, math.inf)}.get(name, (0.0, 1.0))
     if math.isinf(value) or value < low or value > high:
         raise InputError(f"{name} is {value:g}", where=where, allowed=allowed)
     return value

@@ -1,7 +1,8 @@
 """Tasks of one pair of models: gaps, every method's mean over seeds, and which tasks count."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
+from operator import attrgetter
 from typing import Literal, get_args
 
 import numpy as np
@@ -20,6 +21,7 @@ from w2sprobe.metrics import (
 Unit = Literal["pgr", "auc"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 SATURATED = 0.999
+UNKNOWN_INTERVAL = (UNKNOWN, UNKNOWN)
 
 Seeds = dict[str, Score]  # a method's scores on one task
 
@@ -35,7 +37,9 @@ class TaskRow(Row):
 
     `resolved` tasks have a gap that is large and sure enough for a PGR. `excluded` says why the
     task's PGR is not averaged; empty where it is. `saturated` tasks are left out in AUC as well.
-    `delta_auc` is a method's gain over the weak models of its own seeds. nan: not known.
+    `delta_auc` is a method's gain over the weak models of its own seeds. Standard errors are over
+    test rows and seeds; that of a gain is nan where the noise of test rows is not known. nan: not
+    known.
     """
 
     task: str
@@ -49,6 +53,7 @@ class TaskRow(Row):
     saturated: bool
     auc: dict[str, float]
     delta_auc: dict[str, float]
+    delta_auc_se: dict[str, float]
     pgr: dict[str, float]
 
 
@@ -83,7 +88,7 @@ def task_rows(
     named : dict
         Of one pair of models, as `by_method` returns it.
     min_gap, min_gap_se, saturated_only
-        As in `compare`.
+        As in `Analysis`.
 
     Returns
     -------
@@ -95,7 +100,7 @@ def task_rows(
         # ends are the same for all methods of a seed, so each seed is taken once
         ends = list({seed: one for seeds in here.values() for seed, one in seeds.items()}.values())
         weak, ceiling = (mean_of(ends, name) for name in ("weak_auc", "ceiling_auc"))
-        gap = _gap(ends)
+        gap = mean_of_runs(levels_of(ends, _gap), mean_of(ends, "gap_se") ** 2)
         auc = {name: value_of(seeds.values(), "auc") for name, seeds in here.items()}
         saturated = saturated_only and all(
             value >= SATURATED for value in (weak, ceiling, *auc.values())
@@ -121,14 +126,45 @@ def task_rows(
                     name: auc[name] - mean_of(seeds.values(), "weak_auc")
                     for name, seeds in here.items()
                 },
+                delta_auc_se={name: _gain_se(seeds.values()) for name, seeds in here.items()},
                 pgr={name: value_of(seeds.values(), "pgr") for name, seeds in here.items()},
             )
         )
     return tuple(rows)
 
 
+def levels_of(scores: Iterable[Score], value: Callable[[Score], float]) -> list[float]:
+    """Independent values that several runs of one task give, with as few runs as there are.
+
+    Parameters
+    ----------
+    scores : iterable of Score
+        At least one.
+    value : callable
+        Of a score.
+
+    Returns
+    -------
+    list of float
+        One per cut of the rows where there are several, otherwise one per seed of the weak model
+        where there are several, otherwise one per run: runs within such a level share its noise, so
+        their mean is taken.
+    """
+    cuts: dict[str, dict[str, list[float]]] = {}
+    for score in scores:
+        cut = cuts.setdefault(score.split_seed, {})
+        cut.setdefault(score.weak_seed, []).append(value(score))
+    supervisors = [[float(np.mean(runs)) for runs in cut.values()] for cut in cuts.values()]
+    if len(supervisors) > 1:
+        return [float(np.mean(cut)) for cut in supervisors]
+    if len(supervisors[0]) > 1:
+        return supervisors[0]
+    ((runs,),) = (cut.values() for cut in cuts.values())
+    return runs
+
+
 def mean_of(scores: Iterable[Score], name: str) -> float:
-    """Mean of a number that every score has.
+    """Mean of a number that every score has, over cuts of means over seeds.
 
     Parameters
     ----------
@@ -142,7 +178,7 @@ def mean_of(scores: Iterable[Score], name: str) -> float:
     float
         nan where one of them is not known.
     """
-    return float(np.mean([getattr(score, name) for score in scores]))
+    return float(np.mean(levels_of(scores, attrgetter(name))))
 
 
 def value_of(scores: Collection[Score], unit: Unit) -> float:
@@ -164,7 +200,15 @@ def value_of(scores: Collection[Score], unit: Unit) -> float:
     return mean_of(scores, "pgr") if np.isnan(ends).any() else pgr(*ends)
 
 
-def _gap(seeds: Sequence[Score]) -> Estimate:
-    """Mean gap over seeds, uncertain by test rows, which seeds share, and by seeds."""
-    gaps = [one.ceiling_auc - one.weak_auc for one in seeds]
-    return mean_of_runs(gaps, mean_of(seeds, "gap_se") ** 2)
+def _gap(score: Score) -> float:
+    return score.ceiling_auc - score.weak_auc
+
+
+def _gain(score: Score) -> float:
+    return score.auc - score.weak_auc
+
+
+def _gain_se(scores: Collection[Score]) -> float:
+    """Standard error of the mean gain: test rows, which runs share, and seeds."""
+    row_se = mean_of(scores, "delta_auc_se")
+    return UNKNOWN if math.isnan(row_se) else mean_of_runs(levels_of(scores, _gain), row_se**2).se

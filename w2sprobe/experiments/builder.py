@@ -548,18 +548,17 @@ class Builder:
         value = getattr(settings, field)
         names = {"n_neighbors": "ks", "l2": "l2s"}
         values = list(getattr(candidates, names[field])) if value == AUTO else [value]
+        _check_folds(CROSS_FITTED, rows.groups, len(rows), FOLDS)
         if field == "n_neighbors":
-            most = _most_neighbors(rows, None)
+            most = _most_neighbors(rows.groups, len(rows), FOLDS)
             if min(values) > most:
                 what = f"candidates.ks are {values}" if value == AUTO else f"n_neighbors is {value}"
                 raise InputError(
                     f"probes.{what}",
-                    allowed=f"one that leaves a row and its group out of the {len(rows)} of "
-                    f"strong_train: up to {most}",
+                    allowed=f"up to {most}, the rows that the largest of {FOLDS} folds leaves of "
+                    f"the {len(rows)} of strong_train",
                 )
             values = [k for k in values if k <= most]
-        else:
-            _check_folds(CROSS_FITTED, rows.groups, len(rows), FOLDS)
         tried: dict[str, Any] = {"layers": layers, names[field]: values, "rule": candidates.rule}
         inputs = {"store": self.store, "labels": weak}
         run = partial(
@@ -581,11 +580,18 @@ class Builder:
         """Stage that scores probes on many layers and settings; no method reads it."""
         rows = ProbedRows.of_splits(self.splits)
         layers = list(self.strong_info.parse_layers(config.layers))
-        # of the rows as they are swept: copies of a text are left out together
-        most = len(rows.train) - n_left_out(rows.groups, itself=True)
-        ks = tuple(k for k in config.ks if k <= most)
         _check_folds(CROSS_FITTED, rows.groups, len(rows.train), FOLDS)
-        settings = SweepSettings(ks, config.l2s, in_sample=config.in_sample, ceiling=config.ceiling)
+        # of the rows as they are swept: copies of a text are left out together
+        most = _most_neighbors(
+            rows.groups, len(rows.train), None if config.leave_one_out else FOLDS
+        )
+        settings = SweepSettings(
+            tuple(k for k in config.ks if k <= most),
+            config.l2s,
+            in_sample=config.in_sample,
+            ceiling=config.ceiling,
+            leave_one_out=config.leave_one_out,
+        )
         run = partial(
             sweep_step,
             store=self.store.folder,
@@ -654,7 +660,7 @@ def _check_neighbors(path: str, method: Method, settings: ProbeConfig, rows: Row
     """Refuse more neighbours than a row has: curation leaves out its group, or its fold."""
     most = len(rows) - 1
     if method.curation is not None:
-        most = _most_neighbors(rows, method.folds(settings.cv))
+        most = _most_neighbors(rows.groups, len(rows), method.folds(settings.cv))
     if settings.n_neighbors != AUTO and settings.n_neighbors > most:
         raise InputError(
             f"{path}.n_neighbors is {settings.n_neighbors}",
@@ -667,11 +673,10 @@ def _check_neighbors(path: str, method: Method, settings: ProbeConfig, rows: Row
         )
 
 
-def _most_neighbors(rows: Rows, cv: int | str | None) -> int:
+def _most_neighbors(groups: np.ndarray | None, n_rows: int, cv: int | str | None) -> int:
     """How many neighbours every row has outside its group, or its fold."""
-    if isinstance(cv, int):
-        return len(rows) - int(np.bincount(folds_of(len(rows), cv, rows.groups)).max())
-    return len(rows) - n_left_out(rows.groups, itself=True)
+    together = folds_of(n_rows, cv, groups) if isinstance(cv, int) else groups
+    return n_rows - n_left_out(together, itself=True)
 
 
 def _check_layer(path: str, settings: ProbeConfig, info: ModelInfo) -> int | None:

@@ -135,13 +135,14 @@ class WeakConfig(ModelConfig):
 
 
 class Candidates(_Config):
-    """What `auto` chooses among: by held-out fits to the weak labels; no truth has a say."""
+    """What `auto` chooses among: by out-of-fold fits to the weak labels; no truth has a say."""
 
     layers: str = Field("all", description="As in `w2sprobe sweep --layers`.")
     ks: tuple[Annotated[int, Field(ge=1)], ...] = Field((5, 10, 20, 50, 100, 200), min_length=1)
     l2s: tuple[Annotated[float, Field(gt=0)], ...] = Field((1e-4, 1e-3, 1e-2, 1e-1), min_length=1)
     rule: ChoiceRule = Field(
-        "weak_log_loss", description="Least log-loss against the weak labels, or largest AUC."
+        "weak_log_loss",
+        description="Least log-loss against the weak labels, or largest AUC inside folds.",
     )
 
 
@@ -160,6 +161,10 @@ class SweepConfig(_Config):
         default=False, description="Also score fits on the rows they were fitted on, as published."
     )
     ceiling: bool = Field(default=False, description="Also fit on truth.")
+    leave_one_out: bool = Field(
+        default=False,
+        description="kNN leaves out single rows instead of folds: biased against large k.",
+    )
 
 
 class ProbeConfig(_Config):

@@ -13,9 +13,9 @@ from w2sprobe.experiments.records import training_warnings
 from w2sprobe.experiments.shared_runs import same_run_as
 from w2sprobe.experiments.stages import RECORD, Outcome, Stage
 from w2sprobe.experiments.steps import AUDIT, CURATION, INDICATORS, label_file, stopped
-from w2sprobe.experiments.summary import ENDS, Predictions, recovered, scores_of
+from w2sprobe.experiments.summary import ENDS, Predictions, Recovered, recovered, scores_of
 from w2sprobe.labels import LabelTable
-from w2sprobe.metrics import BootstrapPGR, Run, rows_to_resolve
+from w2sprobe.metrics import Run, rows_to_resolve
 from w2sprobe.results import ResultRow, Results
 from w2sprobe.sweeps.choose import CHOICES, Choices
 
@@ -64,7 +64,7 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
     test, thresholds = splits.test, config.model_dump(include={"min_gap", "min_gap_se"})
     run = Run(test.labels, predictions, test.groups, test.ids)
     found = recovered([run], thresholds)
-    ceiling = found["ceiling"]
+    ceiling = found["ceiling"].auc
     audit = audit_of(experiment, outcomes)
     return Results(
         name=config.name,
@@ -142,7 +142,7 @@ def _failed(stages: list[Stage], outcomes: Outcomes) -> str:
     return ""
 
 
-def _row(experiment: Experiment, name: str, result: BootstrapPGR) -> ResultRow:
+def _row(experiment: Experiment, name: str, result: Recovered) -> ResultRow:
     stages, splits = experiment.methods[name], experiment.splits
     learns_from = {"weak": len(splits.weak_train), "zero_shot": 0}
     offered = learns_from.get(experiment.config.entries[name].predicts, len(splits.strong_train))

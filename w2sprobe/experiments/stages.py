@@ -29,8 +29,8 @@ VERSIONS = {
     "relabel": 1,
     "zero_shot": 1,
     "indicators": 1,
-    "choose": 1,
-    "sweep": 1,
+    "choose": 2,
+    "sweep": 2,
 }
 RECORD = "stage.json"
 

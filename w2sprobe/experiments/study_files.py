@@ -9,12 +9,14 @@ import pyarrow.csv
 import yaml
 
 from w2sprobe.atomic import atomic_path, write_json
-from w2sprobe.comparison import INDICATORS, SCORES
-from w2sprobe.results import STUDY, Results, StudyResults
+from w2sprobe.comparison import INDICATORS, SCORES, role_of
+from w2sprobe.experiments.summary import ENDS
+from w2sprobe.results import STUDY, Results, StudyResults, SummaryRow
 
 CONFIG = "config.yaml"
 FIGURE = "results.png"  # of one experiment
 SPLITS = "splits.parquet"
+SEEDS = {"split_seed": "task", "weak_seed": "weak", "strong_seed": "strong"}  # sections with them
 
 
 def write_study(study: StudyResults, results: Sequence[Results], out: Path) -> None:
@@ -27,7 +29,8 @@ def write_study(study: StudyResults, results: Sequence[Results], out: Path) -> N
         Of its experiments.
     out : Path
     """
-    _write_csv((row for one in results for row in _score_rows(one)), out / SCORES)
+    summary = {(r.task, r.weak_model, r.strong_model, r.method): r for r in study.summary}
+    _write_csv((row for one in results for row in _score_rows(one, summary)), out / SCORES)
     if any(one.indicators for one in results):
         _write_csv(map(_indicator_row, results), out / INDICATORS)
     else:
@@ -60,23 +63,38 @@ def write_config(config: dict[str, Any], out: Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _score_rows(results: Results) -> Iterable[dict[str, Any]]:
+def _score_rows(
+    results: Results, summary: Mapping[tuple[str, str, str, str], SummaryRow]
+) -> Iterable[dict[str, Any]]:
+    """Rows of scores.csv; standard errors are of the test rows that all runs of a task share."""
     auc = {row.method: row.auc for row in results.rows}
+    defined = results.config.get("define", {})
+    of_task = {row.method: summary[(*results.key[:3], row.method)] for row in results.rows}
+    gap_se = _shared(of_task["ceiling"], "gap_row_se", results.gap_se)
     for row in results.rows:
         yield {
             **results.key._asdict(),
+            **{name: results.config[part]["seed"] for name, part in SEEDS.items()},
             "method": row.method,
+            "role": None if row.method in ENDS else role_of(row.method, defined),
             "auc": row.auc,
             "weak_auc": auc["weak"],
             "ceiling_auc": auc["ceiling"],
             "pgr": row.pgr,
-            "gap_se": results.gap_se,
+            "gap_se": gap_se,
             "delta_auc": row.delta_auc,
+            "delta_auc_se": _shared(of_task[row.method], "delta_auc_row_se", row.delta_auc_se),
+            "accuracy": row.performance.accuracy if row.performance else None,
             "resolved": row.resolved,
             "rows_offered": row.rows_offered,
             "rows_kept": row.rows_kept,
             "seconds": row.seconds,
         }
+
+
+def _shared(row: SummaryRow, name: str, of_run: float | None) -> float | None:
+    """A standard error over the rows that several runs share; of a single run its own."""
+    return getattr(row, name) if row.n_seeds > 1 else of_run
 
 
 def _indicator_row(results: Results) -> dict[str, Any]:

@@ -14,8 +14,17 @@ from w2sprobe.atomic import atomic_path
 from w2sprobe.data import Rows
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import PREDICTION_COLUMNS
-from w2sprobe.metrics import BootstrapPGR, Estimate, Run, recover, rows_to_resolve
-from w2sprobe.results import RESULTS, Results, SummaryRow
+from w2sprobe.metrics import (
+    BootstrapPGR,
+    Estimate,
+    Run,
+    accuracy_influence,
+    mean_performance,
+    performance,
+    recover,
+    rows_to_resolve,
+)
+from w2sprobe.results import RESULTS, Interval, Performance, Results, SummaryRow
 
 PREDICTIONS = "predictions.parquet"
 ENDS = ("weak", "ceiling")
@@ -82,7 +91,24 @@ class Scored:
             pq.write_table(pa.table({**columns, **self.predictions}), temporary)
 
 
-def recovered(runs: Sequence[Run], thresholds: Mapping[str, Any]) -> dict[str, BootstrapPGR]:
+@dataclass(frozen=True)
+class Recovered:
+    """What a method recovers of the gap between weak model and ceiling.
+
+    Parameters
+    ----------
+    auc, accuracy : BootstrapPGR
+        In AUC, and in accuracy at one half.
+    performance : Performance
+        Mean over the runs.
+    """
+
+    auc: BootstrapPGR
+    accuracy: BootstrapPGR
+    performance: Performance
+
+
+def recovered(runs: Sequence[Run], thresholds: Mapping[str, Any]) -> dict[str, Recovered]:
     """Gap recovered by every method, the ends included, over the runs of a task and pair of models.
 
     Parameters
@@ -94,7 +120,7 @@ def recovered(runs: Sequence[Run], thresholds: Mapping[str, Any]) -> dict[str, B
 
     Returns
     -------
-    dict of str to BootstrapPGR
+    dict of str to Recovered
     """
     # a method's scores stand beside the ends under a name of their own: an end is a method, too
     named = [
@@ -107,8 +133,47 @@ def recovered(runs: Sequence[Run], thresholds: Mapping[str, Any]) -> dict[str, B
         )
         for run in runs
     ]
-    found = recover(named, min_gap=thresholds["min_gap"], min_gap_se=thresholds["min_gap_se"])
-    return {name.removeprefix("method "): result for name, result in found.items()}
+    limits = {name: thresholds[name] for name in ("min_gap", "min_gap_se")}
+    of_auc = recover(named, **limits)
+    of_accuracy = recover(named, metric=accuracy_influence, **limits)
+    return {
+        name: Recovered(
+            of_auc[f"method {name}"],
+            of_accuracy[f"method {name}"],
+            mean_performance(
+                [
+                    performance(run.truth, run.scores[name], run.scores["weak"], run.groups)
+                    for run in runs
+                ]
+            ),
+        )
+        for name in runs[0].scores
+    }
+
+
+def rescored(one: Scored) -> Scored:
+    """Score predictions again, as this version does: earlier ones had other intervals.
+
+    Parameters
+    ----------
+    one : Scored
+
+    Returns
+    -------
+    Scored
+        With all that does not come from the scores as it was.
+    """
+    results, n = one.results, len(one.ids)
+    thresholds = {name: results.config[name] for name in ("min_gap", "min_gap_se")}
+    found = recovered([_run(one, one.predictions)], thresholds)
+    ceiling = found["ceiling"].auc
+    of_gap: dict[str, Any] = {
+        "gap": ceiling.gap,
+        "gap_se": ceiling.gap_se,
+        "rows_needed": rows_to_resolve(ceiling.gap, ceiling.gap_se, n, **thresholds),
+        "rows": tuple(row.model_copy(update=scores_of(found[row.method])) for row in results.rows),
+    }
+    return replace(one, results=results.model_copy(update=of_gap))
 
 
 def _run(one: Scored, names: Iterable[str]) -> Run:
@@ -120,20 +185,31 @@ def _run(one: Scored, names: Iterable[str]) -> Run:
     return Run(one.labels, scores, one.groups, one.ids, cut, supervisor, learner)
 
 
-def scores_of(result: BootstrapPGR) -> dict[str, Any]:
+def scores_of(result: Recovered) -> dict[str, Any]:
     """Fields that a row of results and one of a summary have in common."""
-    bounded = all(map(math.isfinite, result.pgr_interval))
+    auc, accuracy = result.auc, result.accuracy
     return {
-        "auc": result.student_auc,
-        "auc_interval": result.student_auc_interval,
-        "delta_auc": result.delta_auc,
-        "delta_auc_interval": result.delta_auc_interval,
-        "delta_auc_se": result.delta_estimate.se,
-        "delta_auc_pvalue": known(result.delta_estimate.pvalue),
-        "pgr": known(result.pgr),
-        "pgr_interval": result.pgr_interval if bounded else None,
-        "resolved": result.resolved,
+        "auc": auc.student_auc,
+        "auc_interval": auc.student_auc_interval,
+        "delta_auc": auc.delta_auc,
+        "delta_auc_interval": auc.delta_auc_interval,
+        "delta_auc_se": auc.delta_estimate.se,
+        "delta_auc_pvalue": known(auc.delta_estimate.pvalue),
+        "pgr": known(auc.pgr),
+        "pgr_interval": bounded(auc.pgr_interval),
+        "resolved": auc.resolved,
+        "performance": result.performance,
+        "delta_accuracy": accuracy.delta_auc,
+        "delta_accuracy_interval": accuracy.delta_auc_interval,
+        "accuracy_pgr": known(accuracy.pgr),
+        "accuracy_pgr_interval": bounded(accuracy.pgr_interval),
+        "accuracy_resolved": accuracy.resolved,
     }
+
+
+def bounded(interval: Interval) -> Interval | None:
+    """An interval for JSON, which has no infinity; None without bounds."""
+    return interval if all(map(math.isfinite, interval)) else None
 
 
 def known(value: float) -> float | None:
@@ -175,7 +251,7 @@ def _rows(names: list[str], scored: list[Scored], row_se: float) -> Iterable[Sum
     thresholds = {name: first.config[name] for name in ("min_gap", "min_gap_se")}
     found = recovered([_run(one, names) for one in scored], thresholds)
     for name in names:
-        result = found[name]
+        result = found[name].auc
         yield SummaryRow(
             task=first.task,
             weak_model=first.weak_model,
@@ -186,7 +262,7 @@ def _rows(names: list[str], scored: list[Scored], row_se: float) -> Iterable[Sum
             n_cuts=result.n_cuts,
             n_supervisor_seeds=result.n_supervisors,
             n_learner_seeds=result.n_learners,
-            **scores_of(result),
+            **scores_of(found[name]),
             delta_auc_row_se=row_part(result.delta_estimate),
             gap=result.gap,
             gap_se=result.gap_se,

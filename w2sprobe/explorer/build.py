@@ -12,9 +12,10 @@ from w2sprobe.data import Splits
 from w2sprobe.errors import IdMismatch, InputError, UnknownName, first_few
 from w2sprobe.explorer.projections import pca, umap, umap_module
 from w2sprobe.labels import LabelTable
-from w2sprobe.probes import logistic_cross_fit_path
+from w2sprobe.probes import knn_cross_fit, logistic_cross_fit_path
 from w2sprobe.probes._base import linear
 from w2sprobe.probes._checks import check_k, n_left_out
+from w2sprobe.probes._folds import FOLDS, folds_of
 from w2sprobe.probes.neighbors import Search
 from w2sprobe.probing import ProbedRows
 from w2sprobe.reporting.explorer import ExplorerData, LayerView
@@ -123,8 +124,11 @@ def explore(
     groups = None if rows.groups is None else rows.groups[given.keep[: len(rows.train)]]
     if not fitted.any():
         raise InputError("the labels filter out all training rows", allowed="rows with keep")
-    most = int(fitted.sum()) - n_left_out(groups, itself=True)
-    chosen = [k for k in KS if k <= most] if ks is None else [check_k(k, "k", most) for k in ks]
+    folds = np.full(len(ids), -1)
+    folds[fitted] = folds_of(int(fitted.sum()), FOLDS, groups)
+    most = int(fitted.sum()) - n_left_out(folds[fitted], itself=True)
+    of = f"the rows outside the largest of {FOLDS} folds"
+    chosen = [k for k in KS if k <= most] if ks is None else [check_k(k, "k", most, of) for k in ks]
     if not chosen:
         raise InputError("ks is empty", allowed="at least one k, and rows for it")
     here = _Rows(
@@ -138,6 +142,7 @@ def explore(
         None if texts is None else _texts(ids, texts),
         np.repeat(list(parts), [len(part) for part in parts.values()]),
         None if rows.truth is None else rows.truth.align(ids).hard_label,
+        folds,
         here.ks,
         l2,
         projection,
@@ -205,10 +210,14 @@ def _view(
     # as `knn_path` does it: a running sum over k
     sums = np.cumsum(rows.soft[neighbors], axis=1)
     votes = np.stack([sums[:, k - 1] / k for k in rows.ks]).clip(0, 1)
+    fold_votes = votes.copy()
+    fold_votes[:, fitted] = knn_cross_fit(
+        known, soft, ks=rows.ks, groups=rows.groups, search=search
+    )
     points, explained = (
         pca(X, fitted, rows.soft) if projection == "pca" else (umap(X, fitted), None)
     )
-    return LayerView(layer, points, explained, neighbors, votes, logistic)
+    return LayerView(layer, points, explained, neighbors, votes, fold_votes, logistic)
 
 
 def _texts(ids: np.ndarray, texts: Mapping[str, str]) -> list[str]:

@@ -1,10 +1,11 @@
 """AUC, performance gap recovered (PGR), and how sure we are of them: numpy and scipy only.
 
-One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; decisions, calibration and groups:
-`performance` and the functions it collects; test rows that a gap takes:
-`rows_to_resolve`, `rows_for_gap`. Several tasks: `paired_tests`, `task_bootstrap`, `holm`,
-`rank_correlation`; before any is run: `detectable_effect`, `least_pvalue`. Several seeds:
-`variance_components`. Filters of labels: `scorecard`, `overlap`.
+One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; of cross-fitted scores
+`auc_inside_folds`; decisions, calibration and groups:
+`performance` and the functions it collects; test rows that a gap takes: `rows_to_resolve`,
+`rows_for_gap`. Several tasks: `task_mean`, `paired_tests`, `equivalence`, `holm`, `pool_tasks`,
+`pooled_pgr`, `rank_correlation`; before any is run: `detectable_effect`, `least_pvalue`. Several
+seeds: `variance_components`. Filters of labels: `scorecard`, `overlap`.
 `docs/statistics.md` says what each number means. scipy.stats takes a second to load and is imported
 where it is used: every command, and the completion of its options, imports this package.
 """
@@ -14,6 +15,8 @@ from w2sprobe.metrics.auc import soft_auc as soft_auc
 from w2sprobe.metrics.estimates import CONFIDENCE as CONFIDENCE
 from w2sprobe.metrics.estimates import Estimate as Estimate
 from w2sprobe.metrics.estimates import mean_of_runs as mean_of_runs
+from w2sprobe.metrics.folds import FoldAUC as FoldAUC
+from w2sprobe.metrics.folds import auc_inside_folds as auc_inside_folds
 from w2sprobe.metrics.gaps import MIN_GAP as MIN_GAP
 from w2sprobe.metrics.gaps import MIN_GAP_SE as MIN_GAP_SE
 from w2sprobe.metrics.gaps import TIE_DECIMALS as TIE_DECIMALS
@@ -24,20 +27,24 @@ from w2sprobe.metrics.gaps import rows_to_resolve as rows_to_resolve
 from w2sprobe.metrics.influence import accuracy_influence as accuracy_influence
 from w2sprobe.metrics.influence import auc_influence as auc_influence
 from w2sprobe.metrics.nested import Run as Run
-from w2sprobe.metrics.performance import MIN_GROUP_ROWS as MIN_GROUP_ROWS
-from w2sprobe.metrics.performance import N_BINS as N_BINS
-from w2sprobe.metrics.performance import accuracy as accuracy
-from w2sprobe.metrics.performance import best_threshold as best_threshold
-from w2sprobe.metrics.performance import brier as brier
-from w2sprobe.metrics.performance import (
-    expected_calibration_error as expected_calibration_error,
-)
-from w2sprobe.metrics.performance import log_loss as log_loss
-from w2sprobe.metrics.performance import mean_performance as mean_performance
-from w2sprobe.metrics.performance import performance as performance
-from w2sprobe.metrics.performance import recall_at_fpr as recall_at_fpr
+from w2sprobe.metrics.pooling import PooledTasks as PooledTasks
+from w2sprobe.metrics.pooling import RatioOfMeans as RatioOfMeans
+from w2sprobe.metrics.pooling import pool_tasks as pool_tasks
+from w2sprobe.metrics.pooling import pooled_pgr as pooled_pgr
 from w2sprobe.metrics.power import detectable_effect as detectable_effect
 from w2sprobe.metrics.power import least_pvalue as least_pvalue
+from w2sprobe.metrics.probabilities import MIN_GROUP_ROWS as MIN_GROUP_ROWS
+from w2sprobe.metrics.probabilities import N_BINS as N_BINS
+from w2sprobe.metrics.probabilities import accuracy as accuracy
+from w2sprobe.metrics.probabilities import best_threshold as best_threshold
+from w2sprobe.metrics.probabilities import brier as brier
+from w2sprobe.metrics.probabilities import (
+    expected_calibration_error as expected_calibration_error,
+)
+from w2sprobe.metrics.probabilities import log_loss as log_loss
+from w2sprobe.metrics.probabilities import mean_performance as mean_performance
+from w2sprobe.metrics.probabilities import performance as performance
+from w2sprobe.metrics.probabilities import recall_at_fpr as recall_at_fpr
 from w2sprobe.metrics.ranks import RankCorrelation as RankCorrelation
 from w2sprobe.metrics.ranks import rank_correlation as rank_correlation
 from w2sprobe.metrics.recovery import BootstrapPGR as BootstrapPGR
@@ -52,8 +59,10 @@ from w2sprobe.metrics.scorecard import scorecard as scorecard
 from w2sprobe.metrics.seeds import Component as Component
 from w2sprobe.metrics.seeds import variance_components as variance_components
 from w2sprobe.metrics.tasks import ALTERNATIVES as ALTERNATIVES
+from w2sprobe.metrics.tasks import Alternative as Alternative
 from w2sprobe.metrics.tasks import PairedTests as PairedTests
-from w2sprobe.metrics.tasks import TaskBootstrap as TaskBootstrap
+from w2sprobe.metrics.tasks import TaskMean as TaskMean
+from w2sprobe.metrics.tasks import equivalence as equivalence
 from w2sprobe.metrics.tasks import holm as holm
 from w2sprobe.metrics.tasks import paired_tests as paired_tests
-from w2sprobe.metrics.tasks import task_bootstrap as task_bootstrap
+from w2sprobe.metrics.tasks import task_mean as task_mean

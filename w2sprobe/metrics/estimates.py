@@ -30,7 +30,7 @@ class Estimate:
     [0.061, 0.139]
     >>> of_rows_and_two_seeds = Estimate(0.1, ((0.0004, math.inf), (0.0001, 1)))
     >>> [round(end, 3) for end in of_rows_and_two_seeds.interval]
-    [0.044, 0.156]
+    [0.038, 0.162]
     """
 
     value: float
@@ -54,12 +54,13 @@ class Estimate:
         -----
         Satterthwaite (1946, Biometrics Bulletin 2): (sum of v)^2 / sum of v^2 / df, over the
         variances v of the parts. Few seeds that agree by luck have too small a variance, and with
-        it, too little say in the degrees of freedom: 95 % intervals then hold the truth in 87 % of
-        trials with two seeds, in 92 % with three (`benchmarks/coverage.py`). Here each variance
-        counts 1 + 2 / df times, which is 3 times for two seeds and 1.0 times for many rows: 91 and
-        94 % at the least, 96 % at most.
+        it too little say in the degrees of freedom: at worst, 95 % intervals then hold the truth in
+        87 % of trials with two seeds and in 92 % with three. Here each variance counts 1 + 3 / df
+        times in the degrees of freedom, 4 times for two seeds and once for many rows, which leaves
+        92 and 94 % at worst and at most 96 % (normal noise, simulated; `benchmarks/coverage.py`
+        measures it for AUC).
         """
-        weighed = [(variance * (1 + 2 / df), df) for variance, df in self.parts]
+        weighed = [(variance * (1 + 3 / df), df) for variance, df in self.parts]
         squares = math.fsum(v**2 / df for v, df in weighed)
         if squares:
             return float(math.fsum(v for v, _ in weighed) ** 2 / squares)

@@ -1,19 +1,21 @@
 """Two methods over several tasks: tests, intervals, several comparisons at once."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.metrics._checks import check_scores
-from w2sprobe.metrics.estimates import CONFIDENCE, Interval
+from w2sprobe.metrics.estimates import CONFIDENCE, Interval, t_quantile
 from w2sprobe.metrics.gaps import TIE_DECIMALS
 
 EXACT_WITH_TIES = 20  # pairs; beyond, the normal approximation with tie correction
-ALTERNATIVES = ("greater", "less", "two-sided")
+Alternative = Literal["greater", "less", "two-sided"]
+ALTERNATIVES: tuple[Alternative, ...] = get_args(Alternative)
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class PairedTests:
         Pairs.
     wins : int
         Pairs with a > b, whatever the alternative.
+    losses : int
+        Pairs with a < b.
     t_pvalue : float
         Paired t test; nan where all differences are equal.
     wilcoxon_pvalue : float
@@ -36,32 +40,43 @@ class PairedTests:
 
     n: int
     wins: int
+    losses: int
     t_pvalue: float
     wilcoxon_pvalue: float
     sign_pvalue: float
 
 
 @dataclass(frozen=True)
-class TaskBootstrap:
-    """Mean and median over tasks, with percentile intervals of 95 %.
+class TaskMean:
+    """Mean over tasks, with Student's t interval of 95 %.
 
     Parameters
     ----------
+    n : int
+        Tasks.
     mean, median : float
-        Each with an interval of the same name.
+        nan of no task.
+    mean_interval : tuple of float
+        nan of fewer than 2 tasks, like `sd` and `pvalue`.
+    sd : float
+        Standard deviation over tasks, with n - 1 in the denominator.
+    pvalue : float
+        Two-sided t test of a mean of 0; nan where all values are equal.
     """
 
+    n: int
     mean: float
     mean_interval: Interval
+    sd: float
     median: float
-    median_interval: Interval
+    pvalue: float
 
 
 def paired_tests(
     a: npt.ArrayLike,
     b: npt.ArrayLike,
     *,
-    alternative: Literal["greater", "less", "two-sided"] = "greater",
+    alternative: Alternative = "greater",
 ) -> PairedTests:
     """t, Wilcoxon and sign test of paired results, such as the PGR of two methods over tasks.
 
@@ -112,7 +127,8 @@ def paired_tests(
     return PairedTests(
         n=len(difference),
         wins=wins,
-        t_pvalue=pvalue(stats.ttest_1samp, difference, 0.0) if np.ptp(difference) else float("nan"),
+        losses=losses,
+        t_pvalue=pvalue(stats.ttest_1samp, difference, 0.0) if np.ptp(difference) else math.nan,
         wilcoxon_pvalue=_signed_rank_pvalue(difference[difference != 0], alternative),
         sign_pvalue=pvalue(stats.binomtest, wins, wins + losses) if wins + losses else 1.0,
     )
@@ -139,59 +155,107 @@ def _signed_rank_pvalue(difference: np.ndarray, alternative: str) -> float:
     return {"greater": greater, "less": less}.get(alternative, min(1.0, 2 * min(greater, less)))
 
 
-def task_bootstrap(
-    differences: npt.ArrayLike, *, n_resamples: int = 10_000, seed: int = 0
-) -> TaskBootstrap:
-    """Mean and median of one number a task, with bootstrap intervals over tasks.
+def task_mean(differences: npt.ArrayLike) -> TaskMean:
+    """Mean of one number per task, with Student's t interval over tasks.
 
     Parameters
     ----------
     differences : array_like of float, shape (n,)
-        Finite, n at least 2; such as the PGR of one method less that of another.
-    n_resamples : int
-        Replicates.
-    seed : int
-        Same seed, same intervals.
+        Finite; such as the AUC of one method less that of another, one per task.
 
     Returns
     -------
-    TaskBootstrap
+    TaskMean
 
     Raises
     ------
     InputError
-        Fewer than 2 tasks, or a value is not finite.
+        Another shape, or a value is not finite.
 
     Notes
     -----
-    Tasks are drawn as if they were independent; intervals are those of other tasks like these.
-    What seeds and test rows add to a difference is in it, since it adds to the spread of tasks.
+    mean ± t(.975, n - 1) sd / sqrt(n) (Student 1908, Biometrika 6). The tasks count as independent
+    draws, so the interval is about further tasks like these. The noise of seeds and test rows is
+    part of the spread of the tasks and needs no separate term. A percentile bootstrap of few tasks
+    is too narrow: nominal 95 % cover 85 % with 5 tasks, 88 % with 8.
+
+    Examples
+    --------
+    >>> found = task_mean([0.01, 0.03, 0.02, 0.04])
+    >>> round(found.mean, 3), [round(end, 3) for end in found.mean_interval]
+    (0.025, [0.004, 0.046])
     """
+    values = _check_differences(differences)
+    if len(values) < 2:
+        only = float(values[0]) if len(values) else math.nan
+        return TaskMean(len(values), only, (math.nan, math.nan), math.nan, only, math.nan)
     from scipy import stats
 
-    values = np.asarray(differences, dtype=np.float64)
-    if values.ndim != 1 or len(values) < 2:
-        raise InputError(f"differences has shape {values.shape}", allowed="(n,), n at least 2")
-    check_scores(values, "differences", len(values))
-
-    def interval(statistic: Callable[..., Any]) -> Interval:
-        # sorted: the order of tasks must not decide which of them are drawn
-        found = stats.bootstrap(
-            (np.sort(values),),
-            statistic,
-            n_resamples=n_resamples,
-            confidence_level=CONFIDENCE,
-            method="percentile",
-            rng=np.random.default_rng(seed),
-        ).confidence_interval
-        return float(found.low), float(found.high)
-
-    return TaskBootstrap(
-        mean=float(values.mean()),
-        mean_interval=interval(np.mean),
+    n, mean, sd = len(values), float(values.mean()), float(values.std(ddof=1))
+    reach = t_quantile((1 - CONFIDENCE) / 2, n - 1) * sd / math.sqrt(n)
+    return TaskMean(
+        n=n,
+        mean=mean,
+        mean_interval=(mean - reach, mean + reach),
+        sd=sd,
         median=float(np.median(values)),
-        median_interval=interval(np.median),
+        pvalue=float(stats.ttest_1samp(values, 0.0).pvalue) if _vary(values) else math.nan,
     )
+
+
+def equivalence(differences: npt.ArrayLike, margin: float) -> float:
+    """P value of two one-sided t tests: small where the mean is surely within ± margin of 0.
+
+    Parameters
+    ----------
+    differences : array_like of float, shape (n,)
+        Finite, one per task.
+    margin : float, above 0
+        Largest difference that counts as none, in the unit of the differences.
+
+    Returns
+    -------
+    float
+        The larger of the two p values. nan of fewer than 2 tasks, and where all values are equal.
+
+    Raises
+    ------
+    InputError
+        Another shape, a value that is not finite, or no positive margin.
+
+    Notes
+    -----
+    TOST: one test rejects a mean of -margin or less, the other one of margin or more (Schuirmann
+    1987, Journal of Pharmacokinetics and Biopharmaceutics 15). A large p value of a test of
+    difference shows no equivalence; this test can.
+
+    Examples
+    --------
+    >>> round(equivalence([0.001, -0.002, 0.003, 0.0], margin=0.01), 4)
+    0.0014
+    """
+    values = _check_differences(differences)
+    if not 0 < margin < math.inf:
+        raise InputError(f"margin is {margin!r}", allowed="a number above 0")
+    if len(values) < 2 or not _vary(values):
+        return math.nan
+    from scipy import stats
+
+    above = stats.ttest_1samp(values, -margin, alternative="greater")
+    below = stats.ttest_1samp(values, margin, alternative="less")
+    return float(max(above.pvalue, below.pvalue))
+
+
+def _check_differences(differences: npt.ArrayLike) -> np.ndarray:
+    values = np.asarray(differences, dtype=np.float64)
+    if values.ndim != 1:
+        raise InputError(f"differences has shape {values.shape}", allowed="(n,)")
+    return check_scores(values, "differences", len(values))
+
+
+def _vary(values: np.ndarray) -> bool:
+    """Whether values differ by more than rounding noise: only then is there a t test."""
+    return bool(np.ptp(np.round(values, TIE_DECIMALS)))
 
 
 def holm(pvalues: npt.ArrayLike) -> np.ndarray:

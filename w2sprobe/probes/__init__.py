@@ -5,7 +5,7 @@ from typing import Literal
 from w2sprobe.errors import UnknownName
 from w2sprobe.probes._preprocess import Preprocess
 from w2sprobe.probes._saving import load_probe, save_probe
-from w2sprobe.probes.knn import KNNProbe, knn_path
+from w2sprobe.probes.knn import KNNProbe, knn_cross_fit, knn_path
 from w2sprobe.probes.logistic import (
     LogisticProbe,
     logistic_cross_fit,
@@ -87,6 +87,7 @@ __all__ = [
     "Neighbors",
     "Preprocess",
     "TopoFilter",
+    "knn_cross_fit",
     "knn_path",
     "load_probe",
     "logistic_cross_fit",

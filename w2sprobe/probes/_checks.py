@@ -101,13 +101,11 @@ def check_both_classes(soft: np.ndarray) -> None:
         raise InputError(f"one class: all labels are {soft[0]:g}", allowed="labels of both classes")
 
 
-def check_k(k: int, name: str, most: int) -> int:
-    """Return a neighbour count within [1, most]."""
+def check_k(k: int, name: str, most: int, of: str = "") -> int:
+    """Return a neighbour count within [1, most]; `of` says what they are chosen from."""
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= most:
-        raise InputError(
-            f"{name} is {k!r}",
-            allowed=f"1 to {most}, with {most} sample{'s' * (most != 1)} to choose from",
-        )
+        of = of or f"with {most} sample{'s' * (most != 1)} to choose from"
+        raise InputError(f"{name} is {k!r}", allowed=f"1 to {most}, {of}")
     return int(k)
 
 

@@ -14,6 +14,7 @@ from w2sprobe.probes._checks import (
     n_left_out,
     optional_groups,
 )
+from w2sprobe.probes._folds import FOLDS, folds_of
 from w2sprobe.probes._preprocess import Preprocess, Preprocessing
 from w2sprobe.probes.neighbors import Search, nearest_neighbors
 
@@ -74,11 +75,7 @@ def knn_path(
     leaves_out = Q is None and not include_self
     together = optional_groups(groups, len(points))
     n_out = n_left_out(together, itself=leaves_out)
-    if np.ndim(ks) != 1:
-        raise InputError(f"ks is {ks!r}", allowed="a sequence, such as [1, 10, 50]")
-    if not len(ks):
-        raise InputError("ks is empty", allowed="at least one k")
-    counts = np.array([check_k(k, "k", len(points) - n_out) for k in ks])
+    counts = np.array(_check_ks(ks, len(points) - n_out))
     moved = Preprocessing.fit(points, preprocess)
     queries = None if Q is None else moved.apply(check_activations(Q, "Q", points.shape[1]))
     found = search(
@@ -93,6 +90,70 @@ def knn_path(
         done = counts[place]
         votes[place] = total / done
     return votes.clip(0, 1)  # sums of ones may round past their count
+
+
+def knn_cross_fit(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    ks: Sequence[int],
+    cv: int = FOLDS,
+    groups: ArrayLike | None = None,
+    preprocess: Preprocess = "none",
+    search: Search = nearest_neighbors,
+) -> np.ndarray:
+    """Out-of-fold votes for every k: each row's neighbours are rows of the other folds.
+
+    Parameters
+    ----------
+    X, y, search
+        As in `knn_path`.
+    ks : sequence of int, each from 1 to n less the rows of the largest fold
+        Results follow this order.
+    cv : int, default 5, in [2, n]
+        Folds, the same as those of `logistic_cross_fit`.
+    groups : array_like, shape (n,), optional
+        Rows of one value stay in one fold.
+    preprocess : {"none", "center", "standardize"}, default "none"
+        Learnt anew from the other folds.
+
+    Returns
+    -------
+    ndarray of float64, shape (len(ks), n)
+        Mean soft label of the k nearest rows outside the row's fold, in [0, 1].
+
+    Raises
+    ------
+    InputError
+        As in `knn_path`; `cv` is out of range.
+    UnknownName
+        No such preprocessing.
+
+    Notes
+    -----
+    One search a fold: together about as much work as one that leaves out single rows, where the
+    symmetry of X in itself is of use but all n rows are searched.
+    """
+    points = check_activations(X)
+    soft = check_labels(y, len(points))
+    folds = folds_of(len(points), cv, optional_groups(groups, len(points)))
+    most = len(points) - n_left_out(folds, itself=True)
+    counts = _check_ks(ks, most, f"the rows outside the largest of {cv} folds")
+    votes = np.empty((len(counts), len(points)))
+    for fold in range(cv):
+        out = folds == fold
+        votes[:, out] = knn_path(
+            points[~out], soft[~out], points[out], ks=counts, preprocess=preprocess, search=search
+        )
+    return votes
+
+
+def _check_ks(ks: Sequence[int], most: int, of: str = "") -> list[int]:
+    if np.ndim(ks) != 1:
+        raise InputError(f"ks is {ks!r}", allowed="a sequence, such as [1, 10, 50]")
+    if not len(ks):
+        raise InputError("ks is empty", allowed="at least one k")
+    return [check_k(k, "k", most, of) for k in ks]
 
 
 class KNNProbe(ProbeEstimator):

@@ -25,6 +25,7 @@ from w2sprobe.probes import (
     LogisticProbe,
     Preprocess,
     Probe,
+    knn_cross_fit,
     knn_path,
     logistic_cross_fit,
     logistic_path,
@@ -157,6 +158,17 @@ def held_out(
         )
     cv = grid.cv or FOLDS
     fold = folds_of(len(X), cv, optional_groups(groups, len(X)))
+    if grid.probe == "knn":
+        votes = knn_cross_fit(
+            X,
+            soft,
+            ks=grid.ks,
+            cv=cv,
+            groups=groups,
+            preprocess=grid.preprocess,
+            search=grid.search,
+        )
+        return votes, fold
     if grid.probe == "logistic":
         p = logistic_cross_fit(
             X,

@@ -23,7 +23,7 @@ from w2sprobe.curation import (
 )
 from w2sprobe.data import Splits, truth_table
 from w2sprobe.labels import LabelTable, read_truth
-from w2sprobe.metrics import roc_auc
+from w2sprobe.metrics import auc_inside_folds
 from w2sprobe.probing.grid import Grid, choose_l2, curate_grid, fitted, held_out, voters
 
 
@@ -129,7 +129,10 @@ def predict_store(
     Returns
     -------
     Outcome
-        Scores: AUC of each part of the rows, against the labels given and against the truth.
+        Scores: AUC of each part of the rows, against the labels given and against the truth. Of
+        training rows predicted by folds it is the mean of the AUCs inside the folds, and `n_folds`
+        says how many have rows of both classes. kNN that leaves out single rows ranks all of them
+        together, which is biased downwards; `n_folds` is then not there.
 
     Raises
     ------
@@ -161,12 +164,11 @@ def predict_store(
             origin = Origin(here.probe, layer, setting, value)
             near = None if found is None else found[:, : int(value or 0)]
             tables.append(predictions(train, p, fold, asked, q, labels, origin, neighbors=near))
-            parts = np.split(q, ends) if other else []
-            auc = {
-                name: _aucs(known[name], part)
-                for name, part in zip(known, [p, *parts], strict=True)
-            }
-            results.append({**_place(layer, setting, value), "auc": auc})
+            parts = dict(zip(other, np.split(q, ends), strict=True)) if other else {}
+            auc, n_folds = _aucs(known[rows.name], p, fold)
+            aucs = {rows.name: auc}
+            aucs |= {name: _aucs(known[name], part)[0] for name, part in parts.items()}
+            results.append({**_place(layer, setting, value), "auc": aucs, **n_folds})
         del X  # or the next layer would be read beside it
     return Outcome(pa.concat_tables(tables), results)
 
@@ -194,8 +196,9 @@ def curate_store(
     -------
     Outcome
         Scores of relabelling: AUC of the new labels against the old and against the truth, that of
-        the old ones, and flipped rows. Of filtering: the scorecard, and `overlap`: the Jaccard
-        index of the removed rows with those of each other result, by its position in the list.
+        the old ones, both as in `predict_store`, and flipped rows. Of filtering: the scorecard, and
+        `overlap`: the Jaccard index of the removed rows with those of each other result, by its
+        position in the list.
 
     Raises
     ------
@@ -224,8 +227,9 @@ def curate_store(
             result = _place(layer, setting, value)
             if action == "relabel":
                 result["flipped"] = int((one.after.hard_label != given.hard_label).sum())
-                result["auc"] = _aucs(known, one.after.soft_label)
-                result["auc_before"] = _aucs(true, given.soft_label)
+                result["auc"], n_folds = _aucs(known, one.after.soft_label, one.fold)
+                result["auc_before"], _ = _aucs(true, given.soft_label, one.fold)
+                result |= n_folds
             else:
                 card = asdict(scorecard(one.after.keep, given.soft_label, truth))
                 # a share of nothing is null in JSON
@@ -256,6 +260,11 @@ def _known(
     return known
 
 
-def _aucs(known: dict[str, np.ndarray], p: np.ndarray) -> dict[str, float]:
-    """AUC against each kind of labels."""
-    return {name: roc_auc(hard, p) for name, hard in known.items()}
+def _aucs(
+    known: dict[str, np.ndarray], p: np.ndarray, fold: np.ndarray | None = None
+) -> tuple[dict[str, float], dict[str, dict[str, int]]]:
+    """AUC against each kind of labels; by folds, `n_folds` of each kind as well."""
+    found = {name: auc_inside_folds(hard, p, fold) for name, hard in known.items()}
+    aucs = {name: float(one.auc) for name, one in found.items() if one.auc is not None}
+    n_folds = {name: one.n_folds for name, one in found.items()}
+    return aucs, {} if fold is None or not found else {"n_folds": n_folds}

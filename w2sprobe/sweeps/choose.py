@@ -139,11 +139,12 @@ def choose(
         Penalties of logistic regression; empty: nothing is chosen for it.
     rule : {"weak_auc", "weak_log_loss"}, default "weak_log_loss"
         Largest AUC against the hard weak labels or least log-loss against the soft ones, of
-        predictions in which a row's own label has no say. docs/probes.md has their regret.
+        out-of-fold predictions; the AUC is the mean of those inside the folds. docs/probes.md has
+        their regret.
     groups : ndarray of int, shape (n,), optional
         Rows of one value have no say in one another's labels.
     cv : int, default 5
-        Folds of logistic regression; kNN leaves each row out.
+        Folds of all probes.
     preprocess : {"none", "center", "standardize"}, default "none"
     device : str, default "auto"
         Of logistic regression.
@@ -176,7 +177,8 @@ def choose(
         if probe not in found:
             raise InputError(
                 f"{rule} has no number for any setting of {probe}",
-                allowed="weak labels of both classes; soft ones, or larger k, for a log-loss",
+                allowed="weak labels of both classes in a fold; soft ones, or larger k, for a "
+                "log-loss",
             )
         one = found[probe]
         points[probe] = Choice(one.layer, one.setting, one.value, one.criterion)

@@ -1,14 +1,15 @@
-"""One layer of a sweep: read once, one search and one solve for all of its settings."""
+"""One layer of a sweep: read once, one search a fold and one solve for all of its settings."""
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from scipy.special import expit
 
 from w2sprobe.cache import ActivationStore
-from w2sprobe.probes import knn_path, logistic_cross_fit_path
+from w2sprobe.probes import knn_cross_fit, knn_path, logistic_cross_fit_path
 from w2sprobe.probes._base import linear
 from w2sprobe.probes.neighbors import Search
 from w2sprobe.sweeps.problem import Problem
@@ -26,6 +27,8 @@ COLUMNS = pa.schema(
         ("n_distinct", pa.int64()),
         ("auc_truth", pa.float64()),
         ("auc_weak", pa.float64()),
+        ("n_folds_truth", pa.int64()),
+        ("n_folds_weak", pa.int64()),
         ("labels_auc", pa.float64()),
         ("delta_auc_truth", pa.float64()),
         ("delta_auc_weak", pa.float64()),
@@ -78,14 +81,16 @@ def sweep_layer(
     X, Q = both[: len(problem.train)], both[len(problem.train) :]
     soft = np.stack(list(problem.vectors.values()))
     ends = np.cumsum([len(ids) for ids in problem.other.values()])[:-1]
-    scored = {
-        CROSS_FIT: problem.own.subset(~problem.budget),
-        BUDGET: problem.own.subset(problem.budget),
-        IN_SAMPLE: problem.own,
-        **problem.scored,
-    }
     rows = []
     for probe, setting, values, fit in _probes(problem, settings, search, device):
+        one_out = probe == "knn" and settings.leave_one_out
+        own = problem.own if one_out else problem.own.inside(problem.folds)
+        scored = {
+            CROSS_FIT: own.subset(~problem.budget),
+            BUDGET: own.subset(problem.budget),
+            IN_SAMPLE: problem.own,
+            **problem.scored,
+        }
         start = time.perf_counter()
         held_out, predict = fit(X, soft)
         p = {CROSS_FIT: held_out[..., ~problem.budget]}
@@ -120,24 +125,22 @@ def _probes(
     """Name, setting and its values, and the fit of each probe: held-out predictions, and others."""
 
     def knn(X: np.ndarray, soft: np.ndarray) -> tuple[np.ndarray, Predict]:
-        def votes(Q: np.ndarray | None, groups: np.ndarray | None = None) -> np.ndarray:
-            # the search for a second label vector is that for the first: a StoredSearch reads it
-            return np.stack(
-                [
-                    knn_path(
-                        X,
-                        vector,
-                        Q,
-                        ks=settings.ks,
-                        groups=groups,
-                        preprocess=settings.preprocess,
-                        search=search,
-                    )
-                    for vector in soft
-                ]
-            )
+        options: dict[str, Any] = {
+            "ks": settings.ks,
+            "preprocess": settings.preprocess,
+            "search": search,
+        }
 
-        return votes(None, problem.groups), votes
+        def held_out(vector: np.ndarray) -> np.ndarray:
+            if settings.leave_one_out:
+                return knn_path(X, vector, groups=problem.groups, **options)
+            return knn_cross_fit(X, vector, cv=settings.cv, groups=problem.groups, **options)
+
+        def predict(Q: np.ndarray) -> np.ndarray:
+            return np.stack([knn_path(X, vector, Q, **options) for vector in soft])
+
+        # the search for a second label vector is that for the first: a StoredSearch reads it
+        return np.stack([held_out(vector) for vector in soft]), predict
 
     def logistic(X: np.ndarray, soft: np.ndarray) -> tuple[np.ndarray, Predict]:
         held_out, coef, intercept = logistic_cross_fit_path(

@@ -10,6 +10,7 @@ from w2sprobe.cache import ActivationStore
 from w2sprobe.errors import InputError
 from w2sprobe.fingerprint import fingerprint
 from w2sprobe.labels import LabelTable
+from w2sprobe.metrics import auc_inside_folds
 from w2sprobe.probes._checks import (
     check_both_classes,
     check_k,
@@ -23,7 +24,7 @@ from w2sprobe.probing import ProbedRows
 from w2sprobe.sweeps.scores import ScoredRows
 from w2sprobe.sweeps.settings import SweepSettings
 
-VERSION = 1  # of what a sweep computes: another one does not go on with the layers of this one
+VERSION = 2  # of what a sweep computes: another one does not go on with the layers of this one
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Problem:
         Ids of the rows that probes are fitted on: those that no filter removed.
     groups : ndarray of int, shape (n,), optional
         Rows of one value have no say in one another's labels.
+    folds : ndarray of int64, shape (n,), optional
+        The fold that each row is held out with; None where all probes leave out single rows.
     vectors : dict of str to ndarray of float64, shape (n,)
         Labels to fit, "weak" and, for the ceiling, "truth".
     budget : ndarray of bool, shape (n,)
@@ -52,6 +55,7 @@ class Problem:
 
     train: np.ndarray
     groups: np.ndarray | None
+    folds: np.ndarray | None
     vectors: dict[str, np.ndarray]
     budget: np.ndarray
     own: ScoredRows
@@ -79,18 +83,29 @@ class Problem:
             vectors["truth"] = _needed(own.truth, "the ceiling").astype(np.float64)
         scored = {name: _known(labels, rows.truth, ids) for name, ids in rows.other.items()}
         scored = {name: part for name, part in scored.items() if part.known}
+        if not settings.ks and not settings.l2s:
+            raise InputError("nothing to sweep", allowed="numbers of neighbours, or penalties")
+        if not len(train):
+            raise InputError(
+                "no rows to fit", advice="The labels mark all of them as filtered out."
+            )
+        by_folds = not settings.leave_one_out or settings.l2s
+        folds = folds_of(len(train), settings.cv, groups) if by_folds else None
         budget = np.zeros(len(train), dtype=bool)
         if settings.n_true_labels:
             truth = _needed(own.truth, "a budget of true labels")
             budget = _budget(train, groups, settings.n_true_labels)
-            if len(set(truth[budget].tolist())) < 2 or budget.all():
+            inside = None if folds is None else folds[budget]
+            if budget.all() or not auc_inside_folds(truth[budget], truth[budget], inside).n_folds:
+                one = "" if folds is None else f" in one of the {settings.cv} folds"
                 raise InputError(
                     f"{int(budget.sum())} true labels of {len(train)} rows",
-                    allowed="rows of both classes, and some rows left",
+                    allowed=f"rows of both classes{one}, and some rows left",
                 )
         problem = cls(
             train,
             groups,
+            folds,
             vectors,
             budget,
             own,
@@ -103,19 +118,17 @@ class Problem:
 
     def _check(self, settings: SweepSettings) -> None:
         n = len(self.train)
-        if not settings.ks and not settings.l2s:
-            raise InputError("nothing to sweep", allowed="numbers of neighbours, or penalties")
-        if not n:
-            raise InputError(
-                "no rows to fit", advice="The labels mark all of them as filtered out."
-            )
         check_preprocess(settings.preprocess)
-        most = n - n_left_out(optional_groups(self.groups, n), itself=True)
+        if settings.leave_one_out:
+            most = n - n_left_out(optional_groups(self.groups, n), itself=True)
+            outside = "a row's group"
+        else:
+            most = n - n_left_out(self.folds, itself=True)
+            outside = f"the largest of {settings.cv} folds"
         for k in settings.ks:
-            check_k(k, "k", most)
+            check_k(k, "k", most, f"the rows outside {outside}")
         if settings.l2s:
             check_l2(settings.l2s)
-            folds_of(n, settings.cv, self.groups)
             for soft in self.vectors.values():
                 check_both_classes(soft)
 

@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from w2sprobe.sweeps.layer import BUDGET, CROSS_FIT
 
-# name of a rule: rows it looks at, column, 1 where more is better
+# name of a rule: rows it looks at, column, 1 where more is better; AUCs are means inside folds, as
+# to rank rows of several fits together puts strong regularisation at a disadvantage
 RULES = {
     "weak_auc": (CROSS_FIT, "auc_weak", 1),
     "weak_log_loss": (CROSS_FIT, "log_loss_weak", -1),
@@ -27,7 +28,7 @@ class Selection:
     ----------
     rule : {"weak_auc", "weak_log_loss", "true_labels"}
         Largest AUC, or least log-loss, of the cross-fitted predictions against the weak labels;
-        or largest AUC against the truth of the budget.
+        or largest AUC against the truth of the budget. AUCs are means of those inside the folds.
     among : {"knn", "logistic", "any"}
         Probes that it chooses among.
     criterion : float
@@ -47,6 +48,9 @@ class Selection:
         Its AUC; the largest of many, so on other rows it would be less.
     regret : float, optional
         best_auc - auc, at least 0.
+    n_folds : int, optional
+        Folds that a criterion is the mean of, where it is an AUC inside folds; the others have
+        rows of one class.
     """
 
     rule: str
@@ -66,6 +70,7 @@ class Selection:
     best_value: float | None
     best_auc: float | None
     regret: float | None
+    n_folds: int | None = None
 
 
 def select(table: pa.Table) -> list[Selection]:
@@ -121,6 +126,7 @@ def _select(rule: str, among: str, rows: list[dict[str, Any]], scored_on: str) -
         delta_auc=here.get("delta_auc_truth"),
         best_auc=best.get("auc_truth"),
         regret=best["auc_truth"] - here["auc_truth"] if best else None,
+        n_folds=chosen.get(column.replace("auc_", "n_folds_")) if "auc" in column else None,
         **places,
     )
 

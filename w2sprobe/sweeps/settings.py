@@ -17,7 +17,7 @@ class SweepSettings:
     l2s : tuple of float
         Penalties of logistic regression; empty: none.
     cv : int, default 5
-        Folds of the cross-fitted logistic predictions; kNN leaves each row, and its copies, out.
+        Folds of the cross-fitted predictions. Their AUC is the mean of the AUCs inside the folds.
     preprocess : {"none", "center", "standardize"}, default "none"
     in_sample : bool, default False
         Also score the fits on the rows that they were fitted on, a row among its own neighbours,
@@ -27,6 +27,9 @@ class SweepSettings:
     n_true_labels : int, default 0
         Training rows whose truth may be used to choose a setting; they are not scored with the
         others.
+    leave_one_out : bool, default False
+        kNN leaves out each row, and its copies, instead of a fold, and all rows are ranked
+        together: the AUC is biased downwards, by more the larger k is beside the number of rows.
     """
 
     ks: tuple[int, ...] = ()
@@ -36,3 +39,4 @@ class SweepSettings:
     in_sample: bool = False
     ceiling: bool = False
     n_true_labels: int = 0
+    leave_one_out: bool = False

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from w2sprobe.labels import LabelTable
-from w2sprobe.metrics import roc_auc
+from w2sprobe.metrics import auc_inside_folds
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class LayerView:
         Positions of the nearest training rows, nearest first.
     votes : ndarray of float64, shape (len(ks), n)
         kNN probe, P(label = 1); a row's own label has no say.
+    fold_votes : ndarray of float64, shape (len(ks), n)
+        The same by neighbours outside a row's fold, where it has one; what the AUC is of.
     logistic : ndarray of float64, shape (n,)
         Logistic probe, P(label = 1); out-of-fold for the rows it was fitted on.
     """
@@ -32,6 +34,7 @@ class LayerView:
     explained: tuple[float, float] | None
     neighbors: np.ndarray
     votes: np.ndarray
+    fold_votes: np.ndarray
     logistic: np.ndarray
 
 
@@ -49,6 +52,8 @@ class ExplorerData:
     splits : ndarray of str, shape (n,)
         The split that each row is of.
     truth : ndarray of int64, shape (n,), optional
+    folds : ndarray of int64, shape (n,)
+        The fold that a row was held out with; -1 of rows that nothing was fitted on.
     ks : tuple of int
         Ascending.
     l2 : float
@@ -62,6 +67,7 @@ class ExplorerData:
     texts: list[str] | None
     splits: np.ndarray
     truth: np.ndarray | None
+    folds: np.ndarray
     ks: tuple[int, ...]
     l2: float
     projection: str
@@ -79,7 +85,9 @@ class ExplorerData:
         -------
         dict
             Of each split whose truth is known and of both classes: `weak`, and for each layer, in
-            their order, `logistic` and `knn` (one a k).
+            their order, `logistic` and `knn` (one a k). Of a split with rows that probes were
+            fitted on, these alone are scored; each AUC is the mean of those inside the folds, and
+            `folds` says how many of how many have rows of both classes. It is None of others.
         """
         if self.truth is None:
             return {}
@@ -87,14 +95,23 @@ class ExplorerData:
         found = {}
         for name in self.split_names:
             rows = self.splits == name
-            truth = self.truth[rows]
-            if 0 < truth.sum() < len(truth):
-                found[name] = {
-                    "weak": roc_auc(truth, weak[rows]),
-                    "logistic": [roc_auc(truth, view.logistic[rows]) for view in self.layers],
-                    "knn": [
-                        [roc_auc(truth, votes[rows]) for votes in view.votes]
-                        for view in self.layers
-                    ],
-                }
+            is_fitted = bool((self.folds[rows] >= 0).any())
+            if is_fitted:
+                rows &= self.folds >= 0
+            scores = [[weak], *([view.logistic, *view.fold_votes] for view in self.layers)]
+            inside = auc_inside_folds(
+                self.truth[rows], np.vstack(scores)[:, rows], self.folds[rows]
+            )
+            if inside.auc is None:
+                continue
+            of_weak, *of_probes = inside.auc.tolist()
+            step = 1 + len(self.ks)
+            found[name] = {
+                "weak": of_weak,
+                "logistic": of_probes[::step],
+                "knn": [
+                    of_probes[start + 1 : start + step] for start in range(0, len(of_probes), step)
+                ],
+                "folds": [inside.n_folds, inside.of] if is_fitted else None,
+            }
         return found

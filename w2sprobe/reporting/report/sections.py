@@ -219,7 +219,7 @@ def _scores(
         "recovers (PGR). What the names mean: see below, What each method does.",
         (*blocks, tables.scores_table(rows, f"{name}scores")),
     )
-    if comparison is not None:
+    if comparison is not None and comparison.methods:
         units = list(dict.fromkeys(row.unit for row in comparison.methods))
         yield Section(
             f"{name}against",

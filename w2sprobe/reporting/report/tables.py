@@ -110,7 +110,7 @@ def comparison_table(comparison: Comparison, unit: str, name: str) -> Table:
                     Cell.number(row.n_runs, str(row.n_runs)),
                     Cell.number(row.wins, str(row.wins)),
                     _over_tasks(row.mean, row.mean_interval, digits, row.n),
-                    _over_tasks(row.median, row.median_interval, digits, row.n),
+                    Cell.number(row.median, f"{row.median:+.{digits}f}"),
                     Cell.number(row.t_pvalue, pvalue(row.t_pvalue, row.t_holm)),
                     Cell.number(
                         row.wilcoxon_pvalue, pvalue(row.wilcoxon_pvalue, row.wilcoxon_holm)
@@ -120,9 +120,9 @@ def comparison_table(comparison: Comparison, unit: str, name: str) -> Table:
             )
             for row in rows
         ],
-        "p: one-sided, the method is better; in parentheses adjusted by Holm for "
-        f"{len(rows)} methods. Brackets: 95 % bootstrap intervals over tasks. Runs: tasks times "
-        "seeds that both have."
+        f"p: {comparison.analysis.alternative}; in parentheses adjusted by Holm for the "
+        f"{sum(row.primary for row in rows)} methods of the primary family. Brackets: Student's t "
+        "intervals over tasks, 95 %. Runs: tasks times seeds that both have."
         + (" Only tasks with a resolved gap count." if unit == "pgr" else ""),
     )
 

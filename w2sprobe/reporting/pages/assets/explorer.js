@@ -50,7 +50,9 @@
       ? known.knn[state.layer][data.ks.indexOf(state.k)]
       : known.logistic[state.layer];
     const where = data.splitNames.length > 1 ? ` on ${name}` : "";
-    return ` AUC against truth${where}: probe ${probe.toFixed(3)}, weak labels ${known.weak.toFixed(3)}.`;
+    const folds = known.folds && (known.folds[0] < known.folds[1] ? known.folds.join(" of ") : known.folds[1]);
+    const inside = known.folds ? ` (mean inside ${folds} folds)` : "";
+    return ` AUC against truth${where}${inside}: probe ${probe.toFixed(3)}, weak labels ${known.weak.toFixed(3)}.`;
   };
   const summarise = () => {
     const differing = state.rows.reduce((sum, row) => sum + state.differs[row], 0);

@@ -1,0 +1,54 @@
+"""Which methods are competitors, and which are there for scale or as a control."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Role = Literal["competitor", "control"]
+CONTROL_PREFIXES = ("random_", "noise_", "zero_shot")
+CONTROL_SUFFIXES = ("_on_truth",)
+
+
+def is_competitor(method: str) -> bool:
+    """Tell by its name whether a method competes with the baseline.
+
+    Parameters
+    ----------
+    method : str
+        Name of a method of this package, or of any table.
+
+    Returns
+    -------
+    bool
+        False for controls (random filters, noise), probes that saw true labels, and zero-shot.
+
+    Examples
+    --------
+    >>> is_competitor("topofilter"), is_competitor("random_filter")
+    (True, False)
+    """
+    return not (method.startswith(CONTROL_PREFIXES) or method.endswith(CONTROL_SUFFIXES))
+
+
+def role_of(method: str, defined: Mapping[str, Mapping[str, Any]]) -> Role:
+    """Role of a method in a study.
+
+    Parameters
+    ----------
+    method : str
+    defined : mapping of str to mapping
+        The section `define` of the study's config: a method that is defined there has the role that
+        its settings give it, others that of their name.
+
+    Returns
+    -------
+    {"competitor", "control"}
+    """
+    settings = defined.get(method)
+    if settings is None:
+        return "competitor" if is_competitor(method) else "control"
+    control = (
+        settings.get("labels") == "truth"
+        or settings.get("predicts") == "zero_shot"
+        or settings.get("curation") == "random_filter"
+    )
+    return "control" if control else "competitor"

@@ -1,0 +1,126 @@
+"""Gains of methods over the weak model that supervises them."""
+
+import math
+from collections.abc import Collection, Sequence
+
+from w2sprobe.comparison.analysis import Analysis
+from w2sprobe.comparison.differences import Difference, Judgement, difference, judgement
+from w2sprobe.comparison.scores import UNKNOWN
+from w2sprobe.comparison.tasks import UNKNOWN_INTERVAL, Row, TaskRow
+from w2sprobe.metrics import holm, pool_tasks, pooled_pgr
+from w2sprobe.results import Interval
+
+
+class TaskGain(Row):
+    """A method's gain on one task, as measured and shrunken; nan where not known."""
+
+    task: str
+    gain: float
+    gain_se: float
+    shrunken: float
+    shrunken_interval: Interval
+
+
+class SupervisorGain(Difference):
+    """AUC of a method less that of its weak model, over all tasks, whatever their gap.
+
+    Tests are two-sided. `t_holm` is adjusted for the methods of the `primary` family, nan for
+    others: the baseline's own gain is one question, asked before all others. The fields from
+    `pooled_mean` on are those of `pool_tasks`: mean at the mean gap, standard deviation `tau` of
+    the true gains over tasks, slope on the gap. `pgr` is that of `pooled_pgr` over the `n_pgr`
+    tasks whose gap is known; `pgr_interval` is None where it has no bounds.
+    """
+
+    method: str
+    primary: bool
+    t_holm: float = UNKNOWN
+    verdict: Judgement = "undecided"
+    pooled_mean: float = UNKNOWN
+    pooled_interval: Interval = UNKNOWN_INTERVAL
+    pooled_pvalue: float = UNKNOWN
+    tau: float = UNKNOWN
+    slope: float = UNKNOWN
+    slope_interval: Interval = UNKNOWN_INTERVAL
+    slope_pvalue: float = UNKNOWN
+    n_pgr: int
+    pgr: float
+    pgr_interval: Interval | None
+    tasks: tuple[TaskGain, ...]
+
+
+def supervisor_gains(
+    tasks: Sequence[TaskRow],
+    methods: Sequence[str],
+    primary: Collection[str],
+    analysis: Analysis,
+) -> tuple[SupervisorGain, ...]:
+    """Test every method's gain over its weak model.
+
+    Parameters
+    ----------
+    tasks : sequence of TaskRow
+        Of one pair of models, as `task_rows` returns them.
+    methods : sequence of str
+    primary : collection of str
+        The primary family: methods whose p values are adjusted together.
+    analysis : Analysis
+        Margin and level; tests are two-sided whatever it says.
+
+    Returns
+    -------
+    tuple of SupervisorGain
+        Of the methods that have a known gain on some task that is not saturated.
+    """
+    rows = [row for row in (_gain(tasks, name, primary, analysis) for name in methods) if row.n]
+    adjusted = holm([row.t_pvalue if row.primary else UNKNOWN for row in rows])
+    return tuple(
+        row.model_copy(
+            update={
+                "t_holm": float(value),
+                "verdict": judgement(row, value if row.primary else row.t_pvalue, analysis),
+            }
+        )
+        for row, value in zip(rows, adjusted, strict=True)
+    )
+
+
+def _gain(
+    tasks: Sequence[TaskRow],
+    method: str,
+    primary: Collection[str],
+    analysis: Analysis,
+) -> SupervisorGain:
+    known = [
+        row
+        for row in tasks
+        if not row.saturated and not math.isnan(row.delta_auc.get(method, UNKNOWN))
+    ]
+    gains = [row.delta_auc[method] for row in known]
+    errors = [row.delta_auc_se[method] for row in known]
+    with_gap = [row for row in known if not math.isnan(row.gap)]
+    pooled = pool_tasks(
+        gains,
+        None if any(map(math.isnan, errors)) else errors,
+        [row.gap for row in known] if len(with_gap) == len(known) else None,
+    )
+    ratio = pooled_pgr([row.delta_auc[method] for row in with_gap], [row.gap for row in with_gap])
+    of_tasks = zip(known, gains, errors, pooled.shrunken, pooled.shrunken_intervals, strict=True)
+    return SupervisorGain(
+        method=method,
+        primary=method in primary,
+        **difference(gains, "two-sided", analysis.margin).model_dump(),
+        pooled_mean=pooled.mean,
+        pooled_interval=pooled.mean_interval,
+        pooled_pvalue=pooled.pvalue,
+        tau=pooled.tau,
+        slope=pooled.slope,
+        slope_interval=pooled.slope_interval,
+        slope_pvalue=pooled.slope_pvalue,
+        n_pgr=ratio.n,
+        pgr=ratio.value,
+        pgr_interval=None if math.isinf(ratio.interval[0]) else ratio.interval,
+        tasks=tuple(
+            TaskGain(task=row.task, gain=gain, gain_se=se, shrunken=value, shrunken_interval=ends)
+            for row, gain, se, value, ends in of_tasks
+        ),
+    )
