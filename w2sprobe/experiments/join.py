@@ -12,8 +12,8 @@ from w2sprobe.experiments.config import AnalysisConfig, StudyConfig
 from w2sprobe.experiments.places import result_folders
 from w2sprobe.experiments.preregistration import joined
 from w2sprobe.experiments.study_files import CONFIG, FIGURE, SPLITS, warnings_of, write_study
-from w2sprobe.experiments.summary import Scored, summarise
-from w2sprobe.results import Failure, Results, RunKey, StudyResults, study_in
+from w2sprobe.experiments.summary import Scored, rescored, summarise
+from w2sprobe.results import RESULTS, Failure, Results, RunKey, StudyResults, study_in
 
 SECTIONS: Final = ("task", "weak", "strong")  # several of each may be joined, by their names
 LEFT: Final = (SPLITS, CONFIG, FIGURE, PREREGISTRATION)  # files that are not an experiment's own
@@ -22,6 +22,8 @@ MAY_DIFFER: Final = (*SECTIONS, "name", "methods", "define")
 
 def join_studies(folders: Sequence[Path], out: Path, *, name: str | None = None) -> StudyResults:
     """Copy experiments of several results into one study, and compute what it says as a whole.
+
+    Predictions are scored again, so that results of earlier versions get the intervals of this one.
 
     Parameters
     ----------
@@ -53,7 +55,7 @@ def join_studies(folders: Sequence[Path], out: Path, *, name: str | None = None)
         inside, failed = _experiments(folder)
         failures.extend(failed)
         for place in inside:
-            one = Scored.read(place)
+            one = rescored(Scored.read(place))
             key = one.results.key
             if key in places:
                 raise InputError(f"{_said(key)} is in {str(places[key])!r} and in {str(place)!r}")
@@ -77,6 +79,8 @@ def join_studies(folders: Sequence[Path], out: Path, *, name: str | None = None)
     )
     with atomic_folder(out) as temporary:
         _copy({place: temporary / to for place, to in zip(places.values(), inner, strict=True)})
+        for of_one, to in zip(results, inner, strict=True):
+            of_one.write(temporary / to / RESULTS)
         write_study(study, results, temporary)
         if declared:
             declared[0].write(temporary)
