@@ -2,6 +2,7 @@
 
     python -m benchmarks.coverage rows COVERAGE.csv [--repetitions 1000] [--processes 2]
     python -m benchmarks.coverage table COVERAGE.csv
+    python -m benchmarks.coverage tasks [--repetitions 1000]
 
 Scores of a weak model, a student and a ceiling are drawn with known AUCs: normal scores whose noise
 the three models share in part, as they find the same rows hard. Every seed moves the AUCs (by the
@@ -9,6 +10,9 @@ standard deviations of weak model, gain and ceiling); in half of the cells rows 
 five that share noise; seeds train on one cut of the rows, or each on a cut of its own, half of
 whose test rows the next one has as well. The interval is right where it holds the mean over all
 seeds and rows. Cells that are in COVERAGE.csv are not run again.
+
+`tasks` is about intervals and tests over tasks: gains that rise with the gap and scatter about it,
+measured with noise that gain and gap share; and a family of eight methods that do nothing.
 """
 
 import argparse
@@ -24,7 +28,18 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from w2sprobe.metrics import BootstrapPGR, Estimate, Run, recover
+from w2sprobe.comparison.analysis import Analysis
+from w2sprobe.comparison.differences import difference, judgement
+from w2sprobe.metrics import (
+    BootstrapPGR,
+    Estimate,
+    Run,
+    holm,
+    pool_tasks,
+    pooled_pgr,
+    recover,
+    task_mean,
+)
 
 WEAK_AUC, PGR = 0.70, 0.5
 SHARED_BY_MODELS, SHARED_BY_GROUP = 0.5, 0.3  # of the variance of a row's noise
@@ -109,11 +124,13 @@ def simulate(cell: Cell, random: np.random.Generator) -> list[Run]:
 
 
 def _noise(cell: Cell, random: np.random.Generator, passage: np.ndarray) -> np.ndarray:
+    """Of variance 1, a row each."""
     own = random.normal(size=len(passage))
     if not cell.groups:
         return own
     of_group = random.normal(size=passage.max() + 1)[passage]
-    return math.sqrt(SHARED_BY_GROUP) * of_group + math.sqrt(1 - SHARED_BY_GROUP) * own
+    mixed = math.sqrt(SHARED_BY_GROUP) * of_group + math.sqrt(1 - SHARED_BY_GROUP) * own
+    return np.asarray(mixed)
 
 
 def satterthwaite(estimate: Estimate) -> float:
@@ -213,16 +230,106 @@ def _range(rows: Sequence[dict[str, str]], name: str, *, with_gap: bool | None) 
     return f"{min(values):.1f} to {max(values):.1f}" if values else "-"
 
 
+@dataclass(frozen=True)
+class TaskCell:
+    """What is simulated over tasks: their number, and how their gains are distributed."""
+
+    n_tasks: int
+    shape: str
+
+
+# skewness 0, 1 (median of the published differences in PGR) and 2
+SHAPES = {"normal": 0.0, "skewed": 1.0, "strongly skewed": 2.0}
+TASK_COLUMNS = {
+    "mean, Student's t": "mean",
+    "mean, percentiles": "percentiles",
+    "partial pooling: mean": "pooled",
+    "partial pooling: a task": "shrunken",
+    "pooled PGR": "pgr",
+    'false "better" or "worse" in a family': "family",
+    'false "yes" or "no" of the student': "student",
+    'false "no difference"': "equivalent",
+}
+GAIN_SD, TASK_PGR, N_METHODS = 0.03, 0.3, 8
+
+
+def deviations(shape: str, random: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+    """Numbers of mean 0 and variance 1: normal, or gamma with this skewness."""
+    skewness = SHAPES[shape]
+    if not skewness:
+        return random.normal(size=size)
+    k = 4 / skewness**2
+    return (random.gamma(k, size=size) - k) / math.sqrt(k)
+
+
+def measure_tasks(cell: TaskCell, random: np.random.Generator) -> dict[str, float]:
+    """One study: tasks with true gains and gaps, measured with noise of their own."""
+    n = cell.n_tasks
+    gap = random.uniform(0.02, 0.25, n)
+    gain = TASK_PGR * gap + GAIN_SD * deviations(cell.shape, random, (n,))
+    # noise of weak, student and ceiling; seeds and rows make some tasks surer than others
+    se = random.uniform(0.004, 0.02, n)
+    weak, student, ceiling = se * random.normal(size=(3, n))
+    measured, measured_gap = gain + student - weak, gap + ceiling - weak
+    pooled = pool_tasks(measured, math.sqrt(2) * se, measured_gap)
+    expected = TASK_PGR * 0.135
+    percentiles = np.quantile(
+        measured[random.integers(n, size=(1000, n))].mean(axis=1), [0.025, 0.975]
+    )
+    analysis = Analysis()
+    null = GAIN_SD * deviations(cell.shape, random, (N_METHODS + 1, n))
+    rows = [difference((method - null[0]).tolist(), "two-sided", 0.01) for method in null[1:]]
+    adjusted = holm([row.t_pvalue for row in rows])
+    words = [judgement(row, p, analysis) for row, p in zip(rows, adjusted, strict=True)]
+    own = difference(null[0].tolist(), "two-sided", analysis.margin)
+    # as close to the margin as may be, with little noise: the worst case of an equivalence test
+    at_margin = analysis.margin + 0.005 * deviations(cell.shape, random, (n,))
+    near = difference(at_margin.tolist(), "two-sided", analysis.margin)
+    return {
+        "mean": _holds(task_mean(measured).mean_interval, expected),
+        "percentiles": _holds((percentiles[0], percentiles[1]), expected),
+        "pooled": _holds(pooled.mean_interval, TASK_PGR * float(gap.mean())),
+        "shrunken": float(np.mean(list(map(_holds, pooled.shrunken_intervals, gain)))),
+        "pgr": _holds(pooled_pgr(measured, measured_gap).interval, TASK_PGR),
+        "family": float(bool({"better", "worse"} & {*words})),
+        "student": float(judgement(own, own.t_pvalue, analysis) in ("better", "worse")),
+        "equivalent": float(near.equivalence_pvalue < analysis.alpha),
+    }
+
+
+def _holds(interval: tuple[float, float], truth: float) -> float:
+    return float(interval[0] <= truth <= interval[1])
+
+
+def task_table(repetitions: int) -> Iterator[str]:
+    """Markdown: percentages of repetitions."""
+    yield "| tasks | gains | " + " | ".join(TASK_COLUMNS) + " |"
+    yield "| --- " * (2 + len(TASK_COLUMNS)) + "|"
+    for n_tasks, shape in product((3, 5, 8, 21), SHAPES):
+        cell = TaskCell(n_tasks, shape)
+        found: dict[str, list[float]] = defaultdict(list)
+        for repetition in range(repetitions):
+            random = np.random.default_rng([repetition, n_tasks, *map(ord, shape)])
+            for name, value in measure_tasks(cell, random).items():
+                found[name].append(value)
+        shares = [f"{100 * np.mean(found[name]):.1f}" for name in TASK_COLUMNS.values()]
+        yield f"| {n_tasks} | {shape} | {' | '.join(shares)} |"
+
+
 def main(arguments: Iterable[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("what", choices=("rows", "table"))
-    parser.add_argument("file", type=Path)
+    parser.add_argument("what", choices=("rows", "table", "tasks"))
+    parser.add_argument("file", type=Path, nargs="?")
     parser.add_argument("--repetitions", type=int, default=1000)
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args(None if arguments is None else list(arguments))
-    if given.what == "rows":
+    if given.what == "tasks":
+        print("\n".join(task_table(given.repetitions)))
+    elif given.file is None:
+        parser.error(f"{given.what} needs a file: COVERAGE.csv")
+    elif given.what == "rows":
         run_rows(given.file, given.repetitions, given.processes)
     else:
         print("\n".join(table_rows(given.file)))

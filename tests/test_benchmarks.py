@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import coverage
 from tests.forks import call_forked
 from tests.tiny import save_tiny_model, sentences
 from w2sprobe.threads import usable_cores
@@ -171,3 +172,30 @@ def test_held_out_scores_of_noise() -> None:
         if (r["n"], r["width"], r["share"], r["value"], r["rule"]) == (400, 64, 0.5, 320, "new")
     )
     assert constant["auc"] == 0.5, "all rows outside the fold vote: each has the same"
+
+
+def test_coverage_of_intervals_goes_on_where_it_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = list(coverage.cells())
+    monkeypatch.setattr(coverage, "cells", lambda: iter([cells[2], cells[-1]]))
+    file = tmp_path / "coverage.csv"
+    coverage.main(["rows", str(file), "--repetitions", "20", "--processes", "1"])
+    first = file.read_text()
+    assert len(first.splitlines()) == 3
+    assert all(0.5 < float(row["gap_coverage"]) <= 1 for row in coverage.read(file).values())
+    coverage.main(["rows", str(file), "--repetitions", "20", "--processes", "1"])
+    assert file.read_text() == first
+    assert len(list(coverage.table_rows(file))) == 4
+
+
+def test_coverage_over_tasks_has_a_line_a_number_and_shape_of_tasks() -> None:
+    lines = list(coverage.task_table(repetitions=5))
+    assert len(lines) == 2 + 4 * 3
+    assert all(line.count("|") == lines[0].count("|") for line in lines)
+
+
+def test_coverage_is_that_of_the_page() -> None:
+    page = (Path(__file__).parents[1] / "docs/statistics.md").read_text(encoding="utf-8")
+    for line in coverage.table_rows(Path(__file__).parents[1] / "docs/coverage.csv"):
+        assert line in page

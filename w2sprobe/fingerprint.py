@@ -27,10 +27,15 @@ def fingerprint(value: Any) -> str:
     >>> fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": (2,), "a": 1})
     True
     """
+    return sha256_json(value)[:ADDRESS_LENGTH]
+
+
+def sha256_json(value: Any) -> str:
+    """SHA-256 of the canonical JSON of a value, all 64 hex digits; as `fingerprint`."""
     text = json.dumps(
         value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False
     )
-    return hashlib.sha256(text.encode()).hexdigest()[:ADDRESS_LENGTH]
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def fingerprint_strings(*columns: Iterable[str]) -> str:

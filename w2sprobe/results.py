@@ -77,6 +77,21 @@ class Performance(BaseModel):
         return self.groups[0] if self.groups else None
 
 
+class Preregistration(BaseModel):
+    """What was declared before a run: the file's `sha256` and the time it was `written` (UTC).
+
+    `deviations` say where the run differs from it; `stages_done` counts the stages of the study
+    that were done before it was written.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: str
+    written: str
+    deviations: tuple[str, ...] = ()
+    stages_done: int
+
+
 class ResultRow(BaseModel):
     """One method on one task.
 
@@ -133,7 +148,8 @@ class Results(BaseModel):
     its stage; `indicators` what is said to predict the gain, None
     where a value is not finite, empty where they could not be computed; `stages` maps each stage to
     its address and the seconds it took when it was run. `machine` is where the results were put
-    together; stages may have been run elsewhere.
+    together; stages may have been run elsewhere. `preregistration` says what was declared before
+    the run, None where nothing was.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -162,6 +178,7 @@ class Results(BaseModel):
     config: dict[str, Any]
     versions: dict[str, str]
     machine: dict[str, str] = {}
+    preregistration: Preregistration | None = None
 
     @property
     def key(self) -> RunKey:
@@ -259,7 +276,7 @@ class StudyResults(BaseModel):
 
     `experiments` are the folders, within that of the study, that hold their results, and
     `without_results` those of experiments whose weak model or ceiling failed; `warnings` are those
-    of the experiments, each after the folder.
+    of the experiments, each after the folder; `preregistration` is as in `Results`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -272,6 +289,7 @@ class StudyResults(BaseModel):
     warnings: tuple[str, ...] = ()
     config: dict[str, Any]
     versions: dict[str, str]
+    preregistration: Preregistration | None = None
 
     @classmethod
     def read(cls, path: Path) -> "StudyResults":

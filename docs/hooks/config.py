@@ -21,6 +21,7 @@ SECTIONS = {
     "strong_to_strong": "StrongToStrongConfig",
     "zero_shot": "ZeroShotConfig",
     "define.NAME": "Method",
+    "analysis": "AnalysisConfig",
 }
 ALIKE = {"tasks": "task", "weak": "strong"}  # only keys that differ are shown
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}

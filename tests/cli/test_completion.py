@@ -56,6 +56,7 @@ def test_names_that_are_known(words: tuple[str, ...], expected: set[str]) -> Non
         (("train", "--task", "rev"), "file"),
         (("train", "--model", "runs/"), "dir"),
         (("run", "exp"), "file"),
+        (("plan", "exp"), "file"),
         (("stats", "res"), "file"),
     ],
 )

@@ -115,16 +115,22 @@ def test_a_study_of_students_alone_shows_matrix_and_gains(tmp_path: Path) -> Non
     text = stdout(folder)
     assert "PGR of student" in text
     assert "Indicators and the gain of student" in text
-    assert "Note: not compared: tiny:big: nothing to compare 'student' with" in text
+    assert text.count("AUC gain over the weak model") == 2
+    assert "difference to student" not in text
     error = invoke(folder, "--out", str(tmp_path / "d.csv")).exception
     assert isinstance(error, InputError)
     assert "no differences to write" in str(error)
 
 
 def test_the_published_comparison() -> None:
-    text = stdout("published", "--compare", "logconf", "--saturated", "--unit", "pgr")
+    arguments = ("published", "--compare", "logconf", "--saturated", "--unit", "pgr")
+    text = stdout(*arguments, "--alternative", "greater")
     line = next(line for line in text.splitlines() if line.strip().startswith("logconf"))
     for part in ("21 of 21", " 16 ", "0.134", "0.072"):
+        assert part in line
+    two_sided = stdout(*arguments)
+    line = next(line for line in two_sided.splitlines() if line.strip().startswith("logconf"))
+    for part in ("21 of 21", " 16 ", "0.268", "0.144", "undecided"):
         assert part in line
     assert "saturated" in text
     assert "https://blog.eleuther.ai/weak-to-strong" in text
@@ -148,9 +154,24 @@ def test_units_can_be_chosen(table: str) -> None:
     assert [row["unit"] for row in comparison(table)["methods"]] == ["pgr", "auc"]
 
 
+def test_the_family_and_its_tests_can_be_declared() -> None:
+    methods = ("logconf", "window", "topofilter")
+    options = [part for name in methods[:2] for part in ("--family", name)]
+    found = comparison("published", *options, "--alternative", "less", "--margin", ".02")
+    rule = found["analysis"]
+    assert (rule["alternative"], rule["margin"], rule["alpha"]) == ("less", 0.02, 0.05)
+    primary = {row["method"]: row["primary"] for row in found["methods"]}
+    assert [primary[name] for name in methods] == [True, True, False]
+    assert [family["methods"] for family in found["families"]] == [["logconf", "window"]] * 2
+    text = stdout("published", *options)
+    assert "in parentheses by Holm for 2 methods" in text
+    assert "outside the primary family" in text
+
+
 def test_thresholds_reach_the_comparison(table: str) -> None:
     found = comparison(table, "--min-gap", "0.005", "--min-gap-se", "1")
-    assert (found["min_gap"], found["min_gap_se"]) == (0.005, 1)
+    rule = found["analysis"]
+    assert (rule["min_gap"], rule["min_gap_se"], rule["saturated_only"]) == (0.005, 1, False)
     assert [task["resolved"] for task in found["tasks"]] == [True, True]
     strict = comparison(table, "--min-gap-se", "30")
     assert strict["tasks"][0]["excluded"] == "gap/SE 20.0 < 30"
@@ -167,6 +188,8 @@ def test_differences_are_written(kind: str, table: str, tmp_path: Path) -> None:
     ]
     assert rows[0]["auc_difference"] == pytest.approx(0.05)
     assert rows[0]["pgr_difference"] == pytest.approx(0.25)
+    assert rows[0]["delta_auc"] == pytest.approx(0.1)
+    assert rows[0]["delta_auc_se"] is None
     assert rows[1]["excluded"] == "gap 0.010 < 0.03"
     assert rows[1]["gap_se"] is None
 
@@ -184,6 +207,7 @@ def test_files_add_up(table: str, tmp_path: Path) -> None:
         (["published", "--against", "xnt"], "Did you mean 'xent'"),
         (["published", "--compare", "xent"], "nothing to compare"),
         (["published", "--out", "d.txt"], ".csv or .parquet"),
+        (["published", "--family", "lgconf"], "Did you mean 'logconf'"),
         (["published", "published"], "occurs twice"),
     ],
 )

@@ -6,9 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2sprobe.comparison import Comparison, Score, compare
+from w2sprobe.comparison import Analysis, Comparison, Score, compare
 from w2sprobe.errors import InputError, UnknownName
-from w2sprobe.metrics import paired_tests, variance_components
+from w2sprobe.metrics import (
+    detectable_effect,
+    equivalence,
+    holm,
+    mean_of_runs,
+    paired_tests,
+    task_mean,
+    variance_components,
+)
 
 laws = settings(deadline=None, max_examples=25, derandomize=True)
 aucs = st.integers(60, 90).map(lambda percent: percent / 100)
@@ -63,13 +71,28 @@ def test_differences_and_tests_are_those_of_metrics() -> None:
     ours, theirs = [0.7, 0.8, 0.75, 0.66], [0.69, 0.75, 0.76, 0.6]
     found = by_unit(compare(scores({"student": theirs, "x": ours})))
     for unit, scale in (("auc", 1), ("pgr", 1 / 0.3)):
-        row, tests = found[unit], paired_tests(ours, theirs)
-        assert (row.n, row.n_shown, row.wins) == (4, 4, 3)
+        row, tests = found[unit], paired_tests(ours, theirs, alternative="two-sided")
+        assert (row.n, row.n_shown, row.wins, row.losses) == (4, 4, 3, 1)
         assert row.mean == pytest.approx(scale * np.mean(np.subtract(ours, theirs)))
         assert row.median == pytest.approx(scale * np.median(np.subtract(ours, theirs)))
         assert row.sd == pytest.approx(scale * np.std(np.subtract(ours, theirs), ddof=1))
+        interval = task_mean(scale * np.subtract(ours, theirs)).mean_interval
+        assert row.mean_interval == pytest.approx(interval)
         for name in ("t_pvalue", "wilcoxon_pvalue", "sign_pvalue"):
             assert getattr(row, name) == pytest.approx(getattr(tests, name))
+    margin = equivalence(np.subtract(ours, theirs), 0.01)
+    assert found["auc"].equivalence_pvalue == pytest.approx(margin)
+    assert math.isnan(found["pgr"].equivalence_pvalue)  # the margin is in AUC
+
+
+@pytest.mark.parametrize("alternative", ["greater", "less"])
+def test_tests_can_be_one_sided(alternative: str) -> None:
+    ours, theirs = [0.7, 0.8, 0.75, 0.66], [0.69, 0.75, 0.76, 0.6]
+    rows = scores({"student": theirs, "x": ours})
+    row = by_unit(compare(rows, analysis=Analysis(alternative=alternative)))["auc"]
+    tests = paired_tests(ours, theirs, alternative=alternative)
+    assert row.t_pvalue == pytest.approx(tests.t_pvalue)
+    assert row.wilcoxon_pvalue == pytest.approx(tests.wilcoxon_pvalue)
 
 
 def test_the_plain_student_is_what_others_are_compared_with() -> None:
@@ -92,7 +115,7 @@ def test_what_cannot_be_compared() -> None:
     with pytest.raises(InputError, match="no method named student or xent"):
         compare(scores({"x": [0.7, 0.8]}))
     with pytest.raises(InputError, match="nothing to compare 'student' with"):
-        compare(scores({"student": [0.7, 0.8]}))
+        compare(scores({"student": [0.7, 0.8]}, weak=math.nan))
 
 
 def test_one_pair_of_models_at_a_time() -> None:
@@ -116,6 +139,122 @@ def test_several_methods_are_adjusted_together_unit_by_unit() -> None:
     assert alone.t_holm == alone.t_pvalue
 
 
+# --- the primary family, and what tests say
+
+FAMILY = {
+    "student": [0.70, 0.72, 0.74, 0.71, 0.73, 0.70],
+    "x": [0.73, 0.74, 0.78, 0.74, 0.75, 0.74],
+    "y": [0.67, 0.70, 0.70, 0.68, 0.71, 0.66],
+    "random_filter": [0.70, 0.721, 0.739, 0.712, 0.731, 0.70],
+    "knn_probe_on_truth": [0.85, 0.86, 0.88, 0.85, 0.87, 0.86],
+    "zero_shot": [0.5, 0.9, 0.6, 0.8, 0.5, 0.7],
+}
+
+
+def in_auc(comparison: Comparison) -> dict[str, object]:
+    return {row.method: row for row in comparison.methods if row.unit == "auc"}
+
+
+def test_holm_counts_competitors_alone() -> None:
+    found = in_auc(compare(scores(FAMILY)))
+    assert [name for name, row in found.items() if row.primary] == ["x", "y"]
+    raw = [found[name].t_pvalue for name in ("x", "y")]
+    assert [found[name].t_holm for name in ("x", "y")] == pytest.approx(holm(raw))
+    for name in ("random_filter", "knn_probe_on_truth", "zero_shot"):
+        assert found[name].role == "control"
+        assert math.isnan(found[name].t_holm)
+
+
+def test_verdicts_come_from_tests_and_name_harm_as_well() -> None:
+    found = in_auc(compare(scores(FAMILY)))
+    assert {name: row.verdict for name, row in found.items()} == {
+        "x": "better",
+        "y": "worse",
+        "random_filter": "no difference",
+        "knn_probe_on_truth": "better",
+        "zero_shot": "undecided",
+    }
+    strict = in_auc(compare(scores(FAMILY), analysis=Analysis(margin=1e-4)))
+    assert strict["random_filter"].verdict == "undecided"
+    blind = in_auc(compare(scores(FAMILY), analysis=Analysis(alternative="greater")))
+    assert (blind["x"].verdict, blind["y"].verdict) == ("better", "undecided")
+    sure = in_auc(compare(scores(FAMILY), analysis=Analysis(alpha=1e-9)))
+    assert sure["x"].verdict == "undecided"
+
+
+def test_a_declared_family_replaces_the_rule() -> None:
+    found = compare(scores(FAMILY), analysis=Analysis(family=("x", "random_filter", "z")))
+    rows = in_auc(found)
+    assert [name for name, row in rows.items() if row.primary] == ["x", "random_filter"]
+    assert rows["y"].role == "competitor"
+    assert found.families[0].methods == ("x", "random_filter")
+    assert any(note.startswith("The family names z,") for note in found.notes)
+    assert compare(scores(FAMILY), analysis=Analysis(family=())).families == ()
+
+
+def test_scores_may_say_who_competes() -> None:
+    rows = [replace(s, role="control" if s.method == "y" else "") for s in scores(FAMILY)]
+    rows = [replace(s, role="competitor") if s.method == "zero_shot" else s for s in rows]
+    found = in_auc(compare(rows))
+    assert [name for name, row in found.items() if row.primary] == ["x", "zero_shot"]
+
+
+def test_what_a_family_can_show_stands_beside_it() -> None:
+    found = compare(scores(FAMILY))
+    rows = in_auc(found)
+    (family,) = (family for family in found.families if family.unit == "auc")
+    assert (family.methods, family.n_tasks) == (("x", "y"), 6)
+    assert (family.least_pvalue, family.least_holm) == (2 / 64, 4 / 64)
+    for name, level in (("x", 0.025), ("y", 0.025), ("random_filter", 0.05)):
+        effect = detectable_effect(rows[name].sd, 6, alpha=level)
+        assert rows[name].detectable == pytest.approx(effect)
+    middle = np.median([rows["x"].detectable, rows["y"].detectable])
+    assert family.detectable == pytest.approx(middle)
+    one_sided = compare(scores(FAMILY), analysis=Analysis(alternative="greater"))
+    assert one_sided.families[0].least_pvalue == 1 / 64
+
+
+# --- gains over the weak model
+
+
+def test_the_student_alone_has_its_gain_over_the_weak_model() -> None:
+    found = compare(scores({"student": FAMILY["student"]}))
+    assert (found.methods, found.families) == ((), ())
+    (row,) = found.supervisor_gains
+    assert (row.method, row.primary, row.wins) == ("student", False, 6)
+    assert row.mean == pytest.approx(np.mean(FAMILY["student"]) - 0.6)
+    assert math.isnan(row.t_holm)
+    assert row.verdict == "better"
+    assert row.pgr == pytest.approx(row.mean / 0.3)
+
+
+def test_errors_of_gains_know_of_rows_and_seeds() -> None:
+    table = [[0.70, 0.72, 0.77], [0.6, 0.61, 0.66]]
+    rows = [replace(row, delta_auc_se=0.01) for row in repeated("student", table)]
+    first, second = compare(rows).tasks
+    for task, aucs in ((first, table[0]), (second, table[1])):
+        expected = mean_of_runs(np.subtract(aucs, 0.6), 0.01**2)
+        assert task.delta_auc_se["student"] == pytest.approx(expected.se)
+    (unknown, _) = compare(repeated("student", table)).tasks
+    assert math.isnan(unknown.delta_auc_se["student"])  # seeds alone would not be all of it
+
+
+def test_runs_of_one_supervisor_share_its_noise() -> None:
+    gains = {("0", "0"): 0.1, ("0", "1"): 0.12, ("1", "0"): 0.2, ("1", "1"): 0.24}
+    rows = [
+        Score("t", "student", f"{weak}/{strong}", auc=0.6 + gain, weak_auc=0.6, ceiling_auc=0.9,
+              gap_se=0.01, delta_auc_se=0.01, split_seed="0", weak_seed=weak, strong_seed=strong)
+        for (weak, strong), gain in gains.items()
+    ]  # fmt: skip
+    (task,) = compare(rows).tasks
+    by_weak = mean_of_runs([0.11, 0.22], 0.01**2)
+    assert task.delta_auc_se["student"] == pytest.approx(by_weak.se)
+    cuts = [replace(row, split_seed=row.strong_seed) for row in rows]
+    (task,) = compare(cuts).tasks
+    by_cut = mean_of_runs([0.15, 0.18], 0.01**2)
+    assert task.delta_auc_se["student"] == pytest.approx(by_cut.se)
+
+
 # --- which tasks count
 
 
@@ -132,7 +271,8 @@ def test_unresolved_tasks_are_shown_and_not_averaged_in_pgr() -> None:
     assert (by_unit(found)["pgr"].n, by_unit(found)["pgr"].n_shown) == (2, 4)
     assert by_unit(found)["auc"].n == 4
     assert {unit: row.n_runs for unit, row in by_unit(found).items()} == {"auc": 4, "pgr": 2}
-    looser = compare([*scores(good), *small, *unsure], min_gap=0.02, min_gap_se=2)
+    rule = Analysis(min_gap=0.02, min_gap_se=2)
+    looser = compare([*scores(good), *small, *unsure], analysis=rule)
     assert by_unit(looser)["pgr"].n == 4
 
 
@@ -147,7 +287,7 @@ def test_the_published_rule_leaves_out_saturated_tasks_alone() -> None:
         *one("small", 0.98, 0.97, 0.98),
         *one("none", 0.98, 0.97, 0.97),
     ]
-    found = compare(rows, saturated_only=True)
+    found = compare(rows, analysis=Analysis(saturated_only=True))
     assert {row.task: row.excluded for row in found.tasks} == {
         "saturated": "saturated", "nearly": "", "small": "", "none": "no gap",
     }  # fmt: skip
@@ -157,8 +297,9 @@ def test_the_published_rule_leaves_out_saturated_tasks_alone() -> None:
 
 def test_one_task_has_a_difference_and_no_test() -> None:
     row = by_unit(compare(scores({"student": [0.7], "x": [0.8]})))["auc"]
-    assert (row.n, row.wins) == (1, 1)
+    assert (row.n, row.wins, row.losses) == (1, 1, 0)
     assert row.mean == pytest.approx(0.1)
+    assert row.verdict == "undecided"
     assert math.isnan(row.t_pvalue)
     assert math.isnan(row.t_holm)
 
@@ -225,10 +366,11 @@ def test_seeds_have_components_and_an_a_a_comparison() -> None:
     rows = [*repeated("student", table), *repeated("x", [[0.7]] * 12)]
     (row,) = compare(rows, units=["auc"]).seeds  # x has one seed: no row
     flat = [auc for pair in table for auc in pair]
-    parts = variance_components(flat, np.repeat(np.arange(12), 2))
+    of_tasks, of_seeds = variance_components(flat, {"task": np.repeat(np.arange(12), 2)})
     assert (row.method, row.n_tasks, row.n_scores) == ("student", 12, 24)
-    assert row.seed_sd == pytest.approx(math.sqrt(parts.within))
-    assert row.task_sd == pytest.approx(math.sqrt(parts.between))
+    assert row.seed_sd == pytest.approx(math.sqrt(of_seeds.variance))
+    assert row.task_sd == pytest.approx(math.sqrt(of_tasks.variance))
+    assert row.components == ()  # what the seeds are of is not known
     low, high = row.seed_sd_interval
     assert low < row.seed_sd < high
     assert row.noise_of_mean == pytest.approx(row.seed_sd / math.sqrt(6))
@@ -237,6 +379,32 @@ def test_seeds_have_components_and_an_a_a_comparison() -> None:
     assert row.aa_seeds == ("0", "1")
     assert row.aa.mean == pytest.approx(np.mean(first - second))
     assert (row.aa.wins, row.aa.t_pvalue) == (tests.wins, pytest.approx(tests.t_pvalue))
+
+
+def test_the_noise_of_seeds_is_parted_where_it_is_known_what_they_are_of() -> None:
+    generator = np.random.default_rng(0)
+    rows = []
+    for task, split, weak, strong in np.ndindex(6, 2, 2, 2):
+        seeds = {"split_seed": f"{split}", "weak_seed": f"{weak}", "strong_seed": f"{strong}"}
+        auc = 0.7 + 0.01 * generator.normal()
+        rows.append(Score(f"t{task}", "student", f"{split}/{weak}/{strong}", auc=auc, **seeds))
+    tied = [replace(row, weak_seed=row.strong_seed) for row in rows if row.weak_seed == "0"]
+    for runs, names in (
+        (rows, ["split", "weak", "strong"]),
+        (tied, ["split", "weak, strong"]),
+        ([row for row in tied if row.split_seed == "0"], ["weak, strong"]),
+    ):
+        other = [replace(row, method="x") for row in runs]
+        row, _ = compare([*runs, *other], units=["auc"]).seeds
+        assert [part.name for part in row.components] == names
+        labels = {
+            name: [getattr(score, f"{name}_seed") for score in runs]
+            for name in ("split", "weak", "strong")
+        }
+        factors = {"task": [score.task for score in runs], **labels}
+        parts = variance_components([score.auc for score in runs], factors)
+        expected = [math.sqrt(max(part.variance, 0)) for part in parts[1:]]
+        assert [part.sd for part in row.components] == pytest.approx(expected[-len(names) :])
 
 
 def test_the_a_a_comparison_takes_the_seeds_that_most_tasks_have() -> None:
@@ -270,11 +438,16 @@ def test_order_of_rows_does_not_matter_and_exchange_turns_signs(pairs, random) -
     shuffled = by_unit(compare(random.sample(rows, len(rows))))
     turned = by_unit(compare(rows, methods=["student"], against="x"))
     for unit, row in plain.items():
-        for name, value in row.model_dump(exclude={"method", "unit"}).items():
+        for name, value in row.model_dump(
+            exclude={"method", "unit", "role", "primary", "verdict"}
+        ).items():
             assert value == pytest.approx(getattr(shuffled[unit], name), nan_ok=True), name
         assert row.mean == pytest.approx(-turned[unit].mean)
         assert row.median == pytest.approx(-turned[unit].median)
-        assert row.wins + turned[unit].wins <= len(pairs)
+        assert (row.wins, row.losses) == (turned[unit].losses, turned[unit].wins)
+        assert row.t_pvalue == pytest.approx(turned[unit].t_pvalue, nan_ok=True)
+        opposite = {"better": "worse", "worse": "better"}
+        assert turned[unit].verdict == opposite.get(row.verdict, row.verdict)
 
 
 def test_what_is_not_known_is_null_in_json() -> None:

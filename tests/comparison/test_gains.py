@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from w2sprobe.comparison import (
+    Analysis,
     GainRow,
     IndicatorRow,
     Score,
@@ -102,7 +103,8 @@ def test_the_published_students() -> None:
         for s in source.scores
         if s.method == "logconf"
     ]
-    rows = overview(source.scores, indicators, methods=["logconf"], saturated_only=True).gains
+    rule = Analysis(saturated_only=True)
+    rows = overview(source.scores, indicators, methods=["logconf"], analysis=rule).gains
     by_key = {(row.indicator, row.unit): row for row in rows if row.method == "logconf"}
     assert {row.n for row in by_key.values()} == {21}
     assert by_key["weak", "pgr"].correlation == pytest.approx(0.58, abs=0.005)

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -37,15 +38,15 @@ def test_methods_that_are_named_have_a_matrix_and_gains() -> None:
 
 
 def test_a_pair_that_cannot_be_compared_is_left_out_with_a_note() -> None:
-    found = overview([*pair("s", student=0.7, x=0.75), *pair("l", student=0.8)])
+    found = overview([*pair("s", student=0.7, x=0.75), *pair("l", x=0.8)])
     assert [row.strong_model for row in found.comparisons] == ["s"]
     (note,) = found.notes
-    assert note.startswith("w:l: nothing to compare 'student' with")
+    assert note.startswith("w:l: unknown method 'student'")
     assert len(found.matrices[0].cells) == 2
 
 
 def test_one_pair_that_cannot_be_compared_is_an_error_unless_there_are_indicators() -> None:
-    alone = pair("s", student=0.7)
+    alone = [replace(row, weak_auc=math.nan) for row in pair("s", student=0.7)]
     with pytest.raises(InputError, match="nothing to compare"):
         overview(alone)
     found = overview(alone, [IndicatorRow("a", {"i": 1.0}, "w", "s")])

@@ -54,6 +54,8 @@ def test_results_give_ends_and_the_error_of_the_gap(tmp_path: Path) -> None:
         assert (student.weak_auc, student.auc, student.ceiling_auc) == (0.8, 0.83, 0.9)
         assert student.pgr == pytest.approx(0.3)
         assert student.gap_se == 0.0153
+        assert (student.split_seed, student.weak_seed, student.strong_seed) == ("3", "3", "3")
+        assert student.role == "competitor"
 
 
 def test_seeds_of_results_that_differ_are_all_named(tmp_path: Path) -> None:
@@ -71,6 +73,9 @@ def test_seeds_of_results_that_differ_are_all_named(tmp_path: Path) -> None:
         ("task,method,auc\na,x,.5\na,y,high\n", ["'high'", "data row 2 (line 3)", "column auc"]),
         ("task,method,auc,gap_se\na,x,.5,-1\n", ["gap_se is -1", "0 or more"]),
         ("task,method,pgr\na,x,inf\n", ["pgr is inf", "column pgr", "a number"]),
+        ("task,method,auc,delta_auc_se\na,x,.5,-1\n", ["delta_auc_se is -1", "0 or more"]),
+        ("task,method,auc,accuracy\na,x,.5,2\n", ["accuracy is 2", "0 to 1"]),
+        ("task,method,auc,role\na,x,.5,judge\n", ["role is 'judge'", "column role", "control"]),
         ("task,method,auc\n,x,.5\n", ["empty cell", "column task"]),
         ("task,auc\na,.5\n", ["no column method", "task, auc"]),
         ("task,method\na,x\n", ["no column auc or pgr"]),
@@ -125,12 +130,39 @@ def test_a_study_is_read_by_its_table(tmp_path: Path) -> None:
         "a,w,s,0,student,.65,.6,.8,.25,.01,.05,True,100,90,1.5\n",
     )
     (student,) = complete_scores(read_scores(tmp_path))
+    assert math.isnan(student.delta_auc_se)
+    assert (student.split_seed, student.role) == ("", "")
     assert (student.pair, student.seed, student.auc, student.gap_se) == (
         ("w", "s"),
         "0",
         0.65,
         0.01,
     )
+
+
+def test_seeds_errors_and_roles_are_read(tmp_path: Path) -> None:
+    path = table(
+        tmp_path,
+        "task,seed,split_seed,weak_seed,strong_seed,method,role,auc,delta_auc_se,accuracy\n"
+        "a,0,1,2,3,x,control,.65,.02,.6\n"
+        "a,0,1,2,3,y,,.65,,\n",
+    )
+    first, second = read_scores(path)
+    assert (first.split_seed, first.weak_seed, first.strong_seed) == ("1", "2", "3")
+    assert (first.role, first.delta_auc_se, first.accuracy) == ("control", 0.02, 0.6)
+    assert second.role == ""
+    assert math.isnan(second.delta_auc_se)
+
+
+def test_results_give_the_error_of_gains_and_roles_of_defined_methods(tmp_path: Path) -> None:
+    given = results()
+    seeds = {part: {"seed": 3} for part in ("task", "weak", "strong")}
+    define = {"student": {"curation": "random_filter"}}
+    rows = tuple(row.model_copy(update={"delta_auc_se": 0.02}) for row in given.rows)
+    config = {**seeds, "define": define}
+    given.model_copy(update={"config": config, "rows": rows}).write(tmp_path / "results.json")
+    (student,) = complete_scores(read_scores(tmp_path))
+    assert (student.delta_auc_se, student.role) == (0.02, "control")
 
 
 # --- completion

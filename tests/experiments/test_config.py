@@ -60,6 +60,27 @@ def test_weak_and_ceiling_are_always_run_first_and_once(tmp_path: Path) -> None:
         (BASE + "probes: {k: 5}\n", ["probes.k: unknown key", "n_neighbors"]),
         (BASE + "probes: {l2: -1}\n", ["probes.l2", "greater than 0", "-1"]),
         (BASE + "methods: [studnt]\n", ["unknown method 'studnt'", "did you mean 'student'"]),
+        (
+            BASE + "analysis: {against: studnt}\n",
+            ["analysis: against: unknown method 'studnt'", "did you mean 'student'"],
+        ),
+        (
+            BASE + "analysis: {family: [zero_shot]}\n",
+            ["analysis: family: 'zero_shot' is not among the methods that are compared with 'stu"],
+        ),
+        (
+            BASE + "analysis: {family: [student]}\n",
+            ["analysis: family: 'student' is not among", "allowed: student_logconf"],
+        ),
+        (
+            BASE + "analysis: {family: [topofilter, topofilter]}\n",
+            ["analysis: family: 'topofilter' occurs 2 times"],
+        ),
+        (BASE + "analysis: {margin: 0}\n", ["analysis.margin", "greater than 0"]),
+        (
+            BASE + "analysis: {alternative: two_sided}\n",
+            ["analysis.alternative", "did you mean 'two-sided'"],
+        ),
         (BASE + "strong_to_strong: {stop_at: 1}\n", ["strong_to_strong.stop_at", "less than 1"]),
         (BASE + "strong_to_strong: {folds: 5}\n", ["strong_to_strong.folds: unknown key", "cv"]),
         (BASE + "methods: student\n", ["methods: not a list, got 'student'"]),

@@ -17,6 +17,7 @@ from w2sprobe.data.hub import MIRROR
 from w2sprobe.experiments.config import PRESETS, load_config
 from w2sprobe.experiments.forecast import forecast
 from w2sprobe.experiments.plan import make_plan
+from w2sprobe.experiments.preregistration import declare
 
 SPLIT_ROWS = 96  # of each made-up split; more would meet the next one's
 BIGBENCH_ROWS = 2600
@@ -119,3 +120,9 @@ def test_a_preset_is_planned_on_its_own_tasks(
     }
     assert len(grouped) == GROUPED[preset]
     assert len(forecast(plan).stages) == len(plan.stages)
+    declaration = declare(plan)
+    assert {one.task for one in declaration.design.tasks} == {*forecast(plan).splits}
+    assert {"student", *declaration.family, *declaration.outside} == set(config.methods) - {
+        "weak",
+        "ceiling",
+    }

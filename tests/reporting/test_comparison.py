@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import pytest
 from rich.console import Console
 
-from w2sprobe.comparison import Score, compare
+from w2sprobe.comparison import Analysis, Comparison, Score, compare
 from w2sprobe.reporting.comparison import comparison_tables
 
 OTHERS = [f"a_method_of_number_{i}" for i in range(14)]
@@ -20,18 +20,27 @@ def scores(methods: Sequence[str]) -> list[Score]:
 
 
 def printed(methods: Sequence[str], width: int) -> str:
+    return text_of(compare(scores(methods), against="student", units=["auc"]), width)
+
+
+def text_of(comparison: Comparison, width: int = 200) -> str:
     console = Console(width=width)
     with console.capture() as capture:
-        for table in comparison_tables(compare(scores(methods), against="student", units=["auc"])):
+        for table in comparison_tables(comparison):
             console.print(table)
     return capture.get()
+
+
+def line_of(text: str, method: str, after: str) -> str:
+    lines = text[text.index(after) :].splitlines()
+    return next(line for line in lines if line.strip().startswith(method))
 
 
 @pytest.mark.parametrize(("n_others", "n_tables"), [(1, 1), (6, 1), (7, 2), (14, 3)])
 def test_methods_are_spread_over_as_many_tables_as_they_need(n_others: int, n_tables: int) -> None:
     text = printed(["student", *OTHERS[:n_others]], width=200)
-    assert text.count("AUC a task") == n_tables
-    assert text.count("AUC a task, continued") == n_tables - 1
+    assert text.count("AUC of each task") == n_tables
+    assert text.count("AUC of each task, continued") == n_tables - 1
     assert text.count("ceiling") == 1
     rows = [line.split() for line in text.splitlines() if line.strip().startswith("task1")]
     assert [row[:2] for row in rows[1:]] == [["task1", "0.751"]] * (n_tables - 1)  # the baseline
@@ -44,3 +53,73 @@ def test_numbers_stay_whole_on_a_narrow_terminal() -> None:
     values = re.findall(r"(?<![\d.])0\.7\d\d(?!\d)", text.split("difference to")[0])
     # three tables of three tasks: each has the weak AUC once, the baseline thrice, others once
     assert len(values) == 3 * (1 + 3 + len(OTHERS))
+
+
+def varied(levels: dict[str, float], n_tasks: int = 8, **ends: float) -> list[Score]:
+    ends = {"weak_auc": 0.7, "ceiling_auc": 0.9, "gap_se": 0.01, "delta_auc_se": 0.01, **ends}
+    return [
+        Score(f"task{task}", name, auc=0.75 + level + 0.001 * ((task * (i + 1)) % 5), **ends)
+        for i, (name, level) in enumerate(levels.items())
+        for task in range(n_tasks)
+    ]
+
+
+def test_families_stand_apart_with_their_verdicts() -> None:
+    levels = {"student": 0.0, "good": 0.03, "bad": -0.03, "same": 0.0, "random_filter": 0.03}
+    text = text_of(compare(varied(levels)))
+    family, outside = "AUC: difference to student", "AUC: difference to student, outside the"
+    assert line_of(text, "good", family).rstrip().endswith("better")
+    assert line_of(text, "bad", family).rstrip().endswith("worse")
+    assert line_of(text, "same", family).rstrip().endswith("no difference beyond ±0.01")
+    control = line_of(text, "random_filter", outside)
+    assert control.rstrip().endswith("better")
+    assert "(" not in control  # nothing is adjusted
+    assert "(" in line_of(text, "good", family)
+    assert "random_filter" not in text[text.index(family) : text.index(outside)]
+    assert "not adjusted for the number of methods" in text
+    assert "TOST" not in text[text.index("PGR: difference") : text.index("AUC of each task")]
+
+
+def test_a_family_that_cannot_reject_says_so() -> None:
+    levels = {"student": 0.0, **{f"m{number}": 0.01 for number in range(8)}}
+    text = " ".join(text_of(compare(varied(levels), units=["auc"])).split())
+    assert (
+        "With 8 tasks the least p of Wilcoxon's and the sign test is 0.0078, after Holm for 8 "
+        "methods 0.062: they cannot reach 0.05."
+    ) in text
+    one = " ".join(text_of(compare(varied({"student": 0.0, "x": 0.01}), units=["auc"])).split())
+    assert "is 0.0078. A true mean difference of 0.0" in one
+    assert "by Holm" not in one
+
+
+def test_the_side_of_the_tests_is_said() -> None:
+    levels = {"student": 0.0, "x": 0.01}
+    analysis = Analysis(alternative="greater")
+    assert "p: one-sided, the method is better." in text_of(
+        compare(varied(levels), analysis=analysis)
+    )
+
+
+def test_gains_over_the_weak_model_are_shown_and_shrunken() -> None:
+    text = text_of(compare(varied({"student": 0.0, "x": 0.01})))
+    title = "AUC gain over the weak model"
+    assert line_of(text, "student", title).split()[1:4] == ["8", "8", "0"]
+    assert "+0.26" in line_of(text, "student", title)  # the pooled PGR
+    first = line_of(text, "task0", "AUC gain of student over the weak model")
+    assert first.split()[1:3] == ["+0.050", "0.010"]
+    unknown = text_of(compare(varied({"student": 0.0}, delta_auc_se=float("nan"))))
+    assert title in unknown
+    assert "AUC gain of student over" not in unknown
+    assert "[unbounded]" in text_of(compare(varied({"student": 0.0}, ceiling_auc=0.7)))
+
+
+def test_seeds_are_parted_in_the_table() -> None:
+    rows = [
+        Score(f"t{task}", name, str(seed), auc=0.7 + 0.01 * seed * (task % 2), split_seed="0",
+              weak_seed=str(seed), strong_seed=str(seed))
+        for name in ("student", "x") for task in range(3) for seed in range(3)
+    ]  # fmt: skip
+    text = text_of(compare(rows, units=["auc"]))
+    assert "weak, strong 0.0" in line_of(text, "student", "Noise of seeds")
+    bare = [Score(row.task, row.method, row.seed, auc=row.auc) for row in rows]
+    assert "of these" not in text_of(compare(bare, units=["auc"]))

@@ -17,6 +17,7 @@ from w2sprobe.errors import W2SProbeError
 COMMANDS = (
     "fetch",
     "tasks",
+    "plan",
     "run",
     "extract",
     "store",

@@ -53,11 +53,18 @@ def print_study(study: "StudyResults", out: Path) -> None:
 
     for table in study_tables(study):
         print_table(table)
-    if {row.method for row in study.summary} & {*BASELINES}:
-        analysis = Analysis(**{name: study.config[name] for name in ("min_gap", "min_gap_se")})
+    methods = {row.method for row in study.summary}
+    against = study.config.get("analysis", {}).get("against")  # it may have failed
+    if methods & {*BASELINES, against}:
         file = out / INDICATORS
         indicators = read_indicators(file) if file.is_file() else []
-        print_overview(overview(read_scores(out), indicators, analysis=analysis))
+        result = overview(
+            read_scores(out),
+            indicators,
+            against=against if against in methods else None,
+            analysis=Analysis.of_config(study.config),
+        )
+        print_overview(result)
     for message in study.warnings:
         click.echo(f"Warning: {message}")
     click.echo(f"{out / STUDY}  {out / SCORES}")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from w2sprobe.cli import _completion, _options
+from w2sprobe.cli import _options, _study
 from w2sprobe.cli._overview import print_study
 from w2sprobe.cli._tables import print_table
 from w2sprobe.errors import W2SProbeError
-from w2sprobe.experiments.config import PRESETS, StudyConfig, load_config
+from w2sprobe.experiments.config import StudyConfig
 
 if TYPE_CHECKING:
     from w2sprobe.experiments.plan import Plan
@@ -21,30 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.argument("file", required=False, metavar="[FILE.yaml]", shell_complete=_completion.files)
-@click.option("--preset", type=click.Choice(PRESETS), help="A config that comes with w2sprobe.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Replace a value of the config, as in strong.epochs=2; the value is read as YAML.",
-)
-@_options.task_options(required=False)
-@click.option(
-    "--weak-model",
-    metavar="NAME|FOLDER",
-    shell_complete=_completion.models,
-    help="Replace the config's weak model.",
-)
-@click.option(
-    "--strong-model",
-    metavar="NAME|FOLDER",
-    shell_complete=_completion.models,
-    help="Replace the config's strong model.",
-)
-@click.option("--truncate", is_flag=True, help="Cut texts that exceed a model's context.")
-@click.option("--out", type=click.Path(path_type=Path), help="Default: results/NAME.")
+@_study.study_options
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),
@@ -62,12 +39,6 @@ if TYPE_CHECKING:
 @_options.device
 @_options.common
 def command(
-    file: str | None,
-    preset: str | None,
-    settings: tuple[str, ...],
-    weak_model: str | None,
-    strong_model: str | None,
-    truncate: bool,
     out: Path | None,
     engine: str,
     address: str | None,
@@ -75,7 +46,7 @@ def command(
     schema: bool,
     device: str,
     as_json: bool,
-    **task: Any,
+    **given: Any,
 ) -> None:
     """Run a study from models and data to tables of PGR: tasks x models x seeds x methods.
 
@@ -86,6 +57,8 @@ def command(
 
     --task replaces the config's tasks and all that belongs to them, the other options of a task
     only what they name.
+
+    Where OUT holds what `w2sprobe plan` has declared, results refer to it and say what differs.
 
     \b
     Examples:
@@ -98,19 +71,15 @@ def command(
     if schema:
         click.echo(json.dumps(StudyConfig.model_json_schema(), indent=2))
         return
-    if (file is None) == (preset is None):
-        raise click.UsageError(f"give either FILE.yaml or --preset ({', '.join(PRESETS)})")
     if address and engine != "ray":
         raise click.UsageError("--address is of --engine ray")
     if engine == "ray" and ":" in device:
         raise click.UsageError(f"--device {device} with --engine ray, which hands out GPUs itself")
-    config = load_config(preset or str(file), settings)
-    config = config.with_task(_options.task_fields(task))
-    config = config.with_models(weak=weak_model, strong=strong_model, truncate=truncate)
+    config = _study.config_of(given)
 
     from w2sprobe.experiments.plan import make_plan
 
-    place = out or Path("results") / config.name
+    place = out or _study.default_out(config)
     plan = make_plan(config, cache=_options.cache_folder(), out=place, device=device)
     if dry_run:
         _print_plan(plan, as_json)
@@ -145,6 +114,7 @@ def _print_plan(plan: "Plan", as_json: bool) -> None:
 
 def _run(plan: "Plan", out: Path, engine: "Engine", as_json: bool) -> None:
     from w2sprobe.experiments.forecast import few_rows
+    from w2sprobe.experiments.preregistration import preregistered
     from w2sprobe.experiments.runner import run_study
     from w2sprobe.experiments.study_files import FIGURE
     from w2sprobe.reporting.figures import results_figure
@@ -161,6 +131,11 @@ def _run(plan: "Plan", out: Path, engine: "Engine", as_json: bool) -> None:
 
     for note in few_rows(plan):
         click.echo(f"Note: {note}", err=True)
+    declared = preregistered(plan, out)
+    if declared:
+        click.echo(f"Declared {declared.written}, SHA-256 {declared.sha256}", err=True)
+        for deviation in declared.deviations:
+            click.echo(f"Not as declared: {deviation}", err=True)
     n_done = sum(stage.done for stage in plan.stages)
     click.echo(f"{n_done} of {n_stages} stages done before", err=True)
     study = run_study(plan, out, engine=engine, report=report)

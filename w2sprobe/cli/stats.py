@@ -147,6 +147,10 @@ def command(
         for name in sources
         for score in (source.scores if name == PUBLISHED else read_scores(Path(name)))
     ]
+    there = {score.method for score in given}
+    for name in family:
+        if name not in there:
+            raise UnknownName("method", name, there)
     found = [Path(name) / INDICATORS for name in sources]
     indicators = [row for path in found if path.is_file() for row in read_indicators(path)]
     thresholds = {"min_gap": min_gap, "min_gap_se": min_gap_se}

@@ -1,5 +1,8 @@
 """How methods are compared: which tasks count, and which tests are made."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import Field
 
 from w2sprobe.comparison.tasks import Row
@@ -40,3 +43,19 @@ class Analysis(Row):
     margin: float = Field(
         MARGIN, gt=0, description="Largest difference in AUC that counts as none."
     )
+
+    @classmethod
+    def of_config(cls, config: Mapping[str, Any]) -> "Analysis":
+        """What the config of a study declares; the defaults where it does not.
+
+        Parameters
+        ----------
+        config : mapping of str to Any
+            As `StudyResults` and `Results` hold it, of this or an earlier version.
+
+        Returns
+        -------
+        Analysis
+        """
+        declared = {**config, **config.get("analysis", {})}
+        return cls(**{name: declared[name] for name in cls.model_fields if name in declared})

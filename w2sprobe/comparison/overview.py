@@ -9,7 +9,7 @@ from w2sprobe.comparison.indicator_rows import IndicatorRow
 from w2sprobe.comparison.matrix import Matrix, matrix
 from w2sprobe.comparison.scores import Score, by_pair, complete_scores, pair_name
 from w2sprobe.comparison.tasks import UNITS, Row, Unit, by_method, task_rows
-from w2sprobe.errors import InputError, UnknownName
+from w2sprobe.errors import InputError
 
 
 class Overview(Row):
@@ -55,15 +55,11 @@ def overview(
         As `compare` of the one pair there is. Of several pairs, or with indicators, a pair on
         which methods cannot be compared is left out with a note.
     UnknownName
-        No pair has such a method, or one that the family names.
+        No pair has such a method.
     """
     analysis = analysis or Analysis()
     completed = complete_scores(scores)
-    there = {score.method for score in completed}
-    shown = chosen(there, methods, against)
-    for name in analysis.family or ():
-        if name not in there:
-            raise UnknownName("method", name, there)
+    shown = chosen({score.method for score in completed}, methods, against)
     if methods:
         completed = [score for score in completed if score.method in shown]
     pairs = by_pair(completed)

@@ -204,6 +204,30 @@ class ZeroShotConfig(_Config):
     )
 
 
+class AnalysisConfig(_Config):
+    """What is asked of the results, declared before there are any."""
+
+    against: str = Field(
+        "student", description="Baseline: the method that all of the family are compared with."
+    )
+    family: tuple[str, ...] | None = Field(
+        None,
+        description="Methods that p values are corrected for together; default: all that are run, "
+        "without the baseline, controls, zero_shot and methods fitted on truth.",
+        json_schema_extra={"items": {"anyOf": [{"enum": list(METHODS)}, {"type": "string"}]}},
+    )
+    alternative: Literal["two-sided", "greater", "less"] = Field(
+        "two-sided",
+        description="What tests look for: a difference in either direction, or only a better "
+        "(greater) or a worse (less) method.",
+    )
+    alpha: float = Field(0.05, gt=0, lt=0.5, description="Level of the tests.")
+    margin: float = Field(
+        0.01, gt=0, lt=1, description="Differences in AUC below this one count as none."
+    )
+    hypotheses: tuple[str, ...] = Field((), description="What you expect, in your own words.")
+
+
 class _Settings(_Config):
     """What every experiment of a study has in common."""
 
@@ -233,6 +257,7 @@ class _Settings(_Config):
         # for editors; the names are checked below, with those that are defined
         json_schema_extra={"items": {"anyOf": [{"enum": list(METHODS)}, {"type": "string"}]}},
     )
+    analysis: AnalysisConfig = Field(default_factory=AnalysisConfig)
 
     @property
     def entries(self) -> dict[str, Method]:
@@ -268,6 +293,31 @@ class _Settings(_Config):
                     raise ValueError(_unknown("method", name, known))
         ends = ("weak", "ceiling")
         return (*ends, *(name for name in dict.fromkeys(names) if name not in ends))
+
+    @field_validator("analysis")
+    @classmethod
+    def _can_be_compared(cls, analysis: AnalysisConfig, info: ValidationInfo) -> AnalysisConfig:
+        if not {"define", "methods"} <= info.data.keys():  # they have mistakes of their own
+            return analysis
+        known = {**METHODS, **info.data["define"]}
+        if analysis.against not in known:
+            raise ValueError(f"against: {_unknown('method', analysis.against, known)}")
+        others = [
+            name
+            for name in info.data["methods"]
+            if name != analysis.against and known[name].predicts not in ("weak", "ceiling")
+        ]
+        for name, count in Counter(analysis.family or ()).items():
+            if name not in known:
+                raise ValueError(f"family: {_unknown('method', name, known)}")
+            if name not in others:
+                raise ValueError(
+                    f"family: {name!r} is not among the methods that are compared with "
+                    f"{analysis.against!r}; allowed: {', '.join(others) or 'none'}"
+                )
+            if count > 1:
+                raise ValueError(f"family: {name!r} occurs {count} times; allowed: once")
+        return analysis
 
 
 class ExperimentConfig(_Settings):

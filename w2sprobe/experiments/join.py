@@ -1,28 +1,33 @@
 """Studies that were run apart, by seeds, tasks or models, as one study."""
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from w2sprobe.atomic import atomic_folder
+from w2sprobe.declaration import PREREGISTRATION
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.config import StudyConfig
+from w2sprobe.experiments.config import AnalysisConfig, StudyConfig
 from w2sprobe.experiments.places import result_folders
+from w2sprobe.experiments.preregistration import joined
 from w2sprobe.experiments.study_files import CONFIG, FIGURE, SPLITS, warnings_of, write_study
-from w2sprobe.experiments.summary import Scored, summarise
-from w2sprobe.results import Failure, Results, RunKey, StudyResults, study_in
+from w2sprobe.experiments.summary import Scored, rescored, summarise
+from w2sprobe.results import RESULTS, Failure, Results, RunKey, StudyResults, study_in
 
 SECTIONS: Final = ("task", "weak", "strong")  # several of each may be joined, by their names
+LEFT: Final = (SPLITS, CONFIG, FIGURE, PREREGISTRATION)  # files that are not an experiment's own
 MAY_DIFFER: Final = (*SECTIONS, "name", "methods", "define")
 
 
-def join_studies(folders: Iterable[Path], out: Path, *, name: str | None = None) -> StudyResults:
+def join_studies(folders: Sequence[Path], out: Path, *, name: str | None = None) -> StudyResults:
     """Copy experiments of several results into one study, and compute what it says as a whole.
+
+    Predictions are scored again, so that results of earlier versions get the intervals of this one.
 
     Parameters
     ----------
-    folders : iterable of Path
+    folders : sequence of Path
         As `w2sprobe run` leaves them, of one experiment or of a study.
     out : Path
         Must not exist.
@@ -50,7 +55,7 @@ def join_studies(folders: Iterable[Path], out: Path, *, name: str | None = None)
         inside, failed = _experiments(folder)
         failures.extend(failed)
         for place in inside:
-            one = Scored.read(place)
+            one = rescored(Scored.read(place))
             key = one.results.key
             if key in places:
                 raise InputError(f"{_said(key)} is in {str(places[key])!r} and in {str(place)!r}")
@@ -61,6 +66,7 @@ def join_studies(folders: Iterable[Path], out: Path, *, name: str | None = None)
     results = [one.results for one in scored]
     config = _config(results, name or results[0].name)
     inner = [path.relative_to(out) for path in result_folders(list(places), out)]
+    declared = joined(results, folders, config)
     study = StudyResults(
         name=config.name,
         experiments=tuple(map(str, inner)),
@@ -69,10 +75,15 @@ def join_studies(folders: Iterable[Path], out: Path, *, name: str | None = None)
         warnings=warnings_of(dict(zip(map(str, inner), results, strict=True))),
         config=config.resolved(),
         versions=_versions(results),
+        preregistration=declared[1] if declared else None,
     )
     with atomic_folder(out) as temporary:
         _copy({place: temporary / to for place, to in zip(places.values(), inner, strict=True)})
+        for of_one, to in zip(results, inner, strict=True):
+            of_one.write(temporary / to / RESULTS)
         write_study(study, results, temporary)
+        if declared:
+            declared[0].write(temporary)
     return study
 
 
@@ -108,6 +119,8 @@ def _config(results: Sequence[Results], name: str) -> StudyConfig:
             key = one.task if section == "task" else own["model"]
             _agree(known.setdefault(key, own), own, f"{section} {key}", one)
         common = {key: value for key, value in one.config.items() if key not in MAY_DIFFER}
+        # nor do results from before an analysis could be declared
+        common.setdefault("analysis", AnalysisConfig().model_dump(mode="json"))
         shared = shared or common
         _agree(shared, common, "", one)
         for method, entry in one.config["define"].items():
@@ -154,7 +167,7 @@ def _copy(targets: Mapping[Path, Path]) -> None:
     for place, target in targets.items():
         target.mkdir(parents=True)
         for file in place.iterdir():
-            if file.is_file() and file.name not in (SPLITS, CONFIG, FIGURE):
+            if file.is_file() and file.name not in LEFT:
                 shutil.copyfile(file, target / file.name)
         for folder in (place, place.parent):
             if (folder / SPLITS).is_file():

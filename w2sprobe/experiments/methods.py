@@ -111,6 +111,17 @@ class Method(BaseModel):
         """Whether a random filter can be of its size."""
         return self.curation == "filter" or self.function is not None
 
+    @property
+    def apart(self) -> str:
+        """Why the family of methods that compete with the student leaves this one out; or empty."""
+        if self.predicts in ("weak", "ceiling"):
+            return "an end of the gap"
+        if self.labels == "truth":
+            return "fitted on true labels"
+        if self.predicts == "zero_shot":
+            return "learns from no rows"
+        return "control: rows go at random" if self.curation == "random_filter" else ""
+
     def folds(self, cv: Folds | None) -> Folds | None:
         """What the curation of this method reads of a setting `cv`; None for its default."""
         published = self.curation == "relabel" or self.rule == "disagreement"

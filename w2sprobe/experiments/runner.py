@@ -9,6 +9,7 @@ from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.engines import Outcomes, Report, run_local
 from w2sprobe.experiments.places import result_folders
 from w2sprobe.experiments.plan import Plan
+from w2sprobe.experiments.preregistration import preregistered
 from w2sprobe.experiments.records import (
     CURVES,
     LABELS,
@@ -27,7 +28,7 @@ from w2sprobe.experiments.study_files import (
     write_study,
 )
 from w2sprobe.experiments.summary import PREDICTIONS, Scored, summarise
-from w2sprobe.results import RESULTS, STUDY, Failure, StudyResults
+from w2sprobe.results import RESULTS, STUDY, Failure, Preregistration, StudyResults
 
 Engine = Callable[[Sequence[Stage], Report], Outcomes]
 
@@ -53,13 +54,19 @@ def run_study(
     Returns
     -------
     StudyResults
+
+    Raises
+    ------
+    InputError
+        `out` holds a pre-registration that was changed after it was written.
     """
+    declared = preregistered(plan, out)
     outcomes = engine(plan.stages, report)
     folders = result_folders([each.config.key for each in plan.experiments], out)
     scored: dict[str, Scored] = {}
     lacking: list[str] = []
     for experiment, folder in zip(plan.experiments, folders, strict=True):
-        one = _scored(experiment, outcomes)
+        one = _scored(experiment, outcomes, declared)
         if one:
             one.write(folder)
             scored[str(folder.relative_to(out))] = one
@@ -81,6 +88,7 @@ def run_study(
         warnings=warnings_of({place: one.results for place, one in scored.items()}),
         config=plan.config.resolved(),
         versions=versions(),
+        preregistration=declared,
     )
     of_one = (RESULTS, PREDICTIONS, FIGURE, AUDIT, LABELS, CURVES, SWEEP, SWEEP_NOTE)
     for name in (*of_one, STUDY, SCORES, INDICATORS):
@@ -93,10 +101,15 @@ def run_study(
     return study
 
 
-def _scored(experiment: Experiment, outcomes: Outcomes) -> Scored | None:
+def _scored(
+    experiment: Experiment, outcomes: Outcomes, declared: Preregistration | None
+) -> Scored | None:
     predictions = predictions_of(experiment, outcomes)
     results = score(experiment, outcomes, predictions)
-    return Scored.on(experiment.splits.test, results, predictions) if results else None
+    if results is None:
+        return None
+    results = results.model_copy(update={"preregistration": declared})
+    return Scored.on(experiment.splits.test, results, predictions)
 
 
 def _write_splits(plan: Plan, folders: list[Path]) -> None:

@@ -64,7 +64,7 @@ def write_config(config: dict[str, Any], out: Path) -> None:
 
 
 def _score_rows(
-    results: Results, summary: Mapping[tuple[str, ...], SummaryRow]
+    results: Results, summary: Mapping[tuple[str, str, str, str], SummaryRow]
 ) -> Iterable[dict[str, Any]]:
     """Rows of scores.csv; standard errors are of the test rows that all runs of a task share."""
     auc = {row.method: row.auc for row in results.rows}

@@ -27,24 +27,24 @@ from w2sprobe.metrics.gaps import rows_to_resolve as rows_to_resolve
 from w2sprobe.metrics.influence import accuracy_influence as accuracy_influence
 from w2sprobe.metrics.influence import auc_influence as auc_influence
 from w2sprobe.metrics.nested import Run as Run
-from w2sprobe.metrics.performance import MIN_GROUP_ROWS as MIN_GROUP_ROWS
-from w2sprobe.metrics.performance import N_BINS as N_BINS
-from w2sprobe.metrics.performance import accuracy as accuracy
-from w2sprobe.metrics.performance import best_threshold as best_threshold
-from w2sprobe.metrics.performance import brier as brier
-from w2sprobe.metrics.performance import (
-    expected_calibration_error as expected_calibration_error,
-)
-from w2sprobe.metrics.performance import log_loss as log_loss
-from w2sprobe.metrics.performance import mean_performance as mean_performance
-from w2sprobe.metrics.performance import performance as performance
-from w2sprobe.metrics.performance import recall_at_fpr as recall_at_fpr
 from w2sprobe.metrics.pooling import PooledTasks as PooledTasks
 from w2sprobe.metrics.pooling import RatioOfMeans as RatioOfMeans
 from w2sprobe.metrics.pooling import pool_tasks as pool_tasks
 from w2sprobe.metrics.pooling import pooled_pgr as pooled_pgr
 from w2sprobe.metrics.power import detectable_effect as detectable_effect
 from w2sprobe.metrics.power import least_pvalue as least_pvalue
+from w2sprobe.metrics.probabilities import MIN_GROUP_ROWS as MIN_GROUP_ROWS
+from w2sprobe.metrics.probabilities import N_BINS as N_BINS
+from w2sprobe.metrics.probabilities import accuracy as accuracy
+from w2sprobe.metrics.probabilities import best_threshold as best_threshold
+from w2sprobe.metrics.probabilities import brier as brier
+from w2sprobe.metrics.probabilities import (
+    expected_calibration_error as expected_calibration_error,
+)
+from w2sprobe.metrics.probabilities import log_loss as log_loss
+from w2sprobe.metrics.probabilities import mean_performance as mean_performance
+from w2sprobe.metrics.probabilities import performance as performance
+from w2sprobe.metrics.probabilities import recall_at_fpr as recall_at_fpr
 from w2sprobe.metrics.ranks import RankCorrelation as RankCorrelation
 from w2sprobe.metrics.ranks import rank_correlation as rank_correlation
 from w2sprobe.metrics.recovery import BootstrapPGR as BootstrapPGR

@@ -25,4 +25,6 @@ def number(value: float, digits: int = 3) -> str:
 
 def pvalue(value: float, adjusted: float | None = None) -> str:
     text = "<0.001" if value < 0.001 else number(value)
-    return text if adjusted is None or math.isnan(adjusted) else f"{text} ({pvalue(adjusted)})"
+    if adjusted is None or math.isnan(value) or math.isnan(adjusted):
+        return text
+    return f"{text} ({pvalue(adjusted)})"

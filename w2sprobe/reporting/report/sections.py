@@ -21,6 +21,7 @@ from w2sprobe.comparison import (
 from w2sprobe.errors import InputError
 from w2sprobe.reporting.pages.blocks import Cell, Column, Row, Table
 from w2sprobe.reporting.report import tables
+from w2sprobe.reporting.report.declared import declared_in_report
 from w2sprobe.reporting.report.drawing import Drawing
 from w2sprobe.reporting.report.gain_drawings import gains_drawing
 from w2sprobe.reporting.report.label_drawings import (
@@ -124,7 +125,7 @@ def part_of(source: Source, prefix: str = "", describe: Describe | None = None) 
     comparisons = (
         {} if over is None else {(c.weak_model, c.strong_model): c for c in over.comparisons}
     )
-    sections = list(_warnings(source, prefix))
+    sections = [*_warnings(source, prefix), _declared(source, prefix)]
     verdicts = []
     for number, pair in enumerate(source.pairs):
         name = prefix + (f"pair{number + 1}-" if len(source.pairs) > 1 else "")
@@ -148,6 +149,14 @@ def part_of(source: Source, prefix: str = "", describe: Describe | None = None) 
     sections += _seeds(list(comparisons.values()), prefix)
     sections += _run(source, prefix)
     return Part(source, tuple(verdicts), tuple(sections))
+
+
+def _declared(source: Source, prefix: str) -> Section:
+    return Section(
+        f"{prefix}declared",
+        "Declared before the run",
+        *declared_in_report(source, f"{prefix}declaration"),
+    )
 
 
 def _warnings(source: Source, prefix: str) -> Iterator[Section]:

@@ -10,7 +10,15 @@ import pyarrow.parquet as pq
 
 from w2sprobe.comparison import INDICATORS, IndicatorRow, Score, read_indicators, read_scores
 from w2sprobe.errors import InputError
-from w2sprobe.results import RESULTS, Failure, Results, StudyResults, SummaryRow, study_in
+from w2sprobe.results import (
+    RESULTS,
+    Failure,
+    Preregistration,
+    Results,
+    StudyResults,
+    SummaryRow,
+    study_in,
+)
 
 Labels = dict[str, dict[str, np.ndarray]]  # columns of the training labels, by method
 
@@ -82,6 +90,7 @@ class Source:
     summary : tuple of SummaryRow
         One a task, pair of models and method, over the seeds.
     failures : tuple of Failure
+    preregistration : Preregistration, optional
     """
 
     folder: Path
@@ -89,6 +98,7 @@ class Source:
     runs: tuple[Run, ...]
     summary: tuple[SummaryRow, ...]
     failures: tuple[Failure, ...]
+    preregistration: Preregistration | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "Source":
@@ -115,7 +125,8 @@ class Source:
             return cls._of_study(folder, study)
         results = Results.read(folder / RESULTS)
         name = results.name
-        return cls(folder, name, (Run(folder, results),), tuple(summary_of(results)), ())
+        summary, declared = tuple(summary_of(results)), results.preregistration
+        return cls(folder, name, (Run(folder, results),), summary, (), declared)
 
     @classmethod
     def _of_study(cls, folder: Path, study: StudyResults) -> "Source":
@@ -128,7 +139,7 @@ class Source:
                 f"no experiment of {str(folder)!r} has results",
                 advice="See what failed: w2sprobe run prints it, and study.json has it.",
             )
-        return cls(folder, study.name, runs, study.summary, study.failures)
+        return cls(folder, study.name, runs, study.summary, study.failures, study.preregistration)
 
     @property
     def pairs(self) -> list[tuple[str, str]]:

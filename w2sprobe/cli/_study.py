@@ -1,0 +1,74 @@
+"""Options that choose a study: a config, and what replaces parts of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from w2sprobe.cli import _completion, _options
+from w2sprobe.experiments.config import PRESETS, StudyConfig, load_config
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def study_options(function: Command) -> Command:
+    """Add the argument FILE.yaml, the options that change a config, and `--out`."""
+    decorators = (
+        click.argument(
+            "file", required=False, metavar="[FILE.yaml]", shell_complete=_completion.files
+        ),
+        click.option(
+            "--preset", type=click.Choice(PRESETS), help="A config that comes with w2sprobe."
+        ),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="PATH=VALUE",
+            help="Replace a value of the config, as in strong.epochs=2; the value is read as YAML.",
+        ),
+        _options.task_options(required=False),
+        click.option(
+            "--weak-model",
+            metavar="NAME|FOLDER",
+            shell_complete=_completion.models,
+            help="Replace the config's weak model.",
+        ),
+        click.option(
+            "--strong-model",
+            metavar="NAME|FOLDER",
+            shell_complete=_completion.models,
+            help="Replace the config's strong model.",
+        ),
+        click.option("--truncate", is_flag=True, help="Cut texts that exceed a model's context."),
+        click.option("--out", type=click.Path(path_type=Path), help="Default: results/NAME."),
+    )
+    for decorate in reversed(decorators):
+        function = decorate(function)
+    return function
+
+
+def config_of(given: dict[str, Any]) -> StudyConfig:
+    """Make the config that these options, without `--out`, describe.
+
+    Raises
+    ------
+    UsageError
+        Neither a file nor a preset, or both.
+    InputError
+        As `load_config`; impossible sizes.
+    """
+    file, preset = given["file"], given["preset"]
+    if (file is None) == (preset is None):
+        raise click.UsageError(f"give either FILE.yaml or --preset ({', '.join(PRESETS)})")
+    config = load_config(preset or file, given["settings"])
+    config = config.with_task(_options.task_fields(given))
+    return config.with_models(
+        weak=given["weak_model"], strong=given["strong_model"], truncate=given["truncate"]
+    )
+
+
+def default_out(config: StudyConfig) -> Path:
+    """Folder of a study's results where `--out` does not name one."""
+    return Path("results") / config.name

@@ -1,0 +1,61 @@
+"""`w2sprobe plan`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from w2sprobe.cli import _options, _study
+from w2sprobe.cli._tables import print_table
+
+
+@click.command("plan")
+@_study.study_options
+@click.option(
+    "--pilot",
+    "pilots",
+    multiple=True,
+    metavar="RESULTS",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Earlier results to measure variances in, as `run` leaves them; may be repeated. "
+    "Default: variances of this project's reproduction.",
+)
+@_options.device
+@_options.common
+def command(
+    out: Path | None, pilots: tuple[Path, ...], device: str, as_json: bool, **given: Any
+) -> None:
+    """Declare a study before it is run: hypotheses, families of tests, what they can detect.
+
+    Takes what `w2sprobe run` takes, reads the tasks, loads no model weights and runs nothing. OUT
+    gets preregistration.json, with its SHA-256 and the config in full. `w2sprobe run` with the same
+    OUT refers to it, and says where it differs; so does `w2sprobe report`. The section `analysis`
+    of a config holds the choices, docs/studies.md explains them.
+
+    \b
+    Examples:
+      w2sprobe plan study.yaml
+      w2sprobe plan --preset cpu --set analysis.family='[knn_filter, topofilter]'
+      w2sprobe plan study.yaml --pilot results/pilot --out results/main
+    """
+    config = _study.config_of(given)
+
+    from w2sprobe.declaration import PREREGISTRATION
+    from w2sprobe.experiments.plan import make_plan
+    from w2sprobe.experiments.preregistration import declare, write_declaration
+    from w2sprobe.reporting.declarations import declared_tables
+
+    place = out or _study.default_out(config)
+    plan = make_plan(config, cache=_options.cache_folder(), out=place, device=device)
+    own = declare(plan, pilots)
+    declaration = write_declaration(own, place)
+    if as_json:
+        click.echo(json.dumps(declaration.held, indent=2))
+        return
+    for table in declared_tables(declaration):
+        print_table(table)
+    for warning in declaration.warnings:
+        click.echo(f"Warning: {warning}")
+    there = "" if declaration is own else f"the same was declared {declaration.written}: "
+    click.echo(f"{there}{place / PREREGISTRATION}  SHA-256 {declaration.sha256}")

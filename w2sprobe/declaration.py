@@ -1,0 +1,159 @@
+"""Schema of preregistration.json: what is declared before a study is run, and its hash.
+
+Written by experiments, read by reporting. A file whose hash does not fit its content is refused.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from w2sprobe.atomic import write_json
+from w2sprobe.errors import InputError
+from w2sprobe.fingerprint import sha256_json
+
+PREREGISTRATION = "preregistration.json"
+FORMAT = 1
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Spread(_Section):
+    """How much results vary: measured in pilot studies, or assumed.
+
+    `source` says where it was measured, `assumed` which of the numbers below are not from there.
+    All are of AUCs. `gain` is the baseline less the weak model: `gain_task_sd` is the standard
+    deviation of its true values over tasks, `gain_seed_sd` that of one run within a task, and
+    `gain_row_sd` its standard error times the square root of the test rows. The same of the `gap`
+    between weak model and ceiling, with its mean. `method_sds` are standard deviations over tasks
+    of a method less the baseline, noise of rows and seeds included: of the method that varies
+    least, of a typical one (the median), and of the one that varies most.
+    """
+
+    source: str
+    assumed: tuple[str, ...] = ()
+    gain_task_sd: float
+    gain_seed_sd: float
+    gain_row_sd: float
+    gap: float
+    gap_seed_sd: float
+    gap_row_sd: float
+    method_sds: tuple[float, float, float]
+
+
+class TaskDesign(_Section):
+    """A task before it is run: the address of its rows, and what they are expected to show.
+
+    `detectable` is the smallest true gain of the baseline that has 80 % power on this task,
+    `resolvable` the smallest gap that is expected to be resolved.
+    """
+
+    task: str
+    fingerprint: str
+    test_rows: int
+    detectable: float
+    resolvable: float
+
+
+class Design(_Section):
+    """How large a study is, and what it can show.
+
+    `cuts`, `supervisor_seeds` and `learner_seeds` count what differs between the `runs` of a task.
+    `least_pvalue` is that of the sign and signed-rank tests over all tasks, `least_after_holm` the
+    same for the first of the family. `detectable_gain` is the smallest true mean gain of the
+    baseline over tasks, `detectable_differences` the smallest true mean difference of a method from
+    the baseline, at the family's first Holm level, for the three `method_sds`; both with 80 %
+    power, None where there are fewer than two tasks, or no family.
+    """
+
+    pairs: int
+    runs: int
+    cuts: int
+    supervisor_seeds: int
+    learner_seeds: int
+    tasks: tuple[TaskDesign, ...]
+    spread: Spread
+    least_pvalue: float
+    least_after_holm: float
+    detectable_gain: float | None
+    detectable_differences: tuple[float, float, float] | None
+
+
+class Declaration(_Section):
+    """What is declared: questions, tests, the config in full, and what to expect of them.
+
+    `family` are the methods that are compared with `against`, corrected for together; `outside`
+    says of the others why they are not among them. `margin` is that of equivalence, in AUC.
+    `stages_done` of `stages` were done when it was written.
+    """
+
+    format: int
+    written: str
+    w2sprobe: str
+    name: str
+    hypotheses: tuple[str, ...]
+    against: str
+    family: tuple[str, ...]
+    outside: dict[str, str]
+    alternative: str
+    alpha: float
+    margin: float
+    min_gap: float
+    min_gap_se: float
+    design: Design
+    warnings: tuple[str, ...]
+    stages_done: int
+    stages: int
+    config_fingerprint: str
+    config: dict[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """Of the canonical JSON, 64 hex digits."""
+        return sha256_json(self.model_dump(mode="json"))
+
+    @property
+    def held(self) -> dict[str, Any]:
+        """What the file holds: `sha256` and `content`."""
+        return {"sha256": self.sha256, "content": self.model_dump(mode="json")}
+
+    def write(self, folder: Path) -> None:
+        """Write preregistration.json into a folder, atomically."""
+        write_json(folder / PREREGISTRATION, self.held)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Declaration | None":
+        """Read what `write` wrote; None where there is nothing.
+
+        Raises
+        ------
+        InputError
+            The file cannot be read, was changed, or is of another version.
+        """
+        path = folder / PREREGISTRATION
+        if not path.exists():
+            return None
+        where = repr(str(path))
+        try:
+            held = json.loads(path.read_text(encoding="utf-8"))
+            said, content = held["sha256"], held["content"]
+            found = sha256_json(content)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise InputError(f"cannot read the pre-registration {where}: {error}") from error
+        if said != found:
+            raise InputError(
+                f"{where} was changed after it was written: its content has the SHA-256 {found}, "
+                f"the file says {said}",
+                advice="Restore the file as `w2sprobe plan` wrote it; or choose another --out, "
+                "for results that refer to no declaration.",
+            )
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise InputError(
+                f"{where} is not of this version of w2sprobe: {error}",
+                advice="Read it with the version that it names.",
+            ) from error

@@ -1,0 +1,220 @@
+"""What a planned study can show: families of tests, least p values, detectable effects."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from statistics import fmean
+
+from w2sprobe.data import Splits
+from w2sprobe.declaration import Design, Spread, TaskDesign
+from w2sprobe.experiments.config import StudyConfig
+from w2sprobe.experiments.plan import Plan
+from w2sprobe.metrics import Estimate, detectable_effect, least_pvalue
+from w2sprobe.metrics.estimates import t_quantile
+
+POWER = 0.8
+
+
+def family_of(config: StudyConfig) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Methods that p values are corrected for together, and why others are not among them.
+
+    Parameters
+    ----------
+    config : StudyConfig
+
+    Returns
+    -------
+    family : tuple of str
+        Declared as `analysis.family`, else every method that is run and competes with the
+        baseline: no control, not zero_shot, none that is fitted on truth. Empty where the baseline
+        is not run.
+    outside : dict of str to str
+        The other methods that are run, without weak model, ceiling and baseline: why.
+    """
+    analysis, entries = config.analysis, config.entries
+    others = [
+        name
+        for name in config.methods
+        if name != analysis.against and entries[name].predicts not in ("weak", "ceiling")
+    ]
+    if analysis.against not in config.methods:
+        return (), dict.fromkeys(others, f"{analysis.against}, the baseline, is not run")
+    if analysis.family is None:
+        family = [name for name in others if not entries[name].apart]
+    else:
+        family = list(analysis.family)
+    outside = {
+        name: entries[name].apart or "left out by analysis.family"
+        for name in others
+        if name not in family
+    }
+    return tuple(family), outside
+
+
+def design_of(plan: Plan, spread: Spread) -> Design:
+    """Work out what a study of this size can show.
+
+    Parameters
+    ----------
+    plan : Plan
+    spread : Spread
+        What its results are expected to vary by.
+
+    Returns
+    -------
+    Design
+
+    Notes
+    -----
+    Over tasks: `detectable_effect`, exact for differences that are normal over tasks; the first
+    step of Holm tests at alpha / methods. On one task: the true gain that is (critical value +
+    normal quantile of the power) standard errors large, with the critical value of `Estimate`,
+    which near enough has this power.
+    """
+    config, analysis = plan.config, plan.config.analysis
+    family, _ = family_of(config)
+    first = {one.config.task.label: one.splits for one in reversed(plan.experiments)}
+    splits = dict(reversed(first.items()))
+    n, levels = len(splits), _levels(config)
+    least = least_pvalue(n, analysis.alternative)
+    gain_sd = _sd_over_tasks(config, spread, [len(one.test) for one in splits.values()])
+
+    def detectable(sd: float, n_tests: int) -> float:
+        return detectable_effect(
+            sd, n, alpha=analysis.alpha / n_tests, power=POWER, alternative=analysis.alternative
+        )
+
+    return Design(
+        pairs=len({(one.config.weak.model, one.config.strong.model) for one in plan.experiments}),
+        runs=_runs(config),
+        cuts=levels["split"],
+        supervisor_seeds=levels["weak"],
+        learner_seeds=levels["strong"],
+        tasks=tuple(_task(config, spread, label, one, n) for label, one in splits.items()),
+        spread=spread,
+        least_pvalue=least,
+        least_after_holm=min(1.0, least * max(1, len(family))),
+        detectable_gain=detectable(gain_sd, 1) if n > 1 else None,
+        detectable_differences=_three(detectable(sd, len(family)) for sd in spread.method_sds)
+        if n > 1 and family
+        else None,
+    )
+
+
+def _three(values: Iterable[float]) -> tuple[float, float, float]:
+    least, middle, largest = values
+    return least, middle, largest
+
+
+def _runs(config: StudyConfig) -> int:
+    """Of a task and pair of models."""
+    return len(config.seeds) or 1
+
+
+def _levels(config: StudyConfig) -> dict[str, int]:
+    """Cuts of the rows, seeds of the supervisor and of the learner."""
+    return {
+        name: _runs(config) if name in config.vary else 1 for name in ("split", "weak", "strong")
+    }
+
+
+def _task(
+    config: StudyConfig, spread: Spread, label: str, splits: Splits, n_tasks: int
+) -> TaskDesign:
+    n_rows, analysis = len(splits.test), config.analysis
+    gain = _noise(config, spread.gain_row_sd**2 / n_rows, spread.gain_seed_sd**2)
+    gap = _noise(config, spread.gap_row_sd**2 / n_rows, spread.gap_seed_sd**2)
+    tail = analysis.alpha / n_tasks / (2 if analysis.alternative == "two-sided" else 1)
+    return TaskDesign(
+        task=label,
+        fingerprint=splits.about.get("fingerprint", ""),
+        test_rows=n_rows,
+        detectable=(gain.critical(tail) + t_quantile(1 - POWER, math.inf)) * gain.se,
+        resolvable=max(config.min_gap, max(config.min_gap_se, gap.critical()) * gap.se),
+    )
+
+
+def _noise(config: StudyConfig, rows: float, seeds: float) -> Estimate:
+    """What will make a task's mean over runs uncertain, from the variances of one run."""
+    runs = _runs(config)
+    if runs == 1:
+        return Estimate(0, ((rows, math.inf),))
+    if _levels(config)["split"] > 1:  # each run has test rows of its own
+        return Estimate(0, (((rows + seeds) / runs, runs - 1),))
+    return Estimate(0, ((rows, math.inf), (seeds / runs, runs - 1)))
+
+
+def _sd_over_tasks(config: StudyConfig, spread: Spread, test_rows: Sequence[int]) -> float:
+    """Standard deviation over tasks of the baseline's gain, as these rows and seeds measure it."""
+    noise = [
+        _noise(config, spread.gain_row_sd**2 / n, spread.gain_seed_sd**2).variance
+        for n in test_rows
+    ]
+    unseen = spread.gain_seed_sd**2 if _runs(config) == 1 else 0.0  # in no interval of a task
+    return math.sqrt(spread.gain_task_sd**2 + fmean(noise) + unseen)
+
+
+def warnings_of_design(config: StudyConfig, design: Design) -> Iterator[str]:
+    """Say which questions a study of this size cannot answer.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    design : Design
+
+    Yields
+    ------
+    str
+    """
+    analysis, gap = config.analysis, design.spread.gap
+    family, _ = family_of(config)
+    n, power = len(design.tasks), f"{100 * POWER:.0f} % power"
+    if analysis.against not in config.methods:
+        yield (
+            f"{analysis.against} is not among the methods, so whether it exceeds its supervisor is "
+            "not tested, and nothing is compared with it."
+        )
+    if n == 1:
+        yield "One task: what holds here need not hold on another, and no test over tasks is made."
+    if design.runs == 1:
+        yield (
+            "One run a task: the noise of training is in no interval. Add seeds, as in "
+            "--set seeds='[0, 1, 2]'."
+        )
+    if n > 1 and family and design.least_after_holm > analysis.alpha:
+        yield (
+            f"Sign and signed-rank tests over {n} tasks cannot reject in this family: their least "
+            f"p value after Holm is {design.least_after_holm:.2g}. Only Student's t can; fewer "
+            "methods in analysis.family, or more tasks, would help."
+        )
+    if design.detectable_gain is not None and design.detectable_gain > gap:
+        yield (
+            f"A student that recovers the whole gap, {gap:.3f} in AUC, would be missed more often "
+            f"than one time in five: the smallest mean gain with {power} is "
+            f"{design.detectable_gain:.3f}."
+        )
+    if design.detectable_differences is not None and design.detectable_differences[1] > gap:
+        yield (
+            "A typical method that adds as much as the whole gap to the baseline would be missed "
+            f"more often than one time in five: the smallest mean difference with {power} is "
+            f"{design.detectable_differences[1]:.3f}, the gap {gap:.3f}."
+        )
+    few = [one for one in design.tasks if one.resolvable > gap]
+    if few:
+        yield (
+            f"On {len(few)} of {n} tasks a gap of the expected size, {gap:.3f}, would not be "
+            f"resolved: there it takes {min(one.resolvable for one in few):.3f} or more. "
+            "PGR is left out where the gap is not resolved."
+        )
+    reach = _equivalence_reach(design, analysis.alpha)
+    if reach is not None and family and reach > analysis.margin:
+        yield (
+            f"Equivalence within {analysis.margin:g} cannot be expected to show for a typical "
+            f"method, even one without any difference: its interval reaches {reach:.3f} to either "
+            "side."
+        )
+
+
+def _equivalence_reach(design: Design, alpha: float) -> float | None:
+    """Half of the interval that two one-sided tests hold against the margin; None of one task."""
+    n = len(design.tasks)
+    return t_quantile(alpha, n - 1) * design.spread.method_sds[1] / n**0.5 if n > 1 else None

@@ -1,0 +1,239 @@
+"""Pre-registration: what is declared before a study is run, and how a run differs from it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from w2sprobe import __version__
+from w2sprobe.atomic import make_folder
+from w2sprobe.declaration import FORMAT, PREREGISTRATION, Declaration
+from w2sprobe.errors import InputError
+from w2sprobe.experiments.config import StudyConfig
+from w2sprobe.experiments.design import design_of, family_of, warnings_of_design
+from w2sprobe.experiments.pilots import DEFAULTS, measure
+from w2sprobe.experiments.plan import Plan
+from w2sprobe.fingerprint import fingerprint
+from w2sprobe.results import Preregistration, Results
+
+NOT_DECLARED: Final = {"written", "w2sprobe", "stages_done"}  # differ between equal declarations
+NAMES: Final = ("name", "positive", "negative", "model", "task")  # tell sections in a list apart
+NOTHING: Final = "nothing"
+SHOWN = 3  # differences, in a message
+LONGEST = 60  # of a value, in characters
+
+
+def declare(plan: Plan, pilots: Sequence[Path] = ()) -> Declaration:
+    """Put down what a study asks, and what it can be expected to show.
+
+    Parameters
+    ----------
+    plan : Plan
+    pilots : sequence of Path, optional
+        Folders of earlier results, to measure variances in; default: those of the reproduction.
+
+    Returns
+    -------
+    Declaration
+
+    Raises
+    ------
+    InputError
+        A pilot without results, or without the baseline.
+    """
+    config = plan.config
+    family, outside = family_of(config)
+    spread = measure(pilots, family, config.analysis.against) if pilots else DEFAULTS
+    design = design_of(plan, spread)
+    resolved = config.resolved()
+    return Declaration(
+        format=FORMAT,
+        written=datetime.now(UTC).isoformat(timespec="seconds"),
+        w2sprobe=__version__,
+        name=config.name,
+        **config.analysis.model_dump(exclude={"family"}),
+        family=family,
+        outside=outside,
+        min_gap=config.min_gap,
+        min_gap_se=config.min_gap_se,
+        design=design,
+        warnings=tuple(warnings_of_design(config, design)),
+        stages_done=sum(stage.done for stage in plan.stages),
+        stages=len(plan.stages),
+        config_fingerprint=fingerprint(resolved),
+        config=resolved,
+    )
+
+
+def write_declaration(declaration: Declaration, out: Path) -> Declaration:
+    """Write preregistration.json, unless the same is declared there already.
+
+    Parameters
+    ----------
+    declaration : Declaration
+    out : Path
+        Folder of the results to be.
+
+    Returns
+    -------
+    Declaration
+        The one that is there now: the earlier one, with its date, where it declares the same.
+
+    Raises
+    ------
+    InputError
+        Something else is declared there; or the file is damaged.
+    """
+    earlier = Declaration.read(out)
+    if earlier is None:
+        make_folder(out)
+        declaration.write(out)
+        return declaration
+    held, own = (
+        one.model_dump(mode="json", exclude=NOT_DECLARED) for one in (earlier, declaration)
+    )
+    if held != own:
+        different = sorted(  # what follows from other differences last
+            _differences(held, own, ""), key=lambda one: one[0].startswith("design")
+        )
+        more = f" (and {len(different) - SHOWN} more)" if len(different) > SHOWN else ""
+        raise InputError(
+            f"{str(out / PREREGISTRATION)!r}, written {earlier.written}, declares something else: "
+            + "; ".join(
+                f"{path} is {held_value} there, {value} now"
+                for path, held_value, value in different[:SHOWN]
+            )
+            + more,
+            advice="What is declared stays: choose another --out.",
+        )
+    return earlier
+
+
+def preregistered(plan: Plan, out: Path) -> Preregistration | None:
+    """Hold a study that is about to be run against what was declared in its folder.
+
+    Parameters
+    ----------
+    plan : Plan
+    out : Path
+
+    Returns
+    -------
+    Preregistration or None
+        None where nothing was declared.
+
+    Raises
+    ------
+    InputError
+        preregistration.json is damaged, or was changed after it was written.
+    """
+    declaration = Declaration.read(out)
+    if declaration is None:
+        return None
+    rows = {
+        one.config.task.label: one.splits.about.get("fingerprint", "") for one in plan.experiments
+    }
+    return _record(declaration, plan.config, rows)
+
+
+def joined(
+    results: Sequence[Results], folders: Sequence[Path], config: StudyConfig
+) -> tuple[Declaration, Preregistration] | None:
+    """Hold a study that was run apart against the one declaration that all its parts refer to.
+
+    Parameters
+    ----------
+    results : sequence of Results
+        Of the parts.
+    folders : sequence of Path
+        Of these; one of them has the file.
+    config : StudyConfig
+        Of the whole.
+
+    Returns
+    -------
+    (Declaration, Preregistration) or None
+        None where the parts refer to none, or to different ones.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, or was changed after it was written.
+    """
+    hashes = {one.preregistration.sha256 if one.preregistration else "" for one in results}
+    for folder in folders:
+        declaration = Declaration.read(folder)
+        if declaration is not None and hashes == {declaration.sha256}:
+            rows = {one.task: one.fingerprint for one in results}
+            return declaration, _record(declaration, config, rows)
+    return None
+
+
+def _record(
+    declaration: Declaration, config: StudyConfig, rows: Mapping[str, str]
+) -> Preregistration:
+    own = config.resolved()
+    deviations = [
+        f"{path}: {_deviation(*values)}"
+        for path, *values in _differences(declaration.config, own, "")
+    ]
+    deviations += [
+        f"the rows of task {one.task} are others than those that were declared"
+        for one in declaration.design.tasks
+        if rows.get(one.task, one.fingerprint) != one.fingerprint
+    ]
+    return Preregistration(
+        sha256=declaration.sha256,
+        written=declaration.written,
+        deviations=tuple(deviations),
+        stages_done=declaration.stages_done,
+    )
+
+
+def _deviation(declared: str, run: str) -> str:
+    if run == NOTHING:
+        return f"{declared} declared, not run"
+    if declared == NOTHING:
+        return f"{run} run, not declared"
+    return f"{declared} declared, {run} run"
+
+
+def _differences(held: Any, own: Any, path: str) -> Iterator[tuple[str, str, str]]:
+    """Paths whose values differ, with both values in words."""
+    if held == own:
+        return
+    if {type(held), type(own)} == {dict, list}:  # one model, or a list of several
+        held, own = ([one] if isinstance(one, dict) else one for one in (held, own))
+    first, second = _by_name(held), _by_name(own)
+    if first is not None and second is not None:
+        for key in {**first, **second}:
+            yield from _differences(
+                first.get(key, ...), second.get(key, ...), f"{path}.{key}".removeprefix(".")
+            )
+        return
+    if isinstance(held, list) and isinstance(own, list) and len(str(held + own)) > LONGEST:
+        held, own = (
+            [value for value in held if value not in own],
+            [value for value in own if value not in held],
+        )
+    yield path, _said(held), _said(own)
+
+
+def _by_name(value: Any) -> dict[str, Any] | None:
+    """A section by its keys, a list of sections by their names; None of other values."""
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+        return {" ".join(str(one[key]) for key in NAMES if one.get(key)): one for one in value}
+    return None
+
+
+def _said(value: Any) -> str:
+    if value is ... or value == []:
+        return NOTHING
+    if isinstance(value, dict):
+        return f"a section with {', '.join(value)}"
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else repr(value)
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."

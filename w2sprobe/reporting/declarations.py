@@ -1,0 +1,165 @@
+"""A declaration in words: for the terminal and for reports."""
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from w2sprobe.declaration import Declaration, Spread, TaskDesign
+
+ASKS = {
+    "two-sided": ("differ from", "two-sided"),
+    "greater": ("exceed", "one-sided"),
+    "less": ("fall below", "one-sided"),
+}
+LEVELS = ("the method that varies least", "a typical method", "the one that varies most")
+
+
+def declared_tables(declaration: Declaration) -> Iterator[Table]:
+    """What is declared, and what each task is expected to show."""
+    table = Table(box=box.SIMPLE_HEAD, show_header=False, title=escape(declaration.name))
+    table.add_column()
+    table.add_column(overflow="fold")
+    for what, text in declared_rows(declaration):
+        table.add_row(what, escape(text))
+    yield table
+    tasks = Table("task", box=box.SIMPLE_HEAD)
+    for column in ("test rows", "smallest gain found", "smallest gap resolved"):
+        tasks.add_column(column, justify="right")
+    for one in declaration.design.tasks:
+        tasks.add_row(
+            escape(one.task),
+            f"{one.test_rows:,}",
+            f"{one.detectable:.3f}",
+            f"{one.resolvable:.3f}",
+        )
+    yield tasks
+
+
+def declared_rows(declaration: Declaration) -> list[tuple[str, str]]:
+    """What is declared, each with its name.
+
+    Parameters
+    ----------
+    declaration : Declaration
+
+    Returns
+    -------
+    list of (str, str)
+    """
+    design, against = declaration.design, declaration.against
+    n = len(design.tasks)
+    many = n > 1
+    asks = ASKS[declaration.alternative]
+    test = f"Student's t over {n} tasks, {asks[1]}, level {declaration.alpha:g}"
+    rows = [("hypothesis", one) for one in declaration.hypotheses]
+    if against in declaration.config["methods"]:
+        rows.append(
+            (
+                "primary question",
+                f"Does {against} {asks[0]} its supervisor, the weak model, in test AUC? "
+                + (f"On average: {test}. " if many else "")
+                + "On each task: its interval over test rows and seeds"
+                + (f", corrected for {n} tasks (Holm)." if many else "."),
+            )
+        )
+    if declaration.family:
+        m = len(declaration.family)
+        rows.append(
+            (
+                f"family of {m}",
+                f"Does a method {asks[0]} {against} in test AUC? "
+                + (
+                    f"{test}, corrected for {m} methods (Holm): "
+                    if many
+                    else "With one task, no test over tasks is made: "
+                )
+                + f"{', '.join(declaration.family)}.",
+            )
+        )
+        if many:
+            rows.append(
+                (
+                    "equivalence",
+                    f"A method is called equivalent to {against} where two one-sided tests at "
+                    f"level {declaration.alpha:g} show its mean difference to lie within "
+                    f"{declaration.margin:g} in AUC.",
+                )
+            )
+    if declaration.outside:
+        rows.append(
+            (
+                "outside the family",
+                "; ".join(f"{name} ({why})" for name, why in declaration.outside.items()),
+            )
+        )
+    rows.append(
+        (
+            "a gap is resolved",
+            f"where the ceiling exceeds the weak model by {declaration.min_gap:g} in AUC and by "
+            f"{declaration.min_gap_se:g} standard errors, and the 95 % interval lies above 0.",
+        )
+    )
+    return [*rows, ("size", _size(declaration)), *_expected(declaration)]
+
+
+def _size(declaration: Declaration) -> str:
+    design = declaration.design
+    tests = sorted(one.test_rows for one in design.tasks)
+    seeds = (
+        f" ({design.supervisor_seeds} seeds of the supervisor, {design.learner_seeds} of the "
+        f"learner, {design.cuts} cuts of the rows)"
+        if design.runs > 1
+        else ""
+    )
+    rows = f"{tests[0]:,}" if tests[0] == tests[-1] else f"{tests[0]:,} to {tests[-1]:,}"
+    return (
+        f"tasks: {len(tests)}; pairs of models: {design.pairs}; runs a task: {design.runs}{seeds}; "
+        f"test rows a task: {rows}."
+    )
+
+
+def _expected(declaration: Declaration) -> Iterator[tuple[str, str]]:
+    design, gap = declaration.design, declaration.design.spread.gap
+    n, alpha = len(design.tasks), declaration.alpha
+    if n > 1 and declaration.family:
+        side = "can" if design.least_after_holm <= alpha else "cannot"
+        yield (
+            "least p value",
+            f"Of the sign and signed-rank tests over {n} tasks: {design.least_pvalue:.2g}, after "
+            f"Holm {design.least_after_holm:.2g}: they {side} reject at level {alpha:g}.",
+        )
+    if declaration.against in declaration.config["methods"]:
+        if design.detectable_gain is not None:
+            yield (
+                "smallest gain found",
+                f"With 80 % power, on average over tasks: {design.detectable_gain:.3f} in AUC, "
+                f"{100 * design.detectable_gain / gap:.0f} % of the expected gap of {gap:.3f}. "
+                f"On one task: {_range(design.tasks)}, by test rows and seeds.",
+            )
+        else:
+            yield "smallest gain found", f"With 80 % power: {_range(design.tasks)} in AUC."
+    if design.detectable_differences is not None:
+        sizes = zip(design.detectable_differences, LEVELS, strict=True)
+        yield (
+            "smallest difference found",
+            f"With 80 % power, after Holm, from {declaration.against}: "
+            + ", ".join(f"{size:.3f} for {who}" for size, who in sizes)
+            + ".",
+        )
+    yield "variances from", _spread(design.spread)
+
+
+def _range(tasks: tuple[TaskDesign, ...]) -> str:
+    sizes = sorted({f"{one.detectable:.3f}" for one in tasks})
+    return sizes[0] if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+
+
+def _spread(spread: Spread) -> str:
+    assumed = f" Not known there, so by default: {', '.join(spread.assumed)}."
+    return (
+        f"{spread.source}. Standard deviations of the gain: {spread.gain_task_sd:.3f} between "
+        f"tasks, {spread.gain_seed_sd:.3f} between runs, {spread.gain_row_sd:.2f} / sqrt(test rows)"
+        f"; mean gap {spread.gap:.3f}." + (assumed if spread.assumed else "")
+    )

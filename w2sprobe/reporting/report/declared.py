@@ -1,0 +1,70 @@
+"""What was declared before a run, and what its report holds beside that."""
+
+from w2sprobe.declaration import PREREGISTRATION, Declaration
+from w2sprobe.errors import InputError
+from w2sprobe.reporting.declarations import declared_rows
+from w2sprobe.reporting.pages.blocks import Cell, Column, Row, Table
+from w2sprobe.reporting.report.sources import Source
+
+NOTHING = (
+    "Nothing was declared before this run: read p values as exploration. `w2sprobe plan` declares "
+    "hypotheses, families of tests and margins before a study is run."
+)
+
+
+def declared_in_report(source: Source, name: str) -> tuple[str, tuple[Table, ...]]:
+    """What was declared, where the run differs from it, and what is exploration.
+
+    Parameters
+    ----------
+    source : Source
+    name : str
+        Of the table.
+
+    Returns
+    -------
+    intro : str
+    tables : tuple of Table
+        None where nothing was declared, or where the file is not there any more.
+    """
+    record = source.preregistration
+    if record is None:
+        return NOTHING, ()
+    intro = f"Declared {record.written}, SHA-256 {record.sha256}. " + (
+        f"{record.stages_done} stages of the study had been run by then."
+        if record.stages_done
+        else "No stage of the study had been run by then."
+    )
+    rows = [("differs from what was declared", one) for one in record.deviations]
+    rows = rows or [("differs from what was declared", "nothing")]
+    declaration, problem = _declaration(source, record.sha256)
+    if declaration is None:
+        intro = f"{intro} What it says cannot be shown: {problem}"
+    else:
+        rows = [*declared_rows(declaration), *rows, _not_declared(source, declaration)]
+    columns = (Column("what"), Column("declared", wrap=True))
+    cells = [Row((Cell.of(what), Cell.of(text))) for what, text in rows]
+    return intro, (Table(name, "The declaration", columns, cells),)
+
+
+def _declaration(source: Source, sha256: str) -> tuple[Declaration | None, str]:
+    """Content of the file, or why it cannot be used."""
+    try:
+        found = Declaration.read(source.folder)
+    except InputError as error:
+        return None, str(error)
+    if found is None:
+        return None, f"{PREREGISTRATION} is not in the folder of the results."
+    if found.sha256 != sha256:
+        return None, f"{PREREGISTRATION} is another one, with the SHA-256 {found.sha256}."
+    return found, ""
+
+
+def _not_declared(source: Source, declaration: Declaration) -> tuple[str, str]:
+    known = {declaration.against, *declaration.family}
+    others = [name for name in source.methods if name not in known]
+    methods = f"The methods {', '.join(others)}; " if others else "Beside the tests above, "
+    return (
+        "not declared: exploration",
+        f"{methods}every PGR, correlation, sweep of probes and choice of a best method or task.",
+    )
