@@ -219,7 +219,7 @@ def gains_table(comparison: Comparison, name: str) -> Table:
         + (f"; in parentheses adjusted by Holm for {n_primary} competitors" if n_primary else "")
         + f". The {plain(comparison.against)} is one question, asked before all others; p values "
         "of controls are not corrected. Pooled mean: of a task with the mean gap, in a model where "
-        "noisy tasks weigh less; tau: standard deviation of true gains over tasks, around that model; "
+        "noisy tasks weigh less; tau: standard deviation of true gains over tasks, around it; "
         "slope: gain for each unit of gap, biased by the noise of the gap. PGR: sum of gains over "
         "sum of gaps, Fieller's interval.",
     )
