@@ -19,6 +19,7 @@ from w2sprobe.comparison import GainRow, compare, overview, published
 from w2sprobe.reporting.report.label_drawings import cards_of
 from w2sprobe.reporting.report.sources import Run, Source
 from w2sprobe.reporting.table import with_interval
+from w2sprobe.results import Interval
 
 RESULTS = Path(__file__).parents[1] / "docs/reproduction/results"
 K, L2 = 20, 1e-2  # of the study's probes
@@ -38,6 +39,7 @@ def main() -> None:
         tasks(source),
         seeds(source),
         imitation(source),
+        gains(source),
         methods(source),
         layers(source),
         labels(source),
@@ -58,19 +60,31 @@ def tasks(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
     def rows() -> Iterator[list[str]]:
         for task in source.tasks:
             by = {row.method: row for row in source.summary if row.task == task}
-            student = by["student"]
+            student, ceiling = by["student"], by["ceiling"]
+            assert student.performance is not None
             yield [
                 short(task),
                 *(f"{by[name].auc:.3f}" for name in ("weak", "student", "ceiling")),
-                f"{by['ceiling'].gap:+.3f}",
+                with_interval(ceiling.gap, ceiling.gap_interval, 3),
                 with_interval(student.delta_auc, student.delta_auc_interval, 3),
-                with_interval(student.pgr, student.pgr_interval, 2)
-                if student.resolved and student.pgr is not None
-                else "gap not resolved",
+                pgr(student.pgr, student.pgr_interval, resolved=student.resolved),
+                f"{student.performance.accuracy:.3f}",
+                pgr(
+                    student.accuracy_pgr,
+                    student.accuracy_pgr_interval,
+                    resolved=bool(student.accuracy_resolved),
+                ),
             ]
 
     header = ["task", "weak", "student", "ceiling", "gap", "student less weak", "PGR"]
-    return "Ends of the gap and the plain student:", header, rows()
+    header += ["accuracy of the student", "PGR in accuracy"]
+    return "Ends of the gap and the plain student, in AUC and in accuracy:", header, rows()
+
+
+def pgr(value: float | None, interval: Interval | None, *, resolved: bool) -> str:
+    if not resolved or value is None:
+        return "gap not resolved"
+    return with_interval(value, interval, 2)
 
 
 def seeds(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
@@ -112,6 +126,26 @@ def _alike(scores: pa.Table, one: str, other: str) -> float:
     return float(spearmanr(scores[one].to_numpy(), scores[other].to_numpy()).statistic)
 
 
+def gains(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
+    """Test AUC less that of the weak model, over all tasks, whatever their gap."""
+    here = compare(source.scores, against="student", units=["auc"]).supervisor_gains
+
+    def rows() -> Iterator[list[str]]:
+        for row in here:
+            yield [
+                row.method,
+                f"{row.wins} of {row.n}",
+                with_interval(row.mean, row.mean_interval, 3),
+                f"{row.t_pvalue:.3f}" + (f" ({row.t_holm:.2f})" if row.primary else ""),
+                with_interval(row.pooled_mean, row.pooled_interval, 3),
+                with_interval(row.pgr, row.pgr_interval, 2),
+                row.verdict,
+            ]
+
+    header = ["method", "above", "mean", "p (Holm)", "partial pooling", "pooled PGR", "verdict"]
+    return "Test AUC less that of the weak model:", header, rows()
+
+
 def methods(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
     """Test AUC less that of the plain student over tasks, here and as published."""
     here = compare(source.scores, against="student", units=["auc"]).methods
@@ -128,9 +162,11 @@ def methods(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
             yield [
                 row.method,
                 str(row.n_runs),
-                f"{row.wins} of {row.n}",
+                f"{row.wins} / {row.losses}",
                 with_interval(row.mean, row.mean_interval, 3),
-                f"{row.wilcoxon_pvalue:.3f} ({row.wilcoxon_holm:.2f})",
+                f"{row.t_pvalue:.3f}" + (f" ({row.t_holm:.2f})" if row.primary else ""),
+                f"{row.detectable:.3f}",
+                row.verdict,
                 "" if known is None else f"{known.wins} of {known.n}",
                 "" if known is None else f"{known.mean:+.3f}",
             ]
@@ -138,9 +174,11 @@ def methods(source: Source) -> tuple[str, list[str], Iterator[list[str]]]:
     header = [
         "method",
         "runs",
-        "wins",
+        "above / below",
         "mean",
-        "p that it helps (Holm)",
+        "p (Holm)",
+        "MDE",
+        "verdict",
         "published wins",
         "published mean",
     ]
