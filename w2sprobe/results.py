@@ -96,7 +96,8 @@ class ResultRow(BaseModel):
     """One method on one task.
 
     Intervals are 95 % intervals over test rows; `delta_auc_se` is the standard error of `delta_auc`
-    and `delta_auc_pvalue` its two-sided p value, None in results of before they were written.
+    with `delta_auc_df` degrees of freedom, `delta_auc_pvalue` its two-sided p value, all None in
+    results of before they were written.
     `pgr` is None where ceiling and weak model have the same AUC, `pgr_interval` where it has no
     bound; `resolved` is False where their gap is too small, or too uncertain, for a PGR to mean
     anything. `iterations` counts the strong-to-strong iterations that were run: fewer than the
@@ -123,6 +124,7 @@ class ResultRow(BaseModel):
     seconds: float
     same_run_as: str = ""
     delta_auc_se: float | None = None
+    delta_auc_df: float | None = None
     delta_auc_pvalue: float | None = None
     performance: Performance | None = None
     delta_accuracy: float | None = None
@@ -226,7 +228,8 @@ class SummaryRow(BaseModel):
     weak model, for each of these `n_learner_seeds` seeds of the strong model. 95 % intervals and
     standard errors know the noise of test rows and of every factor with at least two levels.
     `gap_row_se` and `delta_auc_row_se` are the part that the test rows which all runs share give;
-    `delta_auc_pvalue` is two-sided. `rows_needed` leaves the noise of seeds out, as no number of
+    `delta_auc_df` are the degrees of freedom of `delta_auc_se`, `delta_auc_pvalue` is two-sided.
+    `rows_needed` leaves the noise of seeds out, as no number of
     rows takes it away: where it is not above `n_test_rows` and the gap is not resolved, more seeds
     are needed. In files of earlier versions the later fields are None, intervals are percentiles of
     a bootstrap that took seeds for a known population, and there are none where cuts differ.
@@ -258,6 +261,7 @@ class SummaryRow(BaseModel):
     gap_row_se: float | None = None
     delta_auc_se: float | None = None
     delta_auc_row_se: float | None = None
+    delta_auc_df: float | None = None
     delta_auc_pvalue: float | None = None
     performance: Performance | None = None
     delta_accuracy: float | None = None

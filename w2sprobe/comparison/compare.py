@@ -23,6 +23,7 @@ from w2sprobe.comparison.tasks import (
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.metrics import detectable_effect, holm, least_pvalue
 
+EQUIVALENCE = "equivalence"
 BASELINES = ("student", "xent")  # what the plain student is called: by us, in the source
 
 
@@ -41,9 +42,9 @@ class MethodRow(Difference):
 
     `n_runs` counts the seeds that both have, over the tasks that count. Methods of the `primary`
     family have `t_holm` and its like, p values adjusted for the number of these; of others they are
-    nan, and the `verdict` comes from the p value as it is. `detectable` is the minimum detectable
-    effect: the smallest true mean difference that the t test finds with a power of 80 %, in the
-    family at the first level of Holm.
+    nan, and the `verdict` comes from the p values as they are. `detectable` is the minimum
+    detectable effect: the smallest true mean difference that the t test finds with a power of 80 %,
+    in the family at the first level of Holm.
     """
 
     method: str
@@ -55,6 +56,7 @@ class MethodRow(Difference):
     t_holm: float = UNKNOWN
     wilcoxon_holm: float = UNKNOWN
     sign_holm: float = UNKNOWN
+    equivalence_holm: float = UNKNOWN
     detectable: float = UNKNOWN
     verdict: Judgement = "undecided"
 
@@ -294,18 +296,21 @@ def _method_rows(
         f"{test}_holm": holm(
             [getattr(row, f"{test}_pvalue") if row.primary else UNKNOWN for row in rows]
         )
-        for test in TESTS
+        for test in (*TESTS, EQUIVALENCE)
     }
     decided = []
     for at, row in enumerate(rows):
         of_family = {name: float(values[at]) for name, values in adjusted.items()}
-        pvalue = of_family["t_holm"] if row.primary else row.t_pvalue
+        different, same = (
+            of_family[f"{test}_holm"] if row.primary else getattr(row, f"{test}_pvalue")
+            for test in ("t", EQUIVALENCE)
+        )
         level = analysis.alpha / len(primary) if row.primary else analysis.alpha
         decided.append(
             row.model_copy(
                 update={
                     **of_family,
-                    "verdict": judgement(row, pvalue, analysis),
+                    "verdict": judgement(row.mean, different, same, analysis),
                     "detectable": detectable_effect(
                         row.sd, row.n, alpha=level, alternative=analysis.alternative
                     )

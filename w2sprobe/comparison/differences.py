@@ -69,14 +69,17 @@ def difference(
     )
 
 
-def judgement(row: Difference, pvalue: float, analysis: Analysis) -> Judgement:
+def judgement(
+    mean: float, pvalue: float, equivalence_pvalue: float, analysis: Analysis
+) -> Judgement:
     """What tests say of a difference.
 
     Parameters
     ----------
-    row : Difference
-    pvalue : float
-        Of its t test, adjusted where several are made; nan decides nothing.
+    mean : float
+    pvalue, equivalence_pvalue : float
+        Of its t test and of the test of equivalence, each adjusted where several are made; nan
+        decides nothing.
     analysis : Analysis
 
     Returns
@@ -85,6 +88,6 @@ def judgement(row: Difference, pvalue: float, analysis: Analysis) -> Judgement:
         "no difference" is shown by the test of equivalence: none beyond the margin. A large p value
         of a test of difference leaves it undecided.
     """
-    if pvalue < analysis.alpha and not math.isnan(row.mean):
-        return "better" if row.mean > 0 else "worse"
-    return "no difference" if row.equivalence_pvalue < analysis.alpha else "undecided"
+    if pvalue < analysis.alpha and not math.isnan(mean):
+        return "better" if mean > 0 else "worse"
+    return "no difference" if equivalence_pvalue < analysis.alpha else "undecided"

@@ -72,15 +72,20 @@ def supervisor_gains(
         Of the methods that have a known gain on some task that is not saturated.
     """
     rows = [row for row in (_gain(tasks, name, primary, analysis) for name in methods) if row.n]
-    adjusted = holm([row.t_pvalue if row.primary else UNKNOWN for row in rows])
+    different, same = (
+        holm([getattr(row, name) if row.primary else UNKNOWN for row in rows])
+        for name in ("t_pvalue", "equivalence_pvalue")
+    )
     return tuple(
         row.model_copy(
             update={
-                "t_holm": float(value),
-                "verdict": judgement(row, value if row.primary else row.t_pvalue, analysis),
+                "t_holm": float(t),
+                "verdict": judgement(row.mean, float(t), float(tost), analysis)
+                if row.primary
+                else judgement(row.mean, row.t_pvalue, row.equivalence_pvalue, analysis),
             }
         )
-        for row, value in zip(rows, adjusted, strict=True)
+        for row, t, tost in zip(rows, different, same, strict=True)
     )
 
 

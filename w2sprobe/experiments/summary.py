@@ -194,6 +194,7 @@ def scores_of(result: Recovered) -> dict[str, Any]:
         "delta_auc": auc.delta_auc,
         "delta_auc_interval": auc.delta_auc_interval,
         "delta_auc_se": auc.delta_estimate.se,
+        "delta_auc_df": known(auc.delta_estimate.df),
         "delta_auc_pvalue": known(auc.delta_estimate.pvalue),
         "pgr": known(auc.pgr),
         "pgr_interval": bounded(auc.pgr_interval),

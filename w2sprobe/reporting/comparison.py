@@ -197,7 +197,7 @@ def _some_differences(
             *_differences(row, DIGITS[unit]),
             number(row.detectable, DIGITS[unit]),
             *(_pvalue(row, test, adjusted=several) for test in TESTS),
-            *([pvalue(row.equivalence_pvalue)] if unit == "auc" else []),
+            *([_pvalue(row, "equivalence", adjusted=several)] if unit == "auc" else []),
             judgement_text(row.verdict, comparison.analysis),
         )
     return table

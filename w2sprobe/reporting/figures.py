@@ -15,7 +15,7 @@ def results_figure(results: Results, path: Path) -> None:
         figure = method_drawing(summary_of(results), "results").figure
         figure.suptitle(
             f"{results.task}: {results.weak_model} supervises {results.strong_model}\n"
-            f"{results.splits['test']} test rows, bars: 95 % bootstrap intervals",
+            f"{results.splits['test']} test rows, bars: 95 % intervals over test rows",
             fontsize=10,
         )
         with atomic_path(path) as temporary:

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from w2sprobe.reporting._cells import plain_table
 from w2sprobe.reporting.table import with_interval
+from w2sprobe.reporting.wording import runs_text, sources_of_noise
 from w2sprobe.results import StudyResults, SummaryRow
 
 Pair = tuple[str, str]
@@ -21,11 +22,12 @@ def study_tables(study: StudyResults) -> Iterator[Table]:
 def _gaps(study: StudyResults, pair: Pair) -> Table:
     table = plain_table(
         f"{study.name}: {pair[0]} supervises {pair[1]}",
-        "Means over seeds. Brackets: 95 % bootstrap intervals over test rows and seeds.\n"
+        "Means over runs: cuts of the rows x seeds of the supervisor x seeds of the student. "
+        f"Brackets: 95 % intervals {sources_of_noise(study.summary)}.\n"
         "Where a gap is not resolved, read ΔAUC, not PGR.",
     )
     table.add_column("task")
-    for column in ("seeds", "weak", "ceiling", "gap"):
+    for column in ("runs", "weak", "ceiling", "gap"):
         table.add_column(column, justify="right")
     table.add_column("resolved")
     for column in ("student, ΔAUC", "PGR"):
@@ -41,7 +43,7 @@ def _gaps(study: StudyResults, pair: Pair) -> Table:
             gap += f" (SE {ceiling.gap_se:.3f})"
         table.add_row(
             escape(task),
-            str(ceiling.n_seeds),
+            runs_text(ceiling),
             f"{methods['weak'].auc:.3f}",
             f"{ceiling.auc:.3f}",
             gap,

@@ -57,7 +57,7 @@ def _probes(results: Results) -> str:
 
 def _caption(results: Results) -> str:
     lines = [
-        "Brackets: 95 % bootstrap intervals over test rows. "
+        "Brackets: 95 % intervals over test rows. "
         f"Probes: {_probes(results)}. Test rows: {results.splits['test']}."
     ]
     if not results.resolved:

@@ -22,7 +22,7 @@ from w2sprobe.reporting.report.drawing import (
     new_figure,
 )
 from w2sprobe.reporting.report.sources import Labels
-from w2sprobe.reporting.report.verdict import plain
+from w2sprobe.reporting.wording import plain
 
 WEAK = "weak"
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from w2sprobe.metrics import MIN_GROUP_ROWS, N_BINS
 from w2sprobe.reporting.pages.blocks import Cell, Column, Row, Table, Tone
-from w2sprobe.reporting.report.verdict import plain, side_of
 from w2sprobe.reporting.table import with_interval
+from w2sprobe.reporting.wording import plain, side_of
 from w2sprobe.results import Interval, Performance, SummaryRow
 
 ENDS = ("weak", "ceiling")

@@ -19,7 +19,7 @@ from w2sprobe.reporting.report.drawing import (
     light_axes,
     new_figure,
 )
-from w2sprobe.reporting.report.verdict import plain
+from w2sprobe.reporting.wording import plain
 
 SETTINGS = {"knn": "k", "logistic": "l2"}
 MOST_INDICATORS = 8

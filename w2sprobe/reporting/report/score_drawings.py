@@ -20,7 +20,7 @@ from w2sprobe.reporting.report.drawing import (
     mark,
     new_figure,
 )
-from w2sprobe.reporting.report.verdict import ON_TRUTH, STUDENT, plain
+from w2sprobe.reporting.wording import ON_TRUTH, STUDENT, plain, sources_of_noise
 from w2sprobe.results import SummaryRow
 
 PGR_LIMITS = (-1.5, 1.5)  # beyond, only the direction is shown
@@ -70,8 +70,8 @@ def method_drawing(rows: Sequence[SummaryRow], name: str) -> Drawing:
         name,
         f"AUC and PGR on {rows[0].task}",
         "Each method's test AUC (left) between weak model and ceiling, and the share of that gap "
-        "it recovers (right). Bars: 95 % intervals. Red-violet: fitted on the truth, for "
-        "comparison only. Arrows: beyond the axis.",
+        f"it recovers (right). Bars: 95 % intervals {sources_of_noise(rows)}. Red-violet: fitted "
+        "on the truth, for comparison only. Arrows: beyond the axis.",
         _in_words(methods, ends),
         figure,
         [_data(row) for row in rows],
@@ -183,8 +183,8 @@ def tasks_drawing(rows: Sequence[SummaryRow], name: str, published: Sequence[Sco
     return Drawing(
         name,
         "AUC of weak model, student and ceiling",
-        "A task a line, widest gap at the top. Bars: 95 % intervals. The student, trained on the "
-        "weak model's labels, should lie between the two.",
+        f"A task a line, widest gap at the top. Bars: 95 % intervals {sources_of_noise(rows)}. The "
+        "student, trained on the weak model's labels, should lie between the two.",
         "; ".join(
             f"{task}: " + ", ".join(f"{plain(m)} {row.auc:.3f}" for m, row in by_task[task].items())
             for task in reversed(order)
@@ -270,7 +270,8 @@ def pgr_drawing(rows: Sequence[SummaryRow], name: str, published: Sequence[Score
     return Drawing(
         name,
         "PGR of every task and method",
-        "0: no better than the weak model; 1: as good as the ceiling. Bars: 95 % intervals. "
+        "0: no better than the weak model; 1: as good as the ceiling. Bars: 95 % intervals "
+        f"{sources_of_noise(rows)}. "
         "Hollow and grey: the gap is not resolved, and the PGR means nothing. Arrows: beyond the "
         f"axis.{crosses}",
         "; ".join(
@@ -330,8 +331,8 @@ def differences_drawing(comparison: Comparison, name: str) -> Drawing:
     return Drawing(
         name,
         f"Each method against the {plain(comparison.against)}",
-        "Grey: a task each. Diamonds: mean over tasks with its 95 % bootstrap interval. Right of "
-        "the line, a method is better.",
+        "Grey: a task each. Diamonds: mean over tasks with its 95 % interval, Student's t over "
+        "tasks, each by itself. Right of the line a method is better, left of it worse.",
         ", ".join(f"{plain(row.method)} {row.mean:+.3f}" for row in reversed(rows)),
         figure,
         data,

@@ -8,6 +8,7 @@ import pyarrow as pa
 import yaml
 
 from w2sprobe.comparison import (
+    Analysis,
     Comparison,
     Overview,
     TaskRow,
@@ -22,6 +23,7 @@ from w2sprobe.reporting.pages.blocks import Cell, Column, Row, Table
 from w2sprobe.reporting.report import tables
 from w2sprobe.reporting.report.declared import declared_in_report
 from w2sprobe.reporting.report.drawing import Drawing
+from w2sprobe.reporting.report.gain_drawings import gains_drawing
 from w2sprobe.reporting.report.label_drawings import (
     cards_of,
     filters_drawing,
@@ -30,6 +32,7 @@ from w2sprobe.reporting.report.label_drawings import (
     splits_drawing,
     weak_labels_in_words,
 )
+from w2sprobe.reporting.report.pairing import filter_differences
 from w2sprobe.reporting.report.performance import performance_tables
 from w2sprobe.reporting.report.probe_drawings import (
     Used,
@@ -46,13 +49,9 @@ from w2sprobe.reporting.report.score_drawings import (
     tasks_drawing,
 )
 from w2sprobe.reporting.report.sources import Source
-from w2sprobe.reporting.report.verdict import (
-    STUDENT,
-    Verdict,
-    plain,
-    verdict_on_study,
-    verdict_on_task,
-)
+from w2sprobe.reporting.report.study_verdict import verdict_on_study
+from w2sprobe.reporting.report.verdict import Verdict, verdict_on_task
+from w2sprobe.reporting.wording import STUDENT, plain
 from w2sprobe.results import Results, SummaryRow
 
 MOST_TASK_DRAWINGS = 12  # one a task; beyond, tables and CSV have the rest
@@ -121,7 +120,8 @@ def part_of(source: Source, prefix: str = "", describe: Describe | None = None) 
     -------
     Part
     """
-    over = _overview(source)
+    against, analysis = _declared_analysis(source)
+    over = _overview(source, against, analysis)
     comparisons = (
         {} if over is None else {(c.weak_model, c.strong_model): c for c in over.comparisons}
     )
@@ -136,7 +136,7 @@ def part_of(source: Source, prefix: str = "", describe: Describe | None = None) 
         if several:
             verdict = verdict_on_study(rows, comparison)
         else:
-            verdict = _with_labels(verdict_on_task(rows), source, pair)
+            verdict = _on_task(rows, source, pair, against, analysis)
         verdicts.append((words, verdict))
         heading = f": {words}" if len(source.pairs) > 1 else ""
         sections += _scores(rows, comparison, name, heading, several=several)
@@ -175,23 +175,46 @@ def _warnings(source: Source, prefix: str) -> Iterator[Section]:
         )
 
 
-def _with_labels(verdict: Verdict, source: Source, pair: tuple[str, str]) -> Verdict:
+def _declared_analysis(source: Source) -> tuple[str, Analysis]:
+    """The baseline and the analysis that the config of the run declares, or the defaults."""
+    config = source.runs[0].results.config
+    declared = {**config, **config.get("analysis", {})}
+    given = {name: declared[name] for name in Analysis.model_fields if name in declared}
+    if given.get("family") is not None:  # a method that failed has no scores
+        given["family"] = [name for name in given["family"] if name in source.methods]
+    return declared.get("against", STUDENT), Analysis(**given)
+
+
+def _on_task(
+    rows: Sequence[SummaryRow],
+    source: Source,
+    pair: tuple[str, str],
+    against: str,
+    analysis: Analysis,
+) -> Verdict:
     """A verdict on one task, and how good the weak labels are that all hangs on."""
-    for run in source.runs:
+    runs = [run for run in source.runs if run.results.key[1:3] == pair]
+    verdict = verdict_on_task(
+        rows,
+        analysis,
+        against=against,
+        defined=runs[0].results.config.get("define", {}),
+        filters=filter_differences(runs),
+    )
+    for run in runs:
         labels = run.strong_train_labels
-        if (run.results.weak_model, run.results.strong_model) == pair and labels is not None:
+        if labels is not None:
             words = weak_labels_in_words(labels), filters_in_words(cards_of(labels, run.name))
-            first, *others = verdict.grounds
-            grounds = (words[0], first, words[1], *others)
-            return replace(verdict, grounds=tuple(filter(None, grounds)))
+            *others, last = verdict.grounds
+            return replace(verdict, grounds=tuple(filter(None, (*others, *words, last))))
     return verdict
 
 
-def _overview(source: Source) -> Overview | None:
-    if len(source.tasks) < 2 or STUDENT not in source.methods:
+def _overview(source: Source, against: str, analysis: Analysis) -> Overview | None:
+    if len(source.tasks) < 2 or against not in source.methods:
         return None
     try:
-        return overview(source.scores, source.indicators)
+        return overview(source.scores, source.indicators, against=against, analysis=analysis)
     except InputError:
         return None  # nothing beside the student to compare
 
@@ -219,13 +242,26 @@ def _scores(
         "recovers (PGR). What the names mean: see below, What each method does.",
         (*blocks, tables.scores_table(rows, f"{name}scores")),
     )
+    if comparison is not None and comparison.supervisor_gains:
+        yield Section(
+            f"{name}gains",
+            f"Gains over the supervisor{heading}",
+            "Test AUC of a method less that of the weak model that labelled its rows, over all "
+            "tasks, whatever their gap: what generalises from weak to strong.",
+            (
+                *gains_drawing(comparison, rows, f"{name}gains"),
+                tables.gains_table(comparison, f"{name}gains"),
+                *tables.task_gains_table(comparison, rows, f"{name}task-gains"),
+            ),
+        )
     if comparison is not None and comparison.methods:
         units = list(dict.fromkeys(row.unit for row in comparison.methods))
+        baseline = plain(comparison.against)
         yield Section(
             f"{name}against",
-            f"Methods against the plain student{heading}",
-            "Each method less the student trained on the weak labels as they are, task by task: "
-            "what the method adds.",
+            f"Methods against the {baseline}{heading}",
+            f"Test AUC of each method less that of the {baseline}, task by task: what the method "
+            "adds.",
             (
                 differences_drawing(comparison, f"{name}differences"),
                 *(
@@ -426,7 +462,8 @@ def _seeds(comparisons: Sequence[Comparison], prefix: str) -> Iterator[Section]:
         yield Section(
             f"{prefix}seeds",
             "Seeds",
-            "The same method, trained again: how much of a difference is luck.",
+            "The same method, run again on other cuts of the rows or with other seeds: how much "
+            "of a difference is luck.",
             tuple(
                 tables.seeds_table(one, f"{prefix}seeds{number}")
                 for number, one in enumerate(with_seeds)

@@ -1,51 +1,72 @@
 """Tables of a report."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from w2sprobe.comparison import Comparison, GainRow
+from w2sprobe.comparison import Comparison, GainRow, Judgement, SeedRow
 from w2sprobe.reporting._cells import interval_text, pvalue
+from w2sprobe.reporting.comparison import judgement_text
 from w2sprobe.reporting.pages.blocks import Cell, Column, Row, Table, Tone
 from w2sprobe.reporting.report.sources import Source
-from w2sprobe.reporting.report.verdict import gap_in_words, plain, side_of, with_fewer_seeds
 from w2sprobe.reporting.table import with_interval
+from w2sprobe.reporting.wording import (
+    gap_in_words,
+    plain,
+    runs_text,
+    side_of,
+    sources_of_noise,
+    with_fewer_seeds,
+)
 from w2sprobe.results import Interval, SummaryRow
 
 TONES: dict[int, Tone] = {-1: "bad", 0: "", 1: "good"}
+OF_JUDGEMENT: dict[Judgement, Tone] = {
+    "better": "good",
+    "worse": "bad",
+    "no difference": "",
+    "undecided": "",
+}
+# factors of `SeedRow.components`: titles of their columns, and words where they stand together
+COMPONENTS = {"split": "SD of cuts", "weak": "SD of the supervisor", "strong": "SD of the student"}
+WITH = {"weak": "the supervisor", "strong": "the student"}
+RUNS = "Runs: cuts of the rows x seeds of the supervisor x seeds of the student."
 
 
 def scores_table(rows: Sequence[SummaryRow], name: str) -> Table:
     """Every method of every task: AUC, gain, PGR, with intervals."""
     several = len({row.task for row in rows}) > 1
     uneven = bool(with_fewer_seeds(rows))
+    runs = uneven or any(row.n_seeds > 1 for row in rows)
     return Table(
         name,
         "Scores of every task and method",
         (
             *((Column("task"),) if several else ()),
             Column("method"),
-            *((Column("seeds", number=True),) if uneven else ()),
+            *((Column("runs"),) if runs else ()),
             Column("AUC", number=True),
             Column("ΔAUC to weak", number=True),
             Column("PGR", number=True),
             Column("gap", wrap=True),
         ),
-        [_score_row(row, several=several, uneven=uneven) for row in rows],
-        "Brackets: 95 % intervals. In italics: the gap between weak model and ceiling is not "
-        "resolved, too small or too uncertain to be divided by; read ΔAUC, not PGR. "
-        "Coloured: the interval of ΔAUC excludes 0."
+        [_score_row(row, several=several, runs=runs) for row in rows],
+        f"Brackets: 95 % intervals {sources_of_noise(rows)}. In italics: the gap between weak "
+        "model and ceiling is not resolved, too small or too uncertain to be divided by; read "
+        "ΔAUC, not PGR. Coloured: the interval of ΔAUC excludes 0, each by itself; the verdict "
+        "corrects for the number of methods."
         + (
-            " Methods have different seeds: do not compare their AUC here, but their differences "
-            "to the plain student, which are of the same seeds."
+            " Methods have different runs: do not compare their AUC here, but their differences "
+            "to the plain student, which are of the same runs."
             if uneven
             else ""
-        ),
+        )
+        + (f" {RUNS}" if runs else ""),
         searchable=len(rows) > 12,
     )
 
 
-def _score_row(row: SummaryRow, *, several: bool, uneven: bool) -> Row:
+def _score_row(row: SummaryRow, *, several: bool, runs: bool) -> Row:
     ends = row.method in ("weak", "ceiling")
     tone: Tone = "" if ends else TONES[side_of(row.delta_auc_interval)]
     is_ceiling = row.method == "ceiling"
@@ -54,7 +75,7 @@ def _score_row(row: SummaryRow, *, several: bool, uneven: bool) -> Row:
         (
             *((Cell.of(row.task),) if several else ()),
             Cell.of(plain(row.method)),
-            *((Cell.number(row.n_seeds, str(row.n_seeds)),) if uneven else ()),
+            *((Cell(runs_text(row), repr(row.n_seeds)),) if runs else ()),
             _with(row.auc, row.auc_interval, 3, signed=False),
             Cell.of("")
             if row.method == "weak"
@@ -69,7 +90,7 @@ def _score_row(row: SummaryRow, *, several: bool, uneven: bool) -> Row:
 def _pgr(row: SummaryRow) -> Cell:
     if row.pgr is None:
         return Cell.number(None, "")
-    single = row.auc_interval is None  # no bootstrap over these rows
+    single = row.auc_interval is None  # no interval, rather than one without bounds
     text = f"{row.pgr:+.2f}" if single else with_interval(row.pgr, row.pgr_interval, 2)
     return Cell.number(row.pgr, text)
 
@@ -96,45 +117,173 @@ def comparison_table(comparison: Comparison, unit: str, name: str) -> Table:
             Column("tasks", number=True),
             Column("runs", number=True),
             Column("wins", number=True),
+            Column("losses", number=True),
             Column("mean", number=True),
             Column("median", number=True),
+            Column("MDE", number=True),
             Column("t p (Holm)", number=True),
             Column("Wilcoxon p (Holm)", number=True),
             Column("sign p (Holm)", number=True),
+            *((Column("TOST p (Holm)", number=True),) if unit == "auc" else ()),
+            Column("verdict"),
         ),
         [
             Row(
                 (
-                    Cell.of(plain(row.method)),
+                    Cell.of(plain(row.method) + ("" if row.primary else " (outside the family)")),
                     Cell.number(row.n, f"{row.n} of {row.n_shown}"),
                     Cell.number(row.n_runs, str(row.n_runs)),
                     Cell.number(row.wins, str(row.wins)),
-                    _over_tasks(row.mean, row.mean_interval, digits, row.n),
+                    Cell.number(row.losses, str(row.losses)),
+                    _over_tasks(row.mean, row.mean_interval, digits),
                     Cell.number(row.median, f"{row.median:+.{digits}f}"),
+                    Cell.number(row.detectable, f"{row.detectable:.{digits}f}"),
                     Cell.number(row.t_pvalue, pvalue(row.t_pvalue, row.t_holm)),
                     Cell.number(
                         row.wilcoxon_pvalue, pvalue(row.wilcoxon_pvalue, row.wilcoxon_holm)
                     ),
                     Cell.number(row.sign_pvalue, pvalue(row.sign_pvalue, row.sign_holm)),
+                    *(
+                        (
+                            Cell.number(
+                                row.equivalence_pvalue,
+                                pvalue(row.equivalence_pvalue, row.equivalence_holm),
+                            ),
+                        )
+                        if unit == "auc"
+                        else ()
+                    ),
+                    _verdict(row.verdict, comparison),
                 )
             )
             for row in rows
         ],
         f"p: {comparison.analysis.alternative}; in parentheses adjusted by Holm for the "
         f"{sum(row.primary for row in rows)} methods of the primary family. Brackets: Student's t "
-        "intervals over tasks, 95 %. Runs: tasks times seeds that both have."
-        + (" Only tasks with a resolved gap count." if unit == "pgr" else ""),
+        "intervals over tasks, 95 %. Runs: over all tasks, those that both methods have. MDE: "
+        "smallest true mean difference that the t test finds with a power of 80 %"
+        + (" at the first level of Holm" if any(row.primary for row in rows) else "")
+        + ". Verdict: by the t test; outside the family not corrected."
+        + (
+            f" TOST p: small where the mean surely lies within ±{comparison.analysis.margin:g}."
+            if unit == "auc"
+            else " Only tasks with a resolved gap count."
+        ),
     )
 
 
-def _over_tasks(value: float, interval: Interval, digits: int, n: int) -> Cell:
-    if n < 2 or math.isnan(value):
+def _verdict(said: Judgement, comparison: Comparison) -> Cell:
+    text = judgement_text(said, comparison.analysis)
+    return Cell(text, text, OF_JUDGEMENT[said])
+
+
+def _over_tasks(value: float, interval: Interval, digits: int) -> Cell:
+    if math.isnan(value) or math.isnan(interval[0]):
         return Cell.number(value, f"{value:+.{digits}f}")
-    return _with(value, interval, digits, TONES[side_of(interval)])
+    return _with(value, interval, digits)
+
+
+def gains_table(comparison: Comparison, name: str) -> Table:
+    """Gain of every method over the weak model, over tasks."""
+    rows = comparison.supervisor_gains
+    n_primary = sum(row.primary for row in rows)
+    return Table(
+        name,
+        "AUC gain over the weak model, over tasks",
+        (
+            Column("method"),
+            *(Column(title, number=True) for title in ("tasks", "wins", "losses", "mean")),
+            Column("t p (Holm)", number=True),
+            Column("verdict"),
+            *(Column(title, number=True) for title in ("pooled mean", "tau", "slope", "PGR")),
+        ),
+        [
+            Row(
+                (
+                    Cell.of(plain(row.method)),
+                    *(Cell.number(n, str(n)) for n in (row.n, row.wins, row.losses)),
+                    _over_tasks(row.mean, row.mean_interval, 3),
+                    Cell.number(row.t_pvalue, pvalue(row.t_pvalue, row.t_holm)),
+                    _verdict(row.verdict, comparison),
+                    _over_tasks(row.pooled_mean, row.pooled_interval, 3),
+                    Cell.number(row.tau, f"{row.tau:.3f}"),
+                    _over_tasks(row.slope, row.slope_interval, 2),
+                    Cell.number(row.pgr, with_interval(row.pgr, row.pgr_interval, 2))
+                    if row.n_pgr > 1
+                    else Cell.number(row.pgr, f"{row.pgr:+.2f}"),
+                )
+            )
+            for row in rows
+        ],
+        "Brackets: 95 %, Student's t over tasks. p: two-sided"
+        + (f"; in parentheses adjusted by Holm for {n_primary} competitors" if n_primary else "")
+        + f". The {plain(comparison.against)} is one question, asked before all others; controls "
+        "are not corrected for. Pooled mean: of a task with the mean gap, in a model where noisy "
+        "tasks weigh less; tau: standard deviation of true gains over tasks, around that model; "
+        "slope: gain for each unit of gap, biased by the noise of the gap. PGR: sum of gains over "
+        "sum of gaps, Fieller's interval.",
+    )
+
+
+def task_gains_table(
+    comparison: Comparison, rows: Sequence[SummaryRow], name: str
+) -> Iterator[Table]:
+    """Gain of the baseline on every task, as measured and as pooled."""
+    measured = {row.task: row for row in rows if row.method == comparison.against}
+    gaps = {row.task: row for row in comparison.tasks}
+    for gain in comparison.supervisor_gains:
+        if gain.method != comparison.against:
+            continue
+        shrunken = any(not math.isnan(task.shrunken_interval[0]) for task in gain.tasks)
+        yield Table(
+            name,
+            f"AUC gain of the {plain(gain.method)} over the weak model, task by task",
+            (
+                Column("task"),
+                *(Column(title, number=True) for title in ("gap", "gain", "p")),
+                *((Column("shrunken", number=True),) if shrunken else ()),
+            ),
+            [
+                Row(
+                    (
+                        Cell.of(task.task),
+                        Cell.number(gaps[task.task].gap, f"{gaps[task.task].gap:+.3f}"),
+                        _with(
+                            task.gain,
+                            measured[task.task].delta_auc_interval
+                            if task.task in measured
+                            else None,
+                            3,
+                        ),
+                        _task_pvalue(measured.get(task.task)),
+                        *(
+                            (_over_tasks(task.shrunken, task.shrunken_interval, 3),)
+                            if shrunken
+                            else ()
+                        ),
+                    )
+                )
+                for task in gain.tasks
+            ],
+            "Gain: measured, with its 95 % interval over test rows, cuts and seeds; p: two-sided, "
+            "each by itself."
+            + (
+                " Shrunken: drawn towards the model of all tasks, the more the noisier the task "
+                "is; its interval uses what other tasks say."
+                if shrunken
+                else ""
+            ),
+        )
+
+
+def _task_pvalue(row: SummaryRow | None) -> Cell:
+    value = None if row is None else row.delta_auc_pvalue
+    return Cell.number(value, "" if value is None else pvalue(value))
 
 
 def seeds_table(comparison: Comparison, name: str) -> Table:
-    """How much one seed differs from the next."""
+    """How much one run differs from the next, and what part cuts and seeds have in it."""
+    parted = any(row.components for row in comparison.seeds)
     return Table(
         name,
         "Noise of seeds",
@@ -143,7 +292,8 @@ def seeds_table(comparison: Comparison, name: str) -> Table:
             Column("unit"),
             Column("tasks", number=True),
             Column("runs", number=True),
-            Column("SD of a seed", number=True),
+            Column("SD of a run", number=True),
+            *(Column(title, number=True) for title in COMPONENTS.values() if parted),
             Column("SD of tasks", number=True),
             Column("noise of a mean difference", number=True),
             Column("A/A difference", number=True),
@@ -157,17 +307,36 @@ def seeds_table(comparison: Comparison, name: str) -> Table:
                     Cell.number(row.n_tasks, str(row.n_tasks)),
                     Cell.number(row.n_scores, str(row.n_scores)),
                     _with(row.seed_sd, row.seed_sd_interval, 3, signed=False),
+                    *(_component(row, name) for name in COMPONENTS if parted),
                     Cell.number(row.task_sd, f"{row.task_sd:.3f}"),
                     Cell.number(row.noise_of_mean, f"{row.noise_of_mean:.3f}"),
-                    _over_tasks(row.aa.mean, row.aa.mean_interval, 3, row.aa.n),
+                    _over_tasks(row.aa.mean, row.aa.mean_interval, 3),
                     Cell.number(row.aa.t_pvalue, pvalue(row.aa.t_pvalue)),
                 )
             )
             for row in comparison.seeds
         ],
-        "A/A: one seed of a method less another seed of the same method: a difference between "
+        "SD of a run: standard deviation of one run within a task."
+        + (
+            " SD of cuts, of the supervisor and of the student: the parts of it that cuts of the "
+            "rows and seeds of the two models add; what never varied apart stands together."
+            if parted
+            else ""
+        )
+        + " A/A: one seed of a method less another seed of the same method: a difference between "
         "methods that is no larger says nothing.",
     )
+
+
+def _component(row: SeedRow, factor: str) -> Cell:
+    """Standard deviation of a factor; of several that never vary apart, beside the first."""
+    for part in row.components:
+        names = part.name.split(", ")
+        if names[0] == factor:
+            rest = [WITH[name] for name in names[1:]]
+            text = f"{part.sd:.3f}" + (f" (with {' and '.join(rest)})" if rest else "")
+            return Cell.number(part.sd, text)
+    return Cell.number(None, "")
 
 
 def indicators_table(rows: Sequence[GainRow], name: str) -> Table:

@@ -1,16 +1,38 @@
-"""What results say, in sentences: first the answer, then how sure it is."""
+"""What the results of one task say, in sentences: first the answer, then how sure it is.
 
-from collections.abc import Iterator, Sequence
+A sentence that claims a difference, or that there is none, stands on one test at the level of the
+analysis; where it is about several methods, on tests after Holm's correction for them.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
+from typing import Literal
 
-from w2sprobe.comparison import Comparison, MethodRow
+from w2sprobe.comparison import Analysis, Judgement, role_of
+from w2sprobe.metrics import Estimate, holm
+from w2sprobe.metrics.estimates import t_quantile
 from w2sprobe.reporting.table import with_interval
-from w2sprobe.results import Interval, SummaryRow
+from w2sprobe.reporting.wording import (
+    ENDS,
+    STUDENT,
+    counted,
+    gap_in_words,
+    noise_in_words,
+    p_text,
+    plain,
+)
+from w2sprobe.results import SummaryRow
 
-STUDENT = "student"
-ON_TRUTH = "on_truth"  # at the end of names of methods that saw the truth
-SURE = 0.05  # of a p value after Holm
+Word = Literal["yes", "no", "no difference", "undecided", "not tested"]
+WORDS: dict[Judgement, Word] = {
+    "better": "yes",
+    "worse": "no",
+    "no difference": "no difference",
+    "undecided": "undecided",
+}
+POWER = 0.8  # of the smallest difference that is said to be found
+FEW = 4  # as many undecided methods are named, more are counted
 
 
 @dataclass(frozen=True)
@@ -19,283 +41,342 @@ class Verdict:
 
     Parameters
     ----------
+    word : {"yes", "no", "no difference", "undecided", "not tested"}
+        Is the baseline, the plain student, better than its supervisor? "no": it is worse, and "no
+        difference": none beyond the margin, each by a test. "not tested": there is no baseline, or
+        results of an earlier version have no standard errors.
     answer : str
-        Is there weak-to-strong generalisation?
+        The same as a sentence, with its numbers.
     grounds : tuple of str
         Which methods help, how sure we are.
     figures : tuple of (str, str)
         The numbers that the answer stands on, with their names.
     """
 
+    word: Word
     answer: str
     grounds: tuple[str, ...]
     figures: tuple[tuple[str, str], ...] = ()
 
 
-def plain(method: str) -> str:
-    """A method's name as words.
+def judged(gain: Estimate, analysis: Analysis) -> Judgement:
+    """What tests say of an estimated difference.
+
+    Parameters
+    ----------
+    gain : Estimate
+    analysis : Analysis
+        Has the level and the margin.
+
+    Returns
+    -------
+    {"better", "worse", "no difference", "undecided"}
+        "better" and "worse" by the two-sided test; "no difference" by two one-sided tests (TOST):
+        the interval of 1 - 2 alpha lies within the margin.
 
     Examples
     --------
-    >>> plain("strong_to_strong_1")
-    'strong to strong 1'
+    >>> judged(Estimate(-0.05, ((0.01**2, 99),)), Analysis())
+    'worse'
+    >>> judged(Estimate(0.002, ((0.003**2, 99),)), Analysis())
+    'no difference'
     """
-    return method.replace("_", " ")
+    if gain.pvalue < analysis.alpha:
+        return "better" if gain.value > 0 else "worse"
+    return "no difference" if equivalence(gain, analysis.margin) < analysis.alpha else "undecided"
 
 
-def verdict_on_task(rows: Sequence[SummaryRow]) -> Verdict:
+def equivalence(gain: Estimate, margin: float) -> float:
+    """P value of two one-sided tests: small where the difference surely lies within the margin.
+
+    Parameters
+    ----------
+    gain : Estimate
+    margin : float
+
+    Returns
+    -------
+    float
+        nan where nothing varies, as then there is no test.
+
+    Notes
+    -----
+    TOST: the larger p value of the two (Schuirmann 1987, Journal of Pharmacokinetics and
+    Biopharmaceutics 15), which is that of the nearer end of the margin.
+    """
+    if not gain.variance > 0:
+        return math.nan
+    beyond = abs(gain.value) - margin
+    half = Estimate(beyond, gain.parts).pvalue / 2
+    return half if beyond < 0 else 1 - half
+
+
+def detectable(gain: Estimate, alpha: float) -> float:
+    """Smallest true difference that a test with these standard errors finds with 80 % power.
+
+    Parameters
+    ----------
+    gain : Estimate
+    alpha : float
+        Level of the two-sided test.
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    (t(1 - alpha / 2) + t(power)) SE: Bloom 1995, Evaluation Review 19.
+    """
+    return (gain.critical(alpha / 2) + t_quantile(1 - POWER, gain.df)) * gain.se
+
+
+def gain_of(row: SummaryRow) -> Estimate | None:
+    """A row's gain over the weak model with its standard error.
+
+    Parameters
+    ----------
+    row : SummaryRow
+
+    Returns
+    -------
+    Estimate or None
+        None where an earlier version wrote none.
+    """
+    if row.delta_auc_se is None or row.delta_auc_df is None:
+        return None
+    return Estimate(row.delta_auc, ((row.delta_auc_se**2, row.delta_auc_df),))
+
+
+def verdict_on_task(
+    rows: Sequence[SummaryRow],
+    analysis: Analysis | None = None,
+    *,
+    against: str = STUDENT,
+    defined: Mapping[str, Mapping[str, object]] | None = None,
+    filters: Mapping[str, Estimate | None] | None = None,
+) -> Verdict:
     """Of one task and pair of models.
 
     Parameters
     ----------
     rows : sequence of SummaryRow
         Of its methods, weak model and ceiling among them.
+    analysis : Analysis, optional
+        Level, margin, and the family of methods.
+    against : str
+        The baseline, whose gain over its supervisor is the first question.
+    defined : mapping of str to mapping, optional
+        The section `define` of the config: it says which methods are controls.
+    filters : mapping of str to Estimate or None, optional
+        AUC of each filter less that of a random filter of its size, where they can be paired.
 
     Returns
     -------
     Verdict
     """
+    analysis = analysis or Analysis()
     by_method = {row.method: row for row in rows}
-    ceiling = by_method["ceiling"]
-    names = {"weak": "weak model", STUDENT: "student", "ceiling": "ceiling"}
-    figures = [
-        (f"test AUC, {words}", f"{by_method[name].auc:.3f}")
-        for name, words in names.items()
-        if name in by_method
+    others = [row for row in rows if row.method not in (*ENDS, against)]
+    family = [row for row in others if _competes(row.method, analysis, defined or {})]
+    word, answer = _answer(by_method, against, analysis)
+    grounds = [
+        *_of_family(family, analysis),
+        *_for_scale([row for row in others if row not in family]),
+        *_of_filters(filters or {}, by_method, analysis),
+        f"{noise_in_words(by_method['ceiling'])} What holds on this task need not hold on another.",
     ]
-    student = by_method.get(STUDENT)
-    if student and student.pgr is not None and student.resolved:
-        figures.append(("PGR of the student: 0 weak, 1 ceiling", f"{student.pgr:+.2f}"))
-    return Verdict(_answer(by_method), tuple(_grounds(by_method, ceiling)), tuple(figures))
+    return Verdict(word, answer, tuple(grounds), tuple(_figures(by_method, against, analysis)))
 
 
-def _answer(by_method: dict[str, SummaryRow]) -> str:
-    weak, ceiling = by_method["weak"], by_method["ceiling"]
-    ends = f"from {weak.auc:.3f} (weak) to {ceiling.auc:.3f} (ceiling)"
-    if not ceiling.resolved:
-        return f"This task cannot answer: {gap_in_words(ceiling)}, {ends}."
-    student = by_method.get(STUDENT)
-    if student is None:
-        return f"No plain student was trained; the gap to recover goes {ends}."
-    change = _change(student)
-    share = "" if student.pgr is None else f" PGR {_pgr(student)}."
-    side = side_of(student.delta_auc_interval)
-    if side > 0:
-        return (
-            "Yes, the student generalises beyond its weak supervisor: its test AUC is "
-            f"{change} above, where the gap goes {ends}.{share}"
-        )
-    if side < 0:
-        return (
-            "No: the student ends below the weak model that labelled its rows, by "
-            f"{change} in test AUC, where the gap goes {ends}.{share}"
-        )
-    return (
-        "Undecided: the student is not clearly above or below its weak supervisor; the difference "
-        f"is {change} in test AUC, where the gap goes {ends}.{share}"
-    )
-
-
-def _grounds(by_method: dict[str, SummaryRow], ceiling: SummaryRow) -> Iterator[str]:
-    methods = [row for name, row in by_method.items() if name not in ("weak", "ceiling", STUDENT)]
-    methods = [row for row in methods if not row.method.endswith(ON_TRUTH)]
-    above = [row for row in methods if side_of(row.delta_auc_interval) > 0]
-    below = [row for row in methods if side_of(row.delta_auc_interval) < 0]
-    if methods:
-        best = max(methods, key=lambda row: row.auc)
-        yield (
-            f"Of {len(methods)} other methods that see no true labels, {len(above)} "
-            f"{'is' if len(above) == 1 else 'are'} above the weak model beyond the noise of test "
-            f"rows{_named(above)}, {len(below)} below{_named(below)}, "
-            f"{len(methods) - len(above) - len(below)} undecided. "
-            f"Highest: {plain(best.method)}, {best.auc:.3f} ({_change(best)}"
-            + (f", PGR {_pgr(best)}" if best.pgr is not None and best.resolved else "")
-            + "); the more are looked at, the more are above by luck."
-        )
-    control = [row for row in methods if row.method.startswith("random")]
-    if control:
-        base = fmean(row.auc for row in control)
-        filters = [row for row in methods if "filter" in row.method and row not in control]
-        yield (
-            f"A student on rows left by chance, the filters' control, has a test AUC of {base:.3f}"
-            + "".join(f"; {plain(row.method)} is {row.auc - base:+.3f} from it" for row in filters)
-            + "."
-        )
-    seeds = f"{ceiling.n_seeds} seeds" if ceiling.n_seeds > 1 else "one seed"
-    left_out = "" if ceiling.n_seeds > 1 else ", and leave out the noise of training"
-    yield (
-        f"One task, {seeds}, {ceiling.n_test_rows:,} test rows: intervals are 95 % over test rows"
-        f"{left_out}. What holds here need not hold on another task."
-    )
-
-
-def verdict_on_study(rows: Sequence[SummaryRow], comparison: Comparison | None) -> Verdict:
-    """Of several tasks and one pair of models.
+def earlier_version(n_runs: int) -> str:
+    """Why results of an earlier version have no verdict, and what to do.
 
     Parameters
     ----------
-    rows : sequence of SummaryRow
-    comparison : Comparison or None
-        Of the methods with the student; None where nothing can be compared.
-
-    Returns
-    -------
-    Verdict
-    """
-    ceilings = [row for row in rows if row.method == "ceiling"]
-    students = [row for row in rows if row.method == STUDENT]
-    n = len(ceilings)
-    if not any(row.resolved for row in ceilings):
-        return Verdict(
-            f"None of the {n} tasks has a gap between weak model and ceiling that is large and "
-            "sure enough to say what part of it was recovered.",
-            tuple(_study_grounds(rows, comparison)),
-        )
-    if not students:
-        return Verdict("No plain student was trained.", tuple(_study_grounds(rows, comparison)))
-    up = [row for row in students if side_of(row.delta_auc_interval) > 0]
-    down = [row for row in students if side_of(row.delta_auc_interval) < 0]
-    values = [row.pgr for row in students if row.resolved and row.pgr is not None]
-    head = "Yes, in part" if len(up) > len(down) else "No" if len(down) > len(up) else "Undecided"
-    if len(up) == len(students):
-        head = "Yes"
-    answer = (
-        f"{head}: of {len(students)} tasks the student is above its weak supervisor beyond noise "
-        f"on {len(up)}, below on {len(down)}, undecided on {len(students) - len(up) - len(down)}. "
-    )
-    figures = [
-        ("tasks with a resolved gap", f"{sum(row.resolved for row in ceilings)} of {n}"),
-        ("tasks with the student above / below", f"{len(up)} / {len(down)}"),
-    ]
-    if values:
-        mean, middle = f"{fmean(values):+.2f}", f"{median(values):+.2f}"
-        answer += (
-            f"On the {len(values)} with a resolved gap its PGR has mean {mean} and median {middle}."
-        )
-        figures += [
-            ("mean PGR of the student", mean),
-            ("median PGR of the student", middle),
-        ]
-    else:
-        answer += "None of these has a resolved gap, so there is no PGR to average."
-    return Verdict(answer, tuple(_study_grounds(rows, comparison)), tuple(figures))
-
-
-def _study_grounds(rows: Sequence[SummaryRow], comparison: Comparison | None) -> Iterator[str]:
-    if comparison is not None:
-        of_auc = [row for row in comparison.methods if row.unit == "auc" and row.n > 1]
-        fair = [row for row in of_auc if not row.method.endswith(ON_TRUTH)]
-        better = [row for row in fair if row.t_holm < SURE]
-        worse = [row for row in fair if row.mean_interval[1] < 0]
-        if fair:
-            best = max(fair, key=lambda row: row.mean)
-            yield (
-                (
-                    f"Better than the {plain(comparison.against)} after correction for "
-                    f"{len(of_auc)} methods: {_listed(better)}."
-                    if better
-                    else f"No method is better than the {plain(comparison.against)} after "
-                    f"correction for {len(of_auc)} methods."
-                )
-                + f" Highest mean difference: {plain(best.method)}, "
-                f"{with_interval(best.mean, best.mean_interval, 3)} AUC over {best.n} tasks "
-                f"({best.wins} of them above)."
-                + (f" Worse, by an interval over tasks below 0: {_listed(worse)}." if worse else "")
-            )
-        if len(fair) < len(of_auc):
-            yield (
-                "For scale, probes that saw the true labels: "
-                + _listed([row for row in of_auc if row not in fair])
-                + "."
-            )
-    ceilings = [row for row in rows if row.method == "ceiling"]
-    unresolved = [row for row in ceilings if not row.resolved]
-    if unresolved:
-        yield (
-            f"{len(unresolved)} of {len(ceilings)} tasks have no resolved gap and are left out of "
-            f"every mean PGR, not out of AUC: {', '.join(row.task for row in unresolved)}."
-        )
-    seeds = sorted({row.n_seeds for row in ceilings})
-    fewer = with_fewer_seeds(rows)
-    have = "method has" if len(fewer) == 1 else "methods have"
-    yield (
-        f"{len(ceilings)} tasks, {' or '.join(map(str, seeds))} "
-        f"{'seed' if seeds == [1] else 'seeds'} each"
-        + (f" ({len(fewer)} {have} fewer)" if fewer else "")
-        + ". Intervals of a task are over test rows"
-        + (" and seeds" if seeds[-1] > 1 else ", and leave out the noise of training")
-        + "; those of a mean are over tasks."
-    )
-
-
-def with_fewer_seeds(rows: Sequence[SummaryRow]) -> list[str]:
-    """Methods that were not run with every seed of a ceiling.
-
-    Parameters
-    ----------
-    rows : sequence of SummaryRow
-        Of one pair of models.
-
-    Returns
-    -------
-    list of str
-    """
-    whole = {row.task: row.n_seeds for row in rows if row.method == "ceiling"}
-    return list(dict.fromkeys(row.method for row in rows if row.n_seeds < whole.get(row.task, 0)))
-
-
-def gap_in_words(ceiling: SummaryRow) -> str:
-    """Why a gap is not resolved, and what it would take.
-
-    Parameters
-    ----------
-    ceiling : SummaryRow
-        Of a ceiling.
+    n_runs : int
+        Of the task, or of the study.
 
     Returns
     -------
     str
     """
-    size = f"its gap is {ceiling.gap:+.3f}"
-    if ceiling.gap_se is not None:
-        size += f" (SE {ceiling.gap_se:.3f})"
-    if ceiling.gap <= 0:
-        return f"{size}: the ceiling is not above the weak model"
-    if ceiling.rows_needed is None:
-        return f"{size}, too small whatever the number of test rows"
-    if ceiling.rows_needed <= ceiling.n_test_rows:
-        return f"{size}: seeds differ too much"
-    return f"{size}; about {ceiling.rows_needed:,} test rows would resolve it"
-
-
-def side_of(interval: Interval | None) -> int:
-    """1 where an interval is above 0, -1 where below, 0 where it holds 0 or is not known.
-
-    Examples
-    --------
-    >>> side_of((0.01, 0.05)), side_of((-0.2, -0.1)), side_of((-0.1, 0.1)), side_of(None)
-    (1, -1, 0, 0)
-    """
-    if interval is None:
-        return 0
-    return int(interval[0] > 0) - int(interval[1] < 0)
-
-
-def _change(row: SummaryRow) -> str:
-    if row.delta_auc_interval is None:
-        return f"{row.delta_auc:+.3f}"
-    return with_interval(row.delta_auc, row.delta_auc_interval, 3)
-
-
-def _pgr(row: SummaryRow) -> str:
-    return with_interval(row.pgr or 0.0, row.pgr_interval, 2)
-
-
-def _named(rows: Sequence[SummaryRow]) -> str:
-    return f" ({', '.join(plain(row.method) for row in rows)})" if rows else ""
-
-
-def _listed(rows: Sequence[MethodRow]) -> str:
-    return ", ".join(
-        f"{plain(row.method)} {with_interval(row.mean, row.mean_interval, 3)}" for row in rows
+    if n_runs == 1:
+        return (
+            "these results were written by an earlier version, which made no test. Run the same "
+            "command again: nothing that is done is computed anew."
+        )
+    return (
+        "these results were summarised by an earlier version, whose intervals are too narrow. "
+        "`w2sprobe join RESULTS --out NEW` computes them anew."
     )
+
+
+def difference_text(gain: Estimate) -> str:
+    """A difference in AUC with its interval and p value."""
+    return f"{with_interval(gain.value, gain.interval, 3)} ({p_text(gain.pvalue)})"
+
+
+def sorted_out(
+    found: Mapping[str, tuple[Judgement, str]], rest: str = "undecided"
+) -> tuple[str, ...]:
+    """What tests of several methods say: who is better, who is worse, and how many are neither.
+
+    Parameters
+    ----------
+    found : mapping of method to (judgement, numbers in words)
+    rest : str
+        Name of those of which nothing is shown.
+
+    Returns
+    -------
+    tuple of str
+        Parts of a sentence; better and worse always, the others where there are any.
+    """
+    parts = []
+    for judgement in ("better", "worse"):
+        named = [
+            f"{plain(name)} {text}" for name, (said, text) in found.items() if said == judgement
+        ]
+        parts.append(f"{judgement}: {', '.join(named) or 'none'}")
+    undecided = [plain(name) for name, (said, _) in found.items() if said == "undecided"]
+    if undecided:
+        named_too = f" ({', '.join(undecided)})" if len(undecided) <= FEW else ""
+        parts.append(f"{rest}: {len(undecided)}{named_too}")
+    return tuple(parts)
+
+
+def _answer(
+    by_method: Mapping[str, SummaryRow], against: str, analysis: Analysis
+) -> tuple[Word, str]:
+    weak, ceiling = by_method["weak"], by_method["ceiling"]
+    ends = f"The gap goes from {weak.auc:.3f} (weak model) to {ceiling.auc:.3f} (ceiling)"
+    row = by_method.get(against)
+    if row is None:
+        return "not tested", f"No {_named(against)} was trained. {ends}."
+    carries = (
+        f"{ends}{_share(row)}."
+        if ceiling.resolved
+        else f"{ends} and is not resolved, so that no share of it is given: "
+        f"{gap_in_words(ceiling)}."
+    )
+    gain = gain_of(row)
+    name = _named(against)
+    if gain is None:
+        change = f"{row.delta_auc:+.3f}"
+        return "not tested", (
+            f"Not tested: {earlier_version(row.n_seeds)} The {name}'s test AUC less that of its "
+            f"supervisor is {change}. {carries}"
+        )
+    said = judged(gain, analysis)
+    margin = f"±{analysis.margin:g}"
+    numbers = difference_text(gain) if gain.variance > 0 else f"{gain.value:+.3f}"
+    head = {
+        "better": f"Yes: the {name} is better than its weak supervisor, by {numbers} in test AUC.",
+        "worse": f"No: the {name} is worse than the weak model that labelled its rows, by "
+        f"{numbers} in test AUC.",
+        "no difference": f"No difference beyond {margin}: the {name}'s test AUC less that of its "
+        f"weak supervisor is {numbers}; two one-sided tests show it to be within {margin} "
+        f"({p_text(equivalence(gain, analysis.margin))}).",
+        "undecided": f"Undecided: the {name}'s test AUC less that of its weak supervisor is "
+        f"{numbers}.",
+    }[said]
+    found = (
+        f" Such data show a true difference of {detectable(gain, analysis.alpha):.3f} in 80 % of "
+        "cases, smaller ones less often."
+        if gain.variance > 0
+        else " All scores agree, so that no test can be made."
+    )
+    return WORDS[said], f"{head}{found} {carries}"
+
+
+def _named(against: str) -> str:
+    return "plain student" if against == STUDENT else plain(against)
+
+
+def _share(row: SummaryRow) -> str:
+    return "" if row.pgr is None else f": PGR {with_interval(row.pgr, row.pgr_interval, 2)}"
+
+
+def _figures(
+    by_method: Mapping[str, SummaryRow], against: str, analysis: Analysis
+) -> Iterator[tuple[str, str]]:
+    names = {"weak": "weak model", against: plain(against), "ceiling": "ceiling"}
+    for method, name in names.items():
+        if method in by_method:
+            yield f"test AUC, {name}", f"{by_method[method].auc:.3f}"
+    row = by_method.get(against)
+    if row is None:
+        return
+    gain = gain_of(row)
+    if gain is not None and gain.variance > 0:
+        yield "smallest gain found in 80 % of cases", f"{detectable(gain, analysis.alpha):.3f}"
+    if row.pgr is not None and row.resolved:
+        yield f"PGR of the {plain(against)}: 0 weak, 1 ceiling", f"{row.pgr:+.2f}"
+
+
+def _competes(method: str, analysis: Analysis, defined: Mapping[str, Mapping[str, object]]) -> bool:
+    if analysis.family is not None:
+        return method in analysis.family
+    return role_of(method, defined) == "competitor"
+
+
+def _of_family(family: Sequence[SummaryRow], analysis: Analysis) -> Iterator[str]:
+    """Competitors against the weak model, as one family."""
+    gains = {row.method: gain for row in family if (gain := gain_of(row)) is not None}
+    if not gains:
+        return
+    parts = sorted_out(_judged_together(gains, analysis))
+    yield (
+        f"{_family_name(len(gains), 'other method')} against the weak model, {_corrected(gains)}: "
+        f"{'; '.join(parts)}."
+    )
+
+
+def _family_name(n: int, noun: str) -> str:
+    return f"The {noun}" if n == 1 else f"{counted(n, noun)}"
+
+
+def _corrected(tests: Mapping[str, object]) -> str:
+    n = len(tests)
+    return f"corrected for {n} tests (Holm)" if n > 1 else "one test"
+
+
+def _judged_together(
+    gains: Mapping[str, Estimate], analysis: Analysis
+) -> dict[str, tuple[Judgement, str]]:
+    """Better or worse after Holm; equivalence is not tested here, so the others are undecided."""
+    adjusted = holm([gain.pvalue for gain in gains.values()])
+    found: dict[str, tuple[Judgement, str]] = {}
+    for (name, gain), pvalue in zip(gains.items(), adjusted, strict=True):
+        said: Judgement = "undecided"
+        if pvalue < analysis.alpha:
+            said = "better" if gain.value > 0 else "worse"
+        found[name] = said, with_interval(gain.value, gain.interval, 3)
+    return found
+
+
+def _for_scale(rows: Sequence[SummaryRow]) -> Iterator[str]:
+    if rows:
+        aucs = ", ".join(f"{plain(row.method)} {row.auc:.3f}" for row in rows)
+        yield f"For scale, outside the family, test AUC: {aucs}."
+
+
+def _of_filters(
+    filters: Mapping[str, Estimate | None],
+    by_method: Mapping[str, SummaryRow],
+    analysis: Analysis,
+) -> Iterator[str]:
+    paired = {name: gain for name, gain in filters.items() if gain is not None}
+    if paired:
+        parts = sorted_out(_judged_together(paired, analysis))
+        yield (
+            f"{_family_name(len(paired), 'filter')} against a random filter that keeps as many "
+            f"rows, {_corrected(paired)}: {'; '.join(parts)}."
+        )
+    alone = [name for name in filters if name not in paired and name in by_method]
+    if alone:
+        aucs = ", ".join(f"{plain(name)} {by_method[name].auc:.3f}" for name in alone)
+        yield (
+            f"Filters that no random filter of the same size can be held against, test AUC: {aucs}."
+        )

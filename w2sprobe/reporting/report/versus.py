@@ -2,18 +2,18 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from w2sprobe.metrics import bootstrap_pgr
+from w2sprobe.metrics import Estimate
 from w2sprobe.reporting.pages.blocks import Cell, Column, Row, Table
 from w2sprobe.reporting.report.drawing import BLUE, GREY, INK, Drawing, mark, new_figure
+from w2sprobe.reporting.report.pairing import auc_difference, predicted
 from w2sprobe.reporting.report.sections import Section
-from w2sprobe.reporting.report.sources import Run, Source
+from w2sprobe.reporting.report.sources import Source
 from w2sprobe.reporting.report.tables import TONES
-from w2sprobe.reporting.report.verdict import plain, side_of
 from w2sprobe.reporting.table import with_interval
+from w2sprobe.reporting.wording import plain, side_of
 from w2sprobe.results import Interval, SummaryRow
 
 Key = tuple[str, str, str, str]  # task, weak and strong model, method
@@ -37,9 +37,8 @@ def versus(first: Source, other: Source, prefix: str, names: tuple[str, str]) ->
     ours, theirs = (_by_key(source) for source in (first, other))
     both = [key for key in ours if key in theirs]
     blocks: list[Drawing | Table] = [_config_table(first, other, f"{prefix}configs", names)]
-    intervals = {key: _interval(first, other, key) for key in both}
-    if both:
-        pairs = {key: (ours[key], theirs[key], intervals[key]) for key in both}
+    pairs = {key: _Pair(ours[key], theirs[key], _estimate(first, other, key)) for key in both}
+    if pairs:
         blocks = [
             _drawing(pairs, f"{prefix}versus", names),
             _scores_table(pairs, f"{prefix}versus", names),
@@ -50,8 +49,8 @@ def versus(first: Source, other: Source, prefix: str, names: tuple[str, str]) ->
         f"{prefix}versus",
         f"{names[1]} against {names[0]}",
         f"{len(both)} scores of the same task, models and method stand in both; {alone} in one "
-        "alone. Intervals are paired, and are given where both were scored on the same test rows "
-        "with the same seeds.",
+        "alone. Intervals are paired by test rows, cuts and seeds, and are given where both have "
+        "the same of each. They are of one difference each, not corrected for their number.",
         tuple(blocks),
     )
 
@@ -60,54 +59,35 @@ def _by_key(source: Source) -> dict[Key, SummaryRow]:
     return {(r.task, r.weak_model, r.strong_model, r.method): r for r in source.summary}
 
 
-def _interval(first: Source, other: Source, key: Key) -> Interval | None:
-    """Of the other's AUC less the first's: the same rows are drawn for both."""
-    a, b = (_scored(source, key) for source in (first, other))
-    if not a or a.keys() != b.keys():
-        return None
-    truth, groups, _ = next(iter(a.values()))
-    if any(
-        not (np.array_equal(truth, one[0]) and _equal(groups, one[1]))
-        for one in (*a.values(), *b.values())
-    ):
-        return None
-    ours, theirs = (np.array([found[run][2] for run in a]) for found in (a, b))
-    found = bootstrap_pgr(truth, ours, theirs, theirs, groups=groups)
-    return found.delta_auc_interval
+def _estimate(first: Source, other: Source, key: Key) -> Estimate | None:
+    """The other's AUC less the first's, paired by rows, cuts and seeds."""
+    ours, theirs = (
+        predicted([run for run in source.runs if run.results.key[:3] == key[:3]], key[3])
+        for source in (first, other)
+    )
+    return auc_difference(ours, theirs)
 
 
-def _equal(one: np.ndarray | None, other: np.ndarray | None) -> bool:
-    return one is other or (one is not None and other is not None and np.array_equal(one, other))
+@dataclass(frozen=True)
+class _Pair:
+    """A score that both results have, and their difference where it can be paired."""
+
+    ours: SummaryRow
+    theirs: SummaryRow
+    paired: Estimate | None
+
+    @property
+    def difference(self) -> float:
+        """The second less the first, in AUC."""
+        return self.theirs.auc - self.ours.auc if self.paired is None else self.paired.value
+
+    @property
+    def interval(self) -> Interval | None:
+        """Of 95 %; None where it is not known."""
+        return None if self.paired is None else self.paired.interval
 
 
-def _scored(source: Source, key: Key) -> dict[tuple[str, str], Any]:
-    """Truth, groups and scores of the test rows in the order of their ids, by seed and ids."""
-    task, weak, strong, method = key
-    found = {}
-    for run in source.runs:
-        results = run.results
-        if (results.task, results.weak_model, results.strong_model) == (task, weak, strong):
-            columns = _columns(run, method)
-            if columns is None:
-                return {}
-            ids, *rest = columns
-            found[results.seed, "\n".join(ids.tolist())] = tuple(rest)
-    return found
-
-
-def _columns(run: Run, method: str) -> tuple[Any, ...] | None:
-    table = run.predictions
-    if table is None or method not in table.column_names:
-        return None
-    ids = np.array(table["id"].to_pylist(), dtype=np.str_)
-    order = np.argsort(ids)
-    groups = None
-    if "group" in table.column_names:
-        groups = np.array(table["group"].to_pylist(), dtype=np.str_)[order]
-    return ids[order], table["label"].to_numpy()[order], groups, table[method].to_numpy()[order]
-
-
-Pairs = Mapping[Key, tuple[SummaryRow, SummaryRow, Interval | None]]
+Pairs = Mapping[Key, _Pair]
 
 
 def _drawing(pairs: Pairs, name: str, names: tuple[str, str]) -> Drawing:
@@ -115,9 +95,9 @@ def _drawing(pairs: Pairs, name: str, names: tuple[str, str]) -> Drawing:
     axis = axes[0, 0]
     places = list(range(len(pairs)))[::-1]
     several = len({key[0] for key in pairs}) > 1
-    for place, (ours, theirs, interval) in zip(places, pairs.values(), strict=True):
-        colour = BLUE if interval else GREY
-        mark(axis, theirs.auc - ours.auc, interval, place, colour=colour)
+    for place, pair in zip(places, pairs.values(), strict=True):
+        colour = BLUE if pair.interval else GREY
+        mark(axis, pair.difference, pair.interval, place, colour=colour)
     axis.axvline(0, color=INK, linewidth=1)
     axis.set_yticks(
         places, [f"{key[0]}, {plain(key[3])}" if several else plain(key[3]) for key in pairs]
@@ -129,11 +109,10 @@ def _drawing(pairs: Pairs, name: str, names: tuple[str, str]) -> Drawing:
     return Drawing(
         name,
         f"{names[1]} less {names[0]}",
-        "Right of the line, the second is better. Bars: paired 95 % intervals; grey: not known, "
-        "as rows or seeds differ.",
+        "Right of the line, the second is better, left of it worse. Bars: paired 95 % intervals "
+        "over test rows, cuts and seeds; grey: not known, as these differ.",
         ", ".join(
-            f"{key[0]} {plain(key[3])} {theirs.auc - ours.auc:+.3f}"
-            for key, (ours, theirs, _) in pairs.items()
+            f"{key[0]} {plain(key[3])} {pair.difference:+.3f}" for key, pair in pairs.items()
         ),
         figure,
         [
@@ -142,13 +121,13 @@ def _drawing(pairs: Pairs, name: str, names: tuple[str, str]) -> Drawing:
                 "weak_model": key[1],
                 "strong_model": key[2],
                 "method": key[3],
-                "first_auc": ours.auc,
-                "second_auc": theirs.auc,
-                "difference": theirs.auc - ours.auc,
-                "low": interval[0] if interval else None,
-                "high": interval[1] if interval else None,
+                "first_auc": pair.ours.auc,
+                "second_auc": pair.theirs.auc,
+                "difference": pair.difference,
+                "low": pair.interval[0] if pair.interval else None,
+                "high": pair.interval[1] if pair.interval else None,
             }
-            for key, (ours, theirs, interval) in pairs.items()
+            for key, pair in pairs.items()
         ],
     )
 
@@ -170,13 +149,13 @@ def _scores_table(pairs: Pairs, name: str, names: tuple[str, str]) -> Table:
                     Cell.of(task),
                     Cell.of(f"{weak} → {strong}"),
                     Cell.of(plain(method)),
-                    *(Cell.number(row.auc, f"{row.auc:.3f}") for row in (ours, theirs)),
-                    _difference(theirs.auc - ours.auc, interval),
+                    *(Cell.number(row.auc, f"{row.auc:.3f}") for row in (pair.ours, pair.theirs)),
+                    _difference(pair.difference, pair.interval),
                 )
             )
-            for (task, weak, strong, method), (ours, theirs, interval) in pairs.items()
+            for (task, weak, strong, method), pair in pairs.items()
         ],
-        "Coloured: the interval excludes 0.",
+        "Brackets: paired 95 % intervals. Coloured: the interval excludes 0.",
         searchable=len(pairs) > 12,
     )
 
