@@ -43,7 +43,7 @@ def modules_after(statement: str) -> set[str]:
 
 
 LIGHT = (
-    *("cli", "metrics", "cache", "labels", "results", "audit", "comparison"),
+    *("cli", "metrics", "cache", "labels", "results", "declaration", "audit", "comparison"),
     *("reporting.table", "reporting.figures", "reporting.comparison", "reporting.heatmaps"),
     *("reporting.explorer", "reporting.report", "cli.sweep"),
 )

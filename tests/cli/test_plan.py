@@ -115,7 +115,7 @@ def test_a_report_says_what_became_of_the_declaration(place: Path) -> None:
     [
         (["--set", "analysis.margin=0.02"], ["declares something else", "choose another --out"]),
         (["--set", "analysis.family=[knn_prob]"], ["analysis: family", "did you mean 'knn_probe'"]),
-        (["--pilot", "."], ["no results in"]),
+        (["--pilot", "not_there"], ["no results in 'not_there'"]),
         (["--set", "strong.epoch=2"], ["strong.epoch: unknown key"]),
     ],
 )

@@ -1,5 +1,6 @@
 """`w2sprobe probe` on a small store."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -61,3 +62,28 @@ def test_predictions_are_held_out(place: Path) -> None:
     done = run("logistic", "predict", "--cv", "in-sample")
     assert isinstance(done.exception, InputError)
     assert not (place / "out.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "held_out", "part"),
+    [
+        (("knn", "predict"), "leave-one-out", "each is left out alone"),
+        (("knn", "predict", "--cv", "4"), "folds", "mean of those inside the folds"),
+        (("knn", "relabel", "--cv", "in-sample"), "in-sample", "own labels included"),
+        (("logistic", "relabel"), "folds", "mean of those inside the folds"),
+    ],
+)
+def test_it_is_told_what_an_auc_of_training_rows_is(
+    place: Path, arguments: tuple[str, ...], held_out: str, part: str
+) -> None:
+    shown, given = run(*arguments, "--k", "3"), run(*arguments, "--k", "3", "--json")
+    assert part in shown.output
+    summary = json.loads(given.stdout)
+    assert summary["held_out"] == held_out
+    (result,) = summary["results"]
+    assert ("n_folds" in result) == (held_out == "folds")
+
+
+def test_a_filter_has_no_auc(place: Path) -> None:
+    shown = run("knn", "filter", "--k", "3")
+    assert "AUC" not in shown.output

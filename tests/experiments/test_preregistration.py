@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.experiments.cases import save_other_task, save_study, study
+from w2sprobe.comparison.family import is_competitor, role_of
 from w2sprobe.declaration import PREREGISTRATION, Declaration, Spread
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import StudyConfig
@@ -56,6 +57,11 @@ def test_controls_and_methods_that_saw_truth_are_outside_the_family(place: Path)
         if name.startswith("random_") or name.endswith("_on_truth") or name == "zero_shot"
     }
     assert {*family} | {*outside} == {*METHODS} - {"weak", "ceiling", "student"}
+    assert all(is_competitor(name) for name in family)
+    assert not any(is_competitor(name) for name in outside)
+    define = {name: METHODS[name].model_dump(mode="json") for name in (*family, *outside)}
+    assert all(role_of(name, define) == "competitor" for name in family)
+    assert all(role_of(name, define) == "control" for name in outside)
 
 
 def test_a_family_that_is_named_is_the_family(place: Path) -> None:

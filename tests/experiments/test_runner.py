@@ -110,12 +110,28 @@ def test_scores_go_on_to_the_statistics(done: tuple[Plan, StudyResults], place: 
     with (place / "out/scores.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4 * (2 + len(METHODS))
+    summary = {(row.task, row.method): row for row in done[1].summary}
+    for row in rows:
+        assert (row["split_seed"], row["weak_seed"], row["strong_seed"]) == (
+            "0", row["seed"], row["seed"],
+        )  # fmt: skip
+        assert row["role"] == ("" if row["method"] in ("weak", "ceiling") else "competitor")
+        assert 0 < float(row["accuracy"]) < 1
+        one, ceiling = summary[row["task"], row["method"]], summary[row["task"], "ceiling"]
+        assert float(row["delta_auc_se"]) == pytest.approx(one.delta_auc_row_se)
+        assert float(row["gap_se"]) == pytest.approx(ceiling.gap_row_se)
     indicators = read_indicators(place / "out/indicators.csv")
     found = overview(read_scores(place / "out"), indicators)
     (comparison,) = found.comparisons
     assert {row.method for row in comparison.methods} == {*METHODS} - {"student"}
     assert all(task.n_seeds == 2 for task in comparison.tasks)
     assert {seeds.method for seeds in comparison.seeds} <= {*METHODS}
+    # statistics and report agree on the error of a task's gap and gain
+    for task in comparison.tasks:
+        one = summary[task.task, "student"]
+        assert (task.gap, task.gap_se) == pytest.approx((one.gap, one.gap_se))
+        assert task.resolved == one.resolved
+        assert task.delta_auc_se["student"] == pytest.approx(one.delta_auc_se)
 
 
 def test_a_second_run_does_nothing_and_says_the_same(

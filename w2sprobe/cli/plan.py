@@ -17,7 +17,7 @@ from w2sprobe.cli._tables import print_table
     "pilots",
     multiple=True,
     metavar="RESULTS",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=click.Path(path_type=Path),
     help="Earlier results to measure variances in, as `run` leaves them; may be repeated. "
     "Default: variances of this project's reproduction.",
 )

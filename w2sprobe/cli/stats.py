@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from w2sprobe.comparison import Comparison, Score
 
 PUBLISHED = "published"
+DECLARED = ("analysis", "min_gap", "min_gap_se")  # of a config: what it says of its analysis
 BY_METHOD = ("auc", "delta_auc", "delta_auc_se", "pgr")  # of a task's row
 LEFT_OUT = {"task", "n_seeds", "saturated", *BY_METHOD}  # of it in --out
 
@@ -55,12 +56,13 @@ LEFT_OUT = {"task", "n_seeds", "saturated", *BY_METHOD}  # of it in --out
 @click.option(
     "--min-gap",
     type=click.FloatRange(min=0),
-    help="Smallest gap between weak model and ceiling whose PGR is averaged; default 0.03.",
+    help="Smallest gap between weak model and ceiling whose PGR is averaged. Default: as the "
+    "study's config declares it, else 0.03.",
 )
 @click.option(
     "--min-gap-se",
     type=click.FloatRange(min=0),
-    help="The same in standard errors of the gap, where they are known; default 4.",
+    help="The same in standard errors of the gap, where they are known; else 4.",
 )
 @click.option(
     "--saturated",
@@ -73,22 +75,21 @@ LEFT_OUT = {"task", "n_seeds", "saturated", *BY_METHOD}  # of it in --out
     multiple=True,
     metavar="METHOD",
     shell_complete=_completion.methods,
-    help="Primary family: methods whose p values are adjusted together. May be repeated; default: "
-    "all competitors, without controls, probes on true labels and zero-shot.",
+    help="Primary family: methods whose p values are adjusted together. May be repeated. Default: "
+    "as the study's config declares it, else all competitors, without controls, probes on true "
+    "labels and zero-shot.",
 )
 @click.option(
     "--alternative",
     type=click.Choice(["two-sided", "greater", "less"]),
-    default="two-sided",
-    show_default=True,
-    help="What tests look for: any difference, methods that are better, or methods that are worse.",
+    help="What tests look for: any difference, methods that are better, or methods that are worse. "
+    "Default: as the study's config declares it, else two-sided.",
 )
 @click.option(
     "--margin",
     type=click.FloatRange(min=0, min_open=True),
-    default=0.01,
-    show_default=True,
-    help="Largest mean difference in AUC that counts as none in the test of equivalence.",
+    help="Largest mean difference in AUC that counts as none in the test of equivalence. Default: "
+    "as the study's config declares it, else 0.01.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Differences a task: .csv, .parquet.")
 @_options.common
@@ -103,7 +104,7 @@ def command(
     saturated: bool,
     family: tuple[str, ...],
     alternative: Any,
-    margin: float,
+    margin: float | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -153,19 +154,24 @@ def command(
             raise UnknownName("method", name, there)
     found = [Path(name) / INDICATORS for name in sources]
     indicators = [row for path in found if path.is_file() for row in read_indicators(path)]
-    thresholds = {"min_gap": min_gap, "min_gap_se": min_gap_se}
+    flags = {
+        "min_gap": min_gap,
+        "min_gap_se": min_gap_se,
+        "saturated_only": saturated or None,
+        "family": family or None,
+        "alternative": alternative,
+        "margin": margin,
+    }
+    config = _declared(sources)
+    declared = config.get("analysis", {}).get("against")
     result = overview(
         given if pair is None else _of_pair(given, pair),
         indicators,
         methods=methods,
-        against=against,
+        against=against or (declared if declared in there else None),
         units=UNITS if unit == "both" else (unit,),
-        analysis=Analysis(
-            saturated_only=saturated,
-            family=family or None,
-            alternative=alternative,
-            margin=margin,
-            **{name: value for name, value in thresholds.items() if value is not None},
+        analysis=Analysis.of_config(config).model_copy(
+            update={name: value for name, value in flags.items() if value is not None}
         ),
     )
     if out:
@@ -180,6 +186,23 @@ def command(
             click.echo(f"{PUBLISHED}: {note}")
     if out:
         click.echo(f"written: {out}")
+
+
+def _declared(sources: tuple[str, ...]) -> "dict[str, Any]":
+    """What the config of the results says of their analysis; empty where it is not one."""
+    from w2sprobe.results import RESULTS, STUDY, Results, StudyResults
+
+    found: list[dict[str, Any]] = []
+    for name in sources:
+        folder = Path(name)
+        if (folder / STUDY).is_file():
+            config = StudyResults.read(folder / STUDY).config
+        elif (folder / RESULTS).is_file():
+            config = Results.read(folder / RESULTS).config
+        else:
+            return {}
+        found.append({key: config.get(key) for key in DECLARED if key in config})
+    return found[0] if all(config == found[0] for config in found) else {}
 
 
 def _of_pair(scores: "list[Score]", wanted: str) -> "list[Score]":

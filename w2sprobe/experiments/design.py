@@ -3,13 +3,16 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from w2sprobe.data import Splits
 from w2sprobe.declaration import Design, Spread, TaskDesign
 from w2sprobe.experiments.config import StudyConfig
-from w2sprobe.experiments.plan import Plan
 from w2sprobe.metrics import Estimate, detectable_effect, least_pvalue
 from w2sprobe.metrics.estimates import t_quantile
+
+if TYPE_CHECKING:  # it brings torch, which comparing with a declaration does not need
+    from w2sprobe.experiments.plan import Plan
 
 POWER = 0.8
 
@@ -50,7 +53,7 @@ def family_of(config: StudyConfig) -> tuple[tuple[str, ...], dict[str, str]]:
     return tuple(family), outside
 
 
-def design_of(plan: Plan, spread: Spread) -> Design:
+def design_of(plan: "Plan", spread: Spread) -> Design:
     """Work out what a study of this size can show.
 
     Parameters

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from w2sprobe import __version__
 from w2sprobe.atomic import make_folder
@@ -12,9 +12,11 @@ from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.experiments.design import design_of, family_of, warnings_of_design
 from w2sprobe.experiments.pilots import DEFAULTS, measure
-from w2sprobe.experiments.plan import Plan
 from w2sprobe.fingerprint import fingerprint
 from w2sprobe.results import Preregistration, Results
+
+if TYPE_CHECKING:  # it brings torch, which joining results does not need
+    from w2sprobe.experiments.plan import Plan
 
 NOT_DECLARED: Final = {"written", "w2sprobe", "stages_done"}  # differ between equal declarations
 NAMES: Final = ("name", "positive", "negative", "model", "task")  # tell sections in a list apart
@@ -23,7 +25,7 @@ SHOWN = 3  # differences, in a message
 LONGEST = 60  # of a value, in characters
 
 
-def declare(plan: Plan, pilots: Sequence[Path] = ()) -> Declaration:
+def declare(plan: "Plan", pilots: Sequence[Path] = ()) -> Declaration:
     """Put down what a study asks, and what it can be expected to show.
 
     Parameters
@@ -109,7 +111,7 @@ def write_declaration(declaration: Declaration, out: Path) -> Declaration:
     return earlier
 
 
-def preregistered(plan: Plan, out: Path) -> Preregistration | None:
+def preregistered(plan: "Plan", out: Path) -> Preregistration | None:
     """Hold a study that is about to be run against what was declared in its folder.
 
     Parameters

@@ -1,0 +1,53 @@
+"""`w2sprobe sweep` on a small store."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from tests.sweeps.cases import IDS, SOFT, TRUTH, store_in
+from w2sprobe.cli import root
+from w2sprobe.probes._folds import folds_of
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    store_in(tmp_path / "store")
+    pq.write_table(pa.table({"id": IDS, "soft_label": SOFT, "truth": TRUTH}), "labels.parquet")
+    return tmp_path
+
+
+def run(*options: str, labels: str = "labels.parquet") -> str:
+    settings = ["--layers", "5", "--ks", "3,40", "--l2s", "0.1", "--out", f"out{len(options)}"]
+    given = ["sweep", "store", "--labels", labels, *settings, *options]
+    done = CliRunner().invoke(root, given, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_folds_of_one_class_are_told(place: Path) -> None:
+    assert "folds" not in run()
+    assert json.loads(run("--json"))["n_folds"] == {"cross_fit": 5}
+    truth = np.where(folds_of(len(IDS), 5) == 1, 1, TRUTH)
+    pq.write_table(pa.table({"id": IDS, "soft_label": SOFT, "truth": truth}), "other.parquet")
+    shown = run("--device", "cpu", labels="other.parquet")
+    assert "cross_fit: AUCs are means inside 4 of 5 folds; the others have one class" in shown
+
+
+def test_knn_may_leave_out_single_rows(place: Path) -> None:
+    by_folds = pq.read_table(place / "out0/sweep.parquet") if run() else None
+    run("--leave-one-out")
+    one_out = pq.read_table(place / "out1/sweep.parquet")
+    assert by_folds is not None
+    for probe, same in (("logistic", True), ("knn", False)):
+        one, other = (
+            [r for r in t.drop_columns("seconds").to_pylist() if r["probe"] == probe]
+            for t in (by_folds, one_out)
+        )
+        assert (one == other) == same
+    assert {r["n_folds_weak"] for r in one_out.to_pylist()} == {None, 5}
