@@ -218,6 +218,14 @@ def test_mistakes_are_input_errors(arguments: list[str], part: str) -> None:
     assert part in str(error)
 
 
+@pytest.mark.parametrize("option", ["--margin", "--min-gap", "--min-gap-se"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-1"])
+def test_thresholds_are_finite_numbers(option: str, value: str) -> None:
+    done = invoke("published", option, value)
+    assert done.exit_code == 2
+    assert f"'{option}'" in done.stderr
+
+
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     (tmp_path / "d.csv").mkdir()
     error = invoke("none.csv", "--out", str(tmp_path / "d.csv")).exception

@@ -332,6 +332,24 @@ def test_scores_that_contradict_one_another_are_refused() -> None:
         compare([*rows, rows[0]])
 
 
+def test_a_method_has_one_role() -> None:
+    first, *rest = scores({"student": [0.7, 0.8], "x": [0.8, 0.8]})
+    said = [replace(one, role="control" if one.task == "t0" else "competitor") for one in rest]
+    with pytest.raises(InputError, match="role of 'x' is control and competitor"):
+        compare([first, *said])
+
+
+def test_rows_are_missed_where_only_seeds_are_known() -> None:
+    rows = repeated("student", [[0.7, 0.71]]) + repeated("x", [[0.72, 0.74]])
+    assert any("1 of 1 tasks have no gap_se" in note for note in compare(rows).notes)
+
+
+def test_a_family_does_not_hold_what_it_is_compared_with() -> None:
+    found = compare(scores(FAMILY), analysis=Analysis(family=("x", "student")))
+    assert found.families[0].methods == ("x",)
+    assert any(note.startswith("The family names student,") for note in found.notes)
+
+
 def test_what_is_missing_is_said() -> None:
     assert compare(scores({"student": [0.7, 0.8], "x": [0.8, 0.8]})).notes == ()
     unknown = scores({"student": [0.7, 0.8], "x": [0.8]}, se=math.nan)

@@ -46,6 +46,15 @@ def make(place: Path) -> Make:
     return plan
 
 
+def test_test_rows_that_cannot_be_scored_are_refused_before_anything_is_trained(
+    place: Path,
+) -> None:
+    values = study(place, methods=["student"])
+    values["task"]["sizes"]["test"] = 2
+    with pytest.raises(InputError, match="label 0 are in one row"):
+        make_plan(StudyConfig.model_validate(values), cache=place / "cache", out=place / "out")
+
+
 def model(place: Path, *names: str) -> list[dict[str, Any]]:
     return [{"model": str(place / name), **MODEL} for name in names]
 

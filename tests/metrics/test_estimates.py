@@ -38,6 +38,13 @@ def test_degrees_of_freedom_by_hand():
     assert found.variance == 3
 
 
+def test_seeds_without_noise_leave_the_rows_theirs():
+    # a gap between probes that no seed changes: the shared rows are all that is uncertain
+    found = mean_of_runs([0.15, 0.15], 0.02**2)
+    assert found.df == math.inf
+    assert found.interval == pytest.approx(Estimate(0.15, ((0.02**2, math.inf),)).interval)
+
+
 def test_infinite_weights_would_be_satterthwaites_of_scipy():
     # with many degrees of freedom the weights are 1: Welch's test of two samples
     random = np.random.default_rng(1)

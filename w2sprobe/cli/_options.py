@@ -1,6 +1,7 @@
 """Options that mean the same thing in every command, and options made from config models."""
 
 import functools
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,18 @@ from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import TaskConfig
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range; click's own lets nan and infinity pass."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number.", param, ctx)
+        return number
 
 
 def cache_folder() -> Path:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--l2",
-    type=click.FloatRange(min=0, min_open=True),
+    type=_options.FiniteRange(min=0, min_open=True),
     default=1e-2,
     show_default=True,
     help="Penalty of logistic regression.",

@@ -55,13 +55,13 @@ LEFT_OUT = {"task", "n_seeds", "saturated", *BY_METHOD}  # of it in --out
 )
 @click.option(
     "--min-gap",
-    type=click.FloatRange(min=0),
+    type=_options.FiniteRange(min=0),
     help="Smallest gap between weak model and ceiling whose PGR is averaged. Default: as the "
     "study's config declares it, else 0.03.",
 )
 @click.option(
     "--min-gap-se",
-    type=click.FloatRange(min=0),
+    type=_options.FiniteRange(min=0),
     help="The same in standard errors of the gap, where they are known; else 4.",
 )
 @click.option(
@@ -87,7 +87,7 @@ LEFT_OUT = {"task", "n_seeds", "saturated", *BY_METHOD}  # of it in --out
 )
 @click.option(
     "--margin",
-    type=click.FloatRange(min=0, min_open=True),
+    type=_options.FiniteRange(min=0, min_open=True),
     help="Largest mean difference in AUC that counts as none in the test of equivalence. Default: "
     "as the study's config declares it, else 0.01.",
 )

@@ -242,7 +242,7 @@ def import_command(
 @click.argument("folder", type=FOLDER, required=False)
 @click.option(
     "--unused-days",
-    type=click.FloatRange(min=0),
+    type=_options.FiniteRange(min=0),
     help="Delete stores, too, that nobody has opened for so many days.",
 )
 @click.option("--yes", is_flag=True, help="Delete; without it, only list.")

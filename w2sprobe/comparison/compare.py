@@ -125,7 +125,8 @@ def compare(
     ------
     InputError
         No method to compare with, or nothing to compare it with, not even its weak model; several
-        pairs of models (`by_pair` parts them); as `complete_scores`.
+        pairs of models (`by_pair` parts them); roles of a method that differ; as
+        `complete_scores`.
     UnknownName
         No such method.
     """
@@ -184,8 +185,20 @@ def compare(
 
 def _roles(scores: Iterable[Score], compared: Sequence[str]) -> dict[str, Role]:
     """Roles of methods: as their scores say, otherwise by name."""
-    said = {score.method: score.role for score in scores if score.role}
-    return {name: said.get(name) or role_of(name, {}) for name in compared}
+    said: dict[str, Score] = {}
+    roles = {name: role_of(name, {}) for name in compared}
+    for score in scores:
+        if not score.role or score.method not in roles:
+            continue
+        roles[score.method] = score.role
+        first = said.setdefault(score.method, score)
+        if first.role != score.role:
+            raise InputError(
+                f"role of {score.method!r} is {first.role} and {score.role}",
+                where=f"{first.where} and {score.where}",
+                allowed="one role a method",
+            )
+    return roles
 
 
 def _is_primary(method: str, role: Role, analysis: Analysis) -> bool:
@@ -342,20 +355,26 @@ def _notes(
     against: str,
     analysis: Analysis,
 ) -> Iterable[str]:
-    absent = [name for name in analysis.family or () if name not in named]
+    absent = [name for name in analysis.family or () if name not in named or name == against]
     if absent:
-        yield f"The family names {', '.join(absent)}, of which there are no scores here."
+        yield f"The family names {', '.join(absent)}, not among the methods compared here."
     n_unknown = sum(math.isnan(row.gap) for row in tasks)
     if n_unknown:
         yield (
             f"{n_unknown} of {len(tasks)} tasks have no weak_auc and ceiling_auc: their gaps were "
             "not checked."
         )
-    n_without = sum(math.isnan(row.gap_se) and not math.isnan(row.gap) for row in tasks)
+    without = {
+        task
+        for by_task in named.values()
+        for task, seeds in by_task.items()
+        if any(math.isnan(score.gap_se) for score in seeds.values())
+    }
+    n_without = sum(row.task in without and not math.isnan(row.gap) for row in tasks)
     if n_without:
         yield (
-            f"{n_without} of {len(tasks)} tasks have no gap_se: nothing is known of the error of "
-            "their gaps, only of their size."
+            f"{n_without} of {len(tasks)} tasks have no gap_se: the noise of test rows in their "
+            "gaps is not known."
         )
     runs = {
         name: {(task, seed) for task, seeds in by_task.items() for seed in seeds}

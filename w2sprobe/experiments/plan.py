@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from w2sprobe.atomic import check_writable
-from w2sprobe.data import Splits
+from w2sprobe.data import Rows, Splits
 from w2sprobe.devices import rank_and_world
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.builder import Builder, Experiment
@@ -78,9 +78,9 @@ def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "aut
     MissingDependency
         A method, or a model's `precision` or `report_to`, needs a package that is not installed.
     InputError
-        Several processes; unknown task, model, layer or device; unusable rows; too few rows; texts
-        too long without `truncate`; a strong model that cannot answer zero-shot; a place that
-        cannot be written to.
+        Several processes; unknown task, model, layer or device; unusable rows; too few rows, or
+        test rows of which a class is in one row or group; texts too long without `truncate`; a
+        strong model that cannot answer zero-shot; a place that cannot be written to.
     """
     _, world = rank_and_world()
     if world > 1:
@@ -131,5 +131,21 @@ def _experiment(
     models = {"weak": config.weak, "strong": config.strong}
     infos = {role: describe_model(model.model) for role, model in models.items()}
     splits = facts.splits(config.task)
+    _check_test(splits.test, config.task.label)
     lengths = {role: facts.lengths(config.task, infos[role], models[role]) for role in models}
     return Builder(config, splits, infos, lengths, cache, device, known).build()
+
+
+def _check_test(test: Rows, task: str) -> None:
+    """Refuse test rows that scoring would refuse, when all models are trained."""
+    units, name = (test.ids, "row") if test.groups is None else (test.groups, "group")
+    for label in (0, 1):
+        if len(set(units[test.labels == label])) < 2:
+            raise InputError(
+                f"all test rows with label {label} are in one {name}",
+                where=task,
+                allowed=f"at least 2 {name}s of each label, as one says nothing of others",
+                advice="Choose a larger test split."
+                if test.groups is None
+                else "Choose a larger test split, or leave out the groups.",
+            )

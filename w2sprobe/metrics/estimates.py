@@ -61,10 +61,11 @@ class Estimate:
         measures it for AUC).
         """
         weighed = [(variance * (1 + 3 / df), df) for variance, df in self.parts]
+        total = math.fsum(v for v, _ in weighed)
+        if not total:
+            return min((df for _, df in self.parts), default=math.nan)
         squares = math.fsum(v**2 / df for v, df in weighed)
-        if squares:
-            return float(math.fsum(v for v, _ in weighed) ** 2 / squares)
-        return min((df for _, df in self.parts), default=math.nan)
+        return float(total**2 / squares) if squares else math.inf
 
     def critical(self, tail: float = (1 - CONFIDENCE) / 2) -> float:
         """Standard errors that an interval reaches to either side.

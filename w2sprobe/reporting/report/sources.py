@@ -8,7 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w2sprobe.comparison import INDICATORS, IndicatorRow, Score, read_indicators, read_scores
+from w2sprobe.comparison import (
+    INDICATORS,
+    SCORES,
+    IndicatorRow,
+    Score,
+    read_indicators,
+    read_scores,
+)
 from w2sprobe.errors import InputError
 from w2sprobe.results import (
     RESULTS,
@@ -159,7 +166,13 @@ class Source:
 
     @cached_property
     def scores(self) -> list[Score]:
-        """One a run and method."""
+        """One a run and method, as `w2sprobe stats` reads them.
+
+        The scores.csv of a study has the standard errors that its runs share, results.json that of
+        a single run.
+        """
+        if (self.folder / SCORES).is_file():
+            return read_scores(self.folder)
         return [score for run in self.runs for score in read_scores(run.folder / RESULTS)]
 
     @cached_property
