@@ -280,7 +280,11 @@ def measure_tasks(cell: TaskCell, random: np.random.Generator) -> dict[str, floa
     null = GAIN_SD * deviations(cell.shape, random, (N_METHODS + 1, n))
     rows = [difference((method - null[0]).tolist(), "two-sided", 0.01) for method in null[1:]]
     adjusted = holm([row.t_pvalue for row in rows])
-    words = [judgement(row, p, analysis) for row, p in zip(rows, adjusted, strict=True)]
+    same = holm([row.equivalence_pvalue for row in rows])
+    words = [
+        judgement(row.mean, of_difference, of_equivalence, analysis)
+        for row, of_difference, of_equivalence in zip(rows, adjusted, same, strict=True)
+    ]
     own = difference(null[0].tolist(), "two-sided", analysis.margin)
     # as close to the margin as may be, with little noise: the worst case of an equivalence test
     at_margin = analysis.margin + 0.005 * deviations(cell.shape, random, (n,))
@@ -292,7 +296,7 @@ def measure_tasks(cell: TaskCell, random: np.random.Generator) -> dict[str, floa
         "shrunken": float(np.mean(list(map(_holds, pooled.shrunken_intervals, gain)))),
         "pgr": _holds(pooled_pgr(measured, measured_gap).interval, TASK_PGR),
         "family": float(bool({"better", "worse"} & {*words})),
-        "student": float(judgement(own, own.t_pvalue, analysis) in ("better", "worse")),
+        "student": float(own.t_pvalue < analysis.alpha),
         "equivalent": float(near.equivalence_pvalue < analysis.alpha),
     }
 

@@ -160,9 +160,12 @@ def test_holm_counts_competitors_alone() -> None:
     assert [name for name, row in found.items() if row.primary] == ["x", "y"]
     raw = [found[name].t_pvalue for name in ("x", "y")]
     assert [found[name].t_holm for name in ("x", "y")] == pytest.approx(holm(raw))
+    raw = [found[name].equivalence_pvalue for name in ("x", "y")]
+    assert [found[name].equivalence_holm for name in ("x", "y")] == pytest.approx(holm(raw))
     for name in ("random_filter", "knn_probe_on_truth", "zero_shot"):
         assert found[name].role == "control"
         assert math.isnan(found[name].t_holm)
+        assert math.isnan(found[name].equivalence_holm)
 
 
 def test_verdicts_come_from_tests_and_name_harm_as_well() -> None:
@@ -180,6 +183,18 @@ def test_verdicts_come_from_tests_and_name_harm_as_well() -> None:
     assert (blind["x"].verdict, blind["y"].verdict) == ("better", "undecided")
     sure = in_auc(compare(scores(FAMILY), analysis=Analysis(alpha=1e-9)))
     assert sure["x"].verdict == "undecided"
+
+
+def test_no_difference_is_shown_after_correction_only() -> None:
+    noise = np.array([-0.009, 0.011, 0.0, -0.003, 0.009, -0.007])
+    student = np.full(6, 0.7)
+    rows = {"student": student, **dict.fromkeys(("x", "random_filter"), student + noise)}
+    several = {**rows, **{f"m{number}": student + noise for number in range(5)}}
+    alone, among = (in_auc(compare(scores(given))) for given in (rows, several))
+    assert alone["x"].verdict == "no difference"
+    assert among["x"].equivalence_pvalue == pytest.approx(alone["x"].equivalence_pvalue)
+    assert among["x"].verdict == "undecided"
+    assert among["random_filter"].verdict == "no difference"  # outside the family
 
 
 def test_a_declared_family_replaces_the_rule() -> None:

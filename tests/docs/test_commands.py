@@ -40,7 +40,7 @@ SMALLER = {
     "--layers 15": "--layers 2",
     "--layers 0:16": "--layers 0:3",
     "--lora-from-layer 15": "--lora-from-layer 2",
-    "--ks 1:200:log10": "--ks 1:50:log5",
+    "--ks 1:200:log10": "--ks 1:40:log5",
 }
 EXPERIMENT = """\
 name: smoke

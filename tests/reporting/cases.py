@@ -60,6 +60,9 @@ def save_run(
                 auc_interval=one.student_auc_interval,
                 delta_auc=one.delta_auc,
                 delta_auc_interval=one.delta_auc_interval,
+                delta_auc_se=one.delta_estimate.se,
+                delta_auc_df=one.delta_estimate.df,
+                delta_auc_pvalue=one.delta_estimate.pvalue,
                 pgr=one.pgr,
                 pgr_interval=one.pgr_interval,
                 resolved=one.resolved,
@@ -71,7 +74,12 @@ def save_run(
         ),
         indicators={"knn_agreement": float(rng.normal()), "misfit": None},
         stages={},
-        config={"name": "made-up", "probes": {"n_neighbors": 10 + round(shift)}},
+        config={
+            "name": "made-up",
+            "probes": {"n_neighbors": 10 + round(shift)},
+            **{part: {"seed": int(seed or 0)} for part in ("weak", "strong")},
+            "task": {"seed": 0},
+        },
         versions={"w2sprobe": "0"},
         machine={"processor": "abacus"},
     )
@@ -204,10 +212,17 @@ def _summary(runs: Sequence[Results], method: str, *, resolved: bool) -> Summary
         gap_se=runs[0].gap_se,
         rows_needed=300,
         n_test_rows=N_TEST,
+        n_cuts=1,
+        n_supervisor_seeds=len(runs),
+        n_learner_seeds=1,
         resolved=resolved and rows[0].resolved,
         **{name: mean(name) for name in ("auc", "delta_auc", "pgr")},
         **{
             f"{name}_interval": getattr(rows[0], f"{name}_interval")
             for name in ("auc", "delta_auc", "pgr")
+        },
+        **{
+            f"delta_auc_{name}": getattr(rows[0], f"delta_auc_{name}")
+            for name in ("se", "df", "pvalue")
         },
     )

@@ -35,7 +35,7 @@ class Cue(Part):
 class Baseline(Part):
     """A shallow classifier trained on weak-train and scored on test.
 
-    `auc` is None where a split has one class only, `interval` (95 %, bootstrap over test rows or
+    `auc` is None where a split has one class only, `interval` (95 %, over test rows or
     groups) also where test is one group. `max_characters` is the most that was read of a text,
     half from each end; None: all. `about` says in words what was learned, where there are no cues.
     """

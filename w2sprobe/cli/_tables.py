@@ -4,7 +4,7 @@ import sys
 
 from rich.console import Console, RenderableType
 
-PIPE_WIDTH = 200  # a pipe has no width of its own, and a cut table is no table
+PIPE_WIDTH = 240  # a pipe has no width of its own, and a cut table is no table
 
 
 def print_table(table: RenderableType) -> None:

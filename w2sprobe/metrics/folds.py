@@ -11,7 +11,7 @@ from w2sprobe.errors import InputError
 class FoldAUC(NamedTuple):
     """Mean over folds of each fold's AUC.
 
-    Parameters
+    Attributes
     ----------
     auc : ndarray of float64, shape (m,), or () of one vector of scores, optional
         In [0, 1]; None where no fold has rows of both classes.

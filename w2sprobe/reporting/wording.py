@@ -137,7 +137,7 @@ def noise_in_words(row: SummaryRow, subject: str = "Intervals", n_rows: str = ""
     if first == 0:
         return f"{subject} are 95 % over {known}."
     unknown = factors[:first]
-    listed = " and ".join(filter(None, (", ".join(unknown[:-1]), unknown[-1])))
+    listed = " or ".join(filter(None, (", ".join(unknown[:-1]), unknown[-1])))
     return (
         f"{subject} are 95 % over {known}. They do not know how much another {listed} would "
         f"change: {'one was' if first == 1 else 'one of each was'} run."

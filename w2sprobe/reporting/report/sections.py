@@ -120,7 +120,11 @@ def part_of(source: Source, prefix: str = "", describe: Describe | None = None) 
     -------
     Part
     """
-    against, analysis = _declared_analysis(source)
+    config = source.runs[0].results.config
+    against, analysis = (
+        config.get("analysis", {}).get("against", STUDENT),
+        Analysis.of_config(config),
+    )
     over = _overview(source, against, analysis)
     comparisons = (
         {} if over is None else {(c.weak_model, c.strong_model): c for c in over.comparisons}
@@ -137,6 +141,8 @@ def part_of(source: Source, prefix: str = "", describe: Describe | None = None) 
             verdict = verdict_on_study(rows, comparison)
         else:
             verdict = _on_task(rows, source, pair, against, analysis)
+        said = _declared_words(source, several=several)
+        verdict = replace(verdict, grounds=(*verdict.grounds, said))
         verdicts.append((words, verdict))
         heading = f": {words}" if len(source.pairs) > 1 else ""
         sections += _scores(rows, comparison, name, heading, several=several)
@@ -175,14 +181,24 @@ def _warnings(source: Source, prefix: str) -> Iterator[Section]:
         )
 
 
-def _declared_analysis(source: Source) -> tuple[str, Analysis]:
-    """The baseline and the analysis that the config of the run declares, or the defaults."""
-    config = source.runs[0].results.config
-    declared = {**config, **config.get("analysis", {})}
-    given = {name: declared[name] for name in Analysis.model_fields if name in declared}
-    if given.get("family") is not None:  # a method that failed has no scores
-        given["family"] = [name for name in given["family"] if name in source.methods]
-    return declared.get("against", STUDENT), Analysis(**given)
+def _declared_words(source: Source, *, several: bool) -> str:
+    """Which sentences of a verdict were declared before the run."""
+    record = source.preregistration
+    if record is None:
+        return "None of these questions was declared before the run: read p values as exploration."
+    differs = ""
+    if record.deviations:
+        differs = " But the run differs from what was declared: see Declared before the run."
+    if several:
+        return (
+            "Declared before the run: the tests of the baseline's gain, on average and task by "
+            "task, and those of the family. Every PGR and the hierarchical model are exploration."
+            f"{differs}"
+        )
+    return (
+        "Declared before the run: the test of the baseline's gain. Tests of other methods and of "
+        f"filters, and every PGR, are exploration.{differs}"
+    )
 
 
 def _on_task(

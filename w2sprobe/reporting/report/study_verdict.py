@@ -120,15 +120,11 @@ def _task_by_task(rows: Sequence[SummaryRow], comparison: Comparison) -> Iterato
     students = _students(rows, comparison)
     above, below, n = _sides(rows, comparison)
     if n:
+        rest = n - len(above) - len(below)
         yield (
-            f"Task by task, corrected for {counted(n, 'test')} (Holm), the {_name(comparison)} is "
-            f"above its supervisor on {_listed(above)}, and below on {_listed(below)}"
-            + (
-                f"; on the other {n - len(above) - len(below)} nothing is shown, in either "
-                "direction."
-                if n > len(above) + len(below)
-                else "."
-            )
+            f"Task by task, the {_name(comparison)} against its supervisor, corrected for "
+            f"{counted(n, 'test')} (Holm): above: {_listed(above)}; below: {_listed(below)}"
+            + (f"; undecided: {rest}." if rest else ".")
         )
     if n < len(students):
         yield (
@@ -230,7 +226,7 @@ def _about_intervals(rows: Sequence[SummaryRow]) -> Iterator[str]:
     of_tasks = (
         words.pop()
         if len(words) == 1
-        else f"{subject} are 95 % over its test rows and runs; tasks have different numbers of them."
+        else f"{subject} are 95 % over its test rows and runs; tasks have different numbers."
     )
     yield f"{of_tasks} Those of a mean over tasks are Student's t over tasks."
     if fewer:

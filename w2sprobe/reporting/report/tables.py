@@ -119,13 +119,13 @@ def comparison_table(comparison: Comparison, unit: str, name: str) -> Table:
             Column("wins", number=True),
             Column("losses", number=True),
             Column("mean", number=True),
-            Column("median", number=True),
-            Column("MDE", number=True),
             Column("t p (Holm)", number=True),
+            Column("verdict"),
+            Column("MDE", number=True),
+            Column("median", number=True),
             Column("Wilcoxon p (Holm)", number=True),
             Column("sign p (Holm)", number=True),
             *((Column("TOST p (Holm)", number=True),) if unit == "auc" else ()),
-            Column("verdict"),
         ),
         [
             Row(
@@ -136,9 +136,10 @@ def comparison_table(comparison: Comparison, unit: str, name: str) -> Table:
                     Cell.number(row.wins, str(row.wins)),
                     Cell.number(row.losses, str(row.losses)),
                     _over_tasks(row.mean, row.mean_interval, digits),
-                    Cell.number(row.median, f"{row.median:+.{digits}f}"),
-                    Cell.number(row.detectable, f"{row.detectable:.{digits}f}"),
                     Cell.number(row.t_pvalue, pvalue(row.t_pvalue, row.t_holm)),
+                    _verdict(row.verdict, comparison),
+                    Cell.number(row.detectable, f"{row.detectable:.{digits}f}"),
+                    Cell.number(row.median, f"{row.median:+.{digits}f}"),
                     Cell.number(
                         row.wilcoxon_pvalue, pvalue(row.wilcoxon_pvalue, row.wilcoxon_holm)
                     ),
@@ -153,7 +154,6 @@ def comparison_table(comparison: Comparison, unit: str, name: str) -> Table:
                         if unit == "auc"
                         else ()
                     ),
-                    _verdict(row.verdict, comparison),
                 )
             )
             for row in rows
@@ -217,9 +217,9 @@ def gains_table(comparison: Comparison, name: str) -> Table:
         ],
         "Brackets: 95 %, Student's t over tasks. p: two-sided"
         + (f"; in parentheses adjusted by Holm for {n_primary} competitors" if n_primary else "")
-        + f". The {plain(comparison.against)} is one question, asked before all others; controls "
-        "are not corrected for. Pooled mean: of a task with the mean gap, in a model where noisy "
-        "tasks weigh less; tau: standard deviation of true gains over tasks, around that model; "
+        + f". The {plain(comparison.against)} is one question, asked before all others; p values "
+        "of controls are not corrected. Pooled mean: of a task with the mean gap, in a model where "
+        "noisy tasks weigh less; tau: standard deviation of true gains over tasks, around it; "
         "slope: gain for each unit of gap, biased by the noise of the gap. PGR: sum of gains over "
         "sum of gaps, Fieller's interval.",
     )
@@ -265,8 +265,8 @@ def task_gains_table(
                 )
                 for task in gain.tasks
             ],
-            "Gain: measured, with its 95 % interval over test rows, cuts and seeds; p: two-sided, "
-            "each by itself."
+            f"Gain: measured, with its 95 % interval {sources_of_noise(list(measured.values()))}; "
+            "p: two-sided, each by itself."
             + (
                 " Shrunken: drawn towards the model of all tasks, the more the noisier the task "
                 "is; its interval uses what other tasks say."

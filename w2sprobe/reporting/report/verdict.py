@@ -181,9 +181,9 @@ def verdict_on_task(
     family = [row for row in others if _competes(row.method, analysis, defined or {})]
     word, answer = _answer(by_method, against, analysis)
     grounds = [
-        *_of_family(family, analysis),
+        *_of_family(family, analysis, _scope(rows)),
         *_for_scale([row for row in others if row not in family]),
-        *_of_filters(filters or {}, by_method, analysis),
+        *_of_filters(filters or {}, by_method, analysis, _scope(rows)),
         f"{noise_in_words(by_method['ceiling'])} What holds on this task need not hold on another.",
     ]
     return Verdict(word, answer, tuple(grounds), tuple(_figures(by_method, against, analysis)))
@@ -208,7 +208,7 @@ def earlier_version(n_runs: int) -> str:
         )
     return (
         "these results were summarised by an earlier version, whose intervals are too narrow. "
-        "`w2sprobe join RESULTS --out NEW` computes them anew."
+        "w2sprobe join RESULTS --out NEW computes them anew."
     )
 
 
@@ -269,14 +269,15 @@ def _answer(
             f"supervisor is {change}. {carries}"
         )
     said = judged(gain, analysis)
-    margin = f"±{analysis.margin:g}"
+    margin, scope = f"±{analysis.margin:g}", ", in this one run" if row.n_seeds == 1 else ""
     numbers = difference_text(gain) if gain.variance > 0 else f"{gain.value:+.3f}"
     head = {
-        "better": f"Yes: the {name} is better than its weak supervisor, by {numbers} in test AUC.",
-        "worse": f"No: the {name} is worse than the weak model that labelled its rows, by "
+        "better": f"Yes{scope}: the {name} is better than its weak supervisor, by {numbers} in "
+        "test AUC.",
+        "worse": f"No{scope}: the {name} is worse than the weak model that labelled its rows, by "
         f"{numbers} in test AUC.",
-        "no difference": f"No difference beyond {margin}: the {name}'s test AUC less that of its "
-        f"weak supervisor is {numbers}; two one-sided tests show it to be within {margin} "
+        "no difference": f"No difference beyond {margin}{scope}: the {name}'s test AUC less that "
+        f"of its weak supervisor is {numbers}; two one-sided tests show it to be within {margin} "
         f"({p_text(equivalence(gain, analysis.margin))}).",
         "undecided": f"Undecided: the {name}'s test AUC less that of its weak supervisor is "
         f"{numbers}.",
@@ -321,20 +322,21 @@ def _competes(method: str, analysis: Analysis, defined: Mapping[str, Mapping[str
     return role_of(method, defined) == "competitor"
 
 
-def _of_family(family: Sequence[SummaryRow], analysis: Analysis) -> Iterator[str]:
+def _scope(rows: Sequence[SummaryRow]) -> str:
+    """What tests are about: trained again, models of the same method would differ."""
+    return "In this one run, " if all(row.n_seeds == 1 for row in rows) else ""
+
+
+def _of_family(family: Sequence[SummaryRow], analysis: Analysis, scope: str) -> Iterator[str]:
     """Competitors against the weak model, as one family."""
     gains = {row.method: gain for row in family if (gain := gain_of(row)) is not None}
     if not gains:
         return
     parts = sorted_out(_judged_together(gains, analysis))
     yield (
-        f"{_family_name(len(gains), 'other method')} against the weak model, {_corrected(gains)}: "
-        f"{'; '.join(parts)}."
+        f"{scope}{counted(len(gains), 'other method')} against the weak model, "
+        f"{_corrected(gains)}: {'; '.join(parts)}."
     )
-
-
-def _family_name(n: int, noun: str) -> str:
-    return f"The {noun}" if n == 1 else f"{counted(n, noun)}"
 
 
 def _corrected(tests: Mapping[str, object]) -> str:
@@ -366,12 +368,13 @@ def _of_filters(
     filters: Mapping[str, Estimate | None],
     by_method: Mapping[str, SummaryRow],
     analysis: Analysis,
+    scope: str,
 ) -> Iterator[str]:
     paired = {name: gain for name, gain in filters.items() if gain is not None}
     if paired:
         parts = sorted_out(_judged_together(paired, analysis))
         yield (
-            f"{_family_name(len(paired), 'filter')} against a random filter that keeps as many "
+            f"{scope}{counted(len(paired), 'filter')} against a random filter that keeps as many "
             f"rows, {_corrected(paired)}: {'; '.join(parts)}."
         )
     alone = [name for name in filters if name not in paired and name in by_method]
