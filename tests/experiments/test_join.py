@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.experiments.cases import save_other_task, save_study, study
@@ -161,3 +164,22 @@ def test_a_part_that_is_damaged_is_named(parts: list[Path], tmp_path: Path) -> N
         join_studies([parts[0], copy], tmp_path / "joined")
     record = json.loads((parts[0] / "study.json").read_text())
     assert record["experiments"], "the parts are as they were"
+
+
+def test_predictions_that_cannot_be_scored_are_named(parts: list[Path], tmp_path: Path) -> None:
+    file = parts[1] / "predictions.parquet"
+    whole = pq.read_table(file)
+    label = np.zeros(len(whole), dtype=np.int64)
+    label[0] = 1
+    position = whole.column_names.index("label")
+    for table, message in (
+        (whole.drop_columns(["student"]), "no column student"),
+        (whole.set_column(position, "label", pa.array(label)), "class 1 is in one row alone"),
+    ):
+        part = tmp_path / "part"
+        shutil.copytree(parts[1], part, dirs_exist_ok=True)
+        pq.write_table(table, part / "predictions.parquet")
+        with pytest.raises(InputError, match=message) as caught:
+            join_studies([parts[0], part], tmp_path / "out")
+        assert str(part) in str(caught.value)
+    assert not (tmp_path / "out").exists()

@@ -55,7 +55,7 @@ def join_studies(folders: Sequence[Path], out: Path, *, name: str | None = None)
         inside, failed = _experiments(folder)
         failures.extend(failed)
         for place in inside:
-            one = rescored(Scored.read(place))
+            one = _rescored(place)
             key = one.results.key
             if key in places:
                 raise InputError(f"{_said(key)} is in {str(places[key])!r} and in {str(place)!r}")
@@ -93,6 +93,16 @@ def _experiments(folder: Path) -> tuple[list[Path], tuple[Failure, ...]]:
     if study is None:
         return [folder], ()
     return [folder / place for place in study.experiments], study.failures
+
+
+def _rescored(place: Path) -> Scored:
+    one = Scored.read(place)
+    try:
+        return rescored(one)
+    except InputError as error:  # it does not say whose test rows these are
+        raise InputError(
+            error.what, where=repr(str(place)), allowed=error.allowed, advice="Leave it out."
+        ) from error
 
 
 def _config(results: Sequence[Results], name: str) -> StudyConfig:

@@ -79,6 +79,13 @@ class Scored:
         predictions = {
             name: values for name, values in columns.items() if name not in PREDICTION_COLUMNS
         }
+        absent = {*ENDS, *(row.method for row in results.rows)} - {*predictions}
+        if absent:
+            raise InputError(
+                f"no column {', '.join(sorted(absent))}",
+                where=str(file),
+                allowed=f"every method of {RESULTS}",
+            )
         return cls(results, ids, labels, columns.get("group"), predictions)
 
     def write(self, folder: Path) -> None:
