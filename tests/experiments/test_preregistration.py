@@ -21,6 +21,7 @@ from w2sprobe.experiments.plan import Plan, make_plan
 from w2sprobe.experiments.preregistration import declare, preregistered, write_declaration
 from w2sprobe.experiments.runner import run_study
 from w2sprobe.metrics import detectable_effect
+from w2sprobe.reporting.declarations import declared_rows
 from w2sprobe.results import Results, StudyResults
 
 REPRODUCTION = Path(__file__).parents[2] / "docs/reproduction/results"
@@ -97,6 +98,23 @@ def test_effects_follow_from_variances_tasks_and_seeds(place: Path) -> None:
     )
     assert (design.runs, design.cuts, design.supervisor_seeds) == (3, 1, 3)
     assert (design.least_pvalue, design.least_after_holm) == (0.5, 0.5)
+
+
+def test_the_gain_of_the_baseline_is_tested_two_sided(place: Path) -> None:
+    values = {**two_tasks(place), "methods": ["student", "knn_probe"]}
+    both = planned(place, **values)
+    one_sided = planned(place, **values, analysis={"alternative": "greater"})
+    found, other = (design_of(plan, DEFAULTS) for plan in (both, one_sided))
+    assert found.detectable_gain == other.detectable_gain
+    assert found.tasks == other.tasks
+    assert found.detectable_differences is not None
+    assert other.detectable_differences is not None
+    assert other.detectable_differences < found.detectable_differences
+    questions = dict(declared_rows(declare(one_sided)))
+    assert "differ from its supervisor" in questions["primary question"]
+    assert "two-sided" in questions["primary question"]
+    assert "exceed student" in questions["family of 1"]
+    assert "one-sided" in questions["family of 1"]
 
 
 def test_a_gain_that_can_be_found_is_found_four_times_of_five(place: Path) -> None:

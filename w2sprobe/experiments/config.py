@@ -218,8 +218,8 @@ class AnalysisConfig(_Config):
     )
     alternative: Literal["two-sided", "greater", "less"] = Field(
         "two-sided",
-        description="What tests look for: a difference in either direction, or only a better "
-        "(greater) or a worse (less) method.",
+        description="What tests of the family look for: a difference in either direction, or only "
+        "a better (greater) or a worse (less) method. The baseline's own gain is tested two-sided.",
     )
     alpha: float = Field(0.05, gt=0, lt=0.5, description="Level of the tests.")
     margin: float = Field(

@@ -68,7 +68,8 @@ def design_of(plan: "Plan", spread: Spread) -> Design:
 
     Notes
     -----
-    Over tasks: `detectable_effect`, exact for differences that are normal over tasks; the first
+    The baseline's gain is tested two-sided, whatever the alternative of the family. Over tasks:
+    `detectable_effect`, exact for differences that are normal over tasks; the first
     step of Holm tests at alpha / methods. On one task: the true gain that is (critical value +
     normal quantile of the power) standard errors large, with the critical value of `Estimate`,
     which near enough has this power.
@@ -81,9 +82,13 @@ def design_of(plan: "Plan", spread: Spread) -> Design:
     least = least_pvalue(n, analysis.alternative)
     gain_sd = _sd_over_tasks(config, spread, [len(one.test) for one in splits.values()])
 
-    def detectable(sd: float, n_tests: int) -> float:
+    def difference(sd: float) -> float:
         return detectable_effect(
-            sd, n, alpha=analysis.alpha / n_tests, power=POWER, alternative=analysis.alternative
+            sd,
+            n,
+            alpha=analysis.alpha / len(family),
+            power=POWER,
+            alternative=analysis.alternative,
         )
 
     return Design(
@@ -96,8 +101,10 @@ def design_of(plan: "Plan", spread: Spread) -> Design:
         spread=spread,
         least_pvalue=least,
         least_after_holm=min(1.0, least * max(1, len(family))),
-        detectable_gain=detectable(gain_sd, 1) if n > 1 else None,
-        detectable_differences=_three(detectable(sd, len(family)) for sd in spread.method_sds)
+        detectable_gain=detectable_effect(gain_sd, n, alpha=analysis.alpha, power=POWER)
+        if n > 1
+        else None,
+        detectable_differences=_three(map(difference, spread.method_sds))
         if n > 1 and family
         else None,
     )
@@ -126,7 +133,7 @@ def _task(
     n_rows, analysis = len(splits.test), config.analysis
     gain = _noise(config, spread.gain_row_sd**2 / n_rows, spread.gain_seed_sd**2)
     gap = _noise(config, spread.gap_row_sd**2 / n_rows, spread.gap_seed_sd**2)
-    tail = analysis.alpha / n_tasks / (2 if analysis.alternative == "two-sided" else 1)
+    tail = analysis.alpha / n_tasks / 2
     return TaskDesign(
         task=label,
         fingerprint=splits.about.get("fingerprint", ""),

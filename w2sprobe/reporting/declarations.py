@@ -52,14 +52,14 @@ def declared_rows(declaration: Declaration) -> list[tuple[str, str]]:
     n = len(design.tasks)
     many = n > 1
     asks = ASKS[declaration.alternative]
-    test = f"Student's t over {n} tasks, {asks[1]}, level {declaration.alpha:g}"
+    over, level = f"Student's t over {n} tasks", f"level {declaration.alpha:g}"
     rows = [("hypothesis", one) for one in declaration.hypotheses]
     if against in declaration.config["methods"]:
         rows.append(
             (
                 "primary question",
-                f"Does {against} {asks[0]} its supervisor, the weak model, in test AUC? "
-                + (f"On average: {test}. " if many else "")
+                f"Does {against} differ from its supervisor, the weak model, in test AUC? "
+                + (f"On average: {over}, two-sided, {level}. " if many else "")
                 + "On each task: its interval over test rows and seeds"
                 + (f", corrected for {n} tasks (Holm)." if many else "."),
             )
@@ -71,7 +71,7 @@ def declared_rows(declaration: Declaration) -> list[tuple[str, str]]:
                 f"family of {m}",
                 f"Does a method {asks[0]} {against} in test AUC? "
                 + (
-                    f"{test}, corrected for {m} methods (Holm): "
+                    f"{over}, {asks[1]}, {level}, corrected for {m} methods (Holm): "
                     if many
                     else "With one task, no test over tasks is made: "
                 )
