@@ -7,8 +7,8 @@ from w2sprobe.reporting.pages.blocks import Cell, Column, Row, Table
 from w2sprobe.reporting.report.sources import Source
 
 NOTHING = (
-    "Nothing was declared before this run: read p values as exploration. The command w2sprobe plan declares "
-    "hypotheses, families of tests and margins before a study is run."
+    "Nothing was declared before this run: read p values as exploration. The command w2sprobe plan "
+    "declares hypotheses, families of tests and margins before a study is run."
 )
 
 
