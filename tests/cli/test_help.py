@@ -199,6 +199,6 @@ def test_the_command_line_names_what_the_library_knows() -> None:
     assert tuple(choice.choices) == PROJECTIONS
     assert tuple(PARTS) == bench.NAMES
     helps = {p.name: p.help for p in stats.command.params if isinstance(p, click.Option)}
-    assert f"default {MIN_GAP:g}." in helps["min_gap"]
-    assert f"default {MIN_GAP_SE:g}." in helps["min_gap_se"]
+    assert f"else {MIN_GAP:g}." in helps["min_gap"]
+    assert f"else {MIN_GAP_SE:g}." in helps["min_gap_se"]
     assert f"least {SATURATED:g}." in helps["saturated"]
