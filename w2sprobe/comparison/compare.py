@@ -311,6 +311,7 @@ def _method_rows(
         )
         for test in (*TESTS, EQUIVALENCE)
     }
+    n_tests = sum(row.primary and not math.isnan(row.t_pvalue) for row in rows)
     decided = []
     for at, row in enumerate(rows):
         of_family = {name: float(values[at]) for name, values in adjusted.items()}
@@ -318,7 +319,7 @@ def _method_rows(
             of_family[f"{test}_holm"] if row.primary else getattr(row, f"{test}_pvalue")
             for test in ("t", EQUIVALENCE)
         )
-        level = analysis.alpha / len(primary) if row.primary else analysis.alpha
+        level = analysis.alpha / max(n_tests, 1) if row.primary else analysis.alpha
         decided.append(
             row.model_copy(
                 update={

@@ -286,7 +286,7 @@ def _answer(
         f" Such data show a true difference of {detectable(gain, analysis.alpha):.3f} in 80 % of "
         "cases, smaller ones less often."
         if gain.variance > 0
-        else " All scores agree, so that no test can be made."
+        else " Nothing varies between test rows or runs, so that no test can be made."
     )
     return WORDS[said], f"{head}{found} {carries}"
 
