@@ -22,7 +22,7 @@ NOT_DECLARED: Final = {"written", "w2sprobe", "stages_done"}  # differ between e
 NAMES: Final = ("name", "positive", "negative", "model", "task")  # tell sections in a list apart
 NOTHING: Final = "nothing"
 SHOWN = 3  # differences, in a message
-LONGEST = 60  # of a value, in characters
+LONGEST = 60  # characters of two lists that are shown whole; of longer ones what differs
 
 
 def declare(plan: "Plan", pilots: Sequence[Path] = ()) -> Declaration:
@@ -237,5 +237,4 @@ def _said(value: Any) -> str:
         return f"a section with {', '.join(value)}"
     if isinstance(value, float):
         return f"{value:g}"
-    text = ", ".join(map(str, value)) if isinstance(value, list) else repr(value)
-    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+    return ", ".join(map(str, value)) if isinstance(value, list) else repr(value)
