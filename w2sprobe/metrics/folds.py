@@ -62,8 +62,9 @@ def auc_inside_folds(
 
     Examples
     --------
-    >>> auc_inside_folds([0, 1, 0, 1], [0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1])
-    FoldAUC(auc=array(1.), n_folds=2, of=2)
+    >>> found = auc_inside_folds([0, 1, 0, 1], [0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1])
+    >>> float(found.auc), found.n_folds, found.of
+    (1.0, 2, 2)
     >>> auc_inside_folds([0, 1, 1, 1], [0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1]).n_folds
     1
     """
