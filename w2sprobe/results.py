@@ -34,6 +34,14 @@ class RunKey(NamedTuple):
     seed: str
 
 
+class RunSeeds(NamedTuple):
+    """Seeds of a run's cut of the rows, weak model and strong model; None where not known."""
+
+    split: int | None
+    weak: int | None
+    strong: int | None
+
+
 class GroupPerformance(BaseModel):
     """Scores of one group of test rows; `auc` is None where they are of one class."""
 
@@ -184,6 +192,13 @@ class Results(BaseModel):
     def key(self) -> RunKey:
         """Of this experiment."""
         return RunKey(self.task, self.weak_model, self.strong_model, self.seed)
+
+    @property
+    def seeds(self) -> RunSeeds:
+        """Of this run: the config's `task` has that of the split."""
+        return RunSeeds(
+            *(self.config.get(part, {}).get("seed") for part in ("task", "weak", "strong"))
+        )
 
     @property
     def resolved(self) -> bool:

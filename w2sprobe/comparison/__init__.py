@@ -14,6 +14,7 @@ from w2sprobe.comparison.compare import PairRow as PairRow
 from w2sprobe.comparison.compare import compare as compare
 from w2sprobe.comparison.differences import Difference as Difference
 from w2sprobe.comparison.differences import Judgement as Judgement
+from w2sprobe.comparison.differences import judgement as judgement
 from w2sprobe.comparison.family import Role as Role
 from w2sprobe.comparison.family import is_competitor as is_competitor
 from w2sprobe.comparison.family import role_of as role_of

@@ -26,7 +26,6 @@ SHARED = ("weak_auc", "ceiling_auc", "gap_se")  # the same for all methods of a 
 NUMBERS = ("auc", "pgr", *SHARED, "delta_auc_se", "accuracy")
 ROLES = ("", *get_args(Role))
 RANGES = {"pgr": (-math.inf, math.inf), "gap_se": (0.0, math.inf), "delta_auc_se": (0.0, math.inf)}
-SEEDED = ("task", "weak", "strong")  # sections of a config: task.seed is that of the split
 END_ROWS = {"weak": "weak_auc", "ceiling": "ceiling_auc"}  # methods that are ends of the gap
 CONTRADICTION = 0.005  # in AUC: more than rounding of published numbers explains
 UNKNOWN = float("nan")
@@ -253,8 +252,8 @@ def _complete(score: Score, shared: dict[tuple[Run, str], Score]) -> Score:
 
 
 def _of_results(results: Results, where: str) -> list[Score]:
-    seeds = {part: str(results.config.get(part, {}).get("seed", "")) for part in SEEDED}
-    given = [seed for seed in seeds.values() if seed]
+    split, weak, strong = ("" if seed is None else str(seed) for seed in results.seeds)
+    given = [seed for seed in (split, weak, strong) if seed]
     return [
         Score(
             results.task,
@@ -265,9 +264,9 @@ def _of_results(results: Results, where: str) -> list[Score]:
             auc=row.auc,
             gap_se=results.gap_se,
             delta_auc_se=UNKNOWN if row.delta_auc_se is None else row.delta_auc_se,
-            split_seed=seeds["task"],
-            weak_seed=seeds["weak"],
-            strong_seed=seeds["strong"],
+            split_seed=split,
+            weak_seed=weak,
+            strong_seed=strong,
             role=role_of(row.method, results.config.get("define", {})),
             where=f"{where}, method {row.method}",
         )

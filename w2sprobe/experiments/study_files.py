@@ -16,7 +16,6 @@ from w2sprobe.results import STUDY, Results, StudyResults, SummaryRow
 CONFIG = "config.yaml"
 FIGURE = "results.png"  # of one experiment
 SPLITS = "splits.parquet"
-SEEDS = {"split_seed": "task", "weak_seed": "weak", "strong_seed": "strong"}  # sections with them
 
 
 def write_study(study: StudyResults, results: Sequence[Results], out: Path) -> None:
@@ -74,7 +73,7 @@ def _score_rows(
     for row in results.rows:
         yield {
             **results.key._asdict(),
-            **{name: results.config[part]["seed"] for name, part in SEEDS.items()},
+            **{f"{name}_seed": seed for name, seed in results.seeds._asdict().items()},
             "method": row.method,
             "role": None if row.method in ENDS else role_of(row.method, defined),
             "auc": row.auc,

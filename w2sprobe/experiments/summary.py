@@ -129,24 +129,13 @@ def recovered(runs: Sequence[Run], thresholds: Mapping[str, Any]) -> dict[str, R
     -------
     dict of str to Recovered
     """
-    # a method's scores stand beside the ends under a name of their own: an end is a method, too
-    named = [
-        replace(
-            run,
-            scores={
-                **{end: run.scores[end] for end in ENDS},
-                **{f"method {name}": values for name, values in run.scores.items()},
-            },
-        )
-        for run in runs
-    ]
     limits = {name: thresholds[name] for name in ("min_gap", "min_gap_se")}
-    of_auc = recover(named, **limits)
-    of_accuracy = recover(named, metric=accuracy_influence, **limits)
+    of_auc = recover(runs, **limits)
+    of_accuracy = recover(runs, metric=accuracy_influence, **limits)
     return {
         name: Recovered(
-            of_auc[f"method {name}"],
-            of_accuracy[f"method {name}"],
+            of_auc[name],
+            of_accuracy[name],
             mean_performance(
                 [
                     performance(run.truth, run.scores[name], run.scores["weak"], run.groups)
@@ -185,11 +174,8 @@ def rescored(one: Scored) -> Scored:
 
 def _run(one: Scored, names: Iterable[str]) -> Run:
     """Its cut, supervisor and learner are the seeds of its split and its models."""
-    cut, supervisor, learner = (
-        one.results.config[part]["seed"] for part in ("task", "weak", "strong")
-    )
     scores = {name: one.predictions[name] for name in dict.fromkeys((*ENDS, *names))}
-    return Run(one.labels, scores, one.groups, one.ids, cut, supervisor, learner)
+    return Run(one.labels, scores, one.groups, one.ids, *one.results.seeds)
 
 
 def scores_of(result: Recovered) -> dict[str, Any]:

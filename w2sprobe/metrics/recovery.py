@@ -243,7 +243,7 @@ def bootstrap_pgrs(
     models[CEILING] = ceiling
     runs = _runs(truth, models, groups, rows)
     found = recover(runs, min_gap=min_gap, min_gap_se=min_gap_se)
-    return dict(zip(students, found.values(), strict=True))
+    return {name: found[model] for name, model in zip(students, list(models)[1:-1], strict=True)}
 
 
 def recover(
@@ -266,7 +266,8 @@ def recover(
     Returns
     -------
     dict of str to BootstrapPGR
-        By model, the ends left out; with another metric, its numbers stand where AUCs are.
+        By model: the ends too, which recover nothing and all of it. With another metric, its
+        numbers stand where AUCs are.
 
     Raises
     ------
@@ -274,15 +275,13 @@ def recover(
         As `mean_scores`.
     """
     means = mean_scores(runs, metric)
-    gap = means.contrast({CEILING: 1, WEAK: -1})
+    gap = means.contrast(_gain(CEILING))
     resolved = not gap_objection(gap, min_gap=min_gap, min_gap_se=min_gap_se)
     weak, ceiling = (means.contrast({end: 1}) for end in (WEAK, CEILING))
     n_cuts, n_supervisors, n_learners = means.n_levels
     found = {}
     for name in means.names:
-        if name in (WEAK, CEILING):
-            continue
-        delta = means.contrast({name: 1, WEAK: -1})
+        delta = means.contrast(_gain(name))
         found[name] = BootstrapPGR(
             weak=weak,
             student=means.contrast({name: 1}),
@@ -424,6 +423,15 @@ def _seeds_text(array: np.ndarray) -> str:
     return " x ".join(str(size) for size in array.shape[1:3] if size > 1) or "1"
 
 
+def _gain(name: str, ratio: float = 0.0) -> dict[str, float]:
+    """Weights of a model's gain over the weak model, less this ratio of the gap."""
+    weights = dict.fromkeys((name, WEAK, CEILING), 0.0)  # the model may be one of the ends
+    weights[name] += 1
+    weights[WEAK] += ratio - 1
+    weights[CEILING] -= ratio
+    return weights
+
+
 def _fieller(means: Means, name: str, delta: Estimate, gap: Estimate) -> Interval:
     """Ratios that are not rejected: student - weak - ratio (ceiling - weak) may be 0."""
     if not gap.value:
@@ -433,7 +441,7 @@ def _fieller(means: Means, name: str, delta: Estimate, gap: Estimate) -> Interva
     point = delta.value / gap.value
 
     def excess(ratio: float) -> float:
-        contrast = means.contrast({name: 1, WEAK: ratio - 1, CEILING: -ratio})
+        contrast = means.contrast(_gain(name, ratio))
         return abs(contrast.value) - contrast.critical() * contrast.se
 
     return _end(excess, point, -1), _end(excess, point, 1)

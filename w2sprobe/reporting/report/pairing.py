@@ -52,9 +52,9 @@ def predicted(runs: Iterable[Run], method: str) -> dict[Seeds, Predicted]:
     dict of seeds to Predicted
         Without the runs that have no predictions of it.
     """
-    found = {}
+    found: dict[Seeds, Predicted] = {}
     for run in runs:
-        table, config = run.predictions, run.results.config
+        table = run.predictions
         if table is None or method not in table.column_names:
             continue
         ids = np.array(table["id"].to_pylist(), dtype=np.str_)
@@ -63,8 +63,7 @@ def predicted(runs: Iterable[Run], method: str) -> dict[Seeds, Predicted]:
         if "group" in table.column_names:
             groups = np.array(table["group"].to_pylist(), dtype=np.str_)[order]
         cut, supervisor, learner = (
-            config.get(part, {}).get("seed", run.results.seed)
-            for part in ("task", "weak", "strong")
+            run.results.seed if seed is None else seed for seed in run.results.seeds
         )
         found[cut, supervisor, learner] = Predicted(
             ids[order], table["label"].to_numpy()[order], groups, table[method].to_numpy()[order]

@@ -4,13 +4,14 @@ import math
 from collections.abc import Iterator, Sequence
 
 from w2sprobe.comparison import Comparison, MethodRow, SupervisorGain
-from w2sprobe.metrics import detectable_effect, holm, task_mean
+from w2sprobe.metrics import detectable_effect, task_mean
 from w2sprobe.reporting.comparison import family_text, judgement_text
 from w2sprobe.reporting.report.verdict import (
     WORDS,
     Verdict,
     earlier_version,
     gain_of,
+    judged_together,
     sorted_out,
 )
 from w2sprobe.reporting.table import with_interval
@@ -106,14 +107,11 @@ def _sides(rows: Sequence[SummaryRow], comparison: Comparison) -> tuple[list[str
     """Tasks above and below after Holm over tasks, and how many were tested."""
     gains = {row.task: gain_of(row) for row in _students(rows, comparison)}
     known = {task: gain for task, gain in gains.items() if gain is not None}
-    adjusted = holm([gain.pvalue for gain in known.values()])
-    sure = [
-        (task, gain.value)
-        for (task, gain), pvalue in zip(known.items(), adjusted, strict=True)
-        if pvalue < comparison.analysis.alpha
-    ]
-    above = [task for task, value in sure if value > 0]
-    return above, [task for task, value in sure if value < 0], len(known)
+    found = judged_together(known, comparison.analysis)
+    above, below = (
+        [task for task, (said, _) in found.items() if said == side] for side in ("better", "worse")
+    )
+    return above, below, len(known)
 
 
 def _task_by_task(rows: Sequence[SummaryRow], comparison: Comparison) -> Iterator[str]:

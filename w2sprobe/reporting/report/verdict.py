@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from w2sprobe.comparison import Analysis, Judgement, role_of
+from w2sprobe.comparison import Analysis, Judgement, judgement, role_of
 from w2sprobe.metrics import Estimate, holm
 from w2sprobe.metrics.estimates import t_quantile
 from w2sprobe.reporting.table import with_interval
@@ -81,9 +81,7 @@ def judged(gain: Estimate, analysis: Analysis) -> Judgement:
     >>> judged(Estimate(0.002, ((0.003**2, 99),)), Analysis())
     'no difference'
     """
-    if gain.pvalue < analysis.alpha:
-        return "better" if gain.value > 0 else "worse"
-    return "no difference" if equivalence(gain, analysis.margin) < analysis.alpha else "undecided"
+    return judgement(gain.value, gain.pvalue, equivalence(gain, analysis.margin), analysis)
 
 
 def equivalence(gain: Estimate, margin: float) -> float:
@@ -234,11 +232,9 @@ def sorted_out(
         Parts of a sentence; better and worse always, the others where there are any.
     """
     parts = []
-    for judgement in ("better", "worse"):
-        named = [
-            f"{plain(name)} {text}" for name, (said, text) in found.items() if said == judgement
-        ]
-        parts.append(f"{judgement}: {', '.join(named) or 'none'}")
+    for word in ("better", "worse"):
+        named = [f"{plain(name)} {text}" for name, (said, text) in found.items() if said == word]
+        parts.append(f"{word}: {', '.join(named) or 'none'}")
     undecided = [plain(name) for name, (said, _) in found.items() if said == "undecided"]
     if undecided:
         named_too = f" ({', '.join(undecided)})" if len(undecided) <= FEW else ""
@@ -332,7 +328,7 @@ def _of_family(family: Sequence[SummaryRow], analysis: Analysis, scope: str) -> 
     gains = {row.method: gain for row in family if (gain := gain_of(row)) is not None}
     if not gains:
         return
-    parts = sorted_out(_judged_together(gains, analysis))
+    parts = sorted_out(judged_together(gains, analysis))
     yield (
         f"{scope}{counted(len(gains), 'other method')} against the weak model, "
         f"{_corrected(gains)}: {'; '.join(parts)}."
@@ -344,18 +340,29 @@ def _corrected(tests: Mapping[str, object]) -> str:
     return f"corrected for {n} tests (Holm)" if n > 1 else "one test"
 
 
-def _judged_together(
+def judged_together(
     gains: Mapping[str, Estimate], analysis: Analysis
 ) -> dict[str, tuple[Judgement, str]]:
-    """Better or worse after Holm; equivalence is not tested here, so the others are undecided."""
+    """Better or worse after Holm; equivalence is not tested here, so the others are undecided.
+
+    Parameters
+    ----------
+    gains : mapping of str to Estimate
+        By method, or by task.
+    analysis : Analysis
+
+    Returns
+    -------
+    dict of str to (judgement, numbers in words)
+    """
     adjusted = holm([gain.pvalue for gain in gains.values()])
-    found: dict[str, tuple[Judgement, str]] = {}
-    for (name, gain), pvalue in zip(gains.items(), adjusted, strict=True):
-        said: Judgement = "undecided"
-        if pvalue < analysis.alpha:
-            said = "better" if gain.value > 0 else "worse"
-        found[name] = said, with_interval(gain.value, gain.interval, 3)
-    return found
+    return {
+        name: (
+            judgement(gain.value, pvalue, math.nan, analysis),
+            with_interval(gain.value, gain.interval, 3),
+        )
+        for (name, gain), pvalue in zip(gains.items(), adjusted, strict=True)
+    }
 
 
 def _for_scale(rows: Sequence[SummaryRow]) -> Iterator[str]:
@@ -372,7 +379,7 @@ def _of_filters(
 ) -> Iterator[str]:
     paired = {name: gain for name, gain in filters.items() if gain is not None}
     if paired:
-        parts = sorted_out(_judged_together(paired, analysis))
+        parts = sorted_out(judged_together(paired, analysis))
         yield (
             f"{scope}{counted(len(paired), 'filter')} against a random filter that keeps as many "
             f"rows, {_corrected(paired)}: {'; '.join(parts)}."
