@@ -27,7 +27,7 @@ from w2sprobe.devices import resolve_precision
 from w2sprobe.models import describe_model, load_tokenizer
 from w2sprobe.threads import THREADS, WAITING
 from w2sprobe.tokens import tokenize
-from w2sprobe.training._batches import Example
+from w2sprobe.training.batches import Example
 from w2sprobe.training.settings import TrainSettings
 
 OWN, SMALLEST = "torch by itself", "OMP_NUM_THREADS=1"

@@ -33,8 +33,8 @@ from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import roc_auc
 from w2sprobe.models import describe_model, load_tokenizer
 from w2sprobe.tokens import tokenize
-from w2sprobe.training._loop import BatchTrainer
 from w2sprobe.training.classifiers import load_classifier
+from w2sprobe.training.loop import BatchTrainer
 from w2sprobe.training.losses import make_loss
 from w2sprobe.training.predict import predict
 from w2sprobe.training.prefix import shared_prefix

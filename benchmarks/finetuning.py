@@ -23,9 +23,9 @@ from w2sprobe.data.splits import SplitSizes
 from w2sprobe.devices import resolve_precision
 from w2sprobe.models import describe_model, load_tokenizer
 from w2sprobe.tokens import tokenize
-from w2sprobe.training._batches import EpochBatches, Example, micro_batches
-from w2sprobe.training._loop import BatchTrainer
+from w2sprobe.training.batches import EpochBatches, Example, micro_batches
 from w2sprobe.training.classifiers import load_classifier
+from w2sprobe.training.loop import BatchTrainer
 from w2sprobe.training.losses import make_loss
 from w2sprobe.training.predict import from_tokens
 from w2sprobe.training.prefix import Prefix

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from w2sprobe.folds import FOLDS, folds_of
 from w2sprobe.metrics import auc_inside_folds
 from w2sprobe.probes import knn_cross_fit, knn_path, logistic_cross_fit_path
-from w2sprobe.probes._folds import FOLDS, folds_of
 
 SIZES = (100, 400)  # rows
 WIDTHS = (64, 576)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import entr, rel_entr
 
+from w2sprobe.checks import check_activations, check_labels
 from w2sprobe.errors import InputError
-from w2sprobe.probes._checks import check_activations, check_labels
 
 BLOCK_ROWS = 1024  # confident rows whose cosines are held at once
 TIE_DECIMALS = 12  # values that agree so far are equal: rounding noise must not make a change point

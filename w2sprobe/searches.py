@@ -9,10 +9,10 @@ import xxhash
 from numpy.typing import ArrayLike
 
 from w2sprobe.cache import ActivationStore, graph_path, read_graph, write_graph
+from w2sprobe.checks import check_k, n_left_out, optional_groups
 from w2sprobe.errors import UnknownName
 from w2sprobe.fingerprint import fingerprint
 from w2sprobe.probes import nearest_neighbors
-from w2sprobe.probes._checks import check_k, n_left_out, optional_groups
 from w2sprobe.probes.neighbors import APPROXIMATE, BACKENDS, Neighbors
 
 VERSION = 2  # of what a search answers: another one does not read the graphs of this one

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from tests.sweeps.cases import IDS, SOFT, TRUTH, store_in
 from w2sprobe.cli import root
-from w2sprobe.probes._folds import folds_of
+from w2sprobe.folds import folds_of
 
 
 @pytest.fixture

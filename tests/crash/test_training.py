@@ -16,7 +16,7 @@ from tests.tiny import save_tiny_model, sentences
 from w2sprobe.data import Rows
 from w2sprobe.errors import OutputError
 from w2sprobe.labels import LabelTable
-from w2sprobe.training import _loop, checkpoints, trainer
+from w2sprobe.training import checkpoints, loop, trainer
 from w2sprobe.training.settings import TrainSettings
 
 TEXTS = sentences(40, seed=1)
@@ -54,7 +54,7 @@ def fill_the_disk() -> None:
 def work(model: str, out: Path, kill: int | None, place: str) -> None:
     settings = SETTINGS_OF[Path(model).name]
 
-    class Killed(_loop.BatchTrainer):
+    class Killed(loop.BatchTrainer):
         def training_step(self, *arguments: Any, **options: Any) -> Any:
             if place == "step" and self.state.global_step == kill:
                 die()

@@ -4,10 +4,10 @@ import pytest
 
 from tests.curation.cases import SOFT, N, X
 from w2sprobe.curation import Curated, Origin, explain, provenance
-from w2sprobe.curation.provenance import COLUMNS
 from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import KNNProbe, LogisticProbe, TopoFilter, nearest_neighbors
+from w2sprobe.votes.provenance import COLUMNS
 
 GIVEN = LabelTable([f"r{row}" for row in range(N)], SOFT)
 TOPO = TopoFilter(k_cc=5, k_zeta=9, contamination=0.2)

@@ -6,8 +6,8 @@ from sklearn.model_selection import KFold
 from tests.curation.cases import FLIPPED, TRUTH, N, X, Y
 from w2sprobe.curation import relabel
 from w2sprobe.errors import InputError
+from w2sprobe.folds import FOLD_SEED, folds_of
 from w2sprobe.probes import KNNProbe, LogisticProbe, MassMeanProbe, knn_path
-from w2sprobe.probes._folds import FOLD_SEED, folds_of
 
 HONEST = [
     pytest.param(KNNProbe(9), None, id="knn"),

@@ -13,6 +13,7 @@ from tests.sweeps.cases import GROUPS, IDS, LAYERS, SOFT, TRAIN, TRUTH, X, label
 from w2sprobe.cache import ActivationStore
 from w2sprobe.errors import IdMismatch, InputError, MissingDependency, UnknownName
 from w2sprobe.explorer import default_layers, explore
+from w2sprobe.folds import folds_of
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import auc_inside_folds, roc_auc
 from w2sprobe.probes import (
@@ -22,7 +23,6 @@ from w2sprobe.probes import (
     logistic_path,
     nearest_neighbors,
 )
-from w2sprobe.probes._folds import folds_of
 
 
 def test_every_layer_is_seen_as_the_probes_see_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from tests.probes.cases import EXACT, assert_same, naive, points
 from w2sprobe.errors import InputError, MissingDependency
-from w2sprobe.probes import _backends, nearest_neighbors
+from w2sprobe.probes import backends, nearest_neighbors
 
 GPU_BACKENDS = ["faiss-gpu", "faiss-gpu-float16"]
 
@@ -44,7 +44,7 @@ class FakeFaiss:
 @pytest.fixture
 def gpus(monkeypatch: pytest.MonkeyPatch) -> FakeFaiss:
     fake = FakeFaiss(3)
-    monkeypatch.setattr(_backends, "import_faiss", lambda: fake)
+    monkeypatch.setattr(backends, "import_faiss", lambda: fake)
     return fake
 
 
@@ -62,7 +62,7 @@ def test_queries_are_split_over_the_gpus(n_queries: int, gpus: FakeFaiss) -> Non
     for call in calls:
         assert call["stored"].dtype == call["queries"].dtype == np.float32
         assert len(call["stored"]) == 60
-        assert call["vectorsMemoryLimit"] == call["queriesMemoryLimit"] == _backends.GPU_BYTES
+        assert call["vectorsMemoryLimit"] == call["queriesMemoryLimit"] == backends.GPU_BYTES
 
 
 def test_the_gpu_backend_keeps_every_option_of_the_search(gpus: FakeFaiss) -> None:
@@ -102,7 +102,7 @@ def test_more_candidates_than_a_gpu_finds(
     backend: str, gpus: FakeFaiss, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     X = points("random", 60, 5, 0)
-    monkeypatch.setattr(_backends, "GPU_MOST", 40)
+    monkeypatch.setattr(backends, "GPU_MOST", 40)
     assert nearest_neighbors(X, k=8, backend=backend).indices.shape == (60, 8)
     gpus.calls.clear()
     # spare candidates are a luxury, neighbours are not
@@ -117,14 +117,14 @@ def test_more_candidates_than_a_gpu_finds(
 @pytest.mark.parametrize("backend", GPU_BACKENDS)
 def test_no_gpu_says_so(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeFaiss(0)
-    monkeypatch.setattr(_backends, "import_faiss", lambda: fake)
-    assert not _backends.has_faiss_gpu()
+    monkeypatch.setattr(backends, "import_faiss", lambda: fake)
+    assert not backends.has_faiss_gpu()
     with pytest.raises(MissingDependency, match=r"no GPU. .* pass backend='faiss-cpu'"):
         nearest_neighbors(np.eye(3), k=1, backend=backend)
 
 
 def test_a_real_gpu_agrees_with_the_cpu() -> None:
-    if not _backends.has_faiss_gpu():
+    if not backends.has_faiss_gpu():
         pytest.skip("needs a GPU and a faiss build that uses it")
     for kind in ("random", "outlier columns", "lattice"):
         X, Q = points(kind, 500, 32, 0), points(kind, 40, 32, 1)
@@ -187,8 +187,8 @@ def test_on_macos_faiss_gets_one_thread(monkeypatch: pytest.MonkeyPatch) -> None
     faiss = pytest.importorskip("faiss")
     asked: list[int] = []
     monkeypatch.setattr(faiss, "omp_set_num_threads", asked.append)
-    _backends.import_faiss()
+    backends.import_faiss()
     assert asked == []
     monkeypatch.setattr("sys.platform", "darwin")
-    _backends.import_faiss()
+    backends.import_faiss()
     assert asked == [1]

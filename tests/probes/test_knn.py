@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.probes.cases import EXACT, naive
 from w2sprobe.errors import InputError
+from w2sprobe.folds import folds_of
 from w2sprobe.probes import KNNProbe, Neighbors, knn_cross_fit, knn_path, nearest_neighbors
-from w2sprobe.probes._folds import folds_of
 
 RANDOM = np.random.default_rng(0)
 X, Y, Q = RANDOM.normal(size=(40, 6)), RANDOM.random(40), RANDOM.normal(size=(11, 6))

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.probes.cases import from_writeable, gradient_norm, objective, problem
 from w2sprobe.errors import InputError
+from w2sprobe.folds import folds_of
 from w2sprobe.probes import (
     LogisticProbe,
     _newton,
@@ -17,7 +18,6 @@ from w2sprobe.probes import (
     logistic_cross_fit_path,
     logistic_path,
 )
-from w2sprobe.probes._folds import folds_of
 from w2sprobe.probes.logistic import FOLDS, L2S
 
 PENALTIES = [1e-1, 1e-4, 1e-2]

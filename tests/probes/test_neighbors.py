@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.probes.cases import APPROXIMATE, EXACT, KINDS, assert_same, clustered, naive, points
 from w2sprobe.errors import InputError, MissingDependency, UnknownName
-from w2sprobe.probes import _backends, _exact, _symmetric, nearest_neighbors, neighbors
+from w2sprobe.probes import _exact, _symmetric, backends, nearest_neighbors, neighbors
 
 RANDOM = np.random.default_rng(0)
 MODES = ["plain", "self", "groups", "queries"]
@@ -19,8 +19,8 @@ def small_blocks(patch: pytest.MonkeyPatch, seed: int) -> None:
     random = np.random.default_rng(seed)
     for module, name, sizes in [
         (_symmetric, "BLOCK", [16, 48, 64]),
-        (_backends, "BLOCK_QUERIES", [7, 64]),
-        (_backends, "BLOCK_POINTS", [3, 50]),
+        (backends, "BLOCK_QUERIES", [7, 64]),
+        (backends, "BLOCK_POINTS", [3, 50]),
         (_exact, "BLOCK_ROWS", [7, 64]),
         (_exact, "BLOCK_VALUES", [100, 5000]),
         (neighbors, "SPARE", [0, 2, 32]),
@@ -205,8 +205,8 @@ def test_an_approximate_backend_measures_its_recall(
 ) -> None:
     X = points("random", 240, 8, 0)  # fewer than the sample, so that every query counts
     for probed, effort in [(16, 128), (1, 1)]:
-        monkeypatch.setattr(_backends, "IVF_PROBED", probed)
-        monkeypatch.setattr(_backends, "HNSW_EFFORT", effort)
+        monkeypatch.setattr(backends, "IVF_PROBED", probed)
+        monkeypatch.setattr(backends, "HNSW_EFFORT", effort)
         for k in (1, 5, 30):
             found = nearest_neighbors(X, k=k, backend=backend, **options)
             _, true = naive(X, k=k, **options)
@@ -219,14 +219,14 @@ def test_an_approximate_backend_measures_its_recall(
 def test_a_bad_setting_shows_in_the_recall(monkeypatch: pytest.MonkeyPatch) -> None:
     X = points("random", 240, 8, 0)
     assert nearest_neighbors(X, k=5, backend="faiss-ivf").recall > 0.99
-    monkeypatch.setattr(_backends, "IVF_PROBED", 1)
+    monkeypatch.setattr(backends, "IVF_PROBED", 1)
     assert nearest_neighbors(X, k=5, backend="faiss-ivf").recall < 0.8
 
 
 def test_an_approximate_backend_that_finds_too_few_is_helped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_backends, "IVF_PROBED", 1)
+    monkeypatch.setattr(backends, "IVF_PROBED", 1)
     X = points("random", 240, 8, 0)
     found = nearest_neighbors(X, k=60, backend="faiss-ivf")
     assert found.n_searched_again > 0
@@ -255,23 +255,23 @@ def test_auto_takes_the_fastest_exact_backend_here(monkeypatch: pytest.MonkeyPat
 
     X, Q = points("random", 20, 3, 0), points("random", 4, 3, 1)
     for name in ("faiss-gpu", "torch"):
-        monkeypatch.setitem(neighbors.EXACT, name, _backends.faiss_cpu)
+        monkeypatch.setitem(neighbors.EXACT, name, backends.faiss_cpu)
 
     def chosen() -> tuple[str, str]:
         return nearest_neighbors(X, k=2).backend, nearest_neighbors(X, Q, k=2).backend
 
-    monkeypatch.setattr(_backends, "has_faiss_gpu", lambda: False)
+    monkeypatch.setattr(backends, "has_faiss_gpu", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert chosen() == ("symmetric", "faiss-cpu")
     with monkeypatch.context() as patch:
         patch.setattr(sys, "platform", "darwin")
         assert chosen() == ("symmetric", "torch")
     with monkeypatch.context() as patch:
-        patch.setattr(_backends, "has_faiss", lambda: False)
+        patch.setattr(backends, "has_faiss", lambda: False)
         assert chosen() == ("symmetric", "torch")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert chosen() == ("torch", "torch")
-    monkeypatch.setattr(_backends, "has_faiss_gpu", lambda: True)
+    monkeypatch.setattr(backends, "has_faiss_gpu", lambda: True)
     assert chosen() == ("faiss-gpu", "faiss-gpu")
 
 

@@ -11,11 +11,11 @@ from w2sprobe.probes import (
     LogisticProbe,
     MassMeanProbe,
     TopoFilter,
-    _preprocess,
     knn_path,
     logistic_path,
+    preprocess,
 )
-from w2sprobe.probes._preprocess import Preprocessing
+from w2sprobe.probes.preprocess import Preprocessing
 
 
 @settings(deadline=None, max_examples=30, derandomize=True)
@@ -23,7 +23,7 @@ from w2sprobe.probes._preprocess import Preprocessing
 def test_standardize_is_scikit_learns(n: int, d: int, seed: int, shift: float) -> None:
     X = (problem(n, d, seed)[0] + shift).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_preprocess, "BLOCK_ROWS", 7)
+        patch.setattr(preprocess, "BLOCK_ROWS", 7)
         found = Preprocessing.fit(X, "standardize")
         moved = found.apply(X)
     peer = StandardScaler().fit(X.astype(np.float64))

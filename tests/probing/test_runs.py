@@ -8,14 +8,14 @@ import pytest
 
 from tests.cache.cases import complete
 from w2sprobe.cache import ActivationStore
-from w2sprobe.curation.provenance import COLUMNS
 from w2sprobe.data import Rows, SplitSizes, make_splits
 from w2sprobe.errors import IdMismatch, InputError
+from w2sprobe.folds import folds_of
 from w2sprobe.labels import LabelTable, read_truth
 from w2sprobe.metrics import auc_inside_folds, roc_auc
 from w2sprobe.probes import KNNProbe, LogisticProbe
-from w2sprobe.probes._folds import folds_of
 from w2sprobe.probing import Grid, ProbedRows, curate_store, predict_store
+from w2sprobe.votes.provenance import COLUMNS
 
 
 @pytest.fixture

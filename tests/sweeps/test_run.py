@@ -22,10 +22,10 @@ from tests.sweeps.cases import (
 from w2sprobe.cache import ActivationStore
 from w2sprobe.curation import relabel
 from w2sprobe.errors import IdMismatch, InputError
+from w2sprobe.folds import folds_of
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import roc_auc
 from w2sprobe.probes import KNNProbe, LogisticProbe
-from w2sprobe.probes._folds import folds_of
 from w2sprobe.probing import ProbedRows
 from w2sprobe.sweeps import Sweep, SweepSettings, sweep
 from w2sprobe.sweeps.layer import COLUMNS

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from w2sprobe.folds import folds_of
 from w2sprobe.probes import knn_cross_fit, knn_path, logistic_cross_fit_path
-from w2sprobe.probes._folds import folds_of
 from w2sprobe.sweeps.scores import ScoredRows
 
 N, MATRICES, VECTORS = 100, 10, 30

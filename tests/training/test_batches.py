@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2sprobe.training._batches import EpochBatches, Example, micro_batches
+from w2sprobe.training.batches import EpochBatches, Example, micro_batches
 
 
 def epoch(number: int, *, seed: int = 0, size: int = 32) -> list[list[int]]:

@@ -15,7 +15,7 @@ from tests.forks import FORKS
 from tests.tiny import save_tiny_model, sentences
 from w2sprobe.data import Rows
 from w2sprobe.labels import LabelTable
-from w2sprobe.training import _loop, trainer
+from w2sprobe.training import loop, trainer
 from w2sprobe.training.settings import TrainSettings
 
 TEXTS = sentences(50, seed=1)
@@ -33,7 +33,7 @@ def work(rank: int, world: int, port: int, model: str, out: Path, kill: int | No
         os.environ |= {name: str(value) for name, value in places.items()}
         os.environ["MASTER_ADDR"] = "127.0.0.1"
 
-    class Killed(_loop.BatchTrainer):
+    class Killed(loop.BatchTrainer):
         def training_step(self, *arguments: Any, **options: Any) -> Any:
             if self.state.global_step == kill:
                 os.kill(os.getpid(), signal.SIGKILL)

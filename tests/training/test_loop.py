@@ -7,9 +7,9 @@ from transformers import TrainingArguments
 
 from tests.tiny import save_tiny_model, sentences
 from w2sprobe.models import describe_model, load_tokenizer
-from w2sprobe.training._batches import Example
-from w2sprobe.training._loop import BatchTrainer
+from w2sprobe.training.batches import Example
 from w2sprobe.training.classifiers import load_classifier
+from w2sprobe.training.loop import BatchTrainer
 from w2sprobe.training.losses import make_loss
 from w2sprobe.training.settings import TrainSettings
 

@@ -16,9 +16,9 @@ from w2sprobe.errors import IdMismatch, InputError, W2SProbeError
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import describe_model, load_tokenizer
 from w2sprobe.training import trainer as trainer_module
-from w2sprobe.training._batches import micro_batches
-from w2sprobe.training._loop import BatchTrainer
+from w2sprobe.training.batches import micro_batches
 from w2sprobe.training.classifiers import load_classifier
+from w2sprobe.training.loop import BatchTrainer
 from w2sprobe.training.losses import LOSSES
 from w2sprobe.training.predict import predict
 from w2sprobe.training.prefix import Prefix

@@ -7,7 +7,7 @@ import torch
 from scipy.sparse.csgraph import connected_components
 from sklearn.linear_model import LogisticRegression
 
-from w2sprobe.probes._backends import import_faiss
+from w2sprobe.probes.backends import import_faiss
 
 
 def cdist_topk(X: np.ndarray, k: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from w2sprobe.bench import peers
 from w2sprobe.bench.lines import Line, Size, problem, timed
 from w2sprobe.probes import TopoFilter, knn_path, logistic_path, nearest_neighbors
-from w2sprobe.probes._backends import has_faiss_gpu
+from w2sprobe.probes.backends import has_faiss_gpu
 
 KS = (1, 2, 5, 10, 20, 35, 50, 75, 100, 200)
 L2S = tuple(np.logspace(-4, 0, 10).tolist())

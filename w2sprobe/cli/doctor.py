@@ -189,7 +189,7 @@ def _search_speed(*, with_faiss: bool) -> tuple[str, list[str]]:
     import numpy as np
     import torch
 
-    from w2sprobe.probes._backends import has_faiss, import_faiss
+    from w2sprobe.probes.backends import has_faiss, import_faiss
 
     X = np.random.default_rng(0).normal(size=SEARCHED).astype(np.float32)
     tensor = torch.from_numpy(X)

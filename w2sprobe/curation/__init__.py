@@ -1,15 +1,15 @@
 """What a probe does to labels: relabel rows or choose which to keep, and an account of it."""
 
 from w2sprobe.curation.filters import (
-    filter_at_random,
     filter_by_confident_learning,
     filter_by_disagreement,
     filter_by_neighbors,
 )
-from w2sprobe.curation.provenance import Origin, predictions, provenance, untouched
 from w2sprobe.curation.relabelling import IN_SAMPLE, CrossFit, relabel
-from w2sprobe.curation.tables import Action, Curated, Rule, curate, explain, judge
+from w2sprobe.curation.tables import curate, explain
 from w2sprobe.metrics import Scorecard, overlap, scorecard
+from w2sprobe.votes.judging import Action, Curated, Rule, filter_at_random, judge
+from w2sprobe.votes.provenance import Origin, predictions, provenance, untouched
 
 __all__ = [
     "IN_SAMPLE",

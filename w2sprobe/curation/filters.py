@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from w2sprobe.curation._rules import (
+from w2sprobe.checks import check_labels
+from w2sprobe.curation.relabelling import CrossFit, relabel
+from w2sprobe.labels import THRESHOLD
+from w2sprobe.probes import KNNProbe, nearest_neighbors
+from w2sprobe.probes.neighbors import Search
+from w2sprobe.votes.rules import (
     by_confident_learning,
     by_disagreement,
     by_majority,
     check_rule,
 )
-from w2sprobe.curation.relabelling import CrossFit, relabel
-from w2sprobe.errors import InputError
-from w2sprobe.labels import THRESHOLD
-from w2sprobe.probes import KNNProbe, nearest_neighbors
-from w2sprobe.probes._checks import check_labels
-from w2sprobe.probes.neighbors import Search
 
 
 def filter_by_disagreement(
@@ -173,31 +172,3 @@ def filter_by_neighbors(
     soft = check_labels(y, len(np.asarray(X)))
     votes = relabel(KNNProbe(n_neighbors, search), X, soft > THRESHOLD, groups=groups)
     return by_majority(votes, soft, contamination, per_class=per_class).keep
-
-
-def filter_at_random(n: int, n_removed: int, *, seed: int = 0) -> np.ndarray:
-    """Rows to keep when as many go as another filter removes, whichever: its control.
-
-    Parameters
-    ----------
-    n : int
-        Rows.
-    n_removed : int, in [0, n]
-        Rows to remove.
-    seed : int, default 0
-
-    Returns
-    -------
-    ndarray of bool, shape (n,)
-        True: keep.
-
-    Raises
-    ------
-    InputError
-        `n_removed` is out of range.
-    """
-    if not 0 <= n_removed <= n:
-        raise InputError(f"n_removed is {n_removed!r}", allowed=f"0 to {n}")
-    keep = np.ones(n, dtype=bool)
-    keep[np.random.default_rng(seed).choice(n, n_removed, replace=False)] = False
-    return keep

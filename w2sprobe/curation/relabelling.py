@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
+from w2sprobe.checks import optional_groups
 from w2sprobe.errors import InputError
+from w2sprobe.folds import FOLDS, folds_of
 from w2sprobe.probes import KNNProbe
-from w2sprobe.probes._checks import optional_groups
-from w2sprobe.probes._folds import FOLDS, folds_of
 
 IN_SAMPLE: Final = "in-sample"
 CrossFit = int | Literal["in-sample"] | None  # folds, none, or what suits the probe

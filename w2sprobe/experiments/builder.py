@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from w2sprobe.checks import n_left_out
 from w2sprobe.curation import Action
-from w2sprobe.curation._rules import check_rule
 from w2sprobe.data import Rows, Splits
 from w2sprobe.devices import resolve_device
 from w2sprobe.errors import InputError
@@ -48,14 +48,14 @@ from w2sprobe.experiments.steps import (
 )
 from w2sprobe.extraction import store_identity
 from w2sprobe.fingerprint import fingerprint
+from w2sprobe.folds import FOLDS, folds_of
 from w2sprobe.models import ModelInfo, load_tokenizer
-from w2sprobe.probes._checks import n_left_out
-from w2sprobe.probes._folds import FOLDS, folds_of
 from w2sprobe.probing import ProbedRows
 from w2sprobe.sweeps import SweepSettings
 from w2sprobe.training.requirements import training_precision
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.zero_shot import Form, check_answers, check_head
+from w2sprobe.votes.rules import check_rule
 
 CROSS_FITTED = f"probes are cross-fitted over {FOLDS} folds"
 WEAK_POSITION = "mean"  # of the weak model's activations, sentence encoders among them

@@ -13,7 +13,6 @@ from w2sprobe.audit import audit_splits
 from w2sprobe.audit.tokens import count_tokens
 from w2sprobe.cache import ActivationStore
 from w2sprobe.curation import Action, Curated, explain, filter_at_random
-from w2sprobe.curation.tables import OUTSIDE
 from w2sprobe.data import Rows, Splits, truth_table
 from w2sprobe.experiments.config import ProbeConfig, ZeroShotConfig
 from w2sprobe.experiments.functions import CurationFunction
@@ -32,6 +31,7 @@ from w2sprobe.training.saved import SavedModel
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import finetune
 from w2sprobe.training.zero_shot import zero_shot
+from w2sprobe.votes.judging import OUTSIDE
 
 LABELS = "labels.parquet"  # of train, probe and zero_shot stages: predictions; else: new labels
 CURATION = "curation.json"

@@ -8,14 +8,14 @@ import numpy as np
 from scipy.special import expit
 
 from w2sprobe.cache import ActivationStore
+from w2sprobe.checks import check_k, n_left_out
 from w2sprobe.data import Splits
 from w2sprobe.errors import IdMismatch, InputError, UnknownName, first_few
 from w2sprobe.explorer.projections import pca, umap, umap_module
+from w2sprobe.folds import FOLDS, folds_of
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import knn_cross_fit, logistic_cross_fit_path
-from w2sprobe.probes._base import linear
-from w2sprobe.probes._checks import check_k, n_left_out
-from w2sprobe.probes._folds import FOLDS, folds_of
+from w2sprobe.probes.estimator import linear
 from w2sprobe.probes.neighbors import Search
 from w2sprobe.probing import ProbedRows
 from w2sprobe.reporting.explorer import ExplorerData, LayerView

@@ -3,7 +3,6 @@
 from typing import Literal
 
 from w2sprobe.errors import UnknownName
-from w2sprobe.probes._preprocess import Preprocess
 from w2sprobe.probes._saving import load_probe, save_probe
 from w2sprobe.probes.knn import KNNProbe, knn_cross_fit, knn_path
 from w2sprobe.probes.logistic import (
@@ -14,6 +13,7 @@ from w2sprobe.probes.logistic import (
 )
 from w2sprobe.probes.mass_mean import MassMeanProbe
 from w2sprobe.probes.neighbors import Neighbors, Search, nearest_neighbors
+from w2sprobe.probes.preprocess import Preprocess
 from w2sprobe.probes.topofilter import TopoFilter
 
 Probe = KNNProbe | LogisticProbe | MassMeanProbe | TopoFilter

@@ -10,11 +10,11 @@ from safetensors.numpy import load_file, save_file
 
 from w2sprobe.atomic import atomic_folder, write_json
 from w2sprobe.errors import InputError
-from w2sprobe.probes._base import check_fitted
-from w2sprobe.probes._preprocess import Preprocessing
+from w2sprobe.probes.estimator import check_fitted
 from w2sprobe.probes.knn import KNNProbe
 from w2sprobe.probes.logistic import LogisticProbe
 from w2sprobe.probes.mass_mean import MassMeanProbe
+from w2sprobe.probes.preprocess import Preprocessing
 from w2sprobe.probes.topofilter import TopoFilter
 
 FORMAT = 1

@@ -5,18 +5,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from w2sprobe.errors import InputError
-from w2sprobe.probes._base import ProbeEstimator, check_fitted, two_columns
-from w2sprobe.probes._checks import (
+from w2sprobe.checks import (
     check_activations,
     check_k,
     check_labels,
     n_left_out,
     optional_groups,
 )
-from w2sprobe.probes._folds import FOLDS, folds_of
-from w2sprobe.probes._preprocess import Preprocess, Preprocessing
+from w2sprobe.errors import InputError
+from w2sprobe.folds import FOLDS, folds_of
+from w2sprobe.probes.estimator import ProbeEstimator, check_fitted, two_columns
 from w2sprobe.probes.neighbors import Search, nearest_neighbors
+from w2sprobe.probes.preprocess import Preprocess, Preprocessing
 
 
 def knn_path(

@@ -9,18 +9,18 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 
-from w2sprobe.errors import InputError
-from w2sprobe.probes._base import LinearProbe, check_fitted, linear, two_columns
-from w2sprobe.probes._checks import (
+from w2sprobe.checks import (
     check_activations,
     check_both_classes,
     check_l2,
     check_labels,
     optional_groups,
 )
-from w2sprobe.probes._folds import FOLDS, folds_of
+from w2sprobe.errors import InputError
+from w2sprobe.folds import FOLDS, folds_of
 from w2sprobe.probes._newton import TOLERANCE, Minima, minimise
-from w2sprobe.probes._preprocess import Preprocess, Preprocessing, check_preprocess
+from w2sprobe.probes.estimator import LinearProbe, check_fitted, linear, two_columns
+from w2sprobe.probes.preprocess import Preprocess, Preprocessing, check_preprocess
 
 L2S = tuple(float(f"{value:.3g}") for value in np.logspace(-4, 0, 9))  # that l2="auto" tries
 

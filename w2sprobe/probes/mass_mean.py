@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from w2sprobe.checks import check_both_classes
 from w2sprobe.devices import resolve_device, to_tensor
-from w2sprobe.probes._base import LinearProbe
-from w2sprobe.probes._checks import check_both_classes
-from w2sprobe.probes._preprocess import BLOCK_ROWS, Preprocess, Preprocessing
+from w2sprobe.probes.estimator import LinearProbe
+from w2sprobe.probes.preprocess import BLOCK_ROWS, Preprocess, Preprocessing
 
 
 class MassMeanProbe(LinearProbe):

@@ -9,25 +9,25 @@ import numpy as np
 import xxhash
 from numpy.typing import ArrayLike
 
+from w2sprobe.checks import check_activations, check_groups, check_k
 from w2sprobe.errors import InputError, UnknownName
-from w2sprobe.probes import _backends
-from w2sprobe.probes._checks import check_activations, check_groups, check_k
+from w2sprobe.probes import backends
 from w2sprobe.probes._exact import Frame, expand, nearest_of, search_again
 from w2sprobe.probes._symmetric import symmetric_candidates
 
 SPARE = 24  # candidates beyond k, so that rounding seldom leaves a doubt
 SAMPLE = 256  # queries on which the recall of an approximate search is measured
 
-EXACT: dict[str, _backends.Backend] = {
+EXACT: dict[str, backends.Backend] = {
     "symmetric": lambda points, _, n_candidates: symmetric_candidates(points, n_candidates),
-    "faiss-cpu": _backends.faiss_cpu,
-    "faiss-gpu": _backends.faiss_gpu,
-    "torch": _backends.blocked_torch,
+    "faiss-cpu": backends.faiss_cpu,
+    "faiss-gpu": backends.faiss_gpu,
+    "torch": backends.blocked_torch,
 }
-APPROXIMATE: dict[str, _backends.Backend] = {
-    "faiss-ivf": _backends.faiss_ivf,
-    "faiss-hnsw": _backends.faiss_hnsw,
-    "faiss-gpu-float16": _backends.faiss_gpu_float16,
+APPROXIMATE: dict[str, backends.Backend] = {
+    "faiss-ivf": backends.faiss_ivf,
+    "faiss-hnsw": backends.faiss_hnsw,
+    "faiss-gpu-float16": backends.faiss_gpu_float16,
 }
 NOTES = ("backend", "recall", "n_searched_again")
 BACKENDS = ("auto", *EXACT, *APPROXIMATE)
@@ -187,7 +187,7 @@ def _search(
     find = EXACT.get(backend) or APPROXIMATE[backend]
     n_candidates = min(len(points), k + SPARE)
     if backend.startswith("faiss-gpu"):  # rather a doubt more than a refusal
-        n_candidates = max(k, min(n_candidates, _backends.GPU_MOST))
+        n_candidates = max(k, min(n_candidates, backends.GPU_MOST))
     found = find(moved, moved_queries, n_candidates)
     del moved, moved_queries
     squared, rows, proven = nearest_of(points, queries, frame, found, k)
@@ -229,11 +229,11 @@ def _fastest(k: int, *, itself: bool) -> str:
     import torch
 
     if torch.cuda.is_available():
-        return "faiss-gpu" if k <= _backends.GPU_MOST and _backends.has_faiss_gpu() else "torch"
+        return "faiss-gpu" if k <= backends.GPU_MOST and backends.has_faiss_gpu() else "torch"
     if itself:
         return "symmetric"
     # beside torch, FAISS has one thread on macOS
-    return "torch" if sys.platform == "darwin" or not _backends.has_faiss() else "faiss-cpu"
+    return "torch" if sys.platform == "darwin" or not backends.has_faiss() else "faiss-cpu"
 
 
 def _distinct(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

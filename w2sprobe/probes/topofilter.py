@@ -9,18 +9,18 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.base import BaseEstimator
 from sklearn.utils import ClassifierTags, Tags
 
-from w2sprobe.errors import InputError, UnknownName
-from w2sprobe.labels import THRESHOLD
-from w2sprobe.probes._base import forget
-from w2sprobe.probes._checks import (
+from w2sprobe.checks import (
     check_features,
     check_k,
     check_target,
     n_left_out,
     optional_groups,
 )
-from w2sprobe.probes._preprocess import Preprocess, Preprocessing
+from w2sprobe.errors import InputError, UnknownName
+from w2sprobe.labels import THRESHOLD
+from w2sprobe.probes.estimator import forget
 from w2sprobe.probes.neighbors import Search, nearest_neighbors
+from w2sprobe.probes.preprocess import Preprocess, Preprocessing
 
 GRAPHS = ("union", "mutual", "strong")
 DECIMALS = 12  # differences that agree so far are equal

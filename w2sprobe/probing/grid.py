@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import expit
 
+from w2sprobe.checks import optional_groups
 from w2sprobe.curation import (
     IN_SAMPLE,
     Action,
@@ -20,6 +21,7 @@ from w2sprobe.curation import (
     relabel,
 )
 from w2sprobe.errors import InputError
+from w2sprobe.folds import FOLDS, folds_of
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import (
     LogisticProbe,
@@ -32,11 +34,9 @@ from w2sprobe.probes import (
     make_probe,
     nearest_neighbors,
 )
-from w2sprobe.probes._base import linear
-from w2sprobe.probes._checks import optional_groups
-from w2sprobe.probes._folds import FOLDS, folds_of
-from w2sprobe.probes._preprocess import Preprocessing
+from w2sprobe.probes.estimator import linear
 from w2sprobe.probes.neighbors import Search
+from w2sprobe.probes.preprocess import Preprocessing
 
 ProbeName = Literal["knn", "logistic", "mass-mean", "topofilter"]
 

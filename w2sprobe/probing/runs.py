@@ -92,7 +92,7 @@ class Outcome:
     Parameters
     ----------
     table : pyarrow.Table
-        `w2sprobe.curation.provenance.COLUMNS`; a row for each row, layer and setting.
+        `w2sprobe.votes.provenance.COLUMNS`; a row for each row, layer and setting.
     results : list of dict
         One a layer and setting: layer, setting and value, and scores; ready for JSON.
     """

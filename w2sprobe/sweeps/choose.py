@@ -15,9 +15,9 @@ import numpy as np
 from w2sprobe.atomic import write_json
 from w2sprobe.cache import ActivationStore
 from w2sprobe.errors import InputError, UnknownName
+from w2sprobe.folds import FOLDS
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import Preprocess
-from w2sprobe.probes._folds import FOLDS
 from w2sprobe.probing import ProbedRows, ProbeName
 from w2sprobe.sweeps.layer import CROSS_FIT
 from w2sprobe.sweeps.run import sweep

@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from w2sprobe.cache import ActivationStore
 from w2sprobe.probes import knn_cross_fit, knn_path, logistic_cross_fit_path
-from w2sprobe.probes._base import linear
+from w2sprobe.probes.estimator import linear
 from w2sprobe.probes.neighbors import Search
 from w2sprobe.sweeps.problem import Problem
 from w2sprobe.sweeps.settings import SweepSettings

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 
 from w2sprobe.cache import ActivationStore
-from w2sprobe.errors import InputError
-from w2sprobe.fingerprint import fingerprint
-from w2sprobe.labels import LabelTable
-from w2sprobe.metrics import auc_inside_folds
-from w2sprobe.probes._checks import (
+from w2sprobe.checks import (
     check_both_classes,
     check_k,
     check_l2,
     n_left_out,
     optional_groups,
 )
-from w2sprobe.probes._folds import folds_of
-from w2sprobe.probes._preprocess import check_preprocess
+from w2sprobe.errors import InputError
+from w2sprobe.fingerprint import fingerprint
+from w2sprobe.folds import folds_of
+from w2sprobe.labels import LabelTable
+from w2sprobe.metrics import auc_inside_folds
+from w2sprobe.probes.preprocess import check_preprocess
 from w2sprobe.probing import ProbedRows
 from w2sprobe.sweeps.scores import ScoredRows
 from w2sprobe.sweeps.settings import SweepSettings

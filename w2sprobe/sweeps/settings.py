@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from w2sprobe.folds import FOLDS
 from w2sprobe.probes import Preprocess
-from w2sprobe.probes._folds import FOLDS
 
 
 @dataclass(frozen=True)

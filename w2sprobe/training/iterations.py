@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from w2sprobe.atomic import write_json
+from w2sprobe.checks import optional_groups
 from w2sprobe.data import Rows
 from w2sprobe.devices import rank_and_world, resolve_device
 from w2sprobe.errors import InputError
 from w2sprobe.fingerprint import fingerprint, fingerprint_strings
+from w2sprobe.folds import folds_of
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import describe_model
-from w2sprobe.probes._checks import optional_groups
-from w2sprobe.probes._folds import folds_of
 from w2sprobe.training.classifiers import ADAPTER, WEIGHTS
 from w2sprobe.training.requirements import check_trainable, training_precision
 from w2sprobe.training.saved import RECORD, SavedModel, read_run

@@ -27,8 +27,7 @@ from w2sprobe.models import FOUR_BITS, ModelInfo, describe_model, load_tokenizer
 from w2sprobe.progress import Advance, progress_bar
 from w2sprobe.tokens import warn_of_changes
 from w2sprobe.training import checkpoints
-from w2sprobe.training._batches import Example
-from w2sprobe.training._loop import PREFERENCE, BatchTrainer
+from w2sprobe.training.batches import Example
 from w2sprobe.training.classifiers import (
     ADAPTER,
     WEIGHTS,
@@ -36,6 +35,7 @@ from w2sprobe.training.classifiers import (
     load_trained,
 )
 from w2sprobe.training.heads import classifier_tokens
+from w2sprobe.training.loop import PREFERENCE, BatchTrainer
 from w2sprobe.training.losses import make_loss, window_radius
 from w2sprobe.training.predict import check_independence, from_tokens, predict
 from w2sprobe.training.prefix import shared_prefix

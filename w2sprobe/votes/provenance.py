@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pyarrow as pa
 
-from w2sprobe.curation.tables import Curated
 from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
+from w2sprobe.votes.judging import Curated
 
 NEIGHBORS = pa.list_(pa.dictionary(pa.int32(), pa.string()))  # each id is held once
 COLUMNS = pa.schema(

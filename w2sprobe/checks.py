@@ -1,4 +1,4 @@
-"""What the probes' public doors check."""
+"""Input validation of public functions: activations, labels, groups, hyperparameters."""
 
 from typing import Any
 

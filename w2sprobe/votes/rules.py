@@ -1,4 +1,4 @@
-"""Prediction against label: which rows go. Numbers in, verdict out; nothing is fitted here."""
+"""Rules of filters: which rows go, from predictions and labels."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,6 @@ import numpy as np
 from w2sprobe.errors import InputError, MissingDependency
 from w2sprobe.labels import THRESHOLD
 from w2sprobe.metrics import TIE_DECIMALS
-from w2sprobe.probes._base import two_columns
 
 HALF = 0.5  # of the neighbours: a tie keeps a row
 SELF_DECIDING = ("confident-learning", "deep-knn")  # find out themselves how many rows go
@@ -58,7 +57,7 @@ def by_confident_learning(
 ) -> Verdict:
     """Rank by the probability of the other label, or remove what the confident joint counts."""
     find_label_issues, get_label_quality_scores = _import_cleanlab()
-    hard, both = (soft > THRESHOLD).astype(np.int64), two_columns(p)
+    hard, both = (soft > THRESHOLD).astype(np.int64), np.column_stack([1 - p, p])
     score = 1 - get_label_quality_scores(hard, both, method="self_confidence")
     criterion = "P(other label)"
     if contamination is not None:

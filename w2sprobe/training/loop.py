@@ -23,7 +23,7 @@ from transformers import (
 
 from w2sprobe.errors import OutputError, W2SProbeError, first_few
 from w2sprobe.training import checkpoints
-from w2sprobe.training._batches import EpochBatches, Example, micro_batches
+from w2sprobe.training.batches import EpochBatches, Example, micro_batches
 from w2sprobe.training.losses import Loss
 from w2sprobe.training.predict import Feeding, from_tokens
 from w2sprobe.training.settings import TrainSettings

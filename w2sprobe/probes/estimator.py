@@ -10,15 +10,15 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from w2sprobe.errors import InputError
-from w2sprobe.labels import THRESHOLD
-from w2sprobe.probes._checks import (
+from w2sprobe.checks import (
     check_activations,
     check_features,
     check_labels,
     check_target,
 )
-from w2sprobe.probes._preprocess import BLOCK_ROWS
+from w2sprobe.errors import InputError
+from w2sprobe.labels import THRESHOLD
+from w2sprobe.probes.preprocess import BLOCK_ROWS
 
 FITTED = ("_X", "_y", "_groups", "_preprocessing", "_training")  # private, of some probe
 

@@ -1,0 +1,45 @@
+"""Folds of every cross-fit: the same rows are held out together, whichever probe asks."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.model_selection import GroupKFold, KFold
+
+from w2sprobe.checks import optional_groups
+from w2sprobe.errors import InputError
+
+FOLDS = 5  # default of every cross-fit
+FOLD_SEED = 0
+
+
+def folds_of(n: int, cv: int, groups: ArrayLike | None = None) -> np.ndarray:
+    """Assign each of n rows to a fold, shuffled with a fixed seed, in folds of even size.
+
+    Parameters
+    ----------
+    n : int
+    cv : int, in [2, n], or up to the number of groups
+    groups : array_like, shape (n,), optional
+        Rows of one value share a fold: strings or numbers.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        Fold of each row, in [0, cv).
+
+    Raises
+    ------
+    InputError
+        `cv` is out of range, or `groups` of another length.
+    """
+    together = optional_groups(groups, n)
+    most = n if together is None else int(together.max()) + 1
+    if isinstance(cv, bool) or not isinstance(cv, (int, np.integer)) or not 2 <= cv <= most:
+        raise InputError(
+            f"cv is {cv!r}", allowed=f"2 to {most}, the {'rows' if together is None else 'groups'}"
+        )
+    kind = KFold if together is None else GroupKFold
+    folds = np.empty(n, dtype=np.int64)
+    splits = kind(int(cv), shuffle=True, random_state=FOLD_SEED).split(folds, groups=together)
+    for number, (_, rows) in enumerate(splits):
+        folds[rows] = number
+    return folds

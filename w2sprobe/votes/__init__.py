@@ -1,0 +1,1 @@
+"""Votes are predictions of probes; here is what follows from them and labels, without torch."""
