@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,9 @@ COLUMNS = pa.schema(
     ]
 )
 # how training rows were predicted: by the other folds, each left out alone, or fitted on themselves
-TRAIN, LEAVE_ONE_OUT, IN_SAMPLE = "train", "leave_one_out", "in_sample"
+TRAIN: Final = "train"
+LEAVE_ONE_OUT: Final = "leave_one_out"
+IN_SAMPLE: Final = "in_sample"
 FILTERED_OUT = "filtered_out"  # rows that no vector of labels is fitted on
 NOTE, LAYERS = "votes.json", "layers"
 
