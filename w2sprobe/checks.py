@@ -86,6 +86,28 @@ def check_labels(y: ArrayLike, n: int) -> np.ndarray:
     return soft
 
 
+def check_label_vectors(y: ArrayLike, n: int) -> tuple[np.ndarray, bool]:
+    """Return soft labels as float64 (v, n), and whether several vectors were given."""
+    vectors = np.asarray(y)
+    several = vectors.ndim == 2 and vectors.shape[1] == n
+    if several and not len(vectors):
+        raise InputError("no label vectors", allowed="at least one")
+    soft = np.stack([check_labels(vector, n) for vector in (vectors if several else [vectors])])
+    return soft, several
+
+
+def check_keep(keep: ArrayLike, shape: tuple[int, int]) -> np.ndarray:
+    """Return, as bool (v, n), which rows each label vector keeps; one mask serves all vectors."""
+    mask = np.asarray(keep)
+    if mask.shape not in (shape, shape[1:]):
+        raise InputError(
+            f"keep of shape {mask.shape}", allowed=f"{shape[1:]}, or {shape}: one a label vector"
+        )
+    if mask.dtype != bool:
+        raise InputError(f"keep of {mask.dtype}", allowed="bool: True for rows that are used")
+    return np.broadcast_to(mask, shape)
+
+
 def check_target(y: ArrayLike, n: int) -> np.ndarray:
     """`check_labels` of an estimator: a column, (n, 1), is taken with scikit-learn's warning."""
     try:
