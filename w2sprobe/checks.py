@@ -1,6 +1,6 @@
 """Input validation of public functions: activations, labels, groups, hyperparameters."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -8,6 +8,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from w2sprobe.errors import InputError, first_few
 
+Preprocess = Literal["none", "center", "standardize"]
 MULTICLASS = "Only binary classification is supported. The type of the target is multiclass."
 
 

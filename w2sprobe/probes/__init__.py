@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from w2sprobe.checks import Preprocess
 from w2sprobe.errors import UnknownName
 from w2sprobe.probes._saving import load_probe, save_probe
 from w2sprobe.probes.knn import KS, KNNProbe, knn_cross_fit, knn_path
@@ -14,7 +15,6 @@ from w2sprobe.probes.logistic import (
 )
 from w2sprobe.probes.mass_mean import MassMeanProbe, mass_mean_cross_fit_path
 from w2sprobe.probes.neighbors import Neighbors, Search, nearest_neighbors
-from w2sprobe.probes.preprocess import Preprocess
 from w2sprobe.probes.topofilter import TopoFilter
 
 Probe = KNNProbe | LogisticProbe | MassMeanProbe | TopoFilter

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from w2sprobe.checks import (
+    Preprocess,
     check_activations,
     check_k,
     check_keep,
@@ -19,7 +20,7 @@ from w2sprobe.probes._kernels import vote
 from w2sprobe.probes._threads import in_parts
 from w2sprobe.probes.estimator import ProbeEstimator, check_fitted, two_columns
 from w2sprobe.probes.neighbors import Search, nearest_neighbors
-from w2sprobe.probes.preprocess import Preprocess, Preprocessing
+from w2sprobe.probes.preprocess import Preprocessing
 
 KS = (5, 10, 20, 50, 100, 200, 400)  # a grid for a few hundred rows and more
 NONE = np.empty(0, dtype=np.int64)

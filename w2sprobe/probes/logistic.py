@@ -10,6 +10,7 @@ from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 
 from w2sprobe.checks import (
+    Preprocess,
     check_activations,
     check_both_classes,
     check_keep,
@@ -22,7 +23,7 @@ from w2sprobe.errors import InputError
 from w2sprobe.folds import FOLDS, folds_of
 from w2sprobe.probes._newton import TOLERANCE, Minima, minimise
 from w2sprobe.probes.estimator import LinearProbe, check_fitted, out_of_fold, two_columns
-from w2sprobe.probes.preprocess import Preprocess, Preprocessing, check_preprocess
+from w2sprobe.probes.preprocess import Preprocessing, check_preprocess
 
 L2S = tuple(float(f"{value:.3g}") for value in np.logspace(-4, 3, 15))  # that l2="auto" tries
 

@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from w2sprobe.checks import (
+    Preprocess,
     check_activations,
     check_both_classes,
     check_keep,
@@ -16,7 +17,7 @@ from w2sprobe.devices import resolve_device, to_tensor
 from w2sprobe.errors import InputError
 from w2sprobe.folds import FOLDS, folds_of
 from w2sprobe.probes.estimator import LinearProbe, out_of_fold
-from w2sprobe.probes.preprocess import BLOCK_ROWS, Preprocess, Preprocessing
+from w2sprobe.probes.preprocess import BLOCK_ROWS, Preprocessing
 
 
 def mass_mean_cross_fit_path(

@@ -1,22 +1,19 @@
-"""How each probe is fitted to the rows of one layer, for all label vectors and settings at once."""
+"""How each probe is fitted to the rows of one layer, for all label vectors and settings at once.
+
+Configs name probes, and commands that read results read configs: so torch, which the fits need, is
+imported by them and not by this file.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import expit
 
-from w2sprobe.probes import (
-    TopoFilter,
-    knn_cross_fit,
-    knn_path,
-    logistic_cross_fit_path,
-    mass_mean_cross_fit_path,
-)
-from w2sprobe.probes.estimator import linear
-from w2sprobe.probes.neighbors import Search
 from w2sprobe.votes.table import IN_SAMPLE, LEAVE_ONE_OUT, TRAIN
+
+if TYPE_CHECKING:
+    from w2sprobe.probes.neighbors import Search
 
 COMPONENT = "topofilter_component"  # rows in the largest component of their class
 
@@ -57,7 +54,7 @@ class Fit:
     cv: int
     held_out: tuple[str, ...]
     options: Mapping[str, Any]
-    search: Search
+    search: "Search"
     device: str
 
     @property
@@ -107,6 +104,8 @@ class Prober:
 
 
 def _knn(fit: Fit, ks: tuple[float, ...]) -> Predictions:
+    from w2sprobe.probes import knn_cross_fit, knn_path
+
     counts, how = [int(k) for k in ks], fit.options["preprocess"]
     options: dict[str, Any] = {"ks": counts, "search": fit.search}
     if TRAIN in fit.held_out:
@@ -119,6 +118,8 @@ def _knn(fit: Fit, ks: tuple[float, ...]) -> Predictions:
 
 
 def _logistic(fit: Fit, l2s: tuple[float, ...]) -> Predictions:
+    from w2sprobe.probes import logistic_cross_fit_path
+
     held_out, coef, intercept = logistic_cross_fit_path(
         fit.X, fit.soft, l2s=l2s, device=fit.device, **fit.folds
     )
@@ -129,6 +130,8 @@ def _logistic(fit: Fit, l2s: tuple[float, ...]) -> Predictions:
 
 
 def _mass_mean(fit: Fit, _: tuple[float, ...]) -> Predictions:
+    from w2sprobe.probes import mass_mean_cross_fit_path
+
     held_out, coef, intercept = mass_mean_cross_fit_path(
         fit.X, fit.soft, whiten=fit.options["whiten"], device=fit.device, **fit.folds
     )
@@ -139,6 +142,8 @@ def _mass_mean(fit: Fit, _: tuple[float, ...]) -> Predictions:
 
 
 def _topofilter(fit: Fit, ks: tuple[float, ...]) -> Predictions:
+    from w2sprobe.probes import TopoFilter
+
     shape = (len(fit.soft), len(ks), len(fit.X))
     keep, component = np.zeros(shape), np.zeros(shape)
     for vector, soft in enumerate(fit.soft):
@@ -162,6 +167,10 @@ def _topofilter(fit: Fit, ks: tuple[float, ...]) -> Predictions:
 
 def _sigmoid(points: np.ndarray, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray:
     """P(label = 1) of linear probes, (v, s, m), of coefficients (v, s, d)."""
+    from scipy.special import expit
+
+    from w2sprobe.probes.estimator import linear
+
     flat = linear(points, coef.reshape(-1, coef.shape[-1]), intercept.ravel())
     p: np.ndarray = expit(flat).reshape(*intercept.shape, len(points))
     return p

@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from w2sprobe.checks import Preprocess
 from w2sprobe.folds import FOLDS
-from w2sprobe.probes import Preprocess
 from w2sprobe.probing.probers import PROBERS
 from w2sprobe.votes.table import TRAIN
 
