@@ -63,7 +63,8 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
     config, splits = experiment.config, experiment.splits
     test, thresholds = splits.test, config.model_dump(include={"min_gap", "min_gap_se"})
     run = Run(test.labels, predictions, test.groups, test.ids)
-    found = recovered([run], thresholds)
+    ceilings: dict[str, str] = getattr(experiment, "ceilings", {})
+    found = recovered([run], thresholds, ceilings)
     ceiling = found["ceiling"].auc
     audit = audit_of(experiment, outcomes)
     return Results(
@@ -86,6 +87,7 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
             for name, stages in experiment.methods.items()
             if (failed := _failed(stages, outcomes))
         },
+        ceilings=ceilings,
         indicators=_indicators(experiment, outcomes),
         stages={
             stage.title: {"address": stage.address, "seconds": seconds_of(stage)}
