@@ -26,12 +26,20 @@ class Finding(BaseModel):
 
 
 class RunKey(NamedTuple):
-    """What tells the experiments of a study apart; the seed is empty where there is one run."""
+    """What tells the experiments of a study apart.
+
+    `seed` names the run: a number, or cut and seeds, as in "cut3-weak1"; empty where there is one.
+    """
 
     task: str
     weak_model: str
     strong_model: str
     seed: str
+
+    @property
+    def run(self) -> str:
+        """Name of the run in words: "seed 3", "cut3-weak1", or empty."""
+        return f"seed {self.seed}" if self.seed.isdigit() else self.seed
 
 
 class RunSeeds(NamedTuple):
@@ -155,7 +163,7 @@ class ResultRow(BaseModel):
 class Results(BaseModel):
     """All methods of one experiment, and what they were run on.
 
-    `seed` is empty where there is one run. `gap` is the ceiling's AUC less the weak model's,
+    `seed` is as in `RunKey`. `gap` is the ceiling's AUC less the weak model's,
     `gap_se` its standard error over test rows, `rows_needed` how many test rows would resolve it:
     None where no number would. `layer` is that of the probes, None where it was chosen: `chosen`
     has the point of each stage that chose. `missing` says of each method without a row which stage
