@@ -49,6 +49,7 @@ def test_settings_decide_for_methods_of_a_config() -> None:
         "weak_to_weak",
         "weak_to_weak_logconf",
         "random_like_knn_filter",
+        "logistic_on_random_filter",
     ],
 )
 def test_names_of_controls(name: str) -> None:

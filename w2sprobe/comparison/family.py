@@ -6,6 +6,7 @@ from typing import Any, Literal
 Role = Literal["competitor", "control"]
 CONTROL_PREFIXES = ("random_", "noise_", "zero_shot", "weak_to_weak")
 CONTROL_SUFFIXES = ("_on_truth", "_on_noise", "_on_soft_noise")
+RANDOM = "_on_random_"  # a learner on what a random filter keeps
 NOT_WEAK = ("truth", "noise", "soft_noise")  # labels that come from no supervisor
 
 
@@ -30,7 +31,9 @@ def is_competitor(method: str) -> bool:
     >>> is_competitor("logistic_probe"), is_competitor("logistic_probe_on_noise")
     (True, False)
     """
-    return not (method.startswith(CONTROL_PREFIXES) or method.endswith(CONTROL_SUFFIXES))
+    return not (
+        method.startswith(CONTROL_PREFIXES) or method.endswith(CONTROL_SUFFIXES) or RANDOM in method
+    )
 
 
 def role_of(method: str, defined: Mapping[str, Mapping[str, Any]]) -> Role:
