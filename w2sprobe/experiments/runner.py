@@ -114,7 +114,7 @@ def _scored(
 
 def _write_splits(plan: Plan, folders: list[Path]) -> None:
     """Rows of each task; pairs and seeds share them, unless seeds cut the rows anew."""
-    alone = len(folders) == 1 or (plan.config.seeds and "split" in plan.config.vary)
+    alone = len(folders) == 1 or plan.config.levels["split"] > 1
     places = {
         folder if alone else folder.parent: experiment
         for experiment, folder in zip(plan.experiments, folders, strict=True)
