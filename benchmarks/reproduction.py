@@ -16,9 +16,9 @@ import pyarrow as pa
 from scipy.stats import spearmanr
 
 from w2sprobe.comparison import GainRow, compare, overview, published
+from w2sprobe.reporting.numbers import with_interval
 from w2sprobe.reporting.report.label_drawings import cards_of
 from w2sprobe.reporting.report.sources import Run, Source
-from w2sprobe.reporting.table import with_interval
 from w2sprobe.results import Interval
 
 RESULTS = Path(__file__).parents[1] / "docs/reproduction/results"

@@ -172,7 +172,7 @@ class Results(BaseModel):
     gap_se: float
     rows_needed: int | None
     layer: int | None
-    chosen: dict[str, dict[str, float | str]] = {}
+    chosen: dict[str, dict[str, float | str | bool | None]] = {}
     splits: dict[str, int]
     dropped: dict[str, int]
     truncated: dict[str, int]
@@ -204,6 +204,28 @@ class Results(BaseModel):
     def resolved(self) -> bool:
         """Whether the gap between weak model and ceiling carries a PGR."""
         return all(row.resolved for row in self.rows)
+
+    @property
+    def summary(self) -> "tuple[SummaryRow, ...]":
+        """One run in the form of a study's summary."""
+        shared = ResultRow.model_fields.keys() & SummaryRow.model_fields.keys()
+        return tuple(
+            SummaryRow(
+                task=self.task,
+                weak_model=self.weak_model,
+                strong_model=self.strong_model,
+                n_seeds=1,
+                n_cuts=1,
+                n_supervisor_seeds=1,
+                n_learner_seeds=1,
+                gap=self.gap,
+                gap_se=self.gap_se,
+                rows_needed=self.rows_needed,
+                n_test_rows=self.splits["test"],
+                **{name: getattr(row, name) for name in shared},
+            )
+            for row in self.rows
+        )
 
     def write(self, path: Path) -> None:
         """Write JSON, atomically."""

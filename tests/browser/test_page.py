@@ -9,7 +9,8 @@ from playwright.sync_api import Page as Opened
 
 from tests.browser.conftest import OpenPage, accessibility_problems
 from w2sprobe.reporting.pages import ENVIRONMENT, Page, write_page
-from w2sprobe.reporting.pages.blocks import Cell, Column, Figure, Row, Table
+from w2sprobe.reporting.pages.blocks import Figure
+from w2sprobe.reporting.table import Cell, Column, Row, Table
 
 HOSTILE = "<script>document.title = 'broken in'</script><img src=x onerror=\"document.title='in'\">"
 SVG = Markup('<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40"></svg>')

@@ -1,4 +1,3 @@
-import re
 from collections.abc import Sequence
 
 import pytest
@@ -36,23 +35,19 @@ def line_of(text: str, method: str, after: str) -> str:
     return next(line for line in lines if line.strip().startswith(method))
 
 
-@pytest.mark.parametrize(("n_others", "n_tables"), [(1, 1), (6, 1), (7, 2), (14, 3)])
-def test_methods_are_spread_over_as_many_tables_as_they_need(n_others: int, n_tables: int) -> None:
-    text = printed(["student", *OTHERS[:n_others]], width=200)
-    assert text.count("AUC of each task") == n_tables
-    assert text.count("AUC of each task, continued") == n_tables - 1
+@pytest.mark.parametrize("width", [60, 80, 120, 200, 400])
+@pytest.mark.parametrize("n_others", [1, 7, 14])
+def test_a_table_is_parted_where_a_terminal_cannot_hold_it(n_others: int, width: int) -> None:
+    text = printed(["student", *OTHERS[:n_others]], width).split("AUC: difference to")[0]
+    n_parts = text.count("AUC of each task")
+    assert text.count("AUC of each task, continued") == n_parts - 1
     assert text.count("ceiling") == 1
     rows = [line.split() for line in text.splitlines() if line.strip().startswith("task1")]
-    assert [row[:2] for row in rows[1:]] == [["task1", "0.751"]] * (n_tables - 1)  # the baseline
-    values = [*rows[0][7:], *(value for row in rows[1:] for value in row[2:])]
-    assert values == [f"{0.753 + 0.002 * i:.3f}" for i in range(n_others)]
-
-
-def test_numbers_stay_whole_on_a_narrow_terminal() -> None:
-    text = printed(["student", *OTHERS], width=120)
-    values = re.findall(r"(?<![\d.])0\.7\d\d(?!\d)", text.split("difference to")[0])
-    # three tables of three tasks: each has the weak AUC once, the baseline thrice, others once
-    assert len(values) == 3 * (1 + 3 + len(OTHERS))
+    assert len(rows) == n_parts > (n_others == 14 and width < 150)
+    assert all("0.751" in row for row in rows)  # the baseline
+    values = [value for row in rows for value in row if value not in {"task1", "0.751"}]
+    ends = ["1", "0.700", "0.900", "0.200", "0.010"]
+    assert values == [*ends, *(f"{0.753 + 0.002 * i:.3f}" for i in range(n_others))]
 
 
 def varied(levels: dict[str, float], n_tasks: int = 8, **ends: float) -> list[Score]:
@@ -106,11 +101,16 @@ def test_gains_over_the_weak_model_are_shown_and_shrunken() -> None:
     assert line_of(text, "student", title).split()[1:4] == ["8", "8", "0"]
     assert "+0.26" in line_of(text, "student", title)  # the pooled PGR
     first = line_of(text, "task0", "AUC gain of student over the weak model")
-    assert first.split()[1:3] == ["+0.050", "0.010"]
+    assert first.split()[1:4] == ["+0.200", "+0.050", "0.010"]
     unknown = text_of(compare(varied({"student": 0.0}, delta_auc_se=float("nan"))))
     assert title in unknown
     assert "AUC gain of student over" not in unknown
-    assert "[unbounded]" in text_of(compare(varied({"student": 0.0}, ceiling_auc=0.7)))
+    without_gap = compare(varied({"student": 0.0}, ceiling_auc=0.7))
+    assert "nan" not in text_of(without_gap)
+    (gain,) = without_gap.supervisor_gains
+    open_end = gain.model_copy(update={"pgr": 0.3, "pgr_interval": None})
+    changed = without_gap.model_copy(update={"supervisor_gains": (open_end,)})
+    assert "+0.30 [unbounded]" in text_of(changed)
 
 
 def test_seeds_are_parted_in_the_table() -> None:

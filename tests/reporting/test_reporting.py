@@ -5,7 +5,7 @@ from rich.console import Console
 
 from w2sprobe.errors import InputError
 from w2sprobe.reporting.figures import results_figure
-from w2sprobe.reporting.table import results_table
+from w2sprobe.reporting.scores import results_table
 from w2sprobe.results import Finding, ResultRow, Results
 
 
@@ -33,7 +33,7 @@ def results(**changes: object) -> Results:
     ]
     return Results(
         name="n", task="t", weak_model="w", strong_model="s", layer=3, splits={"test": 500},
-        gap=0.1, gap_se=0.0153, rows_needed=188,
+        gap=0.1, gap_se=0.0153, rows_needed=1880,
         dropped={}, truncated={}, rows=tuple(rows), stages={}, config={}, versions={},
     )  # fmt: skip
 
@@ -56,7 +56,7 @@ def test_the_table_shows_values_and_intervals() -> None:
 def test_an_unresolved_gap_is_said() -> None:
     text = " ".join(printed(results(resolved=False, pgr_interval=None)).split())
     assert "not resolved" in text
-    assert "about 188 test rows would resolve it" in text
+    assert "about 1,880 test rows would resolve it" in text
     assert "[unbounded]" in text
     small = results(resolved=False).model_copy(update={"gap": 0.01, "rows_needed": None})
     assert "too small, whatever the number of test rows" in " ".join(printed(small).split())

@@ -4,10 +4,10 @@ import io
 
 import pytest
 from rich.console import Console
-from rich.table import Table
 
 from w2sprobe.reporting.plans import bytes_text, plan_tables, seconds_text
-from w2sprobe.reporting.studies import resolved_text, study_tables
+from w2sprobe.reporting.scores import resolved_text, study_tables
+from w2sprobe.reporting.table import Table
 from w2sprobe.results import Forecast, PlannedStage, StudyResults, SummaryRow
 
 

@@ -48,7 +48,7 @@ def print_study(study: "StudyResults", out: Path) -> None:
         read_indicators,
         read_scores,
     )
-    from w2sprobe.reporting.studies import study_tables
+    from w2sprobe.reporting.scores import study_tables
     from w2sprobe.results import STUDY
 
     for table in study_tables(study):

@@ -44,7 +44,7 @@ def command(
     from w2sprobe.declaration import PREREGISTRATION
     from w2sprobe.experiments.plan import make_plan
     from w2sprobe.experiments.preregistration import declare, write_declaration
-    from w2sprobe.reporting.declarations import declared_tables
+    from w2sprobe.reporting.declarations import declaration_tables
 
     place = out or _study.default_out(config)
     plan = make_plan(config, cache=_options.cache_folder(), out=place, device=device)
@@ -53,7 +53,7 @@ def command(
     if as_json:
         click.echo(json.dumps(declaration.held, indent=2))
         return
-    for table in declared_tables(declaration):
+    for table in declaration_tables(declaration):
         print_table(table)
     for warning in declaration.warnings:
         click.echo(f"Warning: {warning}")

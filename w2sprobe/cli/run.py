@@ -118,7 +118,7 @@ def _run(plan: "Plan", out: Path, engine: "Engine", as_json: bool) -> None:
     from w2sprobe.experiments.runner import run_study
     from w2sprobe.experiments.study_files import FIGURE
     from w2sprobe.reporting.figures import results_figure
-    from w2sprobe.reporting.table import results_table
+    from w2sprobe.reporting.scores import results_table
     from w2sprobe.results import RESULTS, Results
 
     n_stages = len(plan.stages)

@@ -1,7 +1,7 @@
 """From the experiments on one cut of a task's rows to their stages.
 
-First the supervisors' labels; then votes on them, of all supervisors together; then curations, which
-read votes; then votes on curated labels; then everything that is finetuned.
+First the supervisors' labels; then votes on them, of all supervisors together; then curations,
+which read votes; then votes on curated labels; then everything that is finetuned.
 """
 
 import dataclasses
@@ -76,12 +76,15 @@ class Planned:
         Votes that the predictions are, where the learner is a probe.
     weak : Stage, optional
         Supervisor whose predictions are averaged in.
+    curator : Reading, optional
+        Votes by which its labels were curated.
     """
 
     method: Method
     stages: list[Stage]
     reading: Reading | None = None
     weak: Stage | None = None
+    curator: Reading | None = None
 
 
 @dataclass(frozen=True)
@@ -382,7 +385,7 @@ class _Part:
             found.setdefault(self.ceilings[name], own)
         return found
 
-    def labels(self, name: str, method: Method) -> tuple[str, Stage | None]:
+    def labels(self, method: Method) -> tuple[str, Stage | None]:
         """Name and stage of the labels that a method begins with; None of truth."""
         if method.labels == "truth":
             return TRUTH, None
@@ -401,7 +404,7 @@ class _Part:
             if method.curation in ("relabel", "filter"):
                 self._need_curator(name, method)
             elif method.learns_by_probe and not method.filters and not method.curation:
-                self._need_learner(name, method, *self.labels(name, method))
+                self._need_learner(name, method, *self.labels(method))
             like = method.same_size_as
             if like is not None and self.config.entries[like].function is None:
                 self._check_curation(like, self.config.entries[like])
@@ -461,17 +464,18 @@ class _Part:
             model = self.config.strong.model
             return Planned(method, [self.builder.asked(model, settings, test, truncate=truncate)])
         curated = [self.curated[name]] if name in self.curated else []
+        curator = self.curators.get(name)
         if method.learns_by_probe:
             reading = self.readings[name]
-            return Planned(method, [*curated, reading.stage], reading, weak)
-        return Planned(method, [*curated, *self._students(name, method)], None, weak)
+            return Planned(method, [*curated, reading.stage], reading, weak, curator)
+        return Planned(method, [*curated, *self._students(name, method)], None, weak, curator)
 
     def _students(self, name: str, method: Method) -> list[Stage]:
         """Stages of a student, of its students and of the labels between them."""
         plain = "student" if method.loss == "xent" else f"student_{method.loss}"
-        if method.labels == "truth":
+        vector, labels = self.labels(method)
+        if labels is None:
             return [self._strong(f"strong {plain} on truth", method.loss)]
-        vector, labels = self.labels(name, method)
         title = f"strong {plain}" if method.labels == "weak" else f"strong {plain} on {vector}"
         if name in self.curated:
             title, labels = f"strong student on {name} labels", self.curated[name]
@@ -692,10 +696,8 @@ class _Part:
                 "per_class": settings.per_class,
                 "graph": settings.graph,
             }
-        if self.config.weak.finetunes:
-            together = self.who  # its labels may fail, and take long
-        else:
-            together = ""
+        # what takes long, and may fail, is waited for by no other supervisor's methods
+        together = self.who if self.config.weak.finetunes else ""
         return self.builder.votes.read(
             Need(
                 pick,

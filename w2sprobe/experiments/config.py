@@ -441,7 +441,7 @@ class StudyConfig(_Settings):
 
     @property
     def levels(self) -> dict[str, int]:
-        """Cuts of the rows, seeds of the supervisor in each, and of the learner for each of these."""
+        """Cuts of the rows, supervisor seeds in each, learner seeds for each of these."""
         if self.seeds:
             return {part: len(self.seeds) if part in self.vary else 1 for part in PARTS}
         own = (self.splits, self.supervisor_seeds, self.learner_seeds)
@@ -453,7 +453,7 @@ class StudyConfig(_Settings):
         return len(self._runs)
 
     @property
-    def _runs(self) -> list[tuple[str, dict[str, int]]]:
+    def _runs(self) -> list[tuple[str, dict[Varied, int]]]:
         """Name of each run, and the seeds that it has of its own."""
         if self.seeds:
             return [(str(seed), dict.fromkeys(self.vary, seed)) for seed in self.seeds]
@@ -536,11 +536,11 @@ class StudyConfig(_Settings):
         weak: Supervisor,
         strong: ModelConfig,
         name: str,
-        seeds: dict[str, int],
+        seeds: dict[Varied, int],
     ) -> ExperimentConfig:
         own: dict[str, Any] = {"split": task, "weak": weak, "strong": strong}
         own |= {
-            part: own[part].model_copy(update={"seed": seed})
+            str(part): own[part].model_copy(update={"seed": seed})
             for part, seed in seeds.items()
             if "seed" in type(own[part]).model_fields
         }

@@ -142,8 +142,8 @@ class Method(BaseModel):
     @property
     def probe_settings(self) -> dict[str, Any]:
         """Settings of probes that this method has of its own."""
-        names = ("layer", "n_neighbors", "l2", "contamination", "cv")
-        names += ("preprocess", "whiten", "per_class")
+        own = ("layer", "n_neighbors", "l2", "contamination", "cv")
+        names = (*own, "preprocess", "whiten", "per_class")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     @property

@@ -98,7 +98,9 @@ def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "aut
     check_writable(cache)
     check_writable(out)
     configs = config.experiments()
-    finetuned = [one.weak for one in configs if isinstance(one.weak, FinetunedSupervisor)]
+    finetuned: list[FinetunedSupervisor | ModelConfig] = [
+        one.weak for one in configs if isinstance(one.weak, FinetunedSupervisor)
+    ]
     finetuned += [one.strong for one in configs if finetunes_strong(one)]
     for model in dict.fromkeys(finetuned):
         check_requirements(model)

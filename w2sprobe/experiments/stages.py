@@ -79,7 +79,8 @@ class Work:
     """What a stage computes. Its fields are all that it reads, and its address is made of them.
 
     A subclass is a frozen dataclass with `run`. A field may hold a `Stage`, or a dict of them: the
-    output of these is read from their folders. Fields with `ASIDE` as their metadata do not enter the address.
+    output of these is read from their folders. Fields whose metadata is `ASIDE` do not enter the
+    address.
     """
 
     KIND: ClassVar[str]

@@ -25,7 +25,6 @@ from w2sprobe.indicators import indicators
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import ModelInfo
 from w2sprobe.probing.cast import cast_votes
-from w2sprobe.probing.probers import COMPONENT
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.training.classifiers import forget_base
@@ -44,7 +43,7 @@ from w2sprobe.votes.judging import (
     judge_masks,
 )
 from w2sprobe.votes.picking import Pick
-from w2sprobe.votes.table import LEAVE_ONE_OUT, Votes
+from w2sprobe.votes.table import COMPONENT, LEAVE_ONE_OUT, Votes
 
 LABELS = "labels.parquet"  # predictions of a supervisor or learner; else: new labels
 CURATION = "curation.json"
@@ -331,7 +330,7 @@ class Curate(Work):
         """Write the new labels, and which step removed which row."""
         table = labels_of(self.labels)
         given, votes = table.align(self.rows.ids), Votes.open(self.votes.folder)
-        points = self.pick.choose(votes, given)
+        points = self.pick.points(self.pick.choices(votes, given))
         p = self.pick.predict(votes, points, self.split)
         if self.pick.probe == "topofilter":
             component = dataclasses.replace(self.pick, probe=COMPONENT)
@@ -451,7 +450,7 @@ class Indicators(Work):
         """Write indicators.json."""
         ids, votes = self.rows.ids, Votes.open(self.votes.folder)
         given = labels_of(self.labels).align(ids)
-        points = self.pick.choose(votes, given)
+        points = self.pick.points(self.pick.choices(votes, given))
         p = self.pick.predict(votes, points, self.split).align(ids).soft_label
         (layer,) = self.pick.layers
         store = ActivationStore.open(self.store.folder)

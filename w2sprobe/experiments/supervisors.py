@@ -73,7 +73,7 @@ class FewRows(Supervisor):
     rows: int | None = Field(
         None,
         ge=4,
-        description="Weak-train rows that it learns from, of both classes; default: all.",
+        description="Weak-train rows that it learns from, default: all.",
     )
     seed: int = Field(0, ge=0, description="Chooses these rows.")
 
@@ -222,7 +222,7 @@ class ZeroShotSupervisor(Supervisor):
 
     def stage(self, builder: "Builder") -> Stage:
         """Stage that asks it for all rows."""
-        return builder.asked(self.model, self, builder.splits.stored, self.truncate)
+        return builder.asked(self.model, self, builder.splits.stored, truncate=self.truncate)
 
 
 class LabelFileSupervisor(Supervisor):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from w2sprobe.fingerprint import fingerprint
 from w2sprobe.folds import folds_of
 from w2sprobe.labels import LabelTable
 from w2sprobe.layers import parse_layers
-from w2sprobe.probes import nearest_neighbors
+from w2sprobe.probes import KS, L2S, nearest_neighbors
 from w2sprobe.probes.neighbors import Search
 from w2sprobe.probing.probers import OTHER, PROBERS, Fit
 from w2sprobe.probing.rows import ProbedRows
@@ -25,6 +25,7 @@ from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.progress import progress_bar
 from w2sprobe.votes.table import (
     FILTERED_OUT,
+    LAYERS,
     LEAVE_ONE_OUT,
     NOTE,
     TRAIN,
@@ -37,6 +38,7 @@ from w2sprobe.votes.table import (
 )
 
 VERSION = 1  # of what is computed: layers of another one are not added to
+GRIDS: dict[str, tuple[float, ...]] = {"knn": KS, "logistic": L2S}
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Task:
     ----------
     store : ActivationStore
     spec : VoteSpec
+        Default grids are filled in: `KS`, as far as there are rows for it, and `L2S`.
     layers : tuple of int
     names : tuple of str, length v
         Of the label vectors.
@@ -56,7 +59,9 @@ class Task:
         Ids of the other rows, those that no vector is fitted on among them.
     soft : ndarray of float64, shape (v, n)
     keep : ndarray of bool, shape (v, n), optional
-    groups, folds : ndarray of int64, shape (n,)
+    groups : ndarray of int64, shape (n,), optional
+    folds : ndarray of int64, shape (n,)
+        Empty where no probe needs them.
     """
 
     store: ActivationStore
@@ -100,6 +105,9 @@ class Task:
         train, keep = rows.train[fitted], keep[:, fitted]
         other = {FILTERED_OUT: rows.train[~fitted], **rows.other}
         groups = None if rows.groups is None else rows.groups[fitted]
+        folds = np.empty(0, dtype=np.int64)
+        if TRAIN in spec.held_out or not all(PROBERS[name].alone for name in spec.probes):
+            folds = folds_of(len(train), spec.cv, groups)
         task = cls(
             store,
             spec,
@@ -110,31 +118,59 @@ class Task:
             np.stack([table.soft_label[fitted] for table in tables]),
             None if keep.all() else keep,
             groups,
-            folds_of(len(train), spec.cv, groups),
+            folds,
         )
+        task = replace(task, spec=task._filled())
         task._check()
         return task
 
+    @property
+    def most_neighbors(self) -> tuple[int, str]:
+        """Most neighbours that kNN finds for every row, and what they are chosen from."""
+        if TRAIN in self.spec.held_out:
+            most = min(
+                int(own[self.folds != fold].sum())
+                for own in self._kept
+                for fold in range(self.spec.cv)
+            )
+            return most, f"the rows outside the largest of {self.spec.cv} folds"
+        if LEAVE_ONE_OUT in self.spec.held_out:
+            return self._most_alone, "the rows outside a row's group"
+        return int(self._kept.sum(axis=1).min()), "the rows"
+
+    @property
+    def _most_alone(self) -> int:
+        return int(self._kept.sum(axis=1).min()) - n_left_out(self.groups, itself=True)
+
+    @property
+    def _kept(self) -> np.ndarray:
+        return np.ones((1, len(self.train)), dtype=bool) if self.keep is None else self.keep
+
+    def _filled(self) -> VoteSpec:
+        """The spec, with a grid for each probe that has a setting and no values."""
+        most, of = self.most_neighbors
+        check_k(1, "k", most, of)
+        filled = {}
+        for name, values in self.spec.probes.items():
+            prober = PROBERS[name]
+            if not values and prober.setting is not None:
+                values = GRIDS.get(name, (float(prober.default or 1),))
+                if prober.setting == "k":
+                    values = tuple(k for k in values if k <= most) or (float(most),)
+            filled[name] = tuple(map(float, values))
+        return self.spec.model_copy(update={"probes": filled})
+
     def _check(self) -> None:
         self.store.rows_of(np.concatenate([self.train, *self.other.values()]))
-        kept = np.ones((1, len(self.train)), dtype=bool) if self.keep is None else self.keep
         for number, (name, soft) in enumerate(zip(self.names, self.soft, strict=True)):
             try:
-                check_both_classes(soft[kept[number % len(kept)]])
+                check_both_classes(soft[self._kept[number % len(self._kept)]])
             except InputError as error:
                 raise InputError(error.what, where=name, allowed=error.allowed) from error
-        by_fold = min(
-            int(own[self.folds != fold].sum()) for own in kept for fold in range(self.spec.cv)
-        )
-        alone = int(kept.sum(axis=1).min()) - n_left_out(self.groups, itself=True)
         for k in self.spec.probes.get("knn", ()):
-            if TRAIN in self.spec.held_out:
-                of = f"the rows outside the largest of {self.spec.cv} folds"
-                check_k(int(k), "k", by_fold, of)
-            if LEAVE_ONE_OUT in self.spec.held_out:
-                check_k(int(k), "k", alone, "the rows outside a row's group")
+            check_k(int(k), "k", *self.most_neighbors)
         for k in self.spec.probes.get("topofilter", ()):
-            check_k(int(k), "k", alone, "the rows outside a row's group")
+            check_k(int(k), "k", self._most_alone, "the rows outside a row's group")
         if "logistic" in self.spec.probes:
             check_l2(self.spec.probes["logistic"])
 
@@ -157,7 +193,8 @@ class Task:
                     for number, (name, soft) in enumerate(zip(self.names, self.soft, strict=True))
                 }
             ),
-            "settings": self.spec.model_dump(mode="json", exclude={"layers"}),
+            # the store's address says its position
+            **self.spec.model_dump(mode="json", exclude={"layers", "position"}),
         }
 
 
@@ -264,7 +301,8 @@ def vote(
                     for number, value in enumerate(spec.values(name)):
                         key = Vote(probe, prober.setting, value, labels)
                         p[key, split] = some[vector, number]
-    return LayerVotes(layer, rows, task.folds, p)
+    folds = task.folds if TRAIN in rows else np.empty(0, dtype=np.int64)
+    return LayerVotes(layer, rows, folds, p)
 
 
 def votes_in_memory(
@@ -293,6 +331,12 @@ def _claim(folder: Path, identity: dict[str, Any]) -> None:
     """Say whose layers these are, or refuse to add to those of other votes."""
     note = folder / NOTE
     if not note.exists():
+        if any((folder / LAYERS).glob("*")):
+            raise InputError(
+                f"layers without {NOTE}, of a sweep before there were votes",
+                where=str(folder),
+                advice="Name another folder, or delete this one.",
+            )
         write_json(note, {"identity": identity, "layers": []})
         return
     try:

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from w2sprobe.votes.table import IN_SAMPLE, LEAVE_ONE_OUT, TRAIN
+from w2sprobe.votes.table import COMPONENT, IN_SAMPLE, LEAVE_ONE_OUT, TRAIN
 
 if TYPE_CHECKING:
     from w2sprobe.probes.neighbors import Search
-
-COMPONENT = "topofilter_component"  # rows in the largest component of their class
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,11 @@ class Fit:
             yield IN_SAMPLE, self.X
 
     @property
+    def by_folds(self) -> bool:
+        """Whether a probe that cannot leave out single rows predicts training rows."""
+        return TRAIN in self.held_out or LEAVE_ONE_OUT in self.held_out
+
+    @property
     def folds(self) -> dict[str, Any]:
         """Arguments of every cross-fit."""
         return {
@@ -93,6 +96,8 @@ class Prober:
         Fits all values to all label vectors.
     default : float, optional
         Value of the setting where nobody says otherwise.
+    alone : bool, default False
+        It can leave out single rows: it needs no folds.
     predicts : bool, default True
         False: votes are masks of training rows, for filters alone.
     """
@@ -100,6 +105,7 @@ class Prober:
     setting: str | None
     fit: Callable[[Fit, tuple[float, ...]], Predictions]
     default: float | None = None
+    alone: bool = False
     predicts: bool = True
 
 
@@ -123,7 +129,7 @@ def _logistic(fit: Fit, l2s: tuple[float, ...]) -> Predictions:
     held_out, coef, intercept = logistic_cross_fit_path(
         fit.X, fit.soft, l2s=l2s, device=fit.device, **fit.folds
     )
-    if TRAIN in fit.held_out:
+    if fit.by_folds:
         yield "logistic", TRAIN, held_out
     for rows, points in fit.asked:
         yield "logistic", rows, _sigmoid(points, coef, intercept)
@@ -135,7 +141,7 @@ def _mass_mean(fit: Fit, _: tuple[float, ...]) -> Predictions:
     held_out, coef, intercept = mass_mean_cross_fit_path(
         fit.X, fit.soft, whiten=fit.options["whiten"], device=fit.device, **fit.folds
     )
-    if TRAIN in fit.held_out:
+    if fit.by_folds:
         yield "mass-mean", TRAIN, held_out[:, None]
     for rows, points in fit.asked:
         yield "mass-mean", rows, _sigmoid(points, coef[:, None], intercept[:, None])
@@ -177,8 +183,8 @@ def _sigmoid(points: np.ndarray, coef: np.ndarray, intercept: np.ndarray) -> np.
 
 
 PROBERS: dict[str, Prober] = {
-    "knn": Prober("k", _knn, default=50),
+    "knn": Prober("k", _knn, default=50, alone=True),
     "logistic": Prober("l2", _logistic, default=1e-2),
     "mass-mean": Prober(None, _mass_mean),
-    "topofilter": Prober("k", _topofilter, default=50, predicts=False),
+    "topofilter": Prober("k", _topofilter, default=50, alone=True, predicts=False),
 }

@@ -38,7 +38,7 @@ class VoteSpec(BaseModel):
     probes: dict[str, tuple[float, ...]] = Field(
         default_factory=dict,
         description="Probes, each with the values of its setting: {knn: [10, 50], logistic: "
-        "[0.01], mass-mean: []}.",
+        "[0.01], mass-mean: []}. An empty list takes a default grid, or mass-mean's lack of one.",
     )
     preprocess: Preprocess = Field(
         "none", description="What is done to activations: none, center or standardize."
@@ -50,7 +50,8 @@ class VoteSpec(BaseModel):
     held_out: tuple[HeldOut, ...] = Field(
         (TRAIN,),
         description="How training rows are predicted: train: by the other folds; leave_one_out: "
-        "each left out alone (kNN); in_sample: by the fit on all, as published.",
+        "each left out alone by kNN, by the other folds by other probes; in_sample: by the fit on "
+        "all, as published.",
     )
     position: str | None = Field(
         None, description="Token position that the store must hold; default: whichever it has."
@@ -79,8 +80,6 @@ class VoteSpec(BaseModel):
             setting = PROBERS[name].setting
             if setting is None and values:
                 raise ValueError(f"{name} has no setting; allowed: []")
-            if setting is not None and not values:
-                raise ValueError(f"{name} without values of {setting}; allowed: at least one")
             for value in values if setting == "k" else ():
                 if value < 1 or value != int(value):
                     raise ValueError(f"k of {name} is {value:g}; allowed: whole numbers from 1 on")

@@ -1,37 +1,39 @@
-"""A comparison of methods as tables in the terminal."""
+"""A comparison of methods as tables."""
 
 import math
 from collections.abc import Iterator, Sequence
 
-from rich.markup import escape
-from rich.table import Table
-
 from w2sprobe.comparison import (
     Analysis,
     Comparison,
-    Difference,
     FamilyRow,
     Judgement,
     MethodRow,
     SeedRow,
     SupervisorGain,
+    TaskRow,
 )
-from w2sprobe.reporting._cells import interval_text, number, plain_table, pvalue
-from w2sprobe.reporting.table import with_interval
+from w2sprobe.reporting.numbers import with_interval
+from w2sprobe.reporting.table import Cell, Column, Row, Table, Tone
 
 NAMES = {"pgr": "PGR", "auc": "AUC"}
 DIGITS = {"pgr": 3, "auc": 4}
-METHODS_A_TABLE = 6  # with their baseline: 100 to 120 columns
 TESTS = {"t": "t p", "wilcoxon": "Wilcoxon p", "sign": "sign p"}
 SIDES = {
     "two-sided": "two-sided",
     "greater": "one-sided, the method is better",
     "less": "one-sided, the method is worse",
 }
+TONES: dict[Judgement, Tone] = {
+    "better": "good",
+    "worse": "bad",
+    "no difference": "",
+    "undecided": "",
+}
 
 
 def comparison_tables(comparison: Comparison) -> Iterator[Table]:
-    """Tables of a comparison.
+    """All tables of a comparison, in the order of the terminal.
 
     Parameters
     ----------
@@ -43,14 +45,17 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
         Tasks and methods in each unit, gains over the weak model, then the noise of seeds where
         there are several.
     """
-    for unit in dict.fromkeys(row.unit for row in comparison.methods):
-        yield from _tasks(comparison, unit)
-        yield from _methods(comparison, unit)
-    if comparison.supervisor_gains:
-        yield _supervisor_gains(comparison)
-        yield from _shrunken(comparison)
+    for unit in units_of(comparison):
+        yield task_table(comparison, unit)
+        yield from method_tables(comparison, unit)
+    yield from supervisor_gain_tables(comparison)
     if comparison.seeds:
-        yield _seeds(comparison)
+        yield seeds_table(comparison)
+
+
+def units_of(comparison: Comparison) -> list[str]:
+    """In what methods are compared: pgr, auc or both."""
+    return list(dict.fromkeys(row.unit for row in comparison.methods))
 
 
 def judgement_text(judgement: Judgement, analysis: Analysis) -> str:
@@ -108,55 +113,87 @@ def _small(value: float) -> str:
     return f"{value:.2g}"
 
 
-def _tasks(comparison: Comparison, unit: str) -> Iterator[Table]:
-    """Tasks as rows, methods as columns: several tables where a terminal cannot hold them all."""
-    against = comparison.against
-    others = list(dict.fromkeys(row.method for row in comparison.methods))
-    for start in range(0, max(len(others), 1), METHODS_A_TABLE):
-        methods = [against, *others[start : start + METHODS_A_TABLE]]
-        yield _some_methods(comparison, unit, methods, first=start == 0)
+def task_table(comparison: Comparison, unit: str, prefix: str = "") -> Table:
+    """Every method's mean on every task, between its ends.
 
+    Parameters
+    ----------
+    comparison : Comparison
+    unit : {"pgr", "auc"}
+    prefix : str, optional
+        Of the table's name.
 
-def _some_methods(comparison: Comparison, unit: str, methods: list[str], *, first: bool) -> Table:
-    table = plain_table(
-        f"{NAMES[unit]} of each task" + ("" if first else ", continued"),
+    Returns
+    -------
+    Table
+    """
+    others = dict.fromkeys(row.method for row in comparison.methods)
+    return Table(
+        f"{prefix}{unit}-tasks",
+        f"{NAMES[unit]} of each task",
+        (
+            Column("task"),
+            *_numbers("seeds", "weak", "ceiling", "gap", "SE"),
+            Column(_words(comparison.against), number=True, pinned=True),
+            *_numbers(*map(_words, others)),
+            Column("remark", pinned=True),
+        ),
+        [_task_row(row, unit, (comparison.against, *others)) for row in comparison.tasks],
         "Means over seeds. PGR of tasks with a remark is shown and not averaged."
         if unit == "pgr"
         else "Means over seeds.",
+        searchable=len(comparison.tasks) > 12,
     )
-    table.add_column("task", no_wrap=True)
-    ends = ("seeds", "weak", "ceiling", "gap", "SE") if first else ()
-    # spaces: long names break between words
-    names = [name.replace("_", " ") for name in methods]
-    for column in (*ends, *names):
-        table.add_column(escape(column), justify="right", overflow="fold")
-    table.add_column("remark", no_wrap=True)
-    for row in comparison.tasks:
-        remark = row.excluded if unit == "pgr" else "saturated" if row.saturated else ""
-        of_ends = (row.weak_auc, row.ceiling_auc, row.gap, row.gap_se)
-        table.add_row(
-            escape(row.task),
-            *((str(row.n_seeds), *map(number, of_ends)) if first else ()),
-            *(number(getattr(row, unit).get(name, math.nan)) for name in methods),
-            remark,
-            style="dim" if remark else None,
-        )
-    return table
 
 
-def _methods(comparison: Comparison, unit: str) -> Iterator[Table]:
-    """The primary family, then the methods outside it."""
+def _task_row(row: TaskRow, unit: str, methods: Sequence[str]) -> Row:
+    remark = row.excluded if unit == "pgr" else "saturated" if row.saturated else ""
+    values = getattr(row, unit)
+    return Row(
+        (
+            Cell.of(row.task),
+            Cell.count(row.n_seeds),
+            *map(Cell.number, (row.weak_auc, row.ceiling_auc, row.gap, row.gap_se)),
+            *(Cell.number(values.get(name)) for name in methods),
+            Cell.of(remark),
+        ),
+        unresolved=bool(remark),
+    )
+
+
+def _words(method: str) -> str:
+    """A name as the title of a column: long ones break between words."""
+    return method.replace("_", " ")
+
+
+def method_tables(comparison: Comparison, unit: str, prefix: str = "") -> Iterator[Table]:
+    """Every method less the one it is compared with: the primary family, then the others.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    unit : {"pgr", "auc"}
+    prefix : str, optional
+        Of the tables' names.
+
+    Yields
+    ------
+    Table
+    """
     rows = [row for row in comparison.methods if row.unit == unit]
     primary = [row for row in rows if row.primary]
     others = [row for row in rows if not row.primary]
     title = f"{NAMES[unit]}: difference to {comparison.against}"
     sides = SIDES[comparison.analysis.alternative]
     intervals = f"Tasks: {_which(comparison, unit)}. Brackets: Student's t, 95 %, over tasks."
+    if any(row.n_runs != row.n for row in rows):
+        intervals += " Runs: over all tasks, those that both methods have."
     if primary:
         (family,) = (one for one in comparison.families if one.unit == unit)
         n = len(primary)
         adjusted = f"; in parentheses by Holm for {n} methods" if n > 1 else ""
-        yield _some_differences(
+        yield _differences(
+            f"{prefix}{unit}",
             comparison,
             primary,
             title,
@@ -166,7 +203,8 @@ def _methods(comparison: Comparison, unit: str) -> Iterator[Table]:
             + f".{_equivalence(comparison, unit)}\n{family_text(family, comparison)}",
         )
     if others:
-        yield _some_differences(
+        yield _differences(
+            f"{prefix}{unit}-outside",
             comparison,
             others,
             f"{title}, outside the primary family",
@@ -176,36 +214,41 @@ def _methods(comparison: Comparison, unit: str) -> Iterator[Table]:
         )
 
 
-def _some_differences(
-    comparison: Comparison, rows: Sequence[MethodRow], title: str, caption: str
+def _differences(
+    name: str, comparison: Comparison, rows: Sequence[MethodRow], title: str, note: str
 ) -> Table:
-    table = plain_table(title, caption)
-    table.add_column("method")
     unit = rows[0].unit
-    columns = ["tasks", "wins", "losses", "mean", "median", "SD", "MDE", *TESTS.values()]
-    columns += ["TOST p"] if unit == "auc" else []
-    for column in columns:
-        table.add_column(column, justify="right")
-    table.add_column("verdict")
+    runs = any(row.n_runs != row.n for row in comparison.methods)
+    tests = {**TESTS, "equivalence": "TOST p"} if unit == "auc" else TESTS
     several = sum(row.primary for row in rows) > 1
-    for row in rows:
-        table.add_row(
-            escape(row.method),
-            f"{row.n} of {row.n_shown}",
-            str(row.wins),
-            str(row.losses),
-            *_differences(row, DIGITS[unit]),
-            number(row.detectable, DIGITS[unit]),
-            *(_pvalue(row, test, adjusted=several) for test in TESTS),
-            *([_pvalue(row, "equivalence", adjusted=several)] if unit == "auc" else []),
-            judgement_text(row.verdict, comparison.analysis),
-        )
-    return table
 
+    def cells(row: MethodRow) -> Iterator[Cell]:
+        digits = DIGITS[unit]
+        yield Cell.of(row.method)
+        yield Cell.number(row.n, f"{row.n} of {row.n_shown}")
+        if runs:
+            yield Cell.count(row.n_runs)
+        yield from map(Cell.count, (row.wins, row.losses))
+        yield Cell.estimate(row.mean, row.mean_interval, digits)
+        yield Cell.number(row.median, digits=digits, signed=True)
+        yield from (Cell.number(value, digits=digits) for value in (row.sd, row.detectable))
+        for test in tests:
+            adjusted = getattr(row, f"{test}_holm") if several else None
+            yield Cell.pvalue(getattr(row, f"{test}_pvalue"), adjusted)
+        yield _verdict(row.verdict, comparison)
 
-def _pvalue(row: MethodRow, test: str, *, adjusted: bool) -> str:
-    value = getattr(row, f"{test}_pvalue")
-    return pvalue(value, getattr(row, f"{test}_holm") if adjusted else None)
+    return Table(
+        name,
+        title,
+        (
+            Column("method"),
+            *_numbers("tasks", *(("runs",) if runs else ()), "wins", "losses"),
+            *_numbers("mean", "median", "SD", "MDE", *tests.values()),
+            Column("verdict"),
+        ),
+        [Row(tuple(cells(row))) for row in rows],
+        note,
+    )
 
 
 def _equivalence(comparison: Comparison, unit: str) -> str:
@@ -217,74 +260,122 @@ def _equivalence(comparison: Comparison, unit: str) -> str:
     )
 
 
-def _supervisor_gains(comparison: Comparison) -> Table:
+def _verdict(said: Judgement, comparison: Comparison) -> Cell:
+    text = judgement_text(said, comparison.analysis)
+    return Cell(text, text, TONES[said])
+
+
+def supervisor_gain_tables(comparison: Comparison, prefix: str = "") -> Iterator[Table]:
+    """Gains over the weak model, over tasks; then those of the baseline, task by task.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    prefix : str, optional
+        Of the tables' names.
+
+    Yields
+    ------
+    Table
+        The second where standard errors are known.
+    """
     rows = comparison.supervisor_gains
+    if not rows:
+        return
     n_primary = sum(row.primary for row in rows)
-    table = plain_table(
+    yield Table(
+        f"{prefix}gains",
         "AUC gain over the weak model",
+        (
+            Column("method"),
+            *_numbers("tasks", "wins", "losses", "mean", "t p"),
+            Column("verdict"),
+            *_numbers("pooled mean", "tau", "slope", "pooled PGR"),
+        ),
+        [
+            Row(
+                (
+                    Cell.of(row.method),
+                    *map(Cell.count, (row.n, row.wins, row.losses)),
+                    Cell.estimate(row.mean, row.mean_interval),
+                    Cell.pvalue(row.t_pvalue, row.t_holm if n_primary > 1 else None),
+                    _verdict(row.verdict, comparison),
+                    Cell.estimate(row.pooled_mean, row.pooled_interval),
+                    Cell.number(row.tau),
+                    Cell.estimate(row.slope, row.slope_interval, 2),
+                    _pooled_pgr(row),
+                )
+            )
+            for row in rows
+        ],
         "All tasks, whatever their gap. Brackets: 95 %. p: two-sided t test over tasks"
         + (f"; in parentheses by Holm for {n_primary} competitors" if n_primary > 1 else "")
-        + ".\nPooled: random-effects model, mean at the mean gap; tau: SD of true gains over "
+        + f"; that of {comparison.against} is one question, asked before all others.\n"
+        "Pooled: random-effects model, mean at the mean gap; tau: SD of true gains over "
         "tasks, around the model; slope: gain for each unit of gap, biased by noise of the gap.\n"
         "Pooled PGR: sum of gains over sum of gaps, Fieller's interval over tasks.",
     )
-    table.add_column("method")
-    for column in ("tasks", "wins", "losses", "mean", "t p"):
-        table.add_column(column, justify="right")
-    table.add_column("verdict")
-    for column in ("pooled mean", "tau", "slope", "pooled PGR"):
-        table.add_column(column, justify="right")
     for row in rows:
-        table.add_row(
-            escape(row.method),
-            str(row.n),
-            str(row.wins),
-            str(row.losses),
-            _with(row.mean, row.mean_interval, 3),
-            pvalue(row.t_pvalue, row.t_holm if n_primary > 1 else None),
-            judgement_text(row.verdict, comparison.analysis),
-            _with(row.pooled_mean, row.pooled_interval, 3),
-            number(row.tau),
-            _with(row.slope, row.slope_interval, 2),
-            _pooled_pgr(row),
-        )
-    return table
+        known = any(not math.isnan(task.shrunken_interval[0]) for task in row.tasks)
+        if row.method == comparison.against and known:
+            yield _task_gains(row, comparison, prefix)
 
 
-def _pooled_pgr(row: SupervisorGain) -> str:
+def _pooled_pgr(row: SupervisorGain) -> Cell:
     if row.pgr_interval is None:
-        return escape(with_interval(row.pgr, None, 2))
-    return _with(row.pgr, row.pgr_interval, 2)
+        return Cell.number(row.pgr, with_interval(row.pgr, None, 2))
+    return Cell.estimate(row.pgr, row.pgr_interval, 2)
 
 
-def _shrunken(comparison: Comparison) -> Iterator[Table]:
-    """Gains of the baseline, task by task, where their standard errors are known."""
-    for row in comparison.supervisor_gains:
-        known = [task for task in row.tasks if not math.isnan(task.shrunken_interval[0])]
-        if row.method != comparison.against or not known:
-            continue
-        table = plain_table(
-            f"AUC gain of {row.method} over the weak model, task by task",
-            "SE: over test rows and seeds. Shrunken: drawn towards the pooled model the more the "
-            "noisier the task; 95 %.",
-        )
-        table.add_column("task", no_wrap=True)
-        for column in ("gain", "SE", "shrunken"):
-            table.add_column(column, justify="right")
-        for task in known:
-            table.add_row(
-                escape(task.task),
-                f"{task.gain:+.3f}",
-                number(task.gain_se),
-                _with(task.shrunken, task.shrunken_interval, 3),
+def _task_gains(gain: SupervisorGain, comparison: Comparison, prefix: str) -> Table:
+    gaps = {row.task: row.gap for row in comparison.tasks}
+    return Table(
+        f"{prefix}task-gains",
+        f"AUC gain of {gain.method} over the weak model, task by task",
+        (Column("task"), *_numbers("gap", "gain", "SE", "shrunken")),
+        [
+            Row(
+                (
+                    Cell.of(task.task),
+                    Cell.number(gaps[task.task], signed=True),
+                    Cell.number(task.gain, signed=True),
+                    Cell.number(task.gain_se),
+                    Cell.estimate(task.shrunken, task.shrunken_interval),
+                )
             )
-        yield table
+            for task in gain.tasks
+        ],
+        "SE: over test rows and seeds. Shrunken: drawn towards the pooled model the more the "
+        "noisier the task; 95 %.",
+    )
 
 
-def _seeds(comparison: Comparison) -> Table:
+def seeds_table(comparison: Comparison, prefix: str = "") -> Table:
+    """How much one run differs from the next, and what part cuts and seeds have in it.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    prefix : str, optional
+        Of the table's name.
+
+    Returns
+    -------
+    Table
+    """
     parted = any(row.components for row in comparison.seeds)
-    table = plain_table(
+    return Table(
+        f"{prefix}seeds",
         "Noise of seeds",
+        (
+            *(Column("method"), Column("unit")),
+            *_numbers("tasks", "runs", "seed SD"),
+            *((Column("of these"),) if parted else ()),
+            *_numbers("task SD", "noise of mean"),
+            Column("A/A seeds"),
+            *_numbers("mean", "median", "SD", "t p", "Wilcoxon p"),
+        ),
+        [Row(tuple(_seed_cells(row, parted=parted))) for row in comparison.seeds],
         "Seed SD: of one run within a task. "
         + (
             "Of these: parts that cuts of the rows (split) and seeds of the weak and the strong "
@@ -293,40 +384,28 @@ def _seeds(comparison: Comparison) -> Table:
             else ""
         )
         + "Noise of mean: SD that seeds alone give to the mean difference of two runs.\nA/A: one "
-        "seed less another of the same method; p two-sided.",
+        "seed less another of the same method: a difference between methods that is no larger says "
+        "nothing; p two-sided.",
     )
-    for column in ("method", "unit"):
-        table.add_column(column)
-    for column in ("tasks", "runs", "seed SD"):
-        table.add_column(column, justify="right")
+
+
+def _seed_cells(row: SeedRow, *, parted: bool) -> Iterator[Cell]:
+    digits, same = DIGITS[row.unit], row.aa
+    yield from (Cell.of(row.method), Cell.of(NAMES[row.unit]))
+    yield from map(Cell.count, (row.n_tasks, row.n_scores))
+    yield Cell.estimate(row.seed_sd, row.seed_sd_interval, digits, signed=False)
     if parted:
-        table.add_column("of these")
-    for column in ("task SD", "noise of mean"):
-        table.add_column(column, justify="right")
-    table.add_column("A/A seeds")
-    for column in ("mean", "median", "SD", "t p", "Wilcoxon p"):
-        table.add_column(column, justify="right")
-    for row in comparison.seeds:
-        digits = DIGITS[row.unit]
-        table.add_row(
-            escape(row.method),
-            NAMES[row.unit],
-            str(row.n_tasks),
-            str(row.n_scores),
-            escape(f"{row.seed_sd:.{digits}f} {interval_text(row.seed_sd_interval, digits)}"),
-            *([_components(row, digits)] if parted else []),
-            number(row.task_sd, digits),
-            number(row.noise_of_mean, digits),
-            escape(" - ".join(row.aa_seeds)),
-            *_differences(row.aa, digits),
-            pvalue(row.aa.t_pvalue),
-            pvalue(row.aa.wilcoxon_pvalue),
-        )
-    return table
+        yield Cell.of("; ".join(f"{part.name} {part.sd:.{digits}f}" for part in row.components))
+    yield from (Cell.number(value, digits=digits) for value in (row.task_sd, row.noise_of_mean))
+    yield Cell.of(" - ".join(row.aa_seeds))
+    yield Cell.estimate(same.mean, same.mean_interval, digits)
+    yield Cell.number(same.median, digits=digits, signed=True)
+    yield Cell.number(same.sd, digits=digits)
+    yield from map(Cell.pvalue, (same.t_pvalue, same.wilcoxon_pvalue))
 
 
-def _components(row: SeedRow, digits: int) -> str:
-    return "; ".join(f"{part.name} {part.sd:.{digits}f}" for part in row.components)
+def _numbers(*titles: str) -> Iterator[Column]:
+    return (Column(title, number=True) for title in titles)
 
 
 def _which(comparison: Comparison, unit: str) -> str:
@@ -336,19 +415,3 @@ def _which(comparison: Comparison, unit: str) -> str:
     if unit == "auc":
         return "all, whatever the gap"
     return f"gap at least {analysis.min_gap:g} and {analysis.min_gap_se:g} standard errors"
-
-
-def _differences(row: Difference, digits: int) -> tuple[str, str, str]:
-    if math.isnan(row.mean):
-        return "-", "-", "-"
-    median = f"{row.median:+.{digits}f}"
-    return _with(row.mean, row.mean_interval, digits), median, number(row.sd, digits)
-
-
-def _with(value: float, interval: tuple[float, float], digits: int) -> str:
-    """Signed value with its interval, as far as they are known."""
-    if math.isnan(value):
-        return "-"
-    if math.isnan(interval[0]):
-        return f"{value:+.{digits}f}"
-    return escape(with_interval(value, interval, digits))

@@ -1,12 +1,9 @@
 """A declaration in words: for the terminal and for reports."""
 
-from collections.abc import Iterator
-
-from rich import box
-from rich.markup import escape
-from rich.table import Table
+from collections.abc import Iterable, Iterator
 
 from w2sprobe.declaration import Declaration, Spread, TaskDesign
+from w2sprobe.reporting.table import Cell, Column, Row, Table
 
 ASKS = {
     "two-sided": ("differ from", "two-sided"),
@@ -16,25 +13,47 @@ ASKS = {
 LEVELS = ("the method that varies least", "a typical method", "the one that varies most")
 
 
-def declared_tables(declaration: Declaration) -> Iterator[Table]:
-    """What is declared, and what each task is expected to show."""
-    table = Table(box=box.SIMPLE_HEAD, show_header=False, title=escape(declaration.name))
-    table.add_column()
-    table.add_column(overflow="fold")
-    for what, text in declared_rows(declaration):
-        table.add_row(what, escape(text))
-    yield table
-    tasks = Table("task", box=box.SIMPLE_HEAD)
-    for column in ("test rows", "smallest gain found", "smallest gap resolved"):
-        tasks.add_column(column, justify="right")
-    for one in declaration.design.tasks:
-        tasks.add_row(
-            escape(one.task),
-            f"{one.test_rows:,}",
-            f"{one.detectable:.3f}",
-            f"{one.resolvable:.3f}",
-        )
-    yield tasks
+def declaration_tables(
+    declaration: Declaration, more: Iterable[tuple[str, str]] = (), prefix: str = ""
+) -> Iterator[Table]:
+    """What is declared, and what each task is expected to show.
+
+    Parameters
+    ----------
+    declaration : Declaration
+    more : iterable of (str, str), optional
+        Further rows of the first table.
+    prefix : str, optional
+        Of the tables' names.
+
+    Yields
+    ------
+    Table
+    """
+    yield declared_table([*declared_rows(declaration), *more], prefix, declaration.name)
+    titles = ("test rows", "smallest gain found", "smallest gap resolved")
+    yield Table(
+        f"{prefix}expected",
+        "What each task is expected to show",
+        (Column("task"), *(Column(title, number=True) for title in titles)),
+        [
+            Row(
+                (
+                    Cell.of(one.task),
+                    Cell.count(one.test_rows),
+                    Cell.number(one.detectable),
+                    Cell.number(one.resolvable),
+                )
+            )
+            for one in declaration.design.tasks
+        ],
+    )
+
+
+def declared_table(rows: Iterable[tuple[str, str]], prefix: str = "", name: str = "") -> Table:
+    """Facts about a declaration, the `name` of whose study is in the title."""
+    title = "The declaration" + (f" of {name}" if name else "")
+    return Table.of_texts(f"{prefix}declaration", title, ("what", "declared"), rows)
 
 
 def declared_rows(declaration: Declaration) -> list[tuple[str, str]]:

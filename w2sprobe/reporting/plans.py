@@ -1,12 +1,9 @@
-"""What a study will do, as tables in the terminal."""
+"""What a study will do, as tables."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 
-from rich import box
-from rich.markup import escape
-from rich.table import Table
-
+from w2sprobe.reporting.table import Cell, Column, Row, Table
 from w2sprobe.results import Forecast, PlannedStage
 
 
@@ -20,21 +17,35 @@ def plan_tables(forecast: Forecast) -> Iterator[Table]:
 
 
 def _stages(forecast: Forecast) -> Table:
-    table = Table("#", "stage", "reads", "done", box=box.SIMPLE_HEAD)
-    for column in ("disk", "time"):
-        table.add_column(column, justify="right")
-    table.add_column("folder", overflow="fold")
-    for stage in forecast.stages:
-        table.add_row(
-            str(stage.number),
-            escape(stage.stage),
-            ", ".join(f"{escape(name)} {number}" for name, number in stage.inputs.items()),
-            "yes" if stage.done else "no",
-            bytes_text(stage.disk_bytes),
-            ("" if stage.done else "~") + seconds_text(stage.seconds),
-            escape(stage.folder),
-        )
-    return table
+    return Table(
+        "stages",
+        "",
+        (
+            Column("#"),
+            Column("stage", wrap=True),
+            Column("reads", wrap=True),
+            Column("done"),
+            Column("disk", number=True),
+            Column("time", number=True),
+            Column("folder", wrap=True),
+        ),
+        [
+            Row(
+                (
+                    Cell.count(stage.number),
+                    Cell.of(stage.stage),
+                    Cell.of(", ".join(f"{name} {n}" for name, n in stage.inputs.items())),
+                    Cell.of("yes" if stage.done else "no"),
+                    Cell.number(stage.disk_bytes, bytes_text(stage.disk_bytes)),
+                    Cell.number(
+                        stage.seconds, ("" if stage.done else "~") + seconds_text(stage.seconds)
+                    ),
+                    Cell.of(stage.folder),
+                )
+            )
+            for stage in forecast.stages
+        ],
+    )
 
 
 def _kinds(forecast: Forecast) -> Table:
@@ -42,45 +53,50 @@ def _kinds(forecast: Forecast) -> Table:
     for stage in forecast.stages:
         by_task.setdefault(stage.experiment.split(", ")[0], []).append(stage)
     kinds = list(dict.fromkeys(stage.kind for stage in forecast.stages))
-    table = Table(
-        "task",
-        box=box.SIMPLE_HEAD,
-        caption="Stages done, of all. What several tasks share counts with the first.",
-        caption_justify="left",
+    return Table(
+        "stages",
+        "",
+        (Column("task"), *(Column(title, number=True) for title in (*kinds, "disk", "time"))),
+        [_kinds_row(task, stages, kinds) for task, stages in by_task.items()],
+        "Stages done, of all. What several tasks share counts with the first.",
     )
-    for column in (*kinds, "disk", "time"):
-        table.add_column(column, justify="right")
-    for task, stages in by_task.items():
-        counts = []
-        for kind in kinds:
-            same = [stage for stage in stages if stage.kind == kind]
-            counts.append(f"{sum(stage.done for stage in same)} of {len(same)}")
-        missing = [stage for stage in stages if not stage.done]
-        table.add_row(
-            escape(task),
-            *counts,
-            bytes_text(sum(stage.disk_bytes for stage in missing)),
-            "~" + seconds_text(sum(stage.seconds for stage in missing)),
+
+
+def _kinds_row(task: str, stages: list[PlannedStage], kinds: list[str]) -> Row:
+    done = {kind: [stage.done for stage in stages if stage.kind == kind] for kind in kinds}
+    missing = [stage for stage in stages if not stage.done]
+    size, seconds = (
+        sum(getattr(stage, name) for stage in missing) for name in ("disk_bytes", "seconds")
+    )
+    return Row(
+        (
+            Cell.of(task),
+            *(Cell.of(f"{sum(own)} of {len(own)}") for own in done.values()),
+            Cell.number(size, bytes_text(size)),
+            Cell.number(seconds, f"~{seconds_text(seconds)}"),
         )
-    return table
+    )
 
 
 def _sums(forecast: Forecast) -> Table:
-    table = Table(box=None, show_header=False)
     n_done = sum(stage.done for stage in forecast.stages)
-    table.add_row("stages", f"{n_done} of {len(forecast.stages)} done")
-    table.add_row("experiments", str(forecast.n_experiments))
+    rows = [
+        ("stages", f"{n_done} of {len(forecast.stages)} done"),
+        ("experiments", str(forecast.n_experiments)),
+    ]
     if forecast.n_experiments == 1:
         (sizes,) = forecast.splits.values()
-        table.add_row("rows", ", ".join(f"{name} {size}" for name, size in sizes.items()))
-    table.add_row("disk still needed", bytes_text(forecast.disk_bytes))
-    table.add_row("activation stores", bytes_text(forecast.store_bytes))
-    table.add_row(
-        "time still needed",
-        f"about {seconds_text(forecast.seconds)} here, one stage at a time "
-        f"(from {escape(forecast.speed_from)})",
-    )
-    return table
+        rows.append(("rows", ", ".join(f"{name} {size}" for name, size in sizes.items())))
+    rows += [
+        ("disk still needed", bytes_text(forecast.disk_bytes)),
+        ("activation stores", bytes_text(forecast.store_bytes)),
+        (
+            "time still needed",
+            f"about {seconds_text(forecast.seconds)} here, one stage at a time "
+            f"(from {forecast.speed_from})",
+        ),
+    ]
+    return Table.of_texts("sums", "", ("", ""), rows)
 
 
 def bytes_text(size: float) -> str:

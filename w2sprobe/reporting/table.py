@@ -1,87 +1,172 @@
-"""The results of an experiment as a table in the terminal."""
+"""Tables of results: laid out once, shown in a terminal and in pages.
 
-from rich import box
-from rich.markup import escape
-from rich.table import Table
+`terminal.py` draws them in a terminal, the macro `table` of `pages/templates` in HTML.
+"""
 
-from w2sprobe.reporting._cells import interval_text
-from w2sprobe.results import Interval, Results
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
+from w2sprobe.reporting.numbers import interval_text, pvalue, with_interval
+from w2sprobe.reporting.wording import side_of
+from w2sprobe.results import Interval
 
-def results_table(results: Results) -> Table:
-    """AUC, gain over the weak model, PGR, rows and seconds of every method."""
-    title = f"{results.task}: {results.weak_model} supervises {results.strong_model}"
-    table = Table(
-        title=title, box=box.SIMPLE_HEAD, caption=_caption(results), caption_justify="left"
-    )
-    table.add_column("method")
-    for column in ("AUC", "ΔAUC to weak", "PGR", "rows kept", "seconds"):
-        table.add_column(column, justify="right")
-    for row in results.rows:
-        ends = row.method in ("weak", "ceiling")
-        table.add_row(
-            row.method,
-            escape(f"{row.auc:.3f} {interval_text(row.auc_interval, 3)}"),
-            ""
-            if row.method == "weak"
-            else escape(with_interval(row.delta_auc, row.delta_auc_interval, 3)),
-            "" if ends or row.pgr is None else escape(with_interval(row.pgr, row.pgr_interval, 2)),
-            f"{row.rows_kept} of {row.rows_offered}",
-            f"{row.seconds:.1f}",
-        )
-    return table
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+Tone = Literal["", "good", "bad"]
+TONES: dict[int, Tone] = {-1: "bad", 0: "", 1: "good"}
+UNKNOWN = "-"
 
 
-def with_interval(value: float, interval: Interval | None, digits: int) -> str:
-    """Return a signed value and its interval; None has no bounds.
+def tone_of(interval: Interval | None) -> Tone:
+    """Good above 0, bad below, neither where an interval holds 0 or is not known."""
+    return TONES[side_of(interval)]
 
-    Examples
-    --------
-    >>> with_interval(0.0312, (-0.002, 0.06), 3)
-    '+0.031 [-0.002, +0.060]'
+
+@dataclass(frozen=True)
+class Column:
+    """Column of a table.
+
+    Parameters
+    ----------
+    title : str
+    number : bool, default False
+        Aligned to the right.
+    wrap : bool, default False
+        Long texts: may take several lines.
+    pinned : bool, default False
+        Repeated where a terminal is too narrow for all columns and gets several tables. The first
+        column always is.
     """
-    text = f"{value:+.{digits}f}"
-    if interval is None:
-        return f"{text} [unbounded]"
-    return f"{text} [{interval[0]:+.{digits}f}, {interval[1]:+.{digits}f}]"
+
+    title: str
+    number: bool = False
+    wrap: bool = False
+    pinned: bool = False
 
 
-def _probes(results: Results) -> str:
-    layer = [] if results.layer is None else [f"layer {results.layer}"]
-    chosen = [
-        f"layer {point['layer']}, {point['setting']} {point['value']:g} (by weak labels)"
-        for point in results.chosen.values()
-    ]
-    return "; ".join(layer + chosen)
+@dataclass(frozen=True)
+class Cell:
+    """Cell of a table.
 
+    Parameters
+    ----------
+    text : str
+        What is shown.
+    sort : str
+        What rows are sorted by, a number or a text; empty: unknown, always last.
+    tone : {"", "good", "bad"}
+    """
 
-def _caption(results: Results) -> str:
-    lines = [
-        "Brackets: 95 % intervals over test rows. "
-        f"Probes: {_probes(results)}. Test rows: {results.splits['test']}."
-    ]
-    if not results.resolved:
-        needed = (
-            "the ceiling is not above the weak model"
-            if results.gap <= 0
-            else "too small, whatever the number of test rows"
-            if results.rows_needed is None
-            else f"about {results.rows_needed} test rows would resolve it"
+    text: str
+    sort: str
+    tone: Tone = ""
+
+    @classmethod
+    def of(cls, text: str) -> "Cell":
+        """A text that is sorted as it stands."""
+        return cls(text, text)
+
+    @classmethod
+    def number(
+        cls,
+        value: float | None,
+        text: str = "",
+        tone: Tone = "",
+        *,
+        digits: int = 3,
+        signed: bool = False,
+    ) -> "Cell":
+        """A number, in words where `text` is given; None and nan are unknown, shown as a dash."""
+        if value is None or math.isnan(value):
+            return cls(UNKNOWN, "")
+        shown = text or (f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}")
+        return cls(shown, repr(float(value)), tone)
+
+    @classmethod
+    def count(cls, n: int | None) -> "Cell":
+        """A whole number."""
+        return cls.number(n, "" if n is None else f"{n:,}")
+
+    @classmethod
+    def estimate(
+        cls,
+        value: float | None,
+        interval: Interval | None,
+        digits: int = 3,
+        tone: Tone = "",
+        *,
+        signed: bool = True,
+    ) -> "Cell":
+        """A number with its interval, as far as they are known."""
+        if value is None or interval is None or math.isnan(interval[0]):
+            return cls.number(value, tone=tone, digits=digits, signed=signed)
+        unsigned = f"{value:.{digits}f} {interval_text(interval, digits)}"
+        return cls.number(
+            value, with_interval(value, interval, digits) if signed else unsigned, tone
         )
-        lines.append(
-            "The gap between weak model and ceiling is not resolved: read ΔAUC, not PGR "
-            f"(gap {results.gap:+.3f}, SE {results.gap_se:.3f}; {needed})."
+
+    @classmethod
+    def pvalue(cls, value: float | None, adjusted: float | None = None) -> "Cell":
+        """A p value, and the adjusted one in parentheses; sorted by the first."""
+        return cls.number(value, "" if value is None else pvalue(value, adjusted))
+
+
+@dataclass(frozen=True)
+class Row:
+    """Row of a table; `unresolved` ones are set apart."""
+
+    cells: Sequence[Cell]
+    unresolved: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; a page lets its readers sort and copy it.
+
+    Parameters
+    ----------
+    name : str
+        Unique in its page; letters, digits and hyphens.
+    title : str
+    columns : sequence of Column
+    rows : sequence of Row
+    note : str, optional
+        Below it.
+    searchable : bool, default False
+        Has a field that filters its rows.
+    """
+
+    name: str
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    note: str = ""
+    searchable: bool = False
+
+    @classmethod
+    def of_texts(
+        cls,
+        name: str,
+        title: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        note: str = "",
+    ) -> "Table":
+        """Texts alone, where all but those of the first column may take several lines."""
+        first, *others = columns
+        return cls(
+            name,
+            title,
+            (Column(first), *(Column(other, wrap=True) for other in others)),
+            [Row(tuple(map(Cell.of, row))) for row in rows],
+            note,
         )
-    lines += [
-        f"{row.method} was not trained again: its labels are those of {row.same_run_as!r}."
-        for row in results.rows
-        if row.same_run_as
-    ]
-    lines += [f"No result for {name}: {stage} failed." for name, stage in results.missing.items()]
-    lines += [f"Warning: {message}" for message in results.warnings]
-    lines += [
-        f"Audit, {finding.level}: {finding.message}"
-        for finding in results.audit
-        if finding.level != "note"
-    ]
-    return escape("\n".join(lines))
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        """Draw the table, as rich asks of what it prints."""
+        from w2sprobe.reporting.terminal import drawn
+
+        yield from drawn(self, options.max_width)

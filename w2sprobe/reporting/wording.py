@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from w2sprobe.reporting._cells import pvalue
+from w2sprobe.reporting.numbers import pvalue
 from w2sprobe.results import Interval, SummaryRow
 
 STUDENT = "student"
@@ -57,28 +57,34 @@ def side_of(interval: Interval | None) -> int:
     return int(interval[0] > 0) - int(interval[1] < 0)
 
 
-def gap_in_words(ceiling: SummaryRow) -> str:
+def gap_text(ceiling: SummaryRow) -> str:
+    """The gap below a ceiling, with its standard error where it is known."""
+    se = "" if ceiling.gap_se is None else f" (SE {ceiling.gap_se:.3f})"
+    return f"{ceiling.gap:+.3f}{se}"
+
+
+def why_unresolved(ceiling: SummaryRow) -> str:
     """Why a gap is not resolved, and what it would take.
 
     Parameters
     ----------
     ceiling : SummaryRow
-        Of a ceiling.
+        Of a ceiling whose gap is not resolved.
 
     Returns
     -------
     str
+        Empty where an earlier version wrote no standard error.
     """
-    size = f"the gap is {ceiling.gap:+.3f}"
-    if ceiling.gap_se is not None:
-        size += f" (SE {ceiling.gap_se:.3f})"
     if ceiling.gap <= 0:
-        return f"{size}: the ceiling is not above the weak model"
+        return "the ceiling is not above the weak model"
+    if ceiling.gap_se is None:
+        return ""
     if ceiling.rows_needed is None:
-        return f"{size}, too small whatever the number of test rows"
+        return "too small, whatever the number of test rows"
     if ceiling.rows_needed <= ceiling.n_test_rows:
-        return f"{size}: seeds differ too much"
-    return f"{size}; about {ceiling.rows_needed:,} test rows would resolve it"
+        return "seeds differ too much; more of them may resolve it"
+    return f"about {ceiling.rows_needed:,} test rows would resolve it"
 
 
 def runs_text(row: SummaryRow) -> str:

@@ -1,13 +1,14 @@
-"""Which votes a method reads: a point that is given, or chosen by labels, or an average of layers."""
+"""Which votes a method reads: a point that is given, one that labels choose, or an average."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from w2sprobe.labels import LabelTable
 from w2sprobe.votes.scores import score_votes
-from w2sprobe.votes.selection import SWEPT, Choice, choose
+from w2sprobe.votes.selection import Choice, WeakRule, choose, chosen_as
 from w2sprobe.votes.table import (
     FILTERED_OUT,
     IN_SAMPLE,
@@ -17,6 +18,14 @@ from w2sprobe.votes.table import (
     Vote,
     Votes,
 )
+
+
+class Point(NamedTuple):
+    """Where one vote of a probe is: on which layer, with which value of its setting."""
+
+    layer: int
+    setting: str | None
+    value: float | None
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,7 @@ class Pick:
     layers: tuple[int, ...]
     labels: str
     chosen_by: str
-    rule: str
+    rule: WeakRule
     average: bool = False
 
     @property
@@ -56,14 +65,14 @@ class Pick:
         """Whether there is anything to choose."""
         return len(self.values) > 1 or (len(self.layers) > 1 and not self.average)
 
-    def choose(self, votes: Votes, given: LabelTable) -> list[Choice]:
-        """Points to read, by layer; one for each layer where they are averaged.
+    def choices(self, votes: Votes, given: LabelTable) -> list[Choice]:
+        """What the labels choose, by layer where these are averaged; none if nothing is to choose.
 
         Parameters
         ----------
         votes : Votes
         given : LabelTable
-            The labels of `chosen_by`; not read where there is nothing to choose.
+            The labels of `chosen_by`.
 
         Raises
         ------
@@ -71,26 +80,32 @@ class Pick:
             The rule has no number for any point.
         """
         if not self.chooses:
-            return [Choice(layer, self.setting, self.values[0]) for layer in self.layers]
+            return []
         layers = [self._candidates(votes.layer(layer)) for layer in self.layers]
         parts: list[Iterable[LayerVotes]] = [[one] for one in layers] if self.average else [layers]
         fitted_on = {self.chosen_by: "weak"}
-        found = [
+        return [
             choose(score_votes(part, given, None, fitted_on=fitted_on), self.probe, self.rule)
             for part in parts
         ]
-        if self.setting is None:  # it took the layer of another probe
-            return [replace(one, setting=None, value=None) for one in found]
-        return found
 
-    def predict(self, votes: Votes, points: list[Choice], split: str) -> LabelTable:
+    def points(self, choices: Sequence[Choice] = ()) -> list[Point]:
+        """Points to read, given what was chosen; of a probe with another setting, its layer."""
+        if not self.chooses:
+            return [Point(layer, self.setting, self.values[0]) for layer in self.layers]
+        same = [one.setting == self.setting for one in choices]
+        return [
+            Point(one.layer, self.setting, one.value if own else self.values[0])
+            for one, own in zip(choices, same, strict=True)
+        ]
+
+    def predict(self, votes: Votes, points: Sequence[Point], split: str) -> LabelTable:
         """Mean prediction of the points for the rows of a split.
 
         Parameters
         ----------
         votes : Votes
-        points : list of Choice
-            Of `choose`.
+        points : sequence of Point
         split : str
             Of training rows as of others; those that no labels were fitted on follow them.
 
@@ -112,7 +127,7 @@ class Pick:
 
     def _candidates(self, layer: LayerVotes) -> LayerVotes:
         """Held-out votes that the choice is among."""
-        probe = SWEPT.get(self.probe, self.probe)
+        probe = chosen_as(self.probe)
         wanted = {
             key: p
             for key, p in layer.p.items()

@@ -1,8 +1,8 @@
 """Votes: what probes predict for rows, one layer at a time, in memory and as Parquet."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -32,7 +32,9 @@ COLUMNS = pa.schema(
 TRAIN: Final = "train"
 LEAVE_ONE_OUT: Final = "leave_one_out"
 IN_SAMPLE: Final = "in_sample"
-FILTERED_OUT = "filtered_out"  # rows that no vector of labels is fitted on
+FILTERED_OUT: Final = "filtered_out"  # rows that no vector of labels is fitted on
+COMPONENT = "topofilter_component"  # rows in the largest component of their class
+MASKS = ("topofilter", COMPONENT)  # their votes are 1 for rows that stay, else 0: no probabilities
 NOTE, LAYERS = "votes.json", "layers"
 
 
@@ -56,7 +58,7 @@ class LayerVotes:
         Ids by split: `TRAIN`, `LEAVE_ONE_OUT` and `IN_SAMPLE` hold the same rows; the others were
         not fitted on.
     fold : ndarray of int64, shape (n,)
-        The fold that each row of `TRAIN` was held out with.
+        The fold that each row of `TRAIN` was held out with; empty without votes for `TRAIN`.
     p : dict of (Vote, str) to ndarray of float64
         P(label = 1) by vote and split. Of topofilter: 1 for a row that is kept, else 0.
     """
@@ -85,6 +87,10 @@ class LayerVotes:
                 where=f"layer {self.layer}",
             )
         return self.p[vote, split]
+
+    def only(self, wanted: Callable[[Vote], bool]) -> "LayerVotes":
+        """Return the votes that are wanted."""
+        return replace(self, p={key: p for key, p in self.p.items() if wanted(key[0])})
 
     def table(self) -> pa.Table:
         """`COLUMNS`, a row for each vote and row of each split."""
@@ -176,9 +182,12 @@ class Votes:
         note = Path(folder) / NOTE
         try:
             there = json.loads(note.read_text(encoding="utf-8"))
-            return cls(Path(folder), there["identity"], tuple(there["layers"]))
+            votes = cls(Path(folder), there["identity"], tuple(there["layers"]))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(f"cannot read votes {str(note)!r}: {error}") from error
+        if not votes.layers:
+            raise InputError("votes that are not finished", where=str(folder))
+        return votes
 
     def layer(self, layer: int) -> LayerVotes:
         """Read the votes of one layer.

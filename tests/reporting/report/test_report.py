@@ -25,7 +25,7 @@ from w2sprobe.reporting.report.label_drawings import (
 )
 from w2sprobe.reporting.report.sections import part_of
 from w2sprobe.reporting.report.sources import Source, labels_by_method
-from w2sprobe.reporting.studies import study_tables
+from w2sprobe.reporting.scores import study_tables
 from w2sprobe.results import Results, StudyResults
 
 FEW = METHODS[:3]
@@ -294,7 +294,7 @@ def test_what_a_study_lacks_is_no_mistake(
     assert [text for text in told if words in text]
     assert not [text for text in told if "nan" in text]
     (table,) = study_tables(study)
-    assert table.row_count == len(methods)
+    assert len(table.rows) == len(methods)
 
 
 def test_weak_model_and_ceiling_alone_are_a_report(tmp_path: Path) -> None:
@@ -350,7 +350,7 @@ def test_gains_are_measured_and_shrunken(study: Path) -> None:
         assert float(rows[task]["gap"]) == pytest.approx(row.gap)
         assert rows[task]["shrunken"]
     page = (study / "report/report.html").read_text()
-    for text in ("Gains over the supervisor", "SD of the supervisor", "TOST p (Holm)", "losses"):
+    for text in ("Gains over the supervisor", "noise of mean", "TOST p", "losses"):
         assert text in page
 
 
@@ -366,4 +366,4 @@ def test_results_of_earlier_versions_open(tmp_path: Path) -> None:
     ((_, verdict),) = part.verdicts
     assert "summarised by an earlier version" in " ".join(verdict.grounds)
     (table,) = study_tables(StudyResults.read(tmp_path / "study.json"))
-    assert table.row_count == 3
+    assert len(table.rows) == 3

@@ -10,7 +10,6 @@ from scipy import stats
 from w2sprobe.comparison import Analysis, Comparison, Score, compare
 from w2sprobe.metrics import Estimate, Run, detectable_effect, recover
 from w2sprobe.reporting.report.study_verdict import verdict_on_study
-from w2sprobe.reporting.report.tables import scores_table
 from w2sprobe.reporting.report.verdict import (
     Verdict,
     detectable,
@@ -18,7 +17,8 @@ from w2sprobe.reporting.report.verdict import (
     judged,
     verdict_on_task,
 )
-from w2sprobe.reporting.wording import gap_in_words, noise_in_words, runs_text
+from w2sprobe.reporting.scores import scores_table
+from w2sprobe.reporting.wording import noise_in_words, runs_text, why_unresolved
 from w2sprobe.results import SummaryRow
 
 DF, SE = 99.0, 0.01
@@ -248,14 +248,13 @@ def test_sources_of_noise_are_named(
     ("fields", "words"),
     [
         ({"gap": -0.02}, "the ceiling is not above the weak model"),
-        ({"rows_needed": None}, "too small whatever the number of test rows"),
+        ({"rows_needed": None}, "too small, whatever the number of test rows"),
         ({"rows_needed": 900}, "seeds differ too much"),
         ({"rows_needed": 2500}, "about 2,500 test rows would resolve it"),
-        ({"gap_se": None, "rows_needed": None}, "the gap is +0.100, too small"),
     ],
 )
-def test_gaps_in_words(fields: dict[str, Any], words: str) -> None:
-    assert words in gap_in_words(row("ceiling", 0.9, **fields))
+def test_why_a_gap_is_not_resolved(fields: dict[str, Any], words: str) -> None:
+    assert words in why_unresolved(row("ceiling", 0.9, **fields))
 
 
 @pytest.mark.parametrize(
@@ -333,11 +332,11 @@ def test_methods_with_fewer_runs_are_counted() -> None:
         )
     ]
     assert "1 method has fewer runs than the ceiling" in verdict_on_study(found, None).grounds[-1]
-    table = scores_table(found, "scores")
+    table = scores_table(found)
     assert [column.title for column in table.columns[:3]] == ["task", "method", "runs"]
     assert [line.cells[2].text for line in table.rows] == [*["1 cut x 3 x 1"] * 3, "1"] * 2
     assert "do not compare their AUC here" in table.note
-    assert "runs" not in {column.title for column in scores_table(rows(0.85), "scores").columns}
+    assert "runs" not in {column.title for column in scores_table(rows(0.85)).columns}
 
 
 def bound(n: int) -> float:

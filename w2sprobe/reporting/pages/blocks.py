@@ -1,96 +1,12 @@
-"""What pages are built of: tables and figures, as their templates read them."""
+"""Figures of pages, as their templates read them."""
 
 import csv
 import io
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from markupsafe import Markup
-
-Tone = Literal["", "good", "bad"]
-
-
-@dataclass(frozen=True)
-class Column:
-    """Of a table.
-
-    Parameters
-    ----------
-    title : str
-    number : bool, default False
-        Set to the right.
-    wrap : bool, default False
-        Long texts: may take several lines.
-    """
-
-    title: str
-    number: bool = False
-    wrap: bool = False
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Of a table.
-
-    Parameters
-    ----------
-    text : str
-        What is shown.
-    sort : str
-        What rows are sorted by, a number or a text; empty: unknown, always last.
-    tone : {"", "good", "bad"}
-    """
-
-    text: str
-    sort: str
-    tone: Tone = ""
-
-    @classmethod
-    def of(cls, text: str) -> "Cell":
-        """A text that is sorted as it stands."""
-        return cls(text, text)
-
-    @classmethod
-    def number(cls, value: float | None, text: str, tone: Tone = "") -> "Cell":
-        """A number in words; None and nan are unknown, and shown as a dash."""
-        if value is None or math.isnan(value):
-            return cls("–", "")
-        return cls(text, repr(float(value)), tone)
-
-
-@dataclass(frozen=True)
-class Row:
-    """Of a table; `unresolved` ones are set apart."""
-
-    cells: Sequence[Cell]
-    unresolved: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table that can be sorted by every column, and copied.
-
-    Parameters
-    ----------
-    name : str
-        Unique in its page; letters, digits and hyphens.
-    title : str
-    columns : sequence of Column
-    rows : sequence of Row
-    note : str, optional
-        Below it.
-    searchable : bool, default False
-        Has a field that filters its rows.
-    """
-
-    name: str
-    title: str
-    columns: Sequence[Column]
-    rows: Sequence[Row]
-    note: str = ""
-    searchable: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from w2sprobe.declaration import PREREGISTRATION, Declaration
 from w2sprobe.errors import InputError
-from w2sprobe.reporting.declarations import declared_rows
-from w2sprobe.reporting.pages.blocks import Cell, Column, Row, Table
+from w2sprobe.reporting.declarations import declaration_tables, declared_table
 from w2sprobe.reporting.report.sources import Source
+from w2sprobe.reporting.table import Table
 
 NOTHING = (
     "Nothing was declared before this run: read p values as exploration. The command w2sprobe plan "
@@ -12,20 +12,20 @@ NOTHING = (
 )
 
 
-def declared_in_report(source: Source, name: str) -> tuple[str, tuple[Table, ...]]:
+def declared_in_report(source: Source, prefix: str) -> tuple[str, tuple[Table, ...]]:
     """What was declared, where the run differs from it, and what is exploration.
 
     Parameters
     ----------
     source : Source
-    name : str
-        Of the table.
+    prefix : str
+        Of the tables' names.
 
     Returns
     -------
     intro : str
     tables : tuple of Table
-        None where nothing was declared, or where the file is not there any more.
+        None where nothing was declared.
     """
     record = source.preregistration
     if record is None:
@@ -35,16 +35,13 @@ def declared_in_report(source: Source, name: str) -> tuple[str, tuple[Table, ...
         if record.stages_done
         else "No stage of the study had been run by then."
     )
-    rows = [("differs from what was declared", one) for one in record.deviations]
-    rows = rows or [("differs from what was declared", "nothing")]
+    rows = [("differs from what was declared", one) for one in record.deviations or ("nothing",)]
     declaration, problem = _declaration(source, record.sha256)
     if declaration is None:
         intro = f"{intro} What it says cannot be shown: {problem}"
-    else:
-        rows = [*declared_rows(declaration), *rows, _not_declared(source, declaration)]
-    columns = (Column("what"), Column("declared", wrap=True))
-    cells = [Row((Cell.of(what), Cell.of(text))) for what, text in rows]
-    return intro, (Table(name, "The declaration", columns, cells),)
+        return intro, (declared_table(rows, prefix),)
+    more = [*rows, _not_declared(source, declaration)]
+    return intro, tuple(declaration_tables(declaration, more, prefix))
 
 
 def _declaration(source: Source, sha256: str) -> tuple[Declaration | None, str]:

@@ -3,13 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from w2sprobe.metrics import MIN_GROUP_ROWS, N_BINS
-from w2sprobe.reporting.pages.blocks import Cell, Column, Row, Table, Tone
-from w2sprobe.reporting.table import with_interval
-from w2sprobe.reporting.wording import plain, side_of
+from w2sprobe.reporting.numbers import with_interval
+from w2sprobe.reporting.table import Cell, Column, Row, Table, Tone, tone_of
+from w2sprobe.reporting.wording import ENDS
 from w2sprobe.results import Interval, Performance, SummaryRow
-
-ENDS = ("weak", "ceiling")
-TONES: dict[int, Tone] = {-1: "bad", 0: "", 1: "good"}
 
 Scored = tuple[SummaryRow, Performance]
 Columns = Mapping[str, Callable[[SummaryRow, Performance], Cell]]
@@ -100,19 +97,11 @@ def performance_tables(rows: Sequence[SummaryRow], prefix: str) -> tuple[Table, 
         for name, (title, columns, note) in _TABLES.items()
     ]
     titles = [column.title for table in tables for column in table.columns]
-    legend = Table(
+    legend = Table.of_texts(
         f"{prefix}performance-in-words",
         "What these scores are",
-        (
-            Column("score"),
-            Column("what it is", wrap=True),
-            Column("do not trust it where", wrap=True),
-        ),
-        [
-            Row(tuple(map(Cell.of, (title, *words))))
-            for title, words in WORDS.items()
-            if title in titles
-        ],
+        ("score", "what it is", "do not trust it where"),
+        [(title, *words) for title, words in WORDS.items() if title in titles],
     )
     groups = _groups_table(scored, f"{prefix}groups", several=several)
     return (*tables, *((groups,) if groups.rows else ()), legend)
@@ -153,10 +142,10 @@ def _groups_table(scored: Sequence[Scored], name: str, *, several: bool) -> Tabl
             (
                 *_who(row, several=several),
                 Cell.of(group.name),
-                Cell.number(group.n_rows, f"{group.n_rows:,}"),
-                _plain(group.accuracy),
-                _signed(group.accuracy - found.accuracy),
-                _plain(group.auc),
+                Cell.count(group.n_rows),
+                Cell.number(group.accuracy),
+                Cell.number(group.accuracy - found.accuracy, signed=True),
+                Cell.number(group.auc),
             )
         )
         for row, found in scored
@@ -182,29 +171,19 @@ def _groups_table(scored: Sequence[Scored], name: str, *, several: bool) -> Tabl
 
 
 def _who(row: SummaryRow, *, several: bool) -> tuple[Cell, ...]:
-    return (*((Cell.of(row.task),) if several else ()), Cell.of(plain(row.method)))
+    return (*((Cell.of(row.task),) if several else ()), Cell.of(row.method))
 
 
 def _rows_of(found: Performance) -> Cell:
     return Cell.number(found.n_rows, f"{found.n_rows:,} ({found.n_zeros:,})")
 
 
-def _plain(value: float | None) -> Cell:
-    return Cell.number(value, "" if value is None else f"{value:.3f}")
-
-
-def _signed(value: float | None, interval: Interval | None = None, tone: Tone = "") -> Cell:
-    if value is None or interval is None:
-        return Cell.number(value, "" if value is None else f"{value:+.3f}")
-    return Cell.number(value, with_interval(value, interval, 3), tone)
-
-
 def _delta_accuracy(row: SummaryRow, _: Performance) -> Cell:
     if row.method == "weak":
         return Cell.of("")
     interval = row.delta_accuracy_interval
-    tone: Tone = "" if row.method in ENDS else TONES[side_of(interval)]
-    return _signed(row.delta_accuracy, interval, tone)
+    tone: Tone = "" if row.method in ENDS else tone_of(interval)
+    return Cell.estimate(row.delta_accuracy, interval, tone=tone)
 
 
 def _pgr(
@@ -225,8 +204,8 @@ def _worst(_: SummaryRow, found: Performance) -> Cell:
 
 
 _DECISIONS: Columns = {
-    "accuracy": lambda _, found: _plain(found.accuracy),
-    "at the weak threshold": lambda _, found: _plain(found.accuracy_at_weak_threshold),
+    "accuracy": lambda _, found: Cell.number(found.accuracy),
+    "at the weak threshold": lambda _, found: Cell.number(found.accuracy_at_weak_threshold),
     "Δaccuracy to weak": _delta_accuracy,
     "PGR (AUC)": lambda row, _: _pgr(row, row.pgr, row.pgr_interval, resolved=row.resolved),
     "PGR (accuracy)": lambda row, _: _pgr(
@@ -235,11 +214,11 @@ _DECISIONS: Columns = {
     "worst group": _worst,
 }
 _PROBABILITIES: Columns = {
-    "log-loss": lambda _, found: _plain(found.log_loss),
-    "Brier": lambda _, found: _plain(found.brier),
-    "calibration error": lambda _, found: _plain(found.calibration_error),
-    "recall at FPR .01": lambda _, found: _plain(found.recall_at_fpr.get(".01")),
-    "recall at FPR .05": lambda _, found: _plain(found.recall_at_fpr.get(".05")),
+    "log-loss": lambda _, found: Cell.number(found.log_loss),
+    "Brier": lambda _, found: Cell.number(found.brier),
+    "calibration error": lambda _, found: Cell.number(found.calibration_error),
+    "recall at FPR .01": lambda _, found: Cell.number(found.recall_at_fpr.get(".01")),
+    "recall at FPR .05": lambda _, found: Cell.number(found.recall_at_fpr.get(".05")),
     "test rows (of class 0)": lambda _, found: _rows_of(found),
 }
 _TABLES = {

@@ -19,7 +19,15 @@ from w2sprobe.comparison import (
     task_rows,
 )
 from w2sprobe.errors import InputError
-from w2sprobe.reporting.pages.blocks import Cell, Column, Row, Table
+from w2sprobe.reporting.comparison import (
+    method_tables,
+    seeds_table,
+    supervisor_gain_tables,
+    task_table,
+    units_of,
+)
+from w2sprobe.reporting.gains import gain_tables
+from w2sprobe.reporting.matrix import matrix_tables
 from w2sprobe.reporting.report import tables
 from w2sprobe.reporting.report.declared import declared_in_report
 from w2sprobe.reporting.report.drawing import Drawing
@@ -51,7 +59,9 @@ from w2sprobe.reporting.report.score_drawings import (
 from w2sprobe.reporting.report.sources import Source
 from w2sprobe.reporting.report.study_verdict import verdict_on_study
 from w2sprobe.reporting.report.verdict import Verdict, verdict_on_task
-from w2sprobe.reporting.wording import STUDENT, plain
+from w2sprobe.reporting.scores import gaps_table, scores_table
+from w2sprobe.reporting.table import Cell, Column, Row, Table
+from w2sprobe.reporting.wording import ENDS, STUDENT, plain
 from w2sprobe.results import Results, SummaryRow
 
 MOST_TASK_DRAWINGS = 12  # one a task; beyond, tables and CSV have the rest
@@ -145,8 +155,12 @@ def part_of(source: Source, prefix: str = "", describe: Describe | None = None) 
         verdict = replace(verdict, grounds=(*verdict.grounds, said))
         verdicts.append((words, verdict))
         heading = f": {words}" if len(source.pairs) > 1 else ""
-        sections += _scores(rows, comparison, name, heading, several=several)
+        runs = [run.results for run in source.runs if run.results.key[1:3] == pair]
+        alone = runs[0] if len(runs) == 1 else None
+        sections += _scores(rows, comparison, name, heading, alone)
         sections += _more_than_auc(rows, name, heading)
+    if over is not None:
+        sections += _pairs(over, prefix)
     if describe is not None:
         sections += _methods(source, prefix, describe)
     builders = (_splits, _sweeps, _filters, _indicators, _curves, _audit)
@@ -161,23 +175,22 @@ def _declared(source: Source, prefix: str) -> Section:
     return Section(
         f"{prefix}declared",
         "Declared before the run",
-        *declared_in_report(source, f"{prefix}declaration"),
+        *declared_in_report(source, prefix),
     )
 
 
 def _warnings(source: Source, prefix: str) -> Iterator[Section]:
-    rows = [
-        Row((Cell.of(run.name), Cell.of(message)))
-        for run in source.runs
-        for message in run.results.warnings
-    ]
+    rows = [(run.name, message) for run in source.runs for message in run.results.warnings]
     if rows:
-        columns = (Column("run"), Column("warning", wrap=True))
         yield Section(
             f"{prefix}warnings",
             "Warnings",
             "What was said while models were trained, and may make results mean something else.",
-            (Table(f"{prefix}warnings", "Warnings of trainings", columns, rows),),
+            (
+                Table.of_texts(
+                    f"{prefix}warnings", "Warnings of trainings", ("run", "warning"), rows
+                ),
+            ),
         )
 
 
@@ -240,15 +253,16 @@ def _scores(
     comparison: Comparison | None,
     name: str,
     heading: str,
-    *,
-    several: bool,
+    results: Results | None,
 ) -> Iterator[Section]:
+    several = len({row.task for row in rows}) > 1
     blocks: list[Block] = []
     if several:
         reference = [s for s in published().scores if s.task in {row.task for row in rows}]
         blocks += [tasks_drawing(rows, f"{name}auc", reference)]
-        if any(row.pgr is not None for row in rows if row.method not in ("weak", "ceiling")):
+        if any(row.pgr is not None for row in rows if row.method not in ENDS):
             blocks += [pgr_drawing(rows, f"{name}pgr", reference)]
+        blocks.append(gaps_table(rows, name))
     else:
         blocks += [method_drawing(rows, f"{name}methods")]
     yield Section(
@@ -256,7 +270,7 @@ def _scores(
         f"Who recovers the gap{heading}",
         "Test AUC of every method between weak model and ceiling, and the share of that gap it "
         "recovers (PGR). What the names mean: see below, What each method does.",
-        (*blocks, tables.scores_table(rows, f"{name}scores")),
+        (*blocks, scores_table(rows, name, results=results)),
     )
     if comparison is not None and comparison.supervisor_gains:
         yield Section(
@@ -266,12 +280,11 @@ def _scores(
             "tasks, whatever their gap: what generalises from weak to strong.",
             (
                 *gains_drawing(comparison, rows, f"{name}gains"),
-                tables.gains_table(comparison, f"{name}gains"),
-                *tables.task_gains_table(comparison, rows, f"{name}task-gains"),
+                *supervisor_gain_tables(comparison, name),
             ),
         )
     if comparison is not None and comparison.methods:
-        units = list(dict.fromkeys(row.unit for row in comparison.methods))
+        units = units_of(comparison)[::-1]
         baseline = plain(comparison.against)
         yield Section(
             f"{name}against",
@@ -280,11 +293,20 @@ def _scores(
             "adds.",
             (
                 differences_drawing(comparison, f"{name}differences"),
-                *(
-                    tables.comparison_table(comparison, unit, f"{name}{unit}")
-                    for unit in units[::-1]
-                ),
+                *(one for unit in units for one in method_tables(comparison, unit, name)),
+                *(task_table(comparison, unit, name) for unit in units),
             ),
+        )
+
+
+def _pairs(over: Overview, prefix: str) -> Iterator[Section]:
+    several = [matrix for matrix in over.matrices if len(matrix.cells) > 1]
+    if several:
+        yield Section(
+            f"{prefix}pairs",
+            "All pairs of models",
+            "Means over the tasks that count; cells over different tasks do not compare.",
+            tuple(table for matrix in several for table in matrix_tables(matrix, prefix)),
         )
 
 
@@ -305,13 +327,12 @@ def _methods(source: Source, prefix: str, describe: Describe) -> Iterator[Sectio
     words: dict[str, str] = {}
     for run in source.runs:
         words = {**describe(run.results), **words}
-    columns = (Column("method"), Column("what predicts the test rows", wrap=True))
-    table = Table(
+    table = Table.of_texts(
         f"{prefix}methods-in-words",
         "Methods in words",
-        columns,
+        ("method", "what predicts the test rows"),
         [
-            Row((Cell.of(plain(name)), Cell.of(words.get(name, "A method of this run's own."))))
+            (name, words.get(name, "A method of this run's own."))
             for name in dict.fromkeys(row.method for row in source.summary)
         ],
     )
@@ -340,7 +361,7 @@ def _splits(source: Source, prefix: str, _: Overview | None) -> Iterator[Section
             Row(
                 (
                     Cell.of(task),
-                    *(Cell.number(one.splits[name], f"{one.splits[name]:,}") for name in columns),
+                    *(Cell.count(one.splits[name]) for name in columns),
                     Cell.of(
                         ", ".join(f"{n:,} {plain(why)}" for why, n in one.dropped.items() if n)
                         or "nothing"
@@ -434,7 +455,7 @@ def _indicators(source: Source, prefix: str, over: Overview | None) -> Iterator[
         "What would have predicted the gain",
         "Computed from activations and weak labels alone, before any student is trained. With few "
         "tasks, correlations are wide open: look at the intervals.",
-        (*blocks, tables.indicators_table(over.gains, f"{prefix}indicators")),
+        (*blocks, *gain_tables(over.gains, prefix)),
     )
 
 
@@ -481,7 +502,7 @@ def _seeds(comparisons: Sequence[Comparison], prefix: str) -> Iterator[Section]:
             "The same method, run again on other cuts of the rows or with other seeds: how much "
             "of a difference is luck.",
             tuple(
-                tables.seeds_table(one, f"{prefix}seeds{number}")
+                seeds_table(one, f"{prefix}{number}-" if number else prefix)
                 for number, one in enumerate(with_seeds)
             ),
         )
@@ -490,25 +511,19 @@ def _seeds(comparisons: Sequence[Comparison], prefix: str) -> Iterator[Section]:
 def _run(source: Source, prefix: str) -> Iterator[Section]:
     first = source.runs[0].results
     facts = {**first.versions, **first.machine}
-    failed = [
-        Row((Cell.of(one.experiment), Cell.of(one.stage), Cell.of(one.error)))
-        for one in source.failures
-    ] + [
-        Row((Cell.of(run.name), Cell.of(stage), Cell.of(f"no result for {plain(method)}")))
+    failed = [(one.experiment, one.stage, one.error) for one in source.failures] + [
+        (run.name, stage, f"no result for {method}")
         for run in source.runs
         for method, stage in run.results.missing.items()
     ]
-    blocks: list[Block] = [tables.times_table(source, f"{prefix}times")]
+    blocks: list[Block] = []
     if failed:
-        columns = (Column("where"), Column("stage"), Column("what", wrap=True))
-        blocks.insert(0, Table(f"{prefix}failed", "Stages that failed", columns, failed))
+        columns = ("where", "stage", "what")
+        blocks.append(Table.of_texts(f"{prefix}failed", "Stages that failed", columns, failed))
+    if len(source.runs) > 1:  # of one, the scores have them
+        blocks.append(tables.times_table(source, f"{prefix}times"))
     blocks.append(
-        Table(
-            f"{prefix}facts",
-            "Versions and machine",
-            (Column("what"), Column("value", wrap=True)),
-            [Row((Cell.of(name), Cell.of(value))) for name, value in facts.items()],
-        )
+        Table.of_texts(f"{prefix}facts", "Versions and machine", ("what", "value"), facts.items())
     )
     config = source.folder / "config.yaml"
     blocks.append(Code("Config, with every default", _config(config, first.config)))

@@ -132,8 +132,8 @@ class Source:
             return cls._of_study(folder, study)
         results = Results.read(folder / RESULTS)
         name = results.name
-        summary, declared = tuple(summary_of(results)), results.preregistration
-        return cls(folder, name, (Run(folder, results),), summary, (), declared)
+        declared = results.preregistration
+        return cls(folder, name, (Run(folder, results),), results.summary, (), declared)
 
     @classmethod
     def _of_study(cls, folder: Path, study: StudyResults) -> "Source":
@@ -209,54 +209,3 @@ def labels_by_method(labels: pa.Table) -> Labels:
             "step": np.array([step or "" for step in columns["step"][rows]], dtype=np.str_),
         }
     return found
-
-
-def summary_of(results: Results) -> list[SummaryRow]:
-    """One run in the form of a study's summary.
-
-    Parameters
-    ----------
-    results : Results
-
-    Returns
-    -------
-    list of SummaryRow
-    """
-    return [
-        SummaryRow(
-            task=results.task,
-            weak_model=results.weak_model,
-            strong_model=results.strong_model,
-            n_seeds=1,
-            n_cuts=1,
-            n_supervisor_seeds=1,
-            n_learner_seeds=1,
-            gap=results.gap,
-            gap_se=results.gap_se,
-            rows_needed=results.rows_needed,
-            n_test_rows=results.splits["test"],
-            **{name: getattr(row, name) for name in ResultFields},
-        )
-        for row in results.rows
-    ]
-
-
-ResultFields = (
-    "method",
-    "auc",
-    "auc_interval",
-    "delta_auc",
-    "delta_auc_interval",
-    "delta_auc_se",
-    "delta_auc_df",
-    "delta_auc_pvalue",
-    "pgr",
-    "pgr_interval",
-    "resolved",
-    "performance",
-    "delta_accuracy",
-    "delta_accuracy_interval",
-    "accuracy_pgr",
-    "accuracy_pgr_interval",
-    "accuracy_resolved",
-)

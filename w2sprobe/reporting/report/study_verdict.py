@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from w2sprobe.comparison import Comparison, MethodRow, SupervisorGain
 from w2sprobe.metrics import detectable_effect, task_mean
 from w2sprobe.reporting.comparison import family_text, judgement_text
+from w2sprobe.reporting.numbers import with_interval
 from w2sprobe.reporting.report.verdict import (
     WORDS,
     Verdict,
@@ -14,7 +15,6 @@ from w2sprobe.reporting.report.verdict import (
     judged_together,
     sorted_out,
 )
-from w2sprobe.reporting.table import with_interval
 from w2sprobe.reporting.wording import (
     counted,
     noise_in_words,

@@ -12,15 +12,16 @@ from typing import Literal
 from w2sprobe.comparison import Analysis, Judgement, judgement, role_of
 from w2sprobe.metrics import Estimate, holm
 from w2sprobe.metrics.estimates import t_quantile
-from w2sprobe.reporting.table import with_interval
+from w2sprobe.reporting.numbers import with_interval
 from w2sprobe.reporting.wording import (
     ENDS,
     STUDENT,
     counted,
-    gap_in_words,
+    gap_text,
     noise_in_words,
     p_text,
     plain,
+    why_unresolved,
 )
 from w2sprobe.results import SummaryRow
 
@@ -253,8 +254,8 @@ def _answer(
     carries = (
         f"{ends}{_share(row)}."
         if ceiling.resolved
-        else f"{ends} and is not resolved, so that no share of it is given: "
-        f"{gap_in_words(ceiling)}."
+        else f"{ends} and is not resolved, so that no share of it is given: the gap is "
+        f"{': '.join(filter(None, (gap_text(ceiling), why_unresolved(ceiling))))}."
     )
     gain = gain_of(row)
     name = _named(against)

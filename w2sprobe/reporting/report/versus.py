@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from w2sprobe.metrics import Estimate
-from w2sprobe.reporting.pages.blocks import Cell, Column, Row, Table
 from w2sprobe.reporting.report.drawing import BLUE, GREY, INK, Drawing, mark, new_figure
 from w2sprobe.reporting.report.pairing import auc_difference, predicted
 from w2sprobe.reporting.report.sections import Section
 from w2sprobe.reporting.report.sources import Source
-from w2sprobe.reporting.report.tables import TONES
-from w2sprobe.reporting.table import with_interval
-from w2sprobe.reporting.wording import plain, side_of
+from w2sprobe.reporting.table import Cell, Column, Row, Table, tone_of
+from w2sprobe.reporting.wording import plain
 from w2sprobe.results import Interval, SummaryRow
 
 Key = tuple[str, str, str, str]  # task, weak and strong model, method
@@ -148,9 +146,9 @@ def _scores_table(pairs: Pairs, name: str, names: tuple[str, str]) -> Table:
                 (
                     Cell.of(task),
                     Cell.of(f"{weak} → {strong}"),
-                    Cell.of(plain(method)),
-                    *(Cell.number(row.auc, f"{row.auc:.3f}") for row in (pair.ours, pair.theirs)),
-                    _difference(pair.difference, pair.interval),
+                    Cell.of(method),
+                    *(Cell.number(row.auc) for row in (pair.ours, pair.theirs)),
+                    Cell.estimate(pair.difference, pair.interval, tone=tone_of(pair.interval)),
                 )
             )
             for (task, weak, strong, method), pair in pairs.items()
@@ -160,23 +158,14 @@ def _scores_table(pairs: Pairs, name: str, names: tuple[str, str]) -> Table:
     )
 
 
-def _difference(value: float, interval: Interval | None) -> Cell:
-    if interval is None:
-        return Cell.number(value, f"{value:+.3f}")
-    return Cell.number(value, with_interval(value, interval, 3), TONES[side_of(interval)])
-
-
 def _config_table(first: Source, other: Source, name: str, names: tuple[str, str]) -> Table:
     ours, theirs = (dict(_flat(source.runs[0].results.config)) for source in (first, other))
     keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
-    return Table(
+    return Table.of_texts(
         name,
         "Settings that differ",
-        (Column("setting"), *(Column(one, wrap=True) for one in names)),
-        [
-            Row((Cell.of(key), *(Cell.of(_shown(one.get(key))) for one in (ours, theirs))))
-            for key in keys
-        ],
+        ("setting", *names),
+        [(key, *(_shown(one.get(key)) for one in (ours, theirs))) for key in keys],
         "Of the first experiment of each." if keys else "None, in the first experiment of each.",
     )
 

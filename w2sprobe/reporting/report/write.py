@@ -9,12 +9,12 @@ from w2sprobe import __version__
 from w2sprobe.atomic import make_folder
 from w2sprobe.errors import InputError
 from w2sprobe.reporting.pages import Page, write_page
-from w2sprobe.reporting.pages.blocks import Table
 from w2sprobe.reporting.report.drawing import Drawing, house_style
 from w2sprobe.reporting.report.rows import Explore, Link, write_explorers
 from w2sprobe.reporting.report.sections import Code, Describe, Part, Section, part_of
 from w2sprobe.reporting.report.sources import Source
 from w2sprobe.reporting.report.versus import versus
+from w2sprobe.reporting.table import Table
 
 HTML, FIGURES = "report.html", "figures"
 
