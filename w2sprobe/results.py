@@ -191,7 +191,7 @@ class Results(BaseModel):
     gap_se: float
     rows_needed: int | None
     layer: int | None
-    chosen: dict[str, dict[str, float | str]] = {}
+    chosen: dict[str, dict[str, float | str | bool | None]] = {}
     splits: dict[str, int]
     dropped: dict[str, int]
     truncated: dict[str, int]

@@ -3,21 +3,26 @@
 import importlib.metadata
 import json
 import sys
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
 
 from w2sprobe import __version__
 from w2sprobe.audit import Audit
 from w2sprobe.devices import describe_machine
-from w2sprobe.experiments.builder import Experiment
+from w2sprobe.experiments.builder import Experiment, Planned
 from w2sprobe.experiments.engines import Outcomes
+from w2sprobe.experiments.readings import Reading
 from w2sprobe.experiments.records import training_warnings
 from w2sprobe.experiments.shared_runs import same_run_as
 from w2sprobe.experiments.stages import RECORD, Outcome, Stage
-from w2sprobe.experiments.steps import AUDIT, CURATION, INDICATORS, label_file, stopped
+from w2sprobe.experiments.steps import AUDIT, CURATION, INDICATORS, labels_of, stopped
 from w2sprobe.experiments.summary import ENDS, Predictions, Recovered, recovered, scores_of
-from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import Run, rows_to_resolve
 from w2sprobe.results import ResultRow, Results
-from w2sprobe.sweeps.choose import CHOICES, Choices
+from w2sprobe.votes.selection import Choice
+from w2sprobe.votes.table import Votes
 
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "h5py")
 
@@ -35,12 +40,30 @@ def predictions_of(experiment: Experiment, outcomes: Outcomes) -> Predictions:
     dict of str to ndarray of float64, shape (n,)
     """
     return {
-        name: LabelTable.read(label_file(stages[-1].folder))
-        .align(experiment.splits.test.ids)
-        .soft_label
-        for name, stages in experiment.methods.items()
-        if not _failed(stages, outcomes)
+        name: _predictions(planned, experiment)
+        for name, planned in experiment.methods.items()
+        if not _failed(planned, outcomes)
     }
+
+
+def _predictions(planned: Planned, experiment: Experiment) -> np.ndarray:
+    test, reading = experiment.splits.test.ids, planned.reading
+    if reading is None:
+        p = labels_of(planned.stages[-1]).align(test).soft_label
+    else:
+        points = reading.pick.points(choices_of(reading))
+        votes = Votes.open(reading.stage.folder)
+        p = reading.pick.predict(votes, points, "test").align(test).soft_label
+    if planned.weak is not None:
+        p = (p + labels_of(planned.weak).align(test).soft_label) / 2
+    return p
+
+
+def choices_of(reading: Reading) -> list[Choice]:
+    """What labels choose among votes that are done; none where there was nothing to choose."""
+    if not reading.pick.chooses or reading.chooser is None:
+        return []
+    return reading.pick.choices(Votes.open(reading.stage.folder), labels_of(reading.chooser))
 
 
 def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) -> Results | None:
@@ -63,8 +86,7 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
     config, splits = experiment.config, experiment.splits
     test, thresholds = splits.test, config.model_dump(include={"min_gap", "min_gap_se"})
     run = Run(test.labels, predictions, test.groups, test.ids)
-    ceilings: dict[str, str] = getattr(experiment, "ceilings", {})
-    found = recovered([run], thresholds, ceilings)
+    found = recovered([run], thresholds, experiment.ceilings)
     ceiling = found["ceiling"].auc
     audit = audit_of(experiment, outcomes)
     return Results(
@@ -84,10 +106,11 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
         rows=tuple(_row(experiment, name, result) for name, result in found.items()),
         missing={
             name: str(failed)
-            for name, stages in experiment.methods.items()
-            if (failed := _failed(stages, outcomes))
-        },
-        ceilings=ceilings,
+            for name, planned in experiment.methods.items()
+            if (failed := _failed(planned, outcomes))
+        }
+        | experiment.left_out,
+        ceilings=experiment.ceilings,
         indicators=_indicators(experiment, outcomes),
         stages={
             stage.title: {"address": stage.address, "seconds": seconds_of(stage)}
@@ -135,9 +158,9 @@ def versions() -> dict[str, str]:
     }
 
 
-def _failed(stages: list[Stage], outcomes: Outcomes) -> str:
+def _failed(planned: Planned, outcomes: Outcomes) -> str:
     """Title of the stage that keeps a method from having results; empty where all are done."""
-    for stage in stages:
+    for stage in [*planned.stages, *([planned.weak] if planned.weak else [])]:
         outcome: Outcome = outcomes[stage.address]
         if outcome.status != "done":
             return outcome.error if outcome.status == "blocked" else stage.title
@@ -145,9 +168,10 @@ def _failed(stages: list[Stage], outcomes: Outcomes) -> str:
 
 
 def _row(experiment: Experiment, name: str, result: Recovered) -> ResultRow:
-    stages, splits = experiment.methods[name], experiment.splits
-    learns_from = {"weak": len(splits.weak_train), "zero_shot": 0}
-    offered = learns_from.get(experiment.config.entries[name].predicts, len(splits.strong_train))
+    planned, splits = experiment.methods[name], experiment.splits
+    stages = planned.stages
+    learns_from = {"weak": experiment.config.weak.n_rows(splits.weak_train), "zero_shot": 0}
+    offered = learns_from.get(planned.method.predicts, len(splits.strong_train))
     kept = offered
     if stages[0].kind == "curate":
         kept = json.loads((stages[0].folder / CURATION).read_text(encoding="utf-8"))["kept"]
@@ -162,13 +186,16 @@ def _row(experiment: Experiment, name: str, result: Recovered) -> ResultRow:
     )
 
 
-def _chosen(experiment: Experiment, outcomes: Outcomes) -> dict[str, dict[str, float | str]]:
-    """Points that were chosen by weak labels, by the title of the stage."""
-    found: dict[str, dict[str, float | str]] = {}
-    for stage in experiment.stages:
-        if stage.kind == "choose" and outcomes[stage.address].status == "done":
-            (point,) = Choices.read(stage.folder / CHOICES).points.values()
-            found[stage.title] = vars(point)
+def _chosen(experiment: Experiment, outcomes: Outcomes) -> dict[str, dict[str, Any]]:
+    """Points that labels chose, by method, and by layer where a method averages several."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, planned in experiment.methods.items():
+        reading = planned.reading or planned.curator
+        if reading is None or _failed(planned, outcomes):
+            continue
+        choices = choices_of(reading)
+        for one in choices:
+            found[name if len(choices) == 1 else f"{name}, layer {one.layer}"] = asdict(one)
     return found
 
 

@@ -5,6 +5,7 @@ A new column of scores is one entry of `_columns`, for the terminal and for repo
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from w2sprobe.reporting.numbers import with_interval
 from w2sprobe.reporting.table import Cell, Column, Row, Table, Tone, tone_of
@@ -129,12 +130,16 @@ def _kept(row: ResultRow) -> Cell:
     return Cell.number(row.rows_kept, f"{row.rows_kept} of {row.rows_offered}")
 
 
+def _point(point: Mapping[str, Any]) -> str:
+    """A point that weak labels chose; one at the edge of what was tried may not be the best."""
+    value = "" if point["value"] is None else f", {point['setting']} {point['value']:g}"
+    edge = ", at the edge of its grid" if point.get("at_edge") else ""
+    return f"layer {point['layer']}{value} (by weak labels{edge})"
+
+
 def _note(results: Results) -> str:
     (ceiling,) = (row for row in results.summary if row.method == "ceiling")
-    chosen = [
-        f"layer {point['layer']}, {point['setting']} {point['value']:g} (by weak labels)"
-        for point in results.chosen.values()
-    ]
+    chosen = list(dict.fromkeys(map(_point, results.chosen.values())))
     probes = [] if results.layer is None else [f"layer {results.layer}"]
     lines = [
         "Brackets: 95 % intervals over test rows. "
