@@ -26,8 +26,8 @@ from w2sprobe.experiments.costs import (
     votes_cost,
 )
 from w2sprobe.experiments.functions import CurationFunction
-from w2sprobe.experiments.methods import AUTO, FINETUNED, IN_SAMPLE, Method, setting_field
-from w2sprobe.experiments.readings import Need, Reading, VotesPlan
+from w2sprobe.experiments.methods import AUTO, FINETUNED, HEAD, IN_SAMPLE, Method, setting_field
+from w2sprobe.experiments.readings import BY_FOLDS, Need, Reading, VotesPlan
 from w2sprobe.experiments.shared_runs import RUNS
 from w2sprobe.experiments.stages import Cost, Stage, Work
 from w2sprobe.experiments.steps import (
@@ -52,6 +52,7 @@ from w2sprobe.folds import FOLDS, folds_of
 from w2sprobe.models import ModelInfo, load_tokenizer
 from w2sprobe.probing.probers import PROBERS
 from w2sprobe.probing.rows import ProbedRows
+from w2sprobe.probing.spec import HeadSettings
 from w2sprobe.training.requirements import training_precision
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.zero_shot import Form, check_answers, check_head
@@ -619,6 +620,12 @@ class _Part:
         elif split == TRAIN:
             _check_folds(CROSS_FITTED, self.builder.groups, len(rows), FOLDS)
 
+    def _may_refuse(self, method: Method) -> str:
+        """What a filter needs that labels may not have: curations that fail do not fail others."""
+        like = method.same_size_as
+        filtering = method if like is None else self.config.entries[like]
+        return "topofilter" if filtering.probe == "topofilter" else filtering.rule
+
     def _need_curator(self, name: str, method: Method) -> None:
         """Note what a curation reads."""
         if name in self.curators:
@@ -680,8 +687,9 @@ class _Part:
             if states is not None:
                 store = self.builder.weak_store(states)
         held_out = {split} if split is not None else set()
-        if chooses:
-            held_out.add(TRAIN)
+        held_out |= {TRAIN} if chooses else set()
+        if TRAIN in held_out and "knn" not in probes:
+            held_out = held_out - {TRAIN} | {BY_FOLDS}
         wide = probe == "knn" and max(probes["knn"], default=0) > self.builder.most_by_folds
         pick = Pick(
             probe,
@@ -696,14 +704,18 @@ class _Part:
         fields: dict[str, Any] = {"preprocess": settings.preprocess, "cv": cv}
         if probe == "mass-mean" and settings.whiten:
             fields["whiten"] = True
+        if probe == method.prober and method.learner == HEAD and settings.head != HeadSettings():
+            fields["head"] = settings.head
         if probe == "topofilter":
             fields["topofilter"] = {
                 "contamination": settings.contamination,
                 "per_class": settings.per_class,
                 "graph": settings.graph,
             }
-        # what takes long, and may fail, is waited for by no other supervisor's methods
-        together = self.who if self.config.weak.finetunes else ""
+        # what takes long, or may fail, keeps no other supervisor's methods waiting
+        together = self.who if self.config.weak.finetunes or method.curation else ""
+        if method.learns_by_probe and method.curation:
+            together += f" after {self._may_refuse(method)}"
         return self.builder.votes.read(
             Need(
                 pick,

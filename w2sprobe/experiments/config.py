@@ -47,6 +47,7 @@ from w2sprobe.experiments.methods import (
 from w2sprobe.experiments.mistakes import ONE, SEVERAL, describe, nearest
 from w2sprobe.experiments.supervisors import AnySupervisor, Supervisor
 from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
+from w2sprobe.probing.spec import HeadSettings
 from w2sprobe.results import RunKey
 from w2sprobe.training.settings import TrainSettings
 
@@ -193,6 +194,9 @@ class ProbeConfig(_Config):
         "union", description="TopoFilter's graph; strong is that of the source's code."
     )
     cv: Folds | None = None
+    head: HeadSettings = Field(
+        default_factory=HeadSettings, description="Training of linear heads."
+    )
     candidates: Candidates = Field(default_factory=Candidates)
 
 
