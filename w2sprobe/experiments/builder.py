@@ -620,11 +620,14 @@ class _Part:
         elif split == TRAIN:
             _check_folds(CROSS_FITTED, self.builder.groups, len(rows), FOLDS)
 
-    def _may_refuse(self, method: Method) -> str:
-        """What a filter needs that labels may not have: curations that fail do not fail others."""
-        like = method.same_size_as
-        filtering = method if like is None else self.config.entries[like]
-        return "topofilter" if filtering.probe == "topofilter" else filtering.rule
+    def _may_be_refused(self, vector: str) -> bool:
+        """Whether labels are what TopoFilter leaves, which needs hard labels of both classes."""
+        name = vector.removesuffix(f" of {self.who}")
+        method = self.methods.get(name)
+        if vector == name or method is None:
+            return False
+        like = method if method.same_size_as is None else self.config.entries[method.same_size_as]
+        return like.probe == "topofilter"
 
     def _need_curator(self, name: str, method: Method) -> None:
         """Note what a curation reads."""
@@ -713,9 +716,7 @@ class _Part:
                 "graph": settings.graph,
             }
         # what takes long, or may fail, keeps no other supervisor's methods waiting
-        together = self.who if self.config.weak.finetunes or method.curation else ""
-        if method.learns_by_probe and method.curation:
-            together += f" after {self._may_refuse(method)}"
+        together = self.who if self.config.weak.finetunes or self._may_be_refused(vector) else ""
         return self.builder.votes.read(
             Need(
                 pick,
