@@ -7,18 +7,20 @@ out; they matter where texts are several times longer than the model is wide.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 
 from w2sprobe.cache import store_size_bytes
-from w2sprobe.data import Splits
+from w2sprobe.data import Rows, Splits
 from w2sprobe.devices import resolve_device
 from w2sprobe.experiments.stages import Cost, Stage
 from w2sprobe.models import DTYPES, ModelInfo, count_parameters, load_tokenizer
 from w2sprobe.training.heads import classifier_tokens
 from w2sprobe.training.settings import TrainSettings
 
+VOTE_BYTES = 200  # of a row, layer and label vector: some twenty settings
 LABEL_BYTES = 60  # a row of a LabelTable, roughly
 WORKSPACE_BYTES = 1 << 30  # activations and buffers of a language model at work
 FULL_STATE_BYTES = 16  # a trained weight: itself, its gradient and two moments, in float32
@@ -48,23 +50,41 @@ class Lengths:
 
     @classmethod
     def of(cls, info: ModelInfo, splits: Splits, *, truncate: bool) -> "Lengths":
-        """Tokenise all rows.
+        """Tokenise all rows; raises what `count_rows` does."""
+        parts = [rows for _, rows in splits.items()]
+        return cls.among(count_rows(info, parts, truncate=truncate), splits)
 
-        Raises
-        ------
-        InputError
-            A text that is too long, without `truncate`, has no tokens, or closes twice for a
-            classifier that reads the closing token.
-        """
-        tokenizer = load_tokenizer(info.source)
-        counted = {
-            name: classifier_tokens(info, tokenizer, rows, truncate=truncate)
-            for name, rows in splits.items()
-        }
+    @classmethod
+    def among(cls, counts: "Counts", splits: Splits) -> "Lengths":
+        """Add up rows that are counted already."""
+        found = {name: [counts[row] for row in rows.ids.tolist()] for name, rows in splits.items()}
         return cls(
-            {name: int(tokens.lengths.sum()) for name, tokens in counted.items()},
-            sum(tokens.n_truncated for tokens in counted.values()),
+            {name: sum(tokens for tokens, _ in rows) for name, rows in found.items()},
+            sum(cut for rows in found.values() for _, cut in rows),
         )
+
+
+Counts = dict[str, tuple[int, bool]]  # by id: tokens, and whether the text was cut
+
+
+def count_rows(info: ModelInfo, parts: Iterable[Rows], *, truncate: bool) -> Counts:
+    """Tokens of rows, each text once, as a classifier of the model reads them.
+
+    Raises
+    ------
+    InputError
+        A text that is too long, without `truncate`, has no tokens, or closes twice for a
+        classifier that reads the closing token.
+    """
+    tokenizer, counts = load_tokenizer(info.source), Counts()
+    for rows in parts:
+        new = rows.select([n for n, name in enumerate(rows.ids.tolist()) if name not in counts])
+        if len(new):
+            found = classifier_tokens(info, tokenizer, new, truncate=truncate)
+            cut = found.n_read < found.lengths
+            each = zip(found.lengths.tolist(), cut.tolist(), strict=True)
+            counts |= zip(new.ids.tolist(), each, strict=True)
+    return counts
 
 
 def forward_cost(info: ModelInfo, n_tokens: int, n_rows: int) -> Cost:
@@ -102,12 +122,13 @@ def train_cost(
     return Cost(weights.blocks * tokens, disk, memory, model=True)
 
 
-def probe_cost(info: ModelInfo, n_rows: int) -> Cost:
-    """Of a probe on one layer: each row with each other."""
+def votes_cost(hidden: int, n_rows: int, n_layers: int, n_labels: int) -> Cost:
+    """Cost of probes on some layers: each row with each other, and fits to every label vector."""
+    layer = 2.0 * n_rows**2 * hidden * (1 + n_labels)
     return Cost(
-        flops=2.0 * n_rows**2 * info.hidden_size,
-        disk_bytes=LABEL_BYTES * n_rows,
-        memory_bytes=6 * 4 * n_rows * info.hidden_size,
+        flops=n_layers * layer,
+        disk_bytes=VOTE_BYTES * n_rows * n_layers * n_labels,
+        memory_bytes=6 * 4 * n_rows * hidden,
     )
 
 

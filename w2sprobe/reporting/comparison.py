@@ -15,6 +15,7 @@ from w2sprobe.comparison import (
 )
 from w2sprobe.reporting.numbers import with_interval
 from w2sprobe.reporting.table import Cell, Column, Row, Table, Tone
+from w2sprobe.results import Interval
 
 NAMES = {"pgr": "PGR", "auc": "AUC"}
 DIGITS = {"pgr": 3, "auc": 4}
@@ -283,6 +284,7 @@ def supervisor_gain_tables(comparison: Comparison, prefix: str = "") -> Iterator
     if not rows:
         return
     n_primary = sum(row.primary for row in rows)
+    own = any(row.n_own_pgr for row in rows)
     yield Table(
         f"{prefix}gains",
         "AUC gain over the weak model",
@@ -291,6 +293,7 @@ def supervisor_gain_tables(comparison: Comparison, prefix: str = "") -> Iterator
             *_numbers("tasks", "wins", "losses", "mean", "t p"),
             Column("verdict"),
             *_numbers("pooled mean", "tau", "slope", "pooled PGR"),
+            *(_numbers("own pooled PGR") if own else ()),
         ),
         [
             Row(
@@ -303,7 +306,8 @@ def supervisor_gain_tables(comparison: Comparison, prefix: str = "") -> Iterator
                     Cell.estimate(row.pooled_mean, row.pooled_interval),
                     Cell.number(row.tau),
                     Cell.estimate(row.slope, row.slope_interval, 2),
-                    _pooled_pgr(row),
+                    _ratio(row.pgr, row.pgr_interval),
+                    *((_ratio(row.own_pgr, row.own_pgr_interval),) if own else ()),
                 )
             )
             for row in rows
@@ -313,7 +317,8 @@ def supervisor_gain_tables(comparison: Comparison, prefix: str = "") -> Iterator
         + f"; that of {comparison.against} is one question, asked before all others.\n"
         "Pooled: random-effects model, mean at the mean gap; tau: SD of true gains over "
         "tasks, around the model; slope: gain for each unit of gap, biased by noise of the gap.\n"
-        "Pooled PGR: sum of gains over sum of gaps, Fieller's interval over tasks.",
+        "Pooled PGR: sum of gains over sum of gaps, Fieller's interval over tasks"
+        + ("; own: gaps to the same learner fitted on the truth." if own else "."),
     )
     for row in rows:
         known = any(not math.isnan(task.shrunken_interval[0]) for task in row.tasks)
@@ -321,10 +326,10 @@ def supervisor_gain_tables(comparison: Comparison, prefix: str = "") -> Iterator
             yield _task_gains(row, comparison, prefix)
 
 
-def _pooled_pgr(row: SupervisorGain) -> Cell:
-    if row.pgr_interval is None:
-        return Cell.number(row.pgr, with_interval(row.pgr, None, 2))
-    return Cell.estimate(row.pgr, row.pgr_interval, 2)
+def _ratio(value: float, interval: Interval | None) -> Cell:
+    if interval is None:  # without bounds
+        return Cell.number(value, with_interval(value, None, 2))
+    return Cell.estimate(value, interval, 2)
 
 
 def _task_gains(gain: SupervisorGain, comparison: Comparison, prefix: str) -> Table:

@@ -5,6 +5,7 @@ A new column of scores is one entry of `_columns`, for the terminal and for repo
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from w2sprobe.reporting.numbers import with_interval
 from w2sprobe.reporting.table import Cell, Column, Row, Table, Tone, tone_of
@@ -12,6 +13,7 @@ from w2sprobe.reporting.wording import (
     ENDS,
     STUDENT,
     gap_text,
+    plain,
     runs_text,
     sources_of_noise,
     why_unresolved,
@@ -20,6 +22,11 @@ from w2sprobe.reporting.wording import (
 from w2sprobe.results import ResultRow, Results, StudyResults, SummaryRow
 
 RUNS = "Runs: cuts of the rows x seeds of the supervisor x seeds of the student."
+OWN_PGR = "PGR, own ceiling"
+BY_OWN = (
+    f"{OWN_PGR}: of the gap between the weak model and the same learner fitted on the truth; "
+    "unresolved where that gap is."
+)
 
 Columns = Mapping[Column, Callable[[SummaryRow], Cell]]
 
@@ -70,7 +77,8 @@ def scores_table(
             if uneven
             else ""
         )
-        + (f" {RUNS}" if runs else ""),
+        + (f" {RUNS}" if runs else "")
+        + (f" {BY_OWN}" if any(row.own_ceiling for row in rows) else ""),
         searchable=len(rows) > 12,
     )
 
@@ -87,6 +95,8 @@ def _columns(rows: Sequence[SummaryRow], trained: Mapping[str, ResultRow]) -> Co
     )
     found[Column("ΔAUC to weak", number=True)] = _gain
     found[Column("PGR", number=True)] = lambda row: Cell.of("") if row.method in ENDS else _pgr(row)
+    if any(row.own_ceiling for row in rows):
+        found[Column(OWN_PGR, number=True)] = _own_pgr
     if trained:
         found[Column("rows kept", number=True)] = lambda row: _kept(trained[row.method])
         found[Column("seconds", number=True)] = lambda row: Cell.number(
@@ -108,21 +118,35 @@ def _pgr(row: SummaryRow) -> Cell:
     return Cell.number(row.pgr, with_interval(row.pgr, row.pgr_interval, 2))
 
 
+def _own_pgr(row: SummaryRow) -> Cell:
+    if row.own_pgr is None:
+        return Cell.of("")
+    unresolved = "" if row.own_resolved else " unresolved"
+    text = with_interval(row.own_pgr, row.own_pgr_interval, 2)
+    return Cell.number(row.own_pgr, text + unresolved)
+
+
 def _kept(row: ResultRow) -> Cell:
     return Cell.number(row.rows_kept, f"{row.rows_kept} of {row.rows_offered}")
 
 
+def _point(point: Mapping[str, Any]) -> str:
+    """A point that weak labels chose; one at the edge of what was tried may not be the best."""
+    value = "" if point["value"] is None else f", {point['setting']} {point['value']:g}"
+    edge = ", at the edge of its grid" if point.get("at_edge") else ""
+    return f"layer {point['layer']}{value} (by weak labels{edge})"
+
+
 def _note(results: Results) -> str:
     (ceiling,) = (row for row in results.summary if row.method == "ceiling")
-    chosen = [
-        f"layer {point['layer']}, {point['setting']} {point['value']:g} (by weak labels)"
-        for point in results.chosen.values()
-    ]
+    chosen = list(dict.fromkeys(map(_point, results.chosen.values())))
     probes = [] if results.layer is None else [f"layer {results.layer}"]
     lines = [
         "Brackets: 95 % intervals over test rows. "
         f"Probes: {'; '.join(probes + chosen)}. Test rows: {results.splits['test']}."
     ]
+    if any(row.own_ceiling for row in results.rows):
+        lines.append(BY_OWN)
     if not results.resolved:
         lines.append(
             "The gap between weak model and ceiling is not resolved: read ΔAUC, not PGR "
@@ -147,11 +171,11 @@ def study_tables(study: StudyResults) -> Iterator[Table]:
     """The gaps of each pair of models."""
     for pair in dict.fromkeys((row.weak_model, row.strong_model) for row in study.summary):
         rows = [row for row in study.summary if (row.weak_model, row.strong_model) == pair]
-        yield gaps_table(rows)
+        yield gaps_table(rows, baseline=study.config.get("analysis", {}).get("against", STUDENT))
 
 
-def gaps_table(rows: Sequence[SummaryRow], prefix: str = "") -> Table:
-    """The gap of every task, whether it is resolved, and what the student makes of it.
+def gaps_table(rows: Sequence[SummaryRow], prefix: str = "", *, baseline: str = STUDENT) -> Table:
+    """The gap of every task, whether it is resolved, and what the baseline makes of it.
 
     Parameters
     ----------
@@ -159,11 +183,14 @@ def gaps_table(rows: Sequence[SummaryRow], prefix: str = "") -> Table:
         Of one pair of models.
     prefix : str, optional
         Of the table's name.
+    baseline : str
+        The method that others are compared with.
 
     Returns
     -------
     Table
     """
+    own = any(row.own_ceiling for row in rows if row.method == baseline)
     by_task: dict[str, dict[str, SummaryRow]] = {}
     for row in rows:
         by_task.setdefault(row.task, {})[row.method] = row
@@ -174,17 +201,20 @@ def gaps_table(rows: Sequence[SummaryRow], prefix: str = "") -> Table:
             Column("task"),
             *(Column(title, number=True) for title in ("runs", "weak", "ceiling", "gap")),
             Column("resolved", wrap=True),
-            *(Column(title, number=True) for title in ("student, ΔAUC", "p", "PGR")),
+            *(Column(title, number=True) for title in (f"{plain(baseline)}, ΔAUC", "p", "PGR")),
+            *((Column(OWN_PGR, number=True),) if own else ()),
         ),
-        [_gap_row(task, methods) for task, methods in by_task.items()],
+        [_gap_row(task, methods, baseline, own=own) for task, methods in by_task.items()],
         f"Means over runs. {RUNS} Brackets: 95 % intervals {sources_of_noise(rows)}; p: two-sided, "
-        "each by itself.\nWhere a gap is not resolved, read ΔAUC, not PGR.",
+        "each by itself.\nWhere a gap is not resolved, read ΔAUC, not PGR."
+        + (f" {BY_OWN}" if own else ""),
         searchable=len(by_task) > 12,
     )
 
 
-def _gap_row(task: str, methods: Mapping[str, SummaryRow]) -> Row:
-    weak, ceiling, student = methods["weak"], methods["ceiling"], methods.get(STUDENT)
+def _gap_row(task: str, methods: Mapping[str, SummaryRow], baseline: str, *, own: bool) -> Row:
+    weak, ceiling, student = methods["weak"], methods["ceiling"], methods.get(baseline)
+    by_own = (_own_pgr,) if own else ()
     return Row(
         (
             Cell.of(task),
@@ -194,9 +224,13 @@ def _gap_row(task: str, methods: Mapping[str, SummaryRow]) -> Row:
             Cell.number(ceiling.gap, gap_text(ceiling)),
             Cell.of(resolved_text(ceiling)),
             *(
-                (Cell.number(None),) * 3
+                (Cell.number(None),) * (3 + len(by_own))
                 if student is None
-                else (_gain(student), Cell.pvalue(student.delta_auc_pvalue), _pgr(student))
+                else (
+                    _gain(student),
+                    Cell.pvalue(student.delta_auc_pvalue),
+                    *(cell(student) for cell in (_pgr, *by_own)),
+                )
             ),
         ),
         unresolved=not ceiling.resolved,

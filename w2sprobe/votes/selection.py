@@ -169,6 +169,11 @@ def select(table: pa.Table) -> list[Selection]:
     return [selection for selection in found if selection is not None]
 
 
+def chosen_as(probe: str) -> str:
+    """Probe whose choice of a point another one takes: its own, where it has one."""
+    return "logistic" if probe.startswith(HEAD) else CHOSEN_AS.get(probe, probe)
+
+
 def choose(table: pa.Table, probe: str, rule: WeakRule = "weak_log_loss") -> Choice:
     """Choose a layer and a setting for a probe, by weak labels alone.
 
@@ -196,7 +201,7 @@ def choose(table: pa.Table, probe: str, rule: WeakRule = "weak_log_loss") -> Cho
     """
     if rule not in get_args(WeakRule):
         raise UnknownName("rule", rule, get_args(WeakRule))
-    swept = "logistic" if probe.startswith(HEAD) else CHOSEN_AS.get(probe, probe)
+    swept = chosen_as(probe)
     every = _on_weak(table)
     rows = [row for row in every if row["probe"] == swept]
     if not rows:

@@ -1,8 +1,8 @@
 """Votes: what probes predict for rows, one layer at a time, in memory and as Parquet."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -85,8 +85,13 @@ class LayerVotes:
             raise InputError(
                 f"no votes of {describe(vote)} on {vote.labels!r} for {split}",
                 where=f"layer {self.layer}",
+                advice="Its labels may all be of one class.",
             )
         return self.p[vote, split]
+
+    def only(self, wanted: Callable[[Vote], bool]) -> "LayerVotes":
+        """Return the votes that are wanted."""
+        return replace(self, p={key: p for key, p in self.p.items() if wanted(key[0])})
 
     def table(self) -> pa.Table:
         """`COLUMNS`, a row for each vote and row of each split."""
