@@ -539,9 +539,14 @@ class StudyConfig(_Settings):
                     f"--{role}-model beside {len(sections)} {role} models in the config",
                     advice=f"Name them: --set {role}='[{{model: {name}}}]'.",
                 )
+            if name is not None and "model" not in type(sections[0]).model_fields:
+                raise InputError(
+                    f"--{role}-model for a supervisor without a model: {sections[0].label}",
+                    advice=f"Replace it: --set {role}='{{model: {name}}}'.",
+                )
             changes: dict[str, Any] = {} if name is None else {"model": name}
             changes |= {"truncate": True} if truncate else {}
-            changed = tuple(section.model_copy(update=changes) for section in sections)
+            changed = tuple(_with(section, changes) for section in sections)
             update[role] = changed if isinstance(given, tuple) else changed[0]
         return self.model_copy(update=update)
 
@@ -554,11 +559,7 @@ class StudyConfig(_Settings):
         seeds: dict[Varied, int],
     ) -> ExperimentConfig:
         own: dict[str, Any] = {"split": task, "weak": weak, "strong": strong}
-        own |= {
-            str(part): own[part].model_copy(update={"seed": seed})
-            for part, seed in seeds.items()
-            if "seed" in type(own[part]).model_fields
-        }
+        own |= {str(part): _with(own[part], {"seed": seed}) for part, seed in seeds.items()}
         own |= {name: getattr(self, name) for name in _Settings.model_fields}
         return ExperimentConfig(task=own.pop("split"), seed=name, **own)
 
@@ -610,12 +611,24 @@ class StudyConfig(_Settings):
                     raise ValueError(f"{name}: {value!r} occurs {count} times; allowed: once")
         if self.seeds and not self.vary:
             raise ValueError("vary is empty; allowed beside seeds: weak, strong, split")
+        fixed = [weak.label for weak in _listed(self.weak) if not weak.varies]
+        if fixed and self.supervisor_seeds:
+            raise ValueError(
+                f"supervisor_seeds with {fixed[0]!r}, which is the same for every seed; allowed: "
+                "splits and learner_seeds, or a supervisor that is finetuned or learns from `rows`"
+            )
         if self.seeds and (self.splits or self.supervisor_seeds or self.learner_seeds):
             raise ValueError(
                 "seeds beside splits, supervisor_seeds or learner_seeds; allowed: either seeds, "
                 "or the three"
             )
         return self
+
+
+def _with(section: Section, changes: dict[str, Any]) -> Section:
+    """A section with other values, as far as it has these fields."""
+    known = type(section).model_fields
+    return section.model_copy(update={k: v for k, v in changes.items() if k in known})
 
 
 def _listed(sections: Section | tuple[Section, ...]) -> tuple[Section, ...]:
