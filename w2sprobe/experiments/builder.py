@@ -26,7 +26,15 @@ from w2sprobe.experiments.costs import (
     votes_cost,
 )
 from w2sprobe.experiments.functions import CurationFunction
-from w2sprobe.experiments.methods import AUTO, FINETUNED, HEAD, IN_SAMPLE, Method, setting_field
+from w2sprobe.experiments.methods import (
+    AUTO,
+    CANDIDATES,
+    FINETUNED,
+    HEAD,
+    IN_SAMPLE,
+    Method,
+    setting_field,
+)
 from w2sprobe.experiments.readings import BY_FOLDS, Need, Reading, VotesPlan
 from w2sprobe.experiments.shared_runs import RUNS
 from w2sprobe.experiments.stages import Cost, Stage, Work
@@ -732,7 +740,8 @@ class _Part:
         if method.states == "weak" and states is not None:
             return (self.builder.weak_layer(states),), False
         if method.layers is not None:
-            return self.info.parse_layers(method.layers), True
+            spec = settings.candidates.layers if method.layers == CANDIDATES else method.layers
+            return self.info.parse_layers(spec), True
         layer = self._one_layer(path, settings)
         if layer is not None:
             return (layer,), False
