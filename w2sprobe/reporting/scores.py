@@ -1,13 +1,13 @@
 """Scores of a run and of a study, and the gaps of its tasks, as tables.
 
-A new column of scores is one entry of `_columns`, for the terminal and for reports.
+A new score is one column of `scores_table`, for the terminal and for reports.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from w2sprobe.reporting.numbers import with_interval
-from w2sprobe.reporting.table import Cell, Column, Row, Table, Tone, tone_of
+from w2sprobe.reporting.table import Cell, Column, Table, Tone, numeric, tone_of
 from w2sprobe.reporting.wording import (
     ENDS,
     STUDENT,
@@ -21,27 +21,20 @@ from w2sprobe.results import ResultRow, Results, StudyResults, SummaryRow
 
 RUNS = "Runs: cuts of the rows x seeds of the supervisor x seeds of the student."
 
-Columns = Mapping[Column, Callable[[SummaryRow], Cell]]
-
 
 def results_table(results: Results) -> Table:
     """Every method of one run, for the terminal: what reports have sections for is in its note."""
-    table = scores_table(results.summary, results=results)
     title = f"{results.task}: {results.weak_model} supervises {results.strong_model}"
-    return replace(table, title=title, note=_note(results))
+    return replace(scores_table(results.summary, results), title=title, note=_note(results))
 
 
-def scores_table(
-    rows: Sequence[SummaryRow], prefix: str = "", *, results: Results | None = None
-) -> Table:
+def scores_table(rows: Sequence[SummaryRow], results: Results | None = None) -> Table:
     """Every method of every task: AUC, gain, PGR, with intervals.
 
     Parameters
     ----------
     rows : sequence of SummaryRow
         Of one pair of models.
-    prefix : str, optional
-        Of the table's name.
     results : Results, optional
         Of the one run that `rows` are of: adds rows and seconds of each method.
 
@@ -50,16 +43,29 @@ def scores_table(
     Table
     """
     uneven = bool(with_fewer_seeds(rows))
-    columns = _columns(rows, {} if results is None else {row.method: row for row in results.rows})
-    runs = "runs" in {column.title for column in columns}
-    return Table(
-        f"{prefix}scores",
+    runs = uneven or any(row.n_seeds > 1 for row in rows)
+    several = len({row.task for row in rows}) > 1
+    trained = {} if results is None else {row.method: row for row in results.rows}
+    columns = (
+        *([Column("task")] if several else []),
+        Column("method", pinned=True),
+        *([Column("runs", _runs)] if runs else []),
+        numeric("AUC", lambda row: Cell.estimate(row.auc, row.auc_interval, signed=False)),
+        numeric("ΔAUC to weak", _gain),
+        numeric("PGR", lambda row: Cell.of("") if row.method in ENDS else _pgr(row)),
+        *(
+            [
+                numeric("rows kept", lambda row: _kept(trained[row.method])),
+                numeric("seconds", lambda row: Cell.number(trained[row.method].seconds, digits=1)),
+            ]
+            if trained
+            else []
+        ),
+    )
+    return Table.of(
         "Scores of every task and method",
-        tuple(columns),
-        [
-            Row(tuple(cell(row) for cell in columns.values()), unresolved=not row.resolved)
-            for row in rows
-        ],
+        columns,
+        rows,
         f"Brackets: 95 % intervals {sources_of_noise(rows)}. In italics: the gap between weak "
         "model and ceiling is not resolved, too small or too uncertain to be divided by; read "
         "ΔAUC, not PGR. Coloured: the interval of ΔAUC excludes 0, each by itself; the verdict "
@@ -71,28 +77,12 @@ def scores_table(
             else ""
         )
         + (f" {RUNS}" if runs else ""),
-        searchable=len(rows) > 12,
+        unresolved=lambda row: not row.resolved,
     )
 
 
-def _columns(rows: Sequence[SummaryRow], trained: Mapping[str, ResultRow]) -> Columns:
-    found: dict[Column, Callable[[SummaryRow], Cell]] = {}
-    if len({row.task for row in rows}) > 1:
-        found[Column("task")] = lambda row: Cell.of(row.task)
-    found[Column("method", pinned=True)] = lambda row: Cell.of(row.method)
-    if with_fewer_seeds(rows) or any(row.n_seeds > 1 for row in rows):
-        found[Column("runs")] = lambda row: Cell(runs_text(row), repr(row.n_seeds))
-    found[Column("AUC", number=True)] = lambda row: Cell.estimate(
-        row.auc, row.auc_interval, signed=False
-    )
-    found[Column("ΔAUC to weak", number=True)] = _gain
-    found[Column("PGR", number=True)] = lambda row: Cell.of("") if row.method in ENDS else _pgr(row)
-    if trained:
-        found[Column("rows kept", number=True)] = lambda row: _kept(trained[row.method])
-        found[Column("seconds", number=True)] = lambda row: Cell.number(
-            trained[row.method].seconds, digits=1
-        )
-    return found
+def _runs(row: SummaryRow) -> Cell:
+    return Cell(runs_text(row), repr(row.n_seeds))
 
 
 def _gain(row: SummaryRow) -> Cell:
@@ -150,56 +140,42 @@ def study_tables(study: StudyResults) -> Iterator[Table]:
         yield gaps_table(rows)
 
 
-def gaps_table(rows: Sequence[SummaryRow], prefix: str = "") -> Table:
+def gaps_table(rows: Sequence[SummaryRow]) -> Table:
     """The gap of every task, whether it is resolved, and what the student makes of it.
 
     Parameters
     ----------
     rows : sequence of SummaryRow
         Of one pair of models.
-    prefix : str, optional
-        Of the table's name.
 
     Returns
     -------
     Table
     """
-    by_task: dict[str, dict[str, SummaryRow]] = {}
-    for row in rows:
-        by_task.setdefault(row.task, {})[row.method] = row
-    return Table(
-        f"{prefix}gaps",
+    weak, ceiling, student = (
+        {row.task: row for row in rows if row.method == name} for name in (*ENDS, STUDENT)
+    )
+
+    def of_student(cell: Callable[[SummaryRow], Cell]) -> Callable[[SummaryRow], Cell]:
+        return lambda row: cell(student[row.task]) if row.task in student else Cell.number(None)
+
+    return Table.of(
         f"{rows[0].weak_model} supervises {rows[0].strong_model}: the gap of every task",
         (
             Column("task"),
-            *(Column(title, number=True) for title in ("runs", "weak", "ceiling", "gap")),
-            Column("resolved", wrap=True),
-            *(Column(title, number=True) for title in ("student, ΔAUC", "p", "PGR")),
+            Column("runs", _runs),
+            numeric("weak", lambda row: weak[row.task].auc),
+            numeric("ceiling", "auc"),
+            numeric("gap", lambda row: Cell.number(row.gap, gap_text(row))),
+            Column("resolved", resolved_text, wrap=True),
+            numeric("student, ΔAUC", of_student(_gain)),
+            numeric("p", of_student(lambda row: Cell.pvalue(row.delta_auc_pvalue))),
+            numeric("PGR", of_student(_pgr)),
         ),
-        [_gap_row(task, methods) for task, methods in by_task.items()],
+        ceiling.values(),
         f"Means over runs. {RUNS} Brackets: 95 % intervals {sources_of_noise(rows)}; p: two-sided, "
         "each by itself.\nWhere a gap is not resolved, read ΔAUC, not PGR.",
-        searchable=len(by_task) > 12,
-    )
-
-
-def _gap_row(task: str, methods: Mapping[str, SummaryRow]) -> Row:
-    weak, ceiling, student = methods["weak"], methods["ceiling"], methods.get(STUDENT)
-    return Row(
-        (
-            Cell.of(task),
-            Cell(runs_text(ceiling), repr(ceiling.n_seeds)),
-            Cell.number(weak.auc),
-            Cell.number(ceiling.auc),
-            Cell.number(ceiling.gap, gap_text(ceiling)),
-            Cell.of(resolved_text(ceiling)),
-            *(
-                (Cell.number(None),) * 3
-                if student is None
-                else (_gain(student), Cell.pvalue(student.delta_auc_pvalue), _pgr(student))
-            ),
-        ),
-        unresolved=not ceiling.resolved,
+        unresolved=lambda row: not row.resolved,
     )
 
 
