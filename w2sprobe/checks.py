@@ -1,6 +1,6 @@
 """Input validation of public functions: activations, labels, groups, hyperparameters."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -8,6 +8,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from w2sprobe.errors import InputError, first_few
 
+Preprocess = Literal["none", "center", "standardize"]
 MULTICLASS = "Only binary classification is supported. The type of the target is multiclass."
 
 
@@ -84,6 +85,28 @@ def check_labels(y: ArrayLike, n: int) -> np.ndarray:
             advice=MULTICLASS if (soft == soft.round()).all() else "",
         )
     return soft
+
+
+def check_label_vectors(y: ArrayLike, n: int) -> tuple[np.ndarray, bool]:
+    """Return soft labels as float64 (v, n), and whether several vectors were given."""
+    vectors = np.asarray(y)
+    several = vectors.ndim == 2 and vectors.shape[1] == n
+    if several and not len(vectors):
+        raise InputError("no label vectors", allowed="at least one")
+    soft = np.stack([check_labels(vector, n) for vector in (vectors if several else [vectors])])
+    return soft, several
+
+
+def check_keep(keep: ArrayLike, shape: tuple[int, int]) -> np.ndarray:
+    """Return, as bool (v, n), which rows each label vector keeps; one mask serves all vectors."""
+    mask = np.asarray(keep)
+    if mask.shape not in (shape, shape[1:]):
+        raise InputError(
+            f"keep of shape {mask.shape}", allowed=f"{shape[1:]}, or {shape}: one a label vector"
+        )
+    if mask.dtype != bool:
+        raise InputError(f"keep of {mask.dtype}", allowed="bool: True for rows that are used")
+    return np.broadcast_to(mask, shape)
 
 
 def check_target(y: ArrayLike, n: int) -> np.ndarray:

@@ -26,16 +26,24 @@ class Finding(BaseModel):
 
 
 class RunKey(NamedTuple):
-    """What tells the experiments of a study apart; the seed is empty where there is one run."""
+    """What tells the experiments of a study apart.
+
+    `seed` names the run: a number, or cut and seeds, as in "cut3-weak1"; empty where there is one.
+    """
 
     task: str
     weak_model: str
     strong_model: str
     seed: str
 
+    @property
+    def run(self) -> str:
+        """Name of the run in words: "seed 3", "cut3-weak1", or empty."""
+        return f"seed {self.seed}" if self.seed.isdigit() else self.seed
+
 
 class RunSeeds(NamedTuple):
-    """Seeds of a run's cut of the rows, weak model and strong model; None where not known."""
+    """Seeds of a run's cut of the rows, supervisor and learner; None where not known."""
 
     split: int | None
     weak: int | None
@@ -114,6 +122,9 @@ class ResultRow(BaseModel):
     `delta_accuracy` is the accuracy at one half less the weak model's, `accuracy_pgr` its share of
     the gap in accuracy, and `accuracy_resolved` says whether that gap carries it: None, as
     `performance`, in results of versions that did not compute them.
+    `own_ceiling` names the method that is the same learner fitted on the truth, `own_gap` is its
+    AUC less the weak model's, `own_pgr` the share of that gap: empty and None where the learner is
+    the finetuned strong model, or its own ceiling has no predictions.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -140,16 +151,24 @@ class ResultRow(BaseModel):
     accuracy_pgr: float | None = None
     accuracy_pgr_interval: Interval | None = None
     accuracy_resolved: bool | None = None
+    own_ceiling: str = ""
+    own_gap: float | None = None
+    own_gap_se: float | None = None
+    own_gap_interval: Interval | None = None
+    own_pgr: float | None = None
+    own_pgr_interval: Interval | None = None
+    own_resolved: bool | None = None
 
 
 class Results(BaseModel):
     """All methods of one experiment, and what they were run on.
 
-    `seed` is empty where there is one run. `gap` is the ceiling's AUC less the weak model's,
+    `seed` is as in `RunKey`. `gap` is the ceiling's AUC less the weak model's,
     `gap_se` its standard error over test rows, `rows_needed` how many test rows would resolve it:
     None where no number would. `layer` is that of the probes, None where it was chosen: `chosen`
     has the point of each stage that chose. `missing` says of each method without a row which stage
-    failed.
+    failed. `ceilings` maps each method whose learner is not the finetuned strong model to the
+    method that is the same learner, with the same settings, fitted on the truth.
     `splits` are rows a split; `dropped` counts rows left out and why; `fingerprint` is the task's;
     `store` is the activation store's name in the cache's folder `stores`, empty without one;
     `audit` holds the findings of `audit.json`; `warnings` are those of the trainings, each after
@@ -172,7 +191,7 @@ class Results(BaseModel):
     gap_se: float
     rows_needed: int | None
     layer: int | None
-    chosen: dict[str, dict[str, float | str]] = {}
+    chosen: dict[str, dict[str, float | str | bool | None]] = {}
     splits: dict[str, int]
     dropped: dict[str, int]
     truncated: dict[str, int]
@@ -181,6 +200,7 @@ class Results(BaseModel):
     warnings: tuple[str, ...] = ()
     rows: tuple[ResultRow, ...]
     missing: dict[str, str] = {}
+    ceilings: dict[str, str] = {}
     indicators: dict[str, float | None] = {}
     stages: dict[str, dict[str, Any]]
     config: dict[str, Any]
@@ -195,10 +215,9 @@ class Results(BaseModel):
 
     @property
     def seeds(self) -> RunSeeds:
-        """Of this run: the config's `task` has that of the split."""
-        return RunSeeds(
-            *(self.config.get(part, {}).get("seed") for part in ("task", "weak", "strong"))
-        )
+        """Seeds of this run; 0 for what has none, such as a supervisor that is a label file."""
+        sections = (self.config.get(part) for part in ("task", "weak", "strong"))
+        return RunSeeds(*(None if part is None else part.get("seed", 0) for part in sections))
 
     @property
     def resolved(self) -> bool:
@@ -270,7 +289,8 @@ class SummaryRow(BaseModel):
     rows takes it away: where it is not above `n_test_rows` and the gap is not resolved, more seeds
     are needed. In files of earlier versions the later fields are None, intervals are percentiles of
     a bootstrap that took seeds for a known population, and there are none where cuts differ.
-    `performance` and the scores in accuracy are those of `ResultRow`, means over the runs.
+    `performance` and the scores in accuracy are those of `ResultRow`, means over the runs; so are
+    those by the method's own ceiling, over the runs that have one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -306,6 +326,13 @@ class SummaryRow(BaseModel):
     accuracy_pgr: float | None = None
     accuracy_pgr_interval: Interval | None = None
     accuracy_resolved: bool | None = None
+    own_ceiling: str = ""
+    own_gap: float | None = None
+    own_gap_se: float | None = None
+    own_gap_interval: Interval | None = None
+    own_pgr: float | None = None
+    own_pgr_interval: Interval | None = None
+    own_resolved: bool | None = None
 
 
 class StudyResults(BaseModel):

@@ -19,15 +19,42 @@ def test_settings_decide_for_methods_of_a_config() -> None:
         "random_search": plain,
         "mine": {**plain, "curation": "random_filter"},
         "best": {**plain, "labels": "truth"},
+        "flipped": {**plain, "labels": "noise"},
+        "shuffled": {**plain, "labels": "soft_noise"},
+        "small": {**plain, "states": "weak"},
+        "big": {**plain, "states": "strong"},
+        "mine_on_noise": plain,
     }
     roles = {name: role_of(name, defined) for name in (*defined, "random_filter", "other")}
     assert roles == {
         "random_search": "competitor",
         "mine": "control",
         "best": "control",
+        "flipped": "control",
+        "shuffled": "control",
+        "small": "control",
+        "big": "competitor",
+        "mine_on_noise": "competitor",
         "random_filter": "control",
         "other": "competitor",
     }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "linear_head_on_truth",
+        "linear_head_on_noise",
+        "student_on_soft_noise",
+        "weak_to_weak",
+        "weak_to_weak_logconf",
+        "random_like_knn_filter",
+        "logistic_on_random_filter",
+    ],
+)
+def test_names_of_controls(name: str) -> None:
+    assert not is_competitor(name)
+    assert is_competitor(name.replace("_on_", "_").replace("weak_to", "to").replace("random_", ""))
 
 
 def test_a_study_declares_its_analysis() -> None:

@@ -62,3 +62,19 @@ def test_mistakes_are_not_taken_for_pairs_that_lack_something() -> None:
         overview(both, against="z")
     with pytest.raises(InputError, match="occurs twice"):
         overview([*both, replace(both[0], auc=0.71)])
+
+
+def test_own_ceilings_stay_known_where_their_rows_are_not_asked_for() -> None:
+    given = [
+        replace(row, own_ceiling="x_on_truth" if row.method == "x" else "")
+        for row in pair("s", student=0.7, x=0.75, x_on_truth=0.85)
+    ]
+    (found,) = overview(given, methods=["x"]).comparisons
+    for task in found.tasks:
+        gap = {"a": 0.25, "b": 0.27}[task.task]
+        assert task.own_gap["x"] == pytest.approx(gap)
+        assert task.own_pgr["x"] == pytest.approx(task.delta_auc["x"] / gap)
+        assert math.isnan(task.own_gap["student"])
+    gain = next(row for row in found.supervisor_gains if row.method == "x")
+    assert gain.own_pgr == pytest.approx((0.15 + 0.17) / (0.25 + 0.27))
+    assert gain.pgr == pytest.approx((0.15 + 0.17) / 0.6)

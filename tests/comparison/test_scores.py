@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -163,6 +164,10 @@ def test_results_give_the_error_of_gains_and_roles_of_defined_methods(tmp_path: 
     given.model_copy(update={"config": config, "rows": rows}).write(tmp_path / "results.json")
     (student,) = complete_scores(read_scores(tmp_path))
     assert (student.delta_auc_se, student.role) == (0.02, "control")
+    own = tuple(row.model_copy(update={"own_ceiling": "weak"}) for row in rows)
+    given.model_copy(update={"config": seeds, "rows": own}).write(tmp_path / "results.json")
+    (student,) = complete_scores(read_scores(tmp_path))
+    assert (student.own_ceiling, student.own_ceiling_auc) == ("weak", 0.8)
 
 
 # --- completion
@@ -182,6 +187,23 @@ def test_pairs_do_not_share_ends() -> None:
     )
     assert (first.weak_auc, first.ceiling_auc) == (0.6, 0.8)
     assert (second.weak_auc, second.ceiling_auc) == (0.5, 0.9)
+
+
+def test_own_ceilings_are_methods_of_the_same_run(tmp_path: Path) -> None:
+    path = table(
+        tmp_path,
+        "task,seed,method,auc,weak_auc,own_ceiling,own_ceiling_auc,own_pgr\n"
+        "a,0,probe,.7,.6,best,,.4\n"
+        "a,0,best,.8,.6,,,\n"
+        "a,1,probe,.7,.6,best,,\n"
+        "a,2,probe,.7,.6,best,.75,\n",
+    )
+    first, best, alone, said = complete_scores(read_scores(path))
+    assert (first.own_ceiling, first.own_ceiling_auc, said.own_ceiling_auc) == ("best", 0.8, 0.75)
+    assert math.isnan(best.own_ceiling_auc)
+    assert math.isnan(alone.own_ceiling_auc)
+    # a second pass, without the rows of the ceiling, changes nothing
+    assert complete_scores([first]) == [replace(first)]
 
 
 def test_an_auc_and_a_pgr_give_one_another() -> None:

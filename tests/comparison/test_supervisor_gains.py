@@ -13,7 +13,7 @@ GAPS = [0.1, 0.2, 0.02, 0.15, 0.08]
 ERRORS = [0.01, 0.02, 0.03, 0.01, 0.02]
 
 
-def tasks(gains=GAINS, gaps=GAPS, errors=ERRORS, method="x") -> list[TaskRow]:
+def tasks(gains=GAINS, gaps=GAPS, errors=ERRORS, method="x", own_gaps=None) -> list[TaskRow]:
     return [
         TaskRow(
             task=f"t{number}",
@@ -29,8 +29,12 @@ def tasks(gains=GAINS, gaps=GAPS, errors=ERRORS, method="x") -> list[TaskRow]:
             delta_auc={method: gain},
             delta_auc_se={method: error},
             pgr={method: gain / gap},
+            own_gap={method: own},
+            own_pgr={method: gain / own},
         )
-        for number, (gain, gap, error) in enumerate(zip(gains, gaps, errors, strict=True))
+        for number, (gain, gap, error, own) in enumerate(
+            zip(gains, gaps, errors, own_gaps or [math.nan] * len(gains), strict=True)
+        )
     ]
 
 
@@ -48,6 +52,17 @@ def test_all_tasks_are_in_the_models_of_metrics() -> None:
     assert (row.pgr, row.pgr_interval) == (ratio.value, ratio.interval)
     assert [task.shrunken for task in row.tasks] == list(pooled.shrunken)
     assert [task.gain_se for task in row.tasks] == ERRORS
+
+
+def test_own_ceilings_have_a_pooled_pgr_beside_the_published_one() -> None:
+    own = [0.06, 0.1, 0.02, 0.08, math.nan]
+    (row,) = supervisor_gains(tasks(own_gaps=own), ["x"], [], Analysis())
+    ratio = pooled_pgr(GAINS[:4], own[:4])
+    assert (row.n_own_pgr, row.own_pgr, row.own_pgr_interval) == (4, ratio.value, ratio.interval)
+    assert row.pgr == pooled_pgr(GAINS, GAPS).value
+    (without,) = supervisor_gains(tasks(), ["x"], [], Analysis())
+    assert without.n_own_pgr == 0
+    assert math.isnan(without.own_pgr)
 
 
 def test_what_is_not_known_is_left_out() -> None:
@@ -80,6 +95,7 @@ def test_the_family_is_adjusted_and_tests_are_two_sided() -> None:
             "task": f"t{number}",
             "delta_auc": gains,
             "delta_auc_se": dict.fromkeys(gains, 0.01),
+            "own_gap": dict.fromkeys(gains, math.nan),
         }
         given.append(row.model_copy(update=update))
     analysis = Analysis(alternative="greater")

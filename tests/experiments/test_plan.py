@@ -16,6 +16,7 @@ from w2sprobe.experiments.config import PRESETS, StudyConfig, load_config
 from w2sprobe.experiments.places import file_names, result_folders
 from w2sprobe.experiments.plan import Plan, make_plan
 from w2sprobe.experiments.stages import Stage
+from w2sprobe.results import RunKey
 
 Make = Callable[..., Plan]
 METHODS = ["student", "logistic_probe", "logistic_relabel", "random_filter"]
@@ -131,6 +132,18 @@ def test_results_have_a_folder_an_experiment(make: Make, place: Path) -> None:
     assert len(set(folders)) == 8
     assert {len(folder.relative_to(place / "out").parts) for folder in folders} == {2}
     assert result_folders([plan.experiments[0].config.key], place / "out") == [place / "out"]
+
+
+def test_folders_of_runs_are_named_after_seeds_or_cuts() -> None:
+    keys = [RunKey("t", "w", "s", run) for run in ("", "3", "cut3", "cut3-weak1")]
+    assert [key.run for key in keys] == ["", "seed 3", "cut3", "cut3-weak1"]
+    folders = result_folders(keys, Path("out"))
+    assert [folder.name for folder in folders] == [
+        "w--s",
+        "w--s--seed3",
+        "w--s--cut3",
+        "w--s--cut3-weak1",
+    ]
 
 
 def test_names_that_would_share_a_file_do_not() -> None:

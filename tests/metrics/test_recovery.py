@@ -8,7 +8,15 @@ from scipy import stats
 from tests.metrics.cases import models
 from w2sprobe import metrics
 from w2sprobe.errors import InputError
-from w2sprobe.metrics import bootstrap_pgr, bootstrap_pgrs, pgr, roc_auc
+from w2sprobe.metrics import (
+    Run,
+    bootstrap_pgr,
+    bootstrap_pgrs,
+    gap_recovered,
+    mean_scores,
+    pgr,
+    roc_auc,
+)
 
 INTERVALS = ("weak_auc", "student_auc", "ceiling_auc", "gap", "delta_auc", "pgr")
 
@@ -311,3 +319,25 @@ def test_cuts_with_rows_of_their_own_have_intervals():
     names = np.tile(np.arange(100), (4, 1))
     same_rows = bootstrap_pgr(truth[:1].repeat(4, axis=0), *scores, rows=names)
     assert same_rows.n_cuts == 4
+
+
+def test_any_model_can_be_the_ceiling():
+    truth, weak, student, ceiling = runs(200, 4, 0.1)
+    own = (student + ceiling) / 2
+    scores = {"weak": np.stack([weak] * 4), "ceiling": ceiling, "probe": student, "own": own}
+    means = mean_scores(
+        [
+            Run(truth, {name: of[seed] for name, of in scores.items()}, supervisor=seed)
+            for seed in range(4)
+        ]
+    )
+    found = gap_recovered(means, "probe", "own")
+    expected = bootstrap_pgr(truth, weak, student, own)
+    for name in INTERVALS:
+        interval = f"{name}_interval"
+        assert getattr(found, interval) == pytest.approx(getattr(expected, interval))
+    assert (found.pgr, found.gap_se) == pytest.approx((expected.pgr, expected.gap_se))
+    published = gap_recovered(means, "probe")
+    assert published.pgr == pytest.approx(bootstrap_pgr(truth, weak, student, ceiling).pgr)
+    assert published.pgr > found.pgr + 0.05
+    assert gap_recovered(means, "own", "own").pgr == 1

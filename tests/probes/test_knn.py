@@ -213,3 +213,106 @@ def test_a_cross_fit_has_the_rows_outside_a_fold_to_choose_from() -> None:
             knn_cross_fit(X, Y, ks=ks)
     with pytest.raises(InputError, match="cv is 41"):
         knn_cross_fit(X, Y, ks=[1], cv=41)
+
+
+VECTORS = np.stack([Y, 1 - Y, (Y > 0.5).astype(float)])
+KEEP = np.random.default_rng(1).random((3, 40)) < [[0.9], [0.6], [0.4]]
+
+
+@pytest.mark.parametrize("keep", [None, KEEP, KEEP[0]], ids=["all", "own rows", "one mask"])
+@pytest.mark.parametrize("groups", [None, GROUPS], ids=["rows", "groups"])
+def test_several_label_vectors_are_the_loop_of_single_ones(groups, keep: Any) -> None:
+    masks = [None] * 3 if keep is None else np.broadcast_to(keep, VECTORS.shape)
+    for call in (knn_path, partial(knn_cross_fit, cv=4)):
+        together = call(X, VECTORS, ks=[7, 1, 3], groups=groups, keep=keep)
+        assert together.shape == (3, 3, 40)
+        for votes, vector, mask in zip(together, VECTORS, masks, strict=True):
+            alone = call(X, vector, ks=[7, 1, 3], groups=groups, keep=mask)
+            np.testing.assert_array_equal(votes, alone)
+    assert knn_path(X, VECTORS, Q, ks=[3]).shape == (3, 1, 11)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(
+    st.integers(1, 8),
+    st.sampled_from(["queries", "self out", "self in", "groups"]),
+    st.floats(0.4, 1),
+    st.integers(0, 10**6),
+)
+def test_kept_rows_vote_as_if_they_were_alone(k: int, mode: str, share: float, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    rows = random.integers(-1, 2, size=(40, 3)).astype(np.float32)  # many ties
+    asked = rows[:7] if mode == "queries" else None
+    groups = random.integers(0, 20, 40) if mode == "groups" else None
+    keep = random.random((2, 40)) < share
+    keep[1] = rows[:, 0] > -1  # whole neighbourhoods are left out
+    if mode == "self out":
+        groups = np.arange(40)
+    queries = rows if asked is None else asked
+    votes = knn_path(
+        rows,
+        VECTORS[:2],
+        asked,
+        ks=[k],
+        include_self=mode == "self in",
+        groups=groups,
+        keep=keep,
+    )
+    squared = ((queries[:, None] - rows[None]) ** 2).sum(axis=2)
+    if groups is not None:
+        squared[groups[:, None] == groups] = np.inf
+    for mask, vector, found in zip(keep, VECTORS, votes[:, 0], strict=False):
+        order = np.argsort(np.where(mask, squared, np.inf), axis=1, kind="stable")[:, :k]
+        np.testing.assert_allclose(found, vector[order].mean(axis=1), atol=1e-12)
+    assert np.abs(votes - knn_path(rows, VECTORS[:2], asked, ks=[k])).max() > 0
+
+
+def test_all_vectors_and_most_subsets_take_one_search() -> None:
+    asked: list[int] = []
+
+    def counting(*arrays: Any, **options: Any) -> Neighbors:
+        asked.append(options["k"])
+        return nearest_neighbors(*arrays, **options)
+
+    points = np.random.default_rng(2).normal(size=(400, 5))
+    labels = np.random.default_rng(1).random((3, 400))
+    knn_path(points, labels, ks=[20, 50], search=counting)
+    assert asked == [50]
+    keep = np.arange(400) % 10 > 0
+    knn_path(points, labels, ks=[20, 50], search=counting, keep=keep)
+    assert len(asked) == 2
+    assert 50 / 0.9 < asked[1] < 75
+    asked.clear()
+    corner = points[:, 0] > 0.5  # queries on the other side see no kept row for a long way
+    knn_path(points, labels, ks=[20, 50], search=counting, keep=corner)
+    assert asked == [100] + 3 * [51]
+
+
+def test_a_row_that_is_not_kept_is_predicted_and_has_no_say() -> None:
+    keep = np.arange(40) != 7
+    changed = np.where(keep, Y, 1 - Y)
+    for call in (knn_path, partial(knn_cross_fit, cv=4)):
+        np.testing.assert_array_equal(
+            *(call(X, y, ks=[3, 9], keep=keep) for y in (Y, changed)), strict=True
+        )
+        assert (call(X, Y, ks=[3, 9]) != call(X, changed, ks=[3, 9])).any()
+
+
+@pytest.mark.parametrize(
+    ("call", "part"),
+    [
+        (lambda: knn_path(X, VECTORS, ks=[3], keep=KEEP[:2]), r"keep of shape \(2, 40\)"),
+        (lambda: knn_path(X, Y, ks=[3], keep=KEEP), r"keep of shape \(3, 40\)"),
+        (lambda: knn_path(X, Y, ks=[3], keep=Y), "keep of float64. Allowed: bool"),
+        (lambda: knn_path(X, Y, ks=[10], keep=np.arange(40) < 10), "1 to 9, the rows that label"),
+        (lambda: knn_path(X, Y, ks=[1], keep=np.zeros(40, dtype=bool)), "1 to 0"),
+        (
+            lambda: knn_cross_fit(X, VECTORS, ks=[20], keep=KEEP),
+            "the rows that label vector 1 keeps for every query",
+        ),
+        (lambda: knn_path(X, VECTORS[:0], ks=[3]), "no label vectors"),
+    ],
+)
+def test_bad_masks_and_vectors(call, part: str) -> None:
+    with pytest.raises(InputError, match=part):
+        call()

@@ -1,10 +1,12 @@
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
@@ -18,7 +20,9 @@ from w2sprobe.probes import (
     logistic_cross_fit_path,
     logistic_path,
 )
+from w2sprobe.probes.estimator import linear
 from w2sprobe.probes.logistic import FOLDS, L2S
+from w2sprobe.probes.preprocess import Preprocessing
 
 PENALTIES = [1e-1, 1e-4, 1e-2]
 KINDS = ["plain", "constant columns", "copies", "outlier columns", "equal rows"]
@@ -168,6 +172,45 @@ def test_a_cross_fit_and_a_path_in_one_are_both(groups, preprocess: str) -> None
     one = logistic_cross_fit_path(X, y, **options, **cross)
     assert [part.shape for part in one] == [(3, 40), (3, 6), (3,)]
     np.testing.assert_allclose(one[0], p[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("preprocess", ["none", "standardize"])
+@pytest.mark.parametrize("n_and_d", [(40, 6), (40, 60)])
+def test_rows_that_are_not_kept_are_predicted_and_have_no_say(preprocess: Any, n_and_d) -> None:
+    X, y = problem(*n_and_d, 5)
+    vectors, keep = np.stack([y, 1 - y**2]), np.random.default_rng(0).random((2, 40)) < 0.7
+    l2s = [1e-1, 1e-3, 1e-2]
+    options: dict[str, Any] = {"l2s": l2s, "preprocess": preprocess, "cv": 4}
+    found = logistic_cross_fit_path(X, vectors, keep=keep, **options)
+    assert found[0].shape == (2, 3, 40)
+    turned = np.where(keep, vectors, 1 - vectors)
+    for one, other in zip(
+        found, logistic_cross_fit_path(X, turned, keep=keep, **options), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    folds = np.append(folds_of(40, 4), -np.ones(40)).reshape(2, 40)
+    moved = Preprocessing.fit(X[folds[0] != 0], preprocess)  # of all rows outside the fold
+    rows = keep[0] & (folds[0] != 0)
+    coef, intercept = logistic_path(moved.apply(X[rows]), y[rows], l2s=l2s)
+    alone = expit(linear(moved.apply(X[folds[0] == 0]), coef, intercept))
+    np.testing.assert_allclose(found[0][0][:, folds[0] == 0], alone, atol=1e-3)
+    everything = logistic_cross_fit_path(X, vectors, **options)
+    assert np.abs(everything[0] - found[0]).max() > 1e-2
+    full = logistic_cross_fit_path(X, y, keep=keep[0], **options)
+    np.testing.assert_allclose(full[1], found[1][0], atol=1e-3)
+
+
+@pytest.mark.parametrize("preprocess", ["none", "standardize"])
+def test_a_fit_needs_kept_rows_of_both_classes(preprocess: Any) -> None:
+    X, y = problem(40, 6, 5)
+    options: dict[str, Any] = {"l2s": [1.0], "preprocess": preprocess}
+    hard = (y > 0.5).astype(float)
+    with pytest.raises(InputError, match="one class"):
+        logistic_cross_fit_path(X, hard, keep=hard > 0, **options)
+    with pytest.raises(InputError, match="keep leaves a fit no rows"):
+        logistic_cross_fit_path(X, hard, keep=np.zeros(40, dtype=bool), **options)
+    with pytest.raises(InputError, match=r"keep of shape \(39,\)"):
+        logistic_cross_fit_path(X, hard, keep=hard[1:] > 0, **options)
 
 
 @pytest.mark.parametrize("preprocess", ["none", "standardize"])

@@ -1,13 +1,18 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from tests.probes.cases import from_writeable, problem
 from w2sprobe.errors import InputError
-from w2sprobe.probes import MassMeanProbe, mass_mean
+from w2sprobe.folds import folds_of
+from w2sprobe.probes import MassMeanProbe, mass_mean, mass_mean_cross_fit_path
+from w2sprobe.probes.preprocess import Preprocessing
 
 RANDOM = np.random.default_rng(0)
 Y = np.repeat([0, 1], 50)
@@ -116,3 +121,52 @@ def test_rows_may_be_read_only(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bad_input(call, part: str) -> None:
     with pytest.raises(InputError, match=part):
         call()
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("whiten", [False, True])
+@pytest.mark.parametrize("preprocess", ["none", "center", "standardize"])
+def test_a_cross_fit_of_several_vectors_is_the_loop_of_probes(
+    preprocess: Any, whiten: bool, keep: bool
+) -> None:
+    rows, soft = problem(90, 7, 3)
+    vectors = np.stack([soft, (soft > 0.6).astype(float), 1 - soft])
+    mask = np.random.default_rng(0).random((3, 90)) < 0.7 if keep else np.ones((3, 90), dtype=bool)
+    groups = np.arange(90) // 3
+    options: dict[str, Any] = {"whiten": whiten, "preprocess": preprocess}
+    p, coef, intercept = mass_mean_cross_fit_path(
+        rows, vectors, cv=4, groups=groups, keep=mask if keep else None, **options
+    )
+    assert (p.shape, coef.shape, intercept.shape) == ((3, 90), (3, 7), (3,))
+    folds = folds_of(90, 4, groups)
+    for number, (vector, kept) in enumerate(zip(vectors, mask, strict=True)):
+        for fold in (*range(4), -1):
+            inside = folds != fold
+            moved = Preprocessing.fit(rows[inside], preprocess)  # of all rows, kept or not
+            probe = MassMeanProbe(whiten=whiten).fit(
+                moved.apply(rows[inside & kept]), vector[inside & kept]
+            )
+            asked = rows if fold == -1 else rows[~inside]
+            expected = probe.predict_proba(moved.apply(asked))[:, 1]
+            if fold == -1:
+                margin = rows @ coef[number] + intercept[number]
+                np.testing.assert_allclose(expit(margin), expected, atol=1e-4)
+            else:
+                np.testing.assert_allclose(p[number, ~inside], expected, atol=1e-4)
+    one = mass_mean_cross_fit_path(rows, soft, cv=4, groups=groups, keep=mask[0], **options)
+    np.testing.assert_allclose(one[0], p[0], atol=1e-12)
+    np.testing.assert_allclose(one[1], coef[0], rtol=1e-9)
+    assert one[2] == pytest.approx(intercept[0])
+
+
+@pytest.mark.parametrize(
+    ("keep", "part"),
+    [
+        (np.zeros(100, dtype=bool), "keep leaves a fit no rows"),
+        (Y > 0, "one class"),
+        (np.ones(99, dtype=bool), r"keep of shape \(99,\)"),
+    ],
+)
+def test_a_fit_needs_kept_rows_of_both_classes(keep: np.ndarray, part: str) -> None:
+    with pytest.raises(InputError, match=part):
+        mass_mean_cross_fit_path(X, Y, keep=keep)

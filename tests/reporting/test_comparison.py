@@ -111,6 +111,12 @@ def test_gains_over_the_weak_model_are_shown_and_shrunken() -> None:
     open_end = gain.model_copy(update={"pgr": 0.3, "pgr_interval": None})
     changed = without_gap.model_copy(update={"supervisor_gains": (open_end,)})
     assert "+0.30 [unbounded]" in text_of(changed)
+    assert "own pooled" not in unknown
+    by_own = gain.model_copy(
+        update={"n_own_pgr": 8, "own_pgr": 0.45, "own_pgr_interval": (0.4, 0.5)}
+    )
+    changed = without_gap.model_copy(update={"supervisor_gains": (by_own,)})
+    assert "+0.45 [+0.40, +0.50]" in text_of(changed)
 
 
 def test_seeds_are_parted_in_the_table() -> None:

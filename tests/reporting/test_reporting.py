@@ -38,8 +38,8 @@ def results(**changes: object) -> Results:
     )  # fmt: skip
 
 
-def printed(results: Results) -> str:
-    console = Console(width=130)
+def printed(results: Results, width: int = 130) -> str:
+    console = Console(width=width)
     with console.capture() as capture:
         console.print(results_table(results))
     return capture.get()
@@ -51,6 +51,29 @@ def test_the_table_shows_values_and_intervals() -> None:
         assert part in text
     assert "90 of 100" in text
     assert "not resolved" not in text
+
+
+def test_pgr_by_the_own_ceiling_has_a_column_where_there_is_any() -> None:
+    assert "own ceiling" not in printed(results())
+    own = {
+        "own_ceiling": "x_on_truth",
+        "own_gap": 0.05,
+        "own_gap_se": 0.01,
+        "own_gap_interval": (0.03, 0.07),
+        "own_pgr": 0.62,
+        "own_pgr_interval": (0.1, 0.9),
+        "own_resolved": True,
+    }
+    unresolved = {**own, "own_pgr": 0.71, "own_pgr_interval": None, "own_resolved": False}
+    given = results()
+    more = (row("x", 0.82, **own), row("y", 0.82, **unresolved))
+    text = printed(given.model_copy(update={"rows": (*given.rows, *more)}), width=160)
+    lines = {line.split()[0]: line for line in text.splitlines() if line.strip()}
+    assert "PGR, own ceiling" in lines["method"]
+    assert "+0.62 [+0.10, +0.90] " in lines["x"]
+    assert "+0.71 [unbounded] unresolved" in lines["y"]
+    assert "unresolved" not in lines["student"]
+    assert "the same learner fitted on the truth" in " ".join(text.split())
 
 
 def test_an_unresolved_gap_is_said() -> None:

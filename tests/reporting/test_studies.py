@@ -124,3 +124,23 @@ def test_sizes_and_times_for_people() -> None:
     assert [seconds_text(one) for one in (0.4, 59, 61, 90000)] == [
         *("0 s", "59 s", "0:01:01", "1 day, 1:00:00")
     ]
+
+
+def test_the_baseline_of_a_probe_study_has_both_pgrs() -> None:
+    own = {"own_ceiling": "x_on_truth", "own_pgr": 0.5, "own_pgr_interval": (0.4, 0.6)}
+    rows = (row("weak", auc=0.8), row(), row("x", pgr=0.3, own_resolved=True, **own))
+    study = StudyResults(
+        name="n",
+        experiments=("a",),
+        summary=rows,
+        failures=(),
+        config={"analysis": {"against": "x"}},
+        versions={},
+    )
+    text = printed(*study_tables(study))
+    for part in ("x, ΔAUC", "PGR, own ceiling", "+0.30 [+0.90, +1.10]", "+0.50 [+0.40, +0.60]"):
+        assert part in text
+    plain = study.model_copy(update={"config": {}})  # the student, which was not run
+    text = printed(*study_tables(plain))
+    assert "student, ΔAUC" in text
+    assert "own ceiling" not in text

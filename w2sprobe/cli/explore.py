@@ -85,7 +85,7 @@ def command(
     from w2sprobe.labels import LabelTable
     from w2sprobe.layers import parse_layers
     from w2sprobe.numbers import parse_numbers
-    from w2sprobe.probing import ProbedRows
+    from w2sprobe.probing.rows import ProbedRows
     from w2sprobe.reporting.pages import write_page
 
     if splits and not task:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PUBLISHED = "published"
 DECLARED = ("analysis", "min_gap", "min_gap_se")  # of a config: what it says of its analysis
-BY_METHOD = ("auc", "delta_auc", "delta_auc_se", "pgr")  # of a task's row
+BY_METHOD = ("auc", "delta_auc", "delta_auc_se", "pgr", "own_gap", "own_pgr")  # of a task's row
 LEFT_OUT = {"task", "n_seeds", "saturated", *BY_METHOD}  # of it in --out
 
 

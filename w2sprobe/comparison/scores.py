@@ -20,10 +20,10 @@ SCORES = "scores.csv"  # of a study: all of its results in one table
 REQUIRED = ("task", "method")
 OPTIONAL = (
     *("seed", "weak_model", "strong_model"),
-    *("split_seed", "weak_seed", "strong_seed", "role"),
+    *("split_seed", "weak_seed", "strong_seed", "role", "own_ceiling"),
 )
 SHARED = ("weak_auc", "ceiling_auc", "gap_se")  # the same for all methods of a run
-NUMBERS = ("auc", "pgr", *SHARED, "delta_auc_se", "accuracy")
+NUMBERS = ("auc", "pgr", *SHARED, "delta_auc_se", "accuracy", "own_ceiling_auc")
 ROLES = ("", *get_args(Role))
 RANGES = {"pgr": (-math.inf, math.inf), "gap_se": (0.0, math.inf), "delta_auc_se": (0.0, math.inf)}
 END_ROWS = {"weak": "weak_auc", "ceiling": "ceiling_auc"}  # methods that are ends of the gap
@@ -61,6 +61,10 @@ class Score:
         Test accuracy of the method at one half.
     role : {"competitor", "control", ""}
         Whether the method competes with the baseline; empty: its name decides, `is_competitor`.
+    own_ceiling : str
+        Method that is the same learner fitted on the truth, where that is not the ceiling.
+    own_ceiling_auc : float
+        Its AUC in the same run.
     where : str
         File and row, for messages.
     """
@@ -81,6 +85,8 @@ class Score:
     strong_seed: str = ""
     accuracy: float = UNKNOWN
     role: Role | Literal[""] = ""
+    own_ceiling: str = ""
+    own_ceiling_auc: float = UNKNOWN
     where: str = "scores"
 
     @property
@@ -181,7 +187,8 @@ def complete_scores(scores: Iterable[Score]) -> list[Score]:
     Returns
     -------
     list of Score
-        Without the rows of weak and ceiling. PGR from the AUCs, an AUC from PGR and ends.
+        Without the rows of weak and ceiling. PGR from the AUCs, an AUC from PGR and ends, the AUC
+        of an own ceiling from that method's row.
 
     Raises
     ------
@@ -204,7 +211,11 @@ def complete_scores(scores: Iterable[Score]) -> list[Score]:
             )
         seen[key] = score
     shared = _shared_numbers(given)
-    return [_complete(score, shared) for score in given if score.method not in END_ROWS]
+    return [
+        _with_own_ceiling(_complete(score, shared), seen)
+        for score in given
+        if score.method not in END_ROWS
+    ]
 
 
 def _shared_numbers(scores: list[Score]) -> dict[tuple[Run, str], Score]:
@@ -251,6 +262,13 @@ def _complete(score: Score, shared: dict[tuple[Run, str], Score]) -> Score:
     return replace(score, pgr=pgr(score.weak_auc, score.auc, score.ceiling_auc))
 
 
+def _with_own_ceiling(score: Score, given: dict[tuple[Run, str], Score]) -> Score:
+    source = given.get((score.run, score.own_ceiling))
+    if source is None or not math.isnan(score.own_ceiling_auc):
+        return score
+    return replace(score, own_ceiling_auc=source.auc)
+
+
 def _of_results(results: Results, where: str) -> list[Score]:
     split, weak, strong = ("" if seed is None else str(seed) for seed in results.seeds)
     given = [seed for seed in (split, weak, strong) if seed]
@@ -268,6 +286,7 @@ def _of_results(results: Results, where: str) -> list[Score]:
             weak_seed=weak,
             strong_seed=strong,
             role=role_of(row.method, results.config.get("define", {})),
+            own_ceiling=row.own_ceiling,
             where=f"{where}, method {row.method}",
         )
         for row in results.rows

@@ -7,7 +7,7 @@ from w2sprobe.comparison.analysis import Analysis
 from w2sprobe.comparison.differences import Difference, Judgement, difference, judgement
 from w2sprobe.comparison.scores import UNKNOWN
 from w2sprobe.comparison.tasks import UNKNOWN_INTERVAL, Row, TaskRow
-from w2sprobe.metrics import holm, pool_tasks, pooled_pgr
+from w2sprobe.metrics import RatioOfMeans, holm, pool_tasks, pooled_pgr
 from w2sprobe.results import Interval
 
 
@@ -28,7 +28,8 @@ class SupervisorGain(Difference):
     others: the baseline's own gain is one question, asked before all others. The fields from
     `pooled_mean` on are those of `pool_tasks`: mean at the mean gap, standard deviation `tau` of
     the true gains over tasks, slope on the gap. `pgr` is that of `pooled_pgr` over the `n_pgr`
-    tasks whose gap is known; `pgr_interval` is None where it has no bounds.
+    tasks whose gap is known; `pgr_interval` is None where it has no bounds. `own_pgr` is the same
+    by the method's own ceiling, the same learner fitted on the truth: nan, over 0 tasks, without.
     """
 
     method: str
@@ -45,6 +46,9 @@ class SupervisorGain(Difference):
     n_pgr: int
     pgr: float
     pgr_interval: Interval | None
+    n_own_pgr: int
+    own_pgr: float
+    own_pgr_interval: Interval | None
     tasks: tuple[TaskGain, ...]
 
 
@@ -109,6 +113,10 @@ def _gain(
         [row.gap for row in known] if len(with_gap) == len(known) else None,
     )
     ratio = pooled_pgr([row.delta_auc[method] for row in with_gap], [row.gap for row in with_gap])
+    with_own = [row for row in known if not math.isnan(row.own_gap[method])]
+    own_ratio = pooled_pgr(
+        [row.delta_auc[method] for row in with_own], [row.own_gap[method] for row in with_own]
+    )
     of_tasks = zip(known, gains, errors, pooled.shrunken, pooled.shrunken_intervals, strict=True)
     return SupervisorGain(
         method=method,
@@ -123,9 +131,16 @@ def _gain(
         slope_pvalue=pooled.slope_pvalue,
         n_pgr=ratio.n,
         pgr=ratio.value,
-        pgr_interval=None if math.isinf(ratio.interval[0]) else ratio.interval,
+        pgr_interval=_bounded(ratio),
+        n_own_pgr=own_ratio.n,
+        own_pgr=own_ratio.value,
+        own_pgr_interval=_bounded(own_ratio),
         tasks=tuple(
             TaskGain(task=row.task, gain=gain, gain_se=se, shrunken=value, shrunken_interval=ends)
             for row, gain, se, value, ends in of_tasks
         ),
     )
+
+
+def _bounded(ratio: RatioOfMeans) -> Interval | None:
+    return None if math.isinf(ratio.interval[0]) else ratio.interval

@@ -37,9 +37,10 @@ class TaskRow(Row):
 
     `resolved` tasks have a gap that is large and sure enough for a PGR. `excluded` says why the
     task's PGR is not averaged; empty where it is. `saturated` tasks are left out in AUC as well.
-    `delta_auc` is a method's gain over the weak models of its own seeds. Standard errors are over
-    test rows and seeds; that of a gain is nan where the noise of test rows is not known. nan: not
-    known.
+    `delta_auc` is a method's gain over the weak models of its own seeds, `own_gap` what the same
+    learner fitted on the truth gains over them, `own_pgr` the ratio of the two. Standard errors are
+    over test rows and seeds; that of a gain is nan where the noise of test rows is not known. nan:
+    not known.
     """
 
     task: str
@@ -55,6 +56,8 @@ class TaskRow(Row):
     delta_auc: dict[str, float]
     delta_auc_se: dict[str, float]
     pgr: dict[str, float]
+    own_gap: dict[str, float]
+    own_pgr: dict[str, float]
 
 
 def by_method(scores: Iterable[Score]) -> dict[str, dict[str, Seeds]]:
@@ -102,6 +105,10 @@ def task_rows(
         weak, ceiling = (mean_of(ends, name) for name in ("weak_auc", "ceiling_auc"))
         gap = mean_of_runs(levels_of(ends, _gap), mean_of(ends, "gap_se") ** 2)
         auc = {name: value_of(seeds.values(), "auc") for name, seeds in here.items()}
+        of_weak, of_own = (
+            {name: mean_of(seeds.values(), end) for name, seeds in here.items()}
+            for end in ("weak_auc", "own_ceiling_auc")
+        )
         saturated = saturated_only and all(
             value >= SATURATED for value in (weak, ceiling, *auc.values())
         )
@@ -122,12 +129,11 @@ def task_rows(
                 excluded=excluded,
                 saturated=saturated,
                 auc=auc,
-                delta_auc={
-                    name: auc[name] - mean_of(seeds.values(), "weak_auc")
-                    for name, seeds in here.items()
-                },
+                delta_auc={name: auc[name] - of_weak[name] for name in here},
                 delta_auc_se={name: _gain_se(seeds.values()) for name, seeds in here.items()},
                 pgr={name: value_of(seeds.values(), "pgr") for name, seeds in here.items()},
+                own_gap={name: of_own[name] - of_weak[name] for name in here},
+                own_pgr={name: pgr(of_weak[name], auc[name], of_own[name]) for name in here},
             )
         )
     return tuple(rows)

@@ -6,7 +6,6 @@ from w2sprobe.curation.filters import (
     filter_by_neighbors,
 )
 from w2sprobe.curation.relabelling import IN_SAMPLE, CrossFit, relabel
-from w2sprobe.curation.tables import curate, explain
 from w2sprobe.metrics import Scorecard, overlap, scorecard
 from w2sprobe.votes.judging import Action, Curated, Rule, filter_at_random, judge
 from w2sprobe.votes.provenance import Origin, predictions, provenance, untouched
@@ -19,8 +18,6 @@ __all__ = [
     "Origin",
     "Rule",
     "Scorecard",
-    "curate",
-    "explain",
     "filter_at_random",
     "filter_by_confident_learning",
     "filter_by_disagreement",

@@ -19,7 +19,7 @@ from w2sprobe.cells import (
     filled,
 )
 from w2sprobe.errors import IdMismatch, InputError, first_few
-from w2sprobe.fingerprint import fingerprint_strings
+from w2sprobe.fingerprint import fingerprint, fingerprint_strings
 from w2sprobe.labels import LabelTable
 
 
@@ -128,6 +128,12 @@ class Rows:
     def content(self) -> str:
         """Fingerprint of ids and texts, in their order."""
         return fingerprint_strings(self.ids.tolist(), self.texts)
+
+    @cached_property
+    def identity(self) -> str:
+        """Fingerprint of ids, texts, labels and groups."""
+        groups = None if self.groups is None else self.groups.tolist()
+        return fingerprint([self.content, self.labels.tolist(), groups])
 
     def __repr__(self) -> str:
         ones = int(self.labels.sum())

@@ -1,69 +1,95 @@
-"""From an experiment's config to its stages."""
+"""From the experiments on one cut of a task's rows to their stages.
+
+First the supervisors' labels; then votes on them, of all supervisors together; then curations,
+which read votes; then votes on curated labels; then everything that is finetuned.
+"""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from w2sprobe.checks import n_left_out
-from w2sprobe.curation import Action
 from w2sprobe.data import Rows, Splits
 from w2sprobe.devices import resolve_device
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.config import (
-    ExperimentConfig,
-    ModelConfig,
-    ProbeConfig,
-    SweepConfig,
-)
+from w2sprobe.experiments.config import ExperimentConfig, ProbeConfig, SweepConfig, ZeroShotConfig
 from w2sprobe.experiments.costs import (
     Lengths,
     extract_cost,
     forward_cost,
-    probe_cost,
     train_cost,
+    votes_cost,
 )
 from w2sprobe.experiments.functions import CurationFunction
-from w2sprobe.experiments.methods import AUTO, Method
+from w2sprobe.experiments.methods import AUTO, FINETUNED, IN_SAMPLE, Method, setting_field
+from w2sprobe.experiments.readings import Need, Reading, VotesPlan
 from w2sprobe.experiments.shared_runs import RUNS
-from w2sprobe.experiments.stages import VERSIONS, Cost, Stage
+from w2sprobe.experiments.stages import Cost, Stage, Work
 from w2sprobe.experiments.steps import (
-    audit_step,
-    choose_step,
-    curate_step,
-    extract_step,
-    function_step,
-    indicators_step,
-    label_file,
-    probe_step,
-    random_filter_step,
-    relabel_step,
-    sweep_step,
-    train_step,
-    zero_shot_step,
+    HARD,
+    TRUTH,
+    AuditTask,
+    CastVotes,
+    Curate,
+    CurateByFunction,
+    Extract,
+    FilterAtRandom,
+    Indicators,
+    Noise,
+    Relabel,
+    Train,
+    ZeroShot,
 )
+from w2sprobe.experiments.supervisors import FinetunedSupervisor, States
 from w2sprobe.extraction import store_identity
 from w2sprobe.fingerprint import fingerprint
 from w2sprobe.folds import FOLDS, folds_of
 from w2sprobe.models import ModelInfo, load_tokenizer
-from w2sprobe.probing import ProbedRows
-from w2sprobe.sweeps import SweepSettings
+from w2sprobe.probing.probers import PROBERS
+from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.training.requirements import training_precision
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.zero_shot import Form, check_answers, check_head
+from w2sprobe.votes.picking import Pick
 from w2sprobe.votes.rules import check_rule
+from w2sprobe.votes.table import IN_SAMPLE as FITTED
+from w2sprobe.votes.table import LEAVE_ONE_OUT, TRAIN
 
 CROSS_FITTED = f"probes are cross-fitted over {FOLDS} folds"
-WEAK_POSITION = "mean"  # of the weak model's activations, sentence encoders among them
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A method of an experiment, and where its test predictions come from.
+
+    Parameters
+    ----------
+    method : Method
+    stages : list of Stage
+        Its own; the last one holds the predictions.
+    reading : Reading, optional
+        Votes that the predictions are, where the learner is a probe.
+    weak : Stage, optional
+        Supervisor whose predictions are averaged in.
+    curator : Reading, optional
+        Votes by which its labels were curated.
+    """
+
+    method: Method
+    stages: list[Stage]
+    reading: Reading | None = None
+    weak: Stage | None = None
+    curator: Reading | None = None
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One task, weak model, strong model and seed, and the stages that give its results.
+    """One task, supervisor, strong model and run, and the stages that give its results.
 
     Parameters
     ----------
@@ -72,11 +98,16 @@ class Experiment:
     layer : int or None
         The probes' layer, where a method has none of its own; None where it is chosen.
     truncated : dict of str to int
-        Rows cut to the context, a model.
+        Rows cut to the context, by model.
     stages : list of Stage
         In an order in which every stage follows its inputs; other experiments may have some, too.
-    methods : dict of str to list of Stage
-        The stages of a method's own, the last one holding its test predictions.
+    methods : dict of str to Planned
+    ceilings : dict of str to str
+        By method whose learner is a probe: the method that is the same learner on truth.
+    left_out : dict of str to str
+        Methods that cannot be run here, and why.
+    sweep : Reading, optional
+        Votes of the sweep for the report.
     """
 
     config: ExperimentConfig
@@ -84,49 +115,42 @@ class Experiment:
     layer: int | None
     truncated: dict[str, int]
     stages: list[Stage] = field(default_factory=list)
-    methods: dict[str, list[Stage]] = field(default_factory=dict)
+    methods: dict[str, Planned] = field(default_factory=dict)
+    ceilings: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    sweep: Reading | None = None
 
 
 @dataclass(frozen=True)
-class ProbeSettings:
-    """Settings of one method's probe.
+class Cut:
+    """Rows of a task, cut once, and what is known of the models that read them.
 
     Parameters
     ----------
-    settings : ProbeConfig
-    layer : int or None
-        None where it is chosen.
-    choice : Stage, optional
-        That chooses what is `auto`.
+    splits : Splits
+    everywhere : Rows
+        Rows whose activations are stored: those of all cuts of the task.
+    weak_everywhere : Rows
+        The same for weak models, whose own training rows are among them.
     """
 
-    settings: ProbeConfig
-    layer: int | None
-    choice: Stage | None = None
-
-    @property
-    def inputs(self) -> dict[str, Stage]:
-        """What a stage with this probe reads for its settings."""
-        return {} if self.choice is None else {"choice": self.choice}
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """For the function of such a stage."""
-        choice = None if self.choice is None else self.choice.folder
-        return {"settings": self.settings, "layer": self.layer, "choice": choice}
+    splits: Splits
+    everywhere: Rows
+    weak_everywhere: Rows
 
 
 class Builder:
-    """Lays out the stages of one experiment, sharing those that are the same.
+    """Lays out the stages of experiments on one cut, sharing those that are the same.
 
     Parameters
     ----------
-    config : ExperimentConfig
-    splits : Splits
+    configs : sequence of ExperimentConfig
+        With one task and split, and one strong model but for its seed.
+    cut : Cut
     infos : dict of str to ModelInfo
-        Of weak and strong.
+        By name of the model.
     lengths : dict of str to Lengths
-        In tokens of weak and strong.
+        In tokens, by name of the model.
     cache : Path
     device : str
     known : dict of str to Stage
@@ -135,368 +159,398 @@ class Builder:
 
     def __init__(
         self,
-        config: ExperimentConfig,
-        splits: Splits,
+        configs: Sequence[ExperimentConfig],
+        cut: Cut,
         infos: dict[str, ModelInfo],
         lengths: dict[str, Lengths],
         cache: Path,
         device: str,
         known: dict[str, Stage],
     ) -> None:
-        self.config, self.splits, self.device = config, splits, device
-        self.weak_info, self.strong_info, self.lengths = infos["weak"], infos["strong"], lengths
-        self.stored, self.cache, self.home = splits.stored, cache, cache / "stages"
+        self.configs, self.cut, self.splits = configs, cut, cut.splits
+        self.infos, self.lengths, self.device, self.known = infos, lengths, device, known
+        self.strong_model = configs[0].strong
+        self.strong_info = infos[self.strong_model.model]
+        self.cache, self.home = cache, cache / "stages"
         self.place = resolve_device(device)
-        self.known = known
-        layer = _check_layer("probes", config.probes, self.strong_info)
-        truncated = {name: one.n_truncated for name, one in lengths.items()}
-        self.experiment = Experiment(config, splits, layer, truncated)
+        self.n_titles: dict[str, int] = {}  # of stages with votes
+        self.groups = ProbedRows.of_splits(self.splits).groups
+        # a probe takes a GPU where there is one, but on a cluster none is kept for it
+        probes = "cpu" if device == "cpu" else "auto"
+        self.votes = VotesPlan(self.splits, probes, self._votes_stage)
 
-    def build(self) -> Experiment:
-        """Add the audit and every method's stages, in the order of the config.
+    def build(self) -> list[Experiment]:
+        """Lay out the stages of every experiment.
 
         Raises
         ------
         InputError
-            Settings that model or rows do not allow; a strong model that cannot answer zero-shot.
+            Settings that model or rows do not allow; a model that cannot answer zero-shot.
         MissingDependency
             A method needs a package that is not installed.
         """
-        self.audit()
-        weak = self.train(
-            "weak model on truth",
-            self.config.weak,
-            "weak",
-            self.splits.weak_train,
-            loss=self.config.weak.loss,
-            predicted=self.stored,
-        )
-        for name in self.config.methods:
-            method = self.config.entries[name]
-            if method.predicts == "weak":
-                own = [weak]
-            elif method.predicts == "ceiling":
-                own = [self.strong("strong ceiling on truth", self.config.strong.loss)]
-            elif method.predicts == "probe":
-                own = [self.probe(name, method, weak)]
-            elif method.predicts == "zero_shot":
-                own = [self.zero_shot()]
-            else:
-                own = self.student(name, method, weak)
-            self.experiment.methods[name] = own
-        if self.config.sweep is not None:
-            self.sweep(self.config.sweep, weak)
-        if "store" in vars(self):  # something reads it; else it is not worth its disk space
-            self.indicators(weak)
-        return self.experiment
+        names = [self._who(config) for config in self.configs]
+        parts = [
+            _Part(self, config, name) for config, name in zip(self.configs, names, strict=True)
+        ]
+        for part in parts:
+            part.read_votes()
+        self.votes.cast("votes")
+        for part in parts:
+            part.curate()
+        self.votes.cast("votes on curated labels")
+        return [part.finish() for part in parts]
 
-    def audit(self) -> Stage:
-        """Stage that looks for what could make the results mean something else."""
-        weak, strong = self.weak_info, self.strong_info
-        params = {
-            "weak": weak.identity,
-            "strong": strong.identity,
-            "splits": {
-                name: [rows.content, fingerprint(rows.labels.tolist()), _groups(rows)]
-                for name, rows in self.splits.items()
-            },
-        }
-        run = partial(audit_step, splits=self.splits, weak=weak.name, strong=strong.name)
-        return self.add(Stage("audit", "audit of the task", params, run, self.home))
+    def _who(self, config: ExperimentConfig) -> str:
+        """Name of an experiment's supervisor that no other of the cut has."""
+        label, seed = config.weak.label, getattr(config.weak, "seed", 0)
+        seeds = {getattr(one.weak, "seed", 0) for one in self.configs if one.weak.label == label}
+        return f"{label}, seed {seed}" if len(seeds) > 1 else label
 
-    def add(self, stage: Stage) -> Stage:
+    def stage(
+        self, work: Work, title: str, cost: Cost | None = None, place: Path | None = None
+    ) -> Stage:
         """Add a stage, or find the one that does the same, here or in another experiment."""
-        known = self.known.setdefault(stage.address, stage)
-        if known not in self.experiment.stages:
-            self.experiment.stages.append(known)
-        return known
+        made = Stage(work, title, self.home, place, cost or Cost())
+        return self.known.setdefault(made.address, made)
+
+    def audit(self, config: ExperimentConfig) -> Stage:
+        """Stage that looks for what could make the results mean something else."""
+        models = {"the strong model": self.strong_info}
+        weak = getattr(config.weak, "model", None)
+        if weak is not None:
+            models = {"the weak model": self.infos[weak], **models}
+        return self.stage(AuditTask(self.splits, models), "audit of the task")
+
+    def finetuned_supervisor(self, weak: FinetunedSupervisor) -> Stage:
+        """Stage that finetunes the weak model on truth and predicts all stored rows."""
+        return self.train("weak model on truth", weak.model, weak.settings(weak.loss), "weak_train")
+
+    def asked(self, model: str, settings: Any, rows: Rows, *, truncate: bool) -> Stage:
+        """Stage that asks a model for the labels of rows.
+
+        Raises
+        ------
+        InputError
+            It has no language-model head, or does not tell the answers apart.
+        """
+        info = self.infos[model]
+        check_head(info)
+        form = ZeroShotConfig(question=settings.question, answers=settings.answers)
+        check_answers(load_tokenizer(info.source), Form(form.answers, form.question))
+        work = ZeroShot(info, rows, form, truncate, device=self.device)
+        tokens = self.lengths[model].tokens
+        n_tokens = sum(tokens[name] for name, part in self.splits.items() if part is rows) or (
+            self.lengths[model].stored
+        )
+        title = "strong model, zero-shot" if rows is self.splits.test else f"{model}, zero-shot"
+        return self.stage(work, title, forward_cost(info, n_tokens, len(rows)))
 
     def train(
         self,
         title: str,
-        model: ModelConfig,
-        role: str,
-        rows: Rows,
-        *,
-        loss: str,
-        predicted: Rows,
+        model: str,
+        settings: TrainSettings,
+        split: str,
         labels: Stage | None = None,
         previous: Stage | None = None,
     ) -> Stage:
         """Stage that finetunes on truth, or on the labels of another stage."""
-        info = self.weak_info if role == "weak" else self.strong_info
-        settings = model.settings(loss)
+        info, rows, tokens = self.infos[model], self.splits[split], self.lengths[model].tokens
         precision = training_precision(info, settings, self.place)
-        made_of = {**self.trained(info, settings, rows), "predicted": predicted.content}
-        params = dict(made_of)
-        if labels is None:
-            params["truth"] = fingerprint([rows.labels.tolist(), self.splits.val.labels.tolist()])
-        run = partial(
-            train_step,
-            model=info.name,
-            rows=rows,
-            val=self.splits.val,
-            predicted=predicted,
-            labels=label_file(labels.folder) if labels else None,
-            # what `auto` is here, wherever the stage is run
-            settings=settings.model_copy(update={"precision": precision}),
+        weak = split == "weak_train"
+        work = Train(
+            info,
+            settings,
+            precision,
+            rows,
+            self.splits.val,
+            self.splits.stored if weak else self.splits.test,
+            labels,
+            previous,
             device=self.device,
             prefixes=self.cache / "prefixes",
-            previous=previous.folder if previous else None,
             runs=self.cache / RUNS,
-            made_of={**made_of, "version": VERSIONS["train"]},
             title=title,
         )
-        lengths = self.lengths[role]
-        tokens = lengths.tokens
         cost = train_cost(
             info,
             settings,
             precision,
-            trained=tokens[f"{role}_train"],
+            trained=tokens[split],
             val=tokens["val"],
-            predicted=lengths.stored if role == "weak" else tokens["test"],
+            predicted=self.lengths[model].stored if weak else tokens["test"],
         )
-        named = {"labels": labels, "previous": previous}
-        inputs = {name: stage for name, stage in named.items() if stage}
-        return self.add(
-            Stage("train", title, params, run, self.home, inputs, resumable=True, cost=cost)
-        )
-
-    def trained(self, info: ModelInfo, settings: TrainSettings, rows: Rows) -> dict[str, Any]:
-        """What weights follow from, beside labels."""
-        return {
-            "model": info.identity,
-            "settings": settings.identity,
-            "precision": training_precision(info, settings, self.place),
-            "train": rows.content,
-            "val": self.splits.val.content,
-        }
-
-    def strong(
-        self, title: str, loss: str, labels: Stage | None = None, previous: Stage | None = None
-    ) -> Stage:
-        """Stage that finetunes the strong model on the strong-train rows."""
-        return self.train(
-            title,
-            self.config.strong,
-            "strong",
-            self.splits.strong_train,
-            loss=loss,
-            predicted=self.splits.test,
-            labels=labels,
-            previous=previous,
-        )
+        return self.stage(work, title, cost)
 
     @cached_property
     def store(self) -> Stage:
         """Stage that caches the strong base model's activations."""
-        config = self.config.strong
+        config, info, rows = self.strong_model, self.strong_info, self.cut.everywhere
         identity = store_identity(
-            self.strong_info,
-            self.stored.ids.tolist(),
-            self.stored.texts,
+            info,
+            rows.ids.tolist(),
+            rows.texts,
+            position=self.configs[0].probes.position,
             truncate=config.truncate,
         )
-        run = partial(
-            extract_step,
-            model=self.strong_info.name,
-            rows=self.stored,
-            truncate=config.truncate,
-            device=self.device,
-        )
-        place = self.cache / "stores" / fingerprint(identity)
-        title, info = "activations of the strong base model", self.strong_info
-        n_tokens = self.lengths["strong"].stored
-        cost = extract_cost(info, n_tokens, len(self.stored), len(info.layers))
-        return self.add(
-            Stage(
-                "extract", title, identity, run, self.home, place=place, resumable=True, cost=cost
-            )
+        work = Extract(identity, "all", info, rows=rows, device=self.device)
+        n_tokens = self.lengths[config.model].stored * len(rows) // len(self.splits.stored)
+        return self.stage(
+            work,
+            "activations of the strong base model",
+            extract_cost(info, n_tokens, len(rows), len(info.layers)),
+            self.cache / "stores" / fingerprint(identity),
         )
 
-    def weak_store(self) -> Stage:
-        """Stage that keeps the last layer of the weak base model, for the indicators."""
-        info, rows, truncate = self.weak_info, self.splits.strong_train, self.config.weak.truncate
+    def weak_store(self, states: States) -> Stage:
+        """Stage that keeps one layer of a weak base model."""
+        info, rows = self.infos[states.model], self.cut.weak_everywhere
         identity = store_identity(
-            info, rows.ids.tolist(), rows.texts, position=WEAK_POSITION, truncate=truncate
+            info,
+            rows.ids.tolist(),
+            rows.texts,
+            position=states.position,
+            truncate=states.truncate,
         )
-        params = {**identity, "layers": info.layers[-1]}
-        run = partial(
-            extract_step,
-            model=info.name,
-            rows=rows,
-            truncate=truncate,
-            device=self.device,
-            layers=info.layers[-1],
-            position=WEAK_POSITION,
-        )
-        cost = extract_cost(info, self.lengths["weak"].tokens["strong_train"], len(rows), 1)
-        title = "activations of the weak base model"
-        return self.add(Stage("extract", title, params, run, self.home, resumable=True, cost=cost))
-
-    def indicators(self, weak: Stage) -> Stage:
-        """Stage that computes what is said to predict the gain, without any truth."""
-        rows, layer = self.splits.strong_train, self.experiment.layer
-        if layer is None:
-            (layer,) = self.strong_info.parse_layers("mid")
-        inputs = {"store": self.store, "weak_store": self.weak_store(), "labels": weak}
-        run = partial(
-            indicators_step,
-            layer=layer,
-            store=self.store.folder,
-            weak_store=inputs["weak_store"].folder,
-            labels=label_file(weak.folder),
-            rows=rows,
-        )
-        params = {"layer": layer, "rows": rows.content, "groups": _groups(rows)}
-        cost = probe_cost(self.strong_info, len(rows))
-        return self.add(
-            Stage("indicators", "indicators of the gain", params, run, self.home, inputs, cost=cost)
+        work = Extract(identity, self.weak_layer(states), info, rows=rows, device=self.device)
+        n_tokens = sum(self.lengths[states.model].tokens.values())
+        return self.stage(
+            work, f"activations of {states.model}", extract_cost(info, n_tokens, len(rows), 1)
         )
 
-    def zero_shot(self) -> Stage:
-        """Stage that asks the strong model for the test rows' labels."""
-        info, settings, test = self.strong_info, self.config.zero_shot, self.splits.test
-        truncate = self.config.strong.truncate
-        check_head(info)
-        check_answers(load_tokenizer(info.source), Form(settings.answers, settings.question))
-        params = {
-            "model": info.identity,
-            "settings": settings.model_dump(mode="json"),
-            "truncate": truncate,
-            "predicted": test.content,
-        }
-        run = partial(
-            zero_shot_step,
-            model=info.name,
-            rows=test,
-            settings=settings,
-            truncate=truncate,
-            device=self.device,
-        )
-        cost = forward_cost(info, self.lengths["strong"].tokens["test"], len(test))
-        return self.add(
-            Stage("zero_shot", "strong model, zero-shot", params, run, self.home, cost=cost)
-        )
+    def weak_layer(self, states: States) -> int:
+        """Number of the weak model's layer.
 
-    def probe(self, name: str, method: Method, weak: Stage) -> Stage:
-        """Stage that fits a probe on weak labels, or on truth, and predicts the test rows."""
-        store, rows, on_truth = self.store, self.splits.strong_train, method.labels == "truth"
-        given = self.probe_settings(name, method, weak)
-        params = {**self.probe_params(method, given), "predicted": self.splits.test.content}
-        inputs = {"store": store, **given.inputs}
-        if on_truth:
-            params["truth"] = fingerprint(rows.labels.tolist())
-        else:
-            inputs["labels"] = weak
-        run = partial(
-            probe_step,
-            method=method,
-            **given.arguments,
-            store=store.folder,
-            labels=None if on_truth else label_file(weak.folder),
-            rows=rows,
-            predicted=self.splits.test,
-        )
-        plain = method == Method(predicts="probe", probe=method.probe)
-        title = f"{method.probe} probe" if plain else f"probe {name}"
-        cost = probe_cost(self.strong_info, len(rows))
-        return self.add(Stage("probe", title, params, run, self.home, inputs, cost=cost))
+        Raises
+        ------
+        InputError
+            It has no such layer, or several are named.
+        """
+        layers = self.infos[states.model].parse_layers(states.layer)
+        if len(layers) != 1:
+            raise InputError(f"weak.layer is {states.layer!r}", allowed="one layer")
+        return layers[0]
 
-    def student(self, name: str, method: Method, weak: Stage) -> list[Stage]:
-        """Stages of a student: its curated labels, if any, its training, and its students'."""
-        plain = "student" if method.loss == "xent" else f"student_{method.loss}"
+    def _votes_stage(self, work: CastVotes, title: str) -> Stage:
+        n_layers, n_labels = len(work.spec.layers.split(",")), len(work.labels) + work.truth
+        hidden = self.strong_info.hidden_size
+        cost = votes_cost(hidden, len(self.splits.strong_train), n_layers, n_labels)
+        return self.stage(work, self._new_title(work, title), cost)
+
+    def _new_title(self, work: CastVotes, title: str) -> str:
+        """Name the probes, and a number where others have the same: results tell by titles."""
+        how = "" if work.spec.preprocess == "none" else f", {work.spec.preprocess}"
+        plain = f"{title}: {', '.join(work.spec.probes)}{how}"
+        self.n_titles[plain] = self.n_titles.get(plain, 0) + 1
+        return plain if self.n_titles[plain] == 1 else f"{plain} ({self.n_titles[plain]})"
+
+    @property
+    def most_by_folds(self) -> int:
+        """Neighbours that every row has outside its fold."""
+        folds = folds_of(len(self.splits.strong_train), FOLDS, self.groups)
+        return len(folds) - n_left_out(folds, itself=True)
+
+
+class _Part:
+    """One experiment while its stages are laid out."""
+
+    def __init__(self, builder: Builder, config: ExperimentConfig, who: str) -> None:
+        self.builder, self.config, self.who = builder, config, who
+        self.splits, self.info = builder.splits, builder.strong_info
+        self.layer = self._one_layer("probes", config.probes)
+        self.audit = builder.audit(config)
+        self.weak = config.weak.stage(builder)
+        self.readings: dict[str, Reading] = {}  # of learners, by method
+        self.curators: dict[str, Reading] = {}
+        self.curated: dict[str, Stage] = {}
+        self.left_out: dict[str, str] = {}
+        self.ceilings: dict[str, str] = {}
+        self.methods = self._methods()
+        self.indicators: tuple[Reading, Stage | None] | None = None
+        self.sweep: Reading | None = None
+
+    def _methods(self) -> dict[str, Method]:
+        """Methods to run, with the ceiling of every learner that is a probe."""
+        config, entries = self.config, self.config.entries
+        found: dict[str, Method] = {}
+        for name in config.methods:
+            method = entries[name]
+            if method.states == "weak" and config.weak.states is None:
+                self.left_out[name] = f"{config.weak.label} has no activations to learn from"
+            elif name == "ceiling" and config.ceiling != FINETUNED:
+                found[name] = Method(labels="truth", learner=config.ceiling)
+            else:
+                found[name] = method
+        known = {method: name for name, method in entries.items()}
+        for name, method in list(found.items()):
+            own = method.own_ceiling
+            if own is None or own == found["ceiling"]:
+                continue
+            self.ceilings[name] = known.setdefault(own, f"{name}_on_truth")
+            found.setdefault(self.ceilings[name], own)
+        return found
+
+    def labels(self, method: Method) -> tuple[str, Stage | None]:
+        """Name and stage of the labels that a method begins with; None of truth."""
         if method.labels == "truth":
-            return [self.strong(f"strong {plain} on truth", method.loss)]
-        if method.curation is None and method.function is None:
-            return self.students(f"strong {plain}", method, weak)
-        curated = self.curate(name, method, weak)
-        return [curated, *self.students(f"strong student on {name} labels", method, curated)]
+            return TRUTH, None
+        if method.labels == "weak":
+            return self.who, self.weak
+        soft = method.labels == "soft_noise"
+        title = f"{'soft noise' if soft else 'noise'} like {self.who}"
+        rows, val = self.splits.strong_train, self.splits.val
+        work = Noise(self.weak, rows, val, soft, self.config.strong.seed)
+        return title, self.builder.stage(work, title)
 
-    def students(self, title: str, method: Method, labels: Stage) -> list[Stage]:
+    def read_votes(self) -> None:
+        """Note what is read of votes on labels that are not curated by them."""
+        for name, method in self.methods.items():
+            self._check_curation(name, method)
+            if method.curation in ("relabel", "filter"):
+                self._need_curator(name, method)
+            elif method.learns_by_probe and not method.filters and not method.curation:
+                self._need_learner(name, method, *self.labels(method))
+            like = method.same_size_as
+            if like is not None and self.config.entries[like].function is None:
+                self._check_curation(like, self.config.entries[like])
+                self._need_curator(like, self.config.entries[like])
+        if self.config.sweep is not None:
+            self.sweep = self._need_sweep(self.config.sweep)
+        if "store" in vars(self.builder):  # something reads it; else it is not worth its disk
+            self.indicators = self._need_indicators()
+
+    def curate(self) -> None:
+        """Lay out curations, and note what learners read of votes on their labels."""
+        for name, method in self.methods.items():
+            if method.curation or method.function:
+                stage = self._curated(name, method)
+                if method.learns_by_probe:
+                    self._need_learner(name, method, f"{name} of {self.who}", stage)
+
+    def finish(self) -> Experiment:
+        """Lay out what is finetuned, and the experiment."""
+        planned = {name: self._planned(name, method) for name, method in self.methods.items()}
+        needed = [self.audit, *(stage for one in planned.values() for stage in one.stages)]
+        if self.sweep is not None:
+            needed.append(self.sweep.stage)
+        if self.indicators is not None:
+            needed.append(self._indicators_stage(*self.indicators))
+        inside = _with_inputs(needed)
+        return Experiment(
+            self.config,
+            self.splits,
+            self.layer,
+            {role: one.n_truncated for role, one in self._lengths().items()},
+            [stage for address, stage in self.builder.known.items() if address in inside],
+            planned,
+            self.ceilings,
+            self.left_out,
+            self.sweep,
+        )
+
+    def _lengths(self) -> dict[str, Lengths]:
+        models = {
+            "weak": getattr(self.config.weak, "model", None),
+            "strong": self.config.strong.model,
+        }
+        return {role: self.builder.lengths[name] for role, name in models.items() if name}
+
+    def _planned(self, name: str, method: Method) -> Planned:
+        weak = self.weak if method.with_weak else None
+        if method.predicts == "weak":
+            return Planned(method, [self.weak])
+        if method.predicts == "ceiling":
+            return Planned(
+                method, [self._strong("strong ceiling on truth", self.config.strong.loss)]
+            )
+        if method.predicts == "zero_shot":
+            test, truncate = self.splits.test, self.config.strong.truncate
+            settings = self.config.zero_shot
+            model = self.config.strong.model
+            return Planned(method, [self.builder.asked(model, settings, test, truncate=truncate)])
+        curated = [self.curated[name]] if name in self.curated else []
+        curator = self.curators.get(name)
+        if method.learns_by_probe:
+            reading = self.readings[name]
+            return Planned(method, [*curated, reading.stage], reading, weak, curator)
+        return Planned(method, [*curated, *self._students(name, method)], None, weak, curator)
+
+    def _students(self, name: str, method: Method) -> list[Stage]:
         """Stages of a student, of its students and of the labels between them."""
-        stages = [self.strong(title, method.loss, labels)]
+        plain = "student" if method.loss == "xent" else f"student_{method.loss}"
+        vector, labels = self.labels(method)
+        if labels is None:
+            return [self._strong(f"strong {plain} on truth", method.loss)]
+        title = f"strong {plain}" if method.labels == "weak" else f"strong {plain} on {vector}"
+        if name in self.curated:
+            title, labels = f"strong student on {name} labels", self.curated[name]
+        stages = [self._strong(title, method.loss, labels)]
         stop = self.config.strong_to_strong.stop_at is not None
         how = ", cross-fitted" if method.cross_fit else ""
+        given = labels
         for number in range(1, method.iterations + 1):
             student = stages[-1]
-            labels = self.relabel(f"labels {number} of {title}{how}", method, labels, student)
-            name = f"{title}{how}, iteration {number}"
-            # only where it may stop there is the student before an input
-            last = self.strong(name, method.loss, labels, student if stop else None)
-            stages += [labels, last]
+            given = self._relabel(f"labels {number} of {title}{how}", method, given, student)
+            # only where it may stop is the student before an input
+            again = f"{title}{how}, iteration {number}"
+            stages += [given, self._strong(again, method.loss, given, student if stop else None)]
         return stages
 
-    def relabel(self, title: str, method: Method, given: Stage, student: Stage) -> Stage:
+    def _strong(
+        self, title: str, loss: str, labels: Stage | None = None, previous: Stage | None = None
+    ) -> Stage:
+        """Stage that finetunes the strong model on the strong-train rows."""
+        model = self.config.strong
+        return self.builder.train(
+            title, model.model, model.settings(loss), "strong_train", labels, previous
+        )
+
+    def _relabel(self, title: str, method: Method, given: Stage, student: Stage) -> Stage:
         """Stage that gives the strong-train rows the labels of a student."""
-        rows, config = self.splits.strong_train, self.config.strong_to_strong
+        rows, config, builder = self.splits.strong_train, self.config.strong_to_strong, self.builder
         settings = self.config.strong.settings(method.loss)
-        params: dict[str, Any] = {"stop_at": config.stop_at}
-        inputs = {"labels": given}
+        precision = training_precision(self.info, settings, builder.place)
+        tokens = builder.lengths[self.config.strong.model].tokens
+        cost = forward_cost(self.info, tokens["strong_train"], len(rows))
         if method.cross_fit:
             _check_folds(f"strong_to_strong.cv is {config.cv}", rows.groups, len(rows), config.cv)
-            params |= self.trained(self.strong_info, settings, rows)
-            params |= {"cv": config.cv, "groups": _groups(rows)}
-        else:
-            params |= {"train": rows.content, "val": self.splits.val.content}
-            inputs["student"] = student
-        run = partial(
-            relabel_step,
-            model=self.strong_info.name,
-            given=given.folder,
-            student=student.folder,
-            rows=rows,
-            val=self.splits.val,
-            settings=settings.model_copy(
-                update={"precision": training_precision(self.strong_info, settings, self.place)}
-            ),
-            cv=config.cv if method.cross_fit else None,
-            stop_at=config.stop_at,
-            device=self.device,
-            prefixes=self.cache / "prefixes",
-        )
-        cost = self.relabel_cost(method, settings)
-        return self.add(
-            Stage("relabel", title, params, run, self.home, inputs, resumable=True, cost=cost)
-        )
-
-    def relabel_cost(self, method: Method, settings: TrainSettings) -> Cost:
-        """Of one student's predictions, or of as many students as there are folds."""
-        tokens, rows = self.lengths["strong"].tokens, self.splits.strong_train
-        if not method.cross_fit:
-            return forward_cost(self.strong_info, tokens["strong_train"], len(rows))
-        cv = self.config.strong_to_strong.cv
-        cost = train_cost(
-            self.strong_info,
+            one = train_cost(
+                self.info,
+                settings,
+                precision,
+                trained=tokens["strong_train"] * (config.cv - 1) // config.cv,
+                val=tokens["val"],
+                predicted=tokens["strong_train"] // config.cv,
+            )
+            cost = dataclasses.replace(one, flops=config.cv * one.flops)
+        work = Relabel(
+            given,
+            None if method.cross_fit else student,
+            self.info,
             settings,
-            training_precision(self.strong_info, settings, self.place),
-            trained=tokens["strong_train"] * (cv - 1) // cv,
-            val=tokens["val"],
-            predicted=tokens["strong_train"] // cv,
+            precision,
+            rows,
+            self.splits.val,
+            config.cv if method.cross_fit else 0,
+            config.stop_at,
+            device=builder.device,
+            prefixes=builder.cache / "prefixes",
         )
-        return dataclasses.replace(cost, flops=cv * cost.flops)
+        return builder.stage(work, title, cost)
 
-    def curate(self, name: str, method: Method, weak: Stage) -> Stage:
-        """Stage that relabels or filters the weak labels."""
-        rows, val = self.splits.strong_train, self.splits.val
-        common: dict[str, Any] = {"labels": label_file(weak.folder), "rows": rows, "val": val}
-        params: dict[str, Any] = {"curation": method.curation, "val": val.content}
-        inputs = {"labels": weak}
-        run: Callable[[Path], None]
+    def _curated(self, name: str, method: Method) -> Stage:
+        """Stage that relabels or filters the supervisor's labels."""
+        if name in self.curated:
+            return self.curated[name]
+        rows, val, builder = self.splits.strong_train, self.splits.val, self.builder
+        work: Work
         if method.same_size_as is not None:
-            like = self.curate(method.same_size_as, self.config.entries[method.same_size_as], weak)
-            params["seed"] = seed = self.config.strong.seed
-            inputs["same_size_as"] = like
-            same_size_as = label_file(like.folder)
-            run = partial(random_filter_step, **common, same_size_as=same_size_as, seed=seed)
-            return self.add(Stage("curate", f"{name} labels", params, run, self.home, inputs))
-        given = self.probe_settings(name, method, weak)
-        cost = probe_cost(self.strong_info, len(rows))
-        inputs |= {"store": self.store, **given.inputs}
-        common["store"] = self.store.folder
-        if method.function is not None:
-            layer = given.layer
+            like = self._curated(method.same_size_as, self.config.entries[method.same_size_as])
+            work = FilterAtRandom(self.weak, like, rows, val, self.config.strong.seed)
+        elif method.function is not None:
+            settings = self._settings(method)
+            layer = self._one_layer(f"define.{name}", settings)
             if layer is None:
                 raise InputError(
                     f"layer auto for the function of {name}",
@@ -504,191 +558,271 @@ class Builder:
                     advice=f"Name one: define.{name}.layer.",
                 )
             function = CurationFunction.load(method.function)
-            params |= {"curation": "function", "function": function.spec, "layer": layer}
-            params |= {"source": function.source, "fitted": rows.content}
-            run = partial(function_step, **common, function=function, layer=layer)
+            work = CurateByFunction(builder.store, self.weak, function, layer, rows, val)
         else:
-            action: Action = "relabel" if method.curation == "relabel" else "filter"
-            if action == "filter":
-                check_rule(method.rule, given.settings.contamination, per_class=False)
-            cv = method.folds(given.settings.cv)
-            if isinstance(cv, int):
-                _check_folds(f"cv of {name} is {cv}", rows.groups, len(rows), cv)
-            elif cv is None and method.probe in ("logistic", "mass-mean"):
-                _check_folds(CROSS_FITTED, rows.groups, len(rows), FOLDS)
-            params |= self.probe_params(method, given)
-            run = partial(curate_step, **common, **given.arguments, method=method, action=action)
-        return self.add(
-            Stage("curate", f"{name} labels", params, run, self.home, inputs, cost=cost)
-        )
+            reading, settings = self.curators[name], self._settings(method)
+            filters = method.curation == "filter"
+            work = Curate(
+                reading.stage,
+                reading.pick,
+                self.weak,
+                self._split(method, settings),
+                "filter" if filters else "relabel",
+                method.rule,  # type: ignore[arg-type] # checked with the method
+                settings.contamination if filters else None,
+                settings.per_class,
+                rows,
+                val,
+            )
+        self.curated[name] = builder.stage(work, f"{name} labels")
+        return self.curated[name]
 
-    def probe_settings(self, name: str, method: Method, weak: Stage) -> ProbeSettings:
-        """Settings of this method's probe, and the stage that chooses what is `auto` in them."""
-        own = method.probe_settings
-        settings = self.config.probes.model_copy(update=own)
-        path = f"define.{name}" if own else "probes"
-        layer = _check_layer(path, settings, self.strong_info)
-        field = "n_neighbors" if method.probe in ("knn", "topofilter") else "l2"
-        is_auto = layer is None or (
-            method.probe not in (None, "mass-mean") and getattr(settings, field) == AUTO
-        )
-        if field == "n_neighbors":
-            _check_neighbors(path, method, settings, self.splits.strong_train)
-        if method.function is not None or not is_auto:
-            return ProbeSettings(settings, layer)
-        return ProbeSettings(
-            settings, layer, self.choice(name if own else "", field, settings, weak)
-        )
+    def _settings(self, method: Method) -> ProbeConfig:
+        """The config's settings of probes, with those that a method has of its own."""
+        return self.config.probes.model_copy(update=method.probe_settings)
 
-    def choice(self, name: str, field: str, settings: ProbeConfig, weak: Stage) -> Stage:
-        """Stage that chooses a layer, and k or a penalty, where they are `auto`."""
-        rows, info, candidates = self.splits.strong_train, self.strong_info, settings.candidates
-        spec = candidates.layers if settings.layer == AUTO else settings.layer
-        layers = info.parse_layers(spec)
-        value = getattr(settings, field)
-        names = {"n_neighbors": "ks", "l2": "l2s"}
-        values = list(getattr(candidates, names[field])) if value == AUTO else [value]
-        _check_folds(CROSS_FITTED, rows.groups, len(rows), FOLDS)
-        if field == "n_neighbors":
-            most = _most_neighbors(rows.groups, len(rows), FOLDS)
-            if min(values) > most:
-                what = f"candidates.ks are {values}" if value == AUTO else f"n_neighbors is {value}"
-                raise InputError(
-                    f"probes.{what}",
-                    allowed=f"up to {most}, the rows that the largest of {FOLDS} folds leaves of "
-                    f"the {len(rows)} of strong_train",
-                )
-            values = [k for k in values if k <= most]
-        tried: dict[str, Any] = {"layers": layers, names[field]: values, "rule": candidates.rule}
-        inputs = {"store": self.store, "labels": weak}
-        run = partial(
-            choose_step,
-            store=self.store.folder,
-            labels=label_file(weak.folder),
-            rows=rows,
-            device=self.probe_device,
-            **tried,
-        )
-        params = {**tried, "fitted": rows.content, "groups": _groups(rows)}
-        cost = self.layers_cost(len(layers))
-        title = f"choice of layer and {names[field]}" + (f" for {name}" if name else "")
-        return self.add(
-            Stage("choose", title, params, run, self.home, inputs, resumable=True, cost=cost)
-        )
+    def _one_layer(self, path: str, settings: ProbeConfig) -> int | None:
+        """Number of the probes' layer; None where it is chosen.
 
-    def sweep(self, config: SweepConfig, weak: Stage) -> Stage:
-        """Stage that scores probes on many layers and settings; no method reads it."""
-        rows = ProbedRows.of_splits(self.splits)
-        layers = list(self.strong_info.parse_layers(config.layers))
-        _check_folds(CROSS_FITTED, rows.groups, len(rows.train), FOLDS)
-        # of the rows as they are swept: copies of a text are left out together
-        most = _most_neighbors(
-            rows.groups, len(rows.train), None if config.leave_one_out else FOLDS
-        )
-        settings = SweepSettings(
-            tuple(k for k in config.ks if k <= most),
-            config.l2s,
-            in_sample=config.in_sample,
-            ceiling=config.ceiling,
-            leave_one_out=config.leave_one_out,
-        )
-        run = partial(
-            sweep_step,
-            store=self.store.folder,
-            labels=label_file(weak.folder),
-            rows=rows,
-            layers=layers,
-            settings=settings,
-            device=self.probe_device,
-        )
-        parts = {name: getattr(self.splits, name) for name in ("strong_train", "val", "test")}
-        params = {
-            "layers": layers,
-            "settings": dataclasses.asdict(settings),
-            "rows": {
-                name: [part.content, fingerprint(part.labels.tolist())]
-                for name, part in parts.items()
-            },
-            "groups": _groups(self.splits.strong_train),
-        }
-        cost = self.layers_cost(len(layers))
-        inputs = {"store": self.store, "labels": weak}
-        title = "sweep of layers and settings"
-        return self.add(
-            Stage("sweep", title, params, run, self.home, inputs, resumable=True, cost=cost)
-        )
+        Raises
+        ------
+        InputError
+            The model has no such layer, or several are named.
+        """
+        if settings.layer == AUTO:
+            return None
+        layers = self.info.parse_layers(settings.layer)
+        if len(layers) != 1:
+            raise InputError(
+                f"{path}.layer is {settings.layer!r}", allowed="one layer number, mid, or auto"
+            )
+        return layers[0]
 
-    @property
-    def probe_device(self) -> str:
-        """A probe takes a GPU where there is one, but on a cluster none is kept for it."""
-        return "cpu" if self.device == "cpu" else "auto"
+    def _split(self, method: Method, settings: ProbeConfig) -> str:
+        """How a curation's probe predicts the training rows."""
+        cv = method.folds(settings.cv)
+        if cv == IN_SAMPLE:
+            return FITTED
+        alone = method.probe == "topofilter" or (method.probe == "knn" and cv is None)
+        return LEAVE_ONE_OUT if alone else TRAIN
 
-    def layers_cost(self, n_layers: int) -> Cost:
-        """Of probes on so many layers, one after the other."""
-        one = probe_cost(self.strong_info, len(self.splits.strong_train))
-        return dataclasses.replace(one, flops=n_layers * one.flops)
-
-    def probe_params(self, method: Method, given: ProbeSettings) -> dict[str, Any]:
-        """What this probe and curation read; other settings do not move the address."""
-        settings = given.settings
-        used: dict[str, Any] = {
-            "fitted": self.splits.strong_train.content,
-            "probe": method.probe,
-        }
-        if given.choice is None:
-            used["layer"] = given.layer
-            if method.probe == "logistic":
-                used["l2"] = settings.l2
-            elif method.probe != "mass-mean":
-                used["k"] = settings.n_neighbors
+    def _check_curation(self, name: str, method: Method) -> None:
+        """Refuse a curation that the rows do not allow, before anything runs."""
+        if method.curation not in ("relabel", "filter"):
+            return
+        settings, rows = self._settings(method), self.splits.strong_train
         if method.curation == "filter":
-            used["contamination"] = settings.contamination
-            if method.rule != "disagreement":
-                used["rule"] = method.rule
-        if method.curation:
-            used["cv"] = method.folds(settings.cv)
-            if self.splits.strong_train.groups is not None:
-                used["groups"] = _groups(self.splits.strong_train)
-        return used
+            check_rule(method.rule, settings.contamination, per_class=settings.per_class)
+        cv, split = method.folds(settings.cv), self._split(method, settings)
+        if isinstance(cv, int):
+            _check_folds(f"cv of {name} is {cv}", self.builder.groups, len(rows), cv)
+        elif split == TRAIN:
+            _check_folds(CROSS_FITTED, self.builder.groups, len(rows), FOLDS)
 
-
-def _groups(rows: Rows) -> str:
-    return "" if rows.groups is None else fingerprint(rows.groups.tolist())
-
-
-def _check_neighbors(path: str, method: Method, settings: ProbeConfig, rows: Rows) -> None:
-    """Refuse more neighbours than a row has: curation leaves out its group, or its fold."""
-    most = len(rows) - 1
-    if method.curation is not None:
-        most = _most_neighbors(rows.groups, len(rows), method.folds(settings.cv))
-    if settings.n_neighbors != AUTO and settings.n_neighbors > most:
-        raise InputError(
-            f"{path}.n_neighbors is {settings.n_neighbors}",
-            allowed=f"fewer than the {len(rows)} rows of strong_train, or auto"
-            + (
-                f"; with a row's group or fold left out, up to {most}"
-                if most + 1 < len(rows)
-                else ""
-            ),
+    def _need_curator(self, name: str, method: Method) -> None:
+        """Note what a curation reads."""
+        if name in self.curators:
+            return
+        settings = self._settings(method)
+        split = self._split(method, settings)
+        cv = method.folds(settings.cv)
+        hard = method.rule == "deep-knn"
+        self.curators[name] = self._need(
+            name,
+            method,
+            str(method.probe),
+            settings,
+            self.who,
+            self.weak,
+            split,
+            cv=cv if isinstance(cv, int) else FOLDS,
+            hard=hard,
         )
 
+    def _need_learner(self, name: str, method: Method, vector: str, labels: Stage | None) -> None:
+        """Note what a learner reads."""
+        settings = self._settings(method)
+        self.readings[name] = self._need(name, method, method.prober, settings, vector, labels)
 
-def _most_neighbors(groups: np.ndarray | None, n_rows: int, cv: int | str | None) -> int:
-    """How many neighbours every row has outside its group, or its fold."""
-    together = folds_of(n_rows, cv, groups) if isinstance(cv, int) else groups
-    return n_rows - n_left_out(together, itself=True)
-
-
-def _check_layer(path: str, settings: ProbeConfig, info: ModelInfo) -> int | None:
-    """Refuse what the model does not have; return the layer's number, None if it is chosen."""
-    if settings.layer == AUTO:
-        return None
-    layers = info.parse_layers(settings.layer)
-    if len(layers) != 1:
-        raise InputError(
-            f"{path}.layer is {settings.layer!r}", allowed="one layer number, mid, or auto"
+    def _need(
+        self,
+        name: str,
+        method: Method,
+        probe: str,
+        settings: ProbeConfig,
+        vector: str,
+        labels: Stage | None,
+        split: str | None = None,
+        *,
+        cv: int = FOLDS,
+        hard: bool = False,
+    ) -> Reading:
+        """Note which votes a probe of a method gives, for its labels and for those that choose."""
+        own = f"define.{name}" if method.probe_settings else "probes"
+        layers, average = self._layers(own, method, settings)
+        prober, candidates = PROBERS[probe], settings.candidates
+        values = self._values(own, probe, settings, split)
+        chooser = {"topofilter": "knn", "knn": "knn"}.get(probe, "logistic")
+        chooses = len(values) > 1 or (len(layers) > 1 and not average)
+        probes = {probe: tuple(value for value in values if value is not None)}
+        if chooses and chooser != probe:
+            probes[chooser] = tuple(
+                value for value in self._values(own, chooser, settings, TRAIN) if value is not None
+            )
+        # truth never chooses: a ceiling is read where the weak labels choose
+        by, by_stage = (self.who, self.weak) if labels is None else (vector, labels)
+        read = {vector: labels, by: by_stage}
+        if hard:
+            read = {self.who: self.weak}
+        store = self.builder.store
+        if method.states == "weak":
+            states = self.config.weak.states
+            if states is not None:
+                store = self.builder.weak_store(states)
+        held_out = {split} if split is not None else set()
+        if chooses:
+            held_out.add(TRAIN)
+        wide = probe == "knn" and max(probes["knn"], default=0) > self.builder.most_by_folds
+        pick = Pick(
+            probe,
+            prober.setting,
+            values,
+            layers,
+            vector + HARD if hard else vector,
+            by,
+            candidates.rule,
+            average,
         )
-    return layers[0]
+        fields: dict[str, Any] = {"preprocess": settings.preprocess, "cv": cv}
+        if probe == "mass-mean" and settings.whiten:
+            fields["whiten"] = True
+        if probe == "topofilter":
+            fields["topofilter"] = {
+                "contamination": settings.contamination,
+                "per_class": settings.per_class,
+                "graph": settings.graph,
+            }
+        # what takes long, and may fail, is waited for by no other supervisor's methods
+        together = self.who if self.config.weak.finetunes else ""
+        return self.builder.votes.read(
+            Need(
+                pick,
+                store,
+                fields,
+                probes,
+                read,
+                frozenset(held_out),
+                frozenset([vector] if hard else []),
+                together + " k" * wide + " hard" * hard,
+            )
+        )
+
+    def _layers(
+        self, path: str, method: Method, settings: ProbeConfig
+    ) -> tuple[tuple[int, ...], bool]:
+        """Layers that a probe votes on, and whether they are averaged."""
+        states = self.config.weak.states
+        if method.states == "weak" and states is not None:
+            return (self.builder.weak_layer(states),), False
+        if method.layers is not None:
+            return self.info.parse_layers(method.layers), True
+        layer = self._one_layer(path, settings)
+        if layer is not None:
+            return (layer,), False
+        return self.info.parse_layers(settings.candidates.layers), False
+
+    def _values(
+        self, path: str, probe: str, settings: ProbeConfig, split: str | None
+    ) -> tuple[float | None, ...]:
+        """Values of a probe's setting: of several, the labels choose."""
+        field = setting_field(probe)
+        if field is None:
+            seed = float(self.config.strong.seed)
+            return (seed,) if PROBERS[probe].setting == "seed" else (None,)
+        value = getattr(settings, field)
+        most = self._most_neighbors(split) if field == "n_neighbors" else None
+        if value == AUTO:
+            tried = settings.candidates.ks if most is not None else settings.candidates.l2s
+            what = f"candidates.ks are {list(tried)}"
+            values = tuple(one for one in tried if most is None or one <= most)
+        else:
+            what, values = f"n_neighbors is {value}", (value,)
+        if most is not None and (not values or min(values) > most):
+            raise InputError(
+                f"{'probes' if value == AUTO else path}.{what}",
+                allowed=f"up to {most}, the rows of strong_train that a row may have for neighbors"
+                + (", or auto" if value != AUTO else ""),
+            )
+        return tuple(float(one) for one in values)
+
+    def _most_neighbors(self, split: str | None) -> int:
+        """Neighbours that every training row has, or every other one."""
+        builder, n = self.builder, len(self.splits.strong_train)
+        if split == LEAVE_ONE_OUT:
+            return n - n_left_out(builder.groups, itself=True)
+        return builder.most_by_folds if split == TRAIN else n
+
+    def _need_sweep(self, config: SweepConfig) -> Reading:
+        """Note the votes of a sweep for the report; no method reads them."""
+        n = len(self.splits.strong_train)
+        _check_folds(CROSS_FITTED, self.builder.groups, n, FOLDS)
+        split = LEAVE_ONE_OUT if config.leave_one_out else TRAIN
+        most = self._most_neighbors(split)
+        probes = {"knn": tuple(float(k) for k in config.ks if k <= most), "logistic": config.l2s}
+        layers = self.info.parse_layers(config.layers)
+        vectors: dict[str, Stage | None] = {self.who: self.weak}
+        if config.ceiling:
+            vectors[TRUTH] = None
+        how = config.preprocess or self.config.probes.preprocess
+        pick = Pick("knn", "k", probes["knn"], layers, self.who, self.who, "weak_log_loss")
+        return self.builder.votes.read(
+            Need(
+                pick,
+                self.builder.store,
+                {"preprocess": how, "cv": FOLDS},
+                {name: values for name, values in probes.items() if values},
+                vectors,
+                frozenset({split, *([FITTED] if config.in_sample else [])}),
+                together=self.who if self.config.weak.finetunes else "",
+            )
+        )
+
+    def _need_indicators(self) -> tuple[Reading, Stage | None]:
+        """Note the held-out predictions that the indicators compare with the labels."""
+        (middle,) = self.info.parse_layers("mid")
+        layer = middle if self.layer is None else self.layer
+        method = Method(learner="logistic", layer=layer, l2=1e-2)
+        settings = ProbeConfig(layer=layer, l2=1e-2, preprocess=self.config.probes.preprocess)
+        reading = self._need("indicators", method, "logistic", settings, self.who, self.weak, TRAIN)
+        states = self.config.weak.states
+        return reading, None if states is None else self.builder.weak_store(states)
+
+    def _indicators_stage(self, reading: Reading, weak_store: Stage | None) -> Stage:
+        """Stage that computes what is said to predict the gain, without any truth."""
+        states = self.config.weak.states
+        work = Indicators(
+            self.builder.store,
+            weak_store,
+            None if states is None else self.builder.weak_layer(states),
+            reading.stage,
+            reading.pick,
+            TRAIN,
+            self.weak,
+            self.splits.strong_train,
+        )
+        return self.builder.stage(work, "indicators of the gain")
+
+
+def _with_inputs(stages: list[Stage]) -> set[str]:
+    """Addresses of stages and of all that they need."""
+    found: set[str] = set()
+    open_ = list(stages)
+    while open_:
+        stage = open_.pop()
+        if stage.address not in found:
+            found.add(stage.address)
+            open_ += stage.inputs.values()
+    return found
 
 
 def _check_folds(what: str, groups: np.ndarray | None, n_rows: int, cv: int) -> None:

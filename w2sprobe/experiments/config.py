@@ -29,6 +29,9 @@ from w2sprobe.data.tasks import Formatting
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.experiments.methods import (
     DEFAULT_METHODS,
+    FINETUNED,
+    HEAD,
+    LEARNERS,
     METHODS,
     ChoiceRule,
     Contamination,
@@ -37,11 +40,15 @@ from w2sprobe.experiments.methods import (
     Method,
     Neighbors,
     Penalty,
+    PerClass,
+    Preprocessed,
+    Whiten,
 )
 from w2sprobe.experiments.mistakes import ONE, SEVERAL, describe, nearest
+from w2sprobe.experiments.supervisors import AnySupervisor, Supervisor
 from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
 from w2sprobe.results import RunKey
-from w2sprobe.training.settings import WEAK_RATE, TrainSettings
+from w2sprobe.training.settings import TrainSettings
 
 PRESETS = tuple(
     sorted(
@@ -126,20 +133,21 @@ class ModelConfig(TrainSettings):
         return TrainSettings(**{**fields, "loss": loss})
 
 
-class WeakConfig(ModelConfig):
-    """The weak model; its published learning rate is another."""
-
-    learning_rate: float = Field(
-        WEAK_RATE, gt=0, description=f"Peak; default, as published: {WEAK_RATE}."
-    )
+KS = (5, 10, 20, 50, 100, 200, 400)
+L2S = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0)
 
 
 class Candidates(_Config):
     """What `auto` chooses among: by out-of-fold fits to the weak labels; no truth has a say."""
 
     layers: str = Field("all", description="As in `w2sprobe sweep --layers`.")
-    ks: tuple[Annotated[int, Field(ge=1)], ...] = Field((5, 10, 20, 50, 100, 200), min_length=1)
-    l2s: tuple[Annotated[float, Field(gt=0)], ...] = Field((1e-4, 1e-3, 1e-2, 1e-1), min_length=1)
+    ks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        KS,
+        min_length=1,
+        description="Of kNN and TopoFilter; those that strong_train has too few rows for are left "
+        "out.",
+    )
+    l2s: tuple[Annotated[float, Field(gt=0)], ...] = Field(L2S, min_length=1)
     rule: ChoiceRule = Field(
         "weak_log_loss",
         description="Least log-loss against the weak labels, or largest AUC inside folds.",
@@ -151,12 +159,13 @@ class SweepConfig(_Config):
 
     layers: str = Field("all", description="As in `w2sprobe sweep --layers`.")
     ks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (1, 2, 5, 10, 20, 50, 100, 200),
+        (1, 2, *KS),
         description="Of kNN; those that strong_train has too few rows for are left out.",
     )
     l2s: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        (1e-4, 1e-3, 1e-2, 1e-1, 1.0), description="Of logistic regression."
+        L2S, description="Of logistic regression."
     )
+    preprocess: Preprocessed | None = Field(None, description="Default: that of `probes`.")
     in_sample: bool = Field(
         default=False, description="Also score fits on the rows they were fitted on, as published."
     )
@@ -173,7 +182,16 @@ class ProbeConfig(_Config):
     layer: Layer = "mid"
     n_neighbors: Neighbors = 50
     l2: Penalty = 1e-2
+    preprocess: Preprocessed = "none"
+    whiten: Whiten = False
+    position: str = Field(
+        "last", description="Token position of the strong model's states: last, first or mean."
+    )
     contamination: Contamination = 0.1
+    per_class: PerClass = False
+    graph: Literal["union", "mutual", "strong"] = Field(
+        "union", description="TopoFilter's graph; strong is that of the source's code."
+    )
     cv: Folds | None = None
     candidates: Candidates = Field(default_factory=Candidates)
 
@@ -236,6 +254,12 @@ class _Settings(_Config):
         description="Of the study; results go to results/NAME unless told otherwise.",
     )
     probes: ProbeConfig = Field(default_factory=ProbeConfig)
+    ceiling: str = Field(
+        FINETUNED,
+        description="Learner whose fit on truth is the end of the gap: finetuned, logistic, knn or "
+        "mass-mean. Each probe's gap to its own ceiling is reported beside it.",
+        json_schema_extra={"enum": [name for name in LEARNERS if name != HEAD]},
+    )
     sweep: SweepConfig | None = Field(
         None, description="Layers and settings to sweep; `{}` for the defaults. Default: none."
     )
@@ -263,6 +287,14 @@ class _Settings(_Config):
     def entries(self) -> dict[str, Method]:
         """Every method that can be named here."""
         return {**METHODS, **self.define}
+
+    @field_validator("ceiling")
+    @classmethod
+    def _a_learner(cls, ceiling: str) -> str:
+        if ceiling not in LEARNERS or ceiling == HEAD:
+            known = [name for name in LEARNERS if name != HEAD]
+            raise ValueError(f"unknown learner; allowed: {', '.join(known)}")
+        return ceiling
 
     @model_validator(mode="before")
     @classmethod
@@ -324,14 +356,14 @@ class ExperimentConfig(_Settings):
     """One task, one weak and one strong model, one seed, several methods."""
 
     task: TaskConfig
-    weak: WeakConfig
+    weak: AnySupervisor
     strong: ModelConfig
     seed: str = Field("", description="Name of the run among those of other seeds.")
 
     @property
     def key(self) -> RunKey:
         """Of this experiment, in results."""
-        return RunKey(self.task.label, self.weak.model, self.strong.model, self.seed)
+        return RunKey(self.task.label, self.weak.label, self.strong.model, self.seed)
 
 
 Section = TypeVar("Section", bound=BaseModel)
@@ -364,6 +396,17 @@ NamedTask = Annotated[
     _OrName(),
 ]
 Varied = Literal["weak", "strong", "split"]
+PARTS: tuple[Varied, ...] = ("split", "weak", "strong")  # from the outside in
+NAMED = {"split": "cut", "weak": "weak", "strong": "strong"}  # in the names of runs
+
+
+def _counted(value: Any) -> Any:
+    """A number of seeds stands for 0, 1, 2 and so on."""
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return tuple(range(value)) if is_count else value
+
+
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_counted)]
 
 
 class StudyConfig(_Settings):
@@ -376,16 +419,52 @@ class StudyConfig(_Settings):
         (),
         description="Several tasks: names, or sections of what they have of their own.",
     )
-    weak: OneOrMore[WeakConfig] = Field(description="The weak model, or a list of several.")
+    weak: OneOrMore[AnySupervisor] = Field(
+        description="The supervisor, or a list of several: a finetuned model, or another `kind`."
+    )
     strong: OneOrMore[ModelConfig] = Field(description="The strong model, or a list of several.")
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+    seeds: Seeds = Field(
         (), description="A run each; they replace the seeds of what varies. Default: one run."
     )
     vary: tuple[Varied, ...] = Field(
         ("weak", "strong"),
-        description="What the seeds change: training of the weak models, of the strong models "
+        description="What the seeds change: training of the supervisors, of the strong models "
         "and ceilings, or the split of the rows.",
     )
+    splits: Seeds = Field(
+        (),
+        description="Seeds of the cuts of the rows, or how many cuts: each is run with each seed "
+        "of the supervisor and of the learner. Instead of `seeds`.",
+    )
+    supervisor_seeds: Seeds = Field((), description="Seeds of the supervisor in each cut.")
+    learner_seeds: Seeds = Field((), description="Seeds of the learners for each supervisor.")
+
+    @property
+    def levels(self) -> dict[str, int]:
+        """Cuts of the rows, supervisor seeds in each, learner seeds for each of these."""
+        if self.seeds:
+            return {part: len(self.seeds) if part in self.vary else 1 for part in PARTS}
+        own = (self.splits, self.supervisor_seeds, self.learner_seeds)
+        return {part: len(seeds) or 1 for part, seeds in zip(PARTS, own, strict=True)}
+
+    @property
+    def n_runs(self) -> int:
+        """Runs of a task and pair of models."""
+        return len(self._runs)
+
+    @property
+    def _runs(self) -> list[tuple[str, dict[Varied, int]]]:
+        """Name of each run, and the seeds that it has of its own."""
+        if self.seeds:
+            return [(str(seed), dict.fromkeys(self.vary, seed)) for seed in self.seeds]
+        given = dict(
+            zip(PARTS, (self.splits, self.supervisor_seeds, self.learner_seeds), strict=True)
+        )
+        varied = {part: seeds for part, seeds in given.items() if seeds}
+        runs = [dict(zip(varied, seeds, strict=True)) for seeds in product(*varied.values())]
+        return [
+            ("-".join(f"{NAMED[part]}{seed}" for part, seed in run.items()), run) for run in runs
+        ]
 
     def experiments(self) -> list[ExperimentConfig]:
         """One config a task, weak model, strong model and seed, in this order.
@@ -395,9 +474,9 @@ class StudyConfig(_Settings):
         list of ExperimentConfig
         """
         return [
-            self._experiment(task, weak, strong, seed)
-            for task, weak, strong, seed in product(
-                self._tasks, _listed(self.weak), _listed(self.strong), self.seeds or (None,)
+            self._experiment(task, weak, strong, *run)
+            for task, weak, strong, run in product(
+                self._tasks, _listed(self.weak), _listed(self.strong), self._runs
             )
         ]
 
@@ -452,15 +531,21 @@ class StudyConfig(_Settings):
         return self.model_copy(update=update)
 
     def _experiment(
-        self, task: TaskConfig, weak: WeakConfig, strong: ModelConfig, seed: int | None
+        self,
+        task: TaskConfig,
+        weak: Supervisor,
+        strong: ModelConfig,
+        name: str,
+        seeds: dict[Varied, int],
     ) -> ExperimentConfig:
         own: dict[str, Any] = {"split": task, "weak": weak, "strong": strong}
-        if seed is not None:
-            own |= {name: own[name].model_copy(update={"seed": seed}) for name in self.vary}
+        own |= {
+            str(part): own[part].model_copy(update={"seed": seed})
+            for part, seed in seeds.items()
+            if "seed" in type(own[part]).model_fields
+        }
         own |= {name: getattr(self, name) for name in _Settings.model_fields}
-        return ExperimentConfig(
-            task=own.pop("split"), seed=str("" if seed is None else seed), **own
-        )
+        return ExperimentConfig(task=own.pop("split"), seed=name, **own)
 
     def resolved(self) -> dict[str, Any]:
         """JSON that gives the same experiments: every default, and each task by itself.
@@ -496,10 +581,13 @@ class StudyConfig(_Settings):
             )
         lists: dict[str, list[Any]] = {
             "tasks": [task.label for task in self._tasks],
-            "weak": [weak.model for weak in _listed(self.weak)],
+            "weak": [weak.label for weak in _listed(self.weak)],
             "strong": [strong.model for strong in _listed(self.strong)],
             "seeds": list(self.seeds),
             "vary": list(self.vary),
+            "splits": list(self.splits),
+            "supervisor_seeds": list(self.supervisor_seeds),
+            "learner_seeds": list(self.learner_seeds),
         }
         for name, values in lists.items():
             for value, count in Counter(values).items():
@@ -507,6 +595,11 @@ class StudyConfig(_Settings):
                     raise ValueError(f"{name}: {value!r} occurs {count} times; allowed: once")
         if self.seeds and not self.vary:
             raise ValueError("vary is empty; allowed beside seeds: weak, strong, split")
+        if self.seeds and (self.splits or self.supervisor_seeds or self.learner_seeds):
+            raise ValueError(
+                "seeds beside splits, supervisor_seeds or learner_seeds; allowed: either seeds, "
+                "or the three"
+            )
         return self
 
 

@@ -19,6 +19,7 @@ from w2sprobe.models import DTYPES, ModelInfo, count_parameters, load_tokenizer
 from w2sprobe.training.heads import classifier_tokens
 from w2sprobe.training.settings import TrainSettings
 
+VOTE_BYTES = 200  # of a row, layer and label vector: some twenty settings
 LABEL_BYTES = 60  # a row of a LabelTable, roughly
 WORKSPACE_BYTES = 1 << 30  # activations and buffers of a language model at work
 FULL_STATE_BYTES = 16  # a trained weight: itself, its gradient and two moments, in float32
@@ -102,12 +103,13 @@ def train_cost(
     return Cost(weights.blocks * tokens, disk, memory, model=True)
 
 
-def probe_cost(info: ModelInfo, n_rows: int) -> Cost:
-    """Of a probe on one layer: each row with each other."""
+def votes_cost(hidden: int, n_rows: int, n_layers: int, n_labels: int) -> Cost:
+    """Cost of probes on some layers: each row with each other, and fits to every label vector."""
+    layer = 2.0 * n_rows**2 * hidden * (1 + n_labels)
     return Cost(
-        flops=2.0 * n_rows**2 * info.hidden_size,
-        disk_bytes=LABEL_BYTES * n_rows,
-        memory_bytes=6 * 4 * n_rows * info.hidden_size,
+        flops=n_layers * layer,
+        disk_bytes=VOTE_BYTES * n_rows * n_layers * n_labels,
+        memory_bytes=6 * 4 * n_rows * hidden,
     )
 
 

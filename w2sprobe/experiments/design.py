@@ -78,7 +78,7 @@ def design_of(plan: "Plan", spread: Spread) -> Design:
     family, _ = family_of(config)
     first = {one.config.task.label: one.splits for one in reversed(plan.experiments)}
     splits = dict(reversed(first.items()))
-    n, levels = len(splits), _levels(config)
+    n, levels = len(splits), config.levels
     least = least_pvalue(n, analysis.alternative)
     gain_sd = _sd_over_tasks(config, spread, [len(one.test) for one in splits.values()])
 
@@ -92,8 +92,8 @@ def design_of(plan: "Plan", spread: Spread) -> Design:
         )
 
     return Design(
-        pairs=len({(one.config.weak.model, one.config.strong.model) for one in plan.experiments}),
-        runs=_runs(config),
+        pairs=len({(one.config.weak.label, one.config.strong.model) for one in plan.experiments}),
+        runs=config.n_runs,
         cuts=levels["split"],
         supervisor_seeds=levels["weak"],
         learner_seeds=levels["strong"],
@@ -115,18 +115,6 @@ def _three(values: Iterable[float]) -> tuple[float, float, float]:
     return least, middle, largest
 
 
-def _runs(config: StudyConfig) -> int:
-    """Of a task and pair of models."""
-    return len(config.seeds) or 1
-
-
-def _levels(config: StudyConfig) -> dict[str, int]:
-    """Cuts of the rows, seeds of the supervisor and of the learner."""
-    return {
-        name: _runs(config) if name in config.vary else 1 for name in ("split", "weak", "strong")
-    }
-
-
 def _task(
     config: StudyConfig, spread: Spread, label: str, splits: Splits, n_tasks: int
 ) -> TaskDesign:
@@ -145,10 +133,10 @@ def _task(
 
 def _noise(config: StudyConfig, rows: float, seeds: float) -> Estimate:
     """What will make a task's mean over runs uncertain, from the variances of one run."""
-    runs = _runs(config)
+    runs = config.n_runs
     if runs == 1:
         return Estimate(0, ((rows, math.inf),))
-    if _levels(config)["split"] > 1:  # each run has test rows of its own
+    if config.levels["split"] > 1:  # each run has test rows of its own
         return Estimate(0, (((rows + seeds) / runs, runs - 1),))
     return Estimate(0, ((rows, math.inf), (seeds / runs, runs - 1)))
 
@@ -159,7 +147,7 @@ def _sd_over_tasks(config: StudyConfig, spread: Spread, test_rows: Sequence[int]
         _noise(config, spread.gain_row_sd**2 / n, spread.gain_seed_sd**2).variance
         for n in test_rows
     ]
-    unseen = spread.gain_seed_sd**2 if _runs(config) == 1 else 0.0  # in no interval of a task
+    unseen = spread.gain_seed_sd**2 if config.n_runs == 1 else 0.0  # in no interval of a task
     return math.sqrt(spread.gain_task_sd**2 + fmean(noise) + unseen)
 
 

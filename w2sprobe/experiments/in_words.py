@@ -2,11 +2,11 @@
 
 from pydantic import ValidationError
 
-from w2sprobe.experiments.methods import METHODS, FilterRule, Method, ProbeName
+from w2sprobe.experiments.methods import FINETUNED, HEAD, METHODS, Method
 from w2sprobe.results import Results
 from w2sprobe.training.settings import LossName
 
-PROBES: dict[ProbeName, str] = {
+PROBES: dict[str, str] = {
     "knn": "kNN",
     "logistic": "logistic",
     "mass-mean": "mass-mean",
@@ -22,7 +22,7 @@ LOSSES: dict[LossName, str] = {
     "reverse": "reverse cross-entropy",
     "generalised": "generalised cross-entropy",
 }
-RULES: dict[FilterRule, str] = {
+RULES: dict[str, str] = {
     "disagreement": "that contradict the probe most",
     "confident-learning": "that confident learning takes for mislabelled",
     "deep-knn": "whose neighbours have other labels",
@@ -48,24 +48,38 @@ def in_words(method: Method) -> str:
     'Strong model, trained on the labels of a kNN probe that was fitted on the weak labels.'
     """
     if method.predicts == "weak":
-        return "Weak model, trained on true labels of other rows; it labels the rows of students."
+        return "Supervisor: it has seen true labels of other rows and labels those of students."
     if method.predicts == "ceiling":
         return "Strong model, trained on the true labels: the end of the gap."
     if method.predicts == "zero_shot":
         return "Strong model as it comes, asked in words; nothing is trained."
-    labels = "true labels, for scale" if method.labels == "truth" else "weak labels"
-    if method.predicts == "probe" and method.probe is not None:
-        probe = PROBES[method.probe]
-        return (
-            f"Nothing is finetuned: a {probe} probe on the strong model's activations, fitted on "
-            f"the {labels}."
-        )
     loss = f", with {LOSSES[method.loss]}" if method.loss in LOSSES else ""
-    return f"Strong model, trained on the {_learnt(method, labels)}{loss}."
+    averaged = "; averaged with the supervisor's predictions" if method.with_weak else ""
+    if method.learner == FINETUNED:
+        return f"Strong model, trained on the {_learnt(method)}{loss}{averaged}."
+    learner = "linear head" if method.learner == HEAD else f"{_probe(method.learner)} probe"
+    whose = "strong" if method.states == "strong" else "weak"
+    layers = ", averaged over layers" if method.layers is not None else ""
+    control = "; a control: what the weak model learns from itself" if whose == "weak" else ""
+    return (
+        f"Nothing is finetuned: a {learner} on the {whose} model's activations{layers}, fitted on "
+        f"the {_learnt(method)}{loss}{averaged}{control}."
+    )
 
 
-def _learnt(method: Method, labels: str) -> str:
-    """What a student's labels are."""
+def _probe(name: str) -> str:
+    """Name of a probe in a sentence; one of a later version, or of yours, as it is called."""
+    return PROBES.get(name, name)
+
+
+def _learnt(method: Method) -> str:
+    """What a learner's labels are."""
+    if method.labels == "truth":
+        return "true labels, for scale"
+    if method.labels == "noise":
+        return "true labels with as many flipped at random as the supervisor gets wrong: a control"
+    if method.labels == "soft_noise":
+        return "supervisor's soft labels dealt out anew among the rows of each class: a control"
     if method.iterations:
         apart = " on rows it was not trained on" if method.cross_fit else ""
         return f"labels of a student{' of a student' * (method.iterations - 1)}{apart}"
@@ -75,13 +89,13 @@ def _learnt(method: Method, labels: str) -> str:
         words = str(method.same_size_as).replace("_", " ")
         return f"weak labels without rows drawn at random, as many as {words} removes: a control"
     if method.probe is None:
-        return labels
-    probe = PROBES[method.probe]
+        return "weak labels"
+    probe = _probe(method.probe)
     if method.curation == "relabel":
         return f"labels of a {probe} probe that was fitted on the weak labels"
     if method.probe == "topofilter":
         return "weak labels without the rows that TopoFilter finds apart from their class"
-    return f"weak labels without the rows {RULES[method.rule]} ({probe} probe)"
+    return f"weak labels without the rows {RULES.get(method.rule, method.rule)} ({probe} probe)"
 
 
 def methods_in_words(results: Results) -> dict[str, str]:

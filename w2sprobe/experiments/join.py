@@ -190,5 +190,5 @@ def _copy(targets: Mapping[Path, Path]) -> None:
 
 
 def _said(key: RunKey) -> str:
-    seed = f", seed {key.seed}" if key.seed else ""
-    return f"{key.task}, {key.weak_model} to {key.strong_model}{seed}"
+    run = f", {key.run}" if key.run else ""
+    return f"{key.task}, {key.weak_model} to {key.strong_model}{run}"

@@ -1,24 +1,32 @@
-"""The methods that can be compared: which labels, which curation, which loss.
+"""The methods of a study: labels from somewhere, curated or not, and a learner that is tested.
 
-A method is an entry: in the table here, or of a config's own. The trainer and the probes do not
-know which one they serve.
+A method is an entry: in the table here, or of a config's own. Trainer and probes do not know which
+one they serve.
 """
 
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from w2sprobe.checks import Preprocess
 from w2sprobe.data.callables import looks_like_callable
-from w2sprobe.training.settings import LossName
+from w2sprobe.probing.probers import PROBERS
+from w2sprobe.training.settings import LOSSES, LossName
+from w2sprobe.votes.judging import VERDICTS
 
-Predicts = Literal["weak", "ceiling", "student", "probe", "zero_shot"]
-Labels = Literal["weak", "truth"]
-ProbeName = Literal["knn", "logistic", "mass-mean", "topofilter"]
+Predicts = Literal["weak", "ceiling", "student", "zero_shot"]
+Labels = Literal["weak", "truth", "noise", "soft_noise"]
 Curation = Literal["relabel", "filter", "random_filter"]
 ChoiceRule = Literal["weak_auc", "weak_log_loss"]
-FilterRule = Literal["disagreement", "confident-learning", "deep-knn"]
 
 AUTO: Final = "auto"  # chosen among probes.candidates, by the weak labels alone
+FINETUNED: Final = "finetuned"
+HEAD: Final = "head"  # a linear head, of any loss
+LEARNERS = (
+    FINETUNED,
+    *(name for name, one in PROBERS.items() if one.predicts and not name.startswith("head-")),
+    HEAD,
+)
 Layer = Annotated[int | str, Field(description="Layer number, mid, or auto.")]
 Neighbors = Annotated[
     Annotated[int, Field(ge=1)] | Literal["auto"],
@@ -39,13 +47,23 @@ Folds = Annotated[
         "by disagreement only.",
     ),
 ]
+Preprocessed = Annotated[
+    Preprocess,
+    Field(description="What is done to activations before a probe: none, center, standardize."),
+]
+Whiten = Annotated[
+    bool, Field(description="mass-mean: multiply by the inverse within-class covariance.")
+]
+PerClass = Annotated[
+    bool, Field(description="Filters remove their share of each class of the hard labels.")
+]
 
-PROBE_SETTINGS: dict[ProbeName, set[str]] = {
-    "knn": {"layer", "n_neighbors"},
-    "logistic": {"layer", "l2"},
-    "mass-mean": {"layer"},
-    "topofilter": {"layer", "n_neighbors"},
-}
+SETTING_FIELDS = {"k": "n_neighbors", "l2": "l2"}  # field of a method, by the prober's setting
+
+
+def setting_field(probe: str | None) -> str | None:
+    """Field of a method that holds the setting of a probe; None where it has none."""
+    return SETTING_FIELDS.get(str(PROBERS[probe].setting)) if probe in PROBERS else None
 
 
 class Method(BaseModel):
@@ -54,24 +72,36 @@ class Method(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     predicts: Predicts = Field(
-        description="Who predicts the test rows: the weak model, the strong model trained on "
-        "truth (ceiling) or on weak labels (student), a probe fitted on these, or the strong "
-        "model as it comes, asked in words (zero_shot)."
+        "student",
+        description="Who predicts the test rows: the supervisor itself (weak), the end of the gap "
+        "(ceiling), a learner (student), or the strong model as it comes, asked in words "
+        "(zero_shot). `probe`, with a probe, is short for that learner.",
     )
     labels: Labels = Field(
-        "weak", description="What a student or a probe learns from: truth makes it a ceiling."
+        "weak",
+        description="What a learner learns from: the supervisor's labels; truth, which makes it a "
+        "ceiling; or controls, truth with labels flipped independently at the supervisor's own "
+        "error rate (noise), or with its own soft labels dealt out anew (soft_noise).",
     )
-    loss: LossName = Field("xent", description="Of a student.")
-    probe: ProbeName | None = Field(
-        None,
-        description="Predicts itself, or curates a student's labels; TopoFilter only filters.",
+    learner: str = Field(
+        FINETUNED,
+        description="Who learns: the strong model (finetuned), or on activations a probe "
+        "(logistic, knn, mass-mean) or a linear head with a loss (head).",
+    )
+    states: Literal["strong", "weak"] = Field(
+        "strong",
+        description="Whose activations a probe learns from; weak is the weak-to-weak control.",
+    )
+    loss: LossName = Field("xent", description="Of a finetuned student or a linear head.")
+    probe: str | None = Field(
+        None, description="Curates a learner's labels: a probe, or topofilter, which only filters."
     )
     curation: Curation | None = Field(
         None,
-        description="What is done to the weak labels before a student sees them: a probe relabels "
+        description="What is done to the weak labels before a learner sees them: a probe relabels "
         "or filters the rows, or rows go at random.",
     )
-    rule: FilterRule = Field(
+    rule: str = Field(
         "disagreement",
         description="How a probe's filter chooses rows, as in `w2sprobe probe`; TopoFilter is its "
         "own rule.",
@@ -79,7 +109,7 @@ class Method(BaseModel):
     function: str | None = Field(
         None,
         description="module:function, a curation of your own: function(X, labels, texts) returns "
-        "the LabelTable that a student sees.",
+        "the LabelTable that a learner sees.",
     )
     same_size_as: str | None = Field(
         None, description="Method whose filter a random filter matches: as many rows go."
@@ -94,22 +124,54 @@ class Method(BaseModel):
         description="These labels come from students that were not trained on the row, instead "
         "of in-sample.",
     )
+    layers: str | None = Field(
+        None, description="Average the probe's predictions over these layers: 8:24:4, or all."
+    )
+    with_weak: bool = Field(
+        default=False, description="Average the learner's predictions with the supervisor's."
+    )
     layer: Layer | None = None
     n_neighbors: Neighbors | None = None
     l2: Penalty | None = None
     contamination: Contamination | None = None
     cv: Folds | None = None
+    preprocess: Preprocessed | None = None
+    whiten: Whiten | None = None
+    per_class: PerClass | None = None
 
     @property
     def probe_settings(self) -> dict[str, Any]:
         """Settings of probes that this method has of its own."""
-        names = ("layer", "n_neighbors", "l2", "contamination", "cv")
+        own = ("layer", "n_neighbors", "l2", "contamination", "cv")
+        names = (*own, "preprocess", "whiten", "per_class")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    @property
+    def learns_by_probe(self) -> bool:
+        """Whether the learner is a probe or a head on activations."""
+        return self.predicts == "student" and self.learner != FINETUNED
+
+    @property
+    def prober(self) -> str:
+        """Name of the learner among `w2sprobe.probing.PROBERS`."""
+        return f"head-{self.loss}" if self.learner == HEAD else self.learner
 
     @property
     def filters(self) -> bool:
         """Whether a random filter can be of its size."""
         return self.curation == "filter" or self.function is not None
+
+    @property
+    def own_ceiling(self) -> "Method | None":
+        """The same learner on truth; None where that is the finetuned ceiling or itself."""
+        if not self.learns_by_probe or self.labels == "truth":
+            return None
+        curates = ("curation", "probe", "rule", "function", "same_size_as", "contamination")
+        drop = {*curates, "cv", "per_class", "with_weak"}
+        if self.probe and setting_field(self.probe) != setting_field(self.learner):
+            drop.add(str(setting_field(self.probe)))
+        kept = self.model_dump(exclude=drop, exclude_defaults=True)
+        return Method(**{**kept, "labels": "truth"})
 
     @property
     def apart(self) -> str:
@@ -118,8 +180,12 @@ class Method(BaseModel):
             return "an end of the gap"
         if self.labels == "truth":
             return "fitted on true labels"
+        if self.labels in ("noise", "soft_noise"):
+            return "control: truth with noise"
         if self.predicts == "zero_shot":
             return "learns from no rows"
+        if self.states == "weak":
+            return "control: weak to weak"
         return "control: rows go at random" if self.curation == "random_filter" else ""
 
     def folds(self, cv: Folds | None) -> Folds | None:
@@ -128,6 +194,47 @@ class Method(BaseModel):
         if self.probe == "topofilter" or (cv == IN_SAMPLE and not published):
             return None
         return cv
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, values: Any) -> Any:
+        """`predicts: probe, probe: knn` says `learner: knn`."""
+        if not isinstance(values, dict) or values.get("predicts") != "probe":
+            return values
+        probe = values.get("probe")
+        if probe is None:
+            raise ValueError(f"predicts 'probe' without probe; allowed: {', '.join(LEARNERS[1:])}")
+        if probe == "topofilter":
+            raise ValueError("probe 'topofilter' only filters; allowed: curation: filter")
+        if values.get("curation") or values.get("function"):
+            what = "curation" if values.get("curation") else "function"
+            raise ValueError(
+                f"{what} {values[what]!r} does not go with predicts 'probe'; allowed: learner: "
+                f"{probe}, beside the curation"
+            )
+        return {**values, "predicts": "student", "learner": probe, "probe": None}
+
+    @field_validator("learner")
+    @classmethod
+    def _known_learner(cls, learner: str) -> str:
+        if learner not in LEARNERS:
+            raise ValueError(f"unknown learner {learner!r}; allowed: {', '.join(LEARNERS)}")
+        return learner
+
+    @field_validator("probe")
+    @classmethod
+    def _known_probe(cls, probe: str | None) -> str | None:
+        known = [name for name in PROBERS if not name.startswith("head-")]
+        if probe is not None and probe not in known:
+            raise ValueError(f"unknown probe {probe!r}; allowed: {', '.join(known)}")
+        return probe
+
+    @field_validator("rule")
+    @classmethod
+    def _known_rule(cls, rule: str) -> str:
+        if rule not in VERDICTS:
+            raise ValueError(f"unknown rule {rule!r}; allowed: {', '.join(VERDICTS)}")
+        return rule
 
     @field_validator("function")
     @classmethod
@@ -147,24 +254,24 @@ class Method(BaseModel):
         extra = sorted(given - used)
         if extra:
             kept = {name: getattr(self, name) for name in fields if name in given - {*extra}}
+            kept = kept or {"predicts": self.predicts}
             raise ValueError(
                 f"{_shown({name: getattr(self, name) for name in extra})} does not go with "
                 f"{_shown(kept)}; allowed beside that: "
-                f"{', '.join(sorted(used - given)) or 'nothing'}"
+                f"{', '.join(sorted(used - given - {'predicts'})) or 'nothing'}"
             )
         return self
 
     def _check_probe(self) -> None:
         if self.probe is None:
-            if self.predicts == "probe" or self.curation in ("relabel", "filter"):
-                what = (
-                    "predicts 'probe'" if self.curation is None else f"curation {self.curation!r}"
+            if self.curation in ("relabel", "filter"):
+                raise ValueError(
+                    f"curation {self.curation!r} without probe; allowed: {', '.join(PROBERS)}"
                 )
-                raise ValueError(f"{what} without probe; allowed: {', '.join(PROBE_SETTINGS)}")
         elif self.predicts == "student" and self.curation is None:
             raise ValueError(
-                f"probe {self.probe!r} without curation; allowed: relabel or filter, or predicts: "
-                "probe"
+                f"probe {self.probe!r} without curation; allowed: relabel or filter, or learner: "
+                f"{self.probe}"
             )
         elif self.probe == "topofilter" and self.curation != "filter":
             raise ValueError("probe 'topofilter' only filters; allowed: curation: filter")
@@ -174,88 +281,138 @@ class Method(BaseModel):
             )
         if self.rule == "deep-knn" and self.probe != "knn":
             raise ValueError(f"rule 'deep-knn' with probe {self.probe!r}; allowed: knn")
+        if self.layers is not None and self.layer is not None:
+            raise ValueError("layer beside layers; allowed: one of the two")
 
     def _used(self) -> set[str]:
         """Fields that say something about a method of this kind."""
         used = {"predicts"}
-        if self.predicts == "probe":
-            used |= {"labels", "probe"}
-        elif self.predicts == "student":
+        if self.predicts != "student":
+            return used
+        used.add("learner")
+        curates = self.curation is not None or self.function is not None
+        if self.labels == "weak":
+            used |= {"with_weak", "function" if self.function else "curation"}
+            if self.curation is None:
+                used.add("function")  # one of the two
+        if not curates and not self.iterations:
+            used.add("labels")
+        if self.learner in (FINETUNED, HEAD):
             used.add("loss")
-            if self.labels == "weak":
-                used |= {"iterations", "function" if self.function else "curation"}
-                if self.curation is None:
-                    used.add("function")  # one of the two
-            if self.labels == "truth" or not (self.curation or self.function or self.iterations):
-                used.add("labels")
+        if self.learner == FINETUNED:
+            used |= {"iterations"} if self.labels == "weak" else set()
+            used |= {"cross_fit"} if self.iterations else set()
+        else:
+            used |= {"states", *self._probe_fields(self.learner)}
         if self.function:
             used.add("layer")
-        if self.iterations:
-            used.add("cross_fit")
-        if self.curation in ("relabel", "filter"):
-            used |= {"probe"} | ({"cv"} if self.probe != "topofilter" else set())
+        if self.curation in ("relabel", "filter") and self.probe:
+            used |= {"probe", *self._probe_fields(self.probe)}
+            used |= {"cv"} if self.probe != "topofilter" else set()
         if self.curation == "filter":
-            used |= {"contamination"} | ({"rule"} if self.probe != "topofilter" else set())
+            used |= {"contamination", "per_class"}
+            used |= {"rule"} if self.probe != "topofilter" else set()
         if self.curation == "random_filter":
             used.add("same_size_as")
-        return used | (PROBE_SETTINGS[self.probe] if self.probe else set())
+        return used
+
+    @staticmethod
+    def _probe_fields(probe: str) -> set[str]:
+        field = setting_field(probe)
+        fields = {"layer", "preprocess"} | ({field} if field else set())
+        fields |= {"whiten"} if probe == "mass-mean" else set()
+        return fields | ({"layers"} if probe != "topofilter" else set())
 
 
 def _shown(fields: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value!r}" for name, value in fields.items())
 
 
-def _like(name: str) -> Method:
+def _like(name: str, **fields: Any) -> Method:
     """Make the control of a filter."""
-    return Method(predicts="student", curation="random_filter", same_size_as=name)
+    return Method(curation="random_filter", same_size_as=name, **fields)
 
 
 # what the source compares, and a control; run where a config names no methods
 DEFAULT_METHODS = {
     "weak": Method(predicts="weak"),
     "ceiling": Method(predicts="ceiling"),
-    "student": Method(predicts="student"),
-    "student_logconf": Method(predicts="student", loss="logconf"),
-    "student_entropy": Method(predicts="student", loss="entropy"),
-    "student_window": Method(predicts="student", loss="window"),
-    "strong_to_strong_1": Method(predicts="student", iterations=1),
-    "strong_to_strong_2": Method(predicts="student", iterations=2),
-    "knn_probe": Method(predicts="probe", probe="knn"),
-    "logistic_probe": Method(predicts="probe", probe="logistic"),
-    "knn_relabel": Method(predicts="student", probe="knn", curation="relabel"),
-    "logistic_relabel": Method(predicts="student", probe="logistic", curation="relabel"),
-    "knn_filter": Method(predicts="student", probe="knn", curation="filter"),
-    "logistic_filter": Method(predicts="student", probe="logistic", curation="filter"),
-    "topofilter": Method(predicts="student", probe="topofilter", curation="filter"),
+    "student": Method(),
+    "student_logconf": Method(loss="logconf"),
+    "student_entropy": Method(loss="entropy"),
+    "student_window": Method(loss="window"),
+    "strong_to_strong_1": Method(iterations=1),
+    "strong_to_strong_2": Method(iterations=2),
+    "knn_probe": Method(learner="knn"),
+    "logistic_probe": Method(learner="logistic"),
+    "knn_relabel": Method(probe="knn", curation="relabel"),
+    "logistic_relabel": Method(probe="logistic", curation="relabel"),
+    "knn_filter": Method(probe="knn", curation="filter"),
+    "logistic_filter": Method(probe="logistic", curation="filter"),
+    "topofilter": Method(probe="topofilter", curation="filter"),
     "random_filter": _like("topofilter"),
 }
-METHODS = {
+FINETUNED_METHODS = {
     **DEFAULT_METHODS,
-    "student_reverse": Method(predicts="student", loss="reverse"),
-    "student_generalised": Method(predicts="student", loss="generalised"),
-    "student_logconf_balanced": Method(predicts="student", loss="logconf_balanced"),
-    "student_logconf_published": Method(predicts="student", loss="logconf_published"),
-    "student_entropy_published": Method(predicts="student", loss="entropy_published"),
-    "strong_to_strong_1_cross_fit": Method(predicts="student", iterations=1, cross_fit=True),
-    "strong_to_strong_2_cross_fit": Method(predicts="student", iterations=2, cross_fit=True),
+    "student_reverse": Method(loss="reverse"),
+    "student_generalised": Method(loss="generalised"),
+    "student_logconf_balanced": Method(loss="logconf_balanced"),
+    "student_logconf_published": Method(loss="logconf_published"),
+    "student_entropy_published": Method(loss="entropy_published"),
+    "student_with_weak": Method(with_weak=True),
+    "strong_to_strong_1_cross_fit": Method(iterations=1, cross_fit=True),
+    "strong_to_strong_2_cross_fit": Method(iterations=2, cross_fit=True),
     # the loss of the source's own iterations
-    "strong_to_strong_1_logconf": Method(predicts="student", loss="logconf", iterations=1),
-    "strong_to_strong_2_logconf": Method(predicts="student", loss="logconf", iterations=2),
-    "mass_mean_probe": Method(predicts="probe", probe="mass-mean"),
-    "mass_mean_relabel": Method(predicts="student", probe="mass-mean", curation="relabel"),
-    "mass_mean_filter": Method(predicts="student", probe="mass-mean", curation="filter"),
+    "strong_to_strong_1_logconf": Method(loss="logconf", iterations=1),
+    "strong_to_strong_2_logconf": Method(loss="logconf", iterations=2),
+    "mass_mean_relabel": Method(probe="mass-mean", curation="relabel"),
+    "logistic_layers_relabel": Method(probe="logistic", curation="relabel", layers="all"),
+    "mass_mean_filter": Method(probe="mass-mean", curation="filter"),
     "confident_learning_filter": Method(
-        predicts="student", probe="logistic", curation="filter", rule="confident-learning"
+        probe="logistic", curation="filter", rule="confident-learning"
     ),
-    "deep_knn_filter": Method(predicts="student", probe="knn", curation="filter", rule="deep-knn"),
+    "deep_knn_filter": Method(probe="knn", curation="filter", rule="deep-knn"),
     # controls
     "random_like_knn_filter": _like("knn_filter"),
     "random_like_logistic_filter": _like("logistic_filter"),
     "random_like_mass_mean_filter": _like("mass_mean_filter"),
     "random_like_confident_learning_filter": _like("confident_learning_filter"),
     "random_like_deep_knn_filter": _like("deep_knn_filter"),
-    "knn_probe_on_truth": Method(predicts="probe", probe="knn", labels="truth"),
-    "logistic_probe_on_truth": Method(predicts="probe", probe="logistic", labels="truth"),
-    "mass_mean_probe_on_truth": Method(predicts="probe", probe="mass-mean", labels="truth"),
+    "student_on_noise": Method(labels="noise"),
+    "student_on_soft_noise": Method(labels="soft_noise"),
     "zero_shot": Method(predicts="zero_shot"),
 }
+
+
+def _probe_methods() -> dict[str, Method]:
+    """Every learner on activations: on weak labels, on truth, on noise, on the weak model's states.
+
+    The logistic probe also learns from every curation that a finetuned student learns from.
+    """
+    found: dict[str, Method] = {}
+    for learner, name in (("knn", "knn"), ("logistic", "logistic"), ("mass-mean", "mass_mean")):
+        found |= {
+            f"{name}_probe": Method(learner=learner),
+            f"{name}_layers": Method(learner=learner, layers="all"),
+            f"{name}_with_weak": Method(learner=learner, with_weak=True),
+            f"{name}_probe_on_truth": Method(learner=learner, labels="truth"),
+            f"{name}_probe_on_noise": Method(learner=learner, labels="noise"),
+            f"{name}_probe_on_soft_noise": Method(learner=learner, labels="soft_noise"),
+            f"weak_to_weak_{name}": Method(learner=learner, states="weak"),
+        }
+    for loss in LOSSES:
+        found["head" if loss == "xent" else f"head_{loss}"] = Method(learner=HEAD, loss=loss)
+    found["weak_to_weak_head"] = Method(learner=HEAD, states="weak")
+    for name, method in FINETUNED_METHODS.items():
+        if method.curation is not None:
+            found[f"logistic_on_{name}"] = _learned_by("logistic", method)
+    return found
+
+
+def _learned_by(learner: str, method: Method) -> Method:
+    """The same labels and curation for another learner."""
+    fields = method.model_dump(exclude_defaults=True)
+    return Method(**{**fields, "learner": learner})
+
+
+METHODS = {**FINETUNED_METHODS, **_probe_methods()}

@@ -11,7 +11,7 @@ LONGEST = 80
 
 
 def result_folders(runs: Sequence[RunKey], out: Path) -> list[Path]:
-    """Folder of each experiment: `out` where there is one, else TASK/WEAK--STRONG--SEED in it.
+    """Folder of each experiment: `out` where there is one, else TASK/WEAK--STRONG--RUN in it.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ def result_folders(runs: Sequence[RunKey], out: Path) -> list[Path]:
     places = []
     for run in runs:
         pair = f"{models[run.weak_model]}--{models[run.strong_model]}"
-        seed = f"--seed{run.seed}" if run.seed else ""
-        places.append(out / tasks[run.task] / (pair + seed))
+        name = f"--{run.run.replace(' ', '')}" if run.run else ""
+        places.append(out / tasks[run.task] / (pair + name))
     return places
 
 

@@ -4,16 +4,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from w2sprobe.atomic import check_writable
 from w2sprobe.data import Rows, Splits
 from w2sprobe.devices import rank_and_world
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.builder import Builder, Experiment
+from w2sprobe.experiments.builder import Builder, Cut, Experiment
 from w2sprobe.experiments.config import ExperimentConfig, ModelConfig, StudyConfig, TaskConfig
 from w2sprobe.experiments.costs import Lengths
+from w2sprobe.experiments.methods import FINETUNED
 from w2sprobe.experiments.stages import Stage
+from w2sprobe.experiments.supervisors import FinetunedSupervisor
 from w2sprobe.models import ModelInfo, describe_model
 from w2sprobe.progress import progress_bar
+from w2sprobe.results import RunKey
 from w2sprobe.training.requirements import check_requirements, check_trainable
 
 
@@ -42,14 +47,14 @@ class Plan:
         if len(self.experiments) == 1:
             return {}
         several = len(
-            {(one.config.weak.model, one.config.strong.model) for one in self.experiments}
+            {(one.config.weak.label, one.config.strong.model) for one in self.experiments}
         )
         found: dict[str, str] = {}
         for experiment in self.experiments:
             config = experiment.config
             parts = [config.task.label]
             if several > 1:
-                parts.append(f"{config.weak.model} > {config.strong.model}")
+                parts.append(f"{config.weak.label} > {config.strong.model}")
             if config.seed:
                 parts.append(f"seed {config.seed}")
             for stage in experiment.stages:
@@ -93,17 +98,36 @@ def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "aut
     check_writable(cache)
     check_writable(out)
     configs = config.experiments()
-    for model in dict.fromkeys(one for each in configs for one in (each.weak, each.strong)):
+    finetuned: list[FinetunedSupervisor | ModelConfig] = [
+        one.weak for one in configs if isinstance(one.weak, FinetunedSupervisor)
+    ]
+    finetuned += [one.strong for one in configs if finetunes_strong(one)]
+    for model in dict.fromkeys(finetuned):
         check_requirements(model)
         check_trainable(describe_model(model.model), model)
     known: dict[str, Stage] = {}
     facts = _Facts()
-    experiments = []
-    with progress_bar("checking tasks", len(configs)) as advance:
-        for each in configs:
-            experiments.append(_experiment(each, facts, cache, device, known))
+    cuts = facts.cuts([one.task for one in configs])
+    together: dict[tuple[TaskConfig, ModelConfig], list[ExperimentConfig]] = {}
+    for one in configs:
+        strong = one.strong.model_copy(update={"seed": 0})
+        together.setdefault((one.task, strong), []).append(one)
+    built: dict[RunKey, Experiment] = {}
+    with progress_bar("checking tasks", len(together)) as advance:
+        for (task, _), same in together.items():
+            for made in _build(same, cuts[task], facts, cache, device, known):
+                built[made.config.key] = made
             advance(1)
+    experiments = [built[one.key] for one in configs]
     return Plan(config, experiments, list(known.values()))
+
+
+def finetunes_strong(config: ExperimentConfig) -> bool:
+    """Whether any method of an experiment finetunes the strong model."""
+    methods = [config.entries[name] for name in config.methods if name not in ("weak", "ceiling")]
+    return config.ceiling == FINETUNED or any(
+        one.predicts == "student" and one.learner == FINETUNED for one in methods
+    )
 
 
 class _Facts:
@@ -116,24 +140,65 @@ class _Facts:
     def splits(self, task: TaskConfig) -> Splits:
         if task not in self._splits:
             self._splits[task] = task.load()
+            _check_test(self._splits[task].test, task.label)
         return self._splits[task]
 
-    def lengths(self, task: TaskConfig, info: ModelInfo, model: ModelConfig) -> Lengths:
-        key = (task, info.source, model.truncate)
+    def lengths(self, task: TaskConfig, info: ModelInfo, *, truncate: bool) -> Lengths:
+        key = (task, info.source, truncate)
         if key not in self._lengths:
-            self._lengths[key] = Lengths.of(info, self.splits(task), truncate=model.truncate)
+            self._lengths[key] = Lengths.of(info, self.splits(task), truncate=truncate)
         return self._lengths[key]
 
+    def cuts(self, tasks: list[TaskConfig]) -> dict[TaskConfig, Cut]:
+        """Every cut, with the rows that all cuts of its task read."""
+        together: dict[str, list[TaskConfig]] = {}
+        for task in dict.fromkeys(tasks):
+            together.setdefault(task.label, []).append(task)
+        found: dict[TaskConfig, Cut] = {}
+        for same in together.values():
+            splits = [self.splits(task) for task in same]
+            everywhere = union_rows([one.stored for one in splits])
+            weak = union_rows([part for one in splits for part in (one.weak_train, one.stored)])
+            found |= {
+                task: Cut(one, everywhere, weak) for task, one in zip(same, splits, strict=True)
+            }
+        return found
 
-def _experiment(
-    config: ExperimentConfig, facts: _Facts, cache: Path, device: str, known: dict[str, Stage]
-) -> Experiment:
-    models = {"weak": config.weak, "strong": config.strong}
-    infos = {role: describe_model(model.model) for role, model in models.items()}
-    splits = facts.splits(config.task)
-    _check_test(splits.test, config.task.label)
-    lengths = {role: facts.lengths(config.task, infos[role], models[role]) for role in models}
-    return Builder(config, splits, infos, lengths, cache, device, known).build()
+
+def union_rows(parts: list[Rows]) -> Rows:
+    """Each row of some parts once, without groups: as they are of one, sorted by id of several."""
+    if len(parts) == 1:
+        return parts[0]
+    known: dict[str, tuple[str, int]] = {}
+    for part in parts:
+        columns = (part.ids.tolist(), part.texts, part.labels.tolist())
+        known |= {name: (text, label) for name, text, label in zip(*columns, strict=True)}
+    ids = sorted(known)
+    return Rows(
+        np.array(ids), [known[name][0] for name in ids], np.array([known[name][1] for name in ids])
+    )
+
+
+def _build(
+    configs: list[ExperimentConfig],
+    cut: Cut,
+    facts: _Facts,
+    cache: Path,
+    device: str,
+    known: dict[str, Stage],
+) -> list[Experiment]:
+    """Experiments on one cut of a task, of all supervisors and seeds."""
+    infos: dict[str, ModelInfo] = {}
+    lengths: dict[str, Lengths] = {}
+    for config in configs:
+        for model in (config.weak, config.strong):
+            name = getattr(model, "model", None)
+            if name is not None and name not in infos:
+                infos[name] = describe_model(name)
+                lengths[name] = facts.lengths(
+                    config.task, infos[name], truncate=getattr(model, "truncate", False)
+                )
+    return Builder(configs, cut, infos, lengths, cache, device, known).build()
 
 
 def _check_test(test: Rows, task: str) -> None:

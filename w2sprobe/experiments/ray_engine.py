@@ -8,16 +8,15 @@ import dataclasses
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from w2sprobe.cache.locks import LOCK_PREFIX
 from w2sprobe.errors import InputError, MissingDependency, W2SProbeError
 from w2sprobe.experiments.engines import Outcomes, Report, blocked
-from w2sprobe.experiments.stages import Cost, Outcome, Stage
+from w2sprobe.experiments.stages import Cost, Outcome, Stage, Work
 from w2sprobe.threads import asked_threads
 
 if TYPE_CHECKING:
@@ -167,19 +166,36 @@ def _requests(cost: Cost, nodes: list[dict[str, float]]) -> dict[str, Any]:
 
 def _pack(stage: Stage, shared: "dict[int, ObjectRef[Any]]") -> Stage:
     """Make a stage light: inputs without theirs, and values that many stages hold sent once."""
-    inputs = {}
-    for name, source in stage.inputs.items():
-        inputs[name] = dataclasses.replace(source, inputs={}, params={}, run=_nothing)
-        vars(inputs[name])["address"] = source.address  # cached, as it no longer follows from them
-    run = stage.run
-    if isinstance(run, partial):
-        large = {name: it for name, it in run.keywords.items() if not isinstance(it, PLAIN)}
-        small = {name: it for name, it in run.keywords.items() if name not in large}
-        run = _Run(
-            partial(run.func, *run.args, **small),
-            {name: _put(value, shared) for name, value in large.items()},
+    packed: dict[str, Any] = {}
+    for one in dataclasses.fields(stage.work):
+        value = getattr(stage.work, one.name)
+        if isinstance(value, Stage):
+            packed[one.name] = _done_elsewhere(value)
+        elif isinstance(value, dict) and any(isinstance(it, Stage) for it in value.values()):
+            packed[one.name] = {name: _done_elsewhere(it) for name, it in value.items()}
+        elif not isinstance(value, PLAIN):
+            packed[one.name] = _put(value, shared)
+    light = dataclasses.replace(stage, work=dataclasses.replace(stage.work, **packed))
+    for name in ("address", "params", "inputs"):  # they do not follow from what is left
+        value = getattr(stage, name)
+        vars(light)[name] = (
+            {key: _done_elsewhere(one) for key, one in value.items()} if name == "inputs" else value
         )
-    return dataclasses.replace(stage, inputs=inputs, run=run)
+    return light
+
+
+def _done_elsewhere(stage: Stage) -> Stage:
+    """An input: where its output lies, without what it is computed from."""
+    light = dataclasses.replace(stage, work=_Done(stage.kind))
+    vars(light).update(address=stage.address, params={}, inputs={}, folder=stage.folder)
+    return light
+
+
+@dataclass(frozen=True)
+class _Done(Work):
+    """Stands in for the work of an input."""
+
+    name: str
 
 
 def _put(value: object, shared: "dict[int, ObjectRef[Any]]") -> "ObjectRef[Any]":
@@ -190,22 +206,16 @@ def _put(value: object, shared: "dict[int, ObjectRef[Any]]") -> "ObjectRef[Any]"
     return shared[id(value)]
 
 
-def _nothing(folder: Path) -> None:
-    """Stand in for what an input ran: it is done."""
+def _unpacked(stage: Stage) -> Stage:
+    """The stage with the values that were sent once."""
+    import ray
 
-
-@dataclass(frozen=True)
-class _Run:
-    """What a stage runs; its large values are fetched where it is run, an error there included."""
-
-    function: Callable[..., None]
-    values: "dict[str, ObjectRef[Any]]"
-
-    def __call__(self, folder: Path) -> None:
-        import ray
-
-        values = ray.get(list(self.values.values()))
-        self.function(folder, **dict(zip(self.values, values, strict=True)))
+    sent = {one.name: getattr(stage.work, one.name) for one in dataclasses.fields(stage.work)}
+    values = {name: ray.get(it) for name, it in sent.items() if isinstance(it, ray.ObjectRef)}
+    whole = dataclasses.replace(stage, work=dataclasses.replace(stage.work, **values))
+    for name in ("address", "params", "inputs", "folder"):
+        vars(whole)[name] = getattr(stage, name)
+    return whole
 
 
 def _work(stage: Stage, folder: str, *inputs: Outcome) -> Outcome:
@@ -219,7 +229,7 @@ def _work(stage: Stage, folder: str, *inputs: Outcome) -> Outcome:
             f"no folder {folder!r} on {socket.gethostname()}: {error.strerror}",
             advice="All machines of a cluster need it, under the same path.",
         ) from error
-    return stage.attempt()
+    return _unpacked(stage).attempt()
 
 
 def _collect(

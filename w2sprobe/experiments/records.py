@@ -10,18 +10,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2sprobe.atomic import atomic_path
+from w2sprobe.data import truth_table
 from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.engines import Outcomes
+from w2sprobe.experiments.readings import Reading
 from w2sprobe.experiments.stages import Stage
-from w2sprobe.experiments.steps import CURATION, label_file, stopped
-from w2sprobe.labels import LabelTable
-from w2sprobe.sweeps.run import NOTE, TABLE
+from w2sprobe.experiments.steps import CURATION, TRUTH, labels_of, stopped
 from w2sprobe.training.saved import RECORD as TRAINING
 from w2sprobe.training.settings import VAL_SCORES
+from w2sprobe.votes.scores import score_votes
+from w2sprobe.votes.selection import SWEEP, SWEEP_NOTE, write_sweep
+from w2sprobe.votes.table import Votes
 
 LABELS = "training_labels.parquet"
 CURVES = "training.parquet"
-SWEEP, SWEEP_NOTE = TABLE, NOTE
 
 LABEL_COLUMNS = pa.schema(
     [
@@ -62,13 +64,34 @@ def write_records(experiment: Experiment, outcomes: Outcomes, folder: Path) -> N
     curves = list(_curves(experiment, outcomes))
     made = [pa.Table.from_pylist(curves, schema=CURVE_COLUMNS)] if curves else []
     _write(made, folder / CURVES)
-    done = [one for one in experiment.stages if one.kind == "sweep" and _done(one, outcomes)]
-    for name in (SWEEP, SWEEP_NOTE):
-        if done:
-            with atomic_path(folder / name) as temporary:
-                temporary.write_bytes((done[0].folder / name).read_bytes())
-        else:
+    if experiment.sweep is not None and _done(experiment.sweep.stage, outcomes):
+        _write_sweep(experiment, experiment.sweep, folder)
+    else:
+        for name in (SWEEP, SWEEP_NOTE):
             (folder / name).unlink(missing_ok=True)
+
+
+def _write_sweep(experiment: Experiment, sweep: Reading, folder: Path) -> None:
+    """Score the votes of the sweep against truth and against the supervisor's labels."""
+    votes, pick, splits = Votes.open(sweep.stage.folder), sweep.pick, experiment.splits
+    config = experiment.config.sweep
+    if config is None or sweep.chooser is None:
+        return
+    values = {"knn": config.ks, "logistic": config.l2s}
+    layers = (
+        votes.layer(layer).only(
+            lambda vote: (
+                vote.value in values.get(vote.probe, ()) and vote.labels in (pick.labels, TRUTH)
+            )
+        )
+        for layer in pick.layers
+    )
+    weak = labels_of(sweep.chooser)
+    truth = truth_table(splits.strong_train, splits.val, splits.test)
+    fitted_on = {pick.labels: "weak", **({TRUTH: "truth"} if config.ceiling else {})}
+    table = score_votes(layers, weak, truth, fitted_on=fitted_on)
+    n_rows = {"fitted": len(splits.strong_train), "val": len(splits.val), "test": len(splits.test)}
+    write_sweep(folder, table, layers=pick.layers, n_rows=n_rows)
 
 
 def training_warnings(experiment: Experiment, outcomes: Outcomes) -> tuple[str, ...]:
@@ -103,11 +126,12 @@ def _labels(experiment: Experiment, outcomes: Outcomes) -> Iterable[pa.Table]:
     """The weak labels of the strong-train and validation rows, and those of each method."""
     splits = experiment.splits
     rows = {"strong_train": splits.strong_train, "val": splits.val}
-    for method, stages in experiment.methods.items():
+    for method, planned in experiment.methods.items():
+        stages = planned.stages
         stage = stages[0] if method == "weak" else _last_labels(stages)
         if stage is None or not _done(stage, outcomes):
             continue
-        table, steps = LabelTable.read(label_file(stage.folder)), _steps(stage)
+        table, steps = labels_of(stage), _steps(stage)
         for split, part in rows.items():
             own = table.align(part.ids)
             ids = own.ids.tolist()
@@ -139,8 +163,8 @@ def _steps(stage: Stage) -> dict[str, str]:
 
 def _curves(experiment: Experiment, outcomes: Outcomes) -> Iterable[dict[str, Any]]:
     """Each evaluation on the validation rows, of every finetuning of a method's own."""
-    for method, stages in experiment.methods.items():
-        for stage in stages:
+    for method, planned in experiment.methods.items():
+        for stage in planned.stages:
             if stage.kind == "train" and _done(stage, outcomes):
                 for evaluation in _evaluations(stage.folder):
                     yield {"method": method, "stage": stage.title, **evaluation}

@@ -13,8 +13,6 @@ from w2sprobe.experiments.preregistration import preregistered
 from w2sprobe.experiments.records import (
     CURVES,
     LABELS,
-    SWEEP,
-    SWEEP_NOTE,
     write_records,
 )
 from w2sprobe.experiments.scoring import audit_of, predictions_of, score, versions
@@ -29,6 +27,7 @@ from w2sprobe.experiments.study_files import (
 )
 from w2sprobe.experiments.summary import PREDICTIONS, Scored, summarise
 from w2sprobe.results import RESULTS, STUDY, Failure, Preregistration, StudyResults
+from w2sprobe.votes.selection import SWEEP, SWEEP_NOTE
 
 Engine = Callable[[Sequence[Stage], Report], Outcomes]
 
@@ -104,8 +103,8 @@ def run_study(
 def _scored(
     experiment: Experiment, outcomes: Outcomes, declared: Preregistration | None
 ) -> Scored | None:
-    predictions = predictions_of(experiment, outcomes)
-    results = score(experiment, outcomes, predictions)
+    predictions, missing = predictions_of(experiment, outcomes)
+    results = score(experiment, outcomes, predictions, missing)
     if results is None:
         return None
     results = results.model_copy(update={"preregistration": declared})
@@ -114,7 +113,7 @@ def _scored(
 
 def _write_splits(plan: Plan, folders: list[Path]) -> None:
     """Rows of each task; pairs and seeds share them, unless seeds cut the rows anew."""
-    alone = len(folders) == 1 or (plan.config.seeds and "split" in plan.config.vary)
+    alone = len(folders) == 1 or plan.config.levels["split"] > 1
     places = {
         folder if alone else folder.parent: experiment
         for experiment, folder in zip(plan.experiments, folders, strict=True)

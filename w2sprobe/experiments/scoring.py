@@ -3,27 +3,35 @@
 import importlib.metadata
 import json
 import sys
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
 
 from w2sprobe import __version__
 from w2sprobe.audit import Audit
 from w2sprobe.devices import describe_machine
-from w2sprobe.experiments.builder import Experiment
+from w2sprobe.errors import InputError
+from w2sprobe.experiments.builder import Experiment, Planned
 from w2sprobe.experiments.engines import Outcomes
+from w2sprobe.experiments.readings import Reading
 from w2sprobe.experiments.records import training_warnings
 from w2sprobe.experiments.shared_runs import same_run_as
 from w2sprobe.experiments.stages import RECORD, Outcome, Stage
-from w2sprobe.experiments.steps import AUDIT, CURATION, INDICATORS, label_file, stopped
+from w2sprobe.experiments.steps import AUDIT, CURATION, INDICATORS, labels_of, stopped
 from w2sprobe.experiments.summary import ENDS, Predictions, Recovered, recovered, scores_of
-from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import Run, rows_to_resolve
 from w2sprobe.results import ResultRow, Results
-from w2sprobe.sweeps.choose import CHOICES, Choices
+from w2sprobe.votes.selection import Choice
+from w2sprobe.votes.table import Votes
 
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "h5py")
 
 
-def predictions_of(experiment: Experiment, outcomes: Outcomes) -> Predictions:
-    """What each method whose stages are done says of the test rows.
+def predictions_of(
+    experiment: Experiment, outcomes: Outcomes
+) -> tuple[Predictions, dict[str, str]]:
+    """What each method says of the test rows, and why some methods say nothing.
 
     Parameters
     ----------
@@ -32,18 +40,50 @@ def predictions_of(experiment: Experiment, outcomes: Outcomes) -> Predictions:
 
     Returns
     -------
-    dict of str to ndarray of float64, shape (n,)
+    predictions : dict of str to ndarray of float64, shape (n,)
+    missing : dict of str to str
+        The stage that failed, or what the votes lack.
     """
-    return {
-        name: LabelTable.read(label_file(stages[-1].folder))
-        .align(experiment.splits.test.ids)
-        .soft_label
-        for name, stages in experiment.methods.items()
-        if not _failed(stages, outcomes)
-    }
+    predictions: Predictions = {}
+    missing = dict(experiment.left_out)
+    for name, planned in experiment.methods.items():
+        failed = _failed(planned, outcomes)
+        if not failed:
+            try:
+                predictions[name] = _predictions(planned, experiment)
+            except InputError as error:  # labels of one class, or no point to choose
+                failed = str(error)
+        if failed:
+            missing[name] = failed
+    return predictions, missing
 
 
-def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) -> Results | None:
+def _predictions(planned: Planned, experiment: Experiment) -> np.ndarray:
+    test, reading = experiment.splits.test.ids, planned.reading
+    if reading is None:
+        p = labels_of(planned.stages[-1]).align(test).soft_label
+    else:
+        points = reading.pick.points(choices_of(reading))
+        votes = Votes.open(reading.stage.folder)
+        p = reading.pick.predict(votes, points, "test").align(test).soft_label
+    if planned.weak is not None:
+        p = (p + labels_of(planned.weak).align(test).soft_label) / 2
+    return p
+
+
+def choices_of(reading: Reading) -> list[Choice]:
+    """What labels choose among votes that are done; none where there was nothing to choose."""
+    if not reading.pick.chooses or reading.chooser is None:
+        return []
+    return reading.pick.choices(Votes.open(reading.stage.folder), labels_of(reading.chooser))
+
+
+def score(
+    experiment: Experiment,
+    outcomes: Outcomes,
+    predictions: Predictions,
+    missing: dict[str, str],
+) -> Results | None:
     """Score the methods of an experiment.
 
     Parameters
@@ -51,7 +91,8 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
     experiment : Experiment
     outcomes : dict of str to Outcome
     predictions : dict of str to ndarray
-        As `predictions_of` gives them.
+    missing : dict of str to str
+        Both as `predictions_of` gives them.
 
     Returns
     -------
@@ -63,7 +104,7 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
     config, splits = experiment.config, experiment.splits
     test, thresholds = splits.test, config.model_dump(include={"min_gap", "min_gap_se"})
     run = Run(test.labels, predictions, test.groups, test.ids)
-    found = recovered([run], thresholds)
+    found = recovered([run], thresholds, experiment.ceilings)
     ceiling = found["ceiling"].auc
     audit = audit_of(experiment, outcomes)
     return Results(
@@ -73,7 +114,7 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
         gap_se=ceiling.gap_se,
         rows_needed=rows_to_resolve(ceiling.gap, ceiling.gap_se, len(test), **thresholds),
         layer=experiment.layer,
-        chosen=_chosen(experiment, outcomes),
+        chosen=_chosen(experiment, predictions),
         splits={name: len(rows) for name, rows in splits.items()},
         dropped=splits.dropped,
         truncated=experiment.truncated,
@@ -81,11 +122,7 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
         audit=audit.findings if audit else (),
         warnings=training_warnings(experiment, outcomes),
         rows=tuple(_row(experiment, name, result) for name, result in found.items()),
-        missing={
-            name: str(failed)
-            for name, stages in experiment.methods.items()
-            if (failed := _failed(stages, outcomes))
-        },
+        missing=missing,
         indicators=_indicators(experiment, outcomes),
         stages={
             stage.title: {"address": stage.address, "seconds": seconds_of(stage)}
@@ -133,9 +170,9 @@ def versions() -> dict[str, str]:
     }
 
 
-def _failed(stages: list[Stage], outcomes: Outcomes) -> str:
+def _failed(planned: Planned, outcomes: Outcomes) -> str:
     """Title of the stage that keeps a method from having results; empty where all are done."""
-    for stage in stages:
+    for stage in [*planned.stages, *([planned.weak] if planned.weak else [])]:
         outcome: Outcome = outcomes[stage.address]
         if outcome.status != "done":
             return outcome.error if outcome.status == "blocked" else stage.title
@@ -143,9 +180,10 @@ def _failed(stages: list[Stage], outcomes: Outcomes) -> str:
 
 
 def _row(experiment: Experiment, name: str, result: Recovered) -> ResultRow:
-    stages, splits = experiment.methods[name], experiment.splits
-    learns_from = {"weak": len(splits.weak_train), "zero_shot": 0}
-    offered = learns_from.get(experiment.config.entries[name].predicts, len(splits.strong_train))
+    planned, splits = experiment.methods[name], experiment.splits
+    stages = planned.stages
+    learns_from = {"weak": experiment.config.weak.n_rows(splits.weak_train), "zero_shot": 0}
+    offered = learns_from.get(planned.method.predicts, len(splits.strong_train))
     kept = offered
     if stages[0].kind == "curate":
         kept = json.loads((stages[0].folder / CURATION).read_text(encoding="utf-8"))["kept"]
@@ -160,13 +198,16 @@ def _row(experiment: Experiment, name: str, result: Recovered) -> ResultRow:
     )
 
 
-def _chosen(experiment: Experiment, outcomes: Outcomes) -> dict[str, dict[str, float | str]]:
-    """Points that were chosen by weak labels, by the title of the stage."""
-    found: dict[str, dict[str, float | str]] = {}
-    for stage in experiment.stages:
-        if stage.kind == "choose" and outcomes[stage.address].status == "done":
-            (point,) = Choices.read(stage.folder / CHOICES).points.values()
-            found[stage.title] = vars(point)
+def _chosen(experiment: Experiment, predictions: Predictions) -> dict[str, dict[str, Any]]:
+    """Points that labels chose, by method, and by layer where a method averages several."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, planned in experiment.methods.items():
+        reading = planned.reading or planned.curator
+        if reading is None or name not in predictions:
+            continue
+        choices = choices_of(reading)
+        for one in choices:
+            found[name if len(choices) == 1 else f"{name}, layer {one.layer}"] = asdict(one)
     return found
 
 

@@ -1,37 +1,28 @@
-"""Stages: a function and its inputs; their fingerprint is the address of the output folder.
+"""Stages: a piece of work and the folder of its output, whose address is what the work reads.
 
 `stage.json` is written last, so a folder without it is visibly unfinished. What is done is a
 directory listing: rerunning, resuming and dry runs need nothing else.
 """
 
+import dataclasses
 import math
 import shutil
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Final, Literal
+
+from pydantic import BaseModel
 
 from w2sprobe.atomic import atomic_path, make_folder, write_json
 from w2sprobe.cache.locks import LOCK_PREFIX, Locks
+from w2sprobe.data import Rows, Splits
 from w2sprobe.fingerprint import fingerprint
 
-# Raise a number when that stage's code computes something else than before.
-VERSIONS = {
-    "audit": 2,
-    "train": 1,
-    "extract": 1,
-    "probe": 2,
-    "curate": 4,
-    "relabel": 1,
-    "zero_shot": 1,
-    "indicators": 1,
-    "choose": 2,
-    "sweep": 2,
-}
 RECORD = "stage.json"
 
 
@@ -79,41 +70,126 @@ class Outcome:
     log: str = ""
 
 
+# metadata of a field that the output does not depend on: a device, a folder of a cache
+ASIDE: Final = {"aside": True}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a stage computes. Its fields are all that it reads, and its address is made of them.
+
+    A subclass is a frozen dataclass with `run`. A field may hold a `Stage`, or a dict of them: the
+    output of these is read from their folders. Fields whose metadata is `ASIDE` do not enter the
+    address.
+    """
+
+    KIND: ClassVar[str]
+    VERSION: ClassVar[int] = 1  # raise it when the same fields give another output than before
+    RESUMABLE: ClassVar[bool] = False  # `run` goes on from what an earlier try has left
+
+    def run(self, folder: Path) -> None:
+        """Write the output into an existing folder, empty unless `RESUMABLE`."""
+        raise NotImplementedError
+
+    @property
+    def inputs(self) -> dict[str, "Stage"]:
+        """Stages whose folders are read, by field."""
+        found: dict[str, Stage] = {}
+        for name, value in self._addressed():
+            if isinstance(value, Stage):
+                found[name] = value
+            elif _are_stages(value):
+                found |= {f"{name}.{key}": stage for key, stage in value.items()}
+        return found
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """All else that the output depends on; JSON."""
+        return {
+            name: identity(value)
+            for name, value in self._addressed()
+            if not isinstance(value, Stage) and not _are_stages(value)
+        }
+
+    def _addressed(self) -> Iterator[tuple[str, Any]]:
+        for one in dataclasses.fields(self):
+            if not one.metadata.get("aside"):
+                yield one.name, getattr(self, one.name)
+
+
+def _are_stages(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(isinstance(one, Stage) for one in value.values())
+    )
+
+
+def identity(value: Any) -> Any:
+    """JSON that is equal for values that give the same output.
+
+    Raises
+    ------
+    TypeError
+        A value of a type that has no identity, such as a path: its content may change.
+    """
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, Rows):
+        return value.identity
+    if isinstance(value, Splits):
+        return {name: rows.identity for name, rows in value.items()}
+    known = getattr(value, "identity", None)  # models, training settings, functions of the user's
+    if known is not None:
+        return known
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, dict):
+        return {str(key): identity(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [identity(one) for one in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {one.name: identity(getattr(value, one.name)) for one in dataclasses.fields(value)}
+    raise TypeError(f"{type(value).__name__} cannot enter an address: {value!r}")
+
+
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """One step of an experiment.
+    """A piece of work and where its output lies.
 
     Parameters
     ----------
-    kind : str
-        A key of `VERSIONS`.
+    work : Work
     title : str
         For people; not part of the address.
-    params : dict
-        All that determines the output beside the inputs; JSON.
-    run : callable
-        `run(folder)` writes the output into an existing folder, empty unless `resumable`.
-    inputs : dict of Stage
-        Stages whose folders `run` reads.
     home : Path
         Where stage folders lie.
     place : Path, optional
         Folder of the output where it has an address of its own (stores).
-    resumable : bool, default False
-        `run` goes on from what an earlier try has left.
     cost : Cost
         For estimates and for schedulers; not part of the address.
     """
 
-    kind: str
+    work: Work
     title: str
-    params: dict[str, Any]
-    run: Callable[[Path], None]
     home: Path
-    inputs: dict[str, "Stage"] = field(default_factory=dict)
     place: Path | None = None
-    resumable: bool = False
     cost: Cost = field(default_factory=Cost)
+
+    @property
+    def kind(self) -> str:
+        """Kind of the work."""
+        return self.work.KIND
+
+    @cached_property
+    def inputs(self) -> dict[str, "Stage"]:
+        """Stages whose folders are read, by field of the work."""
+        return self.work.inputs
+
+    @cached_property
+    def params(self) -> dict[str, Any]:
+        """All else that the output depends on; JSON."""
+        return self.work.params
 
     @cached_property
     def address(self) -> str:
@@ -121,7 +197,7 @@ class Stage:
         return fingerprint(
             {
                 "kind": self.kind,
-                "version": VERSIONS[self.kind],
+                "version": self.work.VERSION,
                 "params": self.params,
                 "inputs": {name: stage.address for name, stage in self.inputs.items()},
             }
@@ -177,11 +253,11 @@ class Stage:
         return Outcome("failed", error=str(error) or type(error).__name__, log=str(self.log))
 
     def _compute(self) -> float:
-        if not self.resumable and self.folder.exists():
+        if not self.work.RESUMABLE and self.folder.exists():
             shutil.rmtree(self.folder)  # an earlier try that did not finish
         make_folder(self.folder)
         start = time.perf_counter()
-        self.run(self.folder)
+        self.work.run(self.folder)
         seconds = time.perf_counter() - start
         write_json(
             self.folder / RECORD,
@@ -189,7 +265,7 @@ class Stage:
                 "kind": self.kind,
                 "title": self.title,
                 "address": self.address,
-                "version": VERSIONS[self.kind],
+                "version": self.work.VERSION,
                 "params": self.params,
                 "inputs": {name: stage.address for name, stage in self.inputs.items()},
                 "seconds": round(seconds, 3),

@@ -1,44 +1,62 @@
-"""What each kind of stage does: inputs are files and rows, the output is one folder."""
+"""What each kind of stage computes: its fields are its inputs, its output is one folder."""
 
 import dataclasses
 import json
 import math
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar
+
+import numpy as np
 
 from w2sprobe.atomic import write_json
 from w2sprobe.audit import audit_splits
 from w2sprobe.audit.tokens import count_tokens
 from w2sprobe.cache import ActivationStore
-from w2sprobe.curation import Action, Curated, explain, filter_at_random
+from w2sprobe.checks import check_both_classes
 from w2sprobe.data import Rows, Splits, truth_table
-from w2sprobe.experiments.config import ProbeConfig, ZeroShotConfig
+from w2sprobe.errors import InputError
+from w2sprobe.experiments.config import ZeroShotConfig
 from w2sprobe.experiments.functions import CurationFunction
-from w2sprobe.experiments.methods import Method, ProbeName
 from w2sprobe.experiments.shared_runs import content_address, train_once
+from w2sprobe.experiments.stages import ASIDE, Stage, Work
 from w2sprobe.extraction import extract
+from w2sprobe.folds import folds_of
+from w2sprobe.indicators import indicators
 from w2sprobe.labels import LabelTable
-from w2sprobe.probes import make_probe
-from w2sprobe.probing import ProbedRows, store_indicators
-from w2sprobe.searches import StoredSearch
-from w2sprobe.sweeps import SweepSettings, sweep
-from w2sprobe.sweeps.choose import CHOICES, Choices, choose
+from w2sprobe.models import ModelInfo
+from w2sprobe.probing.cast import cast_votes
+from w2sprobe.probing.rows import ProbedRows
+from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.training.classifiers import forget_base
 from w2sprobe.training.iterations import FOLDS, change, copy_run, cross_fit, relabelled
 from w2sprobe.training.saved import SavedModel
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import finetune
 from w2sprobe.training.zero_shot import zero_shot
-from w2sprobe.votes.judging import OUTSIDE
+from w2sprobe.votes.judging import (
+    OUTSIDE,
+    Action,
+    Curated,
+    Rule,
+    filter_at_random,
+    judge,
+    judge_masks,
+)
+from w2sprobe.votes.picking import Pick
+from w2sprobe.votes.table import COMPONENT, LEAVE_ONE_OUT, Votes
 
-LABELS = "labels.parquet"  # of train, probe and zero_shot stages: predictions; else: new labels
+LABELS = "labels.parquet"  # predictions of a supervisor or learner; else: new labels
 CURATION = "curation.json"
 OUTSIDE_COMPONENT = "outside_component"  # step of a filter; the others are named after their rule
 RELABELLING = "relabelling.json"
+LEFT_OUT = "left_out.json"  # label vectors that no probe could be fitted to
 AUDIT = "audit.json"
 INDICATORS = "indicators.json"
+TRUTH = "truth"  # name of the label vector of true labels
+HARD = ", hard"  # what the name of a vector of hardened labels ends in
 
 
 def label_file(folder: Path) -> Path:
@@ -46,49 +64,83 @@ def label_file(folder: Path) -> Path:
     return folder / LABELS
 
 
-def audit_step(folder: Path, *, splits: Splits, weak: str, strong: str) -> None:
+def labels_of(stage: Stage) -> LabelTable:
+    """Read the LabelTable that a stage has left."""
+    return LabelTable.read(label_file(stage.folder))
+
+
+@dataclass(frozen=True)
+class AuditTask(Work):
     """Audit the splits, contexts of the models included."""
-    counts = {
-        "the weak model": count_tokens(weak, splits),
-        "the strong model": count_tokens(strong, splits, ("strong_train", "val", "test")),
-    }
-    audit_splits(splits, token_counts=counts).write(folder / AUDIT)
+
+    KIND: ClassVar[str] = "audit"
+    VERSION: ClassVar[int] = 3
+
+    splits: Splits
+    models: dict[str, ModelInfo]
+
+    def run(self, folder: Path) -> None:
+        """Write audit.json."""
+        parts = {"the strong model": ("strong_train", "val", "test")}
+        counts = {
+            who: count_tokens(info.name, self.splits, *([parts[who]] if who in parts else []))
+            for who, info in self.models.items()
+        }
+        audit_splits(self.splits, token_counts=counts).write(folder / AUDIT)
 
 
-def train_step(
-    folder: Path,
-    *,
-    model: str,
-    rows: Rows,
-    val: Rows,
-    predicted: Rows,
-    labels: Path | None,
-    settings: TrainSettings,
-    device: str,
-    prefixes: Path,
-    previous: Path | None,
-    runs: Path,
-    made_of: dict[str, Any],
-    title: str,
-) -> None:
+@dataclass(frozen=True)
+class Train(Work):
     """Finetune on a table of labels, or on truth, and predict.
 
     Where iterations have stopped before these labels, be the student before instead; where another
     stage has learned from equal labels, take over its run.
     """
-    if labels and previous and stopped(labels.parent):
-        LabelTable.read(label_file(previous)).write(label_file(folder))
-        copy_run(previous, folder)
-        return
-    table = LabelTable.read(labels) if labels else truth_table(rows, val)
 
-    def train() -> None:
-        options: dict[str, Any] = {"device": device, "prefixes": prefixes}
-        trained = finetune(model, rows, table, val, folder, settings, **options)
-        trained.predict(predicted, prefixes=prefixes).write(label_file(folder))
+    KIND: ClassVar[str] = "train"
+    VERSION: ClassVar[int] = 2
+    RESUMABLE: ClassVar[bool] = True
 
-    address = content_address(made_of, table, rows, val)
-    train_once(folder, runs, address, title, LABELS, train)
+    model: ModelInfo
+    settings: TrainSettings
+    precision: str  # what `auto` is here, wherever the stage is run
+    rows: Rows
+    val: Rows
+    predicted: Rows
+    labels: Stage | None = None
+    previous: Stage | None = None
+    device: str = field(metadata=ASIDE, kw_only=True)
+    prefixes: Path = field(metadata=ASIDE, kw_only=True)
+    runs: Path = field(metadata=ASIDE, kw_only=True)
+    title: str = field(metadata=ASIDE, kw_only=True)
+
+    def run(self, folder: Path) -> None:
+        """Leave a finished run and its predictions."""
+        if self.labels and self.previous and stopped(self.labels.folder):
+            labels_of(self.previous).write(label_file(folder))
+            copy_run(self.previous.folder, folder)
+            return
+        table = labels_of(self.labels) if self.labels else truth_table(self.rows, self.val)
+        settings = self.settings.model_copy(update={"precision": self.precision})
+
+        def train() -> None:
+            options: dict[str, Any] = {"device": self.device, "prefixes": self.prefixes}
+            trained = finetune(
+                self.model.name, self.rows, table, self.val, folder, settings, **options
+            )
+            trained.predict(self.predicted, prefixes=self.prefixes).write(label_file(folder))
+
+        made_of = {
+            "model": self.model.identity,
+            "settings": self.settings.identity,
+            "precision": self.precision,
+            "train": self.rows.content,
+            "val": self.val.content,
+            "predicted": self.predicted.content,
+            "version": 1,  # of training itself
+        }
+        address = content_address(made_of, table, self.rows, self.val)
+        train_once(folder, self.runs, address, self.title, LABELS, train)
 
 
 def stopped(folder: Path) -> bool:
@@ -97,159 +149,248 @@ def stopped(folder: Path) -> bool:
     return file.is_file() and bool(json.loads(file.read_text(encoding="utf-8"))["stopped"])
 
 
-def relabel_step(
-    folder: Path,
-    *,
-    model: str,
-    given: Path,
-    student: Path,
-    rows: Rows,
-    val: Rows,
-    settings: TrainSettings,
-    cv: int | None,
-    stop_at: float | None,
-    device: str,
-    prefixes: Path,
-) -> None:
+@dataclass(frozen=True)
+class Relabel(Work):
     """Relabel the training rows with the student before, or cross-fitted ones of the same labels.
 
     Where iterations have stopped before, the labels stay.
     """
-    # test rows that the weak model has predicted stay behind
-    table = LabelTable.read(label_file(given)).align([*rows.ids.tolist(), *val.ids.tolist()])
-    if stopped(given):
-        new = table
-    elif cv is None:
-        predicted = SavedModel.open(student, device).predict(rows, prefixes=prefixes)
-        new = relabelled(table, predicted)
-    else:
-        place = folder / FOLDS
-        options: dict[str, Any] = {"cv": cv, "device": device, "prefixes": prefixes}
-        new = relabelled(table, cross_fit(model, rows, table, val, place, settings, **options))
-    new.write(label_file(folder))
-    made = change(table, new, rows)  # nothing, after a stop: that is one again
-    record = {**dataclasses.asdict(made), "stopped": made.ends(stop_at)}
-    write_json(folder / RELABELLING, record)
-    shutil.rmtree(folder / FOLDS, ignore_errors=True)
+
+    KIND: ClassVar[str] = "relabel"
+    VERSION: ClassVar[int] = 2
+    RESUMABLE: ClassVar[bool] = True
+
+    labels: Stage
+    student: Stage | None  # None where cross-fitted students label the rows
+    model: ModelInfo
+    settings: TrainSettings
+    precision: str
+    rows: Rows
+    val: Rows
+    cv: int
+    stop_at: float | None
+    device: str = field(metadata=ASIDE, kw_only=True)
+    prefixes: Path = field(metadata=ASIDE, kw_only=True)
+
+    def run(self, folder: Path) -> None:
+        """Write the new labels and what changed."""
+        rows, val = self.rows, self.val
+        # test rows that the supervisor has predicted stay behind
+        table = labels_of(self.labels).align([*rows.ids.tolist(), *val.ids.tolist()])
+        if stopped(self.labels.folder):
+            new = table
+        elif self.student is not None:
+            student = SavedModel.open(self.student.folder, self.device)
+            new = relabelled(table, student.predict(rows, prefixes=self.prefixes))
+        else:
+            settings = self.settings.model_copy(update={"precision": self.precision})
+            options: dict[str, Any] = {"cv": self.cv, "device": self.device}
+            options["prefixes"] = self.prefixes
+            place = folder / FOLDS
+            new = relabelled(
+                table, cross_fit(self.model.name, rows, table, val, place, settings, **options)
+            )
+        new.write(label_file(folder))
+        made = change(table, new, rows)  # nothing, after a stop: that is one again
+        record = {**dataclasses.asdict(made), "stopped": made.ends(self.stop_at)}
+        write_json(folder / RELABELLING, record)
+        shutil.rmtree(folder / FOLDS, ignore_errors=True)
 
 
-def extract_step(
-    folder: Path,
-    *,
-    model: str,
-    rows: Rows,
-    truncate: bool,
-    device: str,
-    layers: str | int = "all",
-    position: str = "last",
-) -> None:
+@dataclass(frozen=True)
+class Extract(Work):
     """Compute the activations of all rows."""
-    forget_base()  # the classifiers'; two models need twice the memory
-    options: dict[str, Any] = {"layers": layers, "position": position, "device": device}
-    extract(model, rows.records(), folder, truncate=truncate, **options)
+
+    KIND: ClassVar[str] = "extract"
+    RESUMABLE: ClassVar[bool] = True
+
+    store: dict[str, Any]  # `store_identity` of the rows below
+    layers: str | int
+    model: ModelInfo
+    rows: Rows = field(metadata=ASIDE, kw_only=True)
+    device: str = field(metadata=ASIDE, kw_only=True)
+
+    def run(self, folder: Path) -> None:
+        """Write the store."""
+        forget_base()  # the classifiers'; two models need twice the memory
+        options: dict[str, Any] = {"layers": self.layers, "device": self.device}
+        options |= {name: self.store[name] for name in ("position", "truncate")}
+        extract(self.model.name, self.rows.records(), folder, **options)
 
 
-def indicators_step(
-    folder: Path, *, layer: int, store: Path, weak_store: Path, labels: Path, rows: Rows
-) -> None:
-    """Compute the indicators; what is not finite becomes null."""
-    found = store_indicators(
-        ActivationStore.open(store),
-        layer,
-        LabelTable.read(labels).align(rows.ids),
-        weak_store=ActivationStore.open(weak_store),
-        groups=rows.groups,
-    )
-    known = {name: value if math.isfinite(value) else None for name, value in found.items()}
-    write_json(folder / INDICATORS, known)
+@dataclass(frozen=True)
+class ZeroShot(Work):
+    """Ask a model as it comes."""
+
+    KIND: ClassVar[str] = "zero_shot"
+    VERSION: ClassVar[int] = 2
+
+    model: ModelInfo
+    rows: Rows
+    settings: ZeroShotConfig
+    truncate: bool
+    device: str = field(metadata=ASIDE, kw_only=True)
+
+    def run(self, folder: Path) -> None:
+        """Write its answers as labels."""
+        forget_base()
+        options = {**dict(self.settings), "truncate": self.truncate, "device": self.device}
+        zero_shot(self.model.name, self.rows, **options).write(label_file(folder))
 
 
-def zero_shot_step(
-    folder: Path, *, model: str, rows: Rows, settings: ZeroShotConfig, truncate: bool, device: str
-) -> None:
-    """Ask the model as it comes."""
-    forget_base()
-    options = {**dict(settings), "truncate": truncate, "device": device}
-    zero_shot(model, rows, **options).write(label_file(folder))
+@dataclass(frozen=True)
+class CastVotes(Work):
+    """Fit probes to all label vectors on all layers, and keep what they predict."""
+
+    KIND: ClassVar[str] = "votes"
+    RESUMABLE: ClassVar[bool] = True
+
+    store: Stage
+    spec: VoteSpec
+    splits: Splits
+    labels: dict[str, Stage]  # by the name of the label vector
+    hard: tuple[str, ...]  # vectors that are also fitted hardened
+    truth: bool  # whether true labels are a vector, too
+    device: str = field(metadata=ASIDE, kw_only=True)
+
+    def run(self, folder: Path) -> None:
+        """Write a file for each layer."""
+        rows = ProbedRows.of_splits(self.splits)
+        tables = {name: labels_of(stage) for name, stage in self.labels.items()}
+        for name in self.hard:
+            table = tables[name]
+            tables[name + HARD] = LabelTable(table.ids, table.hard_label, table.keep)
+        if self.truth:
+            tables[TRUTH] = truth_table(self.splits.strong_train)
+        store = ActivationStore.open(self.store.folder)
+        usable, left_out = self._usable(tables, rows)
+        cast_votes(store, self.spec, rows, usable, folder, device=self.device)
+        write_json(folder / LEFT_OUT, left_out)
+
+    def _usable(
+        self, tables: dict[str, LabelTable], rows: ProbedRows
+    ) -> tuple[dict[str, LabelTable], dict[str, str]]:
+        """Label vectors that every probe can be fitted to, and why others cannot.
+
+        One supervisor whose labels are all of one class must not stop the methods of the others.
+
+        Raises
+        ------
+        InputError
+            None can be fitted to.
+        """
+        if set(self.spec.probes) <= {"knn"}:
+            return tables, {}
+        folds = folds_of(len(rows.train), self.spec.cv, rows.groups)
+        left_out = {}
+        for name, table in tables.items():
+            given = table.align(rows.train)
+            for fold in range(self.spec.cv):
+                try:
+                    check_both_classes(given.soft_label[given.keep & (folds != fold)])
+                except (InputError, ValueError) as error:
+                    left_out[name] = f"labels outside fold {fold}: {error}"
+        usable = {name: table for name, table in tables.items() if name not in left_out}
+        if not usable:
+            raise InputError(next(iter(left_out.values())), allowed="labels of both classes")
+        return usable, left_out
 
 
-def choose_step(
-    folder: Path, *, store: Path, labels: Path, rows: Rows, device: str, **candidates: Any
-) -> None:
-    """Choose a layer and a setting by the weak labels of the training rows."""
-    weak = LabelTable.read(labels).align(rows.ids)
-    options: dict[str, Any] = {**candidates, "groups": rows.groups, "device": device}
-    choose(ActivationStore.open(store), weak, rows.ids, folder, **options)
+@dataclass(frozen=True)
+class Noise(Work):
+    """Truth with the supervisor's amount of noise, but none of its structure: a positive control.
+
+    Hard: each true label is flipped independently with the supervisor's error rate on the training
+    rows. Soft: the supervisor's own soft labels are dealt out anew among the rows of each class, so
+    that they are distributed as they were, and say no more about a row than its class.
+    """
+
+    KIND: ClassVar[str] = "noise"
+
+    labels: Stage
+    rows: Rows
+    val: Rows
+    soft: bool
+    seed: int
+
+    def run(self, folder: Path) -> None:
+        """Write labels of the training and validation rows."""
+        given, generator = labels_of(self.labels), np.random.default_rng(self.seed)
+        rate = float((given.align(self.rows.ids).hard_label != self.rows.labels).mean())
+        parts = [
+            deal_out(given.align(part.ids).soft_label, part.labels, generator)
+            if self.soft
+            else flip(part.labels, rate, generator)
+            for part in (self.rows, self.val)
+        ]
+        ids = np.concatenate([self.rows.ids, self.val.ids])
+        LabelTable(ids, np.concatenate(parts)).write(label_file(folder))
 
 
-def chosen_settings(
-    method: Method, settings: ProbeConfig, layer: int | None, choice: Path | None
-) -> tuple[ProbeConfig, int]:
-    """Settings of a method's probe and its layer, chosen ones filled in."""
-    if choice is None:
-        return settings, cast(int, layer)
-    point = Choices.read(choice / CHOICES).of(cast(ProbeName, method.probe))
-    values: dict[str, dict[str, Any]] = {
-        "k": {"n_neighbors": int(point.value)},
-        "l2": {"l2": point.value},
-    }
-    return settings.model_copy(update=values[point.setting]), point.layer
+def flip(truth: np.ndarray, rate: float, generator: np.random.Generator) -> np.ndarray:
+    """Flip each label independently with probability `rate`: float64, 0 or 1."""
+    flipped: np.ndarray = np.where(generator.random(len(truth)) < rate, 1.0 - truth, truth)
+    return flipped
 
 
-def probe_step(
-    folder: Path,
-    *,
-    method: Method,
-    settings: ProbeConfig,
-    layer: int | None,
-    choice: Path | None,
-    store: Path,
-    labels: Path | None,
-    rows: Rows,
-    predicted: Rows,
-) -> None:
-    """Fit a probe on a table of labels, or on truth, and predict."""
-    settings, layer = chosen_settings(method, settings, layer, choice)
-    activations = ActivationStore.open(store)
-    X = activations.read(layer, activations.rows_of(rows.ids))
-    Q = activations.read(layer, activations.rows_of(predicted.ids))
-    table = LabelTable.read(labels) if labels else truth_table(rows)
-    probe = _make_probe(method, settings, activations)
-    probe.fit(X, table.align(rows.ids).soft_label)
-    LabelTable(predicted.ids, probe.predict_proba(Q)[:, 1]).write(label_file(folder))
+def deal_out(soft: np.ndarray, truth: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Permute soft labels among the rows of each class."""
+    dealt = soft.copy()
+    for label in (0, 1):
+        rows = np.flatnonzero(truth == label)
+        dealt[rows] = soft[generator.permutation(rows)]
+    return dealt
 
 
-def curate_step(
-    folder: Path,
-    *,
-    method: Method,
-    action: Action,
-    settings: ProbeConfig,
-    layer: int | None,
-    choice: Path | None,
-    labels: Path,
-    store: Path,
-    rows: Rows,
-    val: Rows,
-) -> None:
-    """Relabel or filter the weak labels of the training rows with a probe."""
-    settings, layer = chosen_settings(method, settings, layer, choice)
-    table, activations = LabelTable.read(labels), ActivationStore.open(store)
-    weak = table.align(rows.ids)
-    X = activations.read(layer, activations.rows_of(rows.ids))
-    probe = _make_probe(method, settings, activations)
-    curated = explain(
-        probe,
-        action,
-        X,
-        weak,
-        rule=method.rule,
-        contamination=settings.contamination,
-        cv=method.folds(settings.cv),
-        groups=rows.groups,
-    )
-    rule = "topofilter" if method.probe == "topofilter" else method.rule
-    _write_curated(folder, table, curated.after, val, _steps(curated, rule))
+@dataclass(frozen=True)
+class Curate(Work):
+    """Relabel or filter the labels of the training rows by votes."""
+
+    KIND: ClassVar[str] = "curate"
+    VERSION: ClassVar[int] = 5
+
+    votes: Stage
+    pick: Pick
+    labels: Stage
+    split: str  # how the training rows are predicted, as in `w2sprobe.votes.table`
+    action: Action
+    rule: Rule
+    contamination: float | None
+    per_class: bool
+    rows: Rows
+    val: Rows
+
+    def run(self, folder: Path) -> None:
+        """Write the new labels, and which step removed which row."""
+        table = labels_of(self.labels)
+        given, votes = table.align(self.rows.ids), Votes.open(self.votes.folder)
+        points = self.pick.points(self.pick.choices(votes, given))
+        p = self.pick.predict(votes, points, self.split)
+        if self.pick.probe == "topofilter":
+            component = dataclasses.replace(self.pick, probe=COMPONENT)
+            masks = [
+                _mask(one, given) for one in (p, component.predict(votes, points, LEAVE_ONE_OUT))
+            ]
+            curated = judge_masks(given, *masks)
+        else:
+            curated = judge(
+                self.action,
+                given,
+                p.align(given.ids).soft_label,
+                rule=self.rule,
+                contamination=self.contamination,
+                per_class=self.per_class,
+            )
+        rule = "topofilter" if self.pick.probe == "topofilter" else self.rule
+        write_curated(folder, table, curated.after, self.val, _steps(curated, rule))
+
+
+def _mask(votes: LabelTable, given: LabelTable) -> np.ndarray:
+    """Rows that are voted for; those that an earlier filter removed have no vote."""
+    there = np.isin(given.ids, votes.ids)
+    mask = np.zeros(len(given), dtype=bool)
+    mask[there] = votes.align(given.ids[there]).soft_label > 0
+    return mask
 
 
 def _steps(curated: Curated, rule: str) -> list[str]:
@@ -261,54 +402,59 @@ def _steps(curated: Curated, rule: str) -> list[str]:
     ]
 
 
-def function_step(
-    folder: Path,
-    *,
-    function: CurationFunction,
-    layer: int,
-    labels: Path,
-    store: Path,
-    rows: Rows,
-    val: Rows,
-) -> None:
-    """Let a function of the user's curate the weak labels of the training rows."""
-    table, activations = LabelTable.read(labels), ActivationStore.open(store)
-    X = activations.read(layer, activations.rows_of(rows.ids))
-    curated = function(X, table.align(rows.ids), rows.texts)
-    _write_curated(folder, table, curated, val, ["function"] * int((~curated.keep).sum()))
+@dataclass(frozen=True)
+class CurateByFunction(Work):
+    """Let a function of the user's curate the labels of the training rows."""
+
+    KIND: ClassVar[str] = "curate"
+    VERSION: ClassVar[int] = 5
+
+    store: Stage
+    labels: Stage
+    function: CurationFunction
+    layer: int
+    rows: Rows
+    val: Rows
+
+    def run(self, folder: Path) -> None:
+        """Write the new labels."""
+        table, store = labels_of(self.labels), ActivationStore.open(self.store.folder)
+        X = store.read(self.layer, store.rows_of(self.rows.ids))
+        curated = self.function(X, table.align(self.rows.ids), self.rows.texts)
+        steps = ["function"] * int((~curated.keep).sum())
+        write_curated(folder, table, curated, self.val, steps)
 
 
-def random_filter_step(
-    folder: Path, *, labels: Path, same_size_as: Path, rows: Rows, val: Rows, seed: int
-) -> None:
+@dataclass(frozen=True)
+class FilterAtRandom(Work):
     """Remove as many training rows as another filter did, whichever."""
-    table = LabelTable.read(labels)
-    removed = int((~LabelTable.read(same_size_as).align(rows.ids).keep).sum())
-    keep = filter_at_random(len(rows), removed, seed=seed)
-    weak = table.align(rows.ids)
-    curated = LabelTable(rows.ids, weak.soft_label, keep, variance=weak.variance)
-    _write_curated(folder, table, curated, val, ["random"] * removed)
+
+    KIND: ClassVar[str] = "curate"
+    VERSION: ClassVar[int] = 5
+
+    labels: Stage
+    same_size_as: Stage
+    rows: Rows
+    val: Rows
+    seed: int
+
+    def run(self, folder: Path) -> None:
+        """Write the labels with the rows that are kept."""
+        table = labels_of(self.labels)
+        removed = int((~labels_of(self.same_size_as).align(self.rows.ids).keep).sum())
+        keep = filter_at_random(len(self.rows), removed, seed=self.seed)
+        given = table.align(self.rows.ids)
+        curated = LabelTable(self.rows.ids, given.soft_label, keep, variance=given.variance)
+        write_curated(folder, table, curated, self.val, ["random"] * removed)
 
 
-def sweep_step(
-    folder: Path,
-    *,
-    store: Path,
-    labels: Path,
-    rows: ProbedRows,
-    layers: list[int],
-    settings: SweepSettings,
-    device: str,
-) -> None:
-    """Score probes on every layer and setting."""
-    weak, activations = LabelTable.read(labels), ActivationStore.open(store)
-    sweep(activations, weak, rows, folder, layers=layers, settings=settings, device=device)
-
-
-def _write_curated(
+def write_curated(
     folder: Path, table: LabelTable, curated: LabelTable, val: Rows, steps: Sequence[str] = ()
 ) -> None:
-    # validation rows keep their weak labels, so that all students stop by the same measure
+    """Write curated labels, and how many rows they keep.
+
+    Validation labels are never curated: all students stop early by the same measure.
+    """
     given = table.align([*curated.ids.tolist(), *val.ids.tolist()])
     given.replace(curated).write(label_file(folder))
     flipped = int((curated.hard_label != table.align(curated.ids).hard_label).sum())
@@ -318,11 +464,34 @@ def _write_curated(
     write_json(folder / CURATION, {**counts, "steps": dict(zip(removed, steps, strict=True))})
 
 
-def _make_probe(method: Method, settings: ProbeConfig, store: ActivationStore) -> Any:
-    return make_probe(
-        str(method.probe),
-        n_neighbors=cast(int, settings.n_neighbors),  # auto is for those that do not read it
-        l2=settings.l2,
-        contamination=settings.contamination,
-        search=StoredSearch(store),
-    )
+@dataclass(frozen=True)
+class Indicators(Work):
+    """Compute the indicators; what is not finite becomes null."""
+
+    KIND: ClassVar[str] = "indicators"
+    VERSION: ClassVar[int] = 2
+
+    store: Stage
+    weak_store: Stage | None
+    weak_layer: int | None
+    votes: Stage
+    pick: Pick
+    split: str
+    labels: Stage
+    rows: Rows
+
+    def run(self, folder: Path) -> None:
+        """Write indicators.json."""
+        ids, votes = self.rows.ids, Votes.open(self.votes.folder)
+        given = labels_of(self.labels).align(ids)
+        points = self.pick.points(self.pick.choices(votes, given))
+        p = self.pick.predict(votes, points, self.split).align(ids).soft_label
+        (layer,) = self.pick.layers
+        store = ActivationStore.open(self.store.folder)
+        Z = None
+        if self.weak_store is not None and self.weak_layer is not None:
+            weak = ActivationStore.open(self.weak_store.folder)
+            Z = weak.read(self.weak_layer, weak.rows_of(ids))
+        found = indicators(store.read(layer, store.rows_of(ids)), given.soft_label, p, Z)
+        known = {name: value if math.isfinite(value) else None for name, value in found.items()}
+        write_json(folder / INDICATORS, known)

@@ -19,7 +19,9 @@ from w2sprobe.metrics import (
     Estimate,
     Run,
     accuracy_influence,
+    gap_recovered,
     mean_performance,
+    mean_scores,
     performance,
     recover,
     rows_to_resolve,
@@ -28,6 +30,7 @@ from w2sprobe.results import RESULTS, Interval, Performance, Results, SummaryRow
 
 PREDICTIONS = "predictions.parquet"
 ENDS = ("weak", "ceiling")
+LIMITS = ("min_gap", "min_gap_se")  # of a config: which gaps are resolved
 
 Predictions = dict[str, np.ndarray]  # by method, of the test rows in their order
 
@@ -108,14 +111,22 @@ class Recovered:
         In AUC, and in accuracy at one half.
     performance : Performance
         Mean over the runs.
+    own_ceiling : str, default ""
+        The same learner fitted on the truth, where that is not the finetuned ceiling.
+    own : BootstrapPGR, optional
+        In AUC, by the own ceiling.
     """
 
     auc: BootstrapPGR
     accuracy: BootstrapPGR
     performance: Performance
+    own_ceiling: str = ""
+    own: BootstrapPGR | None = None
 
 
-def recovered(runs: Sequence[Run], thresholds: Mapping[str, Any]) -> dict[str, Recovered]:
+def recovered(
+    runs: Sequence[Run], thresholds: Mapping[str, Any], ceilings: Mapping[str, str]
+) -> dict[str, Recovered]:
     """Gap recovered by every method, the ends included, over the runs of a task and pair of models.
 
     Parameters
@@ -124,17 +135,22 @@ def recovered(runs: Sequence[Run], thresholds: Mapping[str, Any]) -> dict[str, R
         With the same methods, weak model and ceiling among them.
     thresholds : mapping
         With min_gap and min_gap_se, as a config has them.
+    ceilings : mapping of str to str
+        Own ceilings, as in `Results`; those that the runs do not have are passed over.
 
     Returns
     -------
     dict of str to Recovered
     """
-    limits = {name: thresholds[name] for name in ("min_gap", "min_gap_se")}
-    of_auc = recover(runs, **limits)
+    limits = {name: thresholds[name] for name in LIMITS}
+    means = mean_scores(runs)
     of_accuracy = recover(runs, metric=accuracy_influence, **limits)
-    return {
-        name: Recovered(
-            of_auc[name],
+    found: dict[str, Recovered] = {}
+    for name in means.names:
+        own = ceilings.get(name, "")
+        own = own if own in means.names else ""
+        found[name] = Recovered(
+            gap_recovered(means, name, **limits),
             of_accuracy[name],
             mean_performance(
                 [
@@ -142,9 +158,10 @@ def recovered(runs: Sequence[Run], thresholds: Mapping[str, Any]) -> dict[str, R
                     for run in runs
                 ]
             ),
+            own,
+            gap_recovered(means, name, own, **limits) if own else None,
         )
-        for name in runs[0].scores
-    }
+    return found
 
 
 def rescored(one: Scored) -> Scored:
@@ -160,8 +177,8 @@ def rescored(one: Scored) -> Scored:
         With all that does not come from the scores as it was.
     """
     results, n = one.results, len(one.ids)
-    thresholds = {name: results.config[name] for name in ("min_gap", "min_gap_se")}
-    found = recovered([_run(one, one.predictions)], thresholds)
+    thresholds = {name: results.config[name] for name in LIMITS}
+    found = recovered([_run(one, one.predictions)], thresholds, results.ceilings)
     ceiling = found["ceiling"].auc
     of_gap: dict[str, Any] = {
         "gap": ceiling.gap,
@@ -180,7 +197,7 @@ def _run(one: Scored, names: Iterable[str]) -> Run:
 
 def scores_of(result: Recovered) -> dict[str, Any]:
     """Fields that a row of results and one of a summary have in common."""
-    auc, accuracy = result.auc, result.accuracy
+    auc, accuracy, own = result.auc, result.accuracy, result.own
     return {
         "auc": auc.student_auc,
         "auc_interval": auc.student_auc_interval,
@@ -198,6 +215,13 @@ def scores_of(result: Recovered) -> dict[str, Any]:
         "accuracy_pgr": known(accuracy.pgr),
         "accuracy_pgr_interval": bounded(accuracy.pgr_interval),
         "accuracy_resolved": accuracy.resolved,
+        "own_ceiling": result.own_ceiling,
+        "own_gap": own and own.gap,
+        "own_gap_se": own and own.gap_se,
+        "own_gap_interval": own and own.gap_interval,
+        "own_pgr": own and known(own.pgr),
+        "own_pgr_interval": own and bounded(own.pgr_interval),
+        "own_resolved": own and own.resolved,
     }
 
 
@@ -242,8 +266,14 @@ def _of_runs(scored: Sequence[Scored]) -> Iterable[SummaryRow]:
 def _rows(names: list[str], scored: list[Scored], row_se: float) -> Iterable[SummaryRow]:
     first = scored[0].results
     n_rows = round(float(np.mean([len(one.ids) for one in scored])))
-    thresholds = {name: first.config[name] for name in ("min_gap", "min_gap_se")}
-    found = recovered([_run(one, names) for one in scored], thresholds)
+    thresholds = {name: first.config[name] for name in LIMITS}
+    together, apart = _own_ceilings(names, scored)
+    runs = [_run(one, (*names, *together.values())) for one in scored]
+    found = recovered(runs, thresholds, together)
+    for name, own in apart.items():  # over the runs that have its ceiling
+        some = [_run(one, (name, own)) for one in scored if own in one.predictions]
+        by_own = recovered(some, thresholds, apart)[name]
+        found[name] = replace(found[name], own_ceiling=own, own=by_own.own)
     for name in names:
         result = found[name].auc
         yield SummaryRow(
@@ -264,6 +294,21 @@ def _rows(names: list[str], scored: list[Scored], row_se: float) -> Iterable[Sum
             gap_row_se=row_part(result.gap_estimate),
             rows_needed=rows_to_resolve(result.gap, row_se, n_rows, **thresholds),
         )
+
+
+def _own_ceilings(
+    names: Iterable[str], scored: Sequence[Scored]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Own ceilings of methods: those that all runs have, and those that some have."""
+    everywhere: dict[str, str] = {}
+    somewhere: dict[str, str] = {}
+    of_all = {name: own for one in scored for name, own in one.results.ceilings.items()}
+    for name in names:
+        own = of_all.get(name)
+        has = [own in one.predictions for one in scored]
+        if own and any(has):
+            (everywhere if all(has) else somewhere)[name] = own
+    return everywhere, somewhere
 
 
 def row_part(estimate: Estimate) -> float:

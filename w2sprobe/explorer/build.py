@@ -1,29 +1,29 @@
 """A store and labels -> what the explorer shows; one layer in memory at a time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scipy.special import expit
 
 from w2sprobe.cache import ActivationStore
-from w2sprobe.checks import check_k, n_left_out
+from w2sprobe.checks import check_k
 from w2sprobe.data import Splits
 from w2sprobe.errors import IdMismatch, InputError, UnknownName, first_few
 from w2sprobe.explorer.projections import pca, umap, umap_module
-from w2sprobe.folds import FOLDS, folds_of
 from w2sprobe.labels import LabelTable
-from w2sprobe.probes import knn_cross_fit, logistic_cross_fit_path
-from w2sprobe.probes.estimator import linear
 from w2sprobe.probes.neighbors import Search
-from w2sprobe.probing import ProbedRows
+from w2sprobe.probing.cast import Task, vote
+from w2sprobe.probing.rows import ProbedRows
+from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.reporting.explorer import ExplorerData, LayerView
 from w2sprobe.searches import StoredSearch
+from w2sprobe.votes.table import LEAVE_ONE_OUT, TRAIN, LayerVotes, Vote
 
 PROJECTIONS = ("pca", "umap")
 KS = (1, 5, 10, 20, 50)
 N_LAYERS = 7
+WEAK = "weak"  # the labels that the probes are fitted on
 
 
 def default_layers(available: Sequence[int]) -> tuple[int, ...]:
@@ -109,31 +109,21 @@ def explore(
     for name in splits:
         if name not in rows.other:
             raise UnknownName("split", name, list(rows.other))
-    if store.ragged:
-        raise InputError(
-            "the store has a vector a token",
-            where=str(store.path),
-            allowed="a store with a vector a row",
-            advice="Extract with another --position.",
-        )
     parts = {rows.name: rows.train, **{name: rows.other[name] for name in splits}}
     ids = np.concatenate(list(parts.values()))
-    given = labels.align(ids)
-    fitted = given.keep.copy()
-    fitted[len(rows.train) :] = False
-    groups = None if rows.groups is None else rows.groups[given.keep[: len(rows.train)]]
-    if not fitted.any():
-        raise InputError("the labels filter out all training rows", allowed="rows with keep")
-    folds = np.full(len(ids), -1)
-    folds[fitted] = folds_of(int(fitted.sum()), FOLDS, groups)
-    most = int(fitted.sum()) - n_left_out(folds[fitted], itself=True)
-    of = f"the rows outside the largest of {FOLDS} folds"
+    soft = labels.align(ids).soft_label
+    spec = VoteSpec(ks=KS[:1], l2s=(l2,), held_out=(TRAIN, LEAVE_ONE_OUT))
+    shown = replace(rows, other={name: rows.other[name] for name in splits})
+    task = Task.of(store, spec, shown, {WEAK: labels})
+    most, of = task.most_neighbors
     chosen = [k for k in KS if k <= most] if ks is None else [check_k(k, "k", most, of) for k in ks]
     if not chosen:
-        raise InputError("ks is empty", allowed="at least one k, and rows for it")
-    here = _Rows(
-        store.rows_of(ids), given.soft_label, fitted, groups, tuple(sorted(set(chosen))), l2, device
-    )
+        raise InputError("ks is empty", allowed="at least one k")
+    chosen = sorted(set(chosen))
+    probes = {**spec.probes, "knn": tuple(map(float, chosen))}
+    task = replace(task, spec=spec.model_copy(update={"probes": probes}))
+    folds = np.full(len(ids), -1)
+    folds[np.isin(ids, task.train)] = task.folds
     search = StoredSearch(store)
     wanted = default_layers(store.layers) if layers is None else layers
     return ExplorerData(
@@ -143,10 +133,20 @@ def explore(
         np.repeat(list(parts), [len(part) for part in parts.values()]),
         None if rows.truth is None else rows.truth.align(ids).hard_label,
         folds,
-        here.ks,
+        tuple(chosen),
         l2,
         projection,
-        tuple(_view(layer, store, here, projection, search) for layer in wanted),
+        tuple(
+            _view(
+                task,
+                vote(task, layer, search=search, device=device),
+                ids,
+                soft,
+                projection,
+                search,
+            )
+            for layer in wanted
+        ),
     )
 
 
@@ -178,46 +178,39 @@ def explore_run(store: Path, labels: LabelTable, splits: Path) -> ExplorerData:
     return explore(ActivationStore.open(store), labels, rows, texts)
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """What is the same for every layer; `fitted` rows vote, and the linear probe learns them."""
-
-    positions: np.ndarray
-    soft: np.ndarray
-    fitted: np.ndarray
-    groups: np.ndarray | None
-    ks: tuple[int, ...]
-    l2: float
-    device: str
-
-
 def _view(
-    layer: int, store: ActivationStore, rows: _Rows, projection: str, search: Search
+    task: Task,
+    votes: LayerVotes,
+    ids: np.ndarray,
+    soft: np.ndarray,
+    projection: str,
+    search: Search,
 ) -> LayerView:
-    X = store.read(layer, rows.positions)
-    fitted, k = rows.fitted, rows.ks[-1]
-    known, asked, soft = X[fitted], X[~fitted], rows.soft[fitted]
-    neighbors = np.empty((len(fitted), k), dtype=np.int64)
-    neighbors[fitted] = search(known, k=k, exclude_self=True, groups=rows.groups).indices
-    logistic = np.empty(len(fitted))
-    (logistic[fitted],), coef, intercept = logistic_cross_fit_path(
-        known, soft, l2s=[rows.l2], groups=rows.groups, device=rows.device
+    X, fitted = task.store.read(votes.layer, task.store.rows_of(ids)), np.isin(ids, task.train)
+
+    def predicted(one: Vote, split: str) -> np.ndarray:
+        p = np.empty(len(ids))
+        p[fitted] = votes.of(one, split)
+        p[~fitted] = np.concatenate([np.empty(0), *(votes.of(one, name) for name in task.other)])
+        return p
+
+    ks = [Vote("knn", "k", k, WEAK) for k in task.spec.probes["knn"]]
+    (l2,) = task.spec.probes["logistic"]
+    k = int(task.spec.probes["knn"][-1])
+    neighbors = np.empty((len(ids), k), dtype=np.int64)
+    neighbors[fitted] = search(X[fitted], k=k, exclude_self=True, groups=task.groups).indices
+    if not fitted.all():  # the rows of `task.other`, in their order
+        neighbors[~fitted] = search(X[fitted], X[~fitted], k=k).indices
+    points, explained = pca(X, fitted, soft) if projection == "pca" else (umap(X, fitted), None)
+    return LayerView(
+        votes.layer,
+        points,
+        explained,
+        np.flatnonzero(fitted)[neighbors],
+        np.stack([predicted(one, LEAVE_ONE_OUT) for one in ks]),
+        np.stack([predicted(one, TRAIN) for one in ks]),
+        predicted(Vote("logistic", "l2", l2, WEAK), TRAIN),
     )
-    if len(asked):
-        neighbors[~fitted] = search(known, asked, k=k).indices
-        (logistic[~fitted],) = expit(linear(asked, coef, intercept))
-    neighbors = np.flatnonzero(fitted)[neighbors]
-    # as `knn_path` does it: a running sum over k
-    sums = np.cumsum(rows.soft[neighbors], axis=1)
-    votes = np.stack([sums[:, k - 1] / k for k in rows.ks]).clip(0, 1)
-    fold_votes = votes.copy()
-    fold_votes[:, fitted] = knn_cross_fit(
-        known, soft, ks=rows.ks, groups=rows.groups, search=search
-    )
-    points, explained = (
-        pca(X, fitted, rows.soft) if projection == "pca" else (umap(X, fitted), None)
-    )
-    return LayerView(layer, points, explained, neighbors, votes, fold_votes, logistic)
 
 
 def _texts(ids: np.ndarray, texts: Mapping[str, str]) -> list[str]:

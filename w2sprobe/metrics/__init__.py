@@ -26,7 +26,9 @@ from w2sprobe.metrics.gaps import rows_for_gap as rows_for_gap
 from w2sprobe.metrics.gaps import rows_to_resolve as rows_to_resolve
 from w2sprobe.metrics.influence import accuracy_influence as accuracy_influence
 from w2sprobe.metrics.influence import auc_influence as auc_influence
+from w2sprobe.metrics.nested import Means as Means
 from w2sprobe.metrics.nested import Run as Run
+from w2sprobe.metrics.nested import mean_scores as mean_scores
 from w2sprobe.metrics.pooling import PooledTasks as PooledTasks
 from w2sprobe.metrics.pooling import RatioOfMeans as RatioOfMeans
 from w2sprobe.metrics.pooling import pool_tasks as pool_tasks
@@ -51,6 +53,7 @@ from w2sprobe.metrics.recovery import BootstrapPGR as BootstrapPGR
 from w2sprobe.metrics.recovery import auc_intervals as auc_intervals
 from w2sprobe.metrics.recovery import bootstrap_pgr as bootstrap_pgr
 from w2sprobe.metrics.recovery import bootstrap_pgrs as bootstrap_pgrs
+from w2sprobe.metrics.recovery import gap_recovered as gap_recovered
 from w2sprobe.metrics.recovery import pgr as pgr
 from w2sprobe.metrics.recovery import recover as recover
 from w2sprobe.metrics.scorecard import Scorecard as Scorecard

@@ -275,27 +275,50 @@ def recover(
         As `mean_scores`.
     """
     means = mean_scores(runs, metric)
-    gap = means.contrast(_gain(CEILING))
-    resolved = not gap_objection(gap, min_gap=min_gap, min_gap_se=min_gap_se)
-    weak, ceiling = (means.contrast({end: 1}) for end in (WEAK, CEILING))
+    return {
+        name: gap_recovered(means, name, min_gap=min_gap, min_gap_se=min_gap_se)
+        for name in means.names
+    }
+
+
+def gap_recovered(
+    means: Means,
+    model: str,
+    ceiling: str = CEILING,
+    *,
+    min_gap: float = MIN_GAP,
+    min_gap_se: float = MIN_GAP_SE,
+) -> BootstrapPGR:
+    """Share of the gap between "weak" and a ceiling that one model recovers.
+
+    Parameters
+    ----------
+    means : Means
+        Of "weak", the model and the ceiling, from `mean_scores`.
+    model, ceiling : str
+        The ceiling of a probe may be the same probe fitted on the truth.
+    min_gap, min_gap_se : float
+        Thresholds of `resolved`.
+
+    Returns
+    -------
+    BootstrapPGR
+    """
+    gap, delta = (means.contrast(_gain(name, ceiling)) for name in (ceiling, model))
     n_cuts, n_supervisors, n_learners = means.n_levels
-    found = {}
-    for name in means.names:
-        delta = means.contrast(_gain(name))
-        found[name] = BootstrapPGR(
-            weak=weak,
-            student=means.contrast({name: 1}),
-            ceiling=ceiling,
-            gap_estimate=gap,
-            delta_estimate=delta,
-            pgr=delta.value / gap.value if gap.value else math.nan,
-            pgr_interval=_fieller(means, name, delta, gap),
-            resolved=resolved,
-            n_cuts=n_cuts,
-            n_supervisors=n_supervisors,
-            n_learners=n_learners,
-        )
-    return found
+    return BootstrapPGR(
+        weak=means.contrast({WEAK: 1}),
+        student=means.contrast({model: 1}),
+        ceiling=means.contrast({ceiling: 1}),
+        gap_estimate=gap,
+        delta_estimate=delta,
+        pgr=delta.value / gap.value if gap.value else math.nan,
+        pgr_interval=_fieller(means, model, ceiling, delta, gap),
+        resolved=not gap_objection(gap, min_gap=min_gap, min_gap_se=min_gap_se),
+        n_cuts=n_cuts,
+        n_supervisors=n_supervisors,
+        n_learners=n_learners,
+    )
 
 
 def share_interval(estimate: Estimate) -> Interval:
@@ -423,16 +446,16 @@ def _seeds_text(array: np.ndarray) -> str:
     return " x ".join(str(size) for size in array.shape[1:3] if size > 1) or "1"
 
 
-def _gain(name: str, ratio: float = 0.0) -> dict[str, float]:
+def _gain(name: str, ceiling: str, ratio: float = 0.0) -> dict[str, float]:
     """Weights of a model's gain over the weak model, less this ratio of the gap."""
-    weights = dict.fromkeys((name, WEAK, CEILING), 0.0)  # the model may be one of the ends
+    weights = dict.fromkeys((name, WEAK, ceiling), 0.0)  # the model may be one of the ends
     weights[name] += 1
     weights[WEAK] += ratio - 1
-    weights[CEILING] -= ratio
+    weights[ceiling] -= ratio
     return weights
 
 
-def _fieller(means: Means, name: str, delta: Estimate, gap: Estimate) -> Interval:
+def _fieller(means: Means, name: str, ceiling: str, delta: Estimate, gap: Estimate) -> Interval:
     """Ratios that are not rejected: student - weak - ratio (ceiling - weak) may be 0."""
     if not gap.value:
         return math.nan, math.nan
@@ -441,7 +464,7 @@ def _fieller(means: Means, name: str, delta: Estimate, gap: Estimate) -> Interva
     point = delta.value / gap.value
 
     def excess(ratio: float) -> float:
-        contrast = means.contrast(_gain(name, ratio))
+        contrast = means.contrast(_gain(name, ceiling, ratio))
         return abs(contrast.value) - contrast.critical() * contrast.se
 
     return _end(excess, point, -1), _end(excess, point, 1)

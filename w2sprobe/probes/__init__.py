@@ -2,18 +2,19 @@
 
 from typing import Literal
 
+from w2sprobe.checks import Preprocess
 from w2sprobe.errors import UnknownName
 from w2sprobe.probes._saving import load_probe, save_probe
-from w2sprobe.probes.knn import KNNProbe, knn_cross_fit, knn_path
+from w2sprobe.probes.knn import KS, KNNProbe, knn_cross_fit, knn_path
 from w2sprobe.probes.logistic import (
+    L2S,
     LogisticProbe,
     logistic_cross_fit,
     logistic_cross_fit_path,
     logistic_path,
 )
-from w2sprobe.probes.mass_mean import MassMeanProbe
+from w2sprobe.probes.mass_mean import MassMeanProbe, mass_mean_cross_fit_path
 from w2sprobe.probes.neighbors import Neighbors, Search, nearest_neighbors
-from w2sprobe.probes.preprocess import Preprocess
 from w2sprobe.probes.topofilter import TopoFilter
 
 Probe = KNNProbe | LogisticProbe | MassMeanProbe | TopoFilter
@@ -81,6 +82,8 @@ def make_probe(
 
 
 __all__ = [
+    "KS",
+    "L2S",
     "KNNProbe",
     "LogisticProbe",
     "MassMeanProbe",
@@ -94,6 +97,7 @@ __all__ = [
     "logistic_cross_fit_path",
     "logistic_path",
     "make_probe",
+    "mass_mean_cross_fit_path",
     "nearest_neighbors",
     "save_probe",
 ]

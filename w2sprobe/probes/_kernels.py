@@ -261,3 +261,36 @@ def thin(near: np.ndarray, rows: np.ndarray, limit: np.ndarray, i: int, n: int, 
             stay += near[i, stay] <= cut
     limit[i] = cut
     return count
+
+
+@compiled
+def vote(
+    found: np.ndarray,
+    soft: np.ndarray,
+    keep: np.ndarray,
+    group: np.ndarray,
+    own: np.ndarray,
+    counts: np.ndarray,
+    votes: np.ndarray,
+    short: np.ndarray,
+    low: int,
+    high: int,
+) -> None:
+    """Queries low to high of `knn._vote`: running means over neighbours, for each label vector."""
+    for i in range(low, high):
+        for vector in range(len(soft)):
+            total, n_voted, place = 0.0, 0, 0
+            for column in range(found.shape[1]):
+                row = found[i, column]
+                if keep.size and not keep[vector, row]:
+                    continue
+                if len(own) and group[row] == own[i]:
+                    continue
+                total += soft[vector, row]
+                n_voted += 1
+                while place < len(counts) and counts[place] == n_voted:
+                    votes[vector, place, i] = total / n_voted
+                    place += 1
+                if place == len(counts):
+                    break
+            short[vector, i] = place < len(counts)

@@ -131,6 +131,17 @@ def linear(X: np.ndarray, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray
     return values
 
 
+def out_of_fold(
+    X: np.ndarray, folds: np.ndarray, coef: np.ndarray, intercept: np.ndarray
+) -> np.ndarray:
+    """x·w + b of each row by the fit outside its fold: (c, n), of fits (f, c, d) and (f, c)."""
+    margins = np.empty((coef.shape[1], len(X)))
+    for fold in range(folds.max() + 1):
+        out = folds == fold
+        margins[:, out] = linear(X[out], coef[fold], intercept[fold])
+    return margins
+
+
 def two_columns(p: np.ndarray) -> np.ndarray:
     """P(1), shape (m,), as scikit-learn's (m, 2)."""
     both: np.ndarray = np.column_stack([1 - p, p])

@@ -6,17 +6,24 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from w2sprobe.checks import (
+    Preprocess,
     check_activations,
     check_k,
-    check_labels,
+    check_keep,
+    check_label_vectors,
     n_left_out,
     optional_groups,
 )
 from w2sprobe.errors import InputError
 from w2sprobe.folds import FOLDS, folds_of
+from w2sprobe.probes._kernels import vote
+from w2sprobe.probes._threads import in_parts
 from w2sprobe.probes.estimator import ProbeEstimator, check_fitted, two_columns
 from w2sprobe.probes.neighbors import Search, nearest_neighbors
-from w2sprobe.probes.preprocess import Preprocess, Preprocessing
+from w2sprobe.probes.preprocess import Preprocessing
+
+KS = (5, 10, 20, 50, 100, 200, 400)  # a grid for a few hundred rows and more
+NONE = np.empty(0, dtype=np.int64)
 
 
 def knn_path(
@@ -29,31 +36,35 @@ def knn_path(
     groups: ArrayLike | None = None,
     preprocess: Preprocess = "none",
     search: Search = nearest_neighbors,
+    keep: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Soft votes of the k nearest rows, for every k, from one search.
+    """Soft votes of the k nearest rows, for every k and label vector, from one search.
 
     Parameters
     ----------
     X : array_like of float, shape (n, d)
         Activations, finite.
-    y : array_like of float, shape (n,)
-        Soft labels, P(label = 1), in [0, 1].
+    y : array_like of float, shape (n,) or (v, n)
+        Soft labels, P(label = 1), in [0, 1]; several vectors share the search.
     Q : array_like of float, shape (m, d), optional
         Queries. None asks about the rows of X, each leaving itself out.
-    ks : sequence of int, each from 1 to n less the rows that a query leaves out
+    ks : sequence of int, each from 1 to the kept rows less those that a query leaves out
         Results follow this order.
     include_self : bool, default False
         Only with Q=None: a row counts as its own neighbour, as in the source experiments.
     groups : array_like, shape (n,), optional
         Only with Q=None: a row leaves out all rows of its value here, such as copies of its text.
     preprocess : {"none", "center", "standardize"}, default "none"
-        Learnt from X; "center" moves no neighbour.
+        Learnt from X, whatever is kept; "center" moves no neighbour.
     search : callable, default nearest_neighbors
         Finds the neighbours; `w2sprobe.searches.StoredSearch` reads them from a store.
+    keep : array_like of bool, shape (n,) or (v, n), optional
+        Rows that may vote, of each label vector; the others are asked about all the same. Votes
+        are those of a search among the kept rows alone.
 
     Returns
     -------
-    ndarray of float64, shape (len(ks), m)
+    ndarray of float64, shape (len(ks), m), or (v, len(ks), m)
         Mean soft label of the k nearest rows, in [0, 1].
 
     Raises
@@ -65,31 +76,39 @@ def knn_path(
 
     Notes
     -----
-    Euclidean distance; equal distances keep the lower row. One search at max(ks), then a
-    cumulative mean.
+    Euclidean distance; equal distances keep the lower row. One search, then a running mean. With
+    `keep` the search goes somewhat beyond max(ks), and a query that still sees too few kept rows of
+    a vector is searched again among that vector's rows.
     """
     points = check_activations(X)
-    soft = check_labels(y, len(points))
+    soft, several = check_label_vectors(y, len(points))
     if groups is not None and (include_self or Q is not None):
         raise InputError("groups are given beside include_self or Q", allowed="groups with neither")
     leaves_out = Q is None and not include_self
     together = optional_groups(groups, len(points))
     n_out = n_left_out(together, itself=leaves_out)
-    counts = np.array(_check_ks(ks, len(points) - n_out))
+    kept = None if keep is None else check_keep(keep, soft.shape)
+    counts = np.array(_check_ks(ks, *_most(len(points), kept, together, itself=leaves_out)))
+    order = np.argsort(counts, kind="stable")
+    k = int(counts.max())
     moved = Preprocessing.fit(points, preprocess)
     queries = None if Q is None else moved.apply(check_activations(Q, "Q", points.shape[1]))
-    found = search(
-        moved.apply(points), queries, k=int(counts.max()), exclude_self=leaves_out, groups=together
-    ).indices
-    votes = np.empty((len(counts), len(found)))
-    total, done = np.zeros(len(found)), 0
-    for place in np.argsort(counts, kind="stable"):
-        # a running sum over k: no (m, k) array of labels, whatever k is
-        for column in range(done, counts[place]):
-            total += soft[found[:, column]]
-        done = counts[place]
-        votes[place] = total / done
-    return votes.clip(0, 1)  # sums of ones may round past their count
+    points = moved.apply(points)
+    n_searched = k if kept is None else min(len(points) - n_out, _beyond(k, kept))
+    found = search(points, queries, k=n_searched, exclude_self=leaves_out, groups=together).indices
+    votes = np.empty((len(soft), len(counts), len(found)))
+    votes[:, order], short = _vote(found, soft, kept, counts[order])
+    if kept is not None and short.any():
+        asked = points if queries is None else queries
+        group = NONE if not leaves_out else np.arange(len(points)) if together is None else together
+        for vector in np.flatnonzero(short.any(axis=1)):
+            rows, few = np.flatnonzero(kept[vector]), np.flatnonzero(short[vector])
+            some = search(points[rows], asked[few], k=min(k + n_out, len(rows))).indices
+            own = (group[rows], group[few]) if len(group) else (NONE, NONE)
+            part, _ = _vote(some, soft[vector : vector + 1, rows], None, counts[order], *own)
+            votes[vector, order[:, None], few] = part[0]
+    votes = votes.clip(0, 1)  # sums of ones may round past their count
+    return votes if several else votes[0]
 
 
 def knn_cross_fit(
@@ -101,14 +120,15 @@ def knn_cross_fit(
     groups: ArrayLike | None = None,
     preprocess: Preprocess = "none",
     search: Search = nearest_neighbors,
+    keep: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Out-of-fold votes for every k: each row's neighbours are rows of the other folds.
+    """Out-of-fold votes for every k and label vector: neighbours are rows of the other folds.
 
     Parameters
     ----------
     X, y, search
         As in `knn_path`.
-    ks : sequence of int, each from 1 to n less the rows of the largest fold
+    ks : sequence of int, each from 1 to the rows that are kept outside every fold
         Results follow this order.
     cv : int, default 5, in [2, n]
         Folds, the same as those of `logistic_cross_fit`.
@@ -116,10 +136,12 @@ def knn_cross_fit(
         Rows of one value stay in one fold.
     preprocess : {"none", "center", "standardize"}, default "none"
         Learnt anew from the other folds.
+    keep : array_like of bool, shape (n,) or (v, n), optional
+        As in `knn_path`; folds are those of all rows.
 
     Returns
     -------
-    ndarray of float64, shape (len(ks), n)
+    ndarray of float64, shape (len(ks), n), or (v, len(ks), n)
         Mean soft label of the k nearest rows outside the row's fold, in [0, 1].
 
     Raises
@@ -135,17 +157,66 @@ def knn_cross_fit(
     symmetry of X in itself is of use but all n rows are searched.
     """
     points = check_activations(X)
-    soft = check_labels(y, len(points))
+    soft, several = check_label_vectors(y, len(points))
+    kept = None if keep is None else check_keep(keep, soft.shape)
     folds = folds_of(len(points), cv, optional_groups(groups, len(points)))
-    most = len(points) - n_left_out(folds, itself=True)
-    counts = _check_ks(ks, most, f"the rows outside the largest of {cv} folds")
-    votes = np.empty((len(counts), len(points)))
+    most, of = _most(len(points), kept, folds, itself=True)
+    counts = _check_ks(ks, most, of or f"the rows outside the largest of {cv} folds")
+    votes = np.empty((len(soft), len(counts), len(points)))
     for fold in range(cv):
         out = folds == fold
-        votes[:, out] = knn_path(
-            points[~out], soft[~out], points[out], ks=counts, preprocess=preprocess, search=search
+        votes[..., out] = knn_path(
+            points[~out],
+            soft[:, ~out],
+            points[out],
+            ks=counts,
+            preprocess=preprocess,
+            search=search,
+            keep=None if kept is None else kept[:, ~out],
         )
-    return votes
+    return votes if several else votes[0]
+
+
+def _vote(
+    found: np.ndarray,
+    soft: np.ndarray,
+    keep: np.ndarray | None,
+    counts: np.ndarray,
+    group: np.ndarray = NONE,
+    own: np.ndarray = NONE,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Votes (v, len(counts), m) of ascending counts, and which queries lack rows, (v, m).
+
+    Rows that `keep` (v, n) leaves out, and rows whose `group` (n,) is the query's `own` (m,), have
+    no vote.
+    """
+    votes = np.empty((len(soft), len(counts), len(found)))
+    short = np.zeros((len(soft), len(found)), dtype=bool)
+    kept = np.empty((0, 0), dtype=bool) if keep is None else np.ascontiguousarray(keep)
+    in_parts(vote, len(found), found, soft, kept, group, own, counts, votes, short)
+    return votes, short
+
+
+def _beyond(k: int, keep: np.ndarray) -> int:
+    """Neighbours among which most queries have k kept ones, at most 2 k."""
+    share = float(keep.mean(axis=1).min())
+    # four standard deviations of the number kept, were rows left out at random
+    return min(2 * k, int(np.ceil((k + 4 * np.sqrt(k * (1 - share))) / share)))
+
+
+def _most(
+    n: int, keep: np.ndarray | None, groups: np.ndarray | None, *, itself: bool
+) -> tuple[int, str]:
+    """Most neighbours that every query has, and what they are chosen from, where rows are kept."""
+    if keep is None:
+        return n - n_left_out(groups, itself=itself), ""
+    most = [
+        int(mask.sum())
+        - (n_left_out(None if groups is None else groups[mask], itself=itself) if mask.any() else 0)
+        for mask in keep
+    ]
+    worst = int(np.argmin(most))
+    return most[worst], f"the rows that label vector {worst} keeps for every query"
 
 
 def _check_ks(ks: Sequence[int], most: int, of: str = "") -> list[int]:

@@ -10,19 +10,22 @@ from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 
 from w2sprobe.checks import (
+    Preprocess,
     check_activations,
     check_both_classes,
+    check_keep,
     check_l2,
+    check_label_vectors,
     check_labels,
     optional_groups,
 )
 from w2sprobe.errors import InputError
 from w2sprobe.folds import FOLDS, folds_of
 from w2sprobe.probes._newton import TOLERANCE, Minima, minimise
-from w2sprobe.probes.estimator import LinearProbe, check_fitted, linear, two_columns
-from w2sprobe.probes.preprocess import Preprocess, Preprocessing, check_preprocess
+from w2sprobe.probes.estimator import LinearProbe, check_fitted, out_of_fold, two_columns
+from w2sprobe.probes.preprocess import Preprocessing, check_preprocess
 
-L2S = tuple(float(f"{value:.3g}") for value in np.logspace(-4, 0, 9))  # that l2="auto" tries
+L2S = tuple(float(f"{value:.3g}") for value in np.logspace(-4, 3, 15))  # that l2="auto" tries
 
 
 def logistic_path(
@@ -73,7 +76,7 @@ def logistic_path(
     that of the intercept too. See `_newton` for the method.
     """
     points = check_activations(X)
-    soft, several = _label_vectors(y, len(points))
+    soft, several = check_label_vectors(y, len(points))
     penalties = check_l2(l2s)
     moved = Preprocessing.fit(points, preprocess)
     minima = _solve(moved.apply(points), soft, penalties, device=device)
@@ -138,6 +141,7 @@ def logistic_cross_fit_path(
     groups: ArrayLike | None = None,
     preprocess: Preprocess = "none",
     device: str = "auto",
+    keep: ArrayLike | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`logistic_cross_fit` and `logistic_path` in one: the fit on all rows is one more fold.
 
@@ -147,13 +151,16 @@ def logistic_cross_fit_path(
         As in `logistic_cross_fit`.
     y : array_like of float, shape (n,) or (v, n)
         Soft labels in [0, 1]; several vectors share each pass over X.
+    keep : array_like of bool, shape (n,) or (v, n), optional
+        Rows that each label vector is fitted on; the others are predicted all the same. Folds, and
+        what "standardize" learns, are those of all rows.
 
     Returns
     -------
     p : ndarray of float64, shape (len(l2s), n), or (v, len(l2s), n)
         P(label = 1) of each row by the fit on the other folds.
     coef : ndarray of float64, shape (len(l2s), d), or (v, len(l2s), d)
-        Of the fit on all rows.
+        Of the fit on all rows, or on all that are kept.
     intercept : ndarray of float64, shape (len(l2s),), or (v, len(l2s))
 
     Raises
@@ -169,14 +176,17 @@ def logistic_cross_fit_path(
         A gradient norm above 1e-6.
     """
     points = check_activations(X)
-    soft, several = _label_vectors(y, len(points))
+    soft, several = check_label_vectors(y, len(points))
     folds = folds_of(len(points), cv, optional_groups(groups, len(points)))
+    kept = None if keep is None else check_keep(keep, soft.shape)
     # no row is in fold -1: what is fitted outside it is fitted on all
     outside = np.append(np.arange(cv), -1)
-    coef, intercept = _fits_outside(outside, folds, points, soft, check_l2(l2s), preprocess, device)
+    coef, intercept = _fits_outside(
+        outside, folds, points, soft, check_l2(l2s), preprocess, device, kept
+    )
     p = np.stack(
         [
-            expit(_out_of_fold(points, folds, coef[:, vector], intercept[:, vector]))
+            expit(out_of_fold(points, folds, coef[:, vector], intercept[:, vector]))
             for vector in range(len(soft))
         ]
     )
@@ -200,7 +210,7 @@ def _held_out_margins(
     coef, intercept = _fits_outside(
         np.arange(cv), folds, points, soft[None], penalties, preprocess, device
     )
-    return _out_of_fold(points, folds, coef[:, 0], intercept[:, 0])
+    return out_of_fold(points, folds, coef[:, 0], intercept[:, 0])
 
 
 def _fits_outside(
@@ -211,6 +221,7 @@ def _fits_outside(
     penalties: np.ndarray,
     preprocess: Preprocess,
     device: str,
+    keep: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients (f, v, p, d) and intercepts (f, v, p) of fits on the rows outside each fold."""
     shape = (len(outside), len(soft), len(penalties))
@@ -219,41 +230,31 @@ def _fits_outside(
         coef, intercept = np.empty((*shape, points.shape[1])), np.empty(shape)
         for number, rows in enumerate(inside):
             moved = Preprocessing.fit(points[rows], preprocess)
-            minima = _solve(moved.apply(points[rows]), soft[:, rows], penalties, device=device)
+            weight = None if keep is None else _shares(keep[:, rows])
+            minima = _solve(
+                moved.apply(points[rows]), soft[:, rows], penalties, device=device, weight=weight
+            )
             some, last = _as_given(minima, moved)
             coef[number], intercept[number] = some.reshape(*shape[1:], -1), last.reshape(shape[1:])
         return coef, intercept
     check_preprocess(preprocess)
-    weight = inside / inside.sum(axis=1, keepdims=True)
+    counted = inside[:, None] & (np.ones((len(soft), 1), dtype=bool) if keep is None else keep)
     minima = _solve(
         points,
         np.tile(soft, (len(outside), 1)),
         penalties,
         device=device,
-        weight=np.repeat(weight, len(soft), axis=0),
+        weight=_shares(counted.reshape(-1, len(points))),
     )
     return minima.coef.reshape(*shape, -1), minima.intercept.reshape(shape)
 
 
-def _out_of_fold(
-    points: np.ndarray, folds: np.ndarray, coef: np.ndarray, intercept: np.ndarray
-) -> np.ndarray:
-    """x·w + b of each row by the fit outside its fold, (p, n), of fits (f, p, d) and (f, p)."""
-    margins = np.empty((coef.shape[1], len(points)))
-    for fold in range(folds.max() + 1):
-        out = folds == fold
-        margins[:, out] = linear(points[out], coef[fold], intercept[fold])
-    return margins
-
-
-def _label_vectors(y: ArrayLike, n: int) -> tuple[np.ndarray, bool]:
-    """Soft labels, (v, n), and whether several vectors were given."""
-    vectors = np.asarray(y)
-    several = vectors.ndim == 2 and vectors.shape[1] == n
-    if several and not len(vectors):
-        raise InputError("no label vectors", allowed="at least one")
-    soft = np.stack([check_labels(vector, n) for vector in (vectors if several else [vectors])])
-    return soft, several
+def _shares(counted: np.ndarray) -> np.ndarray:
+    """Equal weights of the rows that count, adding up to 1 in each row of the mask, (c, n)."""
+    if not counted.any(axis=1).all():
+        raise InputError("keep leaves a fit no rows", allowed="rows of both classes in every fold")
+    shares: np.ndarray = counted / counted.sum(axis=1, keepdims=True)
+    return shares
 
 
 class LogisticProbe(LinearProbe):

@@ -3,11 +3,104 @@
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from scipy.special import expit
 
-from w2sprobe.checks import check_both_classes
+from w2sprobe.checks import (
+    Preprocess,
+    check_activations,
+    check_both_classes,
+    check_keep,
+    check_label_vectors,
+    optional_groups,
+)
 from w2sprobe.devices import resolve_device, to_tensor
-from w2sprobe.probes.estimator import LinearProbe
-from w2sprobe.probes.preprocess import BLOCK_ROWS, Preprocess, Preprocessing
+from w2sprobe.errors import InputError
+from w2sprobe.folds import FOLDS, folds_of
+from w2sprobe.probes.estimator import LinearProbe, out_of_fold
+from w2sprobe.probes.preprocess import BLOCK_ROWS, Preprocessing
+
+
+def mass_mean_cross_fit_path(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    whiten: bool = False,
+    cv: int = FOLDS,
+    groups: ArrayLike | None = None,
+    preprocess: Preprocess = "none",
+    device: str = "auto",
+    keep: ArrayLike | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Out-of-fold predictions of `MassMeanProbe` and its fit on all rows, for every label vector.
+
+    Parameters
+    ----------
+    X : array_like of float, shape (n, d)
+        Activations, finite.
+    y : array_like of float, shape (n,) or (v, n)
+        Soft labels in [0, 1]; the means of all vectors and folds are one matrix product.
+    whiten, preprocess, device
+        As in `MassMeanProbe`; "standardize" is learnt anew from the other folds, whatever is kept.
+    cv : int, default 5, in [2, n]
+        Folds.
+    groups : array_like, shape (n,), optional
+        Rows of one value stay in one fold.
+    keep : array_like of bool, shape (n,) or (v, n), optional
+        Rows that each label vector is fitted on; the others are predicted all the same.
+
+    Returns
+    -------
+    p : ndarray of float64, shape (n,), or (v, n)
+        P(label = 1) of each row by the fit on the other folds.
+    coef : ndarray of float64, shape (d,), or (v, d)
+        Of the fit on all rows, or on all that are kept.
+    intercept : float, or ndarray of float64, shape (v,)
+
+    Raises
+    ------
+    InputError
+        Shape, range or a value that is not finite; `cv` is out of range; rows of one class in a
+        fit.
+    UnknownName
+        No such preprocessing.
+    """
+    place = resolve_device(device)
+    points = check_activations(X)
+    soft, several = check_label_vectors(y, len(points))
+    folds = folds_of(len(points), cv, optional_groups(groups, len(points)))
+    # no row is in fold -1: what is fitted outside it is fitted on all
+    inside = folds != np.append(np.arange(cv), -1)[:, None]
+    counted = inside[:, None] & (True if keep is None else check_keep(keep, soft.shape))
+    counted = np.broadcast_to(counted, (len(inside), *soft.shape))
+    for fold in counted:
+        for rows, vector in zip(fold, soft, strict=True):
+            if not rows.any():
+                raise InputError("keep leaves a fit no rows", allowed="rows of both classes")
+            check_both_classes(vector[rows])
+    weight = counted.reshape(-1, len(points))
+    one, zero = _class_means(points, np.tile(soft, (len(inside), 1)), weight)
+    shape = (*counted.shape[:2], points.shape[1])
+    one, zero = one.reshape(shape), zero.reshape(shape)
+    coef = np.empty(shape)
+    for number, rows in enumerate(inside):
+        scale = Preprocessing.fit(points[rows], preprocess).scale
+        direction = (one[number] - zero[number]) / scale
+        if whiten:
+            for vector, kept in enumerate(counted[number]):
+                share = soft[vector, kept].mean()
+                middle = share * one[number, vector] + (1 - share) * zero[number, vector]
+                direction[vector] = _whitened(
+                    points[kept], middle, scale, direction[vector], share * (1 - share), place
+                )
+        coef[number] = direction / scale
+    intercept = -(coef * (one + zero)).sum(axis=-1) / 2
+    p = np.stack(
+        [
+            expit(out_of_fold(points, folds, coef[:, [vector]], intercept[:, [vector]])[0])
+            for vector in range(len(soft))
+        ]
+    )
+    return (p, coef[-1], intercept[-1]) if several else (p[0], coef[-1, 0], intercept[-1, 0])
 
 
 class MassMeanProbe(LinearProbe):
@@ -72,34 +165,45 @@ class MassMeanProbe(LinearProbe):
         check_both_classes(soft)
         moved = Preprocessing.fit(points, self.preprocess)
         points = moved.apply(points)
-        weights = np.stack([soft / soft.sum(), (1 - soft) / (1 - soft).sum()])
-        means = np.zeros((2, points.shape[1]))
-        for start in range(0, len(points), BLOCK_ROWS):
-            part = slice(start, start + BLOCK_ROWS)
-            means += weights[:, part] @ points[part].astype(np.float64)
-        one, zero = means
+        (one,), (zero,) = _class_means(points, soft[None], np.ones((1, len(soft))))
         direction = one - zero
         if self.whiten:
             share = soft.mean()
             middle = share * one + (1 - share) * zero
-            direction = self._whitened(points, middle, direction, share * (1 - share), place)
+            unscaled = np.ones(points.shape[1])
+            direction = _whitened(points, middle, unscaled, direction, share * (1 - share), place)
         self.coef_ = direction / moved.scale
         self.intercept_ = float(-direction @ (one + zero) / 2 - self.coef_ @ moved.centre)
         return self
 
-    @staticmethod
-    def _whitened(
-        points: np.ndarray,
-        mean: np.ndarray,
-        direction: np.ndarray,
-        between: float,
-        place: torch.device,
-    ) -> np.ndarray:
-        """Within-class covariance, pseudo-inverted, times the direction."""
-        centre, theta = (to_tensor(a, place) for a in (mean, direction))
-        within = -between * torch.outer(theta, theta)
-        for start in range(0, len(points), BLOCK_ROWS):
-            block = to_tensor(points[start : start + BLOCK_ROWS], place).double() - centre
-            within.addmm_(block.T, block, alpha=1 / len(points))
-        whitened: np.ndarray = (torch.linalg.pinv(within, hermitian=True) @ theta).cpu().numpy()
-        return whitened
+
+def _class_means(
+    points: np.ndarray, soft: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means of class 1 and of class 0, (c, d) each, of label vectors and row weights (c, n)."""
+    weights = np.concatenate([soft * weight, (1 - soft) * weight])
+    weights /= weights.sum(axis=1, keepdims=True)
+    means = np.zeros((len(weights), points.shape[1]))
+    for start in range(0, len(points), BLOCK_ROWS):
+        part = slice(start, start + BLOCK_ROWS)
+        means += weights[:, part] @ points[part].astype(np.float64)
+    return means[: len(soft)], means[len(soft) :]
+
+
+def _whitened(
+    points: np.ndarray,
+    mean: np.ndarray,
+    scale: np.ndarray,
+    direction: np.ndarray,
+    between: float,
+    place: torch.device,
+) -> np.ndarray:
+    """Direction times the pseudo-inverse of the within-class covariance of (x - mean) / scale."""
+    centre, widths, theta = (to_tensor(a, place) for a in (mean, scale, direction))
+    within = -between * torch.outer(theta, theta)
+    for start in range(0, len(points), BLOCK_ROWS):
+        block = to_tensor(points[start : start + BLOCK_ROWS], place).double() - centre
+        block /= widths
+        within.addmm_(block.T, block, alpha=1 / len(points))
+    whitened: np.ndarray = (torch.linalg.pinv(within, hermitian=True) @ theta).cpu().numpy()
+    return whitened

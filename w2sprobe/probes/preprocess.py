@@ -1,13 +1,13 @@
 """What is done to activations before a probe sees them, fitted on its training rows."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
+from w2sprobe.checks import Preprocess
 from w2sprobe.errors import UnknownName
 
-Preprocess = Literal["none", "center", "standardize"]
 BLOCK_ROWS = 1024  # rows that are in float64 at a time
 PREPROCESS = get_args(Preprocess)
 

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import ClassifierTags, Tags
 
 from w2sprobe.checks import (
+    Preprocess,
     check_features,
     check_k,
     check_target,
@@ -20,7 +21,7 @@ from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.labels import THRESHOLD
 from w2sprobe.probes.estimator import forget
 from w2sprobe.probes.neighbors import Search, nearest_neighbors
-from w2sprobe.probes.preprocess import Preprocess, Preprocessing
+from w2sprobe.probes.preprocess import Preprocessing
 
 GRAPHS = ("union", "mutual", "strong")
 DECIMALS = 12  # differences that agree so far are equal

@@ -19,6 +19,7 @@ from w2sprobe.comparison import (
 )
 from w2sprobe.reporting.numbers import with_interval
 from w2sprobe.reporting.table import Cell, Column, Table, Tone, numeric
+from w2sprobe.results import Interval
 
 NAMES = {"pgr": "PGR", "auc": "AUC"}
 DIGITS = {"pgr": 3, "auc": 4}
@@ -267,6 +268,7 @@ def supervisor_gain_tables(comparison: Comparison) -> Iterator[Table]:
         return
     n_primary = sum(row.primary for row in rows)
     several = n_primary > 1
+    own = any(row.n_own_pgr for row in rows)
     yield Table.of(
         "AUC gain over the weak model",
         (
@@ -280,7 +282,8 @@ def supervisor_gain_tables(comparison: Comparison) -> Iterator[Table]:
             numeric("pooled mean", lambda row: Cell.estimate(row.pooled_mean, row.pooled_interval)),
             numeric("tau"),
             numeric("slope", lambda row: Cell.estimate(row.slope, row.slope_interval, 2)),
-            numeric("pooled PGR", _pooled_pgr),
+            numeric("pooled PGR", lambda row: _ratio(row.pgr, row.pgr_interval)),
+            *([numeric("own pooled PGR", _own_ratio)] if own else []),
         ),
         rows,
         "All tasks, whatever their gap. Brackets: 95 %. p: two-sided t test over tasks"
@@ -288,7 +291,8 @@ def supervisor_gain_tables(comparison: Comparison) -> Iterator[Table]:
         + f"; that of {comparison.against} is one question, asked before all others.\n"
         "Pooled: random-effects model, mean at the mean gap; tau: SD of true gains over "
         "tasks, around the model; slope: gain for each unit of gap, biased by noise of the gap.\n"
-        "Pooled PGR: sum of gains over sum of gaps, Fieller's interval over tasks.",
+        "Pooled PGR: sum of gains over sum of gaps, Fieller's interval over tasks"
+        + ("; own: gaps to the same learner fitted on the truth." if own else "."),
     )
     gaps = {row.task: row.gap for row in comparison.tasks}
     for row in rows:
@@ -312,10 +316,14 @@ def supervisor_gain_tables(comparison: Comparison) -> Iterator[Table]:
             )
 
 
-def _pooled_pgr(row: SupervisorGain) -> Cell:
-    if row.pgr_interval is None:
-        return Cell.number(row.pgr, with_interval(row.pgr, None, 2))
-    return Cell.estimate(row.pgr, row.pgr_interval, 2)
+def _own_ratio(row: SupervisorGain) -> Cell:
+    return _ratio(row.own_pgr, row.own_pgr_interval)
+
+
+def _ratio(value: float, interval: Interval | None) -> Cell:
+    if interval is None:  # without bounds
+        return Cell.number(value, with_interval(value, None, 2))
+    return Cell.estimate(value, interval, 2)
 
 
 def seeds_table(comparison: Comparison) -> Table:

@@ -3,8 +3,9 @@
 A new score is one column of `scores_table`, for the terminal and for reports.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from w2sprobe.reporting.numbers import with_interval
 from w2sprobe.reporting.table import Cell, Column, Table, Tone, numeric, tone_of
@@ -12,6 +13,7 @@ from w2sprobe.reporting.wording import (
     ENDS,
     STUDENT,
     gap_text,
+    plain,
     runs_text,
     sources_of_noise,
     why_unresolved,
@@ -20,6 +22,11 @@ from w2sprobe.reporting.wording import (
 from w2sprobe.results import ResultRow, Results, StudyResults, SummaryRow
 
 RUNS = "Runs: cuts of the rows x seeds of the supervisor x seeds of the student."
+OWN_PGR = "PGR, own ceiling"
+BY_OWN = (
+    f"{OWN_PGR}: of the gap between the weak model and the same learner fitted on the truth; "
+    "unresolved where that gap is."
+)
 
 
 def results_table(results: Results) -> Table:
@@ -45,6 +52,7 @@ def scores_table(rows: Sequence[SummaryRow], results: Results | None = None) -> 
     uneven = bool(with_fewer_seeds(rows))
     runs = uneven or any(row.n_seeds > 1 for row in rows)
     several = len({row.task for row in rows}) > 1
+    by_own = any(row.own_ceiling for row in rows)
     trained = {} if results is None else {row.method: row for row in results.rows}
     columns = (
         *([Column("task")] if several else []),
@@ -53,6 +61,7 @@ def scores_table(rows: Sequence[SummaryRow], results: Results | None = None) -> 
         numeric("AUC", lambda row: Cell.estimate(row.auc, row.auc_interval, signed=False)),
         numeric("ΔAUC to weak", _gain),
         numeric("PGR", lambda row: Cell.of("") if row.method in ENDS else _pgr(row)),
+        *([numeric(OWN_PGR, _own_pgr)] if by_own else []),
         *(
             [
                 numeric("rows kept", lambda row: _kept(trained[row.method])),
@@ -76,7 +85,8 @@ def scores_table(rows: Sequence[SummaryRow], results: Results | None = None) -> 
             if uneven
             else ""
         )
-        + (f" {RUNS}" if runs else ""),
+        + (f" {RUNS}" if runs else "")
+        + (f" {BY_OWN}" if by_own else ""),
         unresolved=lambda row: not row.resolved,
     )
 
@@ -98,21 +108,35 @@ def _pgr(row: SummaryRow) -> Cell:
     return Cell.number(row.pgr, with_interval(row.pgr, row.pgr_interval, 2))
 
 
+def _own_pgr(row: SummaryRow) -> Cell:
+    if row.own_pgr is None:
+        return Cell.of("")
+    unresolved = "" if row.own_resolved else " unresolved"
+    text = with_interval(row.own_pgr, row.own_pgr_interval, 2)
+    return Cell.number(row.own_pgr, text + unresolved)
+
+
 def _kept(row: ResultRow) -> Cell:
     return Cell.number(row.rows_kept, f"{row.rows_kept} of {row.rows_offered}")
 
 
+def _point(point: Mapping[str, Any]) -> str:
+    """A point that weak labels chose; one at the edge of what was tried may not be the best."""
+    value = "" if point["value"] is None else f", {point['setting']} {point['value']:g}"
+    edge = ", at the edge of its grid" if point.get("at_edge") else ""
+    return f"layer {point['layer']}{value} (by weak labels{edge})"
+
+
 def _note(results: Results) -> str:
     (ceiling,) = (row for row in results.summary if row.method == "ceiling")
-    chosen = [
-        f"layer {point['layer']}, {point['setting']} {point['value']:g} (by weak labels)"
-        for point in results.chosen.values()
-    ]
+    chosen = list(dict.fromkeys(map(_point, results.chosen.values())))
     probes = [] if results.layer is None else [f"layer {results.layer}"]
     lines = [
         "Brackets: 95 % intervals over test rows. "
         f"Probes: {'; '.join(probes + chosen)}. Test rows: {results.splits['test']}."
     ]
+    if any(row.own_ceiling for row in results.rows):
+        lines.append(BY_OWN)
     if not results.resolved:
         lines.append(
             "The gap between weak model and ceiling is not resolved: read ΔAUC, not PGR "
@@ -137,28 +161,31 @@ def study_tables(study: StudyResults) -> Iterator[Table]:
     """The gaps of each pair of models."""
     for pair in dict.fromkeys((row.weak_model, row.strong_model) for row in study.summary):
         rows = [row for row in study.summary if (row.weak_model, row.strong_model) == pair]
-        yield gaps_table(rows)
+        yield gaps_table(rows, study.config.get("analysis", {}).get("against", STUDENT))
 
 
-def gaps_table(rows: Sequence[SummaryRow]) -> Table:
-    """The gap of every task, whether it is resolved, and what the student makes of it.
+def gaps_table(rows: Sequence[SummaryRow], baseline: str = STUDENT) -> Table:
+    """The gap of every task, whether it is resolved, and what the baseline makes of it.
 
     Parameters
     ----------
     rows : sequence of SummaryRow
         Of one pair of models.
+    baseline : str
+        The method that others are compared with.
 
     Returns
     -------
     Table
     """
-    weak, ceiling, student = (
-        {row.task: row for row in rows if row.method == name} for name in (*ENDS, STUDENT)
+    weak, ceiling, own = (
+        {row.task: row for row in rows if row.method == name} for name in (*ENDS, baseline)
     )
 
-    def of_student(cell: Callable[[SummaryRow], Cell]) -> Callable[[SummaryRow], Cell]:
-        return lambda row: cell(student[row.task]) if row.task in student else Cell.number(None)
+    def of_baseline(cell: Callable[[SummaryRow], Cell]) -> Callable[[SummaryRow], Cell]:
+        return lambda row: cell(own[row.task]) if row.task in own else Cell.number(None)
 
+    by_own = any(row.own_ceiling for row in own.values())
     return Table.of(
         f"{rows[0].weak_model} supervises {rows[0].strong_model}: the gap of every task",
         (
@@ -168,13 +195,15 @@ def gaps_table(rows: Sequence[SummaryRow]) -> Table:
             numeric("ceiling", "auc"),
             numeric("gap", lambda row: Cell.number(row.gap, gap_text(row))),
             Column("resolved", resolved_text, wrap=True),
-            numeric("student, ΔAUC", of_student(_gain)),
-            numeric("p", of_student(lambda row: Cell.pvalue(row.delta_auc_pvalue))),
-            numeric("PGR", of_student(_pgr)),
+            numeric(f"{plain(baseline)}, ΔAUC", of_baseline(_gain)),
+            numeric("p", of_baseline(lambda row: Cell.pvalue(row.delta_auc_pvalue))),
+            numeric("PGR", of_baseline(_pgr)),
+            *([numeric(OWN_PGR, of_baseline(_own_pgr))] if by_own else []),
         ),
         ceiling.values(),
         f"Means over runs. {RUNS} Brackets: 95 % intervals {sources_of_noise(rows)}; p: two-sided, "
-        "each by itself.\nWhere a gap is not resolved, read ΔAUC, not PGR.",
+        "each by itself.\nWhere a gap is not resolved, read ΔAUC, not PGR."
+        + (f" {BY_OWN}" if by_own else ""),
         unresolved=lambda row: not row.resolved,
     )
 

@@ -158,7 +158,7 @@ def part_of(source: Source, prefix: str = "", describe: Describe | None = None) 
         heading = f": {words}" if len(source.pairs) > 1 else ""
         runs = [run.results for run in source.runs if run.results.key[1:3] == pair]
         alone = runs[0] if len(runs) == 1 else None
-        sections += _scores(rows, comparison, name, heading, alone)
+        sections += _scores(rows, comparison, against, name, heading, alone)
         sections += _more_than_auc(rows, name, heading)
     if over is not None:
         sections += _pairs(over, prefix)
@@ -248,6 +248,7 @@ def _overview(source: Source, against: str, analysis: Analysis) -> Overview | No
 def _scores(
     rows: Sequence[SummaryRow],
     comparison: Comparison | None,
+    against: str,
     name: str,
     heading: str,
     results: Results | None,
@@ -259,7 +260,7 @@ def _scores(
         blocks += [tasks_drawing(rows, f"{name}auc", reference)]
         if any(row.pgr is not None for row in rows if row.method not in ENDS):
             blocks += [pgr_drawing(rows, f"{name}pgr", reference)]
-        blocks.append(gaps_table(rows))
+        blocks.append(gaps_table(rows, against))
     else:
         blocks += [method_drawing(rows, f"{name}methods")]
     yield Section(

@@ -45,9 +45,8 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Task, and seed where there are several."""
-        seed = f", seed {self.results.seed}" if self.results.seed else ""
-        return self.results.task + seed
+        """Task, and run where there are several."""
+        return ", ".join(filter(None, (self.results.task, self.results.key.run)))
 
     @cached_property
     def predictions(self) -> pa.Table | None:

@@ -1,0 +1,350 @@
+"""Supervisors: where the weak labels of a study come from. A new one is a class in this file.
+
+Each is a section of a config, with its `kind`, and makes the stage that leaves its labels of the
+strong-train, validation and test rows.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from w2sprobe.checks import Preprocess
+from w2sprobe.data import Rows
+from w2sprobe.errors import InputError
+from w2sprobe.experiments.stages import ASIDE, Stage, Work
+from w2sprobe.fingerprint import sha256_file
+from w2sprobe.labels import LabelTable
+from w2sprobe.training.settings import WEAK_RATE, TrainSettings
+
+if TYPE_CHECKING:
+    from w2sprobe.experiments.builder import Builder
+
+LABELS = "labels.parquet"
+CHARACTERS = (2, 4)  # lengths of the n-grams
+
+
+class States(NamedTuple):
+    """Activations of a supervisor's own model: the weak-to-weak control learns from them."""
+
+    model: str
+    layer: int | str
+    position: str
+    truncate: bool
+
+
+class Supervisor(BaseModel):
+    """What all supervisors have in common."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    finetunes: ClassVar[bool] = False  # takes hours, so that nothing waits for it that need not
+    name: str | None = Field(None, description="What results call it; default: what it is.")
+
+    @property
+    def label(self) -> str:
+        """What results call it."""
+        return self.name or self.title
+
+    @property
+    def title(self) -> str:
+        """What it is, in a few words."""
+        raise NotImplementedError
+
+    @property
+    def states(self) -> States | None:
+        """Its model's activations; None where there are none."""
+        return None
+
+    def n_rows(self, rows: Rows) -> int:
+        """Rows that it learns from, of the weak-train rows."""
+        return len(rows)
+
+    def stage(self, builder: "Builder") -> Stage:
+        """Stage that leaves its labels."""
+        raise NotImplementedError
+
+
+class FewRows(Supervisor):
+    """A supervisor that learns in seconds, from few rows if need be."""
+
+    rows: int | None = Field(
+        None,
+        ge=4,
+        description="Weak-train rows that it learns from, default: all.",
+    )
+    seed: int = Field(0, ge=0, description="Chooses these rows.")
+
+    def n_rows(self, rows: Rows) -> int:
+        """As many as `rows` says."""
+        return len(rows) if self.rows is None else self.rows
+
+    def subset(self, rows: Rows) -> Rows:
+        """The weak-train rows that it learns from, classes in proportion.
+
+        Raises
+        ------
+        InputError
+            There are fewer rows than it asks for.
+        """
+        if self.rows is None:
+            return rows
+        if self.rows > len(rows):
+            raise InputError(
+                f"weak.rows is {self.rows}", allowed=f"up to {len(rows)}, the rows of weak_train"
+            )
+        from sklearn.model_selection import train_test_split
+
+        chosen, _ = (
+            train_test_split(
+                np.arange(len(rows)),
+                train_size=self.rows,
+                random_state=self.seed,
+                stratify=rows.labels,
+            )
+            if self.rows < len(rows) - 1
+            else (np.random.default_rng(self.seed).permutation(len(rows))[: self.rows], None)
+        )
+        return rows.select(np.sort(chosen))
+
+    @property
+    def _rows_title(self) -> str:
+        return "" if self.rows is None else f", {self.rows} rows"
+
+
+class FinetunedSupervisor(TrainSettings, Supervisor):
+    """The weak model, finetuned on true labels of the weak-train rows."""
+
+    finetunes: ClassVar[bool] = True
+
+    kind: Literal["finetuned"] = "finetuned"
+    model: str = Field(description="Asset name, local folder or Hugging Face hub name.")
+    learning_rate: float = Field(
+        WEAK_RATE, gt=0, description=f"Peak; default, as published: {WEAK_RATE}."
+    )
+
+    @property
+    def title(self) -> str:
+        """The model's name."""
+        return self.model
+
+    @property
+    def states(self) -> States:
+        """Mean-pooled states of the base model's highest layer."""
+        return States(self.model, -1, "mean", self.truncate)
+
+    def settings(self, loss: str) -> TrainSettings:
+        """Return the finetuning settings alone, with a loss."""
+        fields = {name: getattr(self, name) for name in TrainSettings.model_fields}
+        return TrainSettings(**{**fields, "loss": loss})
+
+    def stage(self, builder: "Builder") -> Stage:
+        """Stage that finetunes it."""
+        return builder.finetuned_supervisor(self)
+
+
+class ProbeSupervisor(FewRows):
+    """Logistic regression on the states of a frozen weak model."""
+
+    kind: Literal["probe"]
+    model: str = Field(description="Asset name, local folder or Hugging Face hub name.")
+    layer: int | str = Field(-1, description="Layer of the weak model; default: its highest.")
+    position: str = Field("mean", description="Pooling of its states: mean, last or first.")
+    l2: float = Field(1e-2, gt=0, description="Penalty.")
+    preprocess: Preprocess = Field("standardize", description="none, center or standardize.")
+    truncate: bool = Field(default=False, description="Cut texts to the model's context.")
+
+    @property
+    def title(self) -> str:
+        """The model, that it is a probe, and its rows."""
+        return f"{self.model} probe{self._rows_title}"
+
+    @property
+    def states(self) -> States:
+        """Those that it is fitted on."""
+        return States(self.model, self.layer, self.position, self.truncate)
+
+    def stage(self, builder: "Builder") -> Stage:
+        """Stage that fits it and predicts."""
+        store = builder.weak_store(self.states)
+        work = FitProbe(
+            store,
+            builder.weak_layer(self.states),
+            self.l2,
+            self.preprocess,
+            self.subset(builder.splits.weak_train),
+            builder.splits.stored,
+        )
+        return builder.stage(work, f"supervisor: {self.label}")
+
+
+class NgramSupervisor(FewRows):
+    """Logistic regression on character n-grams: a supervisor that reads no meaning."""
+
+    kind: Literal["ngrams"]
+    C: float = Field(1.0, gt=0, description="Inverse penalty, as scikit-learn has it.")
+
+    @property
+    def title(self) -> str:
+        """What it reads, and its rows."""
+        return f"character n-grams{self._rows_title}"
+
+    def stage(self, builder: "Builder") -> Stage:
+        """Stage that fits it and predicts."""
+        work = FitNgrams(self.subset(builder.splits.weak_train), builder.splits.stored, self.C)
+        return builder.stage(work, f"supervisor: {self.label}")
+
+
+class ZeroShotSupervisor(Supervisor):
+    """A language model as it comes, asked in words."""
+
+    kind: Literal["zero_shot"]
+    model: str = Field(description="Asset name, local folder or Hugging Face hub name.")
+    question: str = Field("", description="Line between a row's text and the cue.")
+    answers: tuple[str, str] = Field(("No", "Yes"), description="Words for label 0 and label 1.")
+    truncate: bool = Field(default=False, description="Cut texts to the model's context.")
+
+    @property
+    def title(self) -> str:
+        """The model, and that it is asked."""
+        return f"{self.model} zero-shot"
+
+    @property
+    def states(self) -> States:
+        """Mean-pooled states of its highest layer."""
+        return States(self.model, -1, "mean", self.truncate)
+
+    def n_rows(self, rows: Rows) -> int:  # noqa: ARG002
+        """None."""
+        return 0
+
+    def stage(self, builder: "Builder") -> Stage:
+        """Stage that asks it for all rows."""
+        return builder.asked(self.model, self, builder.splits.stored, truncate=self.truncate)
+
+
+class LabelFileSupervisor(Supervisor):
+    """Labels from a file: of a model elsewhere, of annotators."""
+
+    kind: Literal["labels"]
+    file: str = Field(description="LabelTable: Parquet or CSV with id, soft_label, keep.")
+
+    @property
+    def title(self) -> str:
+        """The file's name."""
+        return Path(self.file).stem
+
+    def n_rows(self, rows: Rows) -> int:  # noqa: ARG002
+        """None that we know of."""
+        return 0
+
+    def stage(self, builder: "Builder") -> Stage:
+        """Stage that copies its labels; the file is read once before anything runs.
+
+        Raises
+        ------
+        InputError
+            The file cannot be read.
+        IdMismatch
+            It lacks a row.
+        """
+        path, rows = Path(self.file), builder.splits.stored
+        LabelTable.read(path).align(rows.ids)
+        work = ReadLabels(sha256_file(path), rows, file=path)
+        return builder.stage(work, f"supervisor: {self.label}")
+
+
+@dataclass(frozen=True)
+class FitProbe(Work):
+    """Fit a logistic probe on rows of a store and predict others."""
+
+    KIND: ClassVar[str] = "supervisor"
+
+    store: Stage
+    layer: int
+    l2: float
+    preprocess: Preprocess
+    rows: Rows
+    predicted: Rows
+
+    def run(self, folder: Path) -> None:
+        """Write its predictions."""
+        from w2sprobe.cache import ActivationStore
+        from w2sprobe.probes import LogisticProbe
+
+        store = ActivationStore.open(self.store.folder)
+        X, Q = (
+            store.read(self.layer, store.rows_of(part.ids)) for part in (self.rows, self.predicted)
+        )
+        probe = LogisticProbe(self.l2, self.preprocess, "cpu").fit(X, self.rows.labels)
+        LabelTable(self.predicted.ids, probe.predict_proba(Q)[:, 1]).write(folder / LABELS)
+
+
+@dataclass(frozen=True)
+class FitNgrams(Work):
+    """Fit logistic regression on TF-IDF of character n-grams and predict other texts."""
+
+    KIND: ClassVar[str] = "ngrams"
+
+    rows: Rows
+    predicted: Rows
+    C: float
+
+    def run(self, folder: Path) -> None:
+        """Write its predictions."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+
+        model = make_pipeline(
+            TfidfVectorizer(analyzer="char_wb", ngram_range=CHARACTERS, sublinear_tf=True),
+            LogisticRegression(C=self.C, max_iter=1000),
+        )
+        model.fit(self.rows.texts, self.rows.labels)
+        p = model.predict_proba(self.predicted.texts)[:, 1]
+        LabelTable(self.predicted.ids, p).write(folder / LABELS)
+
+
+@dataclass(frozen=True)
+class ReadLabels(Work):
+    """Take the labels of some rows from a file."""
+
+    KIND: ClassVar[str] = "label_file"
+
+    sha256: str
+    rows: Rows
+    file: Path = field(metadata=ASIDE, kw_only=True)
+
+    def run(self, folder: Path) -> None:
+        """Copy them.
+
+        Raises
+        ------
+        InputError
+            The file is not as it was when the study was planned.
+        """
+        if sha256_file(self.file) != self.sha256:
+            raise InputError(
+                f"{str(self.file)!r} is not as it was when the study was planned",
+                advice="Run the same command again.",
+            )
+        LabelTable.read(self.file).align(self.rows.ids).write(folder / LABELS)
+
+
+def _kind(section: Any) -> str:
+    if isinstance(section, dict):
+        return str(section.get("kind", "finetuned"))
+    return str(getattr(section, "kind", ""))
+
+
+# a section of a config, read as its `kind` says
+AnySupervisor = Annotated[
+    Annotated[FinetunedSupervisor, Tag("finetuned")]
+    | Annotated[ProbeSupervisor, Tag("probe")]
+    | Annotated[NgramSupervisor, Tag("ngrams")]
+    | Annotated[ZeroShotSupervisor, Tag("zero_shot")]
+    | Annotated[LabelFileSupervisor, Tag("labels")],
+    Discriminator(_kind),
+]
