@@ -133,7 +133,7 @@ def test_what_cannot_be_one_study_is_refused(run: Run, parts: list[Path], tmp_pa
     other = run("faster", TASKS[1:], seeds=[1], strong=faster)
     assert "epochs is 1 in one, 2 in" in refused(parts[0], other)
     alone = run("alone", TASKS[1:])
-    assert "runs are named in 2 ways: without seeds, '0'" in refused(alone, parts[0])
+    assert "runs are named in two ways: without seeds, '0'" in refused(alone, parts[0])
 
 
 def test_results_from_before_there_was_a_choice_were_stopped_by_auc(
@@ -244,11 +244,21 @@ def test_cuts_supervisors_and_learners_are_joined_as_what_they_are(tmp_path: Pat
     assert again.supervisor_seeds == (4, 5)
     assert again.learner_seeds == again.seeds == ()
     assert [one.kind for one in again.weak] == ["probe", "labels"]
+    keys = {Results.read(part / "results.json").key for part in parts}
+    assert keys == {one.key for one in again.experiments()}
+
+
+def test_seeds_of_supervisors_that_have_none_are_joined(tmp_path: Path) -> None:
+    weak = [{"kind": "probe", "model": "minilm"}, {"kind": "labels", "file": "labels.csv"}]
+    parts = [place for seed in (0, 1) for place in made_up(tmp_path, seeds=[seed], weak=weak)]
+    joined = join_studies(parts, tmp_path / "joined")
+    assert (joined.config["seeds"], joined.config["vary"]) == ([0, 1], ["weak", "strong"])
+    assert {row.n_seeds for row in joined.summary} == {2}
 
 
 def test_cuts_and_seeds_are_not_mixed(tmp_path: Path) -> None:
     cuts, seeds = made_up(tmp_path, splits=[0, 1]), made_up(tmp_path, seeds=[0, 1])
-    with pytest.raises(InputError, match=r"named in 2 ways: .1., .cut1."):
+    with pytest.raises(InputError, match=r"named in two ways: .1., .cut1."):
         join_studies([*seeds, *cuts], tmp_path / "joined")
 
 

@@ -1,7 +1,7 @@
 """Config of a study: names, defaults, ranges and help, checked before anything runs."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
@@ -462,9 +462,18 @@ class StudyConfig(_Settings):
         )
         varied = {part: seeds for part, seeds in given.items() if seeds}
         runs = [dict(zip(varied, seeds, strict=True)) for seeds in product(*varied.values())]
-        return [
-            ("-".join(f"{NAMED[part]}{seed}" for part, seed in run.items()), run) for run in runs
-        ]
+        return [(_run_name(run), run) for run in runs]
+
+    def _runs_with(self, weak: Supervisor) -> list[tuple[str, dict[Varied, int]]]:
+        """Runs that differ: a supervisor without a seed is the same under every seed."""
+        if "seed" in type(weak).model_fields:
+            return self._runs
+        found: dict[tuple[tuple[Varied, int], ...], tuple[str, dict[Varied, int]]] = {}
+        for name, seeds in self._runs:
+            own: dict[Varied, int] = {p: seed for p, seed in seeds.items() if p != "weak"}
+            short = name if self.seeds else _run_name(own)
+            found.setdefault(tuple(own.items()), (short, own))
+        return list(found.values())
 
     def experiments(self) -> list[ExperimentConfig]:
         """One config a task, weak model, strong model and seed, in this order.
@@ -475,9 +484,8 @@ class StudyConfig(_Settings):
         """
         return [
             self._experiment(task, weak, strong, *run)
-            for task, weak, strong, run in product(
-                self._tasks, _listed(self.weak), _listed(self.strong), self._runs
-            )
+            for task, weak, strong in product(self._tasks, _listed(self.weak), _listed(self.strong))
+            for run in self._runs_with(weak)
         ]
 
     def with_task(self, fields: dict[str, Any]) -> "StudyConfig":
@@ -540,9 +548,7 @@ class StudyConfig(_Settings):
     ) -> ExperimentConfig:
         own: dict[str, Any] = {"split": task, "weak": weak, "strong": strong}
         own |= {
-            str(part): own[part].model_copy(update={"seed": seed})
-            for part, seed in seeds.items()
-            if "seed" in type(own[part]).model_fields
+            str(part): own[part].model_copy(update={"seed": seed}) for part, seed in seeds.items()
         }
         own |= {name: getattr(self, name) for name in _Settings.model_fields}
         return ExperimentConfig(task=own.pop("split"), seed=name, **own)
@@ -601,6 +607,10 @@ class StudyConfig(_Settings):
                 "or the three"
             )
         return self
+
+
+def _run_name(seeds: Mapping[Varied, int]) -> str:
+    return "-".join(f"{NAMED[part]}{seed}" for part, seed in seeds.items())
 
 
 def _listed(sections: Section | tuple[Section, ...]) -> tuple[Section, ...]:

@@ -161,19 +161,19 @@ def _completed(one: Results) -> dict[str, Any]:
 def _seeds(results: Sequence[Results]) -> dict[str, Any]:
     """Fields of a study that give the runs of these results."""
     names = list(dict.fromkeys(one.seed for one in results))
-    kinds = {_kind(name): name for name in names}
+    kinds = {name.isdigit(): name for name in names}
     if len(kinds) > 1:
-        said = (f"{name!r}" if name else "without seeds" for name in kinds.values())
+        said = (repr(name) if name else "without seeds" for name in kinds.values())
         raise InputError(
-            f"runs are named in {len(kinds)} ways: {', '.join(said)}",
+            f"runs are named in two ways: {', '.join(said)}",
             allowed="one: a seed each, or cut and seeds",
         )
     own = {section: [one.config[section].get("seed") for one in results] for section in SECTIONS}
-    if "seed" in kinds:
+    if True in kinds:
         varied = [
             PART[section]
             for section, seeds in own.items()
-            if [one.seed for one in results] == list(map(str, seeds))
+            if all(seed in (None, int(one.seed)) for one, seed in zip(results, seeds, strict=True))
         ]
         return {"seeds": list(map(int, names)), "vary": varied}
     found: dict[str, Any] = {}
@@ -186,10 +186,6 @@ def _seeds(results: Sequence[Results]) -> dict[str, Any]:
         if named:
             found[SEEDS[section]] = sorted(named)
     return found
-
-
-def _kind(run: str) -> str:
-    return "seed" if run.isdigit() else "parts" if run else ""
 
 
 def _agree(known: Mapping[str, Any], own: Mapping[str, Any], where: str, one: Results) -> None:
