@@ -88,6 +88,33 @@ def test_agrees_with_scikit_learn(n: int, d: int) -> None:
     assert objective(X, y, 1e-2, probe.coef_ + 0.01, probe.intercept_) > theirs + 1e-9
 
 
+@pytest.mark.parametrize("preprocess", ["none", "standardize"])
+@pytest.mark.parametrize("n_and_d", [(120, 20), (40, 60)])
+def test_the_whole_grid_is_accurate(preprocess: Any, n_and_d: tuple[int, int]) -> None:
+    X, y = rows_of("outlier columns", *n_and_d, 2), problem(*n_and_d, 3)[1]
+    rows = Preprocessing.fit(X, preprocess).apply(X).astype(np.float64)
+    rows -= rows.mean(axis=0)
+    ones, penalty = np.column_stack([rows, np.ones(len(X))]), np.append(np.ones(n_and_d[1]), 0)
+    coef, intercept = logistic_path(X, y, l2s=L2S, preprocess=preprocess)
+    for l2, w, b in zip(L2S, coef, intercept, strict=True):
+        point = np.zeros(n_and_d[1] + 1)
+        for _ in range(30):  # Newton's method with the whole Hessian
+            p = expit(ones @ point)
+            gradient = ones.T @ (p - y) / len(y) + 2 * l2 * penalty * point
+            hessian = (ones.T * (p * (1 - p) / len(y))) @ ones + 2 * l2 * np.diag(penalty)
+            point -= np.linalg.solve(hessian, gradient)
+        expected = ones @ point
+        margin = X.astype(np.float64) @ w + b
+        # a gradient of at most 1e-6 leaves so much where the penalty alone holds the weights
+        bound = 1e-6 / (2 * l2) * np.linalg.norm(ones, axis=1).max() + 1e-5
+        np.testing.assert_allclose(margin, expected, atol=min(bound, 1e-2))
+        if l2 >= 1:  # a direction counts, however short
+            spread = expected.std()
+            np.testing.assert_allclose(
+                (margin - margin.mean()) / spread, (expected - expected.mean()) / spread, atol=1e-3
+            )
+
+
 @pytest.mark.parametrize("preprocess", ["none", "center", "standardize"])
 def test_a_path_is_the_loop_of_single_fits(preprocess: str) -> None:
     X, y = problem(60, 8, 2)

@@ -1,4 +1,4 @@
-"""`w2sprobe.sweeps.sweep` of 17 layers x ten k x ten penalties: what holding it together costs."""
+"""`w2sprobe.probing.sweep` of 17 layers x ten k x ten penalties: what holding it together costs."""
 
 import tempfile
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ from w2sprobe.bench.speed import KS, L2S
 from w2sprobe.cache import ActivationStore, ActivationWriter
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import knn_cross_fit, logistic_cross_fit_path
-from w2sprobe.probing import ProbedRows
-from w2sprobe.sweeps import SweepSettings
-from w2sprobe.sweeps import sweep as sweep_store
+from w2sprobe.probing.rows import ProbedRows
+from w2sprobe.probing.spec import VoteSpec
+from w2sprobe.probing.sweep import sweep as sweep_store
 
 LAYERS = 17
 
@@ -30,11 +30,10 @@ def sweep(size: Size) -> Iterator[Line]:
         work = partial(
             sweep_store,
             store,
+            VoteSpec(probes={"knn": ks, "logistic": L2S}),
+            ProbedRows("rows", store.ids, {}, truth),
             labels,
-            ProbedRows("rows", store.ids, {}, truth, None),
             Path(folder) / "sweep",
-            layers=store.layers,
-            settings=SweepSettings(ks, L2S),
         )
         with Peak() as peak:
             _, whole = timed(work)

@@ -1,8 +1,6 @@
 """`w2sprobe probe`."""
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +11,10 @@ from w2sprobe.cli import _options
 from w2sprobe.errors import InputError
 
 if TYPE_CHECKING:
-    from w2sprobe.curation import CrossFit
     from w2sprobe.experiments.config import TaskConfig
-    from w2sprobe.probing import ProbeName
+    from w2sprobe.probing.spec import HeldOut
 
-PROBES = ("knn", "logistic", "mass-mean", "topofilter")
+SETTINGS = {"knn": "k", "logistic": "l2", "mass-mean": "", "topofilter": "k"}
 ACTIONS = ("predict", "relabel", "filter")
 RULES = ("disagreement", "confident-learning", "deep-knn", "random")
 # how the AUC of training rows is to be read, by what their predictions leave out
@@ -30,7 +27,7 @@ AUCS = {
 
 
 @click.command("probe")
-@click.argument("probe", type=click.Choice(PROBES))
+@click.argument("probe", type=click.Choice(list(SETTINGS)))
 @click.argument("action", type=click.Choice(ACTIONS), required=False)
 @click.option("--store", type=click.Path(path_type=Path), required=True, help="Of extract.")
 @click.option(
@@ -54,7 +51,8 @@ AUCS = {
     "--l2",
     default="0.01",
     show_default=True,
-    help="Penalties: 1e-2, or 1e-3,1e-2, or 1e-4:1:log9, or auto.",
+    help="Penalties: 1e-2, or 1e-3,1e-2, or 1e-4:1:log9; auto: of 1e-4 to 1e3 the one of least "
+    "held-out log-loss against the labels, on each layer.",
 )
 @_options.preprocess
 @click.option("--whiten", is_flag=True, help="mass-mean: divide by the within-class covariance.")
@@ -88,7 +86,7 @@ AUCS = {
 @_options.device
 @_options.common
 def command(
-    probe: "ProbeName",
+    probe: str,
     action: Any,
     store: Path,
     labels: Path,
@@ -134,60 +132,61 @@ def command(
     from w2sprobe.atomic import atomic_path, check_writable
     from w2sprobe.cache import ActivationStore
     from w2sprobe.devices import resolve_device
+    from w2sprobe.folds import FOLDS
     from w2sprobe.labels import LabelTable
-    from w2sprobe.layers import parse_layers
     from w2sprobe.numbers import parse_numbers
     from w2sprobe.probes.neighbors import BACKENDS
-    from w2sprobe.probing import Grid, ProbedRows, curate_store, predict_store
+    from w2sprobe.probing.accounts import curate_store, predict_store
+    from w2sprobe.probing.rows import ProbedRows
+    from w2sprobe.probing.spec import VoteSpec
     from w2sprobe.searches import StoredSearch
+    from w2sprobe.votes.table import IN_SAMPLE, LEAVE_ONE_OUT
 
     does: Any = action or ("filter" if probe == "topofilter" else "predict")
     if probe == "topofilter" and does != "filter":
         raise InputError(f"topofilter cannot {does}", allowed="w2sprobe probe topofilter filter")
     if backend not in BACKENDS:
         raise InputError(f"--backend is {backend!r}", allowed=", ".join(BACKENDS))
-    grid = Grid(
-        probe,
-        ks=parse_numbers(ks, int, "--ks"),
-        l2s=() if l2s == "auto" else parse_numbers(l2s, float, "--l2s"),
+    values: dict[str, tuple[float, ...]] = {
+        "k": parse_numbers(ks, int, "--ks"),
+        "l2": () if l2s == "auto" else parse_numbers(l2s, float, "--l2s"),
+    }
+    how, folds = (LEAVE_ONE_OUT, FOLDS) if cv is None else _folds(cv)
+    spec = VoteSpec(
+        layers=layers,
+        probes={probe: values.get(SETTINGS[probe], ())},
         preprocess=preprocess,
         whiten=whiten,
-        cv=None if cv is None else _folds(cv),
-        rule=rule,
-        contamination=None if contamination == "auto" else _share(contamination),
-        per_class=per_class,
-        device=device,
+        cv=folds,
+        held_out=(how,),
     )
+    share = None if contamination == "auto" else _share(contamination)
     resolve_device(device)
     check_writable(out.parent)
     activations = ActivationStore.open(store)
-    notes: set[tuple[str, float]] = set()
-    grid = replace(
-        grid,
-        search=_noting(partial(StoredSearch(activations), backend=backend), notes),
-    )
-    wanted = parse_layers(layers, activations.layers)
     table = LabelTable.read(labels)
-    if task:
-        splits = task.load()
-        rows = ProbedRows.of_splits(splits)
-    else:
-        rows = ProbedRows.of_labels(labels, activations)
+    rows = ProbedRows.of_splits(task.load()) if task else ProbedRows.of_labels(labels, activations)
+    options: dict[str, Any] = {
+        "best": probe == "logistic" and l2s == "auto",
+        "search": partial(StoredSearch(activations), backend=backend),
+        "device": device,
+    }
     if does == "predict":
-        outcome = predict_store(grid, activations, wanted, table, rows)
+        account = predict_store(activations, spec, rows, table, **options)
     else:
-        outcome = curate_store(grid, does, activations, wanted, table, rows)
+        options |= {"rule": rule, "contamination": share, "per_class": per_class}
+        account = curate_store(activations, spec, rows, table, does, **options)
     with atomic_path(out) as temporary:
-        pq.write_table(outcome.table, temporary)
+        pq.write_table(account.table, temporary)
 
-    summary = {"out": str(out), "probe": probe, "action": does, "results": outcome.results}
+    summary = {"out": str(out), "probe": probe, "action": does, "results": account.results}
     if does != "filter":
-        alone = probe == "knn" and grid.cv is None
+        alone = probe == "knn" and how == LEAVE_ONE_OUT
         summary["held_out"] = (
-            grid.cv if grid.cv == "in-sample" else "leave-one-out" if alone else "folds"
+            "in-sample" if how == IN_SAMPLE else "leave-one-out" if alone else "folds"
         )
-    if notes:
-        summary["search"] = [{"backend": name, "recall": share} for name, share in sorted(notes)]
+    if account.searches:
+        summary["search"] = [{"backend": name, "recall": part} for name, part in account.searches]
     if as_json:
         click.echo(json.dumps(summary, indent=2))
     else:
@@ -195,43 +194,15 @@ def command(
 
 
 def _show(summary: dict[str, Any]) -> None:
-    """A line a layer and setting; numbers that are parts of one another side by side."""
-    from rich.table import Table
-
     from w2sprobe.cli._tables import print_table
+    from w2sprobe.reporting.sweeps import account_table
 
-    rows = [_flat(result) for result in summary["results"]]
-    table = Table(box=None, title=f"{summary['probe']} {summary['action']}", title_justify="left")
-    for name in rows[0]:
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(*(_cell(name, row.get(name)) for name in rows[0]))
-    print_table(table)
+    print_table(account_table(f"{summary['probe']} {summary['action']}", summary["results"]))
     if any("auc" in result for result in summary["results"]) and "held_out" in summary:
         click.echo(AUCS[summary["held_out"]])
     for search in summary.get("search", []):
         click.echo(f"neighbours: {search['backend']}, recall {search['recall']:g}")
     click.echo(f"written: {summary['out']}")
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested results as columns: `auc test truth`; overlaps stay in the JSON."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        title = f"{prefix} {name}".strip().replace("_", " ")
-        if isinstance(value, dict):
-            flat |= {} if name == "overlap" else _flat(value, title)
-        else:
-            flat[title] = value
-    return flat
-
-
-def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return "-"
-    if name in ("k", "l2"):
-        return f"{value:g}"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _share(text: str) -> float:
@@ -243,18 +214,11 @@ def _share(text: str) -> float:
     return float(share)
 
 
-def _folds(text: str) -> "CrossFit":
+def _folds(text: str) -> tuple["HeldOut", int]:
+    from w2sprobe.folds import FOLDS
+
     if text == "in-sample":
-        return "in-sample"
+        return "in_sample", FOLDS
     if not text.isdecimal() or int(text) < 2:
         raise InputError(f"--cv is {text!r}", allowed="2 or more folds, or in-sample")
-    return int(text)
-
-
-def _noting(search: Callable[..., Any], notes: set[tuple[str, float]]) -> Callable[..., Any]:
-    def noted(*arguments: Any, **options: Any) -> Any:
-        found = search(*arguments, **options)
-        notes.add((found.backend, round(found.recall, 4)))
-        return found
-
-    return noted
+    return "train", int(text)

@@ -173,6 +173,7 @@ class Builder:
         self.strong_info = infos[self.strong_model.model]
         self.cache, self.home = cache, cache / "stages"
         self.place = resolve_device(device)
+        self.n_titles: dict[str, int] = {}  # of stages with votes
         self.groups = ProbedRows.of_splits(self.splits).groups
         # a probe takes a GPU where there is one, but on a cluster none is kept for it
         probes = "cpu" if device == "cpu" else "auto"
@@ -335,9 +336,14 @@ class Builder:
         n_layers, n_labels = len(work.spec.layers.split(",")), len(work.labels) + work.truth
         hidden = self.strong_info.hidden_size
         cost = votes_cost(hidden, len(self.splits.strong_train), n_layers, n_labels)
-        return self.stage(
-            work, f"{title}: {', '.join([*work.labels, *['truth'] * work.truth])}", cost
-        )
+        return self.stage(work, self._new_title(work, title), cost)
+
+    def _new_title(self, work: CastVotes, title: str) -> str:
+        """Name the probes, and a number where others have the same: results tell by titles."""
+        how = "" if work.spec.preprocess == "none" else f", {work.spec.preprocess}"
+        plain = f"{title}: {', '.join(work.spec.probes)}{how}"
+        self.n_titles[plain] = self.n_titles.get(plain, 0) + 1
+        return plain if self.n_titles[plain] == 1 else f"{plain} ({self.n_titles[plain]})"
 
     @property
     def most_by_folds(self) -> int:
@@ -688,8 +694,8 @@ class _Part:
             average,
         )
         fields: dict[str, Any] = {"preprocess": settings.preprocess, "cv": cv}
-        if probe == "mass-mean":
-            fields["whiten"] = settings.whiten
+        if probe == "mass-mean" and settings.whiten:
+            fields["whiten"] = True
         if probe == "topofilter":
             fields["topofilter"] = {
                 "contamination": settings.contamination,
@@ -707,7 +713,7 @@ class _Part:
                 read,
                 frozenset(held_out),
                 frozenset([vector] if hard else []),
-                together + (" k" if wide else ""),
+                together + " k" * wide + " hard" * hard,
             )
         )
 

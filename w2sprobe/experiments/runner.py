@@ -103,8 +103,8 @@ def run_study(
 def _scored(
     experiment: Experiment, outcomes: Outcomes, declared: Preregistration | None
 ) -> Scored | None:
-    predictions = predictions_of(experiment, outcomes)
-    results = score(experiment, outcomes, predictions)
+    predictions, missing = predictions_of(experiment, outcomes)
+    results = score(experiment, outcomes, predictions, missing)
     if results is None:
         return None
     results = results.model_copy(update={"preregistration": declared})

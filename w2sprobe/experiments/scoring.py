@@ -11,6 +11,7 @@ import numpy as np
 from w2sprobe import __version__
 from w2sprobe.audit import Audit
 from w2sprobe.devices import describe_machine
+from w2sprobe.errors import InputError
 from w2sprobe.experiments.builder import Experiment, Planned
 from w2sprobe.experiments.engines import Outcomes
 from w2sprobe.experiments.readings import Reading
@@ -27,8 +28,10 @@ from w2sprobe.votes.table import Votes
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "h5py")
 
 
-def predictions_of(experiment: Experiment, outcomes: Outcomes) -> Predictions:
-    """What each method whose stages are done says of the test rows.
+def predictions_of(
+    experiment: Experiment, outcomes: Outcomes
+) -> tuple[Predictions, dict[str, str]]:
+    """What each method says of the test rows, and why some methods say nothing.
 
     Parameters
     ----------
@@ -37,13 +40,22 @@ def predictions_of(experiment: Experiment, outcomes: Outcomes) -> Predictions:
 
     Returns
     -------
-    dict of str to ndarray of float64, shape (n,)
+    predictions : dict of str to ndarray of float64, shape (n,)
+    missing : dict of str to str
+        The stage that failed, or what the votes lack.
     """
-    return {
-        name: _predictions(planned, experiment)
-        for name, planned in experiment.methods.items()
-        if not _failed(planned, outcomes)
-    }
+    predictions: Predictions = {}
+    missing = dict(experiment.left_out)
+    for name, planned in experiment.methods.items():
+        failed = _failed(planned, outcomes)
+        if not failed:
+            try:
+                predictions[name] = _predictions(planned, experiment)
+            except InputError as error:  # labels of one class, or no point to choose
+                failed = str(error)
+        if failed:
+            missing[name] = failed
+    return predictions, missing
 
 
 def _predictions(planned: Planned, experiment: Experiment) -> np.ndarray:
@@ -66,7 +78,12 @@ def choices_of(reading: Reading) -> list[Choice]:
     return reading.pick.choices(Votes.open(reading.stage.folder), labels_of(reading.chooser))
 
 
-def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) -> Results | None:
+def score(
+    experiment: Experiment,
+    outcomes: Outcomes,
+    predictions: Predictions,
+    missing: dict[str, str],
+) -> Results | None:
     """Score the methods of an experiment.
 
     Parameters
@@ -74,7 +91,8 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
     experiment : Experiment
     outcomes : dict of str to Outcome
     predictions : dict of str to ndarray
-        As `predictions_of` gives them.
+    missing : dict of str to str
+        Both as `predictions_of` gives them.
 
     Returns
     -------
@@ -96,7 +114,7 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
         gap_se=ceiling.gap_se,
         rows_needed=rows_to_resolve(ceiling.gap, ceiling.gap_se, len(test), **thresholds),
         layer=experiment.layer,
-        chosen=_chosen(experiment, outcomes),
+        chosen=_chosen(experiment, predictions),
         splits={name: len(rows) for name, rows in splits.items()},
         dropped=splits.dropped,
         truncated=experiment.truncated,
@@ -104,13 +122,7 @@ def score(experiment: Experiment, outcomes: Outcomes, predictions: Predictions) 
         audit=audit.findings if audit else (),
         warnings=training_warnings(experiment, outcomes),
         rows=tuple(_row(experiment, name, result) for name, result in found.items()),
-        missing={
-            name: str(failed)
-            for name, planned in experiment.methods.items()
-            if (failed := _failed(planned, outcomes))
-        }
-        | experiment.left_out,
-        ceilings=experiment.ceilings,
+        missing=missing,
         indicators=_indicators(experiment, outcomes),
         stages={
             stage.title: {"address": stage.address, "seconds": seconds_of(stage)}
@@ -186,12 +198,12 @@ def _row(experiment: Experiment, name: str, result: Recovered) -> ResultRow:
     )
 
 
-def _chosen(experiment: Experiment, outcomes: Outcomes) -> dict[str, dict[str, Any]]:
+def _chosen(experiment: Experiment, predictions: Predictions) -> dict[str, dict[str, Any]]:
     """Points that labels chose, by method, and by layer where a method averages several."""
     found: dict[str, dict[str, Any]] = {}
     for name, planned in experiment.methods.items():
         reading = planned.reading or planned.curator
-        if reading is None or _failed(planned, outcomes):
+        if reading is None or name not in predictions:
             continue
         choices = choices_of(reading)
         for one in choices:

@@ -15,12 +15,15 @@ from w2sprobe.atomic import write_json
 from w2sprobe.audit import audit_splits
 from w2sprobe.audit.tokens import count_tokens
 from w2sprobe.cache import ActivationStore
+from w2sprobe.checks import check_both_classes
 from w2sprobe.data import Rows, Splits, truth_table
+from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import ZeroShotConfig
 from w2sprobe.experiments.functions import CurationFunction
 from w2sprobe.experiments.shared_runs import content_address, train_once
 from w2sprobe.experiments.stages import ASIDE, Stage, Work
 from w2sprobe.extraction import extract
+from w2sprobe.folds import folds_of
 from w2sprobe.indicators import indicators
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import ModelInfo
@@ -49,6 +52,7 @@ LABELS = "labels.parquet"  # predictions of a supervisor or learner; else: new l
 CURATION = "curation.json"
 OUTSIDE_COMPONENT = "outside_component"  # step of a filter; the others are named after their rule
 RELABELLING = "relabelling.json"
+LEFT_OUT = "left_out.json"  # label vectors that no probe could be fitted to
 AUDIT = "audit.json"
 INDICATORS = "indicators.json"
 TRUTH = "truth"  # name of the label vector of true labels
@@ -259,7 +263,37 @@ class CastVotes(Work):
         if self.truth:
             tables[TRUTH] = truth_table(self.splits.strong_train)
         store = ActivationStore.open(self.store.folder)
-        cast_votes(store, self.spec, rows, tables, folder, device=self.device)
+        usable, left_out = self._usable(tables, rows)
+        cast_votes(store, self.spec, rows, usable, folder, device=self.device)
+        write_json(folder / LEFT_OUT, left_out)
+
+    def _usable(
+        self, tables: dict[str, LabelTable], rows: ProbedRows
+    ) -> tuple[dict[str, LabelTable], dict[str, str]]:
+        """Label vectors that every probe can be fitted to, and why others cannot.
+
+        One supervisor whose labels are all of one class must not stop the methods of the others.
+
+        Raises
+        ------
+        InputError
+            None can be fitted to.
+        """
+        if set(self.spec.probes) <= {"knn"}:
+            return tables, {}
+        folds = folds_of(len(rows.train), self.spec.cv, rows.groups)
+        left_out = {}
+        for name, table in tables.items():
+            given = table.align(rows.train)
+            for fold in range(self.spec.cv):
+                try:
+                    check_both_classes(given.soft_label[given.keep & (folds != fold)])
+                except (InputError, ValueError) as error:
+                    left_out[name] = f"labels outside fold {fold}: {error}"
+        usable = {name: table for name, table in tables.items() if name not in left_out}
+        if not usable:
+            raise InputError(next(iter(left_out.values())), allowed="labels of both classes")
+        return usable, left_out
 
 
 @dataclass(frozen=True)

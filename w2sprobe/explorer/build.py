@@ -112,7 +112,7 @@ def explore(
     parts = {rows.name: rows.train, **{name: rows.other[name] for name in splits}}
     ids = np.concatenate(list(parts.values()))
     soft = labels.align(ids).soft_label
-    spec = VoteSpec(ks=KS[:1], l2s=(l2,), held_out=(TRAIN, LEAVE_ONE_OUT))
+    spec = VoteSpec(probes={"knn": KS[:1], "logistic": (l2,)}, held_out=(TRAIN, LEAVE_ONE_OUT))
     shown = replace(rows, other={name: rows.other[name] for name in splits})
     task = Task.of(store, spec, shown, {WEAK: labels})
     most, of = task.most_neighbors

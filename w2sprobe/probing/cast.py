@@ -162,7 +162,10 @@ class Task:
 
     def _check(self) -> None:
         self.store.rows_of(np.concatenate([self.train, *self.other.values()]))
+        learn = {*self.spec.probes} - {"knn"}  # votes of neighbors are defined for one class, too
         for number, (name, soft) in enumerate(zip(self.names, self.soft, strict=True)):
+            if not learn:
+                break
             try:
                 check_both_classes(soft[self._kept[number % len(self._kept)]])
             except InputError as error:
@@ -300,7 +303,8 @@ def vote(
                 for vector, labels in enumerate(task.names):
                     for number, value in enumerate(spec.values(name)):
                         key = Vote(probe, prober.setting, value, labels)
-                        p[key, split] = some[vector, number]
+                        if not np.isnan(some[vector, number]).all():  # else it has no votes
+                            p[key, split] = some[vector, number]
     folds = task.folds if TRAIN in rows else np.empty(0, dtype=np.int64)
     return LayerVotes(layer, rows, folds, p)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from w2sprobe.labels import THRESHOLD
 from w2sprobe.votes.table import COMPONENT, IN_SAMPLE, LEAVE_ONE_OUT, TRAIN
 
 if TYPE_CHECKING:
@@ -152,7 +153,14 @@ def _topofilter(fit: Fit, ks: tuple[float, ...]) -> Predictions:
 
     shape = (len(fit.soft), len(ks), len(fit.X))
     keep, component = np.zeros(shape), np.zeros(shape)
+    hard = fit.soft > THRESHOLD
+    one_sided: np.ndarray = (
+        np.ptp(hard.astype(np.int8), axis=1) == 0
+    )  # soft labels that are no use as classes
     for vector, soft in enumerate(fit.soft):
+        if one_sided[vector] and not one_sided.all():
+            keep[vector] = component[vector] = np.nan
+            continue
         rows = np.arange(len(soft)) if fit.keep is None else np.flatnonzero(fit.keep[vector])
         together = None if fit.groups is None else fit.groups[rows]
         for number, k in enumerate(ks):

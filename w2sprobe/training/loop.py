@@ -24,14 +24,11 @@ from transformers import (
 from w2sprobe.errors import OutputError, W2SProbeError, first_few
 from w2sprobe.training import checkpoints
 from w2sprobe.training.batches import EpochBatches, Example, micro_batches
-from w2sprobe.training.losses import Loss
+from w2sprobe.training.losses import Loss, ramp_at
 from w2sprobe.training.predict import Feeding, from_tokens
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.stopping import ValidationScores, preference
 
-# The weight of an auxiliary loss grows over 100 steps as published, at most over a fifth of the
-# run: Burns et al., arXiv 2312.09390, warm it up over the first 20 % of training.
-RAMP_STEPS, RAMP_SHARE = 100, 0.2
 PREFERENCE = "preference"  # transformers keeps the evaluation with the largest
 
 
@@ -167,8 +164,7 @@ class BatchTrainer(Trainer):
         return total
 
     def _accumulate(self, model: torch.nn.Module, examples: Sequence[Example]) -> torch.Tensor:
-        ramp_steps = min(RAMP_STEPS, int(np.ceil(RAMP_SHARE * self.state.max_steps)))
-        ramp = min(1.0, self.state.global_step / ramp_steps)
+        ramp = ramp_at(self.state.global_step, self.state.max_steps)
         rank, world = self.args.process_index, self.args.world_size
         total = torch.zeros((), device=self.args.device)
         parts = micro_batches(

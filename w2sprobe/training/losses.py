@@ -23,6 +23,10 @@ DEFAULT_RADIUS = 0.15  # of the published code
 DEFAULT_LOG_ZERO = -4.0  # A of Wang et al.
 DEFAULT_Q = 0.7  # of Zhang & Sabuncu's experiments
 
+# The weight of an auxiliary loss grows over 100 steps as published, at most over a fifth of the
+# run: Burns et al., arXiv 2312.09390, warm it up over the first 20 % of training.
+RAMP_STEPS, RAMP_SHARE = 100, 0.2
+
 Threshold = Literal["median", "balanced", "batch_mean"]
 
 Loss = Callable[[Tensor, Tensor, float], Tensor]  # (logits, soft, ramp) -> scalar
@@ -406,6 +410,11 @@ def make_loss(settings: TrainSettings | str, soft_labels: ArrayLike | None = Non
     if settings.loss not in makers:
         raise UnknownName("loss", settings.loss, LOSSES)
     return makers[settings.loss]()
+
+
+def ramp_at(step: int, n_steps: int) -> float:
+    """Share of an auxiliary term's weight that counts at a step of a run, in [0, 1]."""
+    return min(1.0, step / min(RAMP_STEPS, int(np.ceil(RAMP_SHARE * n_steps))))
 
 
 def _unramped(loss: Callable[..., Tensor], **options: float) -> Loss:

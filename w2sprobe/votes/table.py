@@ -85,6 +85,7 @@ class LayerVotes:
             raise InputError(
                 f"no votes of {describe(vote)} on {vote.labels!r} for {split}",
                 where=f"layer {self.layer}",
+                advice="Its labels may all be of one class.",
             )
         return self.p[vote, split]
 

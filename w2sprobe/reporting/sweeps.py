@@ -1,0 +1,177 @@
+"""Sweeps and probes on a store as tables: what was chosen, and scores of layers and settings."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from w2sprobe.reporting.table import Cell, Column, Row, Table
+from w2sprobe.votes.selection import Selection, ceilings, fewest_folds
+
+EDGE = "edge: the least or largest value that was tried; a better one may lie beyond"
+
+
+def selection_table(selections: Sequence[Selection], n_rows: Mapping[str, int]) -> Table:
+    """What each rule chooses, and the best point by truth.
+
+    Parameters
+    ----------
+    selections : sequence of Selection
+    n_rows : mapping of str to int
+        Rows fitted on, and of each split.
+
+    Returns
+    -------
+    Table
+    """
+    counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in n_rows.items())
+    note = f"Rows: {counts}. AUC on the rows named after @; regret: AUC lost to the best."
+    if any(one.at_edge or one.best_at_edge for one in selections):
+        note += f" {EDGE.capitalize()}."
+    return Table(
+        "selections",
+        "What each rule chooses, and the best point by truth",
+        (
+            Column("rule"),
+            Column("among"),
+            Column("chosen", pinned=True),
+            Column("criterion", number=True),
+            Column("AUC", number=True),
+            Column("ΔAUC to weak", number=True),
+            Column("best"),
+            Column("its AUC", number=True),
+            Column("regret", number=True),
+        ),
+        [
+            Row(
+                (
+                    Cell.of(one.rule.replace("_", " ")),
+                    Cell.of(one.among),
+                    Cell.of(
+                        point_text(
+                            one.probe, one.layer, one.setting, one.value, at_edge=one.at_edge
+                        )
+                    ),
+                    Cell.number(one.criterion),
+                    Cell.number(one.auc, f"{one.auc or 0:.3f} @{one.scored_on}"),
+                    Cell.number(one.delta_auc, signed=True),
+                    Cell.of(
+                        "-"
+                        if one.best_probe is None
+                        else point_text(
+                            one.best_probe,
+                            one.best_layer,
+                            one.best_setting,
+                            one.best_value,
+                            at_edge=one.best_at_edge,
+                        )
+                    ),
+                    Cell.number(one.best_auc),
+                    Cell.number(one.regret),
+                )
+            )
+            for one in selections
+        ],
+        note,
+    )
+
+
+def sweep_notes(table: pa.Table, cv: int) -> Iterator[str]:
+    """What else is to be said of a sweep: ceilings, folds of one class, saturation.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Of a sweep.
+    cv : int
+        Folds.
+
+    Yields
+    ------
+    str
+        A line.
+    """
+    for row in ceilings(table):
+        point = point_text(
+            row["probe"], row["layer"], row["setting"], row["value"], at_edge=row["at_edge"]
+        )
+        yield f"fitted on truth, best on {row['evaluation']}: {row['auc_truth']:.3f}, {point}"
+    for evaluation, n_folds in fewest_folds(table).items():
+        if n_folds < cv:
+            yield (
+                f"{evaluation}: AUCs are means inside {n_folds} of {cv} folds; the others have one "
+                "class"
+            )
+    n_saturated = sum(
+        row["saturated"] for row in table.to_pylist() if row["evaluation"] != "in_sample"
+    )
+    if n_saturated:
+        yield f"{n_saturated} held-out AUCs are .999 or more: is the label in the text?"
+
+
+def account_table(title: str, results: Sequence[Mapping[str, Any]]) -> Table:
+    """Scores of a probe, one row per layer and setting.
+
+    Parameters
+    ----------
+    title : str
+    results : sequence of mapping
+        Of an account; nested ones become columns such as `auc test truth`, overlaps are left out.
+
+    Returns
+    -------
+    Table
+    """
+    rows = [_flat(result) for result in results]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return Table(
+        "account",
+        title,
+        tuple(Column(name, number=True) for name in names),
+        [Row(tuple(_cell(name, row.get(name)) for name in names)) for row in rows],
+    )
+
+
+def point_text(
+    probe: str, layer: int | None, setting: str | None, value: float | None, *, at_edge: bool
+) -> str:
+    """Name a point of a sweep.
+
+    Parameters
+    ----------
+    probe : str
+    layer : int, optional
+    setting : str, optional
+    value : float, optional
+    at_edge : bool
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> point_text("knn", 15, "k", 200.0, at_edge=True)
+    'knn, layer 15, k=200 (edge)'
+    """
+    tried = "" if setting is None else f", {setting}={value:g}"
+    return f"{probe}, layer {layer}{tried}{' (edge)' * at_edge}"
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        title = f"{prefix} {name}".strip().replace("_", " ")
+        if isinstance(value, Mapping):
+            flat |= {} if name == "overlap" else _flat(value, title)
+        else:
+            flat[title] = value
+    return flat
+
+
+def _cell(name: str, value: Any) -> Cell:
+    if isinstance(value, bool):
+        return Cell.of("yes" if value else "no")
+    if name in ("k", "l2") or isinstance(value, int):
+        return Cell.number(value, f"{value:g}")
+    return Cell.number(value)
