@@ -1,7 +1,7 @@
 """Config of a study: names, defaults, ranges and help, checked before anything runs."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
@@ -477,9 +477,18 @@ class StudyConfig(_Settings):
         )
         varied = {part: seeds for part, seeds in given.items() if seeds}
         runs = [dict(zip(varied, seeds, strict=True)) for seeds in product(*varied.values())]
-        return [
-            ("-".join(f"{NAMED[part]}{seed}" for part, seed in run.items()), run) for run in runs
-        ]
+        return [(_run_name(run), run) for run in runs]
+
+    def _runs_with(self, weak: Supervisor) -> list[tuple[str, dict[Varied, int]]]:
+        """Runs that differ: a supervisor without chance is the same under every seed of its own."""
+        if weak.varies:
+            return self._runs
+        found: dict[tuple[tuple[Varied, int], ...], tuple[str, dict[Varied, int]]] = {}
+        for name, seeds in self._runs:
+            own: dict[Varied, int] = {p: seed for p, seed in seeds.items() if p != "weak"}
+            short = name if self.seeds else _run_name(own)
+            found.setdefault(tuple(own.items()), (short, own))
+        return list(found.values())
 
     def experiments(self) -> list[ExperimentConfig]:
         """One config a task, weak model, strong model and seed, in this order.
@@ -490,9 +499,8 @@ class StudyConfig(_Settings):
         """
         return [
             self._experiment(task, weak, strong, *run)
-            for task, weak, strong, run in product(
-                self._tasks, _listed(self.weak), _listed(self.strong), self._runs
-            )
+            for task, weak, strong in product(self._tasks, _listed(self.weak), _listed(self.strong))
+            for run in self._runs_with(weak)
         ]
 
     def with_task(self, fields: dict[str, Any]) -> "StudyConfig":
@@ -611,12 +619,6 @@ class StudyConfig(_Settings):
                     raise ValueError(f"{name}: {value!r} occurs {count} times; allowed: once")
         if self.seeds and not self.vary:
             raise ValueError("vary is empty; allowed beside seeds: weak, strong, split")
-        fixed = [weak.label for weak in _listed(self.weak) if not weak.varies]
-        if fixed and self.supervisor_seeds:
-            raise ValueError(
-                f"supervisor_seeds with {fixed[0]!r}, which is the same for every seed; allowed: "
-                "splits and learner_seeds, or a supervisor that is finetuned or learns from `rows`"
-            )
         if self.seeds and (self.splits or self.supervisor_seeds or self.learner_seeds):
             raise ValueError(
                 "seeds beside splits, supervisor_seeds or learner_seeds; allowed: either seeds, "
@@ -629,6 +631,10 @@ def _with(section: Section, changes: dict[str, Any]) -> Section:
     """A section with other values, as far as it has these fields."""
     known = type(section).model_fields
     return section.model_copy(update={k: v for k, v in changes.items() if k in known})
+
+
+def _run_name(seeds: Mapping[Varied, int]) -> str:
+    return "-".join(f"{NAMED[part]}{seed}" for part, seed in seeds.items())
 
 
 def _listed(sections: Section | tuple[Section, ...]) -> tuple[Section, ...]:
