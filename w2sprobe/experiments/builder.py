@@ -26,8 +26,8 @@ from w2sprobe.experiments.costs import (
     votes_cost,
 )
 from w2sprobe.experiments.functions import CurationFunction
-from w2sprobe.experiments.methods import AUTO, FINETUNED, IN_SAMPLE, Method, setting_field
-from w2sprobe.experiments.readings import Need, Reading, VotesPlan
+from w2sprobe.experiments.methods import AUTO, FINETUNED, HEAD, IN_SAMPLE, Method, setting_field
+from w2sprobe.experiments.readings import BY_FOLDS, Need, Reading, VotesPlan
 from w2sprobe.experiments.shared_runs import RUNS
 from w2sprobe.experiments.stages import Cost, Stage, Work
 from w2sprobe.experiments.steps import (
@@ -45,13 +45,14 @@ from w2sprobe.experiments.steps import (
     Train,
     ZeroShot,
 )
-from w2sprobe.experiments.supervisors import FinetunedSupervisor, States
+from w2sprobe.experiments.supervisors import FinetunedSupervisor, States, Supervisor
 from w2sprobe.extraction import store_identity
 from w2sprobe.fingerprint import fingerprint
 from w2sprobe.folds import FOLDS, folds_of
 from w2sprobe.models import ModelInfo, load_tokenizer
 from w2sprobe.probing.probers import PROBERS
 from w2sprobe.probing.rows import ProbedRows
+from w2sprobe.probing.spec import HeadSettings
 from w2sprobe.training.requirements import training_precision
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.zero_shot import Form, check_answers, check_head
@@ -189,10 +190,7 @@ class Builder:
         MissingDependency
             A method needs a package that is not installed.
         """
-        names = [self._who(config) for config in self.configs]
-        parts = [
-            _Part(self, config, name) for config, name in zip(self.configs, names, strict=True)
-        ]
+        parts = [_Part(self, config) for config in self.configs]
         for part in parts:
             part.read_votes()
         self.votes.cast("votes")
@@ -200,12 +198,6 @@ class Builder:
             part.curate()
         self.votes.cast("votes on curated labels")
         return [part.finish() for part in parts]
-
-    def _who(self, config: ExperimentConfig) -> str:
-        """Name of an experiment's supervisor that no other of the cut has."""
-        label, seed = config.weak.label, getattr(config.weak, "seed", 0)
-        seeds = {getattr(one.weak, "seed", 0) for one in self.configs if one.weak.label == label}
-        return f"{label}, seed {seed}" if len(seeds) > 1 else label
 
     def stage(
         self, work: Work, title: str, cost: Cost | None = None, place: Path | None = None
@@ -355,8 +347,10 @@ class Builder:
 class _Part:
     """One experiment while its stages are laid out."""
 
-    def __init__(self, builder: Builder, config: ExperimentConfig, who: str) -> None:
-        self.builder, self.config, self.who = builder, config, who
+    def __init__(self, builder: Builder, config: ExperimentConfig) -> None:
+        self.builder, self.config = builder, config
+        # name of its labels among those that are voted on together; whatever others there are
+        self.who = "weak" if config.weak.finetunes else _named(config.weak)
         self.splits, self.info = builder.splits, builder.strong_info
         self.layer = self._one_layer("probes", config.probes)
         self.audit = builder.audit(config)
@@ -619,6 +613,15 @@ class _Part:
         elif split == TRAIN:
             _check_folds(CROSS_FITTED, self.builder.groups, len(rows), FOLDS)
 
+    def _may_be_refused(self, vector: str) -> bool:
+        """Whether labels are what TopoFilter leaves, which needs hard labels of both classes."""
+        name = vector.removesuffix(f" of {self.who}")
+        method = self.methods.get(name)
+        if vector == name or method is None:
+            return False
+        like = method if method.same_size_as is None else self.config.entries[method.same_size_as]
+        return like.probe == "topofilter"
+
     def _need_curator(self, name: str, method: Method) -> None:
         """Note what a curation reads."""
         if name in self.curators:
@@ -680,8 +683,9 @@ class _Part:
             if states is not None:
                 store = self.builder.weak_store(states)
         held_out = {split} if split is not None else set()
-        if chooses:
-            held_out.add(TRAIN)
+        held_out |= {TRAIN} if chooses else set()
+        if TRAIN in held_out and "knn" not in probes:
+            held_out = held_out - {TRAIN} | {BY_FOLDS}
         wide = probe == "knn" and max(probes["knn"], default=0) > self.builder.most_by_folds
         pick = Pick(
             probe,
@@ -696,14 +700,17 @@ class _Part:
         fields: dict[str, Any] = {"preprocess": settings.preprocess, "cv": cv}
         if probe == "mass-mean" and settings.whiten:
             fields["whiten"] = True
+        if probe == method.prober and method.learner == HEAD and settings.head != HeadSettings():
+            fields["head"] = settings.head
         if probe == "topofilter":
             fields["topofilter"] = {
                 "contamination": settings.contamination,
                 "per_class": settings.per_class,
                 "graph": settings.graph,
             }
-        # what takes long, and may fail, is waited for by no other supervisor's methods
-        together = self.who if self.config.weak.finetunes else ""
+        # what takes long, or may fail, keeps no other supervisor's methods waiting
+        alone = self.config.weak.finetunes or self._may_be_refused(vector)
+        together = self.weak.address if alone else ""
         return self.builder.votes.read(
             Need(
                 pick,
@@ -783,7 +790,7 @@ class _Part:
                 {name: values for name, values in probes.items() if values},
                 vectors,
                 frozenset({split, *([FITTED] if config.in_sample else [])}),
-                together=self.who if self.config.weak.finetunes else "",
+                together=self.weak.address if self.config.weak.finetunes else "",
             )
         )
 
@@ -811,6 +818,12 @@ class _Part:
             self.splits.strong_train,
         )
         return self.builder.stage(work, "indicators of the gain")
+
+
+def _named(weak: Supervisor) -> str:
+    """What it is, with its seed where it has one."""
+    seed = getattr(weak, "seed", None)
+    return weak.label if seed is None else f"{weak.label}, seed {seed}"
 
 
 def _with_inputs(stages: list[Stage]) -> set[str]:

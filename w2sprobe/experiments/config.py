@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from w2sprobe.data import Splits, SplitSizes, load_splits
+from w2sprobe.data import Splits, SplitSizes, Task, load_splits
 from w2sprobe.data.tasks import Formatting
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.experiments.methods import (
@@ -47,6 +47,7 @@ from w2sprobe.experiments.methods import (
 from w2sprobe.experiments.mistakes import ONE, SEVERAL, describe, nearest
 from w2sprobe.experiments.supervisors import AnySupervisor, Supervisor
 from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
+from w2sprobe.probing.spec import HeadSettings
 from w2sprobe.results import RunKey
 from w2sprobe.training.settings import TrainSettings
 
@@ -85,6 +86,12 @@ class SharedTask(_Config):
         description="Prompts of the source experiments, repaired (default) or as published, known "
         "bugs included.",
     )
+    rows: int | None = Field(
+        None,
+        ge=8,
+        description="Cut only so many rows of the task, chosen by hash whatever the seed, so that "
+        "many cuts share their activations. Default: all.",
+    )
     sizes: SplitSizes | None = Field(
         None,
         description="Rows of weak-train, strong-train, validation and test, or shares as in "
@@ -111,15 +118,20 @@ class TaskConfig(SharedTask):
         classes = [name for name in (self.positive, self.negative) if name is not None]
         return f"{self.name} [{' / '.join(classes)}]" if classes else self.name
 
-    def load(self) -> Splits:
+    def load(self, read: dict[str, Task] | None = None) -> Splits:
         """Rows, cut.
+
+        Parameters
+        ----------
+        read : dict of str to Task, optional
+            Tasks that were read already; a new one is added.
 
         Raises
         ------
         InputError
             As `load_splits`.
         """
-        return load_splits(**dict(self))
+        return load_splits(**dict(self), read=read)
 
 
 class ModelConfig(TrainSettings):
@@ -193,6 +205,9 @@ class ProbeConfig(_Config):
         "union", description="TopoFilter's graph; strong is that of the source's code."
     )
     cv: Folds | None = None
+    head: HeadSettings = Field(
+        default_factory=HeadSettings, description="Training of linear heads."
+    )
     candidates: Candidates = Field(default_factory=Candidates)
 
 

@@ -13,6 +13,9 @@ from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import TRUTH, CastVotes
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.votes.picking import Pick
+from w2sprobe.votes.table import LEAVE_ONE_OUT, TRAIN
+
+BY_FOLDS = "by_folds"  # what probes other than kNN are asked for: folds, whatever kNN does
 
 
 @dataclass(frozen=True)
@@ -117,10 +120,15 @@ class VotesPlan:
                 probes.setdefault(name, set()).update(values)
             layers.update(need.pick.layers)
             labels |= need.labels
+        held_out = set().union(*(need.held_out for need in needs))
+        if BY_FOLDS in held_out:
+            held_out -= {BY_FOLDS}
+            # kNN that leaves out single rows need not be fitted by folds for the others' sake
+            held_out |= set() if held_out & {TRAIN, LEAVE_ONE_OUT} else {TRAIN}
         spec = VoteSpec(
             layers=",".join(map(str, sorted(layers))),
             probes={name: tuple(sorted(values)) for name, values in sorted(probes.items())},
-            held_out=tuple(sorted(set().union(*(need.held_out for need in needs)))),
+            held_out=tuple(sorted(held_out)),
             **needs[0].settings,
         )
         return CastVotes(

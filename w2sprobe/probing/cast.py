@@ -285,7 +285,12 @@ def vote(
         task.groups,
         spec.cv,
         spec.held_out,
-        {"preprocess": spec.preprocess, "whiten": spec.whiten, **spec.topofilter.model_dump()},
+        {
+            "preprocess": spec.preprocess,
+            "whiten": spec.whiten,
+            **spec.topofilter.model_dump(),
+            "head": spec.head,
+        },
         search,
         device,
     )

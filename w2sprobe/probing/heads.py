@@ -1,14 +1,14 @@
 """Linear heads with any loss of finetuning, trained by Adam on activations."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
 
 from w2sprobe.checks import (
+    Preprocess,
     check_activations,
     check_both_classes,
     check_keep,
@@ -16,37 +16,13 @@ from w2sprobe.checks import (
 )
 from w2sprobe.devices import resolve_device, to_tensor
 from w2sprobe.errors import InputError, UnknownName
-from w2sprobe.probes.preprocess import Preprocess, Preprocessing
+from w2sprobe.probes.preprocess import Preprocessing
+from w2sprobe.probing.spec import HeadSettings
 from w2sprobe.training.losses import Loss, make_loss, ramp_at
 from w2sprobe.training.settings import LOSSES, TrainSettings
 
 # A call of a loss in each step, and the seeds and label vectors whose logits it is given.
 Part = tuple[Loss, slice, slice]
-
-
-class HeadSettings(BaseModel):
-    """How linear heads are trained, whatever their loss; defaults are for standardised rows."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    epochs: int = Field(30, ge=1, description="Passes over the training rows.")
-    batch_size: int = Field(32, ge=1, description="Rows an optimiser step.")
-    learning_rate: float = Field(
-        5e-3, gt=0, description="Of Adam at the first step; it falls to 0 along a line."
-    )
-    l2: float = Field(
-        1e-2, ge=0, description="Weight of |w|² beside the mean loss, as of the logistic probe."
-    )
-    seeds: tuple[int, ...] = Field(
-        (0, 1, 2), min_length=1, description="Of the order of the rows; a head for each."
-    )
-
-    @field_validator("seeds")
-    @classmethod
-    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len({*seeds}) < len(seeds) or min(seeds) < 0:
-            raise ValueError("seeds are distinct numbers from 0")
-        return seeds
 
 
 def fit_heads(
@@ -55,6 +31,7 @@ def fit_heads(
     *,
     loss: str | TrainSettings,
     settings: HeadSettings,
+    seeds: Sequence[int] = (0,),
     preprocess: Preprocess = "standardize",
     keep: ArrayLike | None = None,
     device: str = "auto",
@@ -71,6 +48,8 @@ def fit_heads(
         One of `LOSSES` with the defaults of `TrainSettings`; or settings, of which those of the
         loss are read.
     settings : HeadSettings
+    seeds : sequence of int, each from 0 on
+        Of the order of the rows; a head for each.
     preprocess : {"none", "center", "standardize"}, default "standardize"
         Learnt from all rows, whatever is kept. Coefficients are those of X as given.
     keep : array_like of bool, shape (n,) or (v, n), optional
@@ -106,7 +85,7 @@ def fit_heads(
     kept = np.ones_like(soft, dtype=bool) if keep is None else check_keep(keep, soft.shape)
     moved = Preprocessing.fit(points, preprocess)
     rows = moved.apply(points)
-    coef = np.empty((len(soft), len(settings.seeds), points.shape[1]))
+    coef = np.empty((len(soft), len(seeds), points.shape[1]))
     intercept = np.empty(coef.shape[:2])
     masks, mask_of = np.unique(kept, axis=0, return_inverse=True)
     for number, mask in enumerate(masks):
@@ -116,7 +95,7 @@ def fit_heads(
             raise InputError("keep leaves no rows to train on", allowed="rows of both classes")
         for vector in labels:
             check_both_classes(vector)
-        trained = _train(to_tensor(rows[mask], place), labels, options, settings)
+        trained = _train(to_tensor(rows[mask], place), labels, options, settings, seeds)
         coef[vectors], intercept[vectors] = trained[..., :-1], trained[..., -1]
     if not np.isfinite(coef).all():
         raise InputError(
@@ -135,16 +114,20 @@ def _with_defaults(loss: str) -> TrainSettings:
 
 
 def _train(
-    rows: Tensor, labels: np.ndarray, options: TrainSettings, settings: HeadSettings
+    rows: Tensor,
+    labels: np.ndarray,
+    options: TrainSettings,
+    settings: HeadSettings,
+    seeds: Sequence[int],
 ) -> np.ndarray:
     """Weights and, last, intercepts: (v, s, d + 1)."""
     n_rows, width = rows.shape
     soft = to_tensor(labels, rows.device).T.contiguous()
-    n_seeds, n_vectors = len(settings.seeds), len(labels)
+    n_seeds, n_vectors = len(seeds), len(labels)
     parts = [*_parts(options, labels, n_seeds)]
     weights = torch.zeros((n_seeds, width + 1, n_vectors), dtype=torch.float64, device=rows.device)
     adam = torch.optim.Adam([weights], lr=settings.learning_rate)
-    shuffles = [np.random.default_rng(seed) for seed in settings.seeds]
+    shuffles = [np.random.default_rng(seed) for seed in seeds]
     starts = range(0, n_rows, settings.batch_size)
     n_steps = settings.epochs * len(starts)
     step = 0
@@ -160,9 +143,9 @@ def _train(
             logits = torch.stack([-half, half], dim=-1)
             ramp = ramp_at(step, n_steps)
             total = torch.zeros((), dtype=torch.float64, device=rows.device)
-            for loss, seeds, vectors in parts:
-                called = logits[seeds, :, vectors]
-                mean = loss(called.reshape(-1, 2), targets[seeds, :, vectors].reshape(-1), ramp)
+            for loss, some, vectors in parts:
+                called = logits[some, :, vectors]
+                mean = loss(called.reshape(-1, 2), targets[some, :, vectors].reshape(-1), ramp)
                 total += mean * (called.shape[0] * called.shape[2])  # a mean for each head
             (slope,) = torch.autograd.grad(total, margins)
             gradient = 2 * settings.l2 * weights

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from w2sprobe.labels import THRESHOLD
+from w2sprobe.training.settings import LOSSES
+from w2sprobe.votes.selection import HEAD
 from w2sprobe.votes.table import COMPONENT, IN_SAMPLE, LEAVE_ONE_OUT, TRAIN
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class Fit:
         How training rows are to be predicted: of TRAIN, LEAVE_ONE_OUT, IN_SAMPLE.
     options : dict
         Settings that all of a probe's fits share: preprocess, whiten, contamination, per_class,
-        graph.
+        graph, head.
     search : callable
         Finds neighbours.
     device : str
@@ -179,6 +181,26 @@ def _topofilter(fit: Fit, ks: tuple[float, ...]) -> Predictions:
     yield COMPONENT, LEAVE_ONE_OUT, component
 
 
+def _head(loss: str) -> Callable[[Fit, tuple[float, ...]], Predictions]:
+    def fit_head(fit: Fit, seeds: tuple[float, ...]) -> Predictions:
+        from w2sprobe.probing.heads import fit_heads
+
+        # always standardised, which Adam needs, and never cross-fitted: heads only predict
+        coef, intercept = fit_heads(
+            fit.X,
+            fit.soft,
+            loss=loss,
+            settings=fit.options["head"],
+            seeds=[int(seed) for seed in seeds],
+            keep=fit.keep,
+            device=fit.device,
+        )
+        for rows, points in fit.asked:
+            yield f"{HEAD}{loss}", rows, _sigmoid(points, coef, intercept)
+
+    return fit_head
+
+
 def _sigmoid(points: np.ndarray, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray:
     """P(label = 1) of linear probes, (v, s, m), of coefficients (v, s, d)."""
     from scipy.special import expit
@@ -195,4 +217,5 @@ PROBERS: dict[str, Prober] = {
     "logistic": Prober("l2", _logistic, default=1e-2),
     "mass-mean": Prober(None, _mass_mean),
     "topofilter": Prober("k", _topofilter, default=50, alone=True, predicts=False),
+    **{f"{HEAD}{loss}": Prober("seed", _head(loss), default=0, alone=True) for loss in LOSSES},
 }

@@ -25,6 +25,21 @@ class TopoFilterSettings(BaseModel):
     )
 
 
+class HeadSettings(BaseModel):
+    """How linear heads are trained, whatever their loss, on standardised activations."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    epochs: int = Field(30, ge=1, description="Passes over the training rows.")
+    batch_size: int = Field(32, ge=1, description="Rows an optimiser step.")
+    learning_rate: float = Field(
+        5e-3, gt=0, description="Of Adam at the first step; it falls to 0 along a line."
+    )
+    l2: float = Field(
+        1e-2, ge=0, description="Weight of |w|² beside the mean loss, as of the logistic probe."
+    )
+
+
 class VoteSpec(BaseModel):
     """Probes and settings to fit on each of some layers.
 
@@ -57,6 +72,7 @@ class VoteSpec(BaseModel):
         None, description="Token position that the store must hold; default: whichever it has."
     )
     topofilter: TopoFilterSettings = Field(default_factory=TopoFilterSettings)
+    head: HeadSettings = Field(default_factory=HeadSettings)
 
     @model_validator(mode="before")
     @classmethod
@@ -80,9 +96,12 @@ class VoteSpec(BaseModel):
             setting = PROBERS[name].setting
             if setting is None and values:
                 raise ValueError(f"{name} has no setting; allowed: []")
-            for value in values if setting == "k" else ():
-                if value < 1 or value != int(value):
-                    raise ValueError(f"k of {name} is {value:g}; allowed: whole numbers from 1 on")
+            least = {"k": 1, "seed": 0}.get(str(setting), 0)
+            for value in values if setting in ("k", "seed") else ():
+                if value < least or value != int(value):
+                    raise ValueError(
+                        f"{setting} of {name} is {value:g}; allowed: whole numbers from {least} on"
+                    )
         return probes
 
     def values(self, probe: str) -> tuple[float | None, ...]:
