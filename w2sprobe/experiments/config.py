@@ -480,8 +480,8 @@ class StudyConfig(_Settings):
         return [(_run_name(run), run) for run in runs]
 
     def _runs_with(self, weak: Supervisor) -> list[tuple[str, dict[Varied, int]]]:
-        """Runs that differ: a supervisor without a seed is the same under every seed."""
-        if "seed" in type(weak).model_fields:
+        """Runs that differ: a supervisor without chance is the same under every seed of its own."""
+        if weak.varies:
             return self._runs
         found: dict[tuple[tuple[Varied, int], ...], tuple[str, dict[Varied, int]]] = {}
         for name, seeds in self._runs:
@@ -547,9 +547,14 @@ class StudyConfig(_Settings):
                     f"--{role}-model beside {len(sections)} {role} models in the config",
                     advice=f"Name them: --set {role}='[{{model: {name}}}]'.",
                 )
+            if name is not None and "model" not in type(sections[0]).model_fields:
+                raise InputError(
+                    f"--{role}-model for a supervisor without a model: {sections[0].label}",
+                    advice=f"Replace it: --set {role}='{{model: {name}}}'.",
+                )
             changes: dict[str, Any] = {} if name is None else {"model": name}
             changes |= {"truncate": True} if truncate else {}
-            changed = tuple(section.model_copy(update=changes) for section in sections)
+            changed = tuple(_with(section, changes) for section in sections)
             update[role] = changed if isinstance(given, tuple) else changed[0]
         return self.model_copy(update=update)
 
@@ -562,9 +567,7 @@ class StudyConfig(_Settings):
         seeds: dict[Varied, int],
     ) -> ExperimentConfig:
         own: dict[str, Any] = {"split": task, "weak": weak, "strong": strong}
-        own |= {
-            str(part): own[part].model_copy(update={"seed": seed}) for part, seed in seeds.items()
-        }
+        own |= {str(part): _with(own[part], {"seed": seed}) for part, seed in seeds.items()}
         own |= {name: getattr(self, name) for name in _Settings.model_fields}
         return ExperimentConfig(task=own.pop("split"), seed=name, **own)
 
@@ -622,6 +625,12 @@ class StudyConfig(_Settings):
                 "or the three"
             )
         return self
+
+
+def _with(section: Section, changes: dict[str, Any]) -> Section:
+    """A section with other values, as far as it has these fields."""
+    known = type(section).model_fields
+    return section.model_copy(update={k: v for k, v in changes.items() if k in known})
 
 
 def _run_name(seeds: Mapping[Varied, int]) -> str:
