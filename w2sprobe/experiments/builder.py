@@ -26,7 +26,15 @@ from w2sprobe.experiments.costs import (
     votes_cost,
 )
 from w2sprobe.experiments.functions import CurationFunction
-from w2sprobe.experiments.methods import AUTO, FINETUNED, HEAD, IN_SAMPLE, Method, setting_field
+from w2sprobe.experiments.methods import (
+    AUTO,
+    CANDIDATES,
+    FINETUNED,
+    HEAD,
+    IN_SAMPLE,
+    Method,
+    setting_field,
+)
 from w2sprobe.experiments.readings import BY_FOLDS, Need, Reading, VotesPlan
 from w2sprobe.experiments.shared_runs import RUNS
 from w2sprobe.experiments.stages import Cost, Stage, Work
@@ -206,13 +214,19 @@ class Builder:
         made = Stage(work, title, self.home, place, cost or Cost())
         return self.known.setdefault(made.address, made)
 
-    def audit(self, config: ExperimentConfig) -> Stage:
+    @cached_property
+    def audit(self) -> Stage:
         """Stage that looks for what could make the results mean something else."""
-        models = {"the strong model": self.strong_info}
-        weak = getattr(config.weak, "model", None)
-        if weak is not None:
-            models = {"the weak model": self.infos[weak], **models}
-        return self.stage(AuditTask(self.splits, models), "audit of the task")
+        weak = dict.fromkeys(getattr(config.weak, "model", None) for config in self.configs)
+        names = [name for name in weak if name is not None]
+        models = {
+            "the weak model" if len(names) == 1 else f"the weak model {name}": self.infos[name]
+            for name in names
+        }
+        return self.stage(
+            AuditTask(self.splits, {**models, "the strong model": self.strong_info}),
+            "audit of the task",
+        )
 
     def finetuned_supervisor(self, weak: FinetunedSupervisor) -> Stage:
         """Stage that finetunes the weak model on truth and predicts all stored rows."""
@@ -353,7 +367,7 @@ class _Part:
         self.who = "weak" if config.weak.finetunes else _named(config.weak)
         self.splits, self.info = builder.splits, builder.strong_info
         self.layer = self._one_layer("probes", config.probes)
-        self.audit = builder.audit(config)
+        self.audit = builder.audit
         self.weak = config.weak.stage(builder)
         self.readings: dict[str, Reading] = {}  # of learners, by method
         self.curators: dict[str, Reading] = {}
@@ -732,7 +746,8 @@ class _Part:
         if method.states == "weak" and states is not None:
             return (self.builder.weak_layer(states),), False
         if method.layers is not None:
-            return self.info.parse_layers(method.layers), True
+            spec = settings.candidates.layers if method.layers == CANDIDATES else method.layers
+            return self.info.parse_layers(spec), True
         layer = self._one_layer(path, settings)
         if layer is not None:
             return (layer,), False

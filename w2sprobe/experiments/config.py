@@ -1,7 +1,7 @@
 """Config of a study: names, defaults, ranges and help, checked before anything runs."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
@@ -477,9 +477,18 @@ class StudyConfig(_Settings):
         )
         varied = {part: seeds for part, seeds in given.items() if seeds}
         runs = [dict(zip(varied, seeds, strict=True)) for seeds in product(*varied.values())]
-        return [
-            ("-".join(f"{NAMED[part]}{seed}" for part, seed in run.items()), run) for run in runs
-        ]
+        return [(_run_name(run), run) for run in runs]
+
+    def _runs_with(self, weak: Supervisor) -> list[tuple[str, dict[Varied, int]]]:
+        """Runs that differ: a supervisor without chance is the same under every seed of its own."""
+        if weak.varies:
+            return self._runs
+        found: dict[tuple[tuple[Varied, int], ...], tuple[str, dict[Varied, int]]] = {}
+        for name, seeds in self._runs:
+            own: dict[Varied, int] = {p: seed for p, seed in seeds.items() if p != "weak"}
+            short = name if self.seeds else _run_name(own)
+            found.setdefault(tuple(own.items()), (short, own))
+        return list(found.values())
 
     def experiments(self) -> list[ExperimentConfig]:
         """One config a task, weak model, strong model and seed, in this order.
@@ -490,9 +499,8 @@ class StudyConfig(_Settings):
         """
         return [
             self._experiment(task, weak, strong, *run)
-            for task, weak, strong, run in product(
-                self._tasks, _listed(self.weak), _listed(self.strong), self._runs
-            )
+            for task, weak, strong in product(self._tasks, _listed(self.weak), _listed(self.strong))
+            for run in self._runs_with(weak)
         ]
 
     def with_task(self, fields: dict[str, Any]) -> "StudyConfig":
@@ -539,9 +547,14 @@ class StudyConfig(_Settings):
                     f"--{role}-model beside {len(sections)} {role} models in the config",
                     advice=f"Name them: --set {role}='[{{model: {name}}}]'.",
                 )
+            if name is not None and "model" not in type(sections[0]).model_fields:
+                raise InputError(
+                    f"--{role}-model for a supervisor without a model: {sections[0].label}",
+                    advice=f"Replace it: --set {role}='{{model: {name}}}'.",
+                )
             changes: dict[str, Any] = {} if name is None else {"model": name}
             changes |= {"truncate": True} if truncate else {}
-            changed = tuple(section.model_copy(update=changes) for section in sections)
+            changed = tuple(_with(section, changes) for section in sections)
             update[role] = changed if isinstance(given, tuple) else changed[0]
         return self.model_copy(update=update)
 
@@ -554,11 +567,7 @@ class StudyConfig(_Settings):
         seeds: dict[Varied, int],
     ) -> ExperimentConfig:
         own: dict[str, Any] = {"split": task, "weak": weak, "strong": strong}
-        own |= {
-            str(part): own[part].model_copy(update={"seed": seed})
-            for part, seed in seeds.items()
-            if "seed" in type(own[part]).model_fields
-        }
+        own |= {str(part): _with(own[part], {"seed": seed}) for part, seed in seeds.items()}
         own |= {name: getattr(self, name) for name in _Settings.model_fields}
         return ExperimentConfig(task=own.pop("split"), seed=name, **own)
 
@@ -616,6 +625,16 @@ class StudyConfig(_Settings):
                 "or the three"
             )
         return self
+
+
+def _with(section: Section, changes: dict[str, Any]) -> Section:
+    """A section with other values, as far as it has these fields."""
+    known = type(section).model_fields
+    return section.model_copy(update={k: v for k, v in changes.items() if k in known})
+
+
+def _run_name(seeds: Mapping[Varied, int]) -> str:
+    return "-".join(f"{NAMED[part]}{seed}" for part, seed in seeds.items())
 
 
 def _listed(sections: Section | tuple[Section, ...]) -> tuple[Section, ...]:

@@ -1,15 +1,18 @@
 """Studies that were run apart, by seeds, tasks or models, as one study."""
 
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from w2sprobe.atomic import atomic_folder
 from w2sprobe.declaration import PREREGISTRATION
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.config import ExperimentConfig, StudyConfig
+from w2sprobe.experiments.config import NAMED, PARTS, ExperimentConfig, StudyConfig
+from w2sprobe.experiments.methods import FINETUNED
+from w2sprobe.experiments.mistakes import describe
 from w2sprobe.experiments.places import result_folders
 from w2sprobe.experiments.preregistration import joined
 from w2sprobe.experiments.study_files import CONFIG, FIGURE, SPLITS, warnings_of, write_study
@@ -17,10 +20,9 @@ from w2sprobe.experiments.summary import Scored, rescored, summarise
 from w2sprobe.results import RESULTS, Failure, Results, RunKey, StudyResults, study_in
 
 SECTIONS: Final = ("task", "weak", "strong")  # several of each may be joined, by their names
+PART: Final = dict(zip(SECTIONS, PARTS, strict=True))
+SEEDS: Final = {"task": "splits", "weak": "supervisor_seeds", "strong": "learner_seeds"}
 LEFT: Final = (SPLITS, CONFIG, FIGURE, PREREGISTRATION)  # files that are not an experiment's own
-VARIED: Final = {"task": "split", "weak": "weak", "strong": "strong"}
-FIELDS: Final = {"cut": "splits", "weak": "supervisor_seeds", "strong": "learner_seeds"}
-RUN_PARTS: Final = re.compile(r"(cut|weak|strong)(\d+)")  # in names such as cut0-weak1
 MAY_DIFFER: Final = (*SECTIONS, "name", "methods", "define")
 
 
@@ -111,16 +113,17 @@ def _rescored(place: Path) -> Scored:
 
 def _config(results: Sequence[Results], name: str) -> StudyConfig:
     """One config for all."""
-    varied, runs = _runs(results)
+    configs = [_completed(one) for one in results]
+    seeds = _seeds(results)
+    varied = {*seeds, *seeds.get("vary", ())}
     found: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     shared: dict[str, Any] = {}
     define: dict[str, Any] = {}
-    for one in results:
-        config = _complete(one.config)
-        keys = {"task": one.task, "weak": one.weak_model, "strong": one.strong_model}
-        for section, known in found.items():
-            own = {**config[section], **({"seed": 0} if section in varied else {})}
-            key = keys[section]
+    for one, config in zip(results, configs, strict=True):
+        for (section, known), key in zip(found.items(), one.key[:3], strict=True):
+            own = config[section]
+            if "seed" in own and varied & {SEEDS[section], PART[section]}:
+                own["seed"] = 0
             _agree(known.setdefault(key, own), own, f"{section} {key}", one)
         common = {key: value for key, value in config.items() if key not in MAY_DIFFER}
         shared = shared or common
@@ -130,51 +133,59 @@ def _config(results: Sequence[Results], name: str) -> StudyConfig:
     return StudyConfig.model_validate(
         {
             **shared,
-            **runs,
             "name": name,
             "define": define,
-            "methods": list(dict.fromkeys(m for one in results for m in one.config["methods"])),
+            "methods": list(dict.fromkeys(m for config in configs for m in config["methods"])),
             "tasks": list(found["task"].values()),
             "weak": list(found["weak"].values()),
             "strong": list(found["strong"].values()),
+            **seeds,
         }
     )
 
 
-def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config with what later versions can say; early stopping was by AUC before it could."""
-    values = dict(config)
+def _completed(one: Results) -> dict[str, Any]:
+    """Config of a result, with the defaults of settings that its version did not have."""
+    config = {**one.config, **{section: dict(one.config[section]) for section in SECTIONS}}
     for section in ("weak", "strong"):
-        if values[section].get("kind", "finetuned") == "finetuned":
-            values[section] = {"early_stopping": "auc", **values[section]}
-    return ExperimentConfig.model_validate(values).model_dump(mode="json", exclude={"seed"})
+        if config[section].get("kind", FINETUNED) == FINETUNED:
+            # results from before there was a choice
+            config[section].setdefault("early_stopping", "auc")
+    try:
+        found = ExperimentConfig.model_validate(config)
+    except ValidationError as error:
+        raise InputError(describe(error, ExperimentConfig), where=_said(one.key)) from error
+    return found.model_dump(mode="json", exclude={"seed"})
 
 
-def _runs(results: Sequence[Results]) -> tuple[set[str], dict[str, Any]]:
-    """Sections whose seeds vary, and the fields of a study that say so."""
+def _seeds(results: Sequence[Results]) -> dict[str, Any]:
+    """Fields of a study that give the runs of these results."""
     names = list(dict.fromkeys(one.seed for one in results))
-    if "" in names and len(names) > 1:
-        without = next(one for one in results if not one.seed)
-        raise InputError(f"{_said(without.key)} was run without seeds, others with {names[-1]}")
-    nested = [dict(RUN_PARTS.findall(name)) for name in names]
-    if any(nested):
-        fields: dict[str, Any] = {}
-        for part, field in FIELDS.items():
-            seeds = [int(run[part]) for run in nested if part in run]
-            if 0 < len(seeds) < len(nested):
-                raise InputError(
-                    f"runs {names[0]!r} and {names[-1]!r}", allowed="runs that vary the same"
-                )
-            fields |= {field: list(dict.fromkeys(seeds))} if seeds else {}
-        of_section = {"task": "splits", "weak": "supervisor_seeds", "strong": "learner_seeds"}
-        return {section for section, field in of_section.items() if field in fields}, fields
-    varied = {
-        section
-        for section in SECTIONS
-        if all(one.seed == str(one.config[section].get("seed")) for one in results)
-    }
-    vary = [VARIED[section] for section in SECTIONS if section in varied]
-    return varied, {"seeds": [int(name) for name in names if name], "vary": vary}
+    kinds = {name.isdigit(): name for name in names}
+    if len(kinds) > 1:
+        said = (repr(name) if name else "without seeds" for name in kinds.values())
+        raise InputError(
+            f"runs are named in two ways: {', '.join(said)}",
+            allowed="one: a seed each, or cut and seeds",
+        )
+    own = {section: [one.config[section].get("seed") for one in results] for section in SECTIONS}
+    if True in kinds:
+        varied = [
+            PART[section]
+            for section, seeds in own.items()
+            if all(seed in (None, int(one.seed)) for one, seed in zip(results, seeds, strict=True))
+        ]
+        return {"seeds": list(map(int, names)), "vary": varied}
+    found: dict[str, Any] = {}
+    for section, seeds in own.items():
+        named = {
+            seed
+            for one, seed in zip(results, seeds, strict=True)
+            if f"{NAMED[PART[section]]}{seed}" in one.seed.split("-")
+        }
+        if named:
+            found[SEEDS[section]] = sorted(named)
+    return found
 
 
 def _agree(known: Mapping[str, Any], own: Mapping[str, Any], where: str, one: Results) -> None:

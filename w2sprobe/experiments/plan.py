@@ -55,8 +55,8 @@ class Plan:
             parts = [config.task.label]
             if several > 1:
                 parts.append(f"{config.weak.label} > {config.strong.model}")
-            if config.seed:
-                parts.append(f"seed {config.seed}")
+            if config.key.run:
+                parts.append(config.key.run)
             for stage in experiment.stages:
                 found.setdefault(stage.address, ", ".join(parts))
         return found
