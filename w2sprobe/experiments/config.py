@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from w2sprobe.data import Splits, SplitSizes, load_splits
+from w2sprobe.data import Splits, SplitSizes, Task, load_splits
 from w2sprobe.data.tasks import Formatting
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.experiments.methods import (
@@ -86,6 +86,12 @@ class SharedTask(_Config):
         description="Prompts of the source experiments, repaired (default) or as published, known "
         "bugs included.",
     )
+    rows: int | None = Field(
+        None,
+        ge=8,
+        description="Cut only so many rows of the task, chosen by hash whatever the seed, so that "
+        "many cuts share their activations. Default: all.",
+    )
     sizes: SplitSizes | None = Field(
         None,
         description="Rows of weak-train, strong-train, validation and test, or shares as in "
@@ -112,15 +118,20 @@ class TaskConfig(SharedTask):
         classes = [name for name in (self.positive, self.negative) if name is not None]
         return f"{self.name} [{' / '.join(classes)}]" if classes else self.name
 
-    def load(self) -> Splits:
+    def load(self, read: dict[str, Task] | None = None) -> Splits:
         """Rows, cut.
+
+        Parameters
+        ----------
+        read : dict of str to Task, optional
+            Tasks that were read already; a new one is added.
 
         Raises
         ------
         InputError
             As `load_splits`.
         """
-        return load_splits(**dict(self))
+        return load_splits(**dict(self), read=read)
 
 
 class ModelConfig(TrainSettings):

@@ -1,5 +1,6 @@
 """Studies that were run apart, by seeds, tasks or models, as one study."""
 
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, Final
 from w2sprobe.atomic import atomic_folder
 from w2sprobe.declaration import PREREGISTRATION
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.config import AnalysisConfig, StudyConfig
+from w2sprobe.experiments.config import ExperimentConfig, StudyConfig
 from w2sprobe.experiments.places import result_folders
 from w2sprobe.experiments.preregistration import joined
 from w2sprobe.experiments.study_files import CONFIG, FIGURE, SPLITS, warnings_of, write_study
@@ -17,6 +18,9 @@ from w2sprobe.results import RESULTS, Failure, Results, RunKey, StudyResults, st
 
 SECTIONS: Final = ("task", "weak", "strong")  # several of each may be joined, by their names
 LEFT: Final = (SPLITS, CONFIG, FIGURE, PREREGISTRATION)  # files that are not an experiment's own
+VARIED: Final = {"task": "split", "weak": "weak", "strong": "strong"}
+FIELDS: Final = {"cut": "splits", "weak": "supervisor_seeds", "strong": "learner_seeds"}
+RUN_PARTS: Final = re.compile(r"(cut|weak|strong)(\d+)")  # in names such as cut0-weak1
 MAY_DIFFER: Final = (*SECTIONS, "name", "methods", "define")
 
 
@@ -107,47 +111,70 @@ def _rescored(place: Path) -> Scored:
 
 def _config(results: Sequence[Results], name: str) -> StudyConfig:
     """One config for all."""
-    seeds = list(dict.fromkeys(one.seed for one in results))
-    if "" in seeds and len(seeds) > 1:
-        without = next(one for one in results if not one.seed)
-        raise InputError(f"{_said(without.key)} was run without seeds, others with {seeds[-1]}")
-    varied = [
-        section
-        for section in SECTIONS
-        if all(one.seed == str(one.config[section]["seed"]) for one in results)
-    ]
+    varied, runs = _runs(results)
     found: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     shared: dict[str, Any] = {}
     define: dict[str, Any] = {}
     for one in results:
+        config = _complete(one.config)
+        keys = {"task": one.task, "weak": one.weak_model, "strong": one.strong_model}
         for section, known in found.items():
-            own = dict(one.config[section])
-            if section != "task":  # results from before there was a choice do not say it
-                own.setdefault("early_stopping", "auc")
-            if section in varied:
-                own["seed"] = 0
-            key = one.task if section == "task" else own["model"]
+            own = {**config[section], **({"seed": 0} if section in varied else {})}
+            key = keys[section]
             _agree(known.setdefault(key, own), own, f"{section} {key}", one)
-        common = {key: value for key, value in one.config.items() if key not in MAY_DIFFER}
-        # nor do results from before an analysis could be declared
-        common.setdefault("analysis", AnalysisConfig().model_dump(mode="json"))
+        common = {key: value for key, value in config.items() if key not in MAY_DIFFER}
         shared = shared or common
         _agree(shared, common, "", one)
-        for method, entry in one.config["define"].items():
+        for method, entry in config["define"].items():
             _agree({method: define.setdefault(method, entry)}, {method: entry}, "define", one)
     return StudyConfig.model_validate(
         {
             **shared,
+            **runs,
             "name": name,
             "define": define,
             "methods": list(dict.fromkeys(m for one in results for m in one.config["methods"])),
             "tasks": list(found["task"].values()),
             "weak": list(found["weak"].values()),
             "strong": list(found["strong"].values()),
-            "seeds": [int(seed) for seed in seeds if seed],
-            "vary": ["split" if section == "task" else section for section in varied],
         }
     )
+
+
+def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config with what later versions can say; early stopping was by AUC before it could."""
+    values = dict(config)
+    for section in ("weak", "strong"):
+        if values[section].get("kind", "finetuned") == "finetuned":
+            values[section] = {"early_stopping": "auc", **values[section]}
+    return ExperimentConfig.model_validate(values).model_dump(mode="json", exclude={"seed"})
+
+
+def _runs(results: Sequence[Results]) -> tuple[set[str], dict[str, Any]]:
+    """Sections whose seeds vary, and the fields of a study that say so."""
+    names = list(dict.fromkeys(one.seed for one in results))
+    if "" in names and len(names) > 1:
+        without = next(one for one in results if not one.seed)
+        raise InputError(f"{_said(without.key)} was run without seeds, others with {names[-1]}")
+    nested = [dict(RUN_PARTS.findall(name)) for name in names]
+    if any(nested):
+        fields: dict[str, Any] = {}
+        for part, field in FIELDS.items():
+            seeds = [int(run[part]) for run in nested if part in run]
+            if 0 < len(seeds) < len(nested):
+                raise InputError(
+                    f"runs {names[0]!r} and {names[-1]!r}", allowed="runs that vary the same"
+                )
+            fields |= {field: list(dict.fromkeys(seeds))} if seeds else {}
+        of_section = {"task": "splits", "weak": "supervisor_seeds", "strong": "learner_seeds"}
+        return {section for section, field in of_section.items() if field in fields}, fields
+    varied = {
+        section
+        for section in SECTIONS
+        if all(one.seed == str(one.config[section].get("seed")) for one in results)
+    }
+    vary = [VARIED[section] for section in SECTIONS if section in varied]
+    return varied, {"seeds": [int(name) for name in names if name], "vary": vary}
 
 
 def _agree(known: Mapping[str, Any], own: Mapping[str, Any], where: str, one: Results) -> None:
