@@ -43,9 +43,7 @@ def test_defaults_are_the_published_settings(tmp_path: Path) -> None:
 
 def test_every_loss_has_a_student() -> None:
     plain = {
-        method.loss: name
-        for name, method in METHODS.items()
-        if method == Method(loss=method.loss)
+        method.loss: name for name, method in METHODS.items() if method == Method(loss=method.loss)
     }
     assert plain == {loss: "student" if loss == "xent" else f"student_{loss}" for loss in LOSSES}
 
@@ -313,7 +311,9 @@ def test_a_setting_that_cannot_be_used_is_named(
 )
 def test_what_is_dumped_is_read_back(tmp_path: Path, weak: str) -> None:
     define = "define: {mine: {predicts: probe, probe: knn, layer: 3}}\n"
-    define += "ceiling: logistic\nsplits: 2\nsupervisor_seeds: [3, 4]\nprobes: {head: {epochs: 3}}\n"
+    define += (
+        "ceiling: logistic\nsplits: 2\nsupervisor_seeds: [3, 4]\nprobes: {head: {epochs: 3}}\n"
+    )
     sizes = "sizes: {weak_train: 0.4, strong_train: 5, val: 6, test: 1.0}"
     text = BASE.replace("t.csv", f"t.csv, {sizes}").replace("{model: a}", weak) + define
     config = load_config(write(tmp_path, text))

@@ -13,8 +13,8 @@ from typing import ClassVar
 import psutil
 import pytest
 
-from tests.experiments.test_engines import by_title, diamond
 from tests.experiments.cases import call_stage as stage
+from tests.experiments.test_engines import by_title, diamond
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.engines import run_local
 from w2sprobe.experiments.functions import CurationFunction

@@ -155,9 +155,7 @@ def others(value: Any) -> list[Any]:
         ]
     if isinstance(value, dict):
         added = {**value, "more": next(iter(value.values()))} if value else {}
-        changed = [
-            {**value, name: one} for name, kept in value.items() for one in others(kept)[:1]
-        ]
+        changed = [{**value, name: one} for name, kept in value.items() for one in others(kept)[:1]]
         return [*([added] if value else []), *changed]
     if isinstance(value, BaseModel):
         fields = {name: getattr(value, name) for name in type(value).model_fields}
