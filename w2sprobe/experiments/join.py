@@ -178,11 +178,18 @@ def _seeds(results: Sequence[Results]) -> dict[str, Any]:
         return {"seeds": list(map(int, names)), "vary": varied}
     found: dict[str, Any] = {}
     for section, seeds in own.items():
-        named = {
-            seed
+        by_run = {
+            one.seed: seed if f"{NAMED[PART[section]]}{seed}" in one.seed.split("-") else None
             for one, seed in zip(results, seeds, strict=True)
-            if f"{NAMED[PART[section]]}{seed}" in one.seed.split("-")
+            if seed is not None  # the section has one
         }
+        named = {seed for seed in by_run.values() if seed is not None}
+        if named and None in by_run.values():
+            unlike = next(name for name, seed in by_run.items() if seed is None)
+            raise InputError(
+                f"run {unlike!r} does not name its {NAMED[PART[section]]}, others do",
+                allowed="runs that vary the same",
+            )
         if named:
             found[SEEDS[section]] = sorted(named)
     return found
