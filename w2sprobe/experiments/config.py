@@ -528,9 +528,13 @@ class StudyConfig(_Settings):
                     f"--{role}-model beside {len(sections)} {role} models in the config",
                     advice=f"Name them: --set {role}='[{{model: {name}}}]'.",
                 )
+            if name is not None and "model" not in type(sections[0]).model_fields:
+                raise InputError(
+                    f"--{role}-model beside {role}.kind {sections[0].kind!r}, which has no model"
+                )
             changes: dict[str, Any] = {} if name is None else {"model": name}
             changes |= {"truncate": True} if truncate else {}
-            changed = tuple(section.model_copy(update=changes) for section in sections)
+            changed = tuple(_changed(section, changes) for section in sections)
             update[role] = changed if isinstance(given, tuple) else changed[0]
         return self.model_copy(update=update)
 
@@ -609,6 +613,12 @@ class StudyConfig(_Settings):
 
 def _listed(sections: Section | tuple[Section, ...]) -> tuple[Section, ...]:
     return sections if isinstance(sections, tuple) else (sections,)
+
+
+def _changed(section: Section, changes: dict[str, Any]) -> Section:
+    """Change the fields that a section has."""
+    known = {name: value for name, value in changes.items() if name in type(section).model_fields}
+    return section.model_copy(update=known)
 
 
 def _unknown(kind: str, name: str, known: Collection[str]) -> str:

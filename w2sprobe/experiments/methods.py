@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from w2sprobe.checks import Preprocess
 from w2sprobe.data.callables import looks_like_callable
-from w2sprobe.probing.probers import PROBERS
+from w2sprobe.probing.probers import PROBERS, PROBES
 from w2sprobe.training.settings import LOSSES, LossName
-from w2sprobe.votes.judging import VERDICTS
+from w2sprobe.votes.rules import FILTER_RULES
 
 Predicts = Literal["weak", "ceiling", "student", "zero_shot"]
 Labels = Literal["weak", "truth", "noise", "soft_noise"]
@@ -24,7 +24,7 @@ FINETUNED: Final = "finetuned"
 HEAD: Final = "head"  # a linear head, of any loss
 LEARNERS = (
     FINETUNED,
-    *(name for name, one in PROBERS.items() if one.predicts and not name.startswith("head-")),
+    *(name for name in PROBES if PROBERS[name].predicts),
     HEAD,
 )
 Layer = Annotated[int | str, Field(description="Layer number, mid, or auto.")]
@@ -224,16 +224,15 @@ class Method(BaseModel):
     @field_validator("probe")
     @classmethod
     def _known_probe(cls, probe: str | None) -> str | None:
-        known = [name for name in PROBERS if not name.startswith("head-")]
-        if probe is not None and probe not in known:
-            raise ValueError(f"unknown probe {probe!r}; allowed: {', '.join(known)}")
+        if probe is not None and probe not in PROBES:
+            raise ValueError(f"unknown probe {probe!r}; allowed: {', '.join(PROBES)}")
         return probe
 
     @field_validator("rule")
     @classmethod
     def _known_rule(cls, rule: str) -> str:
-        if rule not in VERDICTS:
-            raise ValueError(f"unknown rule {rule!r}; allowed: {', '.join(VERDICTS)}")
+        if rule not in FILTER_RULES:
+            raise ValueError(f"unknown rule {rule!r}; allowed: {', '.join(FILTER_RULES)}")
         return rule
 
     @field_validator("function")
@@ -266,7 +265,7 @@ class Method(BaseModel):
         if self.probe is None:
             if self.curation in ("relabel", "filter"):
                 raise ValueError(
-                    f"curation {self.curation!r} without probe; allowed: {', '.join(PROBERS)}"
+                    f"curation {self.curation!r} without probe; allowed: {', '.join(PROBES)}"
                 )
         elif self.predicts == "student" and self.curation is None:
             raise ValueError(
@@ -279,8 +278,8 @@ class Method(BaseModel):
             raise ValueError(
                 f"cv 'in-sample' with rule {self.rule!r}; allowed: disagreement, or relabelling"
             )
-        if self.rule == "deep-knn" and self.probe != "knn":
-            raise ValueError(f"rule 'deep-knn' with probe {self.probe!r}; allowed: knn")
+        if FILTER_RULES[self.rule].hard_votes and self.probe != "knn":
+            raise ValueError(f"rule {self.rule!r} with probe {self.probe!r}; allowed: knn")
         if self.layers is not None and self.layer is not None:
             raise ValueError("layer beside layers; allowed: one of the two")
 
