@@ -13,7 +13,7 @@ from playwright.sync_api import Page as Opened
 
 from tests.browser.conftest import OpenPage, accessibility_problems, watched_pages
 from tests.explorer.cases import HOSTILE, KS, TEXTS, explored
-from tests.sweeps.cases import IDS, LAYERS, SOFT, TRAIN, TRUTH, labels
+from tests.probing.cases import IDS, LAYERS, SOFT, TRAIN, TRUTH, labels
 from w2sprobe.labels import LabelTable
 from w2sprobe.reporting.explorer import ExplorerData, explorer_page
 from w2sprobe.reporting.pages import write_page

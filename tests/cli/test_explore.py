@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from tests.sweeps.cases import IDS, SOFT, TRAIN, TRUTH, labels, store_in
+from tests.probing.cases import IDS, SOFT, TRAIN, TRUTH, labels, store_in
 from w2sprobe.cli import root
 from w2sprobe.data import Rows, Splits
 from w2sprobe.errors import InputError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.sweeps.cases import labels, store_in
+from tests.probing.cases import labels, store_in
 from w2sprobe.cache import ActivationStore
 from w2sprobe.cli import root
 from w2sprobe.curation import filter_by_disagreement
@@ -87,3 +87,11 @@ def test_it_is_told_what_an_auc_of_training_rows_is(
 def test_a_filter_has_no_auc(place: Path) -> None:
     shown = run("knn", "filter", "--k", "3")
     assert "AUC" not in shown.output
+
+
+def test_a_penalty_may_be_chosen(place: Path) -> None:
+    (result,) = json.loads(run("logistic", "predict", "--l2s", "auto", "--json").stdout)["results"]
+    given, store = LabelTable.read("labels.parquet"), ActivationStore.open(place / "store")
+    X = store.read(LAYER, store.rows_of(given.ids))
+    assert result["l2"] == LogisticProbe("auto").fit(X, given.soft_label).l2_
+    assert "at edge" in run("logistic", "predict", "--l2s", "auto").output

@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from tests.sweeps.cases import IDS, SOFT, TRUTH, store_in
+from tests.probing.cases import IDS, SOFT, TRUTH, store_in
 from w2sprobe.cli import root
 from w2sprobe.folds import folds_of
+from w2sprobe.probes import L2S
 
 
 @pytest.fixture
@@ -22,8 +23,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(*options: str, labels: str = "labels.parquet") -> str:
-    settings = ["--layers", "5", "--ks", "3,40", "--l2s", "0.1", "--out", f"out{len(options)}"]
+GRID = ("--ks", "3,40", "--l2s", "0.1")
+
+
+def run(*options: str, labels: str = "labels.parquet", grid: tuple[str, ...] = GRID) -> str:
+    settings = ["--layers", "5", *grid, "--out", f"out{len(options)}"]
     given = ["sweep", "store", "--labels", labels, *settings, *options]
     done = CliRunner().invoke(root, given, catch_exceptions=False)
     assert done.exit_code == 0, done.output
@@ -46,8 +50,28 @@ def test_knn_may_leave_out_single_rows(place: Path) -> None:
     assert by_folds is not None
     for probe, same in (("logistic", True), ("knn", False)):
         one, other = (
-            [r for r in t.drop_columns("seconds").to_pylist() if r["probe"] == probe]
-            for t in (by_folds, one_out)
+            [r for r in t.to_pylist() if r["probe"] == probe] for t in (by_folds, one_out)
         )
         assert (one == other) == same
     assert {r["n_folds_weak"] for r in one_out.to_pylist()} == {None, 5}
+
+
+def test_points_at_the_edge_of_a_grid_are_marked(place: Path) -> None:
+    shown = run("--device", "cpu")
+    assert "k=40 (edge)" in shown or "k=3 (edge)" in shown
+    assert "a better one may lie beyond" in shown
+    assert "l2=0.1 (edge)" not in shown, "one value has no edge"
+    summary = json.loads(run("--json"))
+    marks = {(one["among"], one["at_edge"]) for one in summary["selections"]}
+    assert ("knn", True) in marks
+    assert ("logistic", False) in marks
+    note = json.loads((place / "out1/sweep.json").read_text())
+    assert note["selections"] == summary["selections"]
+
+
+def test_default_grids(place: Path) -> None:
+    run("--json", grid=())
+    table = pq.read_table(place / "out1/sweep.parquet")
+    values = {(row["probe"], row["value"]) for row in table.to_pylist()}
+    assert {value for probe, value in values if probe == "knn"} == {5, 10, 20, 50}
+    assert {value for probe, value in values if probe == "logistic"} == set(L2S)

@@ -5,30 +5,27 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from tests.forks import FORKS
-from tests.sweeps.cases import LAYERS, SETTINGS, labels, rows, store_in
+from tests.probing.cases import LAYERS, labels, rows, spec, store_in
 from w2sprobe.cache import ActivationStore
-from w2sprobe.sweeps import Sweep, run, sweep
+from w2sprobe.probing import cast
+from w2sprobe.probing.sweep import Sweep, sweep
 
 
 def go(store: Path, out: Path) -> Sweep:
-    return sweep(
-        ActivationStore.open(store), labels(), rows(), out, layers=LAYERS, settings=SETTINGS
-    )
+    return sweep(ActivationStore.open(store), spec(), rows(), labels(), out)
 
 
 def work(store: Path, out: Path, kill: int) -> None:
-    whole = run.sweep_layer
+    whole = cast.vote
 
-    def killed(store: Any, layer: int, *arguments: Any, **options: Any) -> Any:
-        part = whole(store, layer, *arguments, **options)
+    def killed(task: Any, layer: int, **options: Any) -> Any:
+        part = whole(task, layer, **options)
         if layer == kill:  # computed, and not written
             os.kill(os.getpid(), signal.SIGKILL)
         return part
 
-    run.sweep_layer = killed
+    cast.vote = killed
     go(store, out)
 
 
@@ -48,7 +45,5 @@ def test_a_killed_sweep_goes_on_with_the_layers_that_are_missing(tmp_path: Path)
     assert (resumed.layers_computed, whole.layers_computed) == (2, 3)
     assert (finished.read_bytes(), finished.stat().st_mtime_ns) == before
     assert resumed.selections == whole.selections
-    tables = [pq.read_table(tmp_path / name / "sweep.parquet") for name in ("cut", "w")]
-    a, b = (table.drop_columns("seconds") for table in tables)
-    assert a.equals(b)
-    assert (tmp_path / "cut/sweep.json").read_bytes() == (tmp_path / "w/sweep.json").read_bytes()
+    for name in ("sweep.parquet", "sweep.json", "votes.json", f"layers/00{LAYERS[1]}.parquet"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "w" / name).read_bytes()

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from w2sprobe.sweeps.choose import WeakRule
 
 from tests.experiments.cases import plan_one, run_one, save_study, study
 from w2sprobe.cache import ActivationStore
@@ -39,7 +40,6 @@ from w2sprobe.metrics import roc_auc
 from w2sprobe.probes import KNNProbe, LogisticProbe, MassMeanProbe
 from w2sprobe.probing import ProbeName as CommandsProbeName
 from w2sprobe.results import Results
-from w2sprobe.sweeps.choose import WeakRule
 from w2sprobe.training.zero_shot import ANSWERS, zero_shot
 
 NEW = (

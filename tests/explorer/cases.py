@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tests.sweeps.cases import IDS, TRUTH, labels, rows, store_in
+from tests.probing.cases import IDS, TRUTH, labels, rows, store_in
 from w2sprobe.explorer import ExplorerData, explore
 
 HOSTILE = (

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import expit
 
 from tests.explorer.cases import KS, TEXTS, explored
-from tests.sweeps.cases import GROUPS, IDS, LAYERS, SOFT, TRAIN, TRUTH, X, labels, rows, store_in
+from tests.probing.cases import GROUPS, IDS, LAYERS, SOFT, TRAIN, TRUTH, X, labels, rows, store_in
 from w2sprobe.cache import ActivationStore
 from w2sprobe.errors import IdMismatch, InputError, MissingDependency, UnknownName
 from w2sprobe.explorer import default_layers, explore
@@ -154,7 +154,7 @@ def test_a_layer_of_equal_rows(tmp_path: Path) -> None:
         ({"ks": ()}, InputError, "ks is empty"),
         ({"ks": (0, 5)}, InputError, "k is 0"),
         ({"layers": [1]}, InputError, "no layer 1"),
-        ({"labels": labels(keep=np.zeros(len(IDS), dtype=bool))}, InputError, "filter out all"),
+        ({"labels": labels(keep=np.zeros(len(IDS), dtype=bool))}, InputError, "no rows to fit"),
     ],
 )
 def test_what_does_not_fit_is_refused(

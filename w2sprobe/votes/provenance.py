@@ -1,4 +1,4 @@
-"""One row a row: what a curation made of it, on what ground."""
+"""Per-row record of a curation or a prediction: old label, new label, reason."""
 
 from dataclasses import dataclass, fields
 
@@ -59,12 +59,12 @@ def provenance(
     Parameters
     ----------
     curated : Curated
-        Of `explain`.
+        Of `judge` and its kin.
     origin : Origin
         Written to every row.
     neighbors : ndarray of int, shape (n, k), optional
-        Rows that voted on each row, nearest first: for a kNN probe without `cv`, the second answer
-        of `probe.search(X, k=probe.n_neighbors, exclude_self=True)`.
+        Rows that voted on each row, nearest first, where kNN leaves out single rows: the second
+        answer of `nearest_neighbors(X, k=k, exclude_self=True)`.
 
     Returns
     -------

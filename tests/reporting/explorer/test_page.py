@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.explorer.cases import HOSTILE, KS, explored
-from tests.sweeps.cases import IDS, SOFT, TRAIN, TRUTH, rows
+from tests.probing.cases import IDS, SOFT, TRAIN, TRUTH, rows
 from w2sprobe.reporting.explorer import explorer_page
 from w2sprobe.reporting.explorer.page import TEXT_CHARACTERS, packed, payload
 

@@ -3,14 +3,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.curation.cases import SOFT, N, X
-from w2sprobe.curation import Curated, Origin, explain, provenance
+from w2sprobe.curation import relabel
 from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
-from w2sprobe.probes import KNNProbe, LogisticProbe, TopoFilter, nearest_neighbors
-from w2sprobe.votes.provenance import COLUMNS
+from w2sprobe.probes import KNNProbe, nearest_neighbors
+from w2sprobe.votes.judging import Curated, judge, judge_at_random, judge_masks
+from w2sprobe.votes.provenance import COLUMNS, Origin, provenance
 
 GIVEN = LabelTable([f"r{row}" for row in range(N)], SOFT)
-TOPO = TopoFilter(k_cc=5, k_zeta=9, contamination=0.2)
+P = relabel(KNNProbe(9), X, SOFT)
+MASKS = judge_masks(GIVEN, SOFT > 0.2, SOFT > 0.1)
 
 
 def test_golden() -> None:
@@ -57,17 +59,15 @@ def test_golden() -> None:
 
 
 @pytest.mark.parametrize(
-    ("probe", "action", "options", "origin"),
+    ("curated", "origin"),
     [
-        (KNNProbe(9), "relabel", {}, Origin("knn", 3, "k", 9)),
-        (LogisticProbe(), "relabel", {}, Origin("logistic", 3, "l2", 1e-2)),
-        (KNNProbe(9), "filter", {"rule": "deep-knn"}, Origin("knn", 3, "k", 9)),
-        (TOPO, "filter", {}, Origin("topofilter", 3)),
-        (None, "filter", {"rule": "random"}, Origin("none", 3)),
+        (judge("relabel", GIVEN, P), Origin("knn", 3, "k", 9)),
+        (judge("filter", GIVEN, P, rule="deep-knn"), Origin("knn", 3, "k", 9)),
+        (MASKS, Origin("topofilter", 3)),
+        (judge_at_random(GIVEN, 0.1), Origin("none", 3)),
     ],
 )
-def test_a_label_table_is_read_back(probe, action, options, origin: Origin, tmp_path) -> None:
-    curated = explain(probe, action, X, GIVEN, **options)
+def test_a_label_table_is_read_back(curated: Curated, origin: Origin, tmp_path) -> None:
     table = provenance(curated, origin)
     assert table.schema == COLUMNS
     pq.write_table(table, tmp_path / "labels.parquet")
@@ -78,7 +78,7 @@ def test_a_label_table_is_read_back(probe, action, options, origin: Origin, tmp_
 
 
 def test_what_there_is_not_is_null() -> None:
-    table = provenance(explain(TOPO, "filter", X, GIVEN), Origin("topofilter", 3))
+    table = provenance(MASKS, Origin("topofilter", 3))
     for column in ("p", "confidence", "neighbor_ids", "setting", "value", "fold"):
         assert table[column].null_count == N
     for column in ("id", "soft_label", "keep", "old_label", "probe", "layer", "reason"):
@@ -86,7 +86,7 @@ def test_what_there_is_not_is_null() -> None:
 
 
 def test_the_neighbors_explain_the_vote() -> None:
-    curated = explain(KNNProbe(9), "relabel", X, GIVEN)
+    curated = judge("relabel", GIVEN, P)
     _, found = nearest_neighbors(X, k=9, exclude_self=True)
     rows = provenance(curated, Origin("knn", 3, "k", 9), neighbors=found).to_pylist()
     label = {row["id"]: row["old_label"] for row in rows}
@@ -107,6 +107,6 @@ def test_the_neighbors_explain_the_vote() -> None:
     ],
 )
 def test_bad_input(neighbors: np.ndarray, part: str) -> None:
-    curated = explain(KNNProbe(9), "filter", X, GIVEN)
+    curated = judge("filter", GIVEN, P)
     with pytest.raises(InputError, match=part):
         provenance(curated, Origin("knn", 3, "k", 9), neighbors=neighbors)

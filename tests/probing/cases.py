@@ -1,14 +1,15 @@
 """A small store whose layers know more and more of the truth, and weak labels of it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tests.cache.cases import write, writer
 from w2sprobe.cache import ActivationStore
 from w2sprobe.labels import LabelTable
-from w2sprobe.probing import ProbedRows
-from w2sprobe.sweeps import SweepSettings
+from w2sprobe.probing.rows import ProbedRows
+from w2sprobe.probing.spec import VoteSpec
 
 LAYERS, WIDTH, TRAIN, TEST = (0, 2, 5), 6, 50, 40
 ROWS = TRAIN + TEST
@@ -21,7 +22,13 @@ X = {
     for layer in LAYERS
 }
 GROUPS = np.arange(TRAIN) // 2 + 7
-SETTINGS = SweepSettings(ks=(7, 1, 20), l2s=(1e-2, 1.0), cv=4)
+KS, L2S, CV = (7, 1, 20), (1e-2, 1.0), 4
+
+
+def spec(**changes: Any) -> VoteSpec:
+    """The probes of most tests: empty values leave a probe out."""
+    given = {"layers": ",".join(map(str, LAYERS)), "ks": KS, "l2s": L2S, "cv": CV}
+    return VoteSpec(**{**given, **changes})
 
 
 def store_in(folder: Path) -> ActivationStore:

@@ -6,17 +6,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.sweeps.cases import (
+from tests.probing.cases import (
+    CV,
     GROUPS,
     IDS,
+    KS,
+    L2S,
     LAYERS,
-    SETTINGS,
     SOFT,
     TRAIN,
     TRUTH,
     X,
     labels,
     rows,
+    spec,
     store_in,
 )
 from w2sprobe.cache import ActivationStore
@@ -25,13 +28,17 @@ from w2sprobe.errors import IdMismatch, InputError
 from w2sprobe.folds import folds_of
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import roc_auc
+from w2sprobe.probes import L2S as L2S_TRIED
 from w2sprobe.probes import KNNProbe, LogisticProbe
-from w2sprobe.probing import ProbedRows
-from w2sprobe.sweeps import Sweep, SweepSettings, sweep
-from w2sprobe.sweeps.layer import COLUMNS
+from w2sprobe.probing.rows import ProbedRows
+from w2sprobe.probing.sweep import Sweep, sweep
+from w2sprobe.votes.scores import COLUMNS
+from w2sprobe.votes.selection import choose
 
 Run = Callable[..., Sweep]
 Place = tuple[int, str, float, str, str]
+OPTIONS = ("ceiling", "n_true_labels")
+BOTH = {"held_out": ("train", "in_sample")}
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +54,11 @@ def run(store: ActivationStore, tmp_path: Path) -> Run:
         given: LabelTable | None = None,
         asked: ProbedRows | None = None,
         out: str | None = None,
-        layers: tuple[int, ...] = LAYERS,
         **changes: Any,
     ) -> Sweep:
         folder = tmp_path / (out or f"sweep-{len(list(tmp_path.iterdir()))}")
-        settings = replace(SETTINGS, **changes)
-        return sweep(
-            store, given or labels(), asked or rows(), folder, layers=layers, settings=settings
-        )
+        options = {name: changes.pop(name) for name in OPTIONS if name in changes}
+        return sweep(store, spec(**changes), asked or rows(), given or labels(), folder, **options)
 
     return go
 
@@ -62,10 +66,6 @@ def run(store: ActivationStore, tmp_path: Path) -> Run:
 def by_place(done: Sweep) -> dict[Place, dict]:
     names = ("layer", "probe", "value", "fitted_on", "evaluation")
     return {tuple(row[name] for name in names): row for row in done.table.to_pylist()}
-
-
-def without_time(done: Sweep) -> list[dict]:
-    return done.table.drop_columns("seconds").to_pylist()
 
 
 def loss(soft: np.ndarray, p: np.ndarray) -> float:
@@ -79,16 +79,16 @@ def by_fold(folds: np.ndarray) -> Callable[[np.ndarray, np.ndarray], float]:
     return auc
 
 
-@pytest.mark.parametrize("leave_one_out", [False, True], ids=["folds", "one-out"])
+@pytest.mark.parametrize("held_out", ["train", "leave_one_out"])
 @pytest.mark.parametrize("preprocess", ["none", "standardize"])
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["rows", "groups"])
 def test_a_sweep_is_the_loop_of_single_fits(
-    run: Run, preprocess: Any, groups: np.ndarray | None, leave_one_out: bool
+    run: Run, preprocess: Any, groups: np.ndarray | None, held_out: str
 ) -> None:
-    done = run(asked=rows(groups=groups), preprocess=preprocess, leave_one_out=leave_one_out)
+    done = run(asked=rows(groups=groups), preprocess=preprocess, held_out=(held_out,))
     assert done.table.schema == COLUMNS
     found = by_place(done)
-    n_points = len(LAYERS) * (len(SETTINGS.ks) + len(SETTINGS.l2s))
+    n_points = len(LAYERS) * (len(KS) + len(L2S))
     assert len(found) == done.table.num_rows == 2 * n_points
     own, test = slice(None, TRAIN), slice(TRAIN, None)
     for (layer, name, value, fitted_on, evaluation), row in found.items():
@@ -97,19 +97,19 @@ def test_a_sweep_is_the_loop_of_single_fits(
         probe: Any = LogisticProbe(value, preprocess)
         if name == "knn":
             probe = KNNProbe(int(value), preprocess=preprocess)
-        one_out = leave_one_out and name == "knn"
+        one_out = held_out == "leave_one_out" and name == "knn"
         if evaluation == "test":
             p = probe.fit(X[layer][own], SOFT[own]).predict_proba(X[layer][test])[:, 1]
         else:
-            cv = None if one_out else SETTINGS.cv
+            cv = None if one_out else CV
             p = relabel(probe, X[layer][own], SOFT[own], cv=cv, groups=groups)
         hard = (SOFT[part] > 0.5).astype(int)
         by_folds = evaluation == "cross_fit" and not one_out
-        auc = by_fold(folds_of(TRAIN, SETTINGS.cv, groups)) if by_folds else roc_auc
+        auc = by_fold(folds_of(TRAIN, CV, groups)) if by_folds else roc_auc
         # one pair of rows of a fold apart, at most: solvers agree to 1e-6
         assert row["auc_truth"] == pytest.approx(auc(TRUTH[part], p), abs=7e-3)
         assert row["auc_weak"] == pytest.approx(auc(hard, p), abs=7e-3)
-        n_folds = SETTINGS.cv if by_folds else None
+        n_folds = CV if by_folds else None
         assert (row["n_folds_truth"], row["n_folds_weak"]) == (n_folds, n_folds)
         assert row["log_loss_weak"] == pytest.approx(loss(SOFT[part], p), abs=1e-6)
         of_labels = auc(TRUTH[part], SOFT[part])
@@ -119,13 +119,38 @@ def test_a_sweep_is_the_loop_of_single_fits(
         assert row["n_rows"] == len(p)
 
 
+@pytest.mark.parametrize("groups", [None, GROUPS], ids=["rows", "groups"])
+def test_the_least_held_out_loss_of_all_single_fits_is_chosen(
+    run: Run, groups: np.ndarray | None
+) -> None:
+    soft = SOFT[:TRAIN]
+    losses: dict[str, dict[tuple[int, float], float]] = {"knn": {}, "logistic": {}}
+    for layer in LAYERS:
+        A = X[layer][:TRAIN]
+        for k in KS:
+            p = relabel(KNNProbe(k), A, soft, cv=CV, groups=groups)
+            with np.errstate(divide="ignore"):
+                losses["knn"][layer, k] = loss(soft, p)
+        for l2 in L2S:
+            p = LogisticProbe(l2).cross_fit(A, soft, CV, groups)
+            losses["logistic"][layer, l2] = loss(soft, p)
+    told, untold = run(asked=rows(groups=groups)), run(asked=rows(truth=None, groups=groups))
+    for probe, of_points in losses.items():
+        one = choose(told.table, probe)
+        assert (one.layer, one.value) == min(of_points, key=of_points.__getitem__)
+        assert one.criterion == pytest.approx(min(of_points.values()), abs=1e-6)
+        assert choose(untold.table, probe) == one, "no truth has a say"
+        (same,) = (s for s in told.selections if (s.rule, s.among) == ("weak_log_loss", probe))
+        assert (same.layer, same.value, same.criterion) == (one.layer, one.value, one.criterion)
+
+
 def test_predictions_differ_between_points(run: Run) -> None:
     losses = [row["log_loss_weak"] for row in run().table.to_pylist()]
     assert len({round(value, 5) for value in losses}) == len(losses)
 
 
 def test_in_sample_is_as_published_and_marked(run: Run) -> None:
-    found = by_place(run(in_sample=True, asked=rows(groups=None)))
+    found = by_place(run(**BOTH, asked=rows(groups=None)))
     for layer in LAYERS:
         # its own only neighbour: the vote is the label, and nothing is gained by construction
         row = found[layer, "knn", 1.0, "weak", "in_sample"]
@@ -178,6 +203,14 @@ def test_a_budget_decides_by_its_own_rows_alone(run: Run) -> None:
     assert {s.scored_on for s in other} == {"cross_fit"}, "test rows are now of one class"
 
 
+def test_a_budget_needs_both_classes_in_a_fold(run: Run) -> None:
+    apart = {"asked": rows(groups=None), "ks": (1,), "n_true_labels": 4, "cv": TRAIN}
+    with pytest.raises(InputError, match=r"4 true labels of 50 rows.*in one of the 50 folds"):
+        run(**apart)  # a fold a row
+    done = run(**apart, l2s=(), held_out=("leave_one_out",))
+    assert done.n_rows["true_labels"] == 4
+
+
 def test_flipped_labels_are_the_same_problem(run: Run) -> None:
     for a, b in zip(
         run().table.to_pylist(),
@@ -196,11 +229,11 @@ def test_filtered_rows_are_as_if_they_were_not_there(run: Run) -> None:
     assert (done.n_rows["fitted"], done.n_rows["filtered_out"]) == (TRAIN - 3, 3)
     ours = keep[:TRAIN]
     fewer = replace(rows(), train=IDS[:TRAIN][ours], groups=GROUPS[ours])
-    assert without_time(done) == without_time(run(asked=fewer))
+    assert done.table == run(asked=fewer).table
 
 
 def test_folds_of_one_class_are_counted_out(run: Run) -> None:
-    folds = folds_of(TRAIN, SETTINGS.cv, GROUPS)
+    folds = folds_of(TRAIN, CV, GROUPS)
     truth = np.where(np.append(folds == 1, np.zeros(len(IDS) - TRAIN, dtype=bool)), 1, TRUTH)
     table = run(asked=rows(truth=truth)).table.to_pylist()
     own = [row for row in table if row["evaluation"] == "cross_fit"]
@@ -234,18 +267,17 @@ def test_rows_of_which_nothing_is_known_are_not_scored(run: Run) -> None:
 def test_equal_predictions_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(X, 0, np.ones_like(X[0]))
     store = store_in(tmp_path / "store")
-    settings = SweepSettings(ks=(3,), l2s=(0.1,))
-    done = sweep(store, labels(), rows(), tmp_path / "o", layers=[0], settings=settings)
+    done = sweep(store, spec(layers="0", ks=(3,), l2s=(0.1,)), rows(), labels(), tmp_path / "o")
     test = [row for row in done.table.to_pylist() if row["evaluation"] == "test"]
     assert [(row["n_distinct"], row["auc_truth"]) for row in test] == [(1, 0.5), (1, 0.5)]
 
 
 def test_a_finished_sweep_is_read_and_other_layers_are_added(run: Run, tmp_path: Path) -> None:
-    first = run(out="s", layers=(0, 5))
+    first = run(out="s", layers="0,5")
     files = {p.name: p.read_bytes() for p in (tmp_path / "s/layers").iterdir()}
     assert set(files) == {"000.parquet", "005.parquet"}
     table = (tmp_path / "s/sweep.parquet").read_bytes()
-    again = run(out="s", layers=(0, 5))
+    again = run(out="s", layers="0,5")
     assert (first.layers_computed, again.layers_computed) == (2, 0)
     assert again.selections == first.selections
     assert (tmp_path / "s/sweep.parquet").read_bytes() == table
@@ -254,51 +286,77 @@ def test_a_finished_sweep_is_read_and_other_layers_are_added(run: Run, tmp_path:
     assert {p.name: p.read_bytes() for p in (tmp_path / "s/layers").iterdir()}.items() > (
         files.items()
     )
-    assert without_time(more) == without_time(run())
+    assert more.table == run().table
 
 
 @pytest.mark.parametrize(
     ("changes", "differs"),
     [
-        ({"ks": (7, 1)}, "'ks'"),
-        ({"in_sample": True}, "'in_sample'"),
-        ({"leave_one_out": True}, "'leave_one_out'"),
+        ({"ks": (7, 1)}, "'probes'"),
+        (BOTH, "'held_out'"),
+        ({"cv": 3}, "'cv'"),
         ({"given": labels(1 - SOFT)}, "'labels'"),
-        ({"asked": rows(truth=1 - TRUTH)}, "'truth'"),
+        ({"ceiling": True}, "'labels'"),
         ({"asked": rows(groups=None)}, "'rows'"),
     ],
 )
 def test_a_folder_holds_one_sweep(
     run: Run, changes: dict[str, Any], differs: str, tmp_path: Path
 ) -> None:
-    run(out="s", layers=(0,))
+    run(out="s", layers="0")
     before = {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()}
-    with pytest.raises(InputError, match=rf"another sweep, which differs in {differs} in .*/s\."):
+    with pytest.raises(InputError, match=rf"other votes, which differ in {differs} in .*/s\."):
         run(out="s", **changes)
     assert {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()} == before
 
 
 def test_other_files_in_the_folder(run: Run, tmp_path: Path) -> None:
-    run(out="s", layers=(0,))
+    run(out="s", layers="0")
     (tmp_path / "s/layers/002.parquet").write_bytes(b"x")
     with pytest.raises(InputError, match=r"cannot read '.*002\.parquet'.*Delete it"):
         run(out="s")
-    (tmp_path / "s/sweep.json").write_text("[]")
-    with pytest.raises(InputError, match=r"sweep\.json' is not of a sweep"):
+    (tmp_path / "s/votes.json").write_text("[]")
+    with pytest.raises(InputError, match=r"votes\.json' is no note of votes"):
+        run(out="s")
+    (tmp_path / "s/votes.json").unlink()
+    with pytest.raises(InputError, match=r"layers without votes\.json, of a sweep before"):
         run(out="s")
 
 
+def test_other_truth_and_budgets_are_scored_from_the_votes_that_are_there(
+    run: Run, tmp_path: Path
+) -> None:
+    run(out="s")
+    before = {p: p.read_bytes() for p in (tmp_path / "s/layers").iterdir()}
+    again = run(out="s", asked=rows(truth=1 - TRUTH), n_true_labels=20)
+    assert again.layers_computed == 0
+    assert {p: p.read_bytes() for p in (tmp_path / "s/layers").iterdir()} == before
+    assert again.table == run(asked=rows(truth=1 - TRUTH), n_true_labels=20).table
+
+
+def test_default_grids_go_as_far_as_there_are_rows(run: Run) -> None:
+    done = run(probes={"knn": (), "logistic": ()}, ks=(), l2s=(), layers="0")
+    values = {(row["probe"], row["value"]) for row in done.table.to_pylist()}
+    assert {k for probe, k in values if probe == "knn"} == {5, 10, 20}  # 36 are outside a fold
+    assert {l2 for probe, l2 in values if probe == "logistic"} == set(L2S_TRIED)
+    few = run(probes={"knn": ()}, ks=(), l2s=(), layers="0", asked=rows_of(5))
+    assert {row["value"] for row in few.table.to_pylist()} == {3}, "fewer rows than the least k"
+
+
+def rows_of(n: int) -> ProbedRows:
+    return replace(rows(groups=None), train=IDS[:n])
+
+
 BAD: list[tuple[dict[str, Any], str]] = [
-    ({"ks": (), "l2s": ()}, "nothing to sweep"),
+    ({"ks": (), "l2s": ()}, "nothing to fit"),
     ({"ks": (37,)}, "k is 37. Allowed: 1 to 36, the rows outside the largest of 4 folds"),
     (
-        {"ks": (TRAIN - 1,), "leave_one_out": True},
+        {"ks": (TRAIN - 1,), "held_out": ("leave_one_out",)},
         f"k is {TRAIN - 1}. Allowed: 1 to {TRAIN - 2}, the rows outside a row's group",
     ),
     ({"l2s": (), "cv": TRAIN}, f"cv is {TRAIN}. Allowed: 2 to {TRAIN // 2}, the groups"),
     ({"l2s": (0.0,)}, "l2 is"),
     ({"cv": TRAIN}, f"cv is {TRAIN}. Allowed: 2 to {TRAIN // 2}, the groups"),
-    ({"preprocess": "whiten"}, "unknown preprocessing 'whiten'"),
     ({"given": labels(np.zeros(len(IDS)))}, "all labels are 0"),
     ({"given": labels(keep=np.zeros(len(IDS), dtype=bool))}, "no rows to fit"),
     ({"ceiling": True, "asked": rows(truth=None)}, "the ceiling without truth"),

@@ -1,8 +1,9 @@
 import pyarrow as pa
 import pytest
 
-from w2sprobe.sweeps import select
-from w2sprobe.sweeps.layer import COLUMNS
+from w2sprobe.errors import InputError, UnknownName
+from w2sprobe.votes.scores import COLUMNS
+from w2sprobe.votes.selection import Selection, ceilings, choose, is_at_edge, select
 
 
 def row(layer: int, probe: str, value: float, evaluation: str, **scores: object) -> dict:
@@ -95,3 +96,74 @@ def test_without_test_rows_the_training_rows_are_scored() -> None:
 def test_no_number_no_choice() -> None:
     rows = [row(1, "knn", 5, "cross_fit", log_loss_weak=float("inf"))]
     assert chosen(rows) == {}
+
+
+def sweep(*points: tuple[str, float, float], fitted_on: str = "weak") -> pa.Table:
+    """Points of one layer: probe, value, and what every rule looks at."""
+    rows = [
+        row(1, probe, value, evaluation, auc_weak=auc, auc_truth=auc, log_loss_weak=1 - auc)
+        for probe, value, auc in points
+        for evaluation in ("cross_fit", "test")
+    ]
+    return pa.Table.from_pylist([{**one, "fitted_on": fitted_on} for one in rows], schema=COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "tried", "edge"),
+    [
+        ("k", 5, (5, 10, 20), True),
+        ("k", 10, (5, 10, 20), False),
+        ("k", 20, (5, 10, 20), True),
+        ("k", 1, (1, 10, 20), False),  # there is no smaller number of neighbours
+        ("l2", 1, (1, 10, 100), True),
+        ("k", 5, (5,), False),
+        (None, None, (None,), False),
+    ],
+)
+def test_an_edge_is_where_others_may_lie_beyond(
+    setting: str | None, value: float | None, tried: tuple, edge: bool
+) -> None:
+    assert is_at_edge(setting, value, tried) == edge
+
+
+def test_points_at_an_edge_are_marked() -> None:
+    table = sweep(("knn", 5, 0.6), ("knn", 10, 0.7), ("knn", 20, 0.8), ("logistic", 0.1, 0.9))
+    marks = {(s.rule, s.among): (s.at_edge, s.best_at_edge) for s in select(table)}
+    assert marks["weak_auc", "knn"] == (True, True)
+    assert marks["weak_auc", "logistic"] == (False, False), "only one value was tried"
+    inside = sweep(("knn", 5, 0.6), ("knn", 10, 0.9), ("knn", 20, 0.8))
+    assert not any(s.at_edge or s.best_at_edge for s in select(inside))
+    assert choose(table, "knn").at_edge
+    assert not choose(inside, "knn").at_edge
+    on_truth = sweep(("knn", 5, 0.6), ("knn", 10, 0.9), ("knn", 20, 0.95), fitted_on="truth")
+    assert [(one["evaluation"], one["value"], one["at_edge"]) for one in ceilings(on_truth)] == [
+        ("cross_fit", 20, True),
+        ("test", 20, True),
+    ]
+
+
+def test_a_selection_from_before_edges_were_marked() -> None:
+    (old, *_) = select(sweep(("knn", 5, 0.6)))
+    fields = {n: v for n, v in vars(old).items() if n not in ("at_edge", "best_at_edge")}
+    assert Selection(**fields) == old
+
+
+def test_every_probe_has_a_choice() -> None:
+    table = sweep(("knn", 5, 0.6), ("knn", 9, 0.7), ("logistic", 0.1, 0.9), ("logistic", 1, 0.8))
+    for probe in ("knn", "topofilter"):
+        assert (choose(table, probe).setting, choose(table, probe).value) == ("k", 9)
+    for probe in ("logistic", "mass-mean", "head-log-confidence"):
+        assert (choose(table, probe).setting, choose(table, probe).value) == ("l2", 0.1)
+    assert choose(table, "knn", "weak_auc").criterion == 0.7
+    assert choose(table, "knn").criterion == pytest.approx(0.3)
+    alone = sweep(("knn", 5, 0.6), ("knn", 9, 0.7))
+    with pytest.raises(InputError, match="nothing to choose from for mass-mean"):
+        choose(alone, "mass-mean")
+
+
+def test_a_choice_has_not_seen_the_truth() -> None:
+    with pytest.raises(UnknownName, match="unknown rule 'true_labels'"):
+        choose(sweep(("knn", 5, 0.6)), "knn", "true_labels")
+    rows = [row(1, "knn", 5, "cross_fit", log_loss_weak=float("inf"))]
+    with pytest.raises(InputError, match="weak_log_loss has no number for any setting of knn"):
+        choose(pa.Table.from_pylist(rows, schema=COLUMNS), "knn")
