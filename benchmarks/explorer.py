@@ -18,7 +18,7 @@ from playwright.sync_api import sync_playwright
 from w2sprobe.cache import ActivationStore, ActivationWriter
 from w2sprobe.explorer import explore, explorer_page
 from w2sprobe.labels import LabelTable
-from w2sprobe.probing import ProbedRows
+from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.reporting.pages import write_page
 
 WORDS = np.array(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"])
@@ -105,7 +105,7 @@ def main() -> None:
         store, truth = make_store(Path(folder) / "store", n, width, given.layers)
         soft = np.clip(0.5 + 0.3 * (truth - 0.5) + np.random.default_rng(2).normal(0, 0.2, n), 0, 1)
         table = LabelTable(store.ids, soft)
-        rows = ProbedRows("labelled", store.ids, {}, LabelTable(store.ids, truth), None)
+        rows = ProbedRows("labelled", store.ids, {}, LabelTable(store.ids, truth))
         for name in ("made", "made again, neighbours stored"):
             start = time.perf_counter()
             data = explore(store, table, rows, make_texts(store.ids), layers=store.layers)

@@ -41,16 +41,17 @@ def draws(n: int, width: int, share: float, n_draws: int) -> Iterator[dict[str, 
         X = random.normal(size=(n, width)).astype(np.float32)
         y = np.stack([random.permutation(labels) for _ in range(VECTORS)])
         logistic, _, _ = logistic_cross_fit_path(X, y.astype(np.float64), l2s=L2S, device="cpu")
-        for truth, p in zip(y, logistic, strict=True):
+        alone, inside = knn_path(X, y, ks=ks), knn_cross_fit(X, y, ks=ks)
+        for vector, truth in enumerate(y):
             scores = {
-                "logistic old": (p, None),
-                "logistic new": (p, folds),
-                "knn old": (knn_path(X, truth, ks=ks), None),
-                "knn new": (knn_cross_fit(X, truth, ks=ks), folds),
+                "logistic old": (logistic[vector], None),
+                "logistic new": (logistic[vector], folds),
+                "knn old": (alone[vector], None),
+                "knn new": (inside[vector], folds),
             }
             yield {
-                name: np.asarray(auc_inside_folds(truth, some, inside).auc)
-                for name, (some, inside) in scores.items()
+                name: np.asarray(auc_inside_folds(truth, some, by).auc)
+                for name, (some, by) in scores.items()
             }
 
 

@@ -67,6 +67,12 @@ def test_growth_draws_a_figure(tmp_path: Path) -> None:
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_probe_study_is_measured_beside_its_parts_and_one_vector() -> None:
+    lines = json.loads(run("probe_study", "--smoke", "--json"))
+    assert [line["target"] for line in lines] == [1.3, 1.6]
+    assert lines[0]["ours"] == lines[1]["ours"] > 0
+
+
 def test_the_splitting_benchmark_runs() -> None:
     assert ".parquet.zst" in run("splitting", "--smoke")
 

@@ -4,7 +4,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import column_or_1d, validate_data
 
 from w2sprobe.errors import InputError, first_few
 
@@ -53,6 +52,8 @@ def check_features(estimator: Any, X: Any, *, fitting: bool, least: int = 1) -> 
     NotNumeric
         Not numbers.
     """
+    from sklearn.utils.validation import validate_data  # slow to load, and configs lead here
+
     try:
         matrix = validate_data(
             estimator,
@@ -111,6 +112,8 @@ def check_keep(keep: ArrayLike, shape: tuple[int, int]) -> np.ndarray:
 
 def check_target(y: ArrayLike, n: int) -> np.ndarray:
     """`check_labels` of an estimator: a column, (n, 1), is taken with scikit-learn's warning."""
+    from sklearn.utils.validation import column_or_1d
+
     try:
         column = column_or_1d(y, warn=True)
     except ValueError as error:

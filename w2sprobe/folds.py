@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.model_selection import GroupKFold, KFold
 
 from w2sprobe.checks import optional_groups
 from w2sprobe.errors import InputError
@@ -31,6 +30,8 @@ def folds_of(n: int, cv: int, groups: ArrayLike | None = None) -> np.ndarray:
     InputError
         `cv` is out of range, or `groups` of another length.
     """
+    from sklearn.model_selection import GroupKFold, KFold  # slow to load, and configs lead here
+
     together = optional_groups(groups, n)
     most = n if together is None else int(together.max()) + 1
     if isinstance(cv, bool) or not isinstance(cv, (int, np.integer)) or not 2 <= cv <= most:

@@ -100,3 +100,21 @@ def _numbers(part: object, available: Sequence[int]) -> list[int]:
             raise ValueError(part)
         return [round(depth * highest)]
     return [int(part)]
+
+
+def layers_text(layers: Sequence[int]) -> str:
+    """Write layers as people do.
+
+    Examples
+    --------
+    >>> layers_text((0, 1, 2, 3, 8, 12, 13))
+    '0-3, 8, 12, 13'
+    """
+    runs: list[list[int]] = []
+    for layer in layers:
+        if runs and layer == runs[-1][-1] + 1:
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    shown = [[f"{run[0]}-{run[-1]}"] if len(run) > 2 else map(str, run) for run in runs]
+    return ", ".join(part for parts in shown for part in parts)

@@ -10,7 +10,7 @@ from playwright.sync_api import Page as Opened
 from tests.browser.conftest import OpenPage, accessibility_problems
 from w2sprobe.reporting.pages import ENVIRONMENT, Page, write_page
 from w2sprobe.reporting.pages.blocks import Figure
-from w2sprobe.reporting.table import Cell, Column, Row, Table
+from w2sprobe.reporting.table import Cell, Column, Row, Table, numeric
 
 HOSTILE = "<script>document.title = 'broken in'</script><img src=x onerror=\"document.title='in'\">"
 SVG = Markup('<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40"></svg>')
@@ -18,7 +18,7 @@ TEMPLATE = """
 {% extends "base.html.j2" %}
 {% import "macros.html.j2" as blocks %}
 {% block body %}<main id="main"><h1>{{ title }}</h1>
-{{ blocks.table(table) }}{{ blocks.figure(figure) }}</main>{% endblock %}
+{{ blocks.table(table, "scores") }}{{ blocks.figure(figure) }}</main>{% endblock %}
 """
 
 
@@ -26,9 +26,8 @@ TEMPLATE = """
 def page(tmp_path: Path) -> Path:
     rows = [("b", 2.0), (HOSTILE, None), ("a", 10.0)]
     table = Table(
-        "scores",
         f"Scores {HOSTILE}",
-        (Column("task"), Column("AUC", number=True)),
+        (Column("task"), numeric("AUC")),
         [Row((Cell.of(name), Cell.number(x, f"{x}"))) for name, x in rows],
         searchable=True,
     )

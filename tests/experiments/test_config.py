@@ -254,3 +254,25 @@ def test_what_is_dumped_is_read_back(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, text))
     dumped = yaml.safe_dump(config.model_dump(mode="json"))
     assert load_config(write(tmp_path, dumped)) == config
+
+
+def names_of_runs(tmp_path: Path, weak: str, seeds: str) -> list[str]:
+    text = BASE.replace("{model: a}", weak) + seeds
+    return [one.seed for one in load_config(write(tmp_path, text)).experiments()]
+
+
+def test_a_supervisor_without_a_seed_is_not_run_again_for_each(tmp_path: Path) -> None:
+    nested = "splits: 2\nsupervisor_seeds: [0, 4]\n"
+    assert names_of_runs(tmp_path, "{model: a}", nested) == [
+        "cut0-weak0",
+        "cut0-weak4",
+        "cut1-weak0",
+        "cut1-weak4",
+    ]
+    labels = "{kind: labels, file: labels.csv}"
+    assert names_of_runs(tmp_path, labels, nested) == ["cut0", "cut1"]
+    learners = "supervisor_seeds: 2\nlearner_seeds: 2\n"
+    assert names_of_runs(tmp_path, labels, learners) == ["strong0", "strong1"]
+    assert names_of_runs(tmp_path, labels, "supervisor_seeds: 3\n") == [""]
+    assert names_of_runs(tmp_path, labels, "seeds: [3, 5]\n") == ["3", "5"]
+    assert names_of_runs(tmp_path, labels, "seeds: [3, 5]\nvary: [weak]\n") == ["3"]

@@ -19,7 +19,9 @@ from w2sprobe.experiments.config import StudyConfig, load_config
 from w2sprobe.experiments.join import join_studies
 from w2sprobe.experiments.plan import make_plan
 from w2sprobe.experiments.runner import run_study
-from w2sprobe.results import Results, StudyResults
+from w2sprobe.experiments.summary import Scored, recovered, scores_of
+from w2sprobe.metrics import Run as Predicted
+from w2sprobe.results import ResultRow, Results, StudyResults
 
 TASKS = ("task.csv", "other.csv")
 Run = Callable[..., Path]
@@ -53,8 +55,12 @@ def parts(run: Run) -> list[Path]:
 
 
 def rows(file: Path) -> list[tuple[str, ...]]:
+    """All but the seconds: votes on the labels of several seeds are cast together."""
     with file.open() as opened:
-        return sorted(tuple(row) for row in csv.reader(opened))
+        return sorted(
+            tuple(value for name, value in row.items() if name != "seconds")
+            for row in csv.DictReader(opened)
+        )
 
 
 def files(folder: Path) -> set[str]:
@@ -127,7 +133,7 @@ def test_what_cannot_be_one_study_is_refused(run: Run, parts: list[Path], tmp_pa
     other = run("faster", TASKS[1:], seeds=[1], strong=faster)
     assert "epochs is 1 in one, 2 in" in refused(parts[0], other)
     alone = run("alone", TASKS[1:])
-    assert "was run without seeds, others with 0" in refused(alone, parts[0])
+    assert "runs are named in two ways: without seeds, '0'" in refused(alone, parts[0])
 
 
 def test_results_from_before_there_was_a_choice_were_stopped_by_auc(
@@ -183,3 +189,84 @@ def test_predictions_that_cannot_be_scored_are_named(parts: list[Path], tmp_path
             join_studies([parts[0], part], tmp_path / "out")
         assert str(part) in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def made_up(folder: Path, **sections: Any) -> list[Path]:
+    """Results of every run of a config, from made-up scores; without any model."""
+    values = {**study(folder), "methods": [], **sections}
+    places = []
+    for config in StudyConfig.model_validate(values).experiments():
+        rng = np.random.default_rng(list(repr(config.key).encode()))
+        labels = np.arange(40) % 2
+        scores = {name: (labels + 2 * rng.random(40)) / 3 for name in ("weak", "ceiling")}
+        thresholds = {"min_gap": config.min_gap, "min_gap_se": config.min_gap_se}
+        found = recovered([Predicted(labels, scores)], thresholds, {})
+        results = Results(
+            name=config.name,
+            **config.key._asdict(),
+            gap=0.0,
+            gap_se=0.0,
+            rows_needed=None,
+            layer=None,
+            splits={"test": 40},
+            dropped={},
+            truncated={},
+            rows=tuple(
+                ResultRow(method=name, rows_offered=1, rows_kept=1, seconds=0.0, **scores_of(one))
+                for name, one in found.items()
+            ),
+            stages={},
+            config=config.model_dump(mode="json", exclude={"seed"}),
+            versions={},
+        )
+        places.append(folder / f"{len(list(folder.iterdir()))}")
+        ids = np.array([f"r{row}" for row in range(40)])
+        Scored(results, ids, labels, None, scores).write(places[-1])
+    return places
+
+
+def test_cuts_supervisors_and_learners_are_joined_as_what_they_are(tmp_path: Path) -> None:
+    nested = {"splits": [0, 1, 2], "supervisor_seeds": [4, 5]}
+    probe = {"kind": "probe", "model": "minilm", "rows": 60}
+    labels = {"kind": "labels", "file": "labels.csv"}
+    parts = [
+        *made_up(tmp_path, **{**nested, "splits": [0, 2]}, weak=probe),
+        *made_up(tmp_path, **{**nested, "splits": [1]}, weak=probe),
+        *made_up(tmp_path, splits=[0, 1, 2], weak=labels),
+    ]
+    joined = join_studies(parts, tmp_path / "joined")
+    rows = {row.weak_model: row for row in joined.summary if row.method == "ceiling"}
+    of_probe, of_file = rows["minilm probe, 60 rows"], rows["labels"]
+    assert (of_probe.n_cuts, of_probe.n_supervisor_seeds, of_probe.n_learner_seeds) == (3, 2, 1)
+    assert (of_file.n_cuts, of_file.n_supervisor_seeds, of_file.n_learner_seeds) == (3, 1, 1)
+    again = load_config(str(tmp_path / "joined/config.yaml"))
+    assert again.splits == (0, 1, 2)
+    assert again.supervisor_seeds == (4, 5)
+    assert again.learner_seeds == again.seeds == ()
+    assert [one.kind for one in again.weak] == ["probe", "labels"]
+    keys = {Results.read(part / "results.json").key for part in parts}
+    assert keys == {one.key for one in again.experiments()}
+
+
+def test_seeds_of_supervisors_that_have_none_are_joined(tmp_path: Path) -> None:
+    weak = [{"kind": "probe", "model": "minilm"}, {"kind": "labels", "file": "labels.csv"}]
+    parts = [place for seed in (0, 1) for place in made_up(tmp_path, seeds=[seed], weak=weak)]
+    joined = join_studies(parts, tmp_path / "joined")
+    assert (joined.config["seeds"], joined.config["vary"]) == ([0, 1], ["weak", "strong"])
+    assert {row.n_seeds for row in joined.summary} == {2}
+
+
+def test_cuts_and_seeds_are_not_mixed(tmp_path: Path) -> None:
+    cuts, seeds = made_up(tmp_path, splits=[0, 1]), made_up(tmp_path, seeds=[0, 1])
+    with pytest.raises(InputError, match=r"named in two ways: .1., .cut1."):
+        join_studies([*seeds, *cuts], tmp_path / "joined")
+
+
+def test_a_config_of_no_version_is_named(tmp_path: Path) -> None:
+    parts = made_up(tmp_path, splits=[0, 1])
+    file = parts[1] / "results.json"
+    record = json.loads(file.read_text())
+    record["config"]["probes"]["l3"] = 1
+    file.write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"probes\.l3: unknown key"):
+        join_studies(parts, tmp_path / "joined")

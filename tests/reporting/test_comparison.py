@@ -63,11 +63,11 @@ def test_families_stand_apart_with_their_verdicts() -> None:
     levels = {"student": 0.0, "good": 0.03, "bad": -0.03, "same": 0.0, "random_filter": 0.03}
     text = text_of(compare(varied(levels)))
     family, outside = "AUC: difference to student", "AUC: difference to student, outside the"
-    assert line_of(text, "good", family).rstrip().endswith("better")
-    assert line_of(text, "bad", family).rstrip().endswith("worse")
-    assert line_of(text, "same", family).rstrip().endswith("no difference beyond ±0.01")
+    assert " better " in line_of(text, "good", family)
+    assert " worse " in line_of(text, "bad", family)
+    assert " no difference beyond ±0.01 " in line_of(text, "same", family)
     control = line_of(text, "random_filter", outside)
-    assert control.rstrip().endswith("better")
+    assert " better " in control
     assert "(" not in control  # nothing is adjusted
     assert "(" in line_of(text, "good", family)
     assert "random_filter" not in text[text.index(family) : text.index(outside)]

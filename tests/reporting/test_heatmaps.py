@@ -52,9 +52,27 @@ def test_a_panel_a_probe_and_set_of_rows(
     assert [label.get_text() for label in knn.get_xticklabels()] == ["1", "50"]
     assert [label.get_text() for label in knn.get_yticklabels()] == ["3", "15"]
     marks = {line.get_label(): line.get_xydata().tolist() for line in knn.lines}
-    assert marks == {"best here": [[1, 0]], "chosen by weak auc": [[1, 0]]}
+    best = "best here, at the edge of what was tried"
+    assert marks == {best: [[1, 0]], "chosen by weak auc": [[1, 0]]}
     (mesh,) = knn.collections
     assert mesh.get_array().tolist() == [[0.0, 0.49], [0.0, 0.49]]
+
+
+def test_a_choice_at_the_edge_is_marked(
+    drawn: list[matplotlib.figure.Figure], tmp_path: Path
+) -> None:
+    chosen = {**CHOSEN, "at_edge": True}
+    rows = table(("test",)).to_pylist()
+    rows.append({**rows[0], "probe": "mass-mean", "setting": None, "value": None})
+    sweep_figure(pa.Table.from_pylist(rows), [chosen], tmp_path / "f.png")
+    knn, logistic, *_ = drawn[0].axes
+    edge = "at the edge of what was tried"
+    assert {line.get_label() for line in knn.lines} == {
+        f"best here, {edge}",
+        f"chosen by weak auc, {edge}",
+    }
+    assert {line.get_label() for line in logistic.lines} == {"best here"}  # one value was tried
+    assert "mass-mean" not in " ".join(axis.get_title() for axis in drawn[0].axes)
 
 
 def test_a_probe_without_defined_scores_has_no_panel(

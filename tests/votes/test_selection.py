@@ -117,6 +117,7 @@ def sweep(*points: tuple[str, float, float], fitted_on: str = "weak") -> pa.Tabl
         ("k", 1, (1, 10, 20), False),  # there is no smaller number of neighbours
         ("l2", 1, (1, 10, 100), True),
         ("k", 5, (5,), False),
+        ("seed", 2, (0, 1, 2), False),
         (None, None, (None,), False),
     ],
 )

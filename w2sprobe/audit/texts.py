@@ -27,6 +27,17 @@ class ModelLengths:
     context: int | None
     tokens: dict[str, np.ndarray]
 
+    def summary(self) -> dict[str, int | None]:
+        """Median, 95 % quantile and most tokens of a row, and how many rows exceed the context."""
+        tokens, context = np.concatenate(list(self.tokens.values())), self.context
+        return {
+            "median": int(np.median(tokens)),
+            "95 %": int(np.quantile(tokens, 0.95)),
+            "longest": int(tokens.max()),
+            "context": context,
+            "rows over it": None if context is None else int((tokens > context).sum()),
+        }
+
 
 def measure_lengths(splits: Splits) -> tuple[Lengths, ...]:
     """Characters and words of each split's texts."""

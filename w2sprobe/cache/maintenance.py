@@ -57,6 +57,13 @@ class StoreInfo:
         """Whether the store can be opened."""
         return bool(self.layers) and self.shards == self.n_shards
 
+    @property
+    def state(self) -> str:
+        """Finished, unreadable, or how many shards there are."""
+        if self.problem:
+            return "unreadable"
+        return "finished" if self.finished else f"{self.shards} of {self.n_shards} shards"
+
 
 def find_stores(folder: str | Path) -> list[Path]:
     """Stores in a folder, or the folder itself where it is one; by name."""

@@ -39,31 +39,14 @@ def print_overview(result: "Overview") -> None:
 
 def print_study(study: "StudyResults", out: Path) -> None:
     """Its tables, what `w2sprobe stats` says of it where methods can be compared, its files."""
-    from w2sprobe.comparison import (
-        BASELINES,
-        INDICATORS,
-        SCORES,
-        Analysis,
-        overview,
-        read_indicators,
-        read_scores,
-    )
+    from w2sprobe.comparison import SCORES, study_overview
     from w2sprobe.reporting.scores import study_tables
     from w2sprobe.results import STUDY
 
     for table in study_tables(study):
         print_table(table)
-    methods = {row.method for row in study.summary}
-    against = study.config.get("analysis", {}).get("against")  # it may have failed
-    if methods & {*BASELINES, against}:
-        file = out / INDICATORS
-        indicators = read_indicators(file) if file.is_file() else []
-        result = overview(
-            read_scores(out),
-            indicators,
-            against=against if against in methods else None,
-            analysis=Analysis.of_config(study.config),
-        )
+    result = study_overview(study, out)
+    if result is not None:
         print_overview(result)
     for message in study.warnings:
         click.echo(f"Warning: {message}")

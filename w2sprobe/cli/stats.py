@@ -1,22 +1,13 @@
 """`w2sprobe stats`."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from w2sprobe.cli import _completion, _options
 from w2sprobe.cli._overview import print_overview
-from w2sprobe.errors import InputError, UnknownName
-
-if TYPE_CHECKING:
-    from w2sprobe.comparison import Comparison, Score
-
-PUBLISHED = "published"
-DECLARED = ("analysis", "min_gap", "min_gap_se")  # of a config: what it says of its analysis
-BY_METHOD = ("auc", "delta_auc", "delta_auc_se", "pgr", "own_gap", "own_pgr")  # of a task's row
-LEFT_OUT = {"task", "n_seeds", "saturated", *BY_METHOD}  # of it in --out
+from w2sprobe.errors import UnknownName
 
 
 @click.command("stats")
@@ -128,32 +119,25 @@ def command(
     """
     from w2sprobe.atomic import check_writable_file
     from w2sprobe.comparison import (
-        INDICATORS,
+        PUBLISHED,
         UNITS,
         Analysis,
+        check_differences_file,
         overview,
         published,
-        read_indicators,
-        read_scores,
+        read_sources,
+        write_differences,
     )
 
     if saturated and (min_gap, min_gap_se) != (None, None):
         raise click.UsageError("--saturated looks at no gap: leave out --min-gap and --min-gap-se")
     if out:
-        _writer(out)
+        check_differences_file(out)
         check_writable_file(out)
-    source = published()
-    given = [
-        score
-        for name in sources
-        for score in (source.scores if name == PUBLISHED else read_scores(Path(name)))
-    ]
-    there = {score.method for score in given}
+    given = read_sources(sources)
     for name in family:
-        if name not in there:
-            raise UnknownName("method", name, there)
-    found = [Path(name) / INDICATORS for name in sources]
-    indicators = [row for path in found if path.is_file() for row in read_indicators(path)]
+        if name not in given.methods:
+            raise UnknownName("method", name, given.methods)
     flags = {
         "min_gap": min_gap,
         "min_gap_se": min_gap_se,
@@ -162,100 +146,27 @@ def command(
         "alternative": alternative,
         "margin": margin,
     }
-    config = _declared(sources)
-    declared = config.get("analysis", {}).get("against")
+    declared = given.config.get("analysis", {}).get("against")
     result = overview(
-        given if pair is None else _of_pair(given, pair),
-        indicators,
+        given.scores if pair is None else given.of_pair(pair),
+        given.indicators,
         methods=methods,
-        against=against or (declared if declared in there else None),
+        against=against or (declared if declared in given.methods else None),
         units=UNITS if unit == "both" else (unit,),
-        analysis=Analysis.of_config(config).model_copy(
+        analysis=Analysis.of_config(given.config).model_copy(
             update={name: value for name, value in flags.items() if value is not None}
         ),
     )
     if out:
-        _write(result.comparisons, out)
+        write_differences(result.comparisons, out)
     if as_json:
         click.echo(result.model_dump_json(indent=2))
         return
     print_overview(result)
     if PUBLISHED in sources:
+        source = published()
         click.echo(f"{PUBLISHED}: {source.about['title']}; {', '.join(source.about['urls'])}")
         for note in (f"Read off plots, {source.about['uncertainty']}.", *source.about["notes"]):
             click.echo(f"{PUBLISHED}: {note}")
     if out:
         click.echo(f"written: {out}")
-
-
-def _declared(sources: tuple[str, ...]) -> "dict[str, Any]":
-    """What the config of the results says of their analysis; empty where it is not one."""
-    from w2sprobe.results import RESULTS, STUDY, Results, StudyResults
-
-    found: list[dict[str, Any]] = []
-    for name in sources:
-        folder = Path(name)
-        if (folder / STUDY).is_file():
-            config = StudyResults.read(folder / STUDY).config
-        elif (folder / RESULTS).is_file():
-            config = Results.read(folder / RESULTS).config
-        else:
-            return {}
-        found.append({key: config.get(key) for key in DECLARED if key in config})
-    return found[0] if all(config == found[0] for config in found) else {}
-
-
-def _of_pair(scores: "list[Score]", wanted: str) -> "list[Score]":
-    from w2sprobe.comparison import by_pair, pair_name
-
-    # looked up by its spelling: names of models may hold colons themselves
-    pairs = {pair_name(pair): own for pair, own in by_pair(scores).items()}
-    if wanted not in pairs:
-        raise UnknownName("pair of models", wanted, pairs)
-    return pairs[wanted]
-
-
-def _writer(out: Path) -> Any:
-    import pyarrow.csv
-    import pyarrow.parquet
-
-    writers = {".csv": pyarrow.csv.write_csv, ".parquet": pyarrow.parquet.write_table}
-    if out.suffix not in writers:
-        raise InputError(f"--out is {str(out)!r}", allowed="a file that ends in .csv or .parquet")
-    return writers[out.suffix]
-
-
-def _write(comparisons: "Sequence[Comparison]", out: Path) -> None:
-    """One row per pair of models, method and task: what both have, and whether it counts."""
-    import pyarrow as pa
-
-    from w2sprobe.atomic import atomic_path
-
-    rows = []
-    for comparison in comparisons:
-        tasks = {row.task: row for row in comparison.tasks}
-        for pair in comparison.pairs:
-            task = tasks[pair.task]
-            rows.append(
-                {
-                    "task": pair.task,
-                    "weak_model": comparison.weak_model,
-                    "strong_model": comparison.strong_model,
-                    "method": pair.method,
-                    "against": comparison.against,
-                    **task.model_dump(exclude=LEFT_OUT),
-                    **{name: getattr(task, name)[pair.method] for name in BY_METHOD},
-                    **pair.model_dump(exclude={"task", "method"}),
-                }
-            )
-    if not rows:
-        raise InputError(
-            "no differences to write: no two methods share a task and seed",
-            where=f"--out {str(out)!r}",
-        )
-    # from_pandas: what is not known is an empty cell, not the text nan
-    table = pa.table(
-        {name: pa.array([row[name] for row in rows], from_pandas=True) for name in rows[0]}
-    )
-    with atomic_path(out) as temporary:
-        _writer(out)(table, temporary)

@@ -47,29 +47,11 @@ def list_stores(folder: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_record(info) for info in infos], indent=2))
         return
-    from rich.table import Table
-
     from w2sprobe.cli._tables import print_table
+    from w2sprobe.reporting.listings import stores_table
 
-    columns = ("store", "model", "rows", "layers", "width", "dtype", "state", "MB", "age", "unused")
-    table = Table(box=None)
-    for name in columns:
-        table.add_column(name, overflow="fold", no_wrap=name == "store")
-    for info in infos:
-        table.add_row(
-            info.path.name,
-            info.model,
-            str(info.n_rows),
-            _ranges(info.layers),
-            str(info.hidden_size),
-            info.dtype,
-            _state(info),
-            f"{info.bytes / 1e6:.1f}",
-            f"{info.age_days:.0f} d",
-            f"{info.unused_days:.0f} d",
-        )
     if infos:
-        print_table(table)
+        print_table(stores_table(infos))
     for info in infos:
         if info.problem:
             click.echo(info.problem, err=True)
@@ -93,7 +75,9 @@ def info_command(store: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(record, indent=2))
         return
-    for name, value in (record | {"layers": _ranges(record["layers"])}).items():
+    from w2sprobe.layers import layers_text
+
+    for name, value in (record | {"layers": layers_text(record["layers"])}).items():
         if name == "manifest":
             click.echo(json.dumps(value, indent=2))
         elif value != "":
@@ -195,14 +179,14 @@ def pull(source: str, store: Path, layers: str, as_json: bool) -> None:
       w2sprobe store pull s3://bucket/llama cache/stores/llama --layers 16
     """
     from w2sprobe.cache import ActivationStore, copy_store
-    from w2sprobe.layers import parse_layers
+    from w2sprobe.layers import layers_text, parse_layers
 
     found = copy_store(source, store, parse_layers(layers, ActivationStore.open(source).layers))
     record = {"store": str(store), "rows": len(found), "layers": list(found.layers)}
     if as_json:
         click.echo(json.dumps(record, indent=2))
     else:
-        click.echo(f"{store}: {len(found)} rows, layers {_ranges(found.layers)}")
+        click.echo(f"{store}: {len(found)} rows, layers {layers_text(found.layers)}")
 
 
 @command.command("import")
@@ -228,6 +212,7 @@ def import_command(
       w2sprobe store import results/sciq/w2s/activations cache/stores/sciq --ids ids.txt
     """
     from w2sprobe.extraction import import_tensors
+    from w2sprobe.layers import layers_text
 
     names = ids.read_text(encoding="utf-8").splitlines() if ids else None
     found = import_tensors(source, store, ids=names, model=model, first_layer=first_layer)
@@ -235,7 +220,7 @@ def import_command(
     if as_json:
         click.echo(json.dumps(record, indent=2))
     else:
-        click.echo(f"{store}: {len(found)} rows, layers {_ranges(found.layers)}, {found.dtype}")
+        click.echo(f"{store}: {len(found)} rows, layers {layers_text(found.layers)}, {found.dtype}")
 
 
 @command.command("gc")
@@ -284,21 +269,3 @@ def collect(folder: Path | None, unused_days: float | None, yes: bool, as_json: 
 
 def _record(info: "StoreInfo") -> dict[str, Any]:
     return {**asdict(info), "path": str(info.path), "layers": list(info.layers)}
-
-
-def _state(info: "StoreInfo") -> str:
-    if info.problem:
-        return "unreadable"
-    return "finished" if info.finished else f"{info.shards} of {info.n_shards} shards"
-
-
-def _ranges(layers: tuple[int, ...] | list[int]) -> str:
-    """Layers as 0-30 or 8, 12, 16."""
-    runs: list[list[int]] = []
-    for layer in layers:
-        if runs and layer == runs[-1][-1] + 1:
-            runs[-1].append(layer)
-        else:
-            runs.append([layer])
-    shown = [[f"{run[0]}-{run[-1]}"] if len(run) > 2 else map(str, run) for run in runs]
-    return ", ".join(part for parts in shown for part in parts)

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -54,45 +54,16 @@ def list_tasks(as_json: bool) -> None:
     Example:
       w2sprobe tasks ls
     """
-    from w2sprobe.assets import is_fetched
-    from w2sprobe.data.bigbench_curated import CURATED
-    from w2sprobe.data.hub import availability
-    from w2sprobe.data.registry import HUB_TASKS
+    from w2sprobe.data.listing import known_tasks
 
-    fetched = "fetched" if is_fetched("bigbench") else ""
-    found = [
-        {
-            "name": name,
-            "source": task.source.repo,
-            "rows": sum(task.rows),
-            "positive class": task.positive,
-            "offline": availability(task.source),
-        }
-        for name, task in HUB_TASKS.items()
-    ] + [
-        {
-            "name": f"bigbench:{name}",
-            "source": "BIG-bench",
-            "rows": entry.rows,
-            "positive class": entry.about,
-            "offline": fetched,
-        }
-        for name, entry in CURATED.items()
-    ]
+    found = known_tasks()
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
-    from rich.table import Table
-
     from w2sprobe.cli._tables import print_table
+    from w2sprobe.reporting.listings import tasks_table
 
-    table = Table(box=None)
-    for column in found[0]:
-        table.add_column(column, justify="right" if column == "rows" else "left")
-    for row in found:
-        rows = f"{row['rows']:,}"
-        table.add_row(*(rows if key == "rows" else str(value) for key, value in row.items()))
-    print_table(table)
+    print_table(tasks_table(found))
     offline = sum(bool(row["offline"]) for row in found)
     click.echo(f"{len(found)} tasks, {offline} of them available without a network")
 
@@ -112,18 +83,9 @@ def show(task: "TaskConfig", models: tuple[str, ...], as_json: bool) -> None:
     splits = task.load()
     lengths = _lengths(models, splits)
     result = {
-        **_summary(splits),
-        "tokens": {name: _spread(found) for name, found in lengths.items()},
-        "examples": {
-            label: [
-                {"id": row, "text": text}
-                for row, text, own in zip(
-                    splits.test.ids.tolist(), splits.test.texts, splits.test.labels, strict=True
-                )
-                if own == label
-            ][:SHOWN]
-            for label in (0, 1)
-        },
+        **splits.summary(),
+        "tokens": {name: found.summary() for name, found in lengths.items()},
+        "examples": splits.examples(SHOWN),
     }
     if as_json:
         click.echo(json.dumps(result, indent=2, ensure_ascii=False))
@@ -232,7 +194,7 @@ def split(task: "TaskConfig", out: Path, as_json: bool) -> None:
     splits = task.load()
     splits.write(out)
     if as_json:
-        click.echo(json.dumps({**_summary(splits), "file": str(out)}, indent=2))
+        click.echo(json.dumps({**splits.summary(), "file": str(out)}, indent=2))
         return
     _print_summary(splits)
     click.echo(str(out))
@@ -256,50 +218,13 @@ def _lengths(models: tuple[str, ...], splits: "Splits") -> dict[str, "ModelLengt
     return {model: count_tokens(model, splits) for model in models}
 
 
-def _spread(lengths: "ModelLengths") -> dict[str, int | None]:
-    import numpy as np
-
-    tokens, context = np.concatenate(list(lengths.tokens.values())), lengths.context
-    return {
-        "median": int(np.median(tokens)),
-        "95 %": int(np.quantile(tokens, 0.95)),
-        "longest": int(tokens.max()),
-        "context": context,
-        "rows over it": None if context is None else int((tokens > context).sum()),
-    }
-
-
-def _summary(splits: "Splits") -> dict[str, Any]:
-    groups = {
-        name: len(set(rows.groups.tolist()))
-        for name, rows in splits.items()
-        if rows.groups is not None
-    }
-    return {
-        "task": splits.test.name,
-        **splits.about,
-        "splits": splits.counts(),
-        "groups": groups,
-        "dropped": splits.dropped,
-    }
-
-
 def _print_summary(splits: "Splits") -> None:
-    from rich.table import Table
-
     from w2sprobe.cli._tables import print_table
+    from w2sprobe.reporting.listings import splits_table
 
-    found = _summary(splits)
+    found = splits.summary()
     click.echo(f"{found['task']}  (fingerprint {found.get('fingerprint', 'unknown')})")
-    table = Table("split", box=None)
-    for column in ("label 0", "label 1", "groups"):
-        table.add_column(column, justify="right")
-    for name, counts in found["splits"].items():
-        groups = found["groups"].get(name)
-        table.add_row(
-            name, *(f"{count:,}" for count in counts.values()), f"{groups:,}" if groups else "-"
-        )
-    print_table(table)
+    print_table(splits_table(found))
     left_out = ", ".join(
         f"{reason} {count:,}" for reason, count in found["dropped"].items() if count
     )

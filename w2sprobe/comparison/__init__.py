@@ -15,6 +15,8 @@ from w2sprobe.comparison.compare import compare as compare
 from w2sprobe.comparison.differences import Difference as Difference
 from w2sprobe.comparison.differences import Judgement as Judgement
 from w2sprobe.comparison.differences import judgement as judgement
+from w2sprobe.comparison.differences_file import check_differences_file as check_differences_file
+from w2sprobe.comparison.differences_file import write_differences as write_differences
 from w2sprobe.comparison.family import Role as Role
 from w2sprobe.comparison.family import is_competitor as is_competitor
 from w2sprobe.comparison.family import role_of as role_of
@@ -39,6 +41,10 @@ from w2sprobe.comparison.scores import pair_name as pair_name
 from w2sprobe.comparison.scores import read_scores as read_scores
 from w2sprobe.comparison.seeds import SeedComponent as SeedComponent
 from w2sprobe.comparison.seeds import SeedRow as SeedRow
+from w2sprobe.comparison.sources import PUBLISHED as PUBLISHED
+from w2sprobe.comparison.sources import Given as Given
+from w2sprobe.comparison.sources import read_sources as read_sources
+from w2sprobe.comparison.sources import study_overview as study_overview
 from w2sprobe.comparison.supervisor_gains import SupervisorGain as SupervisorGain
 from w2sprobe.comparison.supervisor_gains import TaskGain as TaskGain
 from w2sprobe.comparison.supervisor_gains import supervisor_gains as supervisor_gains

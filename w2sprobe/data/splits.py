@@ -105,6 +105,29 @@ class Splits:
             for name, rows in self.items()
         }
 
+    def summary(self) -> dict[str, Any]:
+        """What the splits are made of: name, counts of labels and groups, rows left out."""
+        groups = {
+            name: len(set(rows.groups.tolist()))
+            for name, rows in self.items()
+            if rows.groups is not None
+        }
+        return {
+            "task": self.test.name,
+            **self.about,
+            "splits": self.counts(),
+            "groups": groups,
+            "dropped": self.dropped,
+        }
+
+    def examples(self, n: int) -> dict[int, list[dict[str, str]]]:
+        """The first n test rows of each label."""
+        rows = self.test.records()
+        return {
+            label: [rows[at] for at in np.flatnonzero(self.test.labels == label)[:n]]
+            for label in (0, 1)
+        }
+
     def write(self, path: str | Path) -> None:
         """Write a Parquet file (id, text, label, group, split), atomically."""
         parts = [part for _, part in self.items()]

@@ -167,9 +167,11 @@ def load_splits(
     positive: str | None = None,
     negative: str | None = None,
     formatting: Formatting = "repaired",
+    rows: int | None = None,
     sizes: SplitSizes | None = None,
     seed: int = 0,
     keep_prior: bool = False,
+    read: dict[str, Task] | None = None,
 ) -> Splits:
     """Load a task and cut it, or read splits that were written before.
 
@@ -179,8 +181,13 @@ def load_splits(
         As in `load_task`, or a Parquet file that `Splits.write` wrote; that one is taken as it is.
     positive, negative, formatting
         As in `load_task`.
+    rows : int, optional
+        Cut only so many rows of the task, chosen by their hashes whatever the seed, groups whole:
+        many cuts then share activations. Default: all.
     sizes, seed, keep_prior
         As in `make_splits`.
+    read : dict of str to Task, optional
+        Tasks that were read already, which other cuts need not read again; a new one is added.
 
     Returns
     -------
@@ -195,19 +202,40 @@ def load_splits(
     """
     name = _checked_name(name)
     if is_task_file(name) and is_splits_file(Path(name)):
-        if positive or negative or sizes or seed or keep_prior or formatting != "repaired":
+        if positive or negative or rows or sizes or seed or keep_prior or formatting != "repaired":
             raise InputError(
                 "options given for rows that are split already",
                 where=name,
-                advice="Leave classes, formatting, sizes, seed and prior out.",
+                advice="Leave classes, formatting, rows, sizes, seed and prior out.",
             )
         return Splits.read(name)
-    task = load_task(name, positive=positive, negative=negative, formatting=formatting)
-    splits = make_splits(task.rows, sizes, seed, keep_prior=keep_prior)
-    about = {"task": name, "fingerprint": task.fingerprint, "made_of": task.made_of}
-    return replace(
-        splits, dropped={**task.dropped, **splits.dropped}, about={**about, **splits.about}
-    )
+    known = {} if read is None else read
+    key = repr((name, positive, negative, formatting))
+    if key not in known:
+        known[key] = load_task(name, positive=positive, negative=negative, formatting=formatting)
+    task = known[key]
+    chosen = task.rows if rows is None else _some(task.rows, rows)
+    splits = make_splits(chosen, sizes, seed, keep_prior=keep_prior)
+    about: dict[str, Any] = {"task": name, "fingerprint": task.fingerprint}
+    about["made_of"] = task.made_of
+    dropped: dict[str, int] = {**task.dropped, **splits.dropped}
+    if len(chosen) < len(task.rows):
+        about["rows"] = len(chosen)
+        dropped["beyond the rows asked for"] = len(task.rows) - len(chosen)
+    return replace(splits, dropped=dropped, about={**about, **splits.about})
+
+
+def _some(rows: Rows, n: int) -> Rows:
+    """At least n rows, where there are as many: groups whole, in the order of their hashes."""
+    names = (rows.ids if rows.groups is None else rows.groups).tolist()
+    members: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        members.setdefault(name, []).append(row)
+    chosen: list[int] = []
+    for name in sorted(members, key=_hash):
+        if len(chosen) < n:
+            chosen += members[name]
+    return rows.select(sorted(chosen))
 
 
 def make_task(name: str, source: SourceRows) -> Task:

@@ -26,7 +26,15 @@ from w2sprobe.experiments.costs import (
     votes_cost,
 )
 from w2sprobe.experiments.functions import CurationFunction
-from w2sprobe.experiments.methods import AUTO, FINETUNED, HEAD, IN_SAMPLE, Method, setting_field
+from w2sprobe.experiments.methods import (
+    AUTO,
+    CANDIDATES,
+    FINETUNED,
+    HEAD,
+    IN_SAMPLE,
+    Method,
+    setting_field,
+)
 from w2sprobe.experiments.readings import BY_FOLDS, Need, Reading, VotesPlan
 from w2sprobe.experiments.shared_runs import RUNS
 from w2sprobe.experiments.stages import Cost, Stage, Work
@@ -45,7 +53,7 @@ from w2sprobe.experiments.steps import (
     Train,
     ZeroShot,
 )
-from w2sprobe.experiments.supervisors import FinetunedSupervisor, States
+from w2sprobe.experiments.supervisors import FinetunedSupervisor, States, Supervisor
 from w2sprobe.extraction import store_identity
 from w2sprobe.fingerprint import fingerprint
 from w2sprobe.folds import FOLDS, folds_of
@@ -191,10 +199,7 @@ class Builder:
         MissingDependency
             A method needs a package that is not installed.
         """
-        names = [self._who(config) for config in self.configs]
-        parts = [
-            _Part(self, config, name) for config, name in zip(self.configs, names, strict=True)
-        ]
+        parts = [_Part(self, config) for config in self.configs]
         for part in parts:
             part.read_votes()
         self.votes.cast("votes")
@@ -203,12 +208,6 @@ class Builder:
         self.votes.cast("votes on curated labels")
         return [part.finish() for part in parts]
 
-    def _who(self, config: ExperimentConfig) -> str:
-        """Name of an experiment's supervisor that no other of the cut has."""
-        label, seed = config.weak.label, getattr(config.weak, "seed", 0)
-        seeds = {getattr(one.weak, "seed", 0) for one in self.configs if one.weak.label == label}
-        return f"{label}, seed {seed}" if len(seeds) > 1 else label
-
     def stage(
         self, work: Work, title: str, cost: Cost | None = None, place: Path | None = None
     ) -> Stage:
@@ -216,13 +215,19 @@ class Builder:
         made = Stage(work, title, self.home, place, cost or Cost())
         return self.known.setdefault(made.address, made)
 
-    def audit(self, config: ExperimentConfig) -> Stage:
+    @cached_property
+    def audit(self) -> Stage:
         """Stage that looks for what could make the results mean something else."""
-        models = {"the strong model": self.strong_info}
-        weak = getattr(config.weak, "model", None)
-        if weak is not None:
-            models = {"the weak model": self.infos[weak], **models}
-        return self.stage(AuditTask(self.splits, models), "audit of the task")
+        weak = dict.fromkeys(getattr(config.weak, "model", None) for config in self.configs)
+        names = [name for name in weak if name is not None]
+        models = {
+            "the weak model" if len(names) == 1 else f"the weak model {name}": self.infos[name]
+            for name in names
+        }
+        return self.stage(
+            AuditTask(self.splits, {**models, "the strong model": self.strong_info}),
+            "audit of the task",
+        )
 
     def finetuned_supervisor(self, weak: FinetunedSupervisor) -> Stage:
         """Stage that finetunes the weak model on truth and predicts all stored rows."""
@@ -357,11 +362,13 @@ class Builder:
 class _Part:
     """One experiment while its stages are laid out."""
 
-    def __init__(self, builder: Builder, config: ExperimentConfig, who: str) -> None:
-        self.builder, self.config, self.who = builder, config, who
+    def __init__(self, builder: Builder, config: ExperimentConfig) -> None:
+        self.builder, self.config = builder, config
+        # name of its labels among those that are voted on together; whatever others there are
+        self.who = "weak" if config.weak.finetunes else _named(config.weak)
         self.splits, self.info = builder.splits, builder.strong_info
         self.layer = self._one_layer("probes", config.probes)
-        self.audit = builder.audit(config)
+        self.audit = builder.audit
         self.weak = config.weak.stage(builder)
         self.readings: dict[str, Reading] = {}  # of learners, by method
         self.curators: dict[str, Reading] = {}
@@ -621,11 +628,14 @@ class _Part:
         elif split == TRAIN:
             _check_folds(CROSS_FITTED, self.builder.groups, len(rows), FOLDS)
 
-    def _may_refuse(self, method: Method) -> str:
-        """What a filter needs that labels may not have: curations that fail do not fail others."""
-        like = method.same_size_as
-        filtering = method if like is None else self.config.entries[like]
-        return "topofilter" if filtering.probe == "topofilter" else filtering.rule
+    def _may_be_refused(self, vector: str) -> bool:
+        """Whether labels are what TopoFilter leaves, which needs hard labels of both classes."""
+        name = vector.removesuffix(f" of {self.who}")
+        method = self.methods.get(name)
+        if vector == name or method is None:
+            return False
+        like = method if method.same_size_as is None else self.config.entries[method.same_size_as]
+        return like.probe == "topofilter"
 
     def _need_curator(self, name: str, method: Method) -> None:
         """Note what a curation reads."""
@@ -714,9 +724,8 @@ class _Part:
                 "graph": settings.graph,
             }
         # what takes long, or may fail, keeps no other supervisor's methods waiting
-        together = self.who if self.config.weak.finetunes or method.curation else ""
-        if method.learns_by_probe and method.curation:
-            together += f" after {self._may_refuse(method)}"
+        alone = self.config.weak.finetunes or self._may_be_refused(vector)
+        together = self.weak.address if alone else ""
         return self.builder.votes.read(
             Need(
                 pick,
@@ -738,7 +747,8 @@ class _Part:
         if method.states == "weak" and states is not None:
             return (self.builder.weak_layer(states),), False
         if method.layers is not None:
-            return self.info.parse_layers(method.layers), True
+            spec = settings.candidates.layers if method.layers == CANDIDATES else method.layers
+            return self.info.parse_layers(spec), True
         layer = self._one_layer(path, settings)
         if layer is not None:
             return (layer,), False
@@ -796,7 +806,7 @@ class _Part:
                 {name: values for name, values in probes.items() if values},
                 vectors,
                 frozenset({split, *([FITTED] if config.in_sample else [])}),
-                together=self.who if self.config.weak.finetunes else "",
+                together=self.weak.address if self.config.weak.finetunes else "",
             )
         )
 
@@ -824,6 +834,12 @@ class _Part:
             self.splits.strong_train,
         )
         return self.builder.stage(work, "indicators of the gain")
+
+
+def _named(weak: Supervisor) -> str:
+    """What it is, with its seed where it has one."""
+    seed = getattr(weak, "seed", None)
+    return weak.label if seed is None else f"{weak.label}, seed {seed}"
 
 
 def _with_inputs(stages: list[Stage]) -> set[str]:

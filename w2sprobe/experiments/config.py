@@ -1,7 +1,7 @@
 """Config of a study: names, defaults, ranges and help, checked before anything runs."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from w2sprobe.data import Splits, SplitSizes, load_splits
+from w2sprobe.data import Splits, SplitSizes, Task, load_splits
 from w2sprobe.data.tasks import Formatting
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.experiments.methods import (
@@ -86,6 +86,12 @@ class SharedTask(_Config):
         description="Prompts of the source experiments, repaired (default) or as published, known "
         "bugs included.",
     )
+    rows: int | None = Field(
+        None,
+        ge=8,
+        description="Cut only so many rows of the task, chosen by hash whatever the seed, so that "
+        "many cuts share their activations. Default: all.",
+    )
     sizes: SplitSizes | None = Field(
         None,
         description="Rows of weak-train, strong-train, validation and test, or shares as in "
@@ -112,15 +118,20 @@ class TaskConfig(SharedTask):
         classes = [name for name in (self.positive, self.negative) if name is not None]
         return f"{self.name} [{' / '.join(classes)}]" if classes else self.name
 
-    def load(self) -> Splits:
+    def load(self, read: dict[str, Task] | None = None) -> Splits:
         """Rows, cut.
+
+        Parameters
+        ----------
+        read : dict of str to Task, optional
+            Tasks that were read already; a new one is added.
 
         Raises
         ------
         InputError
             As `load_splits`.
         """
-        return load_splits(**dict(self))
+        return load_splits(**dict(self), read=read)
 
 
 class ModelConfig(TrainSettings):
@@ -466,9 +477,18 @@ class StudyConfig(_Settings):
         )
         varied = {part: seeds for part, seeds in given.items() if seeds}
         runs = [dict(zip(varied, seeds, strict=True)) for seeds in product(*varied.values())]
-        return [
-            ("-".join(f"{NAMED[part]}{seed}" for part, seed in run.items()), run) for run in runs
-        ]
+        return [(_run_name(run), run) for run in runs]
+
+    def _runs_with(self, weak: Supervisor) -> list[tuple[str, dict[Varied, int]]]:
+        """Runs that differ: a supervisor without chance is the same under every seed of its own."""
+        if weak.varies:
+            return self._runs
+        found: dict[tuple[tuple[Varied, int], ...], tuple[str, dict[Varied, int]]] = {}
+        for name, seeds in self._runs:
+            own: dict[Varied, int] = {p: seed for p, seed in seeds.items() if p != "weak"}
+            short = name if self.seeds else _run_name(own)
+            found.setdefault(tuple(own.items()), (short, own))
+        return list(found.values())
 
     def experiments(self) -> list[ExperimentConfig]:
         """One config a task, weak model, strong model and seed, in this order.
@@ -479,9 +499,8 @@ class StudyConfig(_Settings):
         """
         return [
             self._experiment(task, weak, strong, *run)
-            for task, weak, strong, run in product(
-                self._tasks, _listed(self.weak), _listed(self.strong), self._runs
-            )
+            for task, weak, strong in product(self._tasks, _listed(self.weak), _listed(self.strong))
+            for run in self._runs_with(weak)
         ]
 
     def with_task(self, fields: dict[str, Any]) -> "StudyConfig":
@@ -530,11 +549,12 @@ class StudyConfig(_Settings):
                 )
             if name is not None and "model" not in type(sections[0]).model_fields:
                 raise InputError(
-                    f"--{role}-model beside {role}.kind {sections[0].kind!r}, which has no model"
+                    f"--{role}-model for a supervisor without a model: {sections[0].label}",
+                    advice=f"Replace it: --set {role}='{{model: {name}}}'.",
                 )
             changes: dict[str, Any] = {} if name is None else {"model": name}
             changes |= {"truncate": True} if truncate else {}
-            changed = tuple(_changed(section, changes) for section in sections)
+            changed = tuple(_with(section, changes) for section in sections)
             update[role] = changed if isinstance(given, tuple) else changed[0]
         return self.model_copy(update=update)
 
@@ -547,11 +567,7 @@ class StudyConfig(_Settings):
         seeds: dict[Varied, int],
     ) -> ExperimentConfig:
         own: dict[str, Any] = {"split": task, "weak": weak, "strong": strong}
-        own |= {
-            str(part): own[part].model_copy(update={"seed": seed})
-            for part, seed in seeds.items()
-            if "seed" in type(own[part]).model_fields
-        }
+        own |= {str(part): _with(own[part], {"seed": seed}) for part, seed in seeds.items()}
         own |= {name: getattr(self, name) for name in _Settings.model_fields}
         return ExperimentConfig(task=own.pop("split"), seed=name, **own)
 
@@ -611,14 +627,18 @@ class StudyConfig(_Settings):
         return self
 
 
+def _with(section: Section, changes: dict[str, Any]) -> Section:
+    """A section with other values, as far as it has these fields."""
+    known = type(section).model_fields
+    return section.model_copy(update={k: v for k, v in changes.items() if k in known})
+
+
+def _run_name(seeds: Mapping[Varied, int]) -> str:
+    return "-".join(f"{NAMED[part]}{seed}" for part, seed in seeds.items())
+
+
 def _listed(sections: Section | tuple[Section, ...]) -> tuple[Section, ...]:
     return sections if isinstance(sections, tuple) else (sections,)
-
-
-def _changed(section: Section, changes: dict[str, Any]) -> Section:
-    """Change the fields that a section has."""
-    known = {name: value for name, value in changes.items() if name in type(section).model_fields}
-    return section.model_copy(update=known)
 
 
 def _unknown(kind: str, name: str, known: Collection[str]) -> str:

@@ -7,12 +7,13 @@ out; they matter where texts are several times longer than the model is wide.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 
 from w2sprobe.cache import store_size_bytes
-from w2sprobe.data import Splits
+from w2sprobe.data import Rows, Splits
 from w2sprobe.devices import resolve_device
 from w2sprobe.experiments.stages import Cost, Stage
 from w2sprobe.models import DTYPES, ModelInfo, count_parameters, load_tokenizer
@@ -49,23 +50,41 @@ class Lengths:
 
     @classmethod
     def of(cls, info: ModelInfo, splits: Splits, *, truncate: bool) -> "Lengths":
-        """Tokenise all rows.
+        """Tokenise all rows; raises what `count_rows` does."""
+        parts = [rows for _, rows in splits.items()]
+        return cls.among(count_rows(info, parts, truncate=truncate), splits)
 
-        Raises
-        ------
-        InputError
-            A text that is too long, without `truncate`, has no tokens, or closes twice for a
-            classifier that reads the closing token.
-        """
-        tokenizer = load_tokenizer(info.source)
-        counted = {
-            name: classifier_tokens(info, tokenizer, rows, truncate=truncate)
-            for name, rows in splits.items()
-        }
+    @classmethod
+    def among(cls, counts: "Counts", splits: Splits) -> "Lengths":
+        """Add up rows that are counted already."""
+        found = {name: [counts[row] for row in rows.ids.tolist()] for name, rows in splits.items()}
         return cls(
-            {name: int(tokens.lengths.sum()) for name, tokens in counted.items()},
-            sum(tokens.n_truncated for tokens in counted.values()),
+            {name: sum(tokens for tokens, _ in rows) for name, rows in found.items()},
+            sum(cut for rows in found.values() for _, cut in rows),
         )
+
+
+Counts = dict[str, tuple[int, bool]]  # by id: tokens, and whether the text was cut
+
+
+def count_rows(info: ModelInfo, parts: Iterable[Rows], *, truncate: bool) -> Counts:
+    """Tokens of rows, each text once, as a classifier of the model reads them.
+
+    Raises
+    ------
+    InputError
+        A text that is too long, without `truncate`, has no tokens, or closes twice for a
+        classifier that reads the closing token.
+    """
+    tokenizer, counts = load_tokenizer(info.source), Counts()
+    for rows in parts:
+        new = rows.select([n for n, name in enumerate(rows.ids.tolist()) if name not in counts])
+        if len(new):
+            found = classifier_tokens(info, tokenizer, new, truncate=truncate)
+            cut = found.n_read < found.lengths
+            each = zip(found.lengths.tolist(), cut.tolist(), strict=True)
+            counts |= zip(new.ids.tolist(), each, strict=True)
+    return counts
 
 
 def forward_cost(info: ModelInfo, n_tokens: int, n_rows: int) -> Cost:

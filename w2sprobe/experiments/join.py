@@ -5,10 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from w2sprobe.atomic import atomic_folder
 from w2sprobe.declaration import PREREGISTRATION
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.config import AnalysisConfig, StudyConfig
+from w2sprobe.experiments.config import NAMED, PARTS, ExperimentConfig, StudyConfig
+from w2sprobe.experiments.methods import FINETUNED
+from w2sprobe.experiments.mistakes import describe
 from w2sprobe.experiments.places import result_folders
 from w2sprobe.experiments.preregistration import joined
 from w2sprobe.experiments.study_files import CONFIG, FIGURE, SPLITS, warnings_of, write_study
@@ -16,6 +20,8 @@ from w2sprobe.experiments.summary import Scored, rescored, summarise
 from w2sprobe.results import RESULTS, Failure, Results, RunKey, StudyResults, study_in
 
 SECTIONS: Final = ("task", "weak", "strong")  # several of each may be joined, by their names
+PART: Final = dict(zip(SECTIONS, PARTS, strict=True))
+SEEDS: Final = {"task": "splits", "weak": "supervisor_seeds", "strong": "learner_seeds"}
 LEFT: Final = (SPLITS, CONFIG, FIGURE, PREREGISTRATION)  # files that are not an experiment's own
 MAY_DIFFER: Final = (*SECTIONS, "name", "methods", "define")
 
@@ -107,47 +113,79 @@ def _rescored(place: Path) -> Scored:
 
 def _config(results: Sequence[Results], name: str) -> StudyConfig:
     """One config for all."""
-    seeds = list(dict.fromkeys(one.seed for one in results))
-    if "" in seeds and len(seeds) > 1:
-        without = next(one for one in results if not one.seed)
-        raise InputError(f"{_said(without.key)} was run without seeds, others with {seeds[-1]}")
-    varied = [
-        section
-        for section in SECTIONS
-        if all(one.seed == str(one.config[section]["seed"]) for one in results)
-    ]
+    configs = [_completed(one) for one in results]
+    seeds = _seeds(results)
+    varied = {*seeds, *seeds.get("vary", ())}
     found: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     shared: dict[str, Any] = {}
     define: dict[str, Any] = {}
-    for one in results:
-        for section, known in found.items():
-            own = dict(one.config[section])
-            if section != "task":  # results from before there was a choice do not say it
-                own.setdefault("early_stopping", "auc")
-            if section in varied:
+    for one, config in zip(results, configs, strict=True):
+        for (section, known), key in zip(found.items(), one.key[:3], strict=True):
+            own = config[section]
+            if "seed" in own and varied & {SEEDS[section], PART[section]}:
                 own["seed"] = 0
-            key = one.task if section == "task" else own["model"]
             _agree(known.setdefault(key, own), own, f"{section} {key}", one)
-        common = {key: value for key, value in one.config.items() if key not in MAY_DIFFER}
-        # nor do results from before an analysis could be declared
-        common.setdefault("analysis", AnalysisConfig().model_dump(mode="json"))
+        common = {key: value for key, value in config.items() if key not in MAY_DIFFER}
         shared = shared or common
         _agree(shared, common, "", one)
-        for method, entry in one.config["define"].items():
+        for method, entry in config["define"].items():
             _agree({method: define.setdefault(method, entry)}, {method: entry}, "define", one)
     return StudyConfig.model_validate(
         {
             **shared,
             "name": name,
             "define": define,
-            "methods": list(dict.fromkeys(m for one in results for m in one.config["methods"])),
+            "methods": list(dict.fromkeys(m for config in configs for m in config["methods"])),
             "tasks": list(found["task"].values()),
             "weak": list(found["weak"].values()),
             "strong": list(found["strong"].values()),
-            "seeds": [int(seed) for seed in seeds if seed],
-            "vary": ["split" if section == "task" else section for section in varied],
+            **seeds,
         }
     )
+
+
+def _completed(one: Results) -> dict[str, Any]:
+    """Config of a result, with the defaults of settings that its version did not have."""
+    config = {**one.config, **{section: dict(one.config[section]) for section in SECTIONS}}
+    for section in ("weak", "strong"):
+        if config[section].get("kind", FINETUNED) == FINETUNED:
+            # results from before there was a choice
+            config[section].setdefault("early_stopping", "auc")
+    try:
+        found = ExperimentConfig.model_validate(config)
+    except ValidationError as error:
+        raise InputError(describe(error, ExperimentConfig), where=_said(one.key)) from error
+    return found.model_dump(mode="json", exclude={"seed"})
+
+
+def _seeds(results: Sequence[Results]) -> dict[str, Any]:
+    """Fields of a study that give the runs of these results."""
+    names = list(dict.fromkeys(one.seed for one in results))
+    kinds = {name.isdigit(): name for name in names}
+    if len(kinds) > 1:
+        said = (repr(name) if name else "without seeds" for name in kinds.values())
+        raise InputError(
+            f"runs are named in two ways: {', '.join(said)}",
+            allowed="one: a seed each, or cut and seeds",
+        )
+    own = {section: [one.config[section].get("seed") for one in results] for section in SECTIONS}
+    if True in kinds:
+        varied = [
+            PART[section]
+            for section, seeds in own.items()
+            if all(seed in (None, int(one.seed)) for one, seed in zip(results, seeds, strict=True))
+        ]
+        return {"seeds": list(map(int, names)), "vary": varied}
+    found: dict[str, Any] = {}
+    for section, seeds in own.items():
+        named = {
+            seed
+            for one, seed in zip(results, seeds, strict=True)
+            if f"{NAMED[PART[section]]}{seed}" in one.seed.split("-")
+        }
+        if named:
+            found[SEEDS[section]] = sorted(named)
+    return found
 
 
 def _agree(known: Mapping[str, Any], own: Mapping[str, Any], where: str, one: Results) -> None:

@@ -21,6 +21,7 @@ ChoiceRule = Literal["weak_auc", "weak_log_loss"]
 
 AUTO: Final = "auto"  # chosen among probes.candidates, by the weak labels alone
 FINETUNED: Final = "finetuned"
+CANDIDATES: Final = "candidates"  # layers that are averaged, as `auto` would choose among
 HEAD: Final = "head"  # a linear head, of any loss
 LEARNERS = (
     FINETUNED,
@@ -125,7 +126,9 @@ class Method(BaseModel):
         "of in-sample.",
     )
     layers: str | None = Field(
-        None, description="Average the probe's predictions over these layers: 8:24:4, or all."
+        None,
+        description="Average the probe's predictions over these layers: 8:24:4, all, or "
+        "candidates, those of probes.candidates.",
     )
     with_weak: bool = Field(
         default=False, description="Average the learner's predictions with the supervisor's."
@@ -365,7 +368,7 @@ FINETUNED_METHODS = {
     "strong_to_strong_1_logconf": Method(loss="logconf", iterations=1),
     "strong_to_strong_2_logconf": Method(loss="logconf", iterations=2),
     "mass_mean_relabel": Method(probe="mass-mean", curation="relabel"),
-    "logistic_layers_relabel": Method(probe="logistic", curation="relabel", layers="all"),
+    "logistic_layers_relabel": Method(probe="logistic", curation="relabel", layers=CANDIDATES),
     "mass_mean_filter": Method(probe="mass-mean", curation="filter"),
     "confident_learning_filter": Method(
         probe="logistic", curation="filter", rule="confident-learning"
@@ -392,7 +395,7 @@ def _probe_methods() -> dict[str, Method]:
     for learner, name in (("knn", "knn"), ("logistic", "logistic"), ("mass-mean", "mass_mean")):
         found |= {
             f"{name}_probe": Method(learner=learner),
-            f"{name}_layers": Method(learner=learner, layers="all"),
+            f"{name}_layers": Method(learner=learner, layers=CANDIDATES),
             f"{name}_with_weak": Method(learner=learner, with_weak=True),
             f"{name}_probe_on_truth": Method(learner=learner, labels="truth"),
             f"{name}_probe_on_noise": Method(learner=learner, labels="noise"),

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from w2sprobe.atomic import check_writable
-from w2sprobe.data import Rows, Splits
+from w2sprobe.data import Rows, Splits, Task
 from w2sprobe.devices import rank_and_world
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.builder import Builder, Cut, Experiment
 from w2sprobe.experiments.config import ExperimentConfig, ModelConfig, StudyConfig, TaskConfig
-from w2sprobe.experiments.costs import Lengths
+from w2sprobe.experiments.costs import Counts, Lengths, count_rows
 from w2sprobe.experiments.methods import FINETUNED
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.supervisors import FinetunedSupervisor
@@ -55,8 +55,8 @@ class Plan:
             parts = [config.task.label]
             if several > 1:
                 parts.append(f"{config.weak.label} > {config.strong.model}")
-            if config.seed:
-                parts.append(f"seed {config.seed}")
+            if config.key.run:
+                parts.append(config.key.run)
             for stage in experiment.stages:
                 found.setdefault(stage.address, ", ".join(parts))
         return found
@@ -135,27 +135,30 @@ class _Facts:
 
     def __init__(self) -> None:
         self._splits: dict[TaskConfig, Splits] = {}
-        self._lengths: dict[tuple[TaskConfig, str, bool], Lengths] = {}
+        self._read: dict[str, Task] = {}
+        self._cuts: dict[str, list[TaskConfig]] = {}  # by task
+        self._counts: dict[tuple[str, str, bool], Counts] = {}
 
     def splits(self, task: TaskConfig) -> Splits:
         if task not in self._splits:
-            self._splits[task] = task.load()
+            self._splits[task] = task.load(self._read)
             _check_test(self._splits[task].test, task.label)
         return self._splits[task]
 
     def lengths(self, task: TaskConfig, info: ModelInfo, *, truncate: bool) -> Lengths:
-        key = (task, info.source, truncate)
-        if key not in self._lengths:
-            self._lengths[key] = Lengths.of(info, self.splits(task), truncate=truncate)
-        return self._lengths[key]
+        key = (task.label, info.source, truncate)
+        if key not in self._counts:
+            splits = [self.splits(one) for one in self._cuts[task.label]]
+            parts = [rows for one in splits for _, rows in one.items()]
+            self._counts[key] = count_rows(info, parts, truncate=truncate)
+        return Lengths.among(self._counts[key], self.splits(task))
 
     def cuts(self, tasks: list[TaskConfig]) -> dict[TaskConfig, Cut]:
         """Every cut, with the rows that all cuts of its task read."""
-        together: dict[str, list[TaskConfig]] = {}
         for task in dict.fromkeys(tasks):
-            together.setdefault(task.label, []).append(task)
+            self._cuts.setdefault(task.label, []).append(task)
         found: dict[TaskConfig, Cut] = {}
-        for same in together.values():
+        for same in self._cuts.values():
             splits = [self.splits(task) for task in same]
             everywhere = union_rows([one.stored for one in splits])
             weak = union_rows([part for one in splits for part in (one.weak_train, one.stored)])

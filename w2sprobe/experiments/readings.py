@@ -106,9 +106,10 @@ class VotesPlan:
     def cast(self, title: str) -> None:
         """Make the stages of all needs so far."""
         for together in self._needs.values():
-            stage = self.make(self._work([need for need, _ in together]), title)
-            for _, reading in together:
-                reading.votes = stage
+            for part in _by_layers(together):
+                stage = self.make(self._work([need for need, _ in part]), title)
+                for _, reading in part:
+                    reading.votes = stage
         self._needs.clear()
 
     def _work(self, needs: list[Need]) -> CastVotes:
@@ -140,3 +141,19 @@ class VotesPlan:
             TRUTH in labels,
             device=self.device,
         )
+
+
+def _by_layers(needs: list[tuple[Need, Reading]]) -> list[list[tuple[Need, Reading]]]:
+    """Needs whose probes are read on the same layers: no probe is fitted where no one reads it."""
+    linked: dict[str, set[str]] = {}  # probes that one need reads side by side, and theirs
+    for need, _ in needs:
+        group = set(need.probes).union(*(linked.get(probe, ()) for probe in need.probes))
+        linked |= dict.fromkeys(group, group)
+    layers: dict[str, set[int]] = {}
+    for need, _ in needs:
+        for probe in linked[need.pick.probe]:
+            layers.setdefault(probe, set()).update(need.pick.layers)
+    parts: dict[tuple[int, ...], list[tuple[Need, Reading]]] = {}
+    for need, reading in needs:
+        parts.setdefault(tuple(sorted(layers[need.pick.probe])), []).append((need, reading))
+    return list(parts.values())

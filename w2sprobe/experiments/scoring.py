@@ -123,6 +123,7 @@ def score(
         warnings=training_warnings(experiment, outcomes),
         rows=tuple(_row(experiment, name, result) for name, result in found.items()),
         missing=missing,
+        ceilings=experiment.ceilings,
         indicators=_indicators(experiment, outcomes),
         stages={
             stage.title: {"address": stage.address, "seconds": seconds_of(stage)}

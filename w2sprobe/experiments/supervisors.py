@@ -58,6 +58,11 @@ class Supervisor(BaseModel):
         """Its model's activations; None where there are none."""
         return None
 
+    @property
+    def varies(self) -> bool:
+        """Whether another seed makes another supervisor."""
+        return self.finetunes
+
     def n_rows(self, rows: Rows) -> int:
         """Rows that it learns from, of the weak-train rows."""
         return len(rows)
@@ -76,6 +81,11 @@ class FewRows(Supervisor):
         description="Weak-train rows that it learns from, default: all.",
     )
     seed: int = Field(0, ge=0, description="Chooses these rows.")
+
+    @property
+    def varies(self) -> bool:
+        """Only where it learns from some of the rows: the fit itself knows no chance."""
+        return self.rows is not None
 
     def n_rows(self, rows: Rows) -> int:
         """As many as `rows` says."""

@@ -1,11 +1,15 @@
 """A comparison of methods as tables."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from operator import attrgetter
+from typing import Any
 
 from w2sprobe.comparison import (
     Analysis,
     Comparison,
+    Difference,
     FamilyRow,
     Judgement,
     MethodRow,
@@ -14,7 +18,7 @@ from w2sprobe.comparison import (
     TaskRow,
 )
 from w2sprobe.reporting.numbers import with_interval
-from w2sprobe.reporting.table import Cell, Column, Row, Table, Tone
+from w2sprobe.reporting.table import Cell, Column, Table, Tone, numeric
 from w2sprobe.results import Interval
 
 NAMES = {"pgr": "PGR", "auc": "AUC"}
@@ -114,68 +118,54 @@ def _small(value: float) -> str:
     return f"{value:.2g}"
 
 
-def task_table(comparison: Comparison, unit: str, prefix: str = "") -> Table:
+def task_table(comparison: Comparison, unit: str) -> Table:
     """Every method's mean on every task, between its ends.
 
     Parameters
     ----------
     comparison : Comparison
     unit : {"pgr", "auc"}
-    prefix : str, optional
-        Of the table's name.
 
     Returns
     -------
     Table
     """
     others = dict.fromkeys(row.method for row in comparison.methods)
-    return Table(
-        f"{prefix}{unit}-tasks",
+
+    def remark(row: TaskRow) -> str:
+        return row.excluded if unit == "pgr" else "saturated" if row.saturated else ""
+
+    def column(method: str) -> Column:
+        # spaces: long names break between words
+        return numeric(method.replace("_", " "), lambda row: getattr(row, unit).get(method))
+
+    return Table.of(
         f"{NAMES[unit]} of each task",
         (
             Column("task"),
-            *_numbers("seeds", "weak", "ceiling", "gap", "SE"),
-            Column(_words(comparison.against), number=True, pinned=True),
-            *_numbers(*map(_words, others)),
-            Column("remark", pinned=True),
+            numeric("seeds", "n_seeds"),
+            numeric("weak", "weak_auc"),
+            numeric("ceiling", "ceiling_auc"),
+            numeric("gap"),
+            numeric("SE", "gap_se"),
+            replace(column(comparison.against), pinned=True),
+            *map(column, others),
+            Column("remark", remark, pinned=True),
         ),
-        [_task_row(row, unit, (comparison.against, *others)) for row in comparison.tasks],
-        "Means over seeds. PGR of tasks with a remark is shown and not averaged."
-        if unit == "pgr"
-        else "Means over seeds.",
-        searchable=len(comparison.tasks) > 12,
+        comparison.tasks,
+        "Means over seeds."
+        + (" PGR of tasks with a remark is shown and not averaged." if unit == "pgr" else ""),
+        unresolved=lambda row: bool(remark(row)),
     )
 
 
-def _task_row(row: TaskRow, unit: str, methods: Sequence[str]) -> Row:
-    remark = row.excluded if unit == "pgr" else "saturated" if row.saturated else ""
-    values = getattr(row, unit)
-    return Row(
-        (
-            Cell.of(row.task),
-            Cell.count(row.n_seeds),
-            *map(Cell.number, (row.weak_auc, row.ceiling_auc, row.gap, row.gap_se)),
-            *(Cell.number(values.get(name)) for name in methods),
-            Cell.of(remark),
-        ),
-        unresolved=bool(remark),
-    )
-
-
-def _words(method: str) -> str:
-    """A name as the title of a column: long ones break between words."""
-    return method.replace("_", " ")
-
-
-def method_tables(comparison: Comparison, unit: str, prefix: str = "") -> Iterator[Table]:
+def method_tables(comparison: Comparison, unit: str) -> Iterator[Table]:
     """Every method less the one it is compared with: the primary family, then the others.
 
     Parameters
     ----------
     comparison : Comparison
     unit : {"pgr", "auc"}
-    prefix : str, optional
-        Of the tables' names.
 
     Yields
     ------
@@ -184,72 +174,64 @@ def method_tables(comparison: Comparison, unit: str, prefix: str = "") -> Iterat
     rows = [row for row in comparison.methods if row.unit == unit]
     primary = [row for row in rows if row.primary]
     others = [row for row in rows if not row.primary]
+    runs = any(row.n_runs != row.n for row in rows)
     title = f"{NAMES[unit]}: difference to {comparison.against}"
     sides = SIDES[comparison.analysis.alternative]
     intervals = f"Tasks: {_which(comparison, unit)}. Brackets: Student's t, 95 %, over tasks."
-    if any(row.n_runs != row.n for row in rows):
+    if runs:
         intervals += " Runs: over all tasks, those that both methods have."
     if primary:
         (family,) = (one for one in comparison.families if one.unit == unit)
         n = len(primary)
-        adjusted = f"; in parentheses by Holm for {n} methods" if n > 1 else ""
-        yield _differences(
-            f"{prefix}{unit}",
-            comparison,
-            primary,
+        yield Table.of(
             title,
-            f"{intervals} p: {sides}{adjusted}.\n"
+            _difference_columns(comparison, unit, runs=runs, several=n > 1),
+            primary,
+            f"{intervals} p: {sides}{f'; in parentheses by Holm for {n} methods' * (n > 1)}.\n"
             "MDE: smallest true mean difference that the t test finds with a power of 80 %"
             + (" at the first level of Holm" if n > 1 else "")
             + f".{_equivalence(comparison, unit)}\n{family_text(family, comparison)}",
         )
     if others:
-        yield _differences(
-            f"{prefix}{unit}-outside",
-            comparison,
-            others,
+        yield Table.of(
             f"{title}, outside the primary family",
+            _difference_columns(comparison, unit, runs=runs, several=False),
+            others,
             f"Controls, methods that saw true labels, and others that are not compared for their "
             f"merit. {intervals}\np: {sides}, not adjusted for the number of methods; verdicts "
             "follow from it.",
         )
 
 
-def _differences(
-    name: str, comparison: Comparison, rows: Sequence[MethodRow], title: str, note: str
-) -> Table:
-    unit = rows[0].unit
-    runs = any(row.n_runs != row.n for row in comparison.methods)
-    tests = {**TESTS, "equivalence": "TOST p"} if unit == "auc" else TESTS
-    several = sum(row.primary for row in rows) > 1
+def _difference_columns(
+    comparison: Comparison, unit: str, *, runs: bool, several: bool
+) -> Iterator[Column]:
+    def test(title: str, name: str) -> Column:
+        value, adjusted = attrgetter(f"{name}_pvalue"), attrgetter(f"{name}_holm")
+        if several:
+            return numeric(title, lambda row: Cell.pvalue(value(row), adjusted(row)))
+        return numeric(title, lambda row: Cell.pvalue(value(row)))
 
-    def cells(row: MethodRow) -> Iterator[Cell]:
-        digits = DIGITS[unit]
-        yield Cell.of(row.method)
-        yield Cell.number(row.n, f"{row.n} of {row.n_shown}")
-        if runs:
-            yield Cell.count(row.n_runs)
-        yield from map(Cell.count, (row.wins, row.losses))
-        yield Cell.estimate(row.mean, row.mean_interval, digits)
-        yield Cell.number(row.median, digits=digits, signed=True)
-        yield from (Cell.number(value, digits=digits) for value in (row.sd, row.detectable))
-        for test in tests:
-            adjusted = getattr(row, f"{test}_holm") if several else None
-            yield Cell.pvalue(getattr(row, f"{test}_pvalue"), adjusted)
-        yield _verdict(row.verdict, comparison)
+    digits = DIGITS[unit]
+    yield Column("method")
+    yield numeric("tasks", lambda row: Cell.number(row.n, f"{row.n} of {row.n_shown}"))
+    if runs:
+        yield numeric("runs", "n_runs")
+    yield from (numeric("wins"), numeric("losses"))
+    mean, *spread = _distribution(lambda row: row, digits)
+    first, *tests = (test(title, name) for name, title in TESTS.items())
+    yield from (mean, first, _verdict(comparison), *spread)
+    yield numeric("MDE", lambda row: Cell.number(row.detectable, digits=digits))
+    yield from tests
+    if unit == "auc":
+        yield test("TOST p", "equivalence")
 
-    return Table(
-        name,
-        title,
-        (
-            Column("method"),
-            *_numbers("tasks", *(("runs",) if runs else ()), "wins", "losses"),
-            *_numbers("mean", "median", "SD", "MDE", *tests.values()),
-            Column("verdict"),
-        ),
-        [Row(tuple(cells(row))) for row in rows],
-        note,
-    )
+
+def _distribution(of: Callable[[Any], Difference], digits: int) -> Iterator[Column]:
+    """Mean, median and spread of differences."""
+    yield numeric("mean", lambda row: Cell.estimate(of(row).mean, of(row).mean_interval, digits))
+    yield numeric("median", lambda row: Cell.number(of(row).median, digits=digits, signed=True))
+    yield numeric("SD", lambda row: Cell.number(of(row).sd, digits=digits))
 
 
 def _equivalence(comparison: Comparison, unit: str) -> str:
@@ -261,19 +243,20 @@ def _equivalence(comparison: Comparison, unit: str) -> str:
     )
 
 
-def _verdict(said: Judgement, comparison: Comparison) -> Cell:
-    text = judgement_text(said, comparison.analysis)
-    return Cell(text, text, TONES[said])
+def _verdict(comparison: Comparison) -> Column:
+    def cell(row: MethodRow | SupervisorGain) -> Cell:
+        text = judgement_text(row.verdict, comparison.analysis)
+        return Cell(text, text, TONES[row.verdict])
+
+    return Column("verdict", cell)
 
 
-def supervisor_gain_tables(comparison: Comparison, prefix: str = "") -> Iterator[Table]:
+def supervisor_gain_tables(comparison: Comparison) -> Iterator[Table]:
     """Gains over the weak model, over tasks; then those of the baseline, task by task.
 
     Parameters
     ----------
     comparison : Comparison
-    prefix : str, optional
-        Of the tables' names.
 
     Yields
     ------
@@ -284,46 +267,57 @@ def supervisor_gain_tables(comparison: Comparison, prefix: str = "") -> Iterator
     if not rows:
         return
     n_primary = sum(row.primary for row in rows)
+    several = n_primary > 1
     own = any(row.n_own_pgr for row in rows)
-    yield Table(
-        f"{prefix}gains",
+    yield Table.of(
         "AUC gain over the weak model",
         (
             Column("method"),
-            *_numbers("tasks", "wins", "losses", "mean", "t p"),
-            Column("verdict"),
-            *_numbers("pooled mean", "tau", "slope", "pooled PGR"),
-            *(_numbers("own pooled PGR") if own else ()),
+            numeric("tasks", "n"),
+            numeric("wins"),
+            numeric("losses"),
+            numeric("mean", lambda row: Cell.estimate(row.mean, row.mean_interval)),
+            numeric("t p", lambda row: Cell.pvalue(row.t_pvalue, row.t_holm if several else None)),
+            _verdict(comparison),
+            numeric("pooled mean", lambda row: Cell.estimate(row.pooled_mean, row.pooled_interval)),
+            numeric("tau"),
+            numeric("slope", lambda row: Cell.estimate(row.slope, row.slope_interval, 2)),
+            numeric("pooled PGR", lambda row: _ratio(row.pgr, row.pgr_interval)),
+            *([numeric("own pooled PGR", _own_ratio)] if own else []),
         ),
-        [
-            Row(
-                (
-                    Cell.of(row.method),
-                    *map(Cell.count, (row.n, row.wins, row.losses)),
-                    Cell.estimate(row.mean, row.mean_interval),
-                    Cell.pvalue(row.t_pvalue, row.t_holm if n_primary > 1 else None),
-                    _verdict(row.verdict, comparison),
-                    Cell.estimate(row.pooled_mean, row.pooled_interval),
-                    Cell.number(row.tau),
-                    Cell.estimate(row.slope, row.slope_interval, 2),
-                    _ratio(row.pgr, row.pgr_interval),
-                    *((_ratio(row.own_pgr, row.own_pgr_interval),) if own else ()),
-                )
-            )
-            for row in rows
-        ],
+        rows,
         "All tasks, whatever their gap. Brackets: 95 %. p: two-sided t test over tasks"
-        + (f"; in parentheses by Holm for {n_primary} competitors" if n_primary > 1 else "")
+        + (f"; in parentheses by Holm for {n_primary} competitors" if several else "")
         + f"; that of {comparison.against} is one question, asked before all others.\n"
         "Pooled: random-effects model, mean at the mean gap; tau: SD of true gains over "
         "tasks, around the model; slope: gain for each unit of gap, biased by noise of the gap.\n"
         "Pooled PGR: sum of gains over sum of gaps, Fieller's interval over tasks"
         + ("; own: gaps to the same learner fitted on the truth." if own else "."),
     )
+    gaps = {row.task: row.gap for row in comparison.tasks}
     for row in rows:
         known = any(not math.isnan(task.shrunken_interval[0]) for task in row.tasks)
         if row.method == comparison.against and known:
-            yield _task_gains(row, comparison, prefix)
+            yield Table.of(
+                f"AUC gain of {row.method} over the weak model, task by task",
+                (
+                    Column("task"),
+                    numeric("gap", lambda task: Cell.number(gaps[task.task], signed=True)),
+                    numeric("gain", lambda task: Cell.number(task.gain, signed=True)),
+                    numeric("SE", "gain_se"),
+                    numeric(
+                        "shrunken",
+                        lambda task: Cell.estimate(task.shrunken, task.shrunken_interval),
+                    ),
+                ),
+                row.tasks,
+                "SE: over test rows and seeds. Shrunken: drawn towards the pooled model the more "
+                "the noisier the task; 95 %.",
+            )
+
+
+def _own_ratio(row: SupervisorGain) -> Cell:
+    return _ratio(row.own_pgr, row.own_pgr_interval)
 
 
 def _ratio(value: float, interval: Interval | None) -> Cell:
@@ -332,55 +326,38 @@ def _ratio(value: float, interval: Interval | None) -> Cell:
     return Cell.estimate(value, interval, 2)
 
 
-def _task_gains(gain: SupervisorGain, comparison: Comparison, prefix: str) -> Table:
-    gaps = {row.task: row.gap for row in comparison.tasks}
-    return Table(
-        f"{prefix}task-gains",
-        f"AUC gain of {gain.method} over the weak model, task by task",
-        (Column("task"), *_numbers("gap", "gain", "SE", "shrunken")),
-        [
-            Row(
-                (
-                    Cell.of(task.task),
-                    Cell.number(gaps[task.task], signed=True),
-                    Cell.number(task.gain, signed=True),
-                    Cell.number(task.gain_se),
-                    Cell.estimate(task.shrunken, task.shrunken_interval),
-                )
-            )
-            for task in gain.tasks
-        ],
-        "SE: over test rows and seeds. Shrunken: drawn towards the pooled model the more the "
-        "noisier the task; 95 %.",
-    )
-
-
-def seeds_table(comparison: Comparison, prefix: str = "") -> Table:
+def seeds_table(comparison: Comparison) -> Table:
     """How much one run differs from the next, and what part cuts and seeds have in it.
 
     Parameters
     ----------
     comparison : Comparison
-    prefix : str, optional
-        Of the table's name.
 
     Returns
     -------
     Table
     """
     parted = any(row.components for row in comparison.seeds)
-    return Table(
-        f"{prefix}seeds",
+    return Table.of(
         "Noise of seeds",
         (
-            *(Column("method"), Column("unit")),
-            *_numbers("tasks", "runs", "seed SD"),
-            *((Column("of these"),) if parted else ()),
-            *_numbers("task SD", "noise of mean"),
-            Column("A/A seeds"),
-            *_numbers("mean", "median", "SD", "t p", "Wilcoxon p"),
+            Column("method"),
+            Column("unit", lambda row: NAMES[row.unit]),
+            numeric("tasks", "n_tasks"),
+            numeric("runs", "n_scores"),
+            numeric(
+                "seed SD",
+                lambda row: Cell.estimate(row.seed_sd, row.seed_sd_interval, signed=False),
+            ),
+            *([Column("of these", _components)] if parted else []),
+            numeric("task SD", "task_sd"),
+            numeric("noise of mean", "noise_of_mean"),
+            Column("A/A seeds", lambda row: " - ".join(row.aa_seeds)),
+            *_distribution(lambda row: row.aa, 3),
+            numeric("t p", lambda row: Cell.pvalue(row.aa.t_pvalue)),
+            numeric("Wilcoxon p", lambda row: Cell.pvalue(row.aa.wilcoxon_pvalue)),
         ),
-        [Row(tuple(_seed_cells(row, parted=parted))) for row in comparison.seeds],
+        comparison.seeds,
         "Seed SD: of one run within a task. "
         + (
             "Of these: parts that cuts of the rows (split) and seeds of the weak and the strong "
@@ -394,23 +371,12 @@ def seeds_table(comparison: Comparison, prefix: str = "") -> Table:
     )
 
 
-def _seed_cells(row: SeedRow, *, parted: bool) -> Iterator[Cell]:
-    digits, same = DIGITS[row.unit], row.aa
-    yield from (Cell.of(row.method), Cell.of(NAMES[row.unit]))
-    yield from map(Cell.count, (row.n_tasks, row.n_scores))
-    yield Cell.estimate(row.seed_sd, row.seed_sd_interval, digits, signed=False)
-    if parted:
-        yield Cell.of("; ".join(f"{part.name} {part.sd:.{digits}f}" for part in row.components))
-    yield from (Cell.number(value, digits=digits) for value in (row.task_sd, row.noise_of_mean))
-    yield Cell.of(" - ".join(row.aa_seeds))
-    yield Cell.estimate(same.mean, same.mean_interval, digits)
-    yield Cell.number(same.median, digits=digits, signed=True)
-    yield Cell.number(same.sd, digits=digits)
-    yield from map(Cell.pvalue, (same.t_pvalue, same.wilcoxon_pvalue))
+def _seed_sd(row: SeedRow) -> Cell:
+    return Cell.estimate(row.seed_sd, row.seed_sd_interval, signed=False)
 
 
-def _numbers(*titles: str) -> Iterator[Column]:
-    return (Column(title, number=True) for title in titles)
+def _components(row: SeedRow) -> str:
+    return "; ".join(f"{part.name} {part.sd:.3f}" for part in row.components)
 
 
 def _which(comparison: Comparison, unit: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from w2sprobe.declaration import Declaration, Spread, TaskDesign
-from w2sprobe.reporting.table import Cell, Column, Row, Table
+from w2sprobe.reporting.table import Column, Table, numeric
 
 ASKS = {
     "two-sided": ("differ from", "two-sided"),
@@ -14,7 +14,7 @@ LEVELS = ("the method that varies least", "a typical method", "the one that vari
 
 
 def declaration_tables(
-    declaration: Declaration, more: Iterable[tuple[str, str]] = (), prefix: str = ""
+    declaration: Declaration, more: Iterable[tuple[str, str]] = ()
 ) -> Iterator[Table]:
     """What is declared, and what each task is expected to show.
 
@@ -23,37 +23,27 @@ def declaration_tables(
     declaration : Declaration
     more : iterable of (str, str), optional
         Further rows of the first table.
-    prefix : str, optional
-        Of the tables' names.
 
     Yields
     ------
     Table
     """
-    yield declared_table([*declared_rows(declaration), *more], prefix, declaration.name)
-    titles = ("test rows", "smallest gain found", "smallest gap resolved")
-    yield Table(
-        f"{prefix}expected",
+    yield declared_table([*declared_rows(declaration), *more], f" of {declaration.name}")
+    yield Table.of(
         "What each task is expected to show",
-        (Column("task"), *(Column(title, number=True) for title in titles)),
-        [
-            Row(
-                (
-                    Cell.of(one.task),
-                    Cell.count(one.test_rows),
-                    Cell.number(one.detectable),
-                    Cell.number(one.resolvable),
-                )
-            )
-            for one in declaration.design.tasks
-        ],
+        (
+            Column("task"),
+            numeric("test rows", "test_rows"),
+            numeric("smallest gain found", "detectable"),
+            numeric("smallest gap resolved", "resolvable"),
+        ),
+        declaration.design.tasks,
     )
 
 
-def declared_table(rows: Iterable[tuple[str, str]], prefix: str = "", name: str = "") -> Table:
-    """Facts about a declaration, the `name` of whose study is in the title."""
-    title = "The declaration" + (f" of {name}" if name else "")
-    return Table.of_texts(f"{prefix}declaration", title, ("what", "declared"), rows)
+def declared_table(rows: Iterable[tuple[str, str]], of_study: str = "") -> Table:
+    """Facts about a declaration."""
+    return Table.of_texts(f"The declaration{of_study}", ("what", "declared"), rows)
 
 
 def declared_rows(declaration: Declaration) -> list[tuple[str, str]]:

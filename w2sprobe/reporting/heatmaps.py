@@ -13,6 +13,7 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 
 from w2sprobe.atomic import atomic_path
+from w2sprobe.votes.selection import is_at_edge
 
 # rows of panels, and what they are called; other sets of rows are in the file alone
 TITLES = {
@@ -21,6 +22,7 @@ TITLES = {
     "in_sample": "training rows, IN-SAMPLE (as published)",
 }
 MARKS = {"weak_auc": "o", "weak_log_loss": "s", "true_labels": "D"}  # of what each rule chose
+EDGE = ", at the edge of what was tried"  # a better point may lie beyond
 NAMES = {"k": "neighbours k", "l2": "penalty l2"}
 MOST_TICKS = 16  # of layers
 LEAST = 0.01  # a difference that has the full colour, where there is none larger
@@ -39,7 +41,10 @@ def sweep_figure(table: pa.Table, selections: Sequence[Mapping[str, Any]], path:
         Its selections; each is marked in the panels of its probe, and so is the best point.
     path : Path
     """
-    rows = [row for row in table.to_pylist() if row["fitted_on"] == "weak"]
+    # probes without a setting have no axis: they are in the file alone
+    rows = [
+        row for row in table.to_pylist() if row["fitted_on"] == "weak" and row["value"] is not None
+    ]
     column = "auc_weak"
     label = "AUC against the weak labels"
     if any(row["delta_auc_truth"] is not None for row in rows):
@@ -182,11 +187,17 @@ def _mark(
     values = sorted({row["value"] for row in rows})
     best = max(rows, key=lambda row: row[column])
     marks = [
-        (f"chosen by {one['rule'].replace('_', ' ')}", MARKS[one["rule"]], 10, one)
+        (
+            f"chosen by {one['rule'].replace('_', ' ')}" + EDGE * bool(one.get("at_edge")),
+            MARKS[one["rule"]],
+            10,
+            one,
+        )
         for one in selections
         if one["among"] == one["probe"]
     ]
-    marks.append(("best here", "*", 8, best))  # small, above the others
+    at_edge = is_at_edge(best["setting"], best["value"], values)
+    marks.append(("best here" + EDGE * at_edge, "*", 8, best))  # small, above the others
     for name, marker, size, point in marks:
         axis.plot(
             values.index(point["value"]),

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 
-from w2sprobe.reporting.table import Cell, Column, Row, Table
+from w2sprobe.reporting.table import Cell, Column, Table, numeric
 from w2sprobe.results import Forecast, PlannedStage
 
 
@@ -17,34 +18,24 @@ def plan_tables(forecast: Forecast) -> Iterator[Table]:
 
 
 def _stages(forecast: Forecast) -> Table:
-    return Table(
-        "stages",
+    def reads(stage: PlannedStage) -> str:
+        return ", ".join(f"{name} {number}" for name, number in stage.inputs.items())
+
+    def time(stage: PlannedStage) -> Cell:
+        return Cell.number(stage.seconds, "~" * (not stage.done) + seconds_text(stage.seconds))
+
+    return Table.of(
         "",
         (
-            Column("#"),
+            Column("#", "number"),
             Column("stage", wrap=True),
-            Column("reads", wrap=True),
-            Column("done"),
-            Column("disk", number=True),
-            Column("time", number=True),
+            Column("reads", reads, wrap=True),
+            Column("done", lambda stage: "yes" if stage.done else "no"),
+            numeric("disk", lambda one: Cell.number(one.disk_bytes, bytes_text(one.disk_bytes))),
+            numeric("time", time),
             Column("folder", wrap=True),
         ),
-        [
-            Row(
-                (
-                    Cell.count(stage.number),
-                    Cell.of(stage.stage),
-                    Cell.of(", ".join(f"{name} {n}" for name, n in stage.inputs.items())),
-                    Cell.of("yes" if stage.done else "no"),
-                    Cell.number(stage.disk_bytes, bytes_text(stage.disk_bytes)),
-                    Cell.number(
-                        stage.seconds, ("" if stage.done else "~") + seconds_text(stage.seconds)
-                    ),
-                    Cell.of(stage.folder),
-                )
-            )
-            for stage in forecast.stages
-        ],
+        forecast.stages,
     )
 
 
@@ -52,29 +43,27 @@ def _kinds(forecast: Forecast) -> Table:
     by_task: dict[str, list[PlannedStage]] = {}
     for stage in forecast.stages:
         by_task.setdefault(stage.experiment.split(", ")[0], []).append(stage)
-    kinds = list(dict.fromkeys(stage.kind for stage in forecast.stages))
-    return Table(
-        "stages",
+
+    def done(task: str, kind: str) -> str:
+        own = [stage.done for stage in by_task[task] if stage.kind == kind]
+        return f"{sum(own)} of {len(own)}"
+
+    def missing(task: str, name: str) -> float:
+        return float(sum(getattr(one, name) for one in by_task[task] if not one.done))
+
+    return Table.of(
         "",
-        (Column("task"), *(Column(title, number=True) for title in (*kinds, "disk", "time"))),
-        [_kinds_row(task, stages, kinds) for task, stages in by_task.items()],
-        "Stages done, of all. What several tasks share counts with the first.",
-    )
-
-
-def _kinds_row(task: str, stages: list[PlannedStage], kinds: list[str]) -> Row:
-    done = {kind: [stage.done for stage in stages if stage.kind == kind] for kind in kinds}
-    missing = [stage for stage in stages if not stage.done]
-    size, seconds = (
-        sum(getattr(stage, name) for stage in missing) for name in ("disk_bytes", "seconds")
-    )
-    return Row(
         (
-            Cell.of(task),
-            *(Cell.of(f"{sum(own)} of {len(own)}") for own in done.values()),
-            Cell.number(size, bytes_text(size)),
-            Cell.number(seconds, f"~{seconds_text(seconds)}"),
-        )
+            Column("task", str),
+            *(
+                Column(kind, partial(done, kind=kind), number=True)
+                for kind in dict.fromkeys(stage.kind for stage in forecast.stages)
+            ),
+            numeric("disk", lambda task: Cell.of(bytes_text(missing(task, "disk_bytes")))),
+            numeric("time", lambda task: Cell.of("~" + seconds_text(missing(task, "seconds")))),
+        ),
+        by_task,
+        "Stages done, of all. What several tasks share counts with the first.",
     )
 
 
@@ -96,7 +85,7 @@ def _sums(forecast: Forecast) -> Table:
             f"(from {forecast.speed_from})",
         ),
     ]
-    return Table.of_texts("sums", "", ("", ""), rows)
+    return Table.of_texts("", ("", ""), rows)
 
 
 def bytes_text(size: float) -> str:

@@ -1,6 +1,6 @@
 """Scores of a run and of a study, and the gaps of its tasks, as tables.
 
-A new column of scores is one entry of `_columns`, for the terminal and for reports.
+A new score is one column of `scores_table`, for the terminal and for reports.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from w2sprobe.reporting.numbers import with_interval
-from w2sprobe.reporting.table import Cell, Column, Row, Table, Tone, tone_of
+from w2sprobe.reporting.table import Cell, Column, Table, Tone, numeric, tone_of
 from w2sprobe.reporting.wording import (
     ENDS,
     STUDENT,
@@ -28,27 +28,20 @@ BY_OWN = (
     "unresolved where that gap is."
 )
 
-Columns = Mapping[Column, Callable[[SummaryRow], Cell]]
-
 
 def results_table(results: Results) -> Table:
     """Every method of one run, for the terminal: what reports have sections for is in its note."""
-    table = scores_table(results.summary, results=results)
     title = f"{results.task}: {results.weak_model} supervises {results.strong_model}"
-    return replace(table, title=title, note=_note(results))
+    return replace(scores_table(results.summary, results), title=title, note=_note(results))
 
 
-def scores_table(
-    rows: Sequence[SummaryRow], prefix: str = "", *, results: Results | None = None
-) -> Table:
+def scores_table(rows: Sequence[SummaryRow], results: Results | None = None) -> Table:
     """Every method of every task: AUC, gain, PGR, with intervals.
 
     Parameters
     ----------
     rows : sequence of SummaryRow
         Of one pair of models.
-    prefix : str, optional
-        Of the table's name.
     results : Results, optional
         Of the one run that `rows` are of: adds rows and seconds of each method.
 
@@ -57,16 +50,31 @@ def scores_table(
     Table
     """
     uneven = bool(with_fewer_seeds(rows))
-    columns = _columns(rows, {} if results is None else {row.method: row for row in results.rows})
-    runs = "runs" in {column.title for column in columns}
-    return Table(
-        f"{prefix}scores",
+    runs = uneven or any(row.n_seeds > 1 for row in rows)
+    several = len({row.task for row in rows}) > 1
+    by_own = any(row.own_ceiling for row in rows)
+    trained = {} if results is None else {row.method: row for row in results.rows}
+    columns = (
+        *([Column("task")] if several else []),
+        Column("method", pinned=True),
+        *([Column("runs", _runs)] if runs else []),
+        numeric("AUC", lambda row: Cell.estimate(row.auc, row.auc_interval, signed=False)),
+        numeric("ΔAUC to weak", _gain),
+        numeric("PGR", lambda row: Cell.of("") if row.method in ENDS else _pgr(row)),
+        *([numeric(OWN_PGR, _own_pgr)] if by_own else []),
+        *(
+            [
+                numeric("rows kept", lambda row: _kept(trained[row.method])),
+                numeric("seconds", lambda row: Cell.number(trained[row.method].seconds, digits=1)),
+            ]
+            if trained
+            else []
+        ),
+    )
+    return Table.of(
         "Scores of every task and method",
-        tuple(columns),
-        [
-            Row(tuple(cell(row) for cell in columns.values()), unresolved=not row.resolved)
-            for row in rows
-        ],
+        columns,
+        rows,
         f"Brackets: 95 % intervals {sources_of_noise(rows)}. In italics: the gap between weak "
         "model and ceiling is not resolved, too small or too uncertain to be divided by; read "
         "ΔAUC, not PGR. Coloured: the interval of ΔAUC excludes 0, each by itself; the verdict "
@@ -78,31 +86,13 @@ def scores_table(
             else ""
         )
         + (f" {RUNS}" if runs else "")
-        + (f" {BY_OWN}" if any(row.own_ceiling for row in rows) else ""),
-        searchable=len(rows) > 12,
+        + (f" {BY_OWN}" if by_own else ""),
+        unresolved=lambda row: not row.resolved,
     )
 
 
-def _columns(rows: Sequence[SummaryRow], trained: Mapping[str, ResultRow]) -> Columns:
-    found: dict[Column, Callable[[SummaryRow], Cell]] = {}
-    if len({row.task for row in rows}) > 1:
-        found[Column("task")] = lambda row: Cell.of(row.task)
-    found[Column("method", pinned=True)] = lambda row: Cell.of(row.method)
-    if with_fewer_seeds(rows) or any(row.n_seeds > 1 for row in rows):
-        found[Column("runs")] = lambda row: Cell(runs_text(row), repr(row.n_seeds))
-    found[Column("AUC", number=True)] = lambda row: Cell.estimate(
-        row.auc, row.auc_interval, signed=False
-    )
-    found[Column("ΔAUC to weak", number=True)] = _gain
-    found[Column("PGR", number=True)] = lambda row: Cell.of("") if row.method in ENDS else _pgr(row)
-    if any(row.own_ceiling for row in rows):
-        found[Column(OWN_PGR, number=True)] = _own_pgr
-    if trained:
-        found[Column("rows kept", number=True)] = lambda row: _kept(trained[row.method])
-        found[Column("seconds", number=True)] = lambda row: Cell.number(
-            trained[row.method].seconds, digits=1
-        )
-    return found
+def _runs(row: SummaryRow) -> Cell:
+    return Cell(runs_text(row), repr(row.n_seeds))
 
 
 def _gain(row: SummaryRow) -> Cell:
@@ -171,18 +161,16 @@ def study_tables(study: StudyResults) -> Iterator[Table]:
     """The gaps of each pair of models."""
     for pair in dict.fromkeys((row.weak_model, row.strong_model) for row in study.summary):
         rows = [row for row in study.summary if (row.weak_model, row.strong_model) == pair]
-        yield gaps_table(rows, baseline=study.config.get("analysis", {}).get("against", STUDENT))
+        yield gaps_table(rows, study.config.get("analysis", {}).get("against", STUDENT))
 
 
-def gaps_table(rows: Sequence[SummaryRow], prefix: str = "", *, baseline: str = STUDENT) -> Table:
+def gaps_table(rows: Sequence[SummaryRow], baseline: str = STUDENT) -> Table:
     """The gap of every task, whether it is resolved, and what the baseline makes of it.
 
     Parameters
     ----------
     rows : sequence of SummaryRow
         Of one pair of models.
-    prefix : str, optional
-        Of the table's name.
     baseline : str
         The method that others are compared with.
 
@@ -190,50 +178,33 @@ def gaps_table(rows: Sequence[SummaryRow], prefix: str = "", *, baseline: str = 
     -------
     Table
     """
-    own = any(row.own_ceiling for row in rows if row.method == baseline)
-    by_task: dict[str, dict[str, SummaryRow]] = {}
-    for row in rows:
-        by_task.setdefault(row.task, {})[row.method] = row
-    return Table(
-        f"{prefix}gaps",
+    weak, ceiling, own = (
+        {row.task: row for row in rows if row.method == name} for name in (*ENDS, baseline)
+    )
+
+    def of_baseline(cell: Callable[[SummaryRow], Cell]) -> Callable[[SummaryRow], Cell]:
+        return lambda row: cell(own[row.task]) if row.task in own else Cell.number(None)
+
+    by_own = any(row.own_ceiling for row in own.values())
+    return Table.of(
         f"{rows[0].weak_model} supervises {rows[0].strong_model}: the gap of every task",
         (
             Column("task"),
-            *(Column(title, number=True) for title in ("runs", "weak", "ceiling", "gap")),
-            Column("resolved", wrap=True),
-            *(Column(title, number=True) for title in (f"{plain(baseline)}, ΔAUC", "p", "PGR")),
-            *((Column(OWN_PGR, number=True),) if own else ()),
+            Column("runs", _runs),
+            numeric("weak", lambda row: weak[row.task].auc),
+            numeric("ceiling", "auc"),
+            numeric("gap", lambda row: Cell.number(row.gap, gap_text(row))),
+            Column("resolved", resolved_text, wrap=True),
+            numeric(f"{plain(baseline)}, ΔAUC", of_baseline(_gain)),
+            numeric("p", of_baseline(lambda row: Cell.pvalue(row.delta_auc_pvalue))),
+            numeric("PGR", of_baseline(_pgr)),
+            *([numeric(OWN_PGR, of_baseline(_own_pgr))] if by_own else []),
         ),
-        [_gap_row(task, methods, baseline, own=own) for task, methods in by_task.items()],
+        ceiling.values(),
         f"Means over runs. {RUNS} Brackets: 95 % intervals {sources_of_noise(rows)}; p: two-sided, "
         "each by itself.\nWhere a gap is not resolved, read ΔAUC, not PGR."
-        + (f" {BY_OWN}" if own else ""),
-        searchable=len(by_task) > 12,
-    )
-
-
-def _gap_row(task: str, methods: Mapping[str, SummaryRow], baseline: str, *, own: bool) -> Row:
-    weak, ceiling, student = methods["weak"], methods["ceiling"], methods.get(baseline)
-    by_own = (_own_pgr,) if own else ()
-    return Row(
-        (
-            Cell.of(task),
-            Cell(runs_text(ceiling), repr(ceiling.n_seeds)),
-            Cell.number(weak.auc),
-            Cell.number(ceiling.auc),
-            Cell.number(ceiling.gap, gap_text(ceiling)),
-            Cell.of(resolved_text(ceiling)),
-            *(
-                (Cell.number(None),) * (3 + len(by_own))
-                if student is None
-                else (
-                    _gain(student),
-                    Cell.pvalue(student.delta_auc_pvalue),
-                    *(cell(student) for cell in (_pgr, *by_own)),
-                )
-            ),
-        ),
-        unresolved=not ceiling.resolved,
+        + (f" {BY_OWN}" if by_own else ""),
+        unresolved=lambda row: not row.resolved,
     )
 
 

@@ -1,11 +1,12 @@
 """Sweeps and probes on a store as tables: what was chosen, and scores of layers and settings."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
-from w2sprobe.reporting.table import Cell, Column, Row, Table
+from w2sprobe.reporting.table import Cell, Column, Table, numeric
 from w2sprobe.votes.selection import Selection, ceilings, fewest_folds
 
 EDGE = "edge: the least or largest value that was tried; a better one may lie beyond"
@@ -28,52 +29,39 @@ def selection_table(selections: Sequence[Selection], n_rows: Mapping[str, int]) 
     note = f"Rows: {counts}. AUC on the rows named after @; regret: AUC lost to the best."
     if any(one.at_edge or one.best_at_edge for one in selections):
         note += f" {EDGE.capitalize()}."
-    return Table(
-        "selections",
+    return Table.of(
         "What each rule chooses, and the best point by truth",
         (
-            Column("rule"),
+            Column("rule", lambda one: one.rule.replace("_", " ")),
             Column("among"),
-            Column("chosen", pinned=True),
-            Column("criterion", number=True),
-            Column("AUC", number=True),
-            Column("ΔAUC to weak", number=True),
-            Column("best"),
-            Column("its AUC", number=True),
-            Column("regret", number=True),
+            Column("chosen", _chosen, pinned=True),
+            numeric("criterion"),
+            numeric(
+                "AUC", lambda one: Cell.number(one.auc, f"{one.auc or 0:.3f} @{one.scored_on}")
+            ),
+            numeric("ΔAUC to weak", lambda one: Cell.number(one.delta_auc, signed=True)),
+            Column("best", _best),
+            numeric("its AUC", "best_auc"),
+            numeric("regret"),
         ),
-        [
-            Row(
-                (
-                    Cell.of(one.rule.replace("_", " ")),
-                    Cell.of(one.among),
-                    Cell.of(
-                        point_text(
-                            one.probe, one.layer, one.setting, one.value, at_edge=one.at_edge
-                        )
-                    ),
-                    Cell.number(one.criterion),
-                    Cell.number(one.auc, f"{one.auc or 0:.3f} @{one.scored_on}"),
-                    Cell.number(one.delta_auc, signed=True),
-                    Cell.of(
-                        "-"
-                        if one.best_probe is None
-                        else point_text(
-                            one.best_probe,
-                            one.best_layer,
-                            one.best_setting,
-                            one.best_value,
-                            at_edge=one.best_at_edge,
-                        )
-                    ),
-                    Cell.number(one.best_auc),
-                    Cell.number(one.regret),
-                )
-            )
-            for one in selections
-        ],
+        selections,
         note,
     )
+
+
+def _chosen(one: Selection) -> str:
+    return point_text(one.probe, one.layer, one.setting, one.value, at_edge=one.at_edge)
+
+
+def _auc(one: Selection) -> Cell:
+    return Cell.number(one.auc, f"{one.auc or 0:.3f} @{one.scored_on}")
+
+
+def _best(one: Selection) -> str:
+    if one.best_probe is None:
+        return "-"
+    point = one.best_probe, one.best_layer, one.best_setting, one.best_value
+    return point_text(*point, at_edge=one.best_at_edge)
 
 
 def sweep_notes(table: pa.Table, cv: int) -> Iterator[str]:
@@ -123,13 +111,8 @@ def account_table(title: str, results: Sequence[Mapping[str, Any]]) -> Table:
     Table
     """
     rows = [_flat(result) for result in results]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return Table(
-        "account",
-        title,
-        tuple(Column(name, number=True) for name in names),
-        [Row(tuple(_cell(name, row.get(name)) for name in names)) for row in rows],
-    )
+    names = dict.fromkeys(name for row in rows for name in row)
+    return Table.of(title, (numeric(name, partial(_cell, name=name)) for name in names), rows)
 
 
 def point_text(
@@ -169,7 +152,8 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _cell(name: str, value: Any) -> Cell:
+def _cell(row: Mapping[str, Any], name: str) -> Cell:
+    value = row.get(name)
     if isinstance(value, bool):
         return Cell.of("yes" if value else "no")
     if name in ("k", "l2") or isinstance(value, int):

@@ -4,9 +4,10 @@
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Any, Literal
 
 from w2sprobe.reporting.numbers import interval_text, pvalue, with_interval
 from w2sprobe.reporting.wording import side_of
@@ -18,33 +19,12 @@ if TYPE_CHECKING:
 Tone = Literal["", "good", "bad"]
 TONES: dict[int, Tone] = {-1: "bad", 0: "", 1: "good"}
 UNKNOWN = "-"
+MANY = 12  # rows: beyond, a page has a field that filters them
 
 
 def tone_of(interval: Interval | None) -> Tone:
     """Good above 0, bad below, neither where an interval holds 0 or is not known."""
     return TONES[side_of(interval)]
-
-
-@dataclass(frozen=True)
-class Column:
-    """Column of a table.
-
-    Parameters
-    ----------
-    title : str
-    number : bool, default False
-        Aligned to the right.
-    wrap : bool, default False
-        Long texts: may take several lines.
-    pinned : bool, default False
-        Repeated where a terminal is too narrow for all columns and gets several tables. The first
-        column always is.
-    """
-
-    title: str
-    number: bool = False
-    wrap: bool = False
-    pinned: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +95,47 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Column:
+    """Column of a table.
+
+    Parameters
+    ----------
+    title : str
+    value : str or callable, optional
+        From the record of a row to its cell, or to a text, a count, a number of three digits or
+        None; a str names the record's attribute. Default: `title`.
+    number : bool, default False
+        Aligned to the right.
+    wrap : bool, default False
+        Long texts: may take several lines.
+    pinned : bool, default False
+        Repeated where a terminal is too narrow for all columns and gets several tables. The first
+        column always is.
+    """
+
+    title: str
+    value: str | Callable[[Any], Cell | str | float | None] = ""
+    number: bool = False
+    wrap: bool = False
+    pinned: bool = False
+
+    def cell(self, record: Any) -> Cell:
+        """Cell of a record."""
+        value = self.value or self.title
+        found = attrgetter(value)(record) if isinstance(value, str) else value(record)
+        if isinstance(found, Cell):
+            return found
+        if isinstance(found, str):
+            return Cell.of(found)
+        return Cell.count(found) if isinstance(found, int) else Cell.number(found)
+
+
+def numeric(title: str, value: str | Callable[[Any], Cell | float | None] = "") -> Column:
+    """Column of numbers."""
+    return Column(title, value, number=True)
+
+
+@dataclass(frozen=True)
 class Row:
     """Row of a table; `unresolved` ones are set apart."""
 
@@ -128,8 +149,6 @@ class Table:
 
     Parameters
     ----------
-    name : str
-        Unique in its page; letters, digits and hyphens.
     title : str
     columns : sequence of Column
     rows : sequence of Row
@@ -139,7 +158,6 @@ class Table:
         Has a field that filters its rows.
     """
 
-    name: str
     title: str
     columns: Sequence[Column]
     rows: Sequence[Row]
@@ -147,23 +165,44 @@ class Table:
     searchable: bool = False
 
     @classmethod
-    def of_texts(
+    def of(
         cls,
-        name: str,
         title: str,
-        columns: Sequence[str],
-        rows: Iterable[Sequence[str]],
+        columns: Iterable[Column],
+        records: Iterable[Any],
         note: str = "",
+        *,
+        unresolved: Callable[[Any], bool] = lambda _: False,
+    ) -> "Table":
+        """Lay out records: a row each, whose cells the columns make of it.
+
+        Parameters
+        ----------
+        title : str
+        columns : iterable of Column
+        records : iterable
+        note : str, optional
+        unresolved : callable, optional
+            Of the records whose rows are set apart.
+
+        Returns
+        -------
+        Table
+        """
+        chosen = tuple(columns)
+        rows = [
+            Row(tuple(column.cell(record) for column in chosen), unresolved(record))
+            for record in records
+        ]
+        return cls(title, chosen, rows, note, searchable=len(rows) > MANY)
+
+    @classmethod
+    def of_texts(
+        cls, title: str, titles: Sequence[str], rows: Iterable[Sequence[str]], note: str = ""
     ) -> "Table":
         """Texts alone, where all but those of the first column may take several lines."""
-        first, *others = columns
-        return cls(
-            name,
-            title,
-            (Column(first), *(Column(other, wrap=True) for other in others)),
-            [Row(tuple(map(Cell.of, row))) for row in rows],
-            note,
-        )
+        columns = (Column(name, itemgetter(at), wrap=at > 0) for at, name in enumerate(titles))
+        return cls.of(title, columns, rows, note)
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """Draw the table, as rich asks of what it prints."""

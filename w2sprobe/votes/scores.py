@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import xlog1py, xlogy
-from scipy.stats import rankdata
 
 from w2sprobe.labels import THRESHOLD, LabelTable
 from w2sprobe.votes.table import (
@@ -158,6 +156,8 @@ class ScoredRows:
 
     def _ranked(self, p: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Rows of each fold, and midranks of the predictions inside it, (v, rows)."""
+        from scipy.stats import rankdata  # slow to load, and configs lead here
+
         numbers = np.zeros(p.shape[1]) if self.folds is None else self.folds
         parts = [np.flatnonzero(numbers == fold) for fold in np.unique(numbers)]
         return [(rows, rankdata(p[:, rows], axis=-1)) for rows in parts]
@@ -181,6 +181,8 @@ class ScoredRows:
 
     def _log_losses(self, p: np.ndarray) -> list[float | None]:
         """Mean cross-entropy of the soft labels; infinite where a certain vote is contradicted."""
+        from scipy.special import xlog1py, xlogy
+
         if self.weak is None:
             return [None] * len(p)
         losses: list[float | None] = (

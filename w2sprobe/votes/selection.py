@@ -116,7 +116,7 @@ class Choice:
 def is_at_edge(setting: str | None, value: float | None, tried: Collection[float | None]) -> bool:
     """Whether a value is the least or the largest of several that were tried.
 
-    One neighbour is no edge: there is no smaller number.
+    One neighbour is no edge: there is no smaller number. Seeds have none.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def is_at_edge(setting: str | None, value: float | None, tried: Collection[float
     (True, False)
     """
     values = {one for one in tried if one is not None}
-    if len(values) < 2:
+    if len(values) < 2 or setting == "seed":
         return False
     least = setting == "k" and value == 1
     return value == max(values) or (value == min(values) and not least)

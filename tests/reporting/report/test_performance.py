@@ -14,6 +14,10 @@ from w2sprobe.reporting.report.sources import Source
 from w2sprobe.reporting.table import Table
 from w2sprobe.results import Results
 
+DECISIONS = "Accuracy of every method"
+PROBABILITIES = "Calibration and recall of every method"
+GROUPS = "Every group of test rows"
+IN_WORDS = "What these scores are"
 PGR = {"accuracy_pgr": 0.25, "accuracy_pgr_interval": (-0.1, 0.6), "accuracy_resolved": False}
 
 
@@ -39,7 +43,7 @@ def save(folder: Path, groups: np.ndarray | None = None) -> Results:
 
 
 def tables_of(folder: Path) -> dict[str, Table]:
-    return {table.name: table for table in performance_tables(Source.read(folder).summary, "")}
+    return {table.title: table for table in performance_tables(Source.read(folder).summary)}
 
 
 def shown(table: Table) -> dict[str, dict[str, str]]:
@@ -58,9 +62,9 @@ def test_every_method_has_every_score(tmp_path: Path) -> None:
     results = save(tmp_path)
     assert Results.read(tmp_path / "results.json") == results
     tables = tables_of(tmp_path)
-    assert set(tables) == {"decisions", "probabilities", "performance-in-words"}
-    rows = shown(tables["decisions"])
-    for method, cells in shown(tables["probabilities"]).items():
+    assert set(tables) == {DECISIONS, PROBABILITIES, IN_WORDS}
+    rows = shown(tables[DECISIONS])
+    for method, cells in shown(tables[PROBABILITIES]).items():
         rows[method] |= cells
     assert set(rows) == set(METHODS)
     for row in results.rows:
@@ -70,13 +74,13 @@ def test_every_method_has_every_score(tmp_path: Path) -> None:
         assert cells["Brier"] == f"{found.brier:.3f}"
         assert cells["calibration error"] == f"{found.calibration_error:.3f}"
         assert cells["recall at FPR .01"] == f"{found.recall_at_fpr['.01']:.3f}"
-        assert cells["test rows (of class 0)"] == "400 (200)"
+        assert (cells["test rows"], cells["of class 0"]) == ("400", "200")
     assert rows["student"]["PGR (accuracy)"] == "+0.25 [-0.10, +0.60], unresolved"
     assert rows["student"]["Δaccuracy to weak"].startswith("+0.")
     assert rows["weak"]["PGR (accuracy)"] == rows["weak"]["Δaccuracy to weak"] == ""
     assert rows["random_filter"]["log-loss"] == "-", "infinite"
-    assert rows["student"]["log-loss"] != "–"
-    words = [row.cells[0].text for row in tables["performance-in-words"].rows]
+    assert rows["student"]["log-loss"] != "-"
+    words = [row.cells[0].text for row in tables[IN_WORDS].rows]
     assert words == [name for name in WORDS if name != "worst group"]
 
 
@@ -84,15 +88,15 @@ def test_groups_have_a_table_where_they_are_large_enough(tmp_path: Path) -> None
     groups = np.array(["even", "odd", "few"])[np.minimum(np.arange(400) % 40, 2)]
     results = save(tmp_path, groups)
     tables = tables_of(tmp_path)
-    assert "groups" not in tables, "two of ten rows"
+    assert GROUPS not in tables, "two of ten rows"
     groups = np.where(np.arange(400) % 3 == 0, "essays", "<b>letters</b>")
     results = save(tmp_path, groups)
     tables = tables_of(tmp_path)
     worst = results.rows[0].performance.worst_group
-    cells = shown(tables["decisions"])["weak"]
+    cells = shown(tables[DECISIONS])["weak"]
     assert cells["worst group"] == f"{worst.accuracy:.3f}: {worst.name} ({worst.n_rows} rows)"
-    assert len(tables["groups"].rows) == 2 * len(METHODS)
-    assert tables["performance-in-words"].rows[-1].cells[0].text == "worst group"
+    assert len(tables[GROUPS].rows) == 2 * len(METHODS)
+    assert tables[IN_WORDS].rows[-1].cells[0].text == "worst group"
     text = write_report([tmp_path]).read_text()
     assert "More than AUC" in text
     assert "Every group of test rows" in text

@@ -26,8 +26,8 @@ def marks(drawing: Drawing) -> dict[str, list[float]]:
 def test_the_highest_cell_and_the_one_in_use_are_marked() -> None:
     drawing = grid_drawing(surface(20), "grid", "test rows", {"knn": (0, 5.0)})
     assert marks(drawing) == {"*": [1, 1], "o": [0, 0]}
-    assert "used (k 5 on layer 0)" in drawing.caption
-    assert "edge" not in drawing.caption
+    assert "used (k 5 (edge) on layer 0)" in drawing.caption
+    assert "At the edge" not in drawing.caption
     assert drawing.alt == "Highest: knn on layer 1 at k 20, +0.200"
 
 
@@ -65,5 +65,7 @@ def test_gains_and_losses_of_a_size_are_equally_bright() -> None:
 
 def test_the_line_of_layers_says_what_was_used() -> None:
     drawing = layers_drawing(surface(20), "layers", {"knn": (1, 5.0)})
-    assert drawing.caption.endswith("The probe methods did not look: they used k 5 on layer 1.")
+    assert drawing.caption.endswith("did not look: they used k 5 (edge) on layer 1.")
+    assert "At the edge" not in drawing.caption
+    assert "(k 200): the best may be beyond" in layers_drawing(surface(200), "l", {}).caption
     assert "did not look" not in layers_drawing(surface(20), "layers", {}).caption

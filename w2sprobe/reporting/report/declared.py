@@ -12,14 +12,12 @@ NOTHING = (
 )
 
 
-def declared_in_report(source: Source, prefix: str) -> tuple[str, tuple[Table, ...]]:
+def declared_in_report(source: Source) -> tuple[str, tuple[Table, ...]]:
     """What was declared, where the run differs from it, and what is exploration.
 
     Parameters
     ----------
     source : Source
-    prefix : str
-        Of the tables' names.
 
     Returns
     -------
@@ -39,9 +37,9 @@ def declared_in_report(source: Source, prefix: str) -> tuple[str, tuple[Table, .
     declaration, problem = _declaration(source, record.sha256)
     if declaration is None:
         intro = f"{intro} What it says cannot be shown: {problem}"
-        return intro, (declared_table(rows, prefix),)
+        return intro, (declared_table(rows),)
     more = [*rows, _not_declared(source, declaration)]
-    return intro, tuple(declaration_tables(declaration, more, prefix))
+    return intro, tuple(declaration_tables(declaration, more))
 
 
 def _declaration(source: Source, sha256: str) -> tuple[Declaration | None, str]:

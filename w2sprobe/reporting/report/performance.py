@@ -1,15 +1,13 @@
 """Tables of the scores beside the AUC: accuracy, calibration, recall, groups of rows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from w2sprobe.metrics import MIN_GROUP_ROWS, N_BINS
 from w2sprobe.reporting.numbers import with_interval
-from w2sprobe.reporting.table import Cell, Column, Row, Table, Tone, tone_of
+from w2sprobe.reporting.table import Cell, Column, Table, Tone, numeric, tone_of
 from w2sprobe.reporting.wording import ENDS
-from w2sprobe.results import Interval, Performance, SummaryRow
-
-Scored = tuple[SummaryRow, Performance]
-Columns = Mapping[str, Callable[[SummaryRow, Performance], Cell]]
+from w2sprobe.results import SummaryRow
 
 # what each score is, and when not to trust it
 WORDS = {
@@ -74,111 +72,70 @@ WORDS = {
 }
 
 
-def performance_tables(rows: Sequence[SummaryRow], prefix: str) -> tuple[Table, ...]:
+def performance_tables(rows: Sequence[SummaryRow]) -> tuple[Table, ...]:
     """Scores beside the AUC of every task and method, those of groups, and what each score is.
 
     Parameters
     ----------
     rows : sequence of SummaryRow
-    prefix : str
-        Of the tables' names.
 
     Returns
     -------
     tuple of Table
         Empty where no row has a performance: in results of versions that did not compute it.
     """
-    scored = [(row, row.performance) for row in rows if row.performance is not None]
+    scored = [row for row in rows if row.performance is not None]
     if not scored:
         return ()
     several = len({row.task for row in rows}) > 1
+    who = [*([Column("task")] if several else []), Column("method")]
+    means = "Several seeds: means; a dash where a seed has no value."
     tables = [
-        _scores_table(scored, f"{prefix}{name}", title, columns, note, several=several)
-        for name, (title, columns, note) in _TABLES.items()
+        Table.of(title, [*who, *_with_values(columns, scored)], scored, note + means)
+        for title, columns, note in _TABLES
     ]
     titles = [column.title for table in tables for column in table.columns]
     legend = Table.of_texts(
-        f"{prefix}performance-in-words",
         "What these scores are",
         ("score", "what it is", "do not trust it where"),
         [(title, *words) for title, words in WORDS.items() if title in titles],
     )
-    groups = _groups_table(scored, f"{prefix}groups", several=several)
+    groups = _groups_table(scored, who)
     return (*tables, *((groups,) if groups.rows else ()), legend)
 
 
-def _scores_table(
-    scored: Sequence[Scored],
-    name: str,
-    title: str,
-    columns: Columns,
-    note: str,
-    *,
-    several: bool,
-) -> Table:
-    """Table of those columns that have a value in some row."""
-    cells = {column: [value(*one) for one in scored] for column, value in columns.items()}
-    cells = {column: values for column, values in cells.items() if any(c.sort for c in values)}
-    return Table(
-        name,
-        title,
-        (
-            *((Column("task"),) if several else ()),
-            Column("method"),
-            *(Column(column, number=column != "worst group") for column in cells),
-        ),
-        [
-            Row((*_who(row, several=several), *values))
-            for (row, _), *values in zip(scored, *cells.values(), strict=True)
-        ],
-        note + "Several seeds: means; a dash where a seed has no value.",
-        searchable=len(scored) > 12,
-    )
+def _with_values(columns: Sequence[Column], rows: Sequence[SummaryRow]) -> Iterator[Column]:
+    """Columns that have a value in some row."""
+    return (column for column in columns if any(column.cell(row).sort for row in rows))
 
 
-def _groups_table(scored: Sequence[Scored], name: str, *, several: bool) -> Table:
-    rows = [
-        Row(
-            (
-                *_who(row, several=several),
-                Cell.of(group.name),
-                Cell.count(group.n_rows),
-                Cell.number(group.accuracy),
-                Cell.number(group.accuracy - found.accuracy, signed=True),
-                Cell.number(group.auc),
-            )
-        )
-        for row, found in scored
-        for group in found.groups
-    ]
-    return Table(
-        name,
+def _groups_table(rows: Sequence[SummaryRow], who: Sequence[Column]) -> Table:
+    def of_row(column: Column) -> Column:
+        return replace(column, value=lambda one: column.cell(one[0]))
+
+    def of_group(title: str, name: str) -> Column:
+        return numeric(title, lambda one: getattr(one[1], name))
+
+    return Table.of(
         "Every group of test rows",
         (
-            *((Column("task"),) if several else ()),
-            Column("method"),
-            Column("group"),
-            Column("rows", number=True),
-            Column("accuracy", number=True),
-            Column("less that of all rows", number=True),
-            Column("AUC", number=True),
+            *map(of_row, who),
+            Column("group", lambda one: one[1].name),
+            of_group("rows", "n_rows"),
+            of_group("accuracy", "accuracy"),
+            numeric(
+                "less that of all rows",
+                lambda one: Cell.number(one[1].accuracy - one[0].performance.accuracy, signed=True),
+            ),
+            of_group("AUC", "auc"),
         ),
-        rows,
+        [(row, group) for row in rows if row.performance for group in row.performance.groups],
         f"Groups of {MIN_GROUP_ROWS} rows or more, worst first; smaller ones are left out. "
         "Accuracy at one half. No AUC: the group's rows are of one class.",
-        searchable=len(rows) > 12,
     )
 
 
-def _who(row: SummaryRow, *, several: bool) -> tuple[Cell, ...]:
-    return (*((Cell.of(row.task),) if several else ()), Cell.of(row.method))
-
-
-def _rows_of(found: Performance) -> Cell:
-    return Cell.number(found.n_rows, f"{found.n_rows:,} ({found.n_zeros:,})")
-
-
-def _delta_accuracy(row: SummaryRow, _: Performance) -> Cell:
+def _delta_accuracy(row: SummaryRow) -> Cell:
     if row.method == "weak":
         return Cell.of("")
     interval = row.delta_accuracy_interval
@@ -186,46 +143,55 @@ def _delta_accuracy(row: SummaryRow, _: Performance) -> Cell:
     return Cell.estimate(row.delta_accuracy, interval, tone=tone)
 
 
-def _pgr(
-    row: SummaryRow, value: float | None, interval: Interval | None, *, resolved: bool | None
-) -> Cell:
-    if row.method in ENDS or value is None:
+def _pgr(title: str, name: str, resolved: str) -> Column:
+    def cell(row: SummaryRow) -> Cell:
+        value, interval = getattr(row, name), getattr(row, f"{name}_interval")
+        if row.method in ENDS or value is None:
+            return Cell.of("")
+        text = with_interval(value, interval, 2) if interval else f"{value:+.2f}"
+        unresolved = getattr(row, resolved) is False
+        return Cell.number(value, f"{text}, unresolved" if unresolved else text)
+
+    return numeric(title, cell)
+
+
+def _worst(row: SummaryRow) -> Cell:
+    group = row.performance and row.performance.worst_group
+    if not group:
         return Cell.of("")
-    text = with_interval(value, interval, 2) if interval else f"{value:+.2f}"
-    return Cell.number(value, f"{text}, unresolved" if resolved is False else text)
+    return Cell.number(
+        group.accuracy, f"{group.accuracy:.3f}: {group.name} ({group.n_rows:,} rows)"
+    )
 
 
-def _worst(_: SummaryRow, found: Performance) -> Cell:
-    group = found.worst_group
-    if group is None:
-        return Cell.of("")
-    text = f"{group.accuracy:.3f}: {group.name} ({group.n_rows:,} rows)"
-    return Cell.number(group.accuracy, text)
+def _recall(rate: str) -> Column:
+    return numeric(f"recall at FPR {rate}", lambda row: row.performance.recall_at_fpr.get(rate))
 
 
-_DECISIONS: Columns = {
-    "accuracy": lambda _, found: Cell.number(found.accuracy),
-    "at the weak threshold": lambda _, found: Cell.number(found.accuracy_at_weak_threshold),
-    "Δaccuracy to weak": _delta_accuracy,
-    "PGR (AUC)": lambda row, _: _pgr(row, row.pgr, row.pgr_interval, resolved=row.resolved),
-    "PGR (accuracy)": lambda row, _: _pgr(
-        row, row.accuracy_pgr, row.accuracy_pgr_interval, resolved=row.accuracy_resolved
-    ),
-    "worst group": _worst,
-}
-_PROBABILITIES: Columns = {
-    "log-loss": lambda _, found: Cell.number(found.log_loss),
-    "Brier": lambda _, found: Cell.number(found.brier),
-    "calibration error": lambda _, found: Cell.number(found.calibration_error),
-    "recall at FPR .01": lambda _, found: Cell.number(found.recall_at_fpr.get(".01")),
-    "recall at FPR .05": lambda _, found: Cell.number(found.recall_at_fpr.get(".05")),
-    "test rows (of class 0)": lambda _, found: _rows_of(found),
-}
-_TABLES = {
-    "decisions": (
+_TABLES = (
+    (
         "Accuracy of every method",
-        _DECISIONS,
+        (
+            numeric("accuracy", "performance.accuracy"),
+            numeric("at the weak threshold", "performance.accuracy_at_weak_threshold"),
+            numeric("Δaccuracy to weak", _delta_accuracy),
+            _pgr("PGR (AUC)", "pgr", "resolved"),
+            _pgr("PGR (accuracy)", "accuracy_pgr", "accuracy_resolved"),
+            Column("worst group", _worst),
+        ),
         "Brackets: 95 % intervals. Coloured: the interval of the difference excludes 0. ",
     ),
-    "probabilities": ("Calibration and recall of every method", _PROBABILITIES, ""),
-}
+    (
+        "Calibration and recall of every method",
+        (
+            numeric("log-loss", "performance.log_loss"),
+            numeric("Brier", "performance.brier"),
+            numeric("calibration error", "performance.calibration_error"),
+            _recall(".01"),
+            _recall(".05"),
+            numeric("test rows", "performance.n_rows"),
+            numeric("of class 0", "performance.n_zeros"),
+        ),
+        "",
+    ),
+)

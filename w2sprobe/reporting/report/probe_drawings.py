@@ -20,6 +20,7 @@ from w2sprobe.reporting.report.drawing import (
     new_figure,
 )
 from w2sprobe.reporting.wording import plain
+from w2sprobe.votes.selection import is_at_edge
 
 SETTINGS = {"knn": "k", "logistic": "l2"}
 MOST_INDICATORS = 8
@@ -52,7 +53,8 @@ def surface_of(sweeps: Mapping[str, Sequence[Mapping[str, Any]]], evaluation: st
     for name, rows in sweeps.items():
         for row in rows:
             wanted = row["fitted_on"] == "weak" and row["evaluation"] == evaluation
-            if wanted and row["delta_auc_truth"] is not None:
+            known = row["delta_auc_truth"] is not None and row["value"] is not None
+            if wanted and known:
                 point = (row["probe"], row["layer"], row["value"])
                 found.setdefault(point, {})[name] = row["delta_auc_truth"]
     return found
@@ -77,9 +79,11 @@ def layers_drawing(surface: Surface, name: str, used: Used) -> Drawing:
     runs = list(dict.fromkeys(run for values in surface.values() for run in values))
     figure, axes = new_figure(4.6 * len(probes), 3.4, 1, len(probes), sharey=True)
     data: list[dict[str, Any]] = []
-    words = []
+    words, edges = [], []
     for axis, probe in zip(axes[0], probes, strict=True):
         value = _best_setting(surface, probe)
+        if _is_at_edge(surface, probe, value):
+            edges.append(f"{SETTINGS[probe]} {value:g}")
         # runs of different sizes have different settings: only layers that were tried with this
         layers = sorted(
             {layer for kind, layer, tried in surface if (kind, tried) == (probe, value)}
@@ -118,17 +122,36 @@ def layers_drawing(surface: Surface, name: str, used: Used) -> Drawing:
         + ("Grey: a run each; blue: their mean. " if several else "")
         + "Above 0 the probe knows better than the labels it was fitted on. The highest point is "
         "picked on these very rows: it flatters."
-        + (f" The probe methods did not look: they used {_used_in_words(used)}." if used else ""),
+        + _beyond(edges)
+        + (
+            f" The probe methods did not look: they used {_used_in_words(used, surface)}."
+            if used
+            else ""
+        ),
         "; ".join(words),
         figure,
         data,
     )
 
 
-def _used_in_words(used: Used) -> str:
+def _used_in_words(used: Used, surface: Surface) -> str:
     return ", ".join(
-        f"{SETTINGS[probe]} {value:g} on layer {layer}" for probe, (layer, value) in used.items()
+        f"{SETTINGS[probe]} {value:g}{' (edge)' * _is_at_edge(surface, probe, value)} on layer "
+        f"{layer}"
+        for probe, (layer, value) in used.items()
     )
+
+
+def _is_at_edge(surface: Surface, probe: str, value: float) -> bool:
+    tried = {tried for kind, _, tried in surface if kind == probe}
+    return is_at_edge(SETTINGS[probe], value, tried)
+
+
+def _beyond(edges: Sequence[str]) -> str:
+    """A sentence about best settings that are the least or largest of those tried."""
+    if not edges:
+        return ""
+    return f" At the edge of what was tried ({', '.join(edges)}): the best may be beyond."
 
 
 def _best_setting(surface: Surface, probe: str) -> float:
@@ -178,7 +201,7 @@ def grid_drawing(surface: Surface, name: str, scored: str, used: Used) -> Drawin
         top = values.index(best["value"])
         words = f"{probe} on layer {best['layer']} at {setting} {best['value']:g}"
         highest.append(f"{words}, {best['mean_delta_auc']:+.3f}")
-        if len(values) > 2 and top in (0, len(values) - 1):
+        if _is_at_edge(surface, probe, best["value"]):
             edges.append(f"{setting} {best['value']:g}")
         layer, value = used.get(probe, (None, None))
         if layer in layers and value in values:
@@ -193,12 +216,12 @@ def grid_drawing(surface: Surface, name: str, scored: str, used: Used) -> Drawin
         f"Probes over layers and settings, {scored}",
         "Mean over runs of the probe's AUC less that of the weak labels: orange above, purple "
         "below. Star: the highest of a panel."
-        + (f" Circle: what the probe methods used ({_used_in_words(marked)})." if marked else "")
         + (
-            f" At the edge of what was tried ({', '.join(edges)}): the best may be beyond."
-            if edges
+            f" Circle: what the probe methods used ({_used_in_words(marked, surface)})."
+            if marked
             else ""
-        ),
+        )
+        + _beyond(edges),
         f"Highest: {'; '.join(highest)}",
         figure,
         rows,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,7 +61,7 @@ from w2sprobe.reporting.report.sources import Source
 from w2sprobe.reporting.report.study_verdict import verdict_on_study
 from w2sprobe.reporting.report.verdict import Verdict, verdict_on_task
 from w2sprobe.reporting.scores import gaps_table, scores_table
-from w2sprobe.reporting.table import Cell, Column, Row, Table
+from w2sprobe.reporting.table import Column, Table, numeric
 from w2sprobe.reporting.wording import ENDS, STUDENT, plain
 from w2sprobe.results import Results, SummaryRow
 
@@ -175,7 +176,7 @@ def _declared(source: Source, prefix: str) -> Section:
     return Section(
         f"{prefix}declared",
         "Declared before the run",
-        *declared_in_report(source, prefix),
+        *declared_in_report(source),
     )
 
 
@@ -186,11 +187,7 @@ def _warnings(source: Source, prefix: str) -> Iterator[Section]:
             f"{prefix}warnings",
             "Warnings",
             "What was said while models were trained, and may make results mean something else.",
-            (
-                Table.of_texts(
-                    f"{prefix}warnings", "Warnings of trainings", ("run", "warning"), rows
-                ),
-            ),
+            (Table.of_texts("Warnings of trainings", ("run", "warning"), rows),),
         )
 
 
@@ -263,7 +260,7 @@ def _scores(
         blocks += [tasks_drawing(rows, f"{name}auc", reference)]
         if any(row.pgr is not None for row in rows if row.method not in ENDS):
             blocks += [pgr_drawing(rows, f"{name}pgr", reference)]
-        blocks.append(gaps_table(rows, name, baseline=against))
+        blocks.append(gaps_table(rows, against))
     else:
         blocks += [method_drawing(rows, f"{name}methods")]
     yield Section(
@@ -271,7 +268,7 @@ def _scores(
         f"Who recovers the gap{heading}",
         "Test AUC of every method between weak model and ceiling, and the share of that gap it "
         "recovers (PGR). What the names mean: see below, What each method does.",
-        (*blocks, scores_table(rows, name, results=results)),
+        (*blocks, scores_table(rows, results)),
     )
     if comparison is not None and comparison.supervisor_gains:
         yield Section(
@@ -281,7 +278,7 @@ def _scores(
             "tasks, whatever their gap: what generalises from weak to strong.",
             (
                 *gains_drawing(comparison, rows, f"{name}gains"),
-                *supervisor_gain_tables(comparison, name),
+                *supervisor_gain_tables(comparison),
             ),
         )
     if comparison is not None and comparison.methods:
@@ -294,8 +291,8 @@ def _scores(
             "adds.",
             (
                 differences_drawing(comparison, f"{name}differences"),
-                *(one for unit in units for one in method_tables(comparison, unit, name)),
-                *(task_table(comparison, unit, name) for unit in units),
+                *(one for unit in units for one in method_tables(comparison, unit)),
+                *(task_table(comparison, unit) for unit in units),
             ),
         )
 
@@ -307,12 +304,12 @@ def _pairs(over: Overview, prefix: str) -> Iterator[Section]:
             f"{prefix}pairs",
             "All pairs of models",
             "Means over the tasks that count; cells over different tasks do not compare.",
-            tuple(table for matrix in several for table in matrix_tables(matrix, prefix)),
+            tuple(table for matrix in several for table in matrix_tables(matrix)),
         )
 
 
 def _more_than_auc(rows: Sequence[SummaryRow], name: str, heading: str) -> Iterator[Section]:
-    blocks = performance_tables(rows, name)
+    blocks = performance_tables(rows)
     if blocks:
         yield Section(
             f"{name}more",
@@ -329,7 +326,6 @@ def _methods(source: Source, prefix: str, describe: Describe) -> Iterator[Sectio
     for run in source.runs:
         words = {**describe(run.results), **words}
     table = Table.of_texts(
-        f"{prefix}methods-in-words",
         "Methods in words",
         ("method", "what predicts the test rows"),
         [
@@ -349,28 +345,18 @@ def _methods(source: Source, prefix: str, describe: Describe) -> Iterator[Sectio
 def _splits(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
     first = source.runs[0].results
     tasks = {run.results.task: run.results for run in source.runs}
-    columns = list(first.splits)
-    table = Table(
-        f"{prefix}splits",
+
+    def left_out(one: Results) -> str:
+        return ", ".join(f"{n:,} {plain(why)}" for why, n in one.dropped.items() if n) or "nothing"
+
+    table = Table.of(
         "Rows of every task",
         (
             Column("task"),
-            *(Column(plain(name), number=True) for name in columns),
-            Column("left out", wrap=True),
+            *(numeric(plain(name), partial(_n_rows, split=name)) for name in first.splits),
+            Column("left out", left_out, wrap=True),
         ),
-        [
-            Row(
-                (
-                    Cell.of(task),
-                    *(Cell.count(one.splits[name]) for name in columns),
-                    Cell.of(
-                        ", ".join(f"{n:,} {plain(why)}" for why, n in one.dropped.items() if n)
-                        or "nothing"
-                    ),
-                )
-            )
-            for task, one in tasks.items()
-        ],
+        tasks.values(),
     )
     drawing = splits_drawing(first.splits, first.weak_model, first.strong_model, f"{prefix}rows")
     yield Section(
@@ -379,6 +365,10 @@ def _splits(source: Source, prefix: str, _: Overview | None) -> Iterator[Section
         f"The drawing has the counts of {first.task}." if len(tasks) > 1 else "",
         (drawing, table),
     )
+
+
+def _n_rows(one: Results, *, split: str) -> int:
+    return one.splits[split]
 
 
 def _sweeps(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
@@ -436,7 +426,7 @@ def _filters(source: Source, prefix: str, _: Overview | None) -> Iterator[Sectio
         "What methods did to the labels",
         "Before a student is trained, a filter removes rows and relabelling changes them. Here "
         "both are held against the truth, which no method has seen.",
-        (*blocks, tables.labels_table(cards, f"{prefix}labels")),
+        (*blocks, tables.labels_table(cards)),
     )
 
 
@@ -456,7 +446,7 @@ def _indicators(source: Source, prefix: str, over: Overview | None) -> Iterator[
         "What would have predicted the gain",
         "Computed from activations and weak labels alone, before any student is trained. With few "
         "tasks, correlations are wide open: look at the intervals.",
-        (*blocks, *gain_tables(over.gains, prefix)),
+        (*blocks, *gain_tables(over.gains)),
     )
 
 
@@ -481,7 +471,7 @@ def _curves(source: Source, prefix: str, _: Overview | None) -> Iterator[Section
 
 
 def _audit(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
-    table = tables.audit_table(source, f"{prefix}audit")
+    table = tables.audit_table(source)
     flags = sum(row.cells[1].text == "flag" for row in table.rows)
     count = {0: "No flags", 1: "One flag"}.get(flags, f"{flags} flags")
     yield Section(
@@ -502,10 +492,7 @@ def _seeds(comparisons: Sequence[Comparison], prefix: str) -> Iterator[Section]:
             "Seeds",
             "The same method, run again on other cuts of the rows or with other seeds: how much "
             "of a difference is luck.",
-            tuple(
-                seeds_table(one, f"{prefix}{number}-" if number else prefix)
-                for number, one in enumerate(with_seeds)
-            ),
+            tuple(map(seeds_table, with_seeds)),
         )
 
 
@@ -520,12 +507,10 @@ def _run(source: Source, prefix: str) -> Iterator[Section]:
     blocks: list[Block] = []
     if failed:
         columns = ("where", "stage", "what")
-        blocks.append(Table.of_texts(f"{prefix}failed", "Stages that failed", columns, failed))
+        blocks.append(Table.of_texts("Stages that failed", columns, failed))
     if len(source.runs) > 1:  # of one, the scores have them
-        blocks.append(tables.times_table(source, f"{prefix}times"))
-    blocks.append(
-        Table.of_texts(f"{prefix}facts", "Versions and machine", ("what", "value"), facts.items())
-    )
+        blocks.append(tables.times_table(source))
+    blocks.append(Table.of_texts("Versions and machine", ("what", "value"), facts.items()))
     config = source.folder / "config.yaml"
     blocks.append(Code("Config, with every default", _config(config, first.config)))
     yield Section(

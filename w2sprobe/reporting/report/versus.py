@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from w2sprobe.metrics import Estimate
@@ -10,7 +11,7 @@ from w2sprobe.reporting.report.drawing import BLUE, GREY, INK, Drawing, mark, ne
 from w2sprobe.reporting.report.pairing import auc_difference, predicted
 from w2sprobe.reporting.report.sections import Section
 from w2sprobe.reporting.report.sources import Source
-from w2sprobe.reporting.table import Cell, Column, Row, Table, tone_of
+from w2sprobe.reporting.table import Cell, Column, Table, numeric, tone_of
 from w2sprobe.reporting.wording import plain
 from w2sprobe.results import Interval, SummaryRow
 
@@ -34,12 +35,12 @@ def versus(first: Source, other: Source, prefix: str, names: tuple[str, str]) ->
     """
     ours, theirs = (_by_key(source) for source in (first, other))
     both = [key for key in ours if key in theirs]
-    blocks: list[Drawing | Table] = [_config_table(first, other, f"{prefix}configs", names)]
+    blocks: list[Drawing | Table] = [_config_table(first, other, names)]
     pairs = {key: _Pair(ours[key], theirs[key], _estimate(first, other, key)) for key in both}
     if pairs:
         blocks = [
             _drawing(pairs, f"{prefix}versus", names),
-            _scores_table(pairs, f"{prefix}versus", names),
+            _scores_table(pairs, names),
             *blocks,
         ]
     alone = len(ours) + len(theirs) - 2 * len(both)
@@ -130,39 +131,33 @@ def _drawing(pairs: Pairs, name: str, names: tuple[str, str]) -> Drawing:
     )
 
 
-def _scores_table(pairs: Pairs, name: str, names: tuple[str, str]) -> Table:
-    return Table(
-        name,
+def _scores_table(pairs: Pairs, names: tuple[str, str]) -> Table:
+    def auc(title: str, of: str) -> Column:
+        return numeric(title, lambda key: getattr(pairs[key], of).auc)
+
+    def difference(key: Key) -> Cell:
+        pair = pairs[key]
+        return Cell.estimate(pair.difference, pair.interval, tone=tone_of(pair.interval))
+
+    return Table.of(
         f"AUC of {names[0]} and {names[1]}",
         (
-            Column("task"),
-            Column("models"),
-            Column("method"),
-            *(Column(name, number=True) for name in names),
-            Column("difference", number=True),
+            Column("task", itemgetter(0)),
+            Column("models", lambda key: f"{key[1]} → {key[2]}"),
+            Column("method", itemgetter(3)),
+            auc(names[0], "ours"),
+            auc(names[1], "theirs"),
+            numeric("difference", difference),
         ),
-        [
-            Row(
-                (
-                    Cell.of(task),
-                    Cell.of(f"{weak} → {strong}"),
-                    Cell.of(method),
-                    *(Cell.number(row.auc) for row in (pair.ours, pair.theirs)),
-                    Cell.estimate(pair.difference, pair.interval, tone=tone_of(pair.interval)),
-                )
-            )
-            for (task, weak, strong, method), pair in pairs.items()
-        ],
+        pairs,
         "Brackets: paired 95 % intervals. Coloured: the interval excludes 0.",
-        searchable=len(pairs) > 12,
     )
 
 
-def _config_table(first: Source, other: Source, name: str, names: tuple[str, str]) -> Table:
+def _config_table(first: Source, other: Source, names: tuple[str, str]) -> Table:
     ours, theirs = (dict(_flat(source.runs[0].results.config)) for source in (first, other))
     keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     return Table.of_texts(
-        name,
         "Settings that differ",
         ("setting", *names),
         [(key, *(_shown(one.get(key)) for one in (ours, theirs))) for key in keys],
