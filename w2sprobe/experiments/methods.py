@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from w2sprobe.checks import Preprocess
 from w2sprobe.data.callables import looks_like_callable
 from w2sprobe.experiments.mistakes import unknown
-from w2sprobe.probing.probers import PROBERS
+from w2sprobe.probing.probers import PROBERS, PROBES
 from w2sprobe.training.settings import LOSSES, LossName
-from w2sprobe.votes.judging import VERDICTS
+from w2sprobe.votes.rules import FILTER_RULES
 
 Predicts = Literal["weak", "ceiling", "student", "zero_shot"]
 Labels = Literal["weak", "truth", "noise", "soft_noise"]
@@ -24,8 +24,7 @@ AUTO: Final = "auto"  # chosen among probes.candidates, by the weak labels alone
 FINETUNED: Final = "finetuned"
 CANDIDATES: Final = "candidates"  # layers that are averaged, as `auto` would choose among
 HEAD: Final = "head"  # a linear head, of any loss
-CURATORS = tuple(name for name in PROBERS if not name.startswith(f"{HEAD}-"))
-LEARNERS = (FINETUNED, *(name for name in CURATORS if PROBERS[name].predicts), HEAD)
+LEARNERS = (FINETUNED, *(name for name in PROBES if PROBERS[name].predicts), HEAD)
 Layer = Annotated[int | str, Field(description="Layer number, mid, or auto.")]
 Neighbors = Annotated[
     Annotated[int, Field(ge=1)] | Literal["auto"],
@@ -221,15 +220,15 @@ class Method(BaseModel):
     @field_validator("probe")
     @classmethod
     def _known_probe(cls, probe: str | None) -> str | None:
-        if probe is not None and probe not in CURATORS:
-            raise ValueError(unknown("probe", probe, CURATORS))
+        if probe is not None and probe not in PROBES:
+            raise ValueError(unknown("probe", probe, PROBES))
         return probe
 
     @field_validator("rule")
     @classmethod
     def _known_rule(cls, rule: str) -> str:
-        if rule not in VERDICTS:
-            raise ValueError(unknown("rule", rule, VERDICTS))
+        if rule not in FILTER_RULES:
+            raise ValueError(unknown("rule", rule, FILTER_RULES))
         return rule
 
     @field_validator("function")
@@ -262,7 +261,7 @@ class Method(BaseModel):
         if self.probe is None:
             if self.curation in ("relabel", "filter"):
                 raise ValueError(
-                    f"curation {self.curation!r} without probe; allowed: {', '.join(CURATORS)}"
+                    f"curation {self.curation!r} without probe; allowed: {', '.join(PROBES)}"
                 )
         elif self.predicts == "student" and self.curation is None:
             raise ValueError(
@@ -275,8 +274,8 @@ class Method(BaseModel):
             raise ValueError(
                 f"cv 'in-sample' with rule {self.rule!r}; allowed: disagreement, or relabelling"
             )
-        if self.rule == "deep-knn" and self.probe != "knn":
-            raise ValueError(f"rule 'deep-knn' with probe {self.probe!r}; allowed: knn")
+        if FILTER_RULES[self.rule].hard_votes and self.probe != "knn":
+            raise ValueError(f"rule {self.rule!r} with probe {self.probe!r}; allowed: knn")
         if self.layers is not None and self.layer is not None:
             raise ValueError("layer beside layers; allowed: one of the two")
 
