@@ -27,7 +27,7 @@ PACKAGES = (
 MODULES = (  # of packages that load nothing by themselves
     *("probing.accounts", "probing.cast", "probing.probers", "probing.rows", "probing.spec"),
     *("probing.sweep", "votes.judging", "votes.provenance", "votes.scores", "votes.selection"),
-    "votes.table",
+    *("votes.table", "votes.picking", "probing.heads"),
 )
 
 
