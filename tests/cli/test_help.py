@@ -183,16 +183,11 @@ def test_the_command_line_names_what_the_library_knows() -> None:
     from w2sprobe.bench import PARTS
     from w2sprobe.cli import bench, explore, probe, stats, sweep
     from w2sprobe.comparison.tasks import SATURATED
-    from w2sprobe.curation import Action, Rule
+    from w2sprobe.curation import Action
     from w2sprobe.explorer import PROJECTIONS
     from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
     from w2sprobe.probes import Preprocess
-    from w2sprobe.probing.probers import PROBERS
 
-    settings = {name: PROBERS[name].setting or "" for name in probe.SETTINGS}
-    assert settings == probe.SETTINGS
-    assert {*PROBERS} - {*settings} == {name for name in PROBERS if name.startswith("head-")}
-    assert get_args(Rule) == probe.RULES
     assert ("predict", *get_args(Action)) == probe.ACTIONS
     for command in (probe.command, sweep.command):
         (choice,) = (p.type for p in command.params if p.name == "preprocess")

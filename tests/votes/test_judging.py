@@ -16,7 +16,8 @@ from w2sprobe.errors import InputError, MissingDependency, UnknownName
 from w2sprobe.folds import folds_of
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import KNNProbe, LogisticProbe
-from w2sprobe.votes.judging import VERDICTS, judge, judge_at_random, judge_masks
+from w2sprobe.votes.judging import judge, judge_at_random, judge_masks
+from w2sprobe.votes.rules import FILTER_RULES
 
 GIVEN = LabelTable([f"r{row}" for row in range(N)], SOFT, np.arange(N) % 10 > 0)
 P = relabel(KNNProbe(9), X, SOFT)
@@ -58,7 +59,7 @@ def predictions(rule: str) -> np.ndarray:
 
 
 def test_every_rule_has_its_filter() -> None:
-    assert FILTERS.keys() == VERDICTS.keys()
+    assert FILTERS.keys() == FILTER_RULES.keys()
 
 
 @pytest.mark.parametrize("rule", FILTERS)

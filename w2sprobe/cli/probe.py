@@ -9,14 +9,15 @@ import click
 
 from w2sprobe.cli import _options
 from w2sprobe.errors import InputError
+from w2sprobe.probing.probers import PROBERS, PROBES
+from w2sprobe.votes.judging import RANDOM
+from w2sprobe.votes.rules import FILTER_RULES
 
 if TYPE_CHECKING:
     from w2sprobe.experiments.config import TaskConfig
     from w2sprobe.probing.spec import HeldOut
 
-SETTINGS = {"knn": "k", "logistic": "l2", "mass-mean": "", "topofilter": "k"}
 ACTIONS = ("predict", "relabel", "filter")
-RULES = ("disagreement", "confident-learning", "deep-knn", "random")
 # how the AUC of training rows is to be read, by what their predictions leave out
 AUCS = {
     "folds": "AUC of training rows: mean of those inside the folds; n folds have both classes",
@@ -27,7 +28,7 @@ AUCS = {
 
 
 @click.command("probe")
-@click.argument("probe", type=click.Choice(list(SETTINGS)))
+@click.argument("probe", type=click.Choice(PROBES))
 @click.argument("action", type=click.Choice(ACTIONS), required=False)
 @click.option("--store", type=click.Path(path_type=Path), required=True, help="Of extract.")
 @click.option(
@@ -60,7 +61,7 @@ AUCS = {
     "--rule",
     default="disagreement",
     show_default=True,
-    type=click.Choice(RULES),
+    type=click.Choice([*FILTER_RULES, RANDOM]),
     help="How filter chooses; topofilter has its own.",
 )
 @click.option(
@@ -154,7 +155,7 @@ def command(
     how, folds = (LEAVE_ONE_OUT, FOLDS) if cv is None else _folds(cv)
     spec = VoteSpec(
         layers=layers,
-        probes={probe: values.get(SETTINGS[probe], ())},
+        probes={probe: values.get(str(PROBERS[probe].setting), ())},
         preprocess=preprocess,
         whiten=whiten,
         cv=folds,

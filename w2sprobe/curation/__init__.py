@@ -7,7 +7,7 @@ from w2sprobe.curation.filters import (
 )
 from w2sprobe.curation.relabelling import IN_SAMPLE, CrossFit, relabel
 from w2sprobe.metrics import Scorecard, overlap, scorecard
-from w2sprobe.votes.judging import Action, Curated, Rule, filter_at_random, judge
+from w2sprobe.votes.judging import Action, Curated, filter_at_random, judge
 from w2sprobe.votes.provenance import Origin, predictions, provenance, untouched
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "CrossFit",
     "Curated",
     "Origin",
-    "Rule",
     "Scorecard",
     "filter_at_random",
     "filter_by_confident_learning",

@@ -65,7 +65,8 @@ from w2sprobe.training.requirements import training_precision
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.zero_shot import Form, check_answers, check_head
 from w2sprobe.votes.picking import Pick
-from w2sprobe.votes.rules import check_rule
+from w2sprobe.votes.rules import FILTER_RULES, check_rule
+from w2sprobe.votes.selection import chosen_as
 from w2sprobe.votes.table import IN_SAMPLE as FITTED
 from w2sprobe.votes.table import LEAVE_ONE_OUT, TRAIN
 
@@ -576,7 +577,7 @@ class _Part:
                 self.weak,
                 self._split(method, settings),
                 "filter" if filters else "relabel",
-                method.rule,  # type: ignore[arg-type] # checked with the method
+                method.rule,
                 settings.contamination if filters else None,
                 settings.per_class,
                 rows,
@@ -643,7 +644,7 @@ class _Part:
         settings = self._settings(method)
         split = self._split(method, settings)
         cv = method.folds(settings.cv)
-        hard = method.rule == "deep-knn"
+        hard = FILTER_RULES[method.rule].hard_votes
         self.curators[name] = self._need(
             name,
             method,
@@ -679,7 +680,7 @@ class _Part:
         layers, average = self._layers(own, method, settings)
         prober, candidates = PROBERS[probe], settings.candidates
         values = self._values(own, probe, settings, split)
-        chooser = {"topofilter": "knn", "knn": "knn"}.get(probe, "logistic")
+        chooser = chosen_as(probe)
         chooses = len(values) > 1 or (len(layers) > 1 and not average)
         probes = {probe: tuple(value for value in values if value is not None)}
         if chooses and chooser != probe:

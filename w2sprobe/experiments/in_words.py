@@ -5,8 +5,9 @@ from pydantic import ValidationError
 from w2sprobe.experiments.methods import FINETUNED, HEAD, METHODS, Method
 from w2sprobe.results import Results
 from w2sprobe.training.settings import LossName
+from w2sprobe.votes.rules import FILTER_RULES
 
-PROBES: dict[str, str] = {
+PROBE_TITLES: dict[str, str] = {
     "knn": "kNN",
     "logistic": "logistic",
     "mass-mean": "mass-mean",
@@ -21,11 +22,6 @@ LOSSES: dict[LossName, str] = {
     "window": "confidence window: rows the student is sure of no longer train it",
     "reverse": "reverse cross-entropy",
     "generalised": "generalised cross-entropy",
-}
-RULES: dict[str, str] = {
-    "disagreement": "that contradict the probe most",
-    "confident-learning": "that confident learning takes for mislabelled",
-    "deep-knn": "whose neighbours have other labels",
 }
 
 
@@ -69,7 +65,7 @@ def in_words(method: Method) -> str:
 
 def _probe(name: str) -> str:
     """Name of a probe in a sentence; one of a later version, or of yours, as it is called."""
-    return PROBES.get(name, name)
+    return PROBE_TITLES.get(name, name)
 
 
 def _learnt(method: Method) -> str:
@@ -95,7 +91,7 @@ def _learnt(method: Method) -> str:
         return f"labels of a {probe} probe that was fitted on the weak labels"
     if method.probe == "topofilter":
         return "weak labels without the rows that TopoFilter finds apart from their class"
-    return f"weak labels without the rows {RULES.get(method.rule, method.rule)} ({probe} probe)"
+    return f"weak labels without the rows {FILTER_RULES[method.rule].removes} ({probe} probe)"
 
 
 def methods_in_words(results: Results) -> dict[str, str]:

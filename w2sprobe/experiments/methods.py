@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from w2sprobe.checks import Preprocess
 from w2sprobe.data.callables import looks_like_callable
-from w2sprobe.probing.probers import PROBERS
+from w2sprobe.experiments.mistakes import unknown
+from w2sprobe.probing.probers import PROBERS, PROBES
 from w2sprobe.training.settings import LOSSES, LossName
-from w2sprobe.votes.judging import VERDICTS
+from w2sprobe.votes.rules import FILTER_RULES
 
 Predicts = Literal["weak", "ceiling", "student", "zero_shot"]
 Labels = Literal["weak", "truth", "noise", "soft_noise"]
@@ -23,11 +24,7 @@ AUTO: Final = "auto"  # chosen among probes.candidates, by the weak labels alone
 FINETUNED: Final = "finetuned"
 CANDIDATES: Final = "candidates"  # layers that are averaged, as `auto` would choose among
 HEAD: Final = "head"  # a linear head, of any loss
-LEARNERS = (
-    FINETUNED,
-    *(name for name, one in PROBERS.items() if one.predicts and not name.startswith("head-")),
-    HEAD,
-)
+LEARNERS = (FINETUNED, *(name for name in PROBES if PROBERS[name].predicts), HEAD)
 Layer = Annotated[int | str, Field(description="Layer number, mid, or auto.")]
 Neighbors = Annotated[
     Annotated[int, Field(ge=1)] | Literal["auto"],
@@ -157,7 +154,7 @@ class Method(BaseModel):
     @property
     def prober(self) -> str:
         """Name of the learner among `w2sprobe.probing.PROBERS`."""
-        return f"head-{self.loss}" if self.learner == HEAD else self.learner
+        return f"{HEAD}-{self.loss}" if self.learner == HEAD else self.learner
 
     @property
     def filters(self) -> bool:
@@ -169,12 +166,8 @@ class Method(BaseModel):
         """The same learner on truth; None where that is the finetuned ceiling or itself."""
         if not self.learns_by_probe or self.labels == "truth":
             return None
-        curates = ("curation", "probe", "rule", "function", "same_size_as", "contamination")
-        drop = {*curates, "cv", "per_class", "with_weak"}
-        if self.probe and setting_field(self.probe) != setting_field(self.learner):
-            drop.add(str(setting_field(self.probe)))
-        kept = self.model_dump(exclude=drop, exclude_defaults=True)
-        return Method(**{**kept, "labels": "truth"})
+        bare = Method(labels="truth", learner=self.learner, states=self.states)
+        return bare.model_copy(update=self.model_dump(include=bare._used() - {"labels"}))
 
     @property
     def apart(self) -> str:
@@ -221,22 +214,21 @@ class Method(BaseModel):
     @classmethod
     def _known_learner(cls, learner: str) -> str:
         if learner not in LEARNERS:
-            raise ValueError(f"unknown learner {learner!r}; allowed: {', '.join(LEARNERS)}")
+            raise ValueError(unknown("learner", learner, LEARNERS))
         return learner
 
     @field_validator("probe")
     @classmethod
     def _known_probe(cls, probe: str | None) -> str | None:
-        known = [name for name in PROBERS if not name.startswith("head-")]
-        if probe is not None and probe not in known:
-            raise ValueError(f"unknown probe {probe!r}; allowed: {', '.join(known)}")
+        if probe is not None and probe not in PROBES:
+            raise ValueError(unknown("probe", probe, PROBES))
         return probe
 
     @field_validator("rule")
     @classmethod
     def _known_rule(cls, rule: str) -> str:
-        if rule not in VERDICTS:
-            raise ValueError(f"unknown rule {rule!r}; allowed: {', '.join(VERDICTS)}")
+        if rule not in FILTER_RULES:
+            raise ValueError(unknown("rule", rule, FILTER_RULES))
         return rule
 
     @field_validator("function")
@@ -269,7 +261,7 @@ class Method(BaseModel):
         if self.probe is None:
             if self.curation in ("relabel", "filter"):
                 raise ValueError(
-                    f"curation {self.curation!r} without probe; allowed: {', '.join(PROBERS)}"
+                    f"curation {self.curation!r} without probe; allowed: {', '.join(PROBES)}"
                 )
         elif self.predicts == "student" and self.curation is None:
             raise ValueError(
@@ -282,8 +274,8 @@ class Method(BaseModel):
             raise ValueError(
                 f"cv 'in-sample' with rule {self.rule!r}; allowed: disagreement, or relabelling"
             )
-        if self.rule == "deep-knn" and self.probe != "knn":
-            raise ValueError(f"rule 'deep-knn' with probe {self.probe!r}; allowed: knn")
+        if FILTER_RULES[self.rule].hard_votes and self.probe != "knn":
+            raise ValueError(f"rule {self.rule!r} with probe {self.probe!r}; allowed: knn")
         if self.layers is not None and self.layer is not None:
             raise ValueError("layer beside layers; allowed: one of the two")
 
@@ -307,6 +299,7 @@ class Method(BaseModel):
             used |= {"cross_fit"} if self.iterations else set()
         else:
             used |= {"states", *self._probe_fields(self.learner)}
+            used -= {"preprocess"} if self.learner == HEAD else set()  # heads standardise
         if self.function:
             used.add("layer")
         if self.curation in ("relabel", "filter") and self.probe:
@@ -317,7 +310,8 @@ class Method(BaseModel):
             used |= {"rule"} if self.probe != "topofilter" else set()
         if self.curation == "random_filter":
             used.add("same_size_as")
-        return used
+        # of weak states there is one layer
+        return used - {"layer", "layers"} if self.states == "weak" else used
 
     @staticmethod
     def _probe_fields(probe: str) -> set[str]:

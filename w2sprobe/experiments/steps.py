@@ -40,7 +40,6 @@ from w2sprobe.votes.judging import (
     OUTSIDE,
     Action,
     Curated,
-    Rule,
     filter_at_random,
     judge,
     judge_masks,
@@ -354,7 +353,7 @@ class Curate(Work):
     labels: Stage
     split: str  # how the training rows are predicted, as in `w2sprobe.votes.table`
     action: Action
-    rule: Rule
+    rule: str
     contamination: float | None
     per_class: bool
     rows: Rows

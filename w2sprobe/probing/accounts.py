@@ -17,9 +17,9 @@ from w2sprobe.probing.cast import Task, vote
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.searches import StoredSearch
-from w2sprobe.votes.judging import Action, Curated, Rule, judge, judge_at_random, judge_masks
+from w2sprobe.votes.judging import RANDOM, Action, Curated, judge, judge_at_random, judge_masks
 from w2sprobe.votes.provenance import Origin, predictions, provenance, untouched
-from w2sprobe.votes.rules import check_rule
+from w2sprobe.votes.rules import FILTER_RULES, check_rule
 from w2sprobe.votes.scores import ScoredRows, score_votes
 from w2sprobe.votes.selection import choose
 from w2sprobe.votes.table import (
@@ -142,7 +142,7 @@ def curate_store(
     labels: LabelTable,
     action: Action,
     *,
-    rule: Rule = "disagreement",
+    rule: str = "disagreement",
     contamination: float | None = 0.1,
     per_class: bool = False,
     best: bool = False,
@@ -159,8 +159,9 @@ def curate_store(
         All training rows count; the rows that are no training rows are passed through.
     action : {"relabel", "filter"}
         topofilter only filters, by a rule of its own.
-    rule : {"disagreement", "confident-learning", "deep-knn", "random"}
-        How a filter ranks rows; "random" asks no probe.
+    rule : str, default "disagreement"
+        How a filter ranks rows: one of `w2sprobe.votes.rules.FILTER_RULES`; or "random", which
+        asks no probe.
     contamination : float, optional, default 0.1
         Share of the rows that a filter removes. None: confident-learning and deep-knn find out.
     per_class : bool, default False
@@ -282,13 +283,13 @@ class _Judging:
     """What is made of predictions."""
 
     action: Action
-    rule: Rule
+    rule: str
     contamination: float | None
     per_class: bool
 
     def by_chance(self, spec: VoteSpec) -> bool:
         by_rule = self.action == "filter" and "topofilter" not in spec.probes
-        return by_rule and self.rule == "random"
+        return by_rule and self.rule == RANDOM
 
     def check(self, spec: VoteSpec) -> None:
         """Refuse what the probes cannot do, before any is fitted."""
@@ -301,8 +302,8 @@ class _Judging:
                 )
         elif self.action == "filter":
             check_rule(self.rule, self.contamination, per_class=self.per_class)
-            if self.rule == "deep-knn" and set(spec.probes) != {"knn"}:
-                raise InputError(f"deep-knn with {', '.join(spec.probes)}", allowed="knn")
+            if self.hard_votes and set(spec.probes) != {"knn"}:
+                raise InputError(f"{self.rule} with {', '.join(spec.probes)}", allowed="knn")
 
     def told(self, spec: VoteSpec) -> VoteSpec:
         """The spec with the share that topofilter removes."""
@@ -312,10 +313,15 @@ class _Judging:
         settings = spec.topofilter.model_copy(update=share)
         return spec.model_copy(update={"topofilter": settings})
 
+    @property
+    def hard_votes(self) -> bool:
+        """Whether the probes are fitted on hard labels."""
+        rule = FILTER_RULES.get(self.rule)
+        return self.action == "filter" and rule is not None and rule.hard_votes
+
     def fitted(self, given: LabelTable) -> np.ndarray:
-        """Labels that the probes are fitted on: deep-knn counts hard votes."""
-        hard = self.action == "filter" and self.rule == "deep-knn"
-        return given.hard_label if hard else given.soft_label
+        """Labels that the probes are fitted on."""
+        return given.hard_label if self.hard_votes else given.soft_label
 
     def of(self, point: _Point, given: LabelTable) -> Curated:
         if point.vote.probe == "topofilter":

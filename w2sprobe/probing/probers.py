@@ -219,3 +219,4 @@ PROBERS: dict[str, Prober] = {
     "topofilter": Prober("k", _topofilter, default=50, alone=True, predicts=False),
     **{f"{HEAD}{loss}": Prober("seed", _head(loss), default=0, alone=True) for loss in LOSSES},
 }
+PROBES = tuple(name for name in PROBERS if not name.startswith(HEAD))  # heads go by their loss

@@ -1,6 +1,5 @@
 """Which rows a curation relabels or removes, from predictions and labels alone."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -8,22 +7,10 @@ import numpy as np
 
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.labels import LabelTable
-from w2sprobe.votes.rules import (
-    Verdict,
-    by_confident_learning,
-    by_disagreement,
-    by_majority,
-    check_rule,
-    groups_of,
-)
+from w2sprobe.votes.rules import FILTER_RULES, check_rule, groups_of
 
 Action = Literal["relabel", "filter"]
-Rule = Literal["disagreement", "confident-learning", "deep-knn", "random"]
-VERDICTS: dict[Rule, Callable[..., Verdict]] = {
-    "disagreement": by_disagreement,
-    "confident-learning": by_confident_learning,
-    "deep-knn": by_majority,
-}
+RANDOM = "random"  # no rule: rows go at random
 KEPT, UNCHANGED, CHANCE = "kept", "unchanged", "removed: at random"
 OUTSIDE = "removed: outside the largest component of its class"
 FAR = "removed: label too far from the mean of its neighbours"
@@ -59,7 +46,7 @@ def judge(
     p: np.ndarray,
     fold: np.ndarray | None = None,
     *,
-    rule: Rule = "disagreement",
+    rule: str = "disagreement",
     contamination: float | None = 0.1,
     per_class: bool = False,
 ) -> Curated:
@@ -74,8 +61,8 @@ def judge(
         Predictions for the rows, such as out-of-fold ones; for "deep-knn" votes on hard labels.
     fold : ndarray of int64, shape (n,), optional
         The fold that each row was left out with.
-    rule : {"disagreement", "confident-learning", "deep-knn"}
-        How a filter ranks rows: docs/probes.md.
+    rule : str, default "disagreement"
+        How a filter ranks rows: one of `w2sprobe.votes.rules.FILTER_RULES`; docs/probes.md.
     contamination : float, optional, default 0.1, in (0, 1)
         Share of the rows that a filter removes. None: "confident-learning" and "deep-knn" remove
         the rows that they find to be wrong.
@@ -97,8 +84,8 @@ def judge(
     """
     if action not in get_args(Action):
         raise UnknownName("action", action, get_args(Action))
-    if rule not in VERDICTS:
-        raise UnknownName("rule", rule, VERDICTS)
+    if rule not in FILTER_RULES:
+        raise UnknownName("rule", rule, FILTER_RULES)
     if action == "relabel":
         reason = [
             UNCHANGED if new == old else f"relabelled: probe {new:.2f} against label {old:.2f}"
@@ -106,7 +93,7 @@ def judge(
         ]
         return Curated(labels, LabelTable(labels.ids, p, labels.keep), p, fold, tuple(reason))
     check_rule(rule, contamination, per_class=per_class)
-    verdict = VERDICTS[rule](p, labels.soft_label, contamination, per_class=per_class)
+    verdict = FILTER_RULES[rule].judge(p, labels.soft_label, contamination, per_class=per_class)
     reason = [
         KEPT if stays else f"removed: {verdict.criterion} {score:.2f}, {verdict.cut}"
         for stays, score in zip(verdict.keep, verdict.score, strict=True)
@@ -159,7 +146,7 @@ def judge_at_random(
     InputError
         `contamination` is out of range.
     """
-    check_rule("random", contamination, per_class=per_class)
+    check_rule(RANDOM, contamination, per_class=per_class)
     keep = np.ones(len(labels), dtype=bool)
     for rows in groups_of(labels.soft_label, per_class=per_class):
         keep[rows] = filter_at_random(len(rows), round(contamination * len(rows)), seed=seed)

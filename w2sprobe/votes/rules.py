@@ -1,5 +1,6 @@
-"""Rules of filters: which rows go, from predictions and labels."""
+"""Rules of filters: which rows go, from predictions and labels. A new one is an entry here."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,6 @@ from w2sprobe.labels import THRESHOLD
 from w2sprobe.metrics import TIE_DECIMALS
 
 HALF = 0.5  # of the neighbours: a tie keeps a row
-SELF_DECIDING = ("confident-learning", "deep-knn")  # find out themselves how many rows go
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,32 @@ class Verdict:
     cut: str
 
 
+@dataclass(frozen=True)
+class FilterRule:
+    """A rule that studies and commands can name.
+
+    Parameters
+    ----------
+    judge : callable
+        `judge(p, soft, contamination, per_class=...)` gives a Verdict: p and soft are predictions
+        and labels in [0, 1], (n,), and contamination the share of the rows to remove.
+    removes : str
+        Which rows go, in words.
+    finds_share : bool, default False
+        Finds out itself how many rows go, where it gets None for the contamination.
+    hard_votes : bool, default False
+        Judges by kNN's votes on hard labels.
+    """
+
+    judge: Callable[..., Verdict]
+    removes: str
+    finds_share: bool = False
+    hard_votes: bool = False
+
+
 def check_rule(rule: str, contamination: float | None, *, per_class: bool) -> None:
     """Refuse what cannot be followed, before a probe is fitted."""
-    if contamination is None and rule in SELF_DECIDING:
+    if contamination is None and rule in FILTER_RULES and FILTER_RULES[rule].finds_share:
         if per_class:
             raise InputError("per_class without a contamination", allowed="a share, such as 0.1")
     elif contamination is None or not 0 < contamination < 1:
@@ -106,3 +129,14 @@ def _import_cleanlab() -> tuple[Any, Any]:
             "cleanlab is not installed", advice="pip install w2sprobe[cleanlab]"
         ) from error
     return find_label_issues, get_label_quality_scores
+
+
+FILTER_RULES: dict[str, FilterRule] = {
+    "disagreement": FilterRule(by_disagreement, "that contradict the probe most"),
+    "confident-learning": FilterRule(
+        by_confident_learning, "that confident learning takes for mislabelled", finds_share=True
+    ),
+    "deep-knn": FilterRule(
+        by_majority, "whose neighbours have other labels", finds_share=True, hard_votes=True
+    ),
+}
