@@ -1,12 +1,14 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.config import PRESETS, StudyConfig, load_config
-from w2sprobe.experiments.methods import DEFAULT_METHODS, METHODS
+from w2sprobe.experiments.config import PRESETS, ExperimentConfig, StudyConfig, load_config
+from w2sprobe.experiments.methods import DEFAULT_METHODS, METHODS, Method
 from w2sprobe.training.losses import LOSSES
+from w2sprobe.training.settings import TrainSettings
 
 BASE = "name: x\ntask: {name: t.csv}\nweak: {model: a}\nstrong: {model: b}\n"
 
@@ -41,11 +43,18 @@ def test_defaults_are_the_published_settings(tmp_path: Path) -> None:
 
 def test_every_loss_has_a_student() -> None:
     plain = {
-        method.loss: name
-        for name, method in METHODS.items()
-        if method.predicts == "student" and not method.curation and not method.iterations
+        method.loss: name for name, method in METHODS.items() if method == Method(loss=method.loss)
     }
     assert plain == {loss: "student" if loss == "xent" else f"student_{loss}" for loss in LOSSES}
+
+
+def test_every_loss_has_a_linear_head() -> None:
+    heads = {
+        method.loss: name
+        for name, method in METHODS.items()
+        if method == Method(learner="head", loss=method.loss)
+    }
+    assert heads == {loss: "head" if loss == "xent" else f"head_{loss}" for loss in LOSSES}
 
 
 def test_weak_and_ceiling_are_always_run_first_and_once(tmp_path: Path) -> None:
@@ -118,15 +127,56 @@ def test_weak_and_ceiling_are_always_run_first_and_once(tmp_path: Path) -> None:
         ),
         (
             BASE + "define: {mine: {predicts: student, probe: kn, curation: filter}}\n",
-            ["define.mine.probe: Input should be 'knn'", "got 'kn'", "did you mean 'knn'?"],
+            ["define.mine.probe: unknown probe 'kn'", "did you mean 'knn'?", "allowed: knn, logi"],
         ),
         (
             BASE + "define: {mine: {predicts: student, curation: filter}}\n",
-            ["define.mine: curation 'filter' without probe; allowed: knn, logistic"],
+            ["define.mine: curation 'filter' without probe; allowed: knn, logistic, mass-mean, to"],
         ),
         (BASE + "define: {mine: {predicts: probe, probe: knn, n_neighbors: 0}}\n", ["got 0"]),
         (BASE + "define: {mine: student}\n", ["define.mine: not a section", "keys predicts"]),
-        (BASE + "define: {mine: {}}\n", ["define.mine.predicts: Field required"]),
+        (
+            BASE + "define: {mine: {learner: logistc}}\n",
+            ["define.mine.learner: unknown learner 'logistc'", "did you mean 'logistic'?"],
+        ),
+        (
+            BASE + "define: {mine: {probe: knn, curation: filter, rule: deep-kn}}\n",
+            ["define.mine.rule: unknown rule 'deep-kn'", "did you mean 'deep-knn'?"],
+        ),
+        (BASE + "ceiling: logistc\n", ["ceiling: unknown learner 'logistc' (did you mean 'logist"]),
+        (BASE + "ceiling: head\n", ["ceiling: unknown learner 'head'", "allowed: finetuned, knn"]),
+        (BASE + "seeds: 2\nsplits: 2\n", ["seeds beside splits, supervisor_seeds or learner_se"]),
+        (BASE + "seeds: [0]\nlearner_seeds: [1]\n", ["seeds beside splits"]),
+        (BASE + "splits: [1, 1]\n", ["splits: 1 occurs 2 times"]),
+        (BASE + "splits: 0\n", ["splits: not a list, got 0"]),
+        (BASE + "supervisor_seeds: [-1]\n", ["supervisor_seeds.0", "greater than or equal to 0"]),
+        (BASE + "learner_seeds: true\n", ["learner_seeds: not a list, got True"]),
+        (
+            BASE.replace("weak: {model: a}", "weak: {kind: ngrms}"),
+            ["weak: ", "ngrms", "'finetuned', 'probe', 'ngrams', 'zero_shot', 'labels'"],
+        ),
+        (
+            BASE.replace("weak: {model: a}", "weak: {kind: ngrams, model: a}"),
+            ["weak.model: unknown key; allowed: name, rows, seed, kind, C"],
+        ),
+        (
+            BASE.replace("weak: {model: a}", "weak: {kind: probe, model: a, epochs: 2}"),
+            ["weak.epochs: unknown key", "allowed: name, rows, seed, kind, model, layer"],
+        ),
+        (
+            BASE.replace("weak: {model: a}", "weak: [{kind: ngrams}, {kind: ngrams}]"),
+            ["weak: 'character n-grams' occurs 2 times"],
+        ),
+        (
+            BASE.replace("weak: {model: a}", "weak: {kind: ngrams, rows: 3}"),
+            ["weak.rows: Input should be greater than or equal to 4, got 3"],
+        ),
+        (
+            BASE.replace("weak: {model: a}", "weak: [{kind: ngrams}, {model: a, los: logconf}]"),
+            ["weak.1.los: unknown key", "did you mean 'loss'?"],
+        ),
+        (BASE.replace("{model: a}", "{model: a, epochs: 0}"), ["weak.epochs: Input should be gre"]),
+        (BASE.replace("weak: {model: a}", "weak: {kind: labels}"), ["weak.file: Field required"]),
         (
             BASE + "define: {student: {predicts: student}}\n",
             ["define: 'student' is taken already"],
@@ -170,7 +220,8 @@ def test_published_learning_rates_are_the_defaults() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_only_the_published_preset_stops_by_hard_labels(name: str) -> None:
     for config in load_config(name).experiments():
-        rules = {config.weak.early_stopping, config.strong.early_stopping}
+        finetuned = [one for one in (config.weak, config.strong) if isinstance(one, TrainSettings)]
+        rules = {one.early_stopping for one in finetuned}
         assert rules == {"auc" if name == "published" else "soft_auc"}
 
 
@@ -207,7 +258,7 @@ def test_settings_replace_what_the_file_says(tmp_path: Path) -> None:
     assert (config.probes.layer, config.strong_to_strong.cv) == (4, 3)
     assert config.strong_to_strong.stop_at == 0.01
     assert config.methods == ("weak", "ceiling", "student", "mine")
-    assert config.define["mine"].probe == "knn"
+    assert config.define["mine"] == Method(learner="knn")
     assert config.task.name == "t.csv"
     assert config.task.sizes is not None
     assert config.task.sizes.val == 6
@@ -247,13 +298,88 @@ def test_a_setting_that_cannot_be_used_is_named(
         assert part in str(caught.value)
 
 
-def test_what_is_dumped_is_read_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "weak",
+    [
+        "{model: a}",
+        "{kind: probe, model: a, rows: 60, layer: 3, position: last}",
+        "{kind: ngrams, rows: 60, C: 0.1, name: letters}",
+        "{kind: zero_shot, model: a, answers: [bad, good]}",
+        "{kind: labels, file: crowd.csv}",
+        "[{model: a}, {kind: ngrams}, {kind: probe, model: a}, {kind: labels, file: crowd.csv}]",
+    ],
+)
+def test_what_is_dumped_is_read_back(tmp_path: Path, weak: str) -> None:
     define = "define: {mine: {predicts: probe, probe: knn, layer: 3}}\n"
+    define += (
+        "ceiling: logistic\nsplits: 2\nsupervisor_seeds: [3, 4]\nprobes: {head: {epochs: 3}}\n"
+    )
     sizes = "sizes: {weak_train: 0.4, strong_train: 5, val: 6, test: 1.0}"
-    text = BASE.replace("t.csv", f"t.csv, {sizes}") + define
+    text = BASE.replace("t.csv", f"t.csv, {sizes}").replace("{model: a}", weak) + define
     config = load_config(write(tmp_path, text))
     dumped = yaml.safe_dump(config.model_dump(mode="json"))
     assert load_config(write(tmp_path, dumped)) == config
+
+    again = StudyConfig.model_validate(config.resolved())
+    assert again.experiments() == config.experiments()
+    for one in config.experiments():
+        assert ExperimentConfig.model_validate(one.model_dump(mode="json")) == one
+
+
+def labels_of(weak: str) -> list[str]:
+    text = BASE.replace("{model: a}", weak)
+    weak_sections = StudyConfig.model_validate(yaml.safe_load(text)).experiments()
+    return [one.key.weak_model for one in weak_sections]
+
+
+def test_results_call_a_supervisor_what_it_is_or_is_named() -> None:
+    assert labels_of("[{model: a}, {kind: probe, model: a}, {kind: zero_shot, model: a}]") == [
+        *("a", "a probe", "a zero-shot")
+    ]
+    assert labels_of("[{kind: ngrams}, {kind: ngrams, rows: 60}]") == [
+        *("character n-grams", "character n-grams, 60 rows")
+    ]
+    assert labels_of("[{kind: labels, file: /data/crowd.csv}, {kind: ngrams, name: letters}]") == [
+        *("crowd", "letters")
+    ]
+
+
+def runs(**fields: Any) -> StudyConfig:
+    base = yaml.safe_load(BASE)
+    return StudyConfig.model_validate({**base, **fields})
+
+
+def test_seeds_are_named_or_counted() -> None:
+    assert runs(splits=3).splits == runs(splits=[0, 1, 2]).splits == (0, 1, 2)
+    assert runs(seeds=2).seeds == (0, 1)
+    assert runs(supervisor_seeds=[5]).supervisor_seeds == (5,)
+
+
+def test_cuts_supervisors_and_learners_are_nested() -> None:
+    config = runs(splits=2, supervisor_seeds=[4, 5], learner_seeds=[7])
+    found = [(one.seed, one.task.seed, one.weak.seed, one.strong.seed) for one in (
+        config.experiments()
+    )]  # fmt: skip
+    assert found == [
+        ("cut0-weak4-strong7", 0, 4, 7),
+        ("cut0-weak5-strong7", 0, 5, 7),
+        ("cut1-weak4-strong7", 1, 4, 7),
+        ("cut1-weak5-strong7", 1, 5, 7),
+    ]
+    assert config.levels == {"split": 2, "weak": 2, "strong": 1}
+    assert config.n_runs == 4
+
+
+def test_only_what_is_varied_is_in_the_name_of_a_run() -> None:
+    assert [one.seed for one in runs(splits=2).experiments()] == ["cut0", "cut1"]
+    assert [one.seed for one in runs(learner_seeds=[3]).experiments()] == ["strong3"]
+    assert [one.seed for one in runs().experiments()] == [""]
+    assert runs().levels == {"split": 1, "weak": 1, "strong": 1}
+    two = runs(seeds=2, vary=["weak", "split"])
+    assert [(one.seed, one.task.seed, one.weak.seed, one.strong.seed) for one in (
+        two.experiments()
+    )] == [("0", 0, 0, 0), ("1", 1, 1, 0)]  # fmt: skip
+    assert two.levels == {"split": 2, "weak": 2, "strong": 1}
 
 
 def names_of_runs(tmp_path: Path, weak: str, seeds: str) -> list[str]:
@@ -276,3 +402,9 @@ def test_a_supervisor_without_a_seed_is_not_run_again_for_each(tmp_path: Path) -
     assert names_of_runs(tmp_path, labels, "supervisor_seeds: 3\n") == [""]
     assert names_of_runs(tmp_path, labels, "seeds: [3, 5]\n") == ["3", "5"]
     assert names_of_runs(tmp_path, labels, "seeds: [3, 5]\nvary: [weak]\n") == ["3"]
+
+
+def test_the_ceiling_of_a_study_may_be_a_probe() -> None:
+    assert runs().ceiling == "finetuned"
+    for one in runs(ceiling="logistic").experiments():
+        assert one.ceiling == "logistic"

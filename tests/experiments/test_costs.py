@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.experiments.cases import plan_one, run_one, save_study, study
+from tests.experiments.cases import Call, plan_one, run_one, save_study, study
 from w2sprobe.experiments.costs import estimate_seconds, product_speed, train_cost
 from w2sprobe.experiments.stages import Cost, Stage
 from w2sprobe.models import count_parameters, describe_model, load_base
@@ -57,8 +57,12 @@ def test_disk_is_about_what_a_run_leaves(place):
 
 
 def test_time_follows_stages_of_the_same_kind_that_are_done(tmp_path):
+    class Other(Call):
+        KIND = "extract"
+
     def stage(kind, number, flops):
-        return Stage(kind, "", {"n": number}, print, tmp_path, cost=Cost(flops))
+        work = {"train": Call, "extract": Other}[kind](number, {}, print)
+        return Stage(work, "", tmp_path, cost=Cost(flops))
 
     done, other = stage("train", 0, 1e6), stage("train", 1, 3e6)
     unknown = stage("extract", 2, product_speed())

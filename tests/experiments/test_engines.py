@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from tests.experiments.cases import call_stage
 from w2sprobe.experiments.engines import run_local
 from w2sprobe.experiments.stages import Outcome, Stage
 
@@ -10,7 +11,7 @@ def stage(home: Path, name: str, *inputs: Stage, fails: bool = False) -> Stage:
             raise RuntimeError(f"{name} broke")
         (folder / "out.txt").write_text(name)
 
-    return Stage("train", name, {"name": name}, run, home, {one.title: one for one in inputs})
+    return call_stage(home, name, run, *inputs)
 
 
 def diamond(home: Path, broken: str = "") -> list[Stage]:

@@ -260,6 +260,9 @@ def test_cuts_and_seeds_are_not_mixed(tmp_path: Path) -> None:
     cuts, seeds = made_up(tmp_path, splits=[0, 1]), made_up(tmp_path, seeds=[0, 1])
     with pytest.raises(InputError, match=r"named in two ways: .1., .cut1."):
         join_studies([*seeds, *cuts], tmp_path / "joined")
+    nested = made_up(tmp_path, splits=[2], supervisor_seeds=[0])
+    with pytest.raises(InputError, match=r"run .cut0. does not name its weak, others do"):
+        join_studies([*nested, *cuts], tmp_path / "joined")
 
 
 def test_a_config_of_no_version_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The methods: what goes together, what they leave alone, and what they compute."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -7,13 +8,11 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from w2sprobe.sweeps.choose import WeakRule
 
-from tests.experiments.cases import plan_one, run_one, save_study, study
+from tests.experiments.cases import plan_one, run_one, said, save_study, study
 from w2sprobe.cache import ActivationStore
 from w2sprobe.curation import IN_SAMPLE as OF_CURATION
 from w2sprobe.curation import (
-    Rule,
     filter_at_random,
     filter_by_confident_learning,
     filter_by_disagreement,
@@ -21,26 +20,31 @@ from w2sprobe.curation import (
     relabel,
 )
 from w2sprobe.errors import InputError, MissingDependency
+from w2sprobe.experiments import steps
 from w2sprobe.experiments.builder import Experiment
-from w2sprobe.experiments.config import StudyConfig, ZeroShotConfig
+from w2sprobe.experiments.config import L2S, StudyConfig, ZeroShotConfig
+from w2sprobe.experiments.engines import run_local
 from w2sprobe.experiments.methods import (
+    CURATORS,
     DEFAULT_METHODS,
     IN_SAMPLE,
+    LEARNERS,
     METHODS,
     ChoiceRule,
-    FilterRule,
     Method,
-    ProbeName,
 )
+from w2sprobe.experiments.scoring import predictions_of
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import label_file
-from w2sprobe.fingerprint import fingerprint, fingerprint_strings
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import roc_auc
 from w2sprobe.probes import KNNProbe, LogisticProbe, MassMeanProbe
-from w2sprobe.probing import ProbeName as CommandsProbeName
+from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.results import Results
+from w2sprobe.training.trainer import finetune
 from w2sprobe.training.zero_shot import ANSWERS, zero_shot
+from w2sprobe.votes.judging import VERDICTS
+from w2sprobe.votes.selection import WeakRule
 
 NEW = (
     *("confident_learning_filter", "deep_knn_filter", "random_like_deep_knn_filter"),
@@ -81,6 +85,21 @@ def done(make: Make, place: Path) -> Experiment:
 @pytest.fixture(scope="module")
 def results(done: Experiment, place: Path) -> Results:
     return Results.read(place / "results/results.json")
+
+
+def own(plan: Experiment, name: str) -> list[Stage]:
+    """Stages of a method's own."""
+    return plan.methods[name].stages
+
+
+def weak_labels(plan: Experiment) -> np.ndarray:
+    """What the supervisor says of the strong-train rows."""
+    return table(own(plan, "weak")[0]).align(plan.splits.strong_train.ids).soft_label
+
+
+def groups(plan: Experiment) -> np.ndarray | None:
+    """Rows that are held out together."""
+    return ProbedRows.of_splits(plan.splits).groups
 
 
 def table(stage: Stage) -> LabelTable:
@@ -158,8 +177,10 @@ def test_an_entry_is_read_back_as_it_was(name: str) -> None:
 
 
 def test_the_words_are_those_of_the_commands() -> None:
-    assert get_args(FilterRule) == tuple(rule for rule in get_args(Rule) if rule != "random")
-    assert get_args(ProbeName) == get_args(CommandsProbeName)
+    fields = Method.model_fields
+    assert {fields["rule"].default} <= set(VERDICTS)
+    assert CURATORS == ("knn", "logistic", "mass-mean", "topofilter")
+    assert LEARNERS == ("finetuned", "knn", "logistic", "mass-mean", "head")
     assert get_args(ChoiceRule) == get_args(WeakRule)
     assert ZeroShotConfig().answers == ANSWERS
     assert IN_SAMPLE == OF_CURATION
@@ -170,54 +191,95 @@ def test_every_filter_has_its_random_control() -> None:
     assert controlled == {name for name, method in METHODS.items() if method.filters}
 
 
-def test_every_method_is_planned(make: Make) -> None:
-    plan = make(methods=list(METHODS), strong_to_strong={"cv": 2})
-    assert set(plan.methods) == set(METHODS)
+@pytest.fixture(scope="module")
+def everything(make: Make, place: Path) -> Experiment:
+    """A study of every method there is."""
+    probes = {"n_neighbors": 3, "head": {"epochs": 2}}
+    plan = make(methods=list(METHODS), strong_to_strong={"cv": 2}, probes=probes)
+    run_one(plan, place / "everything")
+    return plan
+
+
+def test_every_method_is_planned_as_one_of_its_own(everything: Experiment) -> None:
+    plan = everything
+    own_ceilings = {method.own_ceiling for method in METHODS.values()} - {None}
+    assert {*plan.methods} == {*METHODS, *plan.ceilings.values()}
+    assert {plan.methods[name].method for name in plan.ceilings.values()} == own_ceilings
     titles = [stage.title for stage in plan.stages]
     assert len(set(titles)) == len(titles), "results tell stages apart by title"
-    last = [plan.methods[name][-1].address for name in METHODS]
-    assert len(set(last)) == len(last)
+    addresses = [stage.address for stage in plan.stages]
+    assert len(set(addresses)) == len(addresses)
+    read = [
+        (one.stages[-1].address, one.reading and one.reading.pick, one.weak is None)
+        for one in plan.methods.values()
+    ]
+    assert len({*map(str, read)}) == len(read)
 
 
-def test_stages_of_the_source_s_methods_are_addressed_as_ever(make: Make) -> None:
-    """Another parameter, or one less, and finished work of earlier versions is computed again."""
+def test_every_method_is_run_and_says_something_of_its_own(
+    everything: Experiment, place: Path
+) -> None:
+    results = Results.read(place / "everything/results.json")
+    assert [row.method for row in results.rows] == [*everything.methods]
+    assert not results.missing
+    predictions = said(everything)
+    for name, p in predictions.items():
+        assert np.isfinite(p).all(), name
+        assert ((p >= 0) & (p <= 1)).all(), name
+    for learner in ("knn", "logistic", "mass_mean"):
+        names = [name for name in METHODS if name.startswith(learner) and "probe" in name]
+        said_by = {tuple(predictions[name]) for name in names}
+        assert len(said_by) == len(names) == 4, names
+
+
+def test_every_learner_has_its_ceiling_and_no_other(everything: Experiment) -> None:
+    for name, planned in everything.methods.items():
+        if not planned.method.learns_by_probe or planned.method.labels == "truth":
+            assert name not in everything.ceilings
+            continue
+        ceiling = everything.methods[everything.ceilings[name]]
+        assert ceiling.method == planned.method.own_ceiling
+        assert (ceiling.reading.pick.labels, ceiling.weak) == ("truth", None)
+        for field in ("probe", "setting", "values", "layers", "average"):
+            assert getattr(ceiling.reading.pick, field) == getattr(planned.reading.pick, field)
+        stores = {one.reading.stage.work.store.address for one in (planned, ceiling)}
+        assert len(stores) == 1
+    assert everything.ceilings["knn_with_weak"] == "knn_probe_on_truth"
+    assert everything.ceilings["logistic_on_topofilter"] == "logistic_probe_on_truth"
+    assert everything.ceilings["logistic_layers"] == "logistic_layers_on_truth"
+    assert everything.ceilings["weak_to_weak_knn"] == "weak_to_weak_knn_on_truth"
+
+
+def test_a_finetuned_ceiling_is_not_one_that_a_probe_is_told_of(
+    everything: Experiment, place: Path
+) -> None:
+    rows = {row.method: row for row in Results.read(place / "everything/results.json").rows}
+    for name in METHODS:
+        assert (rows[name].own_ceiling_auc is not None) == (name in everything.ceilings), name
+        if name in everything.ceilings:
+            own_auc = rows[everything.ceilings[name]].auc
+            assert rows[name].own_ceiling_auc == pytest.approx(own_auc)
+
+
+def test_methods_that_read_the_same_votes_share_a_stage(make: Make) -> None:
+    names = ["knn_probe", "logistic_probe", "knn_probe_on_truth", "knn_relabel", "logistic_filter"]
+    plan = make(methods=names)
+    kinds = [stage.kind for stage in plan.stages]
+    assert kinds.count("votes") == 2, "what is curated may fail, and keeps nothing waiting"
+    reading = {name: plan.methods[name].reading or plan.methods[name].curator for name in names}
+    assert len({reading[name].stage.address for name in names[:3]}) == 1
+    assert len({reading[name].stage.address for name in names[3:]}) == 1
+    for name in names[3:]:
+        (curated, student) = own(plan, name)
+        assert curated.inputs == {"votes": reading[name].stage, "labels": own(plan, "weak")[0]}
+        assert student.inputs == {"labels": curated}
+
+
+def test_students_read_labels_and_nothing_else(make: Make) -> None:
     plan = make()
-    assert set(plan.methods) == set(DEFAULT_METHODS)
-    train, val, test = (
-        fingerprint_strings(rows.ids.tolist(), rows.texts)
-        for rows in (plan.splits.strong_train, plan.splits.val, plan.splits.test)
-    )
-    knn = {"layer": 1, "fitted": train, "probe": "knn", "k": 3}
-    logistic = {"layer": 1, "fitted": train, "probe": "logistic", "l2": 0.01}
-    topofilter = {**knn, "probe": "topofilter"}
-    relabels = {"curation": "relabel", "val": val, "cv": None}
-    filters = {"curation": "filter", "val": val, "cv": None, "contamination": 0.1}
-    expected = {
-        "knn_probe": {**knn, "predicted": test},
-        "logistic_probe": {**logistic, "predicted": test},
-        "knn_relabel": {**knn, **relabels},
-        "logistic_relabel": {**logistic, **relabels},
-        "knn_filter": {**knn, **filters},
-        "logistic_filter": {**logistic, **filters},
-        "topofilter": {**topofilter, **filters},
-        "random_filter": {"curation": "random_filter", "val": val, "seed": 0},
-    }
-    assert {name: plan.methods[name][0].params for name in expected} == expected
-    weak, like = plan.methods["weak"][0], plan.methods["topofilter"][0]
-    for name in expected:
-        inputs = dict(plan.methods[name][0].inputs)
-        assert inputs.pop("labels") is weak
-        beside = inputs.pop("same_size_as" if name == "random_filter" else "store")
-        assert beside.kind == "extract" or beside is like
-        assert not inputs
-    truth = [plan.splits.strong_train.labels.tolist(), plan.splits.val.labels.tolist()]
-    ceiling = plan.methods["ceiling"][0]
-    shared = {"model", "settings", "precision", "train", "val", "predicted"}
-    assert set(ceiling.params) == shared | {"truth"}
-    assert ceiling.params["truth"] == fingerprint(truth)
+    assert own(plan, "ceiling")[-1].inputs == {}
     for name in ("student", "student_logconf", "topofilter", "random_filter"):
-        student = plan.methods[name][-1]
-        assert set(student.params) == shared
+        student = own(plan, name)[-1]
         assert student.params["settings"]["loss"] == METHODS[name].loss
         assert set(student.inputs) == {"labels"}
 
@@ -226,22 +288,38 @@ def test_an_entry_like_a_known_one_has_its_stages(make: Make) -> None:
     entry = METHODS["logistic_filter"].model_dump(exclude_defaults=True)
     settings = {"l2": 0.01, "layer": 1, "contamination": 0.1}  # the config's own
     plan = make(methods=["logistic_filter", "mine"], define={"mine": {**entry, **settings}})
-    assert [*map(id, plan.methods["mine"])] == [*map(id, plan.methods["logistic_filter"])]
+    assert [*map(id, own(plan, "mine"))] == [*map(id, own(plan, "logistic_filter"))]
 
 
-def test_settings_of_a_method_move_that_method_alone(make: Make) -> None:
-    before = make(define={"mine": DEFINED["my_filter"]})
-    after = make(define={"mine": {**DEFINED["my_filter"], "l2": 0.2}})
-    moved = {
-        name
-        for name, stages in before.methods.items()
-        if [s.address for s in stages] != [s.address for s in after.methods[name]]
-    }
-    assert moved == {"mine"}
+def test_settings_of_a_method_train_that_method_alone(
+    make: Make, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Votes are cast again, which takes seconds; finetuning is found by what it learns from."""
+    methods = ["knn_filter", "logistic_relabel", "mine", "logistic_probe", "other_layer"]
+    before = make(methods=methods, define={**DEFINED, "mine": DEFINED["my_filter"]})
+    run_one(before, place / "moved")
+    trained: list[Path] = []
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        trained.append(arguments[4])
+        return finetune(*arguments, **options)
+
+    monkeypatch.setattr(steps, "finetune", noted)
+    changed = {**DEFINED["my_filter"], "contamination": 0.4}
+    after = make(methods=[*methods, "as_large"], define={**DEFINED, "mine": changed})
+    run_one(after, place / "moved")
+    assert trained == [own(after, name)[-1].folder for name in ("mine", "as_large")]
+    earlier, later = said(before), said(after)
+    for name in ("weak", "ceiling", *methods):
+        assert (earlier[name] == later[name]).all() == (name != "mine"), name
 
 
 def test_what_is_defined_is_run_unless_methods_are_named(make: Make) -> None:
-    assert [*make(define=DEFINED).methods] == [*DEFAULT_METHODS, *DEFINED]
+    ceilings = ["knn_probe_on_truth", "logistic_probe_on_truth"]
+    plan = make(define=DEFINED)
+    assert [*plan.methods] == [
+        *DEFAULT_METHODS, *DEFINED, *ceilings, "other_layer_on_truth",
+    ]  # fmt: skip
     assert [*make(define=DEFINED, methods=["as_large"]).methods] == ["weak", "ceiling", "as_large"]
 
 
@@ -280,13 +358,16 @@ def test_a_missing_package_is_named_before_anything_runs(
 
 def test_filters_keep_what_the_library_keeps(done: Experiment) -> None:
     train = done.splits.strong_train
-    soft = table(done.methods["weak"][0]).align(train.ids).soft_label
+    soft, together = weak_labels(done), groups(done)
     X = activations(done, "strong_train", done.layer)
     mine = filter_by_disagreement(
-        LogisticProbe(0.1), activations(done, "strong_train", 1), soft, contamination=0.25
+        LogisticProbe(0.1), activations(done, "strong_train", 1), soft,
+        contamination=0.25, groups=together,
+    )  # fmt: skip
+    confident = filter_by_confident_learning(
+        LogisticProbe(), X, soft, contamination=0.1, groups=together
     )
-    confident = filter_by_confident_learning(LogisticProbe(), X, soft, contamination=0.1)
-    deep = filter_by_neighbors(X, soft, n_neighbors=3, contamination=0.1)
+    deep = filter_by_neighbors(X, soft, n_neighbors=3, contamination=0.1, groups=together)
     expected = {
         "my_filter": mine,
         "confident_learning_filter": confident,
@@ -295,7 +376,7 @@ def test_filters_keep_what_the_library_keeps(done: Experiment) -> None:
         "random_like_deep_knn_filter": filter_at_random(16, 2),
     }
     for name, keep in expected.items():
-        curated, student = done.methods[name]
+        curated, student = own(done, name)
         np.testing.assert_array_equal(table(curated).align(train.ids).keep, keep, err_msg=name)
         assert student.inputs["labels"] is curated
 
@@ -304,17 +385,78 @@ def test_probes_on_truth_see_truth_and_others_do_not(done: Experiment, results: 
     train, test = done.splits.strong_train, done.splits.test
     X, Q = (activations(done, split, done.layer) for split in ("strong_train", "test"))
     ceiling = LogisticProbe().fit(X, train.labels).predict_proba(Q)[:, 1]
-    (stage,) = done.methods["logistic_probe_on_truth"]
-    np.testing.assert_array_equal(table(stage).align(test.ids).soft_label, ceiling)
-    assert set(stage.inputs) == {"store"}
+    predictions = said(done)
+    np.testing.assert_allclose(predictions["logistic_probe_on_truth"], ceiling, rtol=1e-6)
     auc = {row.method: row.auc for row in results.rows}
     assert auc["logistic_probe_on_truth"] == pytest.approx(roc_auc(test.labels, ceiling))
-    weak = table(done.methods["weak"][0]).align(train.ids).soft_label
     Q = activations(done, "test", 1)
-    votes = KNNProbe(2).fit(activations(done, "strong_train", 1), weak).predict_proba(Q)[:, 1]
-    (own,) = done.methods["other_layer"]
-    np.testing.assert_array_equal(table(own).align(test.ids).soft_label, votes)
-    assert done.methods["ceiling_logconf"][0].params["truth"]
+    votes = KNNProbe(2).fit(activations(done, "strong_train", 1), weak_labels(done))
+    expected = votes.predict_proba(Q)[:, 1]
+    np.testing.assert_allclose(predictions["other_layer"], expected, atol=1e-12)
+    mean = MassMeanProbe().fit(X, weak_labels(done)).predict_proba(activations(done, "test", 1))
+    np.testing.assert_allclose(predictions["mass_mean_probe"], mean[:, 1], rtol=1e-5)
+    assert not own(done, "ceiling_logconf")[0].inputs
+
+
+def test_averages_are_those_of_layers_and_of_the_supervisor(everything: Experiment) -> None:
+    plan, predictions = everything, said(everything)
+    weak = predictions["weak"]
+    for name in ("knn", "logistic", "mass_mean"):
+        half = (predictions[f"{name}_probe"] + weak) / 2
+        np.testing.assert_array_equal(predictions[f"{name}_with_weak"], half)
+    half = (predictions["student"] + weak) / 2
+    np.testing.assert_array_equal(predictions["student_with_weak"], half)
+    train, layers = weak_labels(plan), plan.methods["logistic_layers"].reading.pick.layers
+    assert layers == (0, 1, 2)
+    for name, probe in (("logistic", LogisticProbe()), ("knn", KNNProbe(3))):
+        each = [
+            probe.fit(activations(plan, "strong_train", layer), train).predict_proba(
+                activations(plan, "test", layer)
+            )[:, 1]
+            for layer in layers
+        ]
+        mean = np.mean(each, axis=0)
+        np.testing.assert_allclose(predictions[f"{name}_layers"], mean, rtol=1e-6)
+    held_out = [
+        relabel(LogisticProbe(), activations(plan, "strong_train", layer), train,
+                groups=groups(plan))
+        for layer in layers
+    ]  # fmt: skip
+    ids = plan.splits.strong_train.ids
+    new = table(own(plan, "logistic_layers_relabel")[0]).align(ids).soft_label
+    np.testing.assert_allclose(new, np.mean(held_out, axis=0), rtol=1e-6)
+
+
+def test_weak_to_weak_learns_from_the_supervisor_s_own_states(everything: Experiment) -> None:
+    work = everything.methods["weak_to_weak_knn"].reading.stage.work
+    store = ActivationStore.open(work.store.folder)
+    assert store.layers == (2,)
+    assert store.manifest["identity"]["position"] == "mean"
+    X, Q = (
+        store.read(2, store.rows_of(everything.splits[name].ids))
+        for name in ("strong_train", "test")
+    )
+    expected = KNNProbe(3).fit(X, weak_labels(everything)).predict_proba(Q)[:, 1]
+    np.testing.assert_allclose(said(everything)["weak_to_weak_knn"], expected, atol=1e-12)
+
+
+def test_a_probe_learns_from_the_rows_that_a_filter_keeps(everything: Experiment) -> None:
+    plan = everything
+    X, Q = (activations(plan, name, plan.layer) for name in ("strong_train", "test"))
+    predictions = said(plan)
+    for name in ("knn_filter", "topofilter", "random_filter"):
+        curated, last = own(plan, f"logistic_on_{name}")
+        assert last.kind == "votes"
+        assert curated is own(plan, name)[0]
+        labels = table(curated).align(plan.splits.strong_train.ids)
+        assert 0 < (~labels.keep).sum() <= 2
+        probe = LogisticProbe().fit(X[labels.keep], labels.soft_label[labels.keep])
+        expected = probe.predict_proba(Q)[:, 1]
+        np.testing.assert_allclose(predictions[f"logistic_on_{name}"], expected, rtol=1e-6)
+    relabelled = table(own(plan, "logistic_on_knn_relabel")[0])
+    soft = relabelled.align(plan.splits.strong_train.ids).soft_label
+    expected = LogisticProbe().fit(X, soft).predict_proba(Q)[:, 1]
+    np.testing.assert_allclose(predictions["logistic_on_knn_relabel"], expected, rtol=1e-6)
 
 
 def test_zero_shot_is_what_the_library_says(
@@ -322,7 +464,7 @@ def test_zero_shot_is_what_the_library_says(
 ) -> None:
     test = done.splits.test
     said = zero_shot(str(place / "strong"), test, answers=("bad", "good"))
-    (stage,) = done.methods["zero_shot"]
+    (stage,) = own(done, "zero_shot")
     np.testing.assert_array_equal(table(stage).soft_label, said.soft_label)
     assert not stage.inputs
     rows = {row.method: row for row in results.rows}
@@ -332,9 +474,8 @@ def test_zero_shot_is_what_the_library_says(
 
 def test_results_hold_a_config_that_can_be_run_again(results: Results, make: Make) -> None:
     again = StudyConfig.model_validate(results.config)
-    assert {name: again.define[name].predicts for name in DEFINED} == {
-        name: entry["predicts"] for name, entry in DEFINED.items()
-    }
+    assert again.define == {name: Method(**entry) for name, entry in DEFINED.items()}
+    assert again.define["other_layer"] == Method(learner="knn", layer=1, n_neighbors=2)
     plan = make(**{key: results.config[key] for key in ("methods", "define")})
     assert all(stage.done for stage in plan.stages)
 
@@ -344,18 +485,21 @@ def test_what_is_auto_is_chosen_by_weak_labels_alone(make: Make, place: Path) ->
     candidates = {"ks": [2, 3, 5, 99], "l2s": [0.01, 1.0], "layers": "1:2"}
     probes = {"layer": "auto", "n_neighbors": "auto", "l2": "auto", "candidates": candidates}
     methods = ["knn_probe", "logistic_probe", "mass_mean_probe", "logistic_relabel"]
-    methods += ["logistic_probe_on_truth"]
+    methods += ["logistic_probe_on_truth", "topofilter"]
     plan = make(probes=probes, methods=methods)
-    choices = [stage for stage in plan.stages if stage.kind == "choose"]
-    more = make(probes=probes, methods=[*methods, "topofilter"])
-    assert more.methods["topofilter"][0].inputs["choice"].address == choices[0].address
-    assert [stage.params.get("ks") for stage in choices] == [[2, 3, 5], None]
     assert plan.layer is None
-    for stage in choices:
-        assert set(stage.inputs) == {"store", "labels"}
-        assert "truth" not in str(stage.params)
+    for name in methods:
+        reading = plan.methods[name].reading or plan.methods[name].curator
+        assert reading.chooser is own(plan, "weak")[0]
+        assert reading.pick.chosen_by != "truth"
+        assert reading.pick.layers == (1, 2)
+    assert plan.methods["knn_probe"].reading.pick.values == (2, 3, 5)
     results = run_one(plan, place / "auto")
-    found = {point["setting"]: point for point in results.chosen.values()}
+    chosen = results.chosen
+    assert chosen["topofilter"] == chosen["knn_probe"]
+    assert chosen["logistic_probe_on_truth"] == chosen["logistic_probe"]
+    assert chosen["mass_mean_probe"] == chosen["logistic_probe"]
+    found = {point["setting"]: point for point in chosen.values()}
     fixed = make(
         methods=["knn_fixed", "logistic_fixed", "mass_mean_fixed"],
         define={
@@ -379,12 +523,10 @@ def test_what_is_auto_is_chosen_by_weak_labels_alone(make: Make, place: Path) ->
         },
     )
     run_one(fixed, place / "fixed")
+    auto, written = said(plan), said(fixed)
     for name in ("knn", "logistic", "mass_mean"):
-        np.testing.assert_array_equal(
-            table(plan.methods[f"{name}_probe"][0]).soft_label,
-            table(fixed.methods[f"{name}_fixed"][0]).soft_label,
-            err_msg=name,
-        )
+        p, q = auto[f"{name}_probe"], written[f"{name}_fixed"]
+        np.testing.assert_allclose(p, q, rtol=1e-6, err_msg=name)
 
 
 def test_only_what_is_auto_is_tried(make: Make) -> None:
@@ -392,12 +534,12 @@ def test_only_what_is_auto_is_tried(make: Make) -> None:
         probes={"layer": "mid", "n_neighbors": 3, "l2": "auto"},
         methods=["knn_probe", "logistic_probe", "mass_mean_probe"],
     )
-    (stage,) = (stage for stage in plan.stages if stage.kind == "choose")
-    assert stage.params["layers"] == (1,)
     assert plan.layer == 1
-    assert "choice" not in plan.methods["knn_probe"][0].inputs
-    assert "choice" not in plan.methods["mass_mean_probe"][0].inputs
-    assert plan.methods["logistic_probe"][0].inputs["choice"] is stage
+    picks = {name: plan.methods[f"{name}_probe"].reading.pick for name in ("knn", "mass_mean")}
+    for pick in picks.values():
+        assert (pick.chooses, pick.layers) == (False, (1,))
+    pick = plan.methods["logistic_probe"].reading.pick
+    assert (pick.chooses, pick.layers, pick.values) == (True, (1,), L2S)
 
 
 def test_auto_that_has_nothing_to_choose_by_is_refused(make: Make) -> None:
@@ -415,14 +557,14 @@ def test_relabelling_in_sample_sees_its_own_labels(make: Make, place: Path) -> N
     )
     run_one(plan, place / "in-sample")
     train = plan.splits.strong_train
-    weak = table(plan.methods["weak"][0]).align(train.ids).soft_label
-    one = table(plan.methods["knn_relabel"][0]).align(train.ids).soft_label
+    weak = weak_labels(plan)
+    one = table(own(plan, "knn_relabel")[0]).align(train.ids).soft_label
     np.testing.assert_array_equal(one, weak)  # each row is its own neighbour
     X = activations(plan, "strong_train", 1)
     expected = LogisticProbe().fit(X, weak).predict_proba(X)[:, 1]
-    new = table(plan.methods["logistic_relabel"][0]).align(train.ids).soft_label
-    np.testing.assert_array_equal(new, expected)
-    kept = table(plan.methods["logistic_filter"][0]).align(train.ids).keep
+    new = table(own(plan, "logistic_relabel")[0]).align(train.ids).soft_label
+    np.testing.assert_allclose(new, expected, rtol=1e-6)
+    kept = table(own(plan, "logistic_filter")[0]).align(train.ids).keep
     worst = np.argsort(-np.abs(expected - weak), kind="stable")[:2]  # a tenth of 16 rows
     assert sorted(np.flatnonzero(~kept)) == sorted(worst)
 
@@ -434,25 +576,34 @@ def test_filters_by_disagreement_are_cross_fitted_unless_told_otherwise(
     plan = make(methods=methods, probes={"n_neighbors": 1, "layer": 1})
     run_one(plan, place / "out-of-fold")
     train = plan.splits.strong_train
-    weak = table(plan.methods["weak"][0]).align(train.ids).soft_label
+    weak = weak_labels(plan)
     X = activations(plan, "strong_train", 1)
     for name, probe in zip(methods, (LogisticProbe(), MassMeanProbe()), strict=True):
-        kept = table(plan.methods[name][0]).align(train.ids).keep
-        np.testing.assert_array_equal(kept, filter_by_disagreement(probe, X, weak, cv=5))
+        kept = table(own(plan, name)[0]).align(train.ids).keep
+        np.testing.assert_array_equal(
+            kept, filter_by_disagreement(probe, X, weak, cv=5, groups=groups(plan))
+        )
 
 
-def test_in_sample_moves_only_what_it_changes(make: Make) -> None:
+def test_in_sample_changes_what_it_is_for(make: Make) -> None:
     names = [*DEFAULT_METHODS, "confident_learning_filter", "deep_knn_filter"]
     plain, published = (
         make(methods=names, probes={"n_neighbors": 3, "cv": cv}) for cv in (None, "in-sample")
     )
-    moved = {
-        name
+    read = {
+        name: {own(plan, name)[0].work.split for plan in (plain, published)}
         for name in names
-        if plain.methods[name][0].address != published.methods[name][0].address
+        if own(plain, name)[0].kind == "curate" and name != "random_filter"
     }
-    by_probes = {"knn_relabel", "logistic_relabel", "knn_filter", "logistic_filter"}
-    assert moved == by_probes
+    assert read == {
+        "knn_relabel": {"leave_one_out", "in_sample"},
+        "knn_filter": {"leave_one_out", "in_sample"},
+        "logistic_relabel": {"train", "in_sample"},
+        "logistic_filter": {"train", "in_sample"},
+        "confident_learning_filter": {"train"},
+        "deep_knn_filter": {"leave_one_out"},
+        "topofilter": {"leave_one_out"},
+    }
 
 
 def test_groups_are_heeded_and_part_of_the_address(make: Make, place: Path) -> None:
@@ -462,15 +613,37 @@ def test_groups_are_heeded_and_part_of_the_address(make: Make, place: Path) -> N
     sizes = {"weak_train": 0.3, "strong_train": 0.3, "val": 0.2, "test": 0.2}
     task = {"name": str(place / "grouped.csv"), "sizes": sizes}
     plan = make(task=task, methods=["knn_relabel", "topofilter"])
-    stage = plan.methods["knn_relabel"][0]
-    assert stage.params["groups"]
-    run_one(make(task=task, methods=["knn_relabel"]), place / "grouped")
+    stage = own(plan, "knn_relabel")[0]
+    run_one(plan, place / "grouped")
     train = plan.splits.strong_train
-    weak = table(plan.methods["weak"][0]).align(train.ids).soft_label
+    ungrouped = dataclasses.replace(train, groups=None)
+    changed = dataclasses.replace(plan.splits, strong_train=ungrouped)
+    votes = plan.methods["knn_relabel"].curator.stage
+    work = dataclasses.replace(votes.work, splits=changed)
+    assert dataclasses.replace(votes, work=work).address != votes.address
+    weak = weak_labels(plan)
     X = activations(plan, "strong_train", plan.layer)
     new = table(stage).align(train.ids).soft_label
     np.testing.assert_array_equal(new, relabel(KNNProbe(3), X, weak, groups=train.groups))
     assert (new != relabel(KNNProbe(3), X, weak)).any()
+
+
+def test_copies_of_a_text_are_held_out_together(make: Make, place: Path) -> None:
+    """A row's own copy would answer for it."""
+    header, *rows = (place / "task.csv").read_text().splitlines()
+    copies = [row.replace(",", " ,", 1) for row in rows[:60]]
+    (place / "copies.csv").write_text("\n".join([header, *rows[:60], *copies]))
+    sizes = {"weak_train": 0.1, "strong_train": 0.6, "val": 0.1, "test": 0.2}
+    task = {"name": str(place / "copies.csv"), "sizes": sizes}
+    plan = make(task=task, methods=["knn_relabel"], probes={"n_neighbors": 1})
+    together = groups(plan)
+    assert together is not None
+    run_one(plan, place / "copies")
+    X, weak = activations(plan, "strong_train", plan.layer), weak_labels(plan)
+    ids = plan.splits.strong_train.ids
+    new = table(own(plan, "knn_relabel")[0]).align(ids).soft_label
+    np.testing.assert_array_equal(new, relabel(KNNProbe(1), X, weak, groups=together))
+    assert (new != relabel(KNNProbe(1), X, weak)).any()
 
 
 def test_settings_that_no_method_reads_are_not_checked(make: Make) -> None:
@@ -481,7 +654,102 @@ def test_settings_that_no_method_reads_are_not_checked(make: Make) -> None:
 
 def test_folds_that_topofilter_does_not_read_do_not_move_it(make: Make) -> None:
     one, two = (
-        make(methods=["topofilter"], probes={"n_neighbors": 3, "cv": cv}).methods["topofilter"]
+        own(make(methods=["topofilter"], probes={"n_neighbors": 3, "cv": cv}), "topofilter")
         for cv in (None, 4)
     )
     assert one[0].address == two[0].address
+
+
+@pytest.mark.parametrize(
+    ("entry", "parts"),
+    [
+        ({"learner": "head", "preprocess": "center"}, ["preprocess 'center' does not go with"]),
+        ({"learner": "head", "loss": "logconf", "l2": 0.1}, ["l2 0.1 does not go with"]),
+        ({"learner": "knn", "loss": "logconf"}, ["loss 'logconf' does not go with learner 'knn'"]),
+        ({"learner": "knn", "states": "weak", "layer": 3}, ["layer 3 does not go with"]),
+        ({"learner": "knn", "states": "weak", "layers": "all"}, ["layers 'all' does not go with"]),
+        ({"learner": "knn", "layer": 3, "layers": "all"}, ["layer beside layers"]),
+        ({"learner": "topofilter"}, ["unknown learner 'topofilter'"]),
+        ({"states": "weak"}, ["states 'weak' does not go with"]),
+        ({"layers": "all"}, ["layers 'all' does not go with"]),
+        ({"probe": "head-xent", "curation": "filter"}, ["unknown probe 'head-xent'", "topofilter"]),
+        ({"probe": "topofilter", "curation": "filter", "layers": "all"}, ["layers 'all' does not"]),
+        ({"learner": "knn", "iterations": 1}, ["iterations 1 does not go with"]),
+        ({"learner": "knn", "labels": "noise", "with_weak": True}, ["with_weak True does not"]),
+        ({"labels": "noise", "probe": "knn", "curation": "relabel"}, ["labels 'noise' does not"]),
+        ({"labels": "soft_noise", "iterations": 1}, ["'soft_noise'", "does not go with"]),
+        ({"predicts": "weak", "learner": "knn"}, ["learner 'knn' does not go with predicts"]),
+    ],
+    ids=str,
+)
+def test_what_a_learner_does_not_read_is_refused(entry: dict[str, Any], parts: list[str]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Method(**entry)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_the_old_word_for_a_probe_is_its_learner() -> None:
+    old = Method(predicts="probe", probe="knn", layer=3, labels="truth")
+    assert old == Method(learner="knn", layer=3, labels="truth")
+
+
+def test_an_own_ceiling_keeps_what_its_learner_reads() -> None:
+    """And nothing of the curation, of which it has none."""
+    curated = Method(
+        learner="logistic",
+        probe="mass-mean",
+        curation="relabel",
+        whiten=True,
+        l2=0.1,
+        layer=3,
+        cv=4,
+        preprocess="center",
+        with_weak=True,
+    )
+    expected = Method(learner="logistic", labels="truth", l2=0.1, layer=3, preprocess="center")
+    assert curated.own_ceiling == expected
+    head = Method(learner="head", loss="logconf", layers="all", labels="noise")
+    assert head.own_ceiling == Method(learner="head", loss="logconf", layers="all", labels="truth")
+    filtered = Method(learner="knn", probe="topofilter", curation="filter", n_neighbors=4)
+    assert filtered.own_ceiling == Method(learner="knn", labels="truth", n_neighbors=4)
+    assert Method().own_ceiling is Method(learner="knn", labels="truth").own_ceiling is None
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_own_ceiling_is_a_method_that_a_config_can_hold(name: str) -> None:
+    ceiling = METHODS[name].own_ceiling
+    if ceiling is not None:
+        assert Method(**ceiling.model_dump(exclude_defaults=True)) == ceiling
+        assert (ceiling.own_ceiling, ceiling.labels) == (None, "truth")
+        assert ceiling.prober == METHODS[name].prober
+
+
+def test_a_probe_s_fit_on_truth_may_be_the_end_of_the_gap(make: Make, place: Path) -> None:
+    methods = ["logistic_probe", "knn_probe", "logistic_probe_on_truth"]
+    plan = make(methods=methods, ceiling="logistic")
+    assert [stage.title for stage in plan.stages if stage.kind == "train"] == [
+        "weak model on truth"
+    ]
+    results = run_one(plan, place / "probe-ceiling")
+    predictions = said(plan)
+    np.testing.assert_array_equal(predictions["ceiling"], predictions["logistic_probe_on_truth"])
+    assert plan.ceilings == {"knn_probe": "knn_probe_on_truth"}, "the other's is the gap's end"
+    auc = {row.method: row.auc for row in results.rows}
+    assert results.gap == pytest.approx(auc["ceiling"] - auc["weak"])
+
+
+def test_a_filter_that_fails_fails_no_other_method(
+    make: Make, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    methods = ["logistic_on_topofilter", "logistic_on_knn_filter", "logistic_probe"]
+    plan = make(methods=methods, probes={"n_neighbors": 3, "l2": 0.02})
+
+    def broken(*_: Any) -> None:
+        raise InputError("all in one component")
+
+    monkeypatch.setattr(steps, "judge_masks", broken)
+    outcomes = run_local(plan.stages)
+    predictions, missing = predictions_of(plan, outcomes)
+    assert missing == {"logistic_on_topofilter": "logistic_on_topofilter labels"}
+    assert {*predictions} == {"weak", "ceiling", *methods[1:], "logistic_probe_on_truth"}

@@ -1,22 +1,25 @@
 """Stages on a Ray cluster of two cores, which all tests here share."""
 
+import json
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 import pytest
 
+from tests.experiments.cases import call_stage as stage
 from tests.experiments.test_engines import by_title, diamond
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.engines import run_local
 from w2sprobe.experiments.functions import CurationFunction
 from w2sprobe.experiments.ray_engine import LIBRARIES_BYTES, RETRIES, _connect, _requests, run_ray
-from w2sprobe.experiments.stages import Cost, Outcome, Stage
+from w2sprobe.experiments.stages import RECORD, Cost, Outcome, Stage, Work
 
 ray = pytest.importorskip("ray")
 SECONDS = 60.0  # far more than anything takes; a test that hangs is one that fails
@@ -28,13 +31,6 @@ def cluster() -> Iterator[None]:
     yield
     assert ray.is_initialized(), "a cluster of somebody else's was stopped"
     ray.shutdown()
-
-
-def stage(
-    home: Path, name: str, run: Callable[[Path], None], *inputs: Stage, cost: Cost | None = None
-) -> Stage:
-    sources = {one.title: one for one in inputs}
-    return Stage("train", name, {"name": name}, run, home, sources, cost=cost or Cost())
 
 
 def statuses(stages: list[Stage], outcomes: dict[str, Outcome]) -> dict[str, str]:
@@ -196,15 +192,25 @@ class Big:
     """A value that tells when it is sent."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.identity = name
 
     def __reduce__(self) -> tuple[type["Big"], tuple[str]]:
-        PICKLED.append(self.name)
-        return Big, (self.name,)
+        PICKLED.append(self.identity)
+        return Big, (self.identity,)
 
 
-def write_big(folder: Path, *, big: Big, times: int) -> None:
-    (folder / "it").write_text(big.name * times)
+@dataclass(frozen=True)
+class WriteBig(Work):
+    """Writes what it was given."""
+
+    KIND: ClassVar[str] = "train"
+
+    big: Big
+    times: int
+    before: dict[str, Stage]
+
+    def run(self, folder: Path) -> None:
+        (folder / "it").write_text(self.big.identity * self.times)
 
 
 def test_what_stages_share_is_sent_once(tmp_path: Path) -> None:
@@ -212,11 +218,25 @@ def test_what_stages_share_is_sent_once(tmp_path: Path) -> None:
     mine, other = Big("mine"), Big("other")
     stages: list[Stage] = []
     for times in range(6):
-        run = partial(write_big, big=mine if times < 4 else other, times=times)
-        stages.append(stage(tmp_path, f"stage {times}", run, *stages))  # on all before it
+        before = {one.title: one for one in stages}  # on all before it
+        work = WriteBig(mine if times < 4 else other, times, before)
+        stages.append(Stage(work, f"stage {times}", tmp_path))
     run_ray(stages)
     assert (stages[3].folder / "it").read_text() == "mine" * 3
     assert sorted(PICKLED) == ["mine", "other"]
+
+
+def test_a_record_is_that_of_the_stage_that_was_planned(tmp_path: Path) -> None:
+    """What travels is lighter than the stage, but it writes what a local one writes."""
+    written = []
+    for home, engine in ((tmp_path / "local", run_local), (tmp_path / "ray", run_ray)):
+        first = Stage(WriteBig(Big("mine"), 2, {}), "first", home)
+        stages = [first, Stage(WriteBig(Big("mine"), 3, {"first": first}), "second", home)]
+        engine(stages)
+        written.append([json.loads((one.folder / RECORD).read_text()) for one in stages])
+    for here, there in zip(*written, strict=True):
+        assert {**here, "seconds": 0} == {**there, "seconds": 0}
+        assert here["params"]["big"] == "mine"
 
 
 def test_inputs_are_not_sent_with_what_they_ran(tmp_path: Path) -> None:
@@ -245,8 +265,17 @@ def rule(X, labels, texts):
 """
 
 
-def curate(folder: Path, *, function: CurationFunction) -> None:
-    (folder / "it").write_text(f"{function.spec} {Path.cwd()}")
+@dataclass(frozen=True)
+class CallFunction(Work):
+    """Says which function it has got, and where."""
+
+    KIND: ClassVar[str] = "curate"
+
+    name: str
+    function: CurationFunction
+
+    def run(self, folder: Path) -> None:
+        (folder / "it").write_text(f"{self.function.spec} {Path.cwd()}")
 
 
 def test_functions_of_the_users_come_from_the_drivers_folder(
@@ -255,12 +284,12 @@ def test_functions_of_the_users_come_from_the_drivers_folder(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rules_of_a_test.py").write_text(RULES.format(value=0.1))
     function = CurationFunction.load("rules_of_a_test:rule")
-    good = stage(Path("stages"), "good", partial(curate, function=function))
+    good = Stage(CallFunction("good", function), "good", Path("stages"))
     run_ray([good])
     assert (good.folder / "it").read_text() == f"rules_of_a_test:rule {tmp_path}"
     # another file than that which is part of the address
     (tmp_path / "rules_of_a_test.py").write_text(RULES.format(value=0.25))
-    late = stage(Path("stages"), "late", partial(curate, function=function))
+    late = Stage(CallFunction("late", function), "late", Path("stages"))
     outcome = run_ray([late])[late.address]
     assert "not as it was when the study was planned" in outcome.error
     assert Path(outcome.log).is_file()

@@ -170,3 +170,17 @@ def test_a_cross_fit_of_several_vectors_is_the_loop_of_probes(
 def test_a_fit_needs_kept_rows_of_both_classes(keep: np.ndarray, part: str) -> None:
     with pytest.raises(InputError, match=part):
         mass_mean_cross_fit_path(X, Y, keep=keep)
+
+
+@pytest.mark.parametrize("preprocess", ["none", "standardize"])
+def test_whitening_together_where_the_classes_are_told_apart(preprocess: Any) -> None:
+    rows, soft = problem(24, 40, 1)  # fewer rows than columns: hard labels leave nothing within
+    vectors = np.stack([(soft > 0.5).astype(float), soft])
+    options: dict[str, Any] = {"whiten": True, "preprocess": preprocess}
+    _, coef, intercept = mass_mean_cross_fit_path(rows, vectors, cv=4, **options)
+    for number, vector in enumerate(vectors):
+        probe = MassMeanProbe(**options).fit(rows, vector)
+        margin = probe.decision_function(rows)
+        np.testing.assert_allclose(
+            rows @ coef[number] + intercept[number], margin, atol=1e-3 * np.abs(margin).max()
+        )

@@ -37,7 +37,7 @@ from w2sprobe.probes import (
     nearest_neighbors,
 )
 from w2sprobe.probing import cast
-from w2sprobe.probing.cast import Task, cast_votes, vote, votes_in_memory
+from w2sprobe.probing.cast import Task, cast_votes, vote
 from w2sprobe.votes.table import (
     COMPONENT,
     FILTERED_OUT,
@@ -184,8 +184,8 @@ def test_a_folder_is_what_is_cast_in_memory(store: ActivationStore, tmp_path: Pa
     tables = {"weak": labels()}
     votes = cast_votes(store, spec(), rows(), tables, tmp_path / "v")
     assert votes.layers == LAYERS == Votes.open(tmp_path / "v").layers
-    memory = votes_in_memory(Task.of(store, spec(), rows(), tables))
-    for stored, made in zip(votes, memory, strict=True):
+    task = Task.of(store, spec(), rows(), tables)
+    for stored, made in zip(votes, [vote(task, layer) for layer in LAYERS], strict=True):
         assert list(stored.p) == list(made.p)
         for key, p in made.p.items():
             assert_array_equal(stored.p[key], p)

@@ -1,7 +1,7 @@
 """Config of a study: names, defaults, ranges and help, checked before anything runs."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import product
@@ -45,7 +45,7 @@ from w2sprobe.experiments.methods import (
     Preprocessed,
     Whiten,
 )
-from w2sprobe.experiments.mistakes import ONE, SEVERAL, describe, nearest
+from w2sprobe.experiments.mistakes import ONE, SEVERAL, describe, unknown
 from w2sprobe.experiments.supervisors import AnySupervisor, Supervisor
 from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
 from w2sprobe.probing.spec import HeadSettings
@@ -309,9 +309,9 @@ class _Settings(_Config):
     @field_validator("ceiling")
     @classmethod
     def _a_learner(cls, ceiling: str) -> str:
-        if ceiling not in LEARNERS or ceiling == HEAD:
-            known = [name for name in LEARNERS if name != HEAD]
-            raise ValueError(f"unknown learner; allowed: {', '.join(known)}")
+        known = [name for name in LEARNERS if name != HEAD]
+        if ceiling not in known:
+            raise ValueError(unknown("learner", ceiling, known))
         return ceiling
 
     @model_validator(mode="before")
@@ -330,7 +330,7 @@ class _Settings(_Config):
                 raise ValueError(f"{name!r} is taken already; allowed: a new name")
             like = method.same_size_as
             if like is not None and like not in filters:
-                raise ValueError(f"{name}.same_size_as: {_unknown('filter', like, filters)}")
+                raise ValueError(f"{name}.same_size_as: {unknown('filter', like, filters)}")
         return define
 
     @field_validator("methods")
@@ -340,7 +340,7 @@ class _Settings(_Config):
             known = {**METHODS, **info.data["define"]}
             for name in names:
                 if name not in known:
-                    raise ValueError(_unknown("method", name, known))
+                    raise ValueError(unknown("method", name, known))
         ends = ("weak", "ceiling")
         return (*ends, *(name for name in dict.fromkeys(names) if name not in ends))
 
@@ -351,7 +351,7 @@ class _Settings(_Config):
             return analysis
         known = {**METHODS, **info.data["define"]}
         if analysis.against not in known:
-            raise ValueError(f"against: {_unknown('method', analysis.against, known)}")
+            raise ValueError(f"against: {unknown('method', analysis.against, known)}")
         others = [
             name
             for name in info.data["methods"]
@@ -359,7 +359,7 @@ class _Settings(_Config):
         ]
         for name, count in Counter(analysis.family or ()).items():
             if name not in known:
-                raise ValueError(f"family: {_unknown('method', name, known)}")
+                raise ValueError(f"family: {unknown('method', name, known)}")
             if name not in others:
                 raise ValueError(
                     f"family: {name!r} is not among the methods that are compared with "
@@ -647,10 +647,6 @@ def _run_name(seeds: Mapping[Varied, int]) -> str:
 
 def _listed(sections: Section | tuple[Section, ...]) -> tuple[Section, ...]:
     return sections if isinstance(sections, tuple) else (sections,)
-
-
-def _unknown(kind: str, name: str, known: Collection[str]) -> str:
-    return f"unknown {kind} {name!r}{nearest(name, known)}; allowed: {', '.join(known)}"
 
 
 def load_config(preset_or_file: str, settings: Iterable[str] = ()) -> StudyConfig:

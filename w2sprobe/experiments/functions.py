@@ -76,6 +76,11 @@ class CurationFunction:
             ) from error
         return cls(spec, function, sha256_file(Path(file)))
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """Its name and what its file holds; JSON."""
+        return {"function": self.spec, "source": self.source}
+
     def __reduce__(self) -> tuple[Callable[[str, str], "CurationFunction"], tuple[str, str]]:
         """Go to other processes by name: they import the function anew, and check its file."""
         return _load_unchanged, (self.spec, self.source)

@@ -113,8 +113,9 @@ def _rescored(place: Path) -> Scored:
 
 def _config(results: Sequence[Results], name: str) -> StudyConfig:
     """One config for all."""
-    configs = [_completed(one) for one in results]
-    seeds = _seeds(results)
+    completed = [_completed(one) for one in results]
+    configs = [one.model_dump(mode="json", exclude={"seed"}) for one in completed]
+    seeds = _seeds(completed)
     varied = {*seeds, *seeds.get("vary", ())}
     found: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     shared: dict[str, Any] = {}
@@ -144,23 +145,23 @@ def _config(results: Sequence[Results], name: str) -> StudyConfig:
     )
 
 
-def _completed(one: Results) -> dict[str, Any]:
+def _completed(one: Results) -> ExperimentConfig:
     """Config of a result, with the defaults of settings that its version did not have."""
     config = {**one.config, **{section: dict(one.config[section]) for section in SECTIONS}}
+    config["seed"] = one.seed
     for section in ("weak", "strong"):
         if config[section].get("kind", FINETUNED) == FINETUNED:
             # results from before there was a choice
             config[section].setdefault("early_stopping", "auc")
     try:
-        found = ExperimentConfig.model_validate(config)
+        return ExperimentConfig.model_validate(config)
     except ValidationError as error:
         raise InputError(describe(error, ExperimentConfig), where=_said(one.key)) from error
-    return found.model_dump(mode="json", exclude={"seed"})
 
 
-def _seeds(results: Sequence[Results]) -> dict[str, Any]:
-    """Fields of a study that give the runs of these results."""
-    names = list(dict.fromkeys(one.seed for one in results))
+def _seeds(runs: Sequence[ExperimentConfig]) -> dict[str, Any]:
+    """Fields of a study that give these runs."""
+    names = list(dict.fromkeys(one.seed for one in runs))
     kinds = {name.isdigit(): name for name in names}
     if len(kinds) > 1:
         said = (repr(name) if name else "without seeds" for name in kinds.values())
@@ -168,21 +169,32 @@ def _seeds(results: Sequence[Results]) -> dict[str, Any]:
             f"runs are named in two ways: {', '.join(said)}",
             allowed="one: a seed each, or cut and seeds",
         )
-    own = {section: [one.config[section].get("seed") for one in results] for section in SECTIONS}
+    own: dict[str, list[int | None]] = {
+        "task": [one.task.seed for one in runs],
+        "weak": [getattr(one.weak, "seed", 0) if one.weak.varies else None for one in runs],
+        "strong": [one.strong.seed for one in runs],
+    }
     if True in kinds:
         varied = [
             PART[section]
             for section, seeds in own.items()
-            if all(seed in (None, int(one.seed)) for one, seed in zip(results, seeds, strict=True))
+            if all(seed in (None, int(one.seed)) for one, seed in zip(runs, seeds, strict=True))
         ]
         return {"seeds": list(map(int, names)), "vary": varied}
     found: dict[str, Any] = {}
     for section, seeds in own.items():
-        named = {
-            seed
-            for one, seed in zip(results, seeds, strict=True)
-            if f"{NAMED[PART[section]]}{seed}" in one.seed.split("-")
+        by_run = {
+            one.seed: seed if f"{NAMED[PART[section]]}{seed}" in one.seed.split("-") else None
+            for one, seed in zip(runs, seeds, strict=True)
+            if seed is not None  # another one would change something
         }
+        named = {seed for seed in by_run.values() if seed is not None}
+        if named and None in by_run.values():
+            unlike = next(name for name, seed in by_run.items() if seed is None)
+            raise InputError(
+                f"run {unlike!r} does not name its {NAMED[PART[section]]}, others do",
+                allowed="runs that vary the same",
+            )
         if named:
             found[SEEDS[section]] = sorted(named)
     return found

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from w2sprobe.checks import Preprocess
 from w2sprobe.data.callables import looks_like_callable
+from w2sprobe.experiments.mistakes import unknown
 from w2sprobe.probing.probers import PROBERS, PROBES
 from w2sprobe.training.settings import LOSSES, LossName
 from w2sprobe.votes.rules import FILTER_RULES
@@ -23,11 +24,7 @@ AUTO: Final = "auto"  # chosen among probes.candidates, by the weak labels alone
 FINETUNED: Final = "finetuned"
 CANDIDATES: Final = "candidates"  # layers that are averaged, as `auto` would choose among
 HEAD: Final = "head"  # a linear head, of any loss
-LEARNERS = (
-    FINETUNED,
-    *(name for name in PROBES if PROBERS[name].predicts),
-    HEAD,
-)
+LEARNERS = (FINETUNED, *(name for name in PROBES if PROBERS[name].predicts), HEAD)
 Layer = Annotated[int | str, Field(description="Layer number, mid, or auto.")]
 Neighbors = Annotated[
     Annotated[int, Field(ge=1)] | Literal["auto"],
@@ -157,7 +154,7 @@ class Method(BaseModel):
     @property
     def prober(self) -> str:
         """Name of the learner among `w2sprobe.probing.PROBERS`."""
-        return f"head-{self.loss}" if self.learner == HEAD else self.learner
+        return f"{HEAD}-{self.loss}" if self.learner == HEAD else self.learner
 
     @property
     def filters(self) -> bool:
@@ -169,12 +166,8 @@ class Method(BaseModel):
         """The same learner on truth; None where that is the finetuned ceiling or itself."""
         if not self.learns_by_probe or self.labels == "truth":
             return None
-        curates = ("curation", "probe", "rule", "function", "same_size_as", "contamination")
-        drop = {*curates, "cv", "per_class", "with_weak"}
-        if self.probe and setting_field(self.probe) != setting_field(self.learner):
-            drop.add(str(setting_field(self.probe)))
-        kept = self.model_dump(exclude=drop, exclude_defaults=True)
-        return Method(**{**kept, "labels": "truth"})
+        bare = Method(labels="truth", learner=self.learner, states=self.states)
+        return bare.model_copy(update=self.model_dump(include=bare._used() - {"labels"}))
 
     @property
     def apart(self) -> str:
@@ -221,21 +214,21 @@ class Method(BaseModel):
     @classmethod
     def _known_learner(cls, learner: str) -> str:
         if learner not in LEARNERS:
-            raise ValueError(f"unknown learner {learner!r}; allowed: {', '.join(LEARNERS)}")
+            raise ValueError(unknown("learner", learner, LEARNERS))
         return learner
 
     @field_validator("probe")
     @classmethod
     def _known_probe(cls, probe: str | None) -> str | None:
         if probe is not None and probe not in PROBES:
-            raise ValueError(f"unknown probe {probe!r}; allowed: {', '.join(PROBES)}")
+            raise ValueError(unknown("probe", probe, PROBES))
         return probe
 
     @field_validator("rule")
     @classmethod
     def _known_rule(cls, rule: str) -> str:
         if rule not in FILTER_RULES:
-            raise ValueError(f"unknown rule {rule!r}; allowed: {', '.join(FILTER_RULES)}")
+            raise ValueError(unknown("rule", rule, FILTER_RULES))
         return rule
 
     @field_validator("function")
@@ -306,6 +299,7 @@ class Method(BaseModel):
             used |= {"cross_fit"} if self.iterations else set()
         else:
             used |= {"states", *self._probe_fields(self.learner)}
+            used -= {"preprocess"} if self.learner == HEAD else set()  # heads standardise
         if self.function:
             used.add("layer")
         if self.curation in ("relabel", "filter") and self.probe:
@@ -316,7 +310,8 @@ class Method(BaseModel):
             used |= {"rule"} if self.probe != "topofilter" else set()
         if self.curation == "random_filter":
             used.add("same_size_as")
-        return used
+        # of weak states there is one layer
+        return used - {"layer", "layers"} if self.states == "weak" else used
 
     @staticmethod
     def _probe_fields(probe: str) -> set[str]:

@@ -6,7 +6,7 @@ import types
 from collections.abc import Collection
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # of a model, of a dataclass
@@ -45,9 +45,9 @@ def _place(location: tuple[int | str, ...], model: type[BaseModel]) -> tuple[lis
     path: list[str] = []
     kind: Any = model
     for part in location:
-        fields = _fields(kind)
-        if part in (ONE, SEVERAL):
-            kind = _bare(get_args(kind)[part == SEVERAL])
+        fields, tagged = _fields(kind), _tagged(kind)
+        if part in tagged:
+            kind = tagged[part]
             continue
         if get_origin(kind) is dict:
             kind = get_args(kind)[1]
@@ -70,6 +70,13 @@ def _fields(kind: Any) -> dict[Any, Any]:
     else:
         hints = {}
     return {name: _given(hint) for name, hint in hints.items()}
+
+
+def _tagged(kind: Any) -> dict[Any, Any]:
+    """Members of a union by their tags, which are in a mistake's path but not in the file."""
+    members = [member for member in get_args(kind) if get_origin(member) is Annotated]
+    tags = [(one.tag, _bare(it)) for it in members for one in it.__metadata__ if type(one) is Tag]
+    return dict(tags)
 
 
 def _bare(hint: Any) -> Any:
@@ -99,6 +106,11 @@ def _message(problem: ErrorDetails, kind: Any) -> str:
     if get_origin(kind) is Literal:
         message += nearest(problem["input"], get_args(kind))
     return message
+
+
+def unknown(kind: str, name: str, known: Collection[str]) -> str:
+    """Say that there is no such name, and which there are."""
+    return f"unknown {kind} {name!r}{nearest(name, known)}; allowed: {', '.join(known)}"
 
 
 def nearest(name: Any, allowed: Collection[str]) -> str:

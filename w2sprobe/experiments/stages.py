@@ -19,7 +19,6 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import BaseModel
 
 from w2sprobe.atomic import atomic_path, make_folder, write_json
-from w2sprobe.cache.locks import LOCK_PREFIX, Locks
 from w2sprobe.data import Rows, Splits
 from w2sprobe.fingerprint import fingerprint
 
@@ -221,6 +220,8 @@ class Stage:
     @property
     def lock(self) -> Path:
         """There while the output is computed, or was when its process died."""
+        from w2sprobe.cache.locks import LOCK_PREFIX  # configs name stages, and load no HDF5
+
         return self.home / f"{LOCK_PREFIX}{self.kind}-{self.address}"
 
     def execute(self) -> float:
@@ -228,6 +229,8 @@ class Stage:
 
         Of several processes that want the same output one computes it; the others wait.
         """
+        from w2sprobe.cache.locks import Locks
+
         if self.done:
             return 0.0
         make_folder(self.home)

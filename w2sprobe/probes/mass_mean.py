@@ -19,6 +19,8 @@ from w2sprobe.folds import FOLDS, folds_of
 from w2sprobe.probes.estimator import LinearProbe, out_of_fold
 from w2sprobe.probes.preprocess import BLOCK_ROWS, Preprocessing
 
+SEPARATED = 1e-6  # of the variance along a direction is within classes: they are told apart
+
 
 def mass_mean_cross_fit_path(
     X: ArrayLike,
@@ -86,11 +88,12 @@ def mass_mean_cross_fit_path(
         scale = Preprocessing.fit(points[rows], preprocess).scale
         direction = (one[number] - zero[number]) / scale
         if whiten:
-            for vector, kept in enumerate(counted[number]):
-                share = soft[vector, kept].mean()
-                middle = share * one[number, vector] + (1 - share) * zero[number, vector]
-                direction[vector] = _whitened(
-                    points[kept], middle, scale, direction[vector], share * (1 - share), place
+            masks, mask_of = np.unique(counted[number], axis=0, return_inverse=True)
+            for which, mask in enumerate(masks):
+                vectors = np.flatnonzero(mask_of.ravel() == which)
+                share = soft[vectors][:, mask].mean(axis=1)
+                direction[vectors] = _whitened_together(
+                    points[mask], scale, direction[vectors], share * (1 - share), place
                 )
         coef[number] = direction / scale
     intercept = -(coef * (one + zero)).sum(axis=-1) / 2
@@ -170,8 +173,9 @@ class MassMeanProbe(LinearProbe):
         if self.whiten:
             share = soft.mean()
             middle = share * one + (1 - share) * zero
+            theta = to_tensor(direction, place)
             unscaled = np.ones(points.shape[1])
-            direction = _whitened(points, middle, unscaled, direction, share * (1 - share), place)
+            direction = _whitened(points, middle, unscaled, theta, share * (1 - share))
         self.coef_ = direction / moved.scale
         self.intercept_ = float(-direction @ (one + zero) / 2 - self.coef_ @ moved.centre)
         return self
@@ -190,20 +194,51 @@ def _class_means(
     return means[: len(soft)], means[len(soft) :]
 
 
-def _whitened(
+def _whitened_together(
     points: np.ndarray,
-    mean: np.ndarray,
     scale: np.ndarray,
-    direction: np.ndarray,
-    between: float,
+    directions: np.ndarray,
+    between: np.ndarray,
     place: torch.device,
 ) -> np.ndarray:
+    """`_whitened` for every direction (v, d) and `between` (v,), from one inverse.
+
+    W = T - b theta theta', T the covariance of all rows, so that by Sherman & Morrison
+    W⁺ theta = T⁺ theta / (1 - b theta' T⁺ theta): where that is near 0, as where the rows of hard
+    labels are all told apart, W is inverted itself.
+    """
+    thetas = to_tensor(directions, place)
+    mean = points.mean(axis=0, dtype=np.float64)
+    inverse = torch.linalg.pinv(
+        _covariance(torch.zeros_like(thetas.T @ thetas), points, mean, scale), hermitian=True
+    )
+    whitened = np.empty_like(directions)
+    for vector, (theta, share) in enumerate(zip(thetas, between, strict=True)):
+        solved = inverse @ theta
+        left = 1 - share * float(theta @ solved)
+        if left > SEPARATED:
+            whitened[vector] = (solved / left).cpu().numpy()
+        else:
+            whitened[vector] = _whitened(points, mean, scale, theta, share)
+    return whitened
+
+
+def _whitened(
+    points: np.ndarray, mean: np.ndarray, scale: np.ndarray, theta: torch.Tensor, between: float
+) -> np.ndarray:
     """Direction times the pseudo-inverse of the within-class covariance of (x - mean) / scale."""
-    centre, widths, theta = (to_tensor(a, place) for a in (mean, scale, direction))
-    within = -between * torch.outer(theta, theta)
-    for start in range(0, len(points), BLOCK_ROWS):
-        block = to_tensor(points[start : start + BLOCK_ROWS], place).double() - centre
-        block /= widths
-        within.addmm_(block.T, block, alpha=1 / len(points))
+    within = _covariance(-between * torch.outer(theta, theta), points, mean, scale)
     whitened: np.ndarray = (torch.linalg.pinv(within, hermitian=True) @ theta).cpu().numpy()
     return whitened
+
+
+def _covariance(
+    start: torch.Tensor, points: np.ndarray, mean: np.ndarray, scale: np.ndarray
+) -> torch.Tensor:
+    """Add the covariance of (x - mean) / scale to `start`, (d, d)."""
+    centre, widths = (to_tensor(values, start.device) for values in (mean, scale))
+    for low in range(0, len(points), BLOCK_ROWS):
+        block = to_tensor(points[low : low + BLOCK_ROWS], start.device).double() - centre
+        block /= widths
+        start.addmm_(block.T, block, alpha=1 / len(points))
+    return start

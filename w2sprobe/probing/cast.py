@@ -1,7 +1,7 @@
 """From activations and labels to votes: each layer is read once, and every fit is made on it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -312,13 +312,6 @@ def vote(
                             p[key, split] = some[vector, number]
     folds = task.folds if TRAIN in rows else np.empty(0, dtype=np.int64)
     return LayerVotes(layer, rows, folds, p)
-
-
-def votes_in_memory(
-    task: Task, *, search: Search = nearest_neighbors, device: str = "auto"
-) -> Iterator[LayerVotes]:
-    """Votes of every layer, one after the other."""
-    return (vote(task, layer, search=search, device=device) for layer in task.layers)
 
 
 def _check_store(store: ActivationStore, spec: VoteSpec) -> None:
