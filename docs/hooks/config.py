@@ -3,27 +3,30 @@
 from collections.abc import Iterator
 from typing import Any
 
+from markdown.extensions.toc import slugify
+
 from w2sprobe.experiments.config import StudyConfig
 
 MARK = "<!-- config -->"
-TOP = "Top level"
-# sections in the order of the page, each with its model
+TOP, WEAK = "Top level", "weak"
+# sections in the order of the page, each with its model; supervisors follow `weak`, by their kinds
 SECTIONS = {
     TOP: "StudyConfig",
     "task": "SharedTask",
     "tasks": "TaskConfig",
     "task.sizes": "SplitSizes",
     "strong": "ModelConfig",
-    "weak": "WeakConfig",
+    WEAK: "",
     "probes": "ProbeConfig",
     "probes.candidates": "Candidates",
+    "probes.head": "HeadSettings",
     "sweep": "SweepConfig",
     "strong_to_strong": "StrongToStrongConfig",
     "zero_shot": "ZeroShotConfig",
     "define.NAME": "Method",
     "analysis": "AnalysisConfig",
 }
-ALIKE = {"tasks": "task", "weak": "strong"}  # only keys that differ are shown
+ALIKE = {"TaskConfig": "task", "FinetunedSupervisor": "strong"}  # only keys that differ are shown
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
 Schema = dict[str, Any]
@@ -41,25 +44,35 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         return markdown
     schema = StudyConfig.model_json_schema()
     models: dict[str, Schema] = {**schema["$defs"], "StudyConfig": schema}
-    if missing := models.keys() - set(SECTIONS.values()):
+    one, _ = schema["properties"][WEAK]["oneOf"]  # or a list of them
+    kinds = [_name(kind) for kind in one["oneOf"]]
+    if missing := models.keys() - {*SECTIONS.values(), *kinds}:
         raise ValueError(f"docs/hooks/config.py has no section for {missing}")
-    return markdown.replace(MARK, "\n".join(_lines(models)))
+    return markdown.replace(MARK, "\n".join(_lines(models, kinds)))
 
 
-def _lines(models: dict[str, Schema]) -> Iterator[str]:
+def _lines(models: dict[str, Schema], kinds: list[str]) -> Iterator[str]:
     for section, name in SECTIONS.items():
-        model = models[name]
         yield f"## {section}\n"
-        if section in ALIKE:
-            other = ALIKE[section]
-            known = _rows(models[SECTIONS[other]], models)
-            yield f"As [{other}](#{other}), but for:\n"
-        else:
-            known = []
-            yield _summary(model) + "\n"
-        yield "| key | type | default | meaning |\n|---|---|---|---|"
-        yield from (row for row in _rows(model, models) if row not in known)
-        yield ""
+        if section != WEAK:
+            yield from _section(models, name)
+            continue
+        yield "Where weak labels come from: a section with a `kind`, or a list of several.\n"
+        for kind in kinds:
+            yield f"### kind: {models[kind]['properties']['kind']['const']}\n"
+            yield from _section(models, kind)
+
+
+def _section(models: dict[str, Schema], name: str) -> Iterator[str]:
+    known = []
+    yield _summary(models[name]) + "\n"
+    if name in ALIKE:
+        other = ALIKE[name]
+        known = _rows(models[SECTIONS[other]], models)
+        yield f"As [{other}](#{other}), but for:\n"
+    yield "| key | type | default | meaning |\n|---|---|---|---|"
+    yield from (row for row in _rows(models[name], models) if row not in known)
+    yield ""
 
 
 def _summary(model: Schema) -> str:
@@ -71,18 +84,39 @@ def _rows(model: Schema, models: dict[str, Schema]) -> list[str]:
     rows = []
     for key, field in model["properties"].items():
         default = "required" if key in model.get("required", ()) else _default(field)
-        section = models.get(field.get("$ref", "").rpartition("/")[2], {})
-        meaning = field.get("description", _summary(section)).replace("|", "\\|")
+        meaning = _meaning(field, models).replace("|", "\\|")
         rows.append(f"| `{key}` | {_type(field)} | {default} | {meaning} |")
     return rows
+
+
+def _meaning(field: Schema, models: dict[str, Schema]) -> str:
+    """Its own text, or that of its type or section.
+
+    Raises
+    ------
+    ValueError
+        It has none.
+    """
+    for one in (field, *field.get("anyOf", ())):
+        if "description" in one:
+            return str(one["description"])
+    if "const" in field:
+        return "What this section is."
+    if text := _summary(models.get(_name(field), {})):
+        return text
+    raise ValueError(f"no text for {field}")
+
+
+def _name(field: Schema) -> str:
+    """Model that a field refers to."""
+    return str(field.get("$ref", "")).rpartition("/")[2]
 
 
 def _type(field: Schema) -> str:
     """In words: names of types, choices, limits; a section is a link."""
     if "$ref" in field:
-        name = field["$ref"].rsplit("/", 1)[1]
-        section = next(title for title, model in SECTIONS.items() if model == name)
-        return f"[{section}](#{section.lower().replace('.', '')})"
+        section = next(title for title, model in SECTIONS.items() if model == _name(field))
+        return f"[{section}](#{slugify(section, '-')})"
     if "enum" in field:
         return ", ".join(f"`{value}`" for value in field["enum"])
     if "const" in field:
@@ -92,6 +126,8 @@ def _type(field: Schema) -> str:
             kinds = [one for one in field[key] if one.get("type") != "null"]
             if {"type": "string"} in kinds:  # the names beside it are for editors
                 kinds = [one for one in kinds if "enum" not in one]
+            if "oneOf" in kinds[0]:
+                return f"[{WEAK}](#{WEAK}), or a list"
             return " or ".join(map(_type, kinds))
     if field["type"] == "array":
         inside = field.get("items") or field["prefixItems"][0]

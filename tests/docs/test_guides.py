@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.docs.conftest import write_reviews
 from tests.docs.pages import blocks
 from tests.integration.conftest import Workplace
-from w2sprobe.data import SplitSizes, load_splits, load_task, truth_table
+from w2sprobe.data import SPLIT_NAMES, SplitSizes, load_splits, load_task, truth_table
 from w2sprobe.labels import LabelTable
+from w2sprobe.results import StudyResults
 
 
 @pytest.fixture
@@ -62,3 +64,18 @@ def test_methods_of_the_guide_run(place: Workplace) -> None:
     (place.folder / "rules.py").write_text(rules)
     done(place, "run strict.yaml")
     assert (place.folder / "results/strict/results.json").is_file()
+
+
+def test_the_study_of_probes_runs(place: Workplace) -> None:
+    _, config, seeds = blocks("docs/studies.md", "yaml")
+    study = yaml.safe_load(config)
+    study["task"] |= {"rows": 400, "sizes": dict.fromkeys(SPLIT_NAMES, 60)}
+    study["probes"]["layer"] = 2
+    study |= dict.fromkeys(yaml.safe_load(seeds), 2)  # the factors of the page, at two levels
+    study["weak"][0]["rows"] = 30
+    (place.folder / "study.yaml").write_text(yaml.safe_dump(study))
+    done(place, "run study.yaml")
+    results = StudyResults.read(place.folder / "results/probes-only/study.json")
+    assert not results.failures
+    assert {*study["methods"]} <= {row.method for row in results.summary}
+    assert "knn_probe_on_truth" in {row.method for row in results.summary}

@@ -25,9 +25,9 @@ PACKAGES = (
     *("metrics", "probes"),
 )
 MODULES = (  # of packages that load nothing by themselves
-    *("probing.accounts", "probing.cast", "probing.probers", "probing.rows", "probing.spec"),
-    *("probing.sweep", "votes.judging", "votes.provenance", "votes.scores", "votes.selection"),
-    *("votes.table", "votes.picking", "probing.heads"),
+    *("probing.accounts", "probing.cast", "probing.heads", "probing.probers", "probing.rows"),
+    *("probing.spec", "probing.sweep", "votes.judging", "votes.picking", "votes.provenance"),
+    *("votes.rules", "votes.scores", "votes.selection", "votes.table"),
 )
 
 

@@ -6,11 +6,12 @@ from dataclasses import astuple, dataclass, field
 from functools import cached_property
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from w2sprobe.atomic import atomic_path
 from w2sprobe.data.rows import Rows, join_rows
@@ -20,7 +21,9 @@ from w2sprobe.fingerprint import fingerprint_strings
 SPLIT_NAMES = ("weak_train", "strong_train", "val", "test")
 META = b"w2sprobe"  # key of what a Parquet file of splits says beside its rows
 
-Count = int | float
+Count = Annotated[
+    int | float, Field(description="Rows, or a share of those that it can be cut from.")
+]
 
 
 @dataclass(frozen=True)

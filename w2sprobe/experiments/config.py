@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
@@ -159,7 +160,9 @@ class Candidates(_Config):
         description="Of kNN and TopoFilter; those that strong_train has too few rows for are left "
         "out.",
     )
-    l2s: tuple[Annotated[float, Field(gt=0)], ...] = Field(L2S, min_length=1)
+    l2s: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        L2S, min_length=1, description="Of logistic regression."
+    )
     rule: ChoiceRule = Field(
         "weak_log_loss",
         description="Least log-loss against the weak labels, or largest AUC inside folds.",
@@ -396,19 +399,22 @@ OneOrMore = Annotated[
 ]
 
 
-class _OrName:
-    """For editors: a task may be a name."""
+@dataclass(frozen=True)
+class _Or:
+    """For editors: a value may also be of a simple type."""
+
+    type: str
 
     def __get_pydantic_json_schema__(
         self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "string"}, handler(core_schema)]}
+        return {"anyOf": [{"type": self.type}, handler(core_schema)]}
 
 
 NamedTask = Annotated[
     TaskConfig,
     BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value),
-    _OrName(),
+    _Or("string"),
 ]
 Varied = Literal["weak", "strong", "split"]
 PARTS: tuple[Varied, ...] = ("split", "weak", "strong")  # from the outside in
@@ -421,7 +427,9 @@ def _counted(value: Any) -> Any:
     return tuple(range(value)) if is_count else value
 
 
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_counted)]
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_counted), _Or("integer")
+]
 
 
 class StudyConfig(_Settings):
