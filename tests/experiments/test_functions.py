@@ -64,7 +64,8 @@ def test_it_curates_what_a_student_learns_from(place: Path, write: Callable[[str
     results = run_one(plan, place / "results")
     train, val = plan.splits.strong_train, plan.splits.val
     weak, curated = (
-        LabelTable.read(label_file(plan.methods[name][0].folder)) for name in ("weak", "mine")
+        LabelTable.read(label_file(plan.methods[name].stages[0].folder))
+        for name in ("weak", "mine")
     )
     soft = weak.align(train.ids).soft_label
     keep = np.abs(soft - 0.5) > np.median(np.abs(soft - 0.5))
@@ -74,7 +75,7 @@ def test_it_curates_what_a_student_learns_from(place: Path, write: Callable[[str
     np.testing.assert_array_equal(curated.align(val.ids).soft_label, weak.align(val.ids).soft_label)
     kept = {row.method: row.rows_kept for row in results.rows}
     assert kept["mine"] == kept["control"] == keep.sum()
-    assert plan.methods["mine"][1].inputs["labels"] is plan.methods["mine"][0]
+    assert plan.methods["mine"].stages[1].inputs["labels"] is plan.methods["mine"].stages[0]
 
 
 def test_an_edit_moves_the_address_and_is_what_runs(
@@ -84,7 +85,7 @@ def test_an_edit_moves_the_address_and_is_what_runs(
     spec = write(EXAMPLE) + ":drop_unsure"
 
     def addresses() -> list[str]:
-        return [stage.address for stage in plan_of(place, spec).methods["mine"]]
+        return [stage.address for stage in plan_of(place, spec).methods["mine"].stages]
 
     before = addresses()
     assert addresses() == before
@@ -100,9 +101,11 @@ def test_an_edit_moves_the_address_and_is_what_runs(
 
 def test_two_functions_of_a_file_are_two_stages(place: Path, write: Callable[[str], str]) -> None:
     name = write(EXAMPLE + "\ndef other(X, labels, texts):\n    return labels\n")
-    one, two = (plan_of(place, f"{name}:{f}").methods["mine"] for f in ("drop_unsure", "other"))
+    one, two = (
+        plan_of(place, f"{name}:{f}").methods["mine"].stages for f in ("drop_unsure", "other")
+    )
     assert one[0].address != two[0].address
-    layer = plan_of(place, f"{name}:other", layer=2).methods["mine"]
+    layer = plan_of(place, f"{name}:other", layer=2).methods["mine"].stages
     assert layer[0].address != two[0].address
 
 
@@ -125,7 +128,7 @@ def test_it_gets_activations_labels_and_texts_of_the_same_rows(
     assert (X.shape, X.dtype) == ((16, 32), np.float32)
     assert labels.ids.tolist() == train.ids.tolist()
     assert texts == train.texts
-    assert plan.methods["mine"][0].params["layer"] == plan.layer
+    assert plan.methods["mine"].stages[0].params["layer"] == plan.layer
 
 
 @pytest.mark.parametrize(

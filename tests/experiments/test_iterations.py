@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.experiments.cases import plan_one, run_one, save_study, study
+from tests.experiments.cases import plan_one, run_one, said, save_study, study
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.config import TaskConfig
@@ -59,18 +59,18 @@ def flipped(plan: Experiment) -> float:
     """Share of the hard labels that the first student changes."""
     weak, new = (
         table(stage).align(plan.splits.strong_train.ids).hard_label
-        for stage in (plan.methods["weak"][0], plan.methods["strong_to_strong_1"][1])
+        for stage in (plan.methods["weak"].stages[0], plan.methods["strong_to_strong_1"].stages[1])
     )
     return float(np.mean(weak != new))
 
 
 def test_iterations_share_what_is_the_same(make: Make, place: Path) -> None:
     plan = make(cache="dry")
-    one, two = plan.methods["strong_to_strong_1"], plan.methods["strong_to_strong_2"]
-    crossed = plan.methods["strong_to_strong_1_cross_fit"]
+    one, two = plan.methods["strong_to_strong_1"].stages, plan.methods["strong_to_strong_2"].stages
+    crossed = plan.methods["strong_to_strong_1_cross_fit"].stages
     assert [stage.kind for stage in two] == ["train", "relabel", "train", "relabel", "train"]
     assert [*map(id, two[:3])] == [*map(id, one)]
-    assert one[0] is plan.methods["student"][0] is crossed[0]
+    assert one[0] is plan.methods["student"].stages[0] is crossed[0]
     assert crossed[1] is not one[1]
     titles = [stage.title for stage in plan.stages]
     assert len(set(titles)) == len(titles) == 3 + 1 + 4 + 2
@@ -81,8 +81,8 @@ def test_iterations_share_what_is_the_same(make: Make, place: Path) -> None:
 
 
 def test_one_method_has_the_stages_of_another(make: Make) -> None:
-    alone = make("strong_to_strong_2").methods["strong_to_strong_2"]
-    beside = make().methods["strong_to_strong_2"]
+    alone = make("strong_to_strong_2").methods["strong_to_strong_2"].stages
+    beside = make().methods["strong_to_strong_2"].stages
     assert [stage.address for stage in alone] == [stage.address for stage in beside]
 
 
@@ -106,24 +106,32 @@ def test_settings_move_only_what_reads_them(make: Make) -> None:
     }
 
 
-def test_truth_moves_no_student(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = make()
+def test_truth_moves_no_student(
+    make: Make, done: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that students learn from is the supervisor's labels: other truth, the same weights."""
+    before = said(done)
     turned = {
-        name: dataclasses.replace(before.splits[name], labels=1 - before.splits[name].labels)
+        name: dataclasses.replace(done.splits[name], labels=1 - done.splits[name].labels)
         for name in ("strong_train", "test")
     }
-    changed = dataclasses.replace(before.splits, **turned)
-    monkeypatch.setattr(TaskConfig, "load", lambda _: changed)
-    after = make()
+    changed = dataclasses.replace(done.splits, **turned)
+    monkeypatch.setattr(TaskConfig, "load", lambda *_: changed)
+    after = make(cache="turned")
+    assert not any(stage.done for stage in after.stages)
+    predictions = said(after)
     for name in METHODS:
-        assert [s.address for s in before.methods[name]] == [s.address for s in after.methods[name]]
-    assert before.methods["ceiling"][0].address != after.methods["ceiling"][0].address
+        assert weights(after.methods[name].stages[-1].folder) == weights(
+            done.methods[name].stages[-1].folder
+        )
+        np.testing.assert_array_equal(predictions[name], before[name])
+    assert (predictions["ceiling"] != before["ceiling"]).any()
 
 
 def test_a_student_is_trained_on_the_labels_of_the_one_before(done: Experiment) -> None:
-    first, labels, second, more, _ = done.methods["strong_to_strong_2"]
+    first, labels, second, more, _ = done.methods["strong_to_strong_2"].stages
     train, val = done.splits.strong_train, done.splits.val
-    weak = table(done.methods["weak"][0])
+    weak = table(done.methods["weak"].stages[0])
     for student, made in ((first, labels), (second, more)):
         predicted = SavedModel.open(student.folder).predict(train)
         new = table(made)
@@ -135,12 +143,12 @@ def test_a_student_is_trained_on_the_labels_of_the_one_before(done: Experiment) 
 @pytest.mark.parametrize("name", METHODS[1:])
 def test_stages_do_what_the_library_does(done: Experiment, tmp_path: Path, name: str) -> None:
     options = {"iterations": int(name.split("_")[3]), "cv": 2 if "cross" in name else None}
-    weak = table(done.methods["weak"][0])
+    weak = table(done.methods["weak"].stages[0])
     config, splits = done.config.strong, done.splits
     train, val = splits.strong_train, splits.val
     settings = config.settings("xent")
     student = strong_to_strong(config.model, train, weak, val, tmp_path, settings, **options)
-    last = done.methods[name][-1]
+    last = done.methods[name].stages[-1]
     assert weights(tmp_path) == weights(last.folder)
     np.testing.assert_array_equal(
         student.predict(splits.test).soft_label, table(last).align(splits.test.ids).soft_label
@@ -169,7 +177,7 @@ def test_where_it_stops_the_student_before_is_the_last(
     """Everything is in the plan, nothing is trained any more but what the stop hangs on."""
     assert 0 < flipped(done) < 0.99, "or this would test nothing"
     plan = make(f"strong_to_strong_{name}", stop_at=0.99)
-    first, labels, second, more, third = plan.methods[f"strong_to_strong_{name}"]
+    first, labels, second, more, third = plan.methods[f"strong_to_strong_{name}"].stages
     assert first.done
     assert second.inputs["previous"] is first
     trained: list[str] = []
@@ -195,15 +203,15 @@ def test_where_it_stops_the_student_before_is_the_last(
 def test_it_goes_on_where_labels_change_more(make: Make, done: Experiment, place: Path) -> None:
     plan = make("strong_to_strong_1", stop_at=flipped(done) / 2)
     run_one(plan, place / "going")
-    last = plan.methods["strong_to_strong_1"][-1]
-    assert weights(last.folder) == weights(done.methods["strong_to_strong_1"][-1].folder)
+    last = plan.methods["strong_to_strong_1"].stages[-1]
+    assert weights(last.folder) == weights(done.methods["strong_to_strong_1"].stages[-1].folder)
 
 
 def test_an_interrupted_cross_fit_goes_on(
     make: Make, done: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make("strong_to_strong_1_cross_fit", cv=4)
-    _, labels, _ = plan.methods["strong_to_strong_1_cross_fit"]
+    _, labels, _ = plan.methods["strong_to_strong_1_cross_fit"].stages
     folds = []
 
     def watched(*arguments: Any, **options: Any) -> Any:

@@ -8,16 +8,15 @@ import pytest
 
 from tests.experiments.cases import plan_one, run_one, save_study, study
 from w2sprobe.cli._overview import print_study
-from w2sprobe.curation import explain
 from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.experiments.plan import make_plan
-from w2sprobe.experiments.records import CURVES, LABELS, SWEEP, SWEEP_NOTE
+from w2sprobe.experiments.records import CURVES, LABELS
 from w2sprobe.experiments.runner import run_study
-from w2sprobe.experiments.steps import _steps, label_file
+from w2sprobe.experiments.steps import label_file
 from w2sprobe.labels import LabelTable
-from w2sprobe.probes import TopoFilter
 from w2sprobe.results import Results, StudyResults
+from w2sprobe.votes.selection import SWEEP, SWEEP_NOTE
 
 METHODS = [
     "student",
@@ -48,7 +47,7 @@ def test_labels_are_those_that_students_saw(done: tuple[Experiment, Path]) -> No
         own = table[(table["method"] == method) & (table["split"] == "strong_train")]
         assert own["id"].tolist() == train.ids.tolist()
         assert own["label"].tolist() == train.labels.tolist()
-        folder = experiment.methods[method][-1].inputs["labels"].folder
+        folder = experiment.methods[method].stages[-1].inputs["labels"].folder
         given = LabelTable.read(label_file(folder)).align(train.ids)
         np.testing.assert_array_equal(own["soft_label"], given.soft_label)
         np.testing.assert_array_equal(own["keep"], given.keep)
@@ -69,17 +68,6 @@ def test_removed_rows_name_the_step_that_took_them(done: tuple[Experiment, Path]
         "logistic_filter": {"disagreement"},
         "strong_to_strong_1": set(),
     }
-
-
-def test_the_component_of_topofilter_is_a_step_of_its_own() -> None:
-    """Two far rows hang together with nothing, which are fewer than the filter is to remove."""
-    X = np.concatenate([np.arange(10.0), np.arange(50.0, 60.0), [900.0, 950.0]])[:, None]
-    soft = np.repeat([0.1, 0.9, 0.1], [10, 10, 2])
-    labels = LabelTable([str(i) for i in range(22)], soft)
-    found = explain(TopoFilter(k_cc=2, k_zeta=4, contamination=0.4), "filter", X, labels)
-    steps = dict(zip(labels.ids[~found.after.keep], _steps(found, "topofilter"), strict=True))
-    assert steps["20"] == steps["21"] == "outside_component"
-    assert set(steps.values()) == {"outside_component", "topofilter"}
 
 
 def test_curves_have_every_evaluation(done: tuple[Experiment, Path]) -> None:
@@ -108,7 +96,7 @@ def test_what_a_training_warns_of_is_in_results_and_tables(
     plan = make_plan(StudyConfig.model_validate(values), cache=tmp_path, out=tmp_path)
     done = run_study(plan, tmp_path / "out")
     for experiment, folder in zip(plan.experiments, done.experiments, strict=True):
-        weak = LabelTable.read(label_file(experiment.methods["weak"][-1].folder))
+        weak = LabelTable.read(label_file(experiment.methods["weak"].stages[-1].folder))
         assert len(set(weak.align(experiment.splits.val.ids).hard_label)) == 1
         (message,) = Results.read(tmp_path / "out" / folder / "results.json").warnings
         assert message.startswith("strong student: early stopping by auc had nothing to go by")

@@ -24,6 +24,7 @@ from w2sprobe.metrics import bootstrap_pgr, roc_auc
 from w2sprobe.results import Results, StudyResults
 
 METHODS = ["student", "knn_probe", "logistic_relabel"]
+RUN = [*METHODS, "knn_probe_on_truth"]  # the probe's own ceiling, too
 Make = Callable[..., Plan]
 
 
@@ -67,7 +68,7 @@ def test_every_experiment_has_results_that_stand_alone(
     for experiment, (name, one) in zip(done[0].experiments, found.items(), strict=True):
         assert (one.task, one.seed) == (experiment.config.task.label, experiment.config.seed)
         table = pq.read_table(place / "out" / name / "predictions.parquet")
-        assert table.column_names == ["id", "label", "weak", "ceiling", *METHODS]
+        assert table.column_names == ["id", "label", "weak", "ceiling", *RUN]
         for row in one.rows:
             auc = roc_auc(table["label"].to_numpy(), table[row.method].to_numpy())
             assert row.auc == pytest.approx(auc, abs=1e-12)
@@ -83,7 +84,7 @@ def test_the_summary_is_over_rows_and_seeds(done: tuple[Plan, StudyResults], pla
     assert [(row.task, row.method) for row in found.summary] == [
         (one.config.task.label, method)
         for one in plan.experiments[::2]
-        for method in ("weak", "ceiling", *METHODS)
+        for method in ("weak", "ceiling", *RUN)
     ]
     test = plan.experiments[0].splits.test
     tables = [
@@ -95,7 +96,7 @@ def test_the_summary_is_over_rows_and_seeds(done: tuple[Plan, StudyResults], pla
         for name in ("weak", "student", "ceiling")
     }
     expected = bootstrap_pgr(test.labels, *scores.values())
-    (row,) = (r for r in found.summary[:5] if r.method == "student")
+    (row,) = (r for r in found.summary[:6] if r.method == "student")
     assert (row.n_seeds, row.n_cuts, row.n_supervisor_seeds, row.n_learner_seeds) == (2, 1, 2, 1)
     assert row.auc == pytest.approx(expected.student_auc)
     assert row.delta_auc_interval == pytest.approx(expected.delta_auc_interval)
@@ -109,13 +110,14 @@ def test_the_summary_is_over_rows_and_seeds(done: tuple[Plan, StudyResults], pla
 def test_scores_go_on_to_the_statistics(done: tuple[Plan, StudyResults], place: Path) -> None:
     with (place / "out/scores.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 4 * (2 + len(METHODS))
+    assert len(rows) == 4 * (2 + len(RUN))
     summary = {(row.task, row.method): row for row in done[1].summary}
     for row in rows:
         assert (row["split_seed"], row["weak_seed"], row["strong_seed"]) == (
             "0", row["seed"], row["seed"],
         )  # fmt: skip
-        assert row["role"] == ("" if row["method"] in ("weak", "ceiling") else "competitor")
+        roles = {"weak": "", "ceiling": "", "knn_probe_on_truth": "control"}
+        assert row["role"] == roles.get(row["method"], "competitor")
         assert 0 < float(row["accuracy"]) < 1
         one, ceiling = summary[row["task"], row["method"]], summary[row["task"], "ceiling"]
         assert float(row["delta_auc_se"]) == pytest.approx(one.delta_auc_row_se)
@@ -149,14 +151,14 @@ def test_a_failed_stage_stops_only_what_needs_it(
     done: tuple[Plan, StudyResults], make: Make, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make(methods=[*METHODS, "knn_filter", "logistic_filter"])
-    good = steps.explain
+    good = steps.judge
 
-    def broken(probe: Any, *arguments: Any, **options: Any) -> Any:
-        if type(probe).__name__ == "KNNProbe":
+    def broken(action: str, labels: Any, p: Any, **options: Any) -> Any:
+        if len(set(p)) < len(p):  # a share of three neighbours, not a fit's
             raise RuntimeError("no luck today")
-        return good(probe, *arguments, **options)
+        return good(action, labels, p, **options)
 
-    monkeypatch.setattr(steps, "explain", broken)
+    monkeypatch.setattr(steps, "judge", broken)
     found = run_study(plan, place / "broken")
     assert [(one.stage, one.n_waiting) for one in found.failures] == [("knn_filter labels", 1)] * 4
     assert {one.error for one in found.failures} == {"no luck today"}
@@ -164,7 +166,13 @@ def test_a_failed_stage_stops_only_what_needs_it(
     assert "no luck today" in Path(found.failures[0].log).read_text()
     one = Results.read(place / "broken" / found.experiments[0] / "results.json")
     assert one.missing == {"knn_filter": "knn_filter labels"}
-    assert [row.method for row in one.rows] == ["weak", "ceiling", *METHODS, "logistic_filter"]
+    assert [row.method for row in one.rows] == [
+        "weak",
+        "ceiling",
+        *METHODS,
+        "logistic_filter",
+        RUN[-1],
+    ]
     monkeypatch.undo()
     ran: list[str] = []
     again = run_study(

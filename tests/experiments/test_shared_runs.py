@@ -70,7 +70,9 @@ def make(place: Path, cache: Path, **sections: Any) -> Experiment:
 
 
 def predictions(experiment: Experiment, method: str) -> np.ndarray:
-    return LabelTable.read(experiment.methods[method][-1].folder / "labels.parquet").soft_label
+    return LabelTable.read(
+        experiment.methods[method].stages[-1].folder / "labels.parquet"
+    ).soft_label
 
 
 def test_a_study_trains_on_equal_labels_once(
@@ -79,7 +81,7 @@ def test_a_study_trains_on_equal_labels_once(
     methods = ["student", *DEFINE]
     plan = make(place, tmp_path / "cache", methods=methods)
     results = run_one(plan, tmp_path / "out")
-    last = {name: stages[-1] for name, stages in plan.methods.items()}
+    last = {name: planned.stages[-1] for name, planned in plan.methods.items()}
     assert trained == [
         last[name].folder for name in ("weak", "ceiling", "student", "fewer", "other_loss")
     ]
@@ -115,10 +117,15 @@ def test_another_training_is_one(
     other = {"strong": {**values["strong"], **changes["strong"]}}
     plan = make(place, tmp_path / "cache", methods=["unchanged"], **other)
     run_one(plan, tmp_path / "out")
-    assert trained[before:] == [plan.methods[name][-1].folder for name in ("ceiling", "unchanged")]
+    assert trained[before:] == [
+        plan.methods[name].stages[-1].folder for name in ("ceiling", "unchanged")
+    ]
     again = make(place, tmp_path / "cache", methods=["student"], **other)
     run_one(again, tmp_path / "out")
-    assert same_run_as(again.methods["student"][-1].folder) == plan.methods["unchanged"][-1].title
+    assert (
+        same_run_as(again.methods["student"].stages[-1].folder)
+        == plan.methods["unchanged"].stages[-1].title
+    )
 
 
 def test_a_run_that_was_taken_over_says_nothing_of_the_speed(

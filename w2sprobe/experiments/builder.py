@@ -352,10 +352,9 @@ class Builder:
         self.n_titles[plain] = self.n_titles.get(plain, 0) + 1
         return plain if self.n_titles[plain] == 1 else f"{plain} ({self.n_titles[plain]})"
 
-    @property
-    def most_by_folds(self) -> int:
-        """Neighbours that every row has outside its fold."""
-        folds = folds_of(len(self.splits.strong_train), FOLDS, self.groups)
+    def most_by_folds(self, cv: int) -> int:
+        """Neighbours that every row has outside its fold, of so many."""
+        folds = folds_of(len(self.splits.strong_train), cv, self.groups)
         return len(folds) - n_left_out(folds, itself=True)
 
 
@@ -678,14 +677,18 @@ class _Part:
         """Note which votes a probe of a method gives, for its labels and for those that choose."""
         own = f"define.{name}" if method.probe_settings else "probes"
         layers, average = self._layers(own, method, settings)
+        chooses_layer = len(layers) > 1 and not average
         prober, candidates = PROBERS[probe], settings.candidates
-        values = self._values(own, probe, settings, split)
+        most = self._most_neighbors(split, cv)
+        if chooses_layer or settings.n_neighbors == AUTO:
+            most = min(most, self.builder.most_by_folds(cv))  # where they choose
+        values = self._values(own, probe, settings, most)
         chooser = chosen_as(probe)
-        chooses = len(values) > 1 or (len(layers) > 1 and not average)
+        chooses = len(values) > 1 or chooses_layer
         probes = {probe: tuple(value for value in values if value is not None)}
         if chooses and chooser != probe:
             probes[chooser] = tuple(
-                value for value in self._values(own, chooser, settings, TRAIN) if value is not None
+                value for value in self._values(own, chooser, settings, most) if value is not None
             )
         # truth never chooses: a ceiling is read where the weak labels choose
         by, by_stage = (self.who, self.weak) if labels is None else (vector, labels)
@@ -701,7 +704,7 @@ class _Part:
         held_out |= {TRAIN} if chooses else set()
         if TRAIN in held_out and "knn" not in probes:
             held_out = held_out - {TRAIN} | {BY_FOLDS}
-        wide = probe == "knn" and max(probes["knn"], default=0) > self.builder.most_by_folds
+        wide = probe == "knn" and max(probes["knn"], default=0) > self.builder.most_by_folds(cv)
         pick = Pick(
             probe,
             prober.setting,
@@ -723,9 +726,9 @@ class _Part:
                 "per_class": settings.per_class,
                 "graph": settings.graph,
             }
-        # what takes long, or may fail, keeps no other supervisor's methods waiting
-        alone = self.config.weak.finetunes or self._may_be_refused(vector)
-        together = self.weak.address if alone else ""
+        # what takes long, or may fail, keeps no other methods waiting
+        refused = self._may_be_refused(vector)
+        together = self.weak.address if self.config.weak.finetunes or refused else ""
         return self.builder.votes.read(
             Need(
                 pick,
@@ -735,7 +738,7 @@ class _Part:
                 read,
                 frozenset(held_out),
                 frozenset([vector] if hard else []),
-                together + " k" * wide + " hard" * hard,
+                together + " k" * wide + " hard" * hard + " topofilter" * refused,
             )
         )
 
@@ -755,15 +758,15 @@ class _Part:
         return self.info.parse_layers(settings.candidates.layers), False
 
     def _values(
-        self, path: str, probe: str, settings: ProbeConfig, split: str | None
+        self, path: str, probe: str, settings: ProbeConfig, neighbors: int
     ) -> tuple[float | None, ...]:
-        """Values of a probe's setting: of several, the labels choose."""
+        """Values of a probe's setting, at most so many neighbors; of several, the labels choose."""
         field = setting_field(probe)
         if field is None:
             seed = float(self.config.strong.seed)
             return (seed,) if PROBERS[probe].setting == "seed" else (None,)
         value = getattr(settings, field)
-        most = self._most_neighbors(split) if field == "n_neighbors" else None
+        most = neighbors if field == "n_neighbors" else None
         if value == AUTO:
             tried = settings.candidates.ks if most is not None else settings.candidates.l2s
             what = f"candidates.ks are {list(tried)}"
@@ -778,19 +781,19 @@ class _Part:
             )
         return tuple(float(one) for one in values)
 
-    def _most_neighbors(self, split: str | None) -> int:
+    def _most_neighbors(self, split: str | None, cv: int) -> int:
         """Neighbours that every training row has, or every other one."""
         builder, n = self.builder, len(self.splits.strong_train)
         if split == LEAVE_ONE_OUT:
             return n - n_left_out(builder.groups, itself=True)
-        return builder.most_by_folds if split == TRAIN else n
+        return builder.most_by_folds(cv) if split == TRAIN else n
 
     def _need_sweep(self, config: SweepConfig) -> Reading:
         """Note the votes of a sweep for the report; no method reads them."""
         n = len(self.splits.strong_train)
         _check_folds(CROSS_FITTED, self.builder.groups, n, FOLDS)
         split = LEAVE_ONE_OUT if config.leave_one_out else TRAIN
-        most = self._most_neighbors(split)
+        most = self._most_neighbors(split, FOLDS)
         probes = {"knn": tuple(float(k) for k in config.ks if k <= most), "logistic": config.l2s}
         layers = self.info.parse_layers(config.layers)
         vectors: dict[str, Stage | None] = {self.who: self.weak}
