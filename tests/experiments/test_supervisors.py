@@ -250,6 +250,39 @@ def test_a_joint_study_says_what_studies_of_one_supervisor_say(place: Path, tmp_
             assert row.own_gap == pytest.approx(other.own_gap, abs=1e-9)
 
 
+def test_labels_that_a_learner_s_seed_draws_are_its_own(place: Path, tmp_path: Path) -> None:
+    """Noise and random filters of several seeds are vectors of one stage of votes."""
+    names = ["logistic_probe_on_noise", "logistic_probe_on_soft_noise"]
+    names += ["logistic_on_knn_filter", "logistic_on_random_like_knn_filter"]
+    values = study(place, methods=names, ceiling="logistic", weak=section(place, "ngrams"))
+    values["probes"] = {"n_neighbors": 3, "contamination": 0.25}
+
+    def run(seeds: list[int]) -> list[dict[str, np.ndarray]]:
+        config = StudyConfig.model_validate({**values, "learner_seeds": seeds})
+        plan = make_plan(config, cache=tmp_path / str(seeds), out=tmp_path)
+        outcomes = run_local(plan.stages)
+        return [predictions_of(one, outcomes)[0] for one in plan.experiments]
+
+    together, apart = run([0, 1]), [run([seed])[0] for seed in (0, 1)]
+    for one, alone in zip(together, apart, strict=True):
+        for name in names:
+            np.testing.assert_allclose(one[name], alone[name], atol=1e-6, err_msg=name)
+    for name in names:
+        assert (together[0][name] == together[1][name]).all() == (name == names[2]), name
+
+
+def test_labels_of_a_file_that_is_called_truth_are_not_the_truth(
+    make: Make, labels: LabelTable, place: Path
+) -> None:
+    LabelTable(labels.ids, 1 - labels.soft_label).write(place / "truth.parquet")
+    one, other = (
+        said(make("labels", ["logistic_probe"], file=str(file)))
+        for file in (place / "truth.parquet", place / "labels.parquet")
+    )
+    np.testing.assert_allclose(one["logistic_probe"], 1 - other["logistic_probe"], atol=1e-6)
+    np.testing.assert_allclose(one["ceiling"], other["ceiling"], atol=1e-6)
+
+
 def test_cuts_and_seeds_are_factors_of_the_results(place: Path, tmp_path: Path) -> None:
     values = study(place, methods=["logistic_probe", "head"], ceiling="logistic")
     values |= {"weak": section(place, "ngrams", rows=8), "splits": 2, "supervisor_seeds": [4, 5]}

@@ -286,9 +286,9 @@ class Needs:
 
 
 def _named(weak: Supervisor) -> str:
-    """What it is, with its seed where it has one."""
+    """What it is, with its seed where it has one; never what another vector is called."""
     seed = getattr(weak, "seed", None)
-    return weak.label if seed is None else f"{weak.label}, seed {seed}"
+    return f"labels of {weak.label}" if seed is None else f"{weak.label}, seed {seed}"
 
 
 def check_folds(what: str, groups: np.ndarray | None, n_rows: int, cv: int) -> None:
