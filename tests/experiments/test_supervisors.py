@@ -220,11 +220,13 @@ def test_a_joint_study_says_what_studies_of_one_supervisor_say(place: Path, tmp_
     """In one stage of votes, whose fits are of each supervisor's labels alone."""
     names = ["logistic_probe", "knn_probe", "mass_mean_probe", "logistic_on_knn_relabel"]
     names += ["logistic_on_logistic_filter", "knn_with_weak", "logistic_probe_on_noise", "head"]
+    mine = {"learner": "logistic", "probe": "knn", "curation": "filter"}
+    define = {"mine": {**mine, "preprocess": "standardize", "contamination": 0.25}}
     weak = [section(place, "ngrams"), section(place, "probe", rows=8, l2=1e-4)]
 
     def run(out: str, weak: Any) -> tuple[dict[str, Results], list[str]]:
-        values = {**study(place, methods=names, ceiling="logistic"), "weak": weak}
-        values["probes"] = {"n_neighbors": 3, "head": {"epochs": 2}}
+        values = study(place, methods=[*names, "mine"], define=define, ceiling="logistic")
+        values |= {"weak": weak, "probes": {"n_neighbors": 3, "head": {"epochs": 2}}}
         plan = make_plan(StudyConfig.model_validate(values), cache=tmp_path / out, out=tmp_path)
         done = run_study(plan, tmp_path / out)
         assert not done.failures
