@@ -232,6 +232,9 @@ def test_a_joint_study_says_what_studies_of_one_supervisor_say(place: Path, tmp_
         assert not done.failures
         folders = done.experiments if len(plan.experiments) > 1 else [""]
         read = [Results.read(tmp_path / out / name / "results.json") for name in folders]
+        for one, results in zip(plan.experiments, read, strict=True):
+            own = one.methods["logistic_on_knn_relabel"].stages[0]
+            assert results.stages[own.title]["address"] == own.address, "and no other's"
         return {one.weak_model: one for one in read}, [stage.kind for stage in plan.stages]
 
     joint, kinds = run("joint", weak)
@@ -250,6 +253,8 @@ def test_a_joint_study_says_what_studies_of_one_supervisor_say(place: Path, tmp_
             assert row.method == other.method
             assert row.auc == pytest.approx(other.auc, abs=1e-9), (name, row.method)
             assert row.own_gap == pytest.approx(other.own_gap, abs=1e-9)
+            loss = other.performance.log_loss
+            assert row.performance.log_loss == pytest.approx(loss, abs=1e-6), (name, row.method)
 
 
 def test_labels_that_a_learner_s_seed_draws_are_its_own(place: Path, tmp_path: Path) -> None:

@@ -292,7 +292,7 @@ class CastVotes(Work):
                     left_out[name] = f"labels outside fold {fold}: {error}"
         usable = {name: table for name, table in tables.items() if name not in left_out}
         if not usable:
-            raise InputError(next(iter(left_out.values())), allowed="labels of both classes")
+            raise InputError(next(iter(left_out.values())))
         return usable, left_out
 
 
