@@ -134,6 +134,31 @@ def test_labels_of_a_file_are_read_by_id(make: Make, labels: LabelTable) -> None
     np.testing.assert_array_equal(said(plan)["weak"], expected)
 
 
+def test_rows_that_a_label_file_filters_out_stay_out(
+    make: Make, labels: LabelTable, place: Path, tmp_path: Path
+) -> None:
+    keep = np.arange(len(labels)) % 3 > 0
+    soft = np.random.default_rng(0).random(len(labels))
+    LabelTable(labels.ids, soft, keep).write(place / "some.parquet")
+    names = ["logistic_probe", "logistic_probe_on_noise", "logistic_on_random_filter"]
+    names += [f"logistic_on_{name}" for name in ("knn_relabel", "knn_filter", "topofilter")]
+    plan = make("labels", names, file=str(place / "some.parquet"))
+    results = run_one(plan, tmp_path)
+    train = plan.splits.strong_train.ids
+    there = LabelTable.read(place / "some.parquet").align(train).keep
+    kept = {row.method: row.rows_kept for row in results.rows}
+    n = int(there.sum())
+    assert n < len(train)
+    assert (kept["logistic_probe"], kept["logistic_on_knn_relabel"]) == (n, n)
+    assert kept["logistic_on_knn_filter"] == n - round(0.1 * n)
+    assert kept["logistic_on_random_filter"] == kept["logistic_on_topofilter"] < n
+    assert kept["logistic_probe_on_noise"] == len(train), "its labels are the truth's"
+    for name in names[2:]:
+        after = labels_of(plan.methods[name].stages[0]).align(train).keep
+        assert not (after & ~there).any(), name
+        assert after.sum() == kept[name], name
+
+
 def test_a_label_file_that_lacks_rows_is_refused_by_the_plan(
     make: Make, labels: LabelTable, tmp_path: Path
 ) -> None:

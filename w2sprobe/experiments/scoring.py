@@ -194,6 +194,9 @@ def _row(experiment: Experiment, name: str, result: Recovered) -> ResultRow:
     kept = offered
     if stages[0].kind == "curate":
         kept = json.loads((stages[0].folder / CURATION).read_text(encoding="utf-8"))["kept"]
+    elif planned.method.predicts == "student" and planned.method.labels == "weak":
+        labels = labels_of(experiment.methods["weak"].stages[0])
+        kept = int(labels.align(splits.strong_train.ids).keep.sum())
     return ResultRow(
         method=name,
         **scores_of(result),

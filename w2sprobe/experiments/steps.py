@@ -363,9 +363,9 @@ class Curate(Work):
     def run(self, folder: Path) -> None:
         """Write the new labels, and which step removed which row."""
         table = labels_of(self.labels)
-        given, votes = table.align(self.rows.ids), Votes.open(self.votes.folder)
-        points = self.pick.points(self.pick.choices(votes, given))
-        p = self.pick.predict(votes, points, self.split)
+        votes = Votes.open(self.votes.folder)
+        points = self.pick.points(self.pick.choices(votes, table.align(self.rows.ids)))
+        given, p = _kept(table, self.rows), self.pick.predict(votes, points, self.split)
         if self.pick.probe == "topofilter":
             component = dataclasses.replace(self.pick, probe=COMPONENT)
             masks = (p, component.predict(votes, points, LEAVE_ONE_OUT))
@@ -380,7 +380,13 @@ class Curate(Work):
                 per_class=self.per_class,
             )
         rule = "topofilter" if self.pick.probe == "topofilter" else self.rule
-        write_curated(folder, table, curated.after, self.val, _steps(curated, rule))
+        write_curated(folder, table, curated.after, self.rows, self.val, _steps(curated, rule))
+
+
+def _kept(table: LabelTable, rows: Rows) -> LabelTable:
+    """Labels of the rows that the supervisor has not filtered out itself: the others stay out."""
+    given = table.align(rows.ids)
+    return given.align(given.ids[given.keep])
 
 
 def _steps(curated: Curated, rule: str) -> list[str]:
@@ -412,7 +418,7 @@ class CurateByFunction(Work):
         X = store.read(self.layer, store.rows_of(self.rows.ids))
         curated = self.function(X, table.align(self.rows.ids), self.rows.texts)
         steps = ["function"] * int((~curated.keep).sum())
-        write_curated(folder, table, curated, self.val, steps)
+        write_curated(folder, table, curated, self.rows, self.val, steps)
 
 
 @dataclass(frozen=True)
@@ -431,21 +437,26 @@ class FilterAtRandom(Work):
     def run(self, folder: Path) -> None:
         """Write the labels with the rows that are kept."""
         table = labels_of(self.labels)
-        removed = int((~labels_of(self.same_size_as).align(self.rows.ids).keep).sum())
-        keep = filter_at_random(len(self.rows), removed, seed=self.seed)
-        given = table.align(self.rows.ids)
-        curated = LabelTable(self.rows.ids, given.soft_label, keep, variance=given.variance)
-        write_curated(folder, table, curated, self.val, ["random"] * removed)
+        given = _kept(table, self.rows)
+        removed = int((~labels_of(self.same_size_as).align(given.ids).keep).sum())
+        keep = filter_at_random(len(given), removed, seed=self.seed)
+        curated = LabelTable(given.ids, given.soft_label, keep, variance=given.variance)
+        write_curated(folder, table, curated, self.rows, self.val, ["random"] * removed)
 
 
 def write_curated(
-    folder: Path, table: LabelTable, curated: LabelTable, val: Rows, steps: Sequence[str] = ()
+    folder: Path,
+    table: LabelTable,
+    curated: LabelTable,
+    rows: Rows,
+    val: Rows,
+    steps: Sequence[str] = (),
 ) -> None:
-    """Write curated labels, and how many rows they keep.
+    """Write labels of the training and validation rows, some curated, and how many rows these keep.
 
     Validation labels are never curated: all students stop early by the same measure.
     """
-    given = table.align([*curated.ids.tolist(), *val.ids.tolist()])
+    given = table.align([*rows.ids.tolist(), *val.ids.tolist()])
     given.replace(curated).write(label_file(folder))
     flipped = int((curated.hard_label != table.align(curated.ids).hard_label).sum())
     counts = {"offered": len(curated.ids), "kept": int(curated.keep.sum()), "flipped": flipped}
