@@ -290,7 +290,7 @@ def test_a_run_that_differs_says_where(place: Path, tmp_path: Path) -> None:
         "seeds: 0 run, not declared",
         "analysis.alpha: 0.05 declared, 0.1 run",
         f"tasks.{place / 'other.csv'}: a section with name, positive, negative, "
-        "formatting, sizes, keep_prior, seed run, not declared",
+        "formatting, rows, sizes, keep_prior, seed run, not declared",
     }
 
 

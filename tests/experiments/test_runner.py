@@ -125,9 +125,11 @@ def test_scores_go_on_to_the_statistics(done: tuple[Plan, StudyResults], place: 
     indicators = read_indicators(place / "out/indicators.csv")
     found = overview(read_scores(place / "out"), indicators)
     (comparison,) = found.comparisons
-    assert {row.method for row in comparison.methods} == {*METHODS} - {"student"}
+    assert {row.method: row.role for row in comparison.methods} == {
+        name: "control" if name.endswith("_on_truth") else "competitor" for name in RUN[1:]
+    }
     assert all(task.n_seeds == 2 for task in comparison.tasks)
-    assert {seeds.method for seeds in comparison.seeds} <= {*METHODS}
+    assert {seeds.method for seeds in comparison.seeds} <= {*RUN}
     # statistics and report agree on the error of a task's gap and gain
     for task in comparison.tasks:
         one = summary[task.task, "student"]
@@ -151,14 +153,14 @@ def test_a_failed_stage_stops_only_what_needs_it(
     done: tuple[Plan, StudyResults], make: Make, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make(methods=[*METHODS, "knn_filter", "logistic_filter"])
-    good = steps.judge
+    good = steps.Curate.run
 
-    def broken(action: str, labels: Any, p: Any, **options: Any) -> Any:
-        if len(set(p)) < len(p):  # a share of three neighbours, not a fit's
+    def broken(work: steps.Curate, folder: Path) -> None:
+        if work.pick.probe == "knn":
             raise RuntimeError("no luck today")
-        return good(action, labels, p, **options)
+        good(work, folder)
 
-    monkeypatch.setattr(steps, "judge", broken)
+    monkeypatch.setattr(steps.Curate, "run", broken)
     found = run_study(plan, place / "broken")
     assert [(one.stage, one.n_waiting) for one in found.failures] == [("knn_filter labels", 1)] * 4
     assert {one.error for one in found.failures} == {"no luck today"}

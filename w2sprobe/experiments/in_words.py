@@ -87,8 +87,9 @@ def _learnt(method: Method) -> str:
     if method.probe is None:
         return "weak labels"
     probe = _probe(method.probe)
+    averaged = ", averaged over layers," if method.layers is not None else ""
     if method.curation == "relabel":
-        return f"labels of a {probe} probe that was fitted on the weak labels"
+        return f"labels of a {probe} probe{averaged} that was fitted on the weak labels"
     if method.probe == "topofilter":
         return "weak labels without the rows that TopoFilter finds apart from their class"
     return f"weak labels without the rows {FILTER_RULES[method.rule].removes} ({probe} probe)"
