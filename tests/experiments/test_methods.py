@@ -25,7 +25,6 @@ from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.config import L2S, StudyConfig, ZeroShotConfig
 from w2sprobe.experiments.engines import run_local
 from w2sprobe.experiments.methods import (
-    CURATORS,
     DEFAULT_METHODS,
     IN_SAMPLE,
     LEARNERS,
@@ -39,6 +38,7 @@ from w2sprobe.experiments.steps import label_file
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import roc_auc
 from w2sprobe.probes import KNNProbe, LogisticProbe, MassMeanProbe
+from w2sprobe.probing.probers import PROBES
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.results import Results
 from w2sprobe.training.trainer import finetune
@@ -182,7 +182,7 @@ def test_an_entry_is_read_back_as_it_was(name: str) -> None:
 def test_the_words_are_those_of_the_commands() -> None:
     fields = Method.model_fields
     assert {fields["rule"].default} <= set(VERDICTS)
-    assert CURATORS == ("knn", "logistic", "mass-mean", "topofilter")
+    assert PROBES == ("knn", "logistic", "mass-mean", "topofilter")
     assert LEARNERS == ("finetuned", "knn", "logistic", "mass-mean", "head")
     assert get_args(ChoiceRule) == get_args(WeakRule)
     assert ZeroShotConfig().answers == ANSWERS

@@ -167,7 +167,7 @@ def test_votes_are_cast_on_weak_labels_hardened_ones_and_truth(votes: Stage) -> 
 
 def cast(store: Stage, home: Path, tables: dict[str, LabelTable], probes: Sequence[str]) -> Stage:
     labels = {name: labels_stage(home, name, table) for name, table in tables.items()}
-    spec = VoteSpec(layers="5", probes={name: () for name in probes}, held_out=(TRAIN,))
+    spec = VoteSpec(layers="5", probes=dict.fromkeys(probes, ()), held_out=(TRAIN,))
     return Stage(CastVotes(store, spec, SPLITS, labels, (), False, device="cpu"), "votes", home)
 
 
@@ -183,7 +183,7 @@ def test_labels_of_one_class_stop_no_others(store: Stage, tmp_path: Path) -> Non
     stage.execute()
     layer = Votes.open(stage.folder).layer(LAYER)
     assert {vote.labels for vote in layer.votes} == {"good"}
-    (name, why), = json.loads((stage.folder / LEFT_OUT).read_text()).items()
+    ((name, why),) = json.loads((stage.folder / LEFT_OUT).read_text()).items()
     assert name == "poor"
     assert "one class" in why or "both classes" in why or "all" in why
     alone = cast(store, tmp_path / "alone", {"good": TABLE}, ["logistic", "mass-mean"])

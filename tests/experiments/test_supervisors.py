@@ -173,7 +173,9 @@ def rows(n: int, ones: int) -> Rows:
 @pytest.mark.parametrize(("n", "ones"), [(8, 4), (20, 5), (40, 10)])
 def test_a_subset_keeps_the_classes_in_proportion_and_follows_its_seed(n: int, ones: int) -> None:
     every = rows(40, 10) if n < 40 else rows(n, ones)
-    subsets = [NgramSupervisor(kind="ngrams", rows=n, seed=seed).subset(every) for seed in (0, 0, 1)]
+    subsets = [
+        NgramSupervisor(kind="ngrams", rows=n, seed=seed).subset(every) for seed in (0, 0, 1)
+    ]
     for one in subsets:
         assert len(one) == len(set(one.ids)) == n
         assert one.labels.sum() == n // 4

@@ -51,9 +51,7 @@ def votes(tmp_path: Path) -> Votes:
             for split in (TRAIN, LEAVE_ONE_OUT, "test", FILTERED_OUT)
         }
         p[Vote("topofilter", "k", 5.0, "weak"), LEAVE_ONE_OUT] = np.full(8, layer == 2, dtype=float)
-        write_layer(
-            LayerVotes(layer, rows, np.arange(8) // 4, p), layer_file(tmp_path, layer)
-        )
+        write_layer(LayerVotes(layer, rows, np.arange(8) // 4, p), layer_file(tmp_path, layer))
     write_note(tmp_path, {}, (1, 2, 3))
     return Votes.open(tmp_path)
 
@@ -62,7 +60,9 @@ GIVEN = LabelTable(IDS, WEAK)
 
 
 def pick(probe: str = "knn", **fields: object) -> Pick:
-    setting, values = {"knn": ("k", (5.0,)), "logistic": ("l2", (10.0,))}.get(probe, (None, (None,)))
+    setting, values = {"knn": ("k", (5.0,)), "logistic": ("l2", (10.0,))}.get(
+        probe, (None, (None,))
+    )
     known = {"setting": setting, "values": values, "layers": (2,), "labels": "weak"}
     known |= {"chosen_by": "weak", "rule": "weak_log_loss"}
     return Pick(probe, **{**known, **fields})  # type: ignore[arg-type]

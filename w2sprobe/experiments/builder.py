@@ -53,7 +53,7 @@ from w2sprobe.experiments.steps import (
     Train,
     ZeroShot,
 )
-from w2sprobe.experiments.supervisors import FinetunedSupervisor, States, Supervisor
+from w2sprobe.experiments.supervisors import FinetunedSupervisor, States
 from w2sprobe.extraction import store_identity
 from w2sprobe.fingerprint import fingerprint
 from w2sprobe.folds import FOLDS, folds_of
@@ -364,7 +364,7 @@ class _Part:
     def __init__(self, builder: Builder, config: ExperimentConfig) -> None:
         self.builder, self.config = builder, config
         # name of its labels among those that are voted on together; whatever others there are
-        self.who = "weak" if config.weak.finetunes else _named(config.weak)
+        self.who = "weak" if config.weak.finetunes else config.weak.full_label
         self.splits, self.info = builder.splits, builder.strong_info
         self.layer = self._one_layer("probes", config.probes)
         self.audit = builder.audit
@@ -582,7 +582,9 @@ class _Part:
                 rows,
                 val,
             )
-        self.curated[name] = builder.stage(work, f"{name} labels")
+        # where supervisors are voted on together, others' labels are among an experiment's inputs
+        whose = "" if self.config.weak.finetunes else f" of {self.who}"
+        self.curated[name] = builder.stage(work, f"{name} labels{whose}")
         return self.curated[name]
 
     def _settings(self, method: Method) -> ProbeConfig:
@@ -837,12 +839,6 @@ class _Part:
             self.splits.strong_train,
         )
         return self.builder.stage(work, "indicators of the gain")
-
-
-def _named(weak: Supervisor) -> str:
-    """What it is, with its seed where it has one."""
-    seed = getattr(weak, "seed", None)
-    return weak.label if seed is None else f"{weak.label}, seed {seed}"
 
 
 def _with_inputs(stages: list[Stage]) -> set[str]:
