@@ -179,9 +179,7 @@ def test_an_address_is_what_earlier_versions_wrote() -> None:
     assert address(soft, keep, version=1) == "e15addc9739c6051"
 
 
-def test_runs_of_version_0_are_taken_over(
-    place: Path, trained: list[Path], tmp_path: Path
-) -> None:
+def test_runs_of_version_0_are_taken_over(place: Path, trained: list[Path], tmp_path: Path) -> None:
     """Addresses of stages have changed since; what a run was made of has not."""
     now = make(place, tmp_path / "now", methods=["student"])
     run_one(now, tmp_path / "out")
