@@ -1,14 +1,19 @@
-"""What a layer of a probe study costs beside its parts, and five label vectors beside one.
+"""What a probe study costs beside its parts, and five label vectors beside one.
 
 python -m benchmarks.probe_study [--smoke] [--json] [--preprocess none|center|standardize]
+python -m benchmarks.probe_study --study [--cuts 10]
 
-Held-out and fitted votes of logistic regression and kNN for every label vector, penalty and k.
-The parts are reading each layer, its searches, and its solves, each alone. Every time is the best
-of a few tries that take turns, so that other work on the machine falls on all of them.
+Votes of logistic regression and kNN, held out and fitted, for every label vector, penalty and k, as
+`cast_votes` writes them. The parts are reading each layer, its searches, and its solves, each
+alone. Every time is the best of a few tries that take turns, so that other work on the machine
+falls on all of them. --study runs the preset `probes` (3 tasks x 3 supervisors x cuts; stages in
+the cache are not run again) and sets everything beside its votes: supervisors, audits, curations,
+indicators, scores, files; but for the activations, which a model computes.
 """
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,16 +23,17 @@ import numpy as np
 
 from w2sprobe.bench.lines import Line, problem
 from w2sprobe.cache import ActivationStore, ActivationWriter
+from w2sprobe.experiments.config import load_config
+from w2sprobe.experiments.plan import make_plan
+from w2sprobe.experiments.runner import run_study
+from w2sprobe.experiments.scoring import seconds_of
 from w2sprobe.folds import FOLDS, folds_of
-from w2sprobe.probes import (
-    knn_cross_fit,
-    knn_path,
-    logistic_cross_fit_path,
-    logistic_path,
-    nearest_neighbors,
-)
-from w2sprobe.probes.estimator import linear
+from w2sprobe.labels import LabelTable
+from w2sprobe.probes import logistic_path, nearest_neighbors
 from w2sprobe.probes.preprocess import Preprocessing
+from w2sprobe.probing.cast import cast_votes
+from w2sprobe.probing.rows import ProbedRows
+from w2sprobe.probing.spec import VoteSpec
 
 LAYERS = 6
 L2S = np.logspace(-4, 3, 12).tolist()
@@ -82,16 +88,16 @@ class Work:
         ]
 
     def whole(self, n_vectors: int) -> None:
-        """Every vote of every layer."""
-        soft = self.labels[:n_vectors]
-        for layer in self.store.layers:
-            both = self.store.read(layer)
-            X, Q = both[: self.n_train], both[self.n_train :]
-            _, coef, intercept = logistic_cross_fit_path(X, soft, l2s=L2S, preprocess=self.how)
-            for vector in range(n_vectors):
-                linear(Q, coef[vector], intercept[vector])
-            knn_cross_fit(X, soft, ks=self.ks, preprocess=self.how)
-            knn_path(X, soft, Q, ks=self.ks, preprocess=self.how)
+        """Every vote of every layer, written to a folder."""
+        ids = self.store.ids
+        labels = {
+            str(number): LabelTable(ids[: self.n_train], soft)
+            for number, soft in enumerate(self.labels[:n_vectors])
+        }
+        spec = VoteSpec(probes={"knn": tuple(self.ks), "logistic": tuple(L2S)}, preprocess=self.how)
+        rows = ProbedRows("train", ids[: self.n_train], {"test": ids[self.n_train :]})
+        with tempfile.TemporaryDirectory(prefix="w2sprobe-bench-") as folder:
+            cast_votes(self.store, spec, rows, labels, Path(folder) / "votes")
 
     def read(self) -> None:
         for layer in self.store.layers:
@@ -144,14 +150,42 @@ def lines(n_train: int, n_test: int, width: int, how: str, repeats: int) -> list
     ]
 
 
+def study_lines(cuts: int, cache: Path) -> list[Line]:
+    """A whole study beside its votes."""
+    start = time.perf_counter()
+    config = load_config("probes", [f"splits={cuts}"])
+    with tempfile.TemporaryDirectory(prefix="w2sprobe-bench-") as out:
+        plan = make_plan(config, cache=cache, out=Path(out))
+        before = {stage.address for stage in plan.stages if stage.done}
+        study = run_study(plan, Path(out))
+    seconds = time.perf_counter() - start
+    if study.failures:
+        raise SystemExit(f"stages failed: {study.failures[0]}")
+    spent: dict[str, float] = {}
+    for stage in plan.stages:
+        if stage.address not in before:
+            spent[stage.kind] = spent.get(stage.kind, 0.0) + seconds_of(stage)
+    votes = spent.get("votes", 0.0)
+    ours = seconds - spent.get("extract", 0.0)
+    parts = ", ".join(f"{kind} {value:.0f}" for kind, value in sorted(spent.items())) + " s"
+    return [
+        Line(f"study of 3 tasks x {cuts} cuts x 3 supervisors | its votes", ours, votes, 1.2, parts)
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="smallest size")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--preprocess", default="standardize")
+    parser.add_argument("--study", action="store_true", help="the preset probes, whole")
+    parser.add_argument("--cuts", type=int, default=10)
     options = parser.parse_args()
     size = (60, 40, 16) if options.smoke else (2400, 2000, 576)
-    found = lines(*size, options.preprocess, 1 if options.smoke else 3)
+    if options.study:
+        found = study_lines(options.cuts, Path(os.environ.get("W2SPROBE_CACHE", "cache")))
+    else:
+        found = lines(*size, options.preprocess, 1 if options.smoke else 3)
     if options.json:
         print(json.dumps([line.to_dict() for line in found], indent=2))
         return

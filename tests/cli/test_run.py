@@ -45,9 +45,8 @@ def test_settings_change_the_plan(run: Any) -> None:
 
 def test_the_config_that_was_run_lies_beside_the_results(run: Any) -> None:
     results = run("study.yaml", "--json", "--out", "out", "--set", "methods=[mass_mean_probe]")
-    assert [row["method"] for row in results["rows"]] == [
-        *("weak", "ceiling", "mass_mean_probe", "mass_mean_probe_on_truth")
-    ]
+    methods = ["weak", "ceiling", "mass_mean_probe", "mass_mean_probe_on_truth"]
+    assert [row["method"] for row in results["rows"]] == methods
     assert yaml.safe_load(Path("out/config.yaml").read_text()) == results["config"]
     again = run("out/config.yaml", "--dry-run", "--json")
     assert all(stage["done"] for stage in again["stages"])

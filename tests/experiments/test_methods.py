@@ -501,7 +501,7 @@ def test_results_hold_a_config_that_can_be_run_again(results: Results, make: Mak
 
 def test_what_is_auto_is_chosen_by_weak_labels_alone(make: Make, place: Path) -> None:
     """And what a probe then computes is what it computes where these settings are written."""
-    candidates = {"ks": [3, 5, 15, 99], "l2s": [0.01, 1.0], "layers": "1,2"}
+    candidates = {"ks": [3, 4, 15, 99], "l2s": [0.01, 1.0], "layers": "1,2"}
     probes = {"layer": "auto", "n_neighbors": "auto", "l2": "auto", "candidates": candidates}
     methods = ["knn_probe", "logistic_probe", "mass_mean_probe", "logistic_relabel"]
     methods += ["logistic_probe_on_truth", "topofilter"]
@@ -513,7 +513,7 @@ def test_what_is_auto_is_chosen_by_weak_labels_alone(make: Make, place: Path) ->
         assert reading.chooser is own(plan, "weak")[0]
         assert reading.pick.chosen_by != "truth"
         assert reading.pick.layers == (1, 2)
-    assert plan.methods["knn_probe"].reading.pick.values == (3, 5)
+    assert plan.methods["knn_probe"].reading.pick.values == (3, 4)
     results = run_one(plan, place / "auto")
     chosen = results.chosen
     assert chosen["topofilter"] == chosen["knn_probe"]

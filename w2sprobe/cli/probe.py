@@ -114,8 +114,8 @@ def command(
     filter    the labels with the training rows marked that should go
     topofilter only filters, and does so by default; the others predict.
 
-    With --task, the strong-train rows are the training rows, and rows of equal text have no say in
-    one another's labels; without, the rows of --labels are. OUT has one row for each row and
+    With --task, the strong-train rows are the training rows, and rows of equal text are held out
+    together; without, the rows of --labels are. OUT has one row for each row and
     setting: id, soft_label, keep, and where they come from. With one layer and one setting it is a
     LabelTable that train takes.
 

@@ -11,13 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from w2sprobe.checks import n_left_out
 from w2sprobe.data import Rows, Splits
 from w2sprobe.devices import resolve_device
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.config import ExperimentConfig, ProbeConfig, SweepConfig, ZeroShotConfig
+from w2sprobe.experiments.config import ExperimentConfig, ZeroShotConfig
 from w2sprobe.experiments.costs import (
     Lengths,
     extract_cost,
@@ -27,19 +25,14 @@ from w2sprobe.experiments.costs import (
 )
 from w2sprobe.experiments.functions import CurationFunction
 from w2sprobe.experiments.methods import (
-    AUTO,
-    CANDIDATES,
     FINETUNED,
-    HEAD,
-    IN_SAMPLE,
     Method,
-    setting_field,
 )
-from w2sprobe.experiments.readings import BY_FOLDS, Need, Reading, VotesPlan
+from w2sprobe.experiments.needs import Needs, check_folds
+from w2sprobe.experiments.readings import Reading, VotesPlan
 from w2sprobe.experiments.shared_runs import RUNS
 from w2sprobe.experiments.stages import Cost, Stage, Work
 from w2sprobe.experiments.steps import (
-    HARD,
     TRUTH,
     AuditTask,
     CastVotes,
@@ -56,21 +49,13 @@ from w2sprobe.experiments.steps import (
 from w2sprobe.experiments.supervisors import FinetunedSupervisor, States
 from w2sprobe.extraction import store_identity
 from w2sprobe.fingerprint import fingerprint
-from w2sprobe.folds import FOLDS, folds_of
+from w2sprobe.folds import folds_of
 from w2sprobe.models import ModelInfo, load_tokenizer
-from w2sprobe.probing.probers import PROBERS
 from w2sprobe.probing.rows import ProbedRows
-from w2sprobe.probing.spec import HeadSettings
 from w2sprobe.training.requirements import training_precision
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.zero_shot import Form, check_answers, check_head
-from w2sprobe.votes.picking import Pick
-from w2sprobe.votes.rules import FILTER_RULES, check_rule
-from w2sprobe.votes.selection import chosen_as
-from w2sprobe.votes.table import IN_SAMPLE as FITTED
-from w2sprobe.votes.table import LEAVE_ONE_OUT, TRAIN
-
-CROSS_FITTED = f"probes are cross-fitted over {FOLDS} folds"
+from w2sprobe.votes.table import TRAIN
 
 
 @dataclass(frozen=True)
@@ -363,19 +348,19 @@ class _Part:
 
     def __init__(self, builder: Builder, config: ExperimentConfig) -> None:
         self.builder, self.config = builder, config
-        # name of its labels among those that are voted on together; whatever others there are
-        self.who = "weak" if config.weak.finetunes else config.weak.full_label
         self.splits, self.info = builder.splits, builder.strong_info
-        self.layer = self._one_layer("probes", config.probes)
         self.audit = builder.audit
         self.weak = config.weak.stage(builder)
+        self.needs = Needs(builder, config, self.weak)
+        self.who = self.needs.who
+        self.layer = self.needs.one_layer("probes", config.probes)
         self.readings: dict[str, Reading] = {}  # of learners, by method
         self.curators: dict[str, Reading] = {}
         self.curated: dict[str, Stage] = {}
         self.left_out: dict[str, str] = {}
         self.ceilings: dict[str, str] = {}
         self.methods = self._methods()
-        self.indicators: tuple[Reading, Stage | None] | None = None
+        self.indicators: Reading | None = None
         self.sweep: Reading | None = None
 
     def _methods(self) -> dict[str, Method]:
@@ -414,19 +399,20 @@ class _Part:
     def read_votes(self) -> None:
         """Note what is read of votes on labels that are not curated by them."""
         for name, method in self.methods.items():
-            self._check_curation(name, method)
+            self.needs.check_curation(name, method)
             if method.curation in ("relabel", "filter"):
-                self._need_curator(name, method)
+                self.curators[name] = self.needs.curator(name, method)
             elif method.learns_by_probe and not method.filters and not method.curation:
-                self._need_learner(name, method, *self.labels(method))
+                self.readings[name] = self.needs.learner(name, method, *self.labels(method))
             like = method.same_size_as
             if like is not None and self.config.entries[like].function is None:
-                self._check_curation(like, self.config.entries[like])
-                self._need_curator(like, self.config.entries[like])
+                self.needs.check_curation(like, self.config.entries[like])
+                self.curators[like] = self.needs.curator(like, self.config.entries[like])
         if self.config.sweep is not None:
-            self.sweep = self._need_sweep(self.config.sweep)
-        if "store" in vars(self.builder):  # something reads it; else it is not worth its disk
-            self.indicators = self._need_indicators()
+            self.sweep = self.needs.sweep(self.config.sweep)
+        functions = any(method.function for method in self.methods.values())
+        if functions or "store" in vars(self.builder):  # else it is not worth its disk space
+            self.indicators = self.needs.indicators(self.layer)
 
     def curate(self) -> None:
         """Lay out curations, and note what learners read of votes on their labels."""
@@ -434,7 +420,16 @@ class _Part:
             if method.curation or method.function:
                 stage = self._curated(name, method)
                 if method.learns_by_probe:
-                    self._need_learner(name, method, f"{name} of {self.who}", stage)
+                    refused = self._may_be_refused(method)
+                    vector = f"{name} of {self.who}"
+                    self.readings[name] = self.needs.learner(
+                        name, method, vector, stage, refused=refused
+                    )
+
+    def _may_be_refused(self, method: Method) -> bool:
+        """Whether labels are what TopoFilter leaves, which needs hard labels of both classes."""
+        like = method if method.same_size_as is None else self.config.entries[method.same_size_as]
+        return like.probe == "topofilter"
 
     def finish(self) -> Experiment:
         """Lay out what is finetuned, and the experiment."""
@@ -443,7 +438,7 @@ class _Part:
         if self.sweep is not None:
             needed.append(self.sweep.stage)
         if self.indicators is not None:
-            needed.append(self._indicators_stage(*self.indicators))
+            needed.append(self._indicators_stage(self.indicators))
         inside = _with_inputs(needed)
         return Experiment(
             self.config,
@@ -522,7 +517,7 @@ class _Part:
         tokens = builder.lengths[self.config.strong.model].tokens
         cost = forward_cost(self.info, tokens["strong_train"], len(rows))
         if method.cross_fit:
-            _check_folds(f"strong_to_strong.cv is {config.cv}", rows.groups, len(rows), config.cv)
+            check_folds(f"strong_to_strong.cv is {config.cv}", rows.groups, len(rows), config.cv)
             one = train_cost(
                 self.info,
                 settings,
@@ -557,8 +552,8 @@ class _Part:
             like = self._curated(method.same_size_as, self.config.entries[method.same_size_as])
             work = FilterAtRandom(self.weak, like, rows, val, self.config.strong.seed)
         elif method.function is not None:
-            settings = self._settings(method)
-            layer = self._one_layer(f"define.{name}", settings)
+            settings = self.needs.settings(method)
+            layer = self.needs.one_layer(f"define.{name}", settings)
             if layer is None:
                 raise InputError(
                     f"layer auto for the function of {name}",
@@ -568,13 +563,13 @@ class _Part:
             function = CurationFunction.load(method.function)
             work = CurateByFunction(builder.store, self.weak, function, layer, rows, val)
         else:
-            reading, settings = self.curators[name], self._settings(method)
+            reading, settings = self.curators[name], self.needs.settings(method)
             filters = method.curation == "filter"
             work = Curate(
                 reading.stage,
                 reading.pick,
                 self.weak,
-                self._split(method, settings),
+                self.needs.split(method, settings),
                 "filter" if filters else "relabel",
                 method.rule,
                 settings.contamination if filters else None,
@@ -587,250 +582,12 @@ class _Part:
         self.curated[name] = builder.stage(work, f"{name} labels{whose}")
         return self.curated[name]
 
-    def _settings(self, method: Method) -> ProbeConfig:
-        """The config's settings of probes, with those that a method has of its own."""
-        return self.config.probes.model_copy(update=method.probe_settings)
-
-    def _one_layer(self, path: str, settings: ProbeConfig) -> int | None:
-        """Number of the probes' layer; None where it is chosen.
-
-        Raises
-        ------
-        InputError
-            The model has no such layer, or several are named.
-        """
-        if settings.layer == AUTO:
-            return None
-        layers = self.info.parse_layers(settings.layer)
-        if len(layers) != 1:
-            raise InputError(
-                f"{path}.layer is {settings.layer!r}", allowed="one layer number, mid, or auto"
-            )
-        return layers[0]
-
-    def _split(self, method: Method, settings: ProbeConfig) -> str:
-        """How a curation's probe predicts the training rows."""
-        cv = method.folds(settings.cv)
-        if cv == IN_SAMPLE:
-            return FITTED
-        alone = method.probe == "topofilter" or (method.probe == "knn" and cv is None)
-        return LEAVE_ONE_OUT if alone else TRAIN
-
-    def _check_curation(self, name: str, method: Method) -> None:
-        """Refuse a curation that the rows do not allow, before anything runs."""
-        if method.curation not in ("relabel", "filter"):
-            return
-        settings, rows = self._settings(method), self.splits.strong_train
-        if method.curation == "filter":
-            check_rule(method.rule, settings.contamination, per_class=settings.per_class)
-        cv, split = method.folds(settings.cv), self._split(method, settings)
-        if isinstance(cv, int):
-            _check_folds(f"cv of {name} is {cv}", self.builder.groups, len(rows), cv)
-        elif split == TRAIN:
-            _check_folds(CROSS_FITTED, self.builder.groups, len(rows), FOLDS)
-
-    def _may_be_refused(self, vector: str) -> bool:
-        """Whether labels are what TopoFilter leaves, which needs hard labels of both classes."""
-        name = vector.removesuffix(f" of {self.who}")
-        method = self.methods.get(name)
-        if vector == name or method is None:
-            return False
-        like = method if method.same_size_as is None else self.config.entries[method.same_size_as]
-        return like.probe == "topofilter"
-
-    def _need_curator(self, name: str, method: Method) -> None:
-        """Note what a curation reads."""
-        if name in self.curators:
-            return
-        settings = self._settings(method)
-        split = self._split(method, settings)
-        cv = method.folds(settings.cv)
-        hard = FILTER_RULES[method.rule].hard_votes
-        self.curators[name] = self._need(
-            name,
-            method,
-            str(method.probe),
-            settings,
-            self.who,
-            self.weak,
-            split,
-            cv=cv if isinstance(cv, int) else FOLDS,
-            hard=hard,
-        )
-
-    def _need_learner(self, name: str, method: Method, vector: str, labels: Stage | None) -> None:
-        """Note what a learner reads."""
-        settings = self._settings(method)
-        self.readings[name] = self._need(name, method, method.prober, settings, vector, labels)
-
-    def _need(
-        self,
-        name: str,
-        method: Method,
-        probe: str,
-        settings: ProbeConfig,
-        vector: str,
-        labels: Stage | None,
-        split: str | None = None,
-        *,
-        cv: int = FOLDS,
-        hard: bool = False,
-    ) -> Reading:
-        """Note which votes a probe of a method gives, for its labels and for those that choose."""
-        own = f"define.{name}" if method.probe_settings else "probes"
-        layers, average = self._layers(own, method, settings)
-        chooses_layer = len(layers) > 1 and not average
-        prober, candidates = PROBERS[probe], settings.candidates
-        most = self._most_neighbors(split, cv)
-        if chooses_layer or settings.n_neighbors == AUTO:
-            most = min(most, self.builder.most_by_folds(cv))  # where they choose
-        values = self._values(own, probe, settings, most)
-        chooser = chosen_as(probe)
-        chooses = len(values) > 1 or chooses_layer
-        probes = {probe: tuple(value for value in values if value is not None)}
-        if chooses and chooser != probe:
-            probes[chooser] = tuple(
-                value for value in self._values(own, chooser, settings, most) if value is not None
-            )
-        # truth never chooses: a ceiling is read where the weak labels choose
-        by, by_stage = (self.who, self.weak) if labels is None else (vector, labels)
-        read = {vector: labels, by: by_stage}
-        if hard:
-            read = {self.who: self.weak}
-        store = self.builder.store
-        if method.states == "weak":
-            states = self.config.weak.states
-            if states is not None:
-                store = self.builder.weak_store(states)
-        held_out = {split} if split is not None else set()
-        held_out |= {TRAIN} if chooses else set()
-        if TRAIN in held_out and "knn" not in probes:
-            held_out = held_out - {TRAIN} | {BY_FOLDS}
-        wide = probe == "knn" and max(probes["knn"], default=0) > self.builder.most_by_folds(cv)
-        pick = Pick(
-            probe,
-            prober.setting,
-            values,
-            layers,
-            vector + HARD if hard else vector,
-            by,
-            candidates.rule,
-            average,
-        )
-        fields: dict[str, Any] = {"preprocess": settings.preprocess, "cv": cv}
-        if probe == "mass-mean" and settings.whiten:
-            fields["whiten"] = True
-        if probe == method.prober and method.learner == HEAD and settings.head != HeadSettings():
-            fields["head"] = settings.head
-        if probe == "topofilter":
-            fields["topofilter"] = {
-                "contamination": settings.contamination,
-                "per_class": settings.per_class,
-                "graph": settings.graph,
-            }
-        # what takes long, or may fail, keeps no other methods waiting
-        refused = self._may_be_refused(vector)
-        together = self.weak.address if self.config.weak.finetunes or refused else ""
-        return self.builder.votes.read(
-            Need(
-                pick,
-                store,
-                fields,
-                probes,
-                read,
-                frozenset(held_out),
-                frozenset([vector] if hard else []),
-                together + " k" * wide + " hard" * hard + " topofilter" * refused,
-            )
-        )
-
-    def _layers(
-        self, path: str, method: Method, settings: ProbeConfig
-    ) -> tuple[tuple[int, ...], bool]:
-        """Layers that a probe votes on, and whether they are averaged."""
-        states = self.config.weak.states
-        if method.states == "weak" and states is not None:
-            return (self.builder.weak_layer(states),), False
-        if method.layers is not None:
-            spec = settings.candidates.layers if method.layers == CANDIDATES else method.layers
-            return self.info.parse_layers(spec), True
-        layer = self._one_layer(path, settings)
-        if layer is not None:
-            return (layer,), False
-        return self.info.parse_layers(settings.candidates.layers), False
-
-    def _values(
-        self, path: str, probe: str, settings: ProbeConfig, neighbors: int
-    ) -> tuple[float | None, ...]:
-        """Values of a probe's setting, at most so many neighbors; of several, the labels choose."""
-        field = setting_field(probe)
-        if field is None:
-            seed = float(self.config.strong.seed)
-            return (seed,) if PROBERS[probe].setting == "seed" else (None,)
-        value = getattr(settings, field)
-        most = neighbors if field == "n_neighbors" else None
-        if value == AUTO:
-            tried = settings.candidates.ks if most is not None else settings.candidates.l2s
-            what = f"candidates.ks are {list(tried)}"
-            values = tuple(one for one in tried if most is None or one <= most)
-        else:
-            what, values = f"n_neighbors is {value}", (value,)
-        if most is not None and (not values or min(values) > most):
-            raise InputError(
-                f"{'probes' if value == AUTO else path}.{what}",
-                allowed=f"up to {most}, the rows of strong_train that a row may have for neighbors"
-                + (", or auto" if value != AUTO else ""),
-            )
-        return tuple(float(one) for one in values)
-
-    def _most_neighbors(self, split: str | None, cv: int) -> int:
-        """Neighbours that every training row has, or every other one."""
-        builder, n = self.builder, len(self.splits.strong_train)
-        if split == LEAVE_ONE_OUT:
-            return n - n_left_out(builder.groups, itself=True)
-        return builder.most_by_folds(cv) if split == TRAIN else n
-
-    def _need_sweep(self, config: SweepConfig) -> Reading:
-        """Note the votes of a sweep for the report; no method reads them."""
-        n = len(self.splits.strong_train)
-        _check_folds(CROSS_FITTED, self.builder.groups, n, FOLDS)
-        split = LEAVE_ONE_OUT if config.leave_one_out else TRAIN
-        most = self._most_neighbors(split, FOLDS)
-        probes = {"knn": tuple(float(k) for k in config.ks if k <= most), "logistic": config.l2s}
-        layers = self.info.parse_layers(config.layers)
-        vectors: dict[str, Stage | None] = {self.who: self.weak}
-        if config.ceiling:
-            vectors[TRUTH] = None
-        how = config.preprocess or self.config.probes.preprocess
-        pick = Pick("knn", "k", probes["knn"], layers, self.who, self.who, "weak_log_loss")
-        return self.builder.votes.read(
-            Need(
-                pick,
-                self.builder.store,
-                {"preprocess": how, "cv": FOLDS},
-                {name: values for name, values in probes.items() if values},
-                vectors,
-                frozenset({split, *([FITTED] if config.in_sample else [])}),
-                together=self.weak.address if self.config.weak.finetunes else "",
-            )
-        )
-
-    def _need_indicators(self) -> tuple[Reading, Stage | None]:
-        """Note the held-out predictions that the indicators compare with the labels."""
-        (middle,) = self.info.parse_layers("mid")
-        layer = middle if self.layer is None else self.layer
-        method = Method(learner="logistic", layer=layer, l2=1e-2)
-        settings = ProbeConfig(layer=layer, l2=1e-2, preprocess=self.config.probes.preprocess)
-        reading = self._need("indicators", method, "logistic", settings, self.who, self.weak, TRAIN)
-        states = self.config.weak.states
-        return reading, None if states is None else self.builder.weak_store(states)
-
-    def _indicators_stage(self, reading: Reading, weak_store: Stage | None) -> Stage:
+    def _indicators_stage(self, reading: Reading) -> Stage:
         """Stage that computes what is said to predict the gain, without any truth."""
         states = self.config.weak.states
         work = Indicators(
             self.builder.store,
-            weak_store,
+            None if states is None else self.builder.weak_store(states),
             None if states is None else self.builder.weak_layer(states),
             reading.stage,
             reading.pick,
@@ -851,11 +608,3 @@ def _with_inputs(stages: list[Stage]) -> set[str]:
             found.add(stage.address)
             open_ += stage.inputs.values()
     return found
-
-
-def _check_folds(what: str, groups: np.ndarray | None, n_rows: int, cv: int) -> None:
-    """Refuse more folds than strong_train has rows or groups."""
-    try:
-        folds_of(n_rows, cv, groups)
-    except InputError as error:
-        raise InputError(what, allowed=f"{error.allowed} of strong_train") from error

@@ -6,7 +6,14 @@ one they serve.
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from w2sprobe.checks import Preprocess
 from w2sprobe.data.callables import looks_like_callable
@@ -210,26 +217,13 @@ class Method(BaseModel):
             )
         return {**values, "predicts": "student", "learner": probe, "probe": None}
 
-    @field_validator("learner")
+    @field_validator("learner", "probe", "rule")
     @classmethod
-    def _known_learner(cls, learner: str) -> str:
-        if learner not in LEARNERS:
-            raise ValueError(unknown("learner", learner, LEARNERS))
-        return learner
-
-    @field_validator("probe")
-    @classmethod
-    def _known_probe(cls, probe: str | None) -> str | None:
-        if probe is not None and probe not in PROBES:
-            raise ValueError(unknown("probe", probe, PROBES))
-        return probe
-
-    @field_validator("rule")
-    @classmethod
-    def _known_rule(cls, rule: str) -> str:
-        if rule not in FILTER_RULES:
-            raise ValueError(unknown("rule", rule, FILTER_RULES))
-        return rule
+    def _known(cls, name: str | None, info: ValidationInfo) -> str | None:
+        known = {"learner": LEARNERS, "probe": PROBES, "rule": FILTER_RULES}[str(info.field_name)]
+        if name is not None and name not in known:
+            raise ValueError(unknown(str(info.field_name), name, known))
+        return name
 
     @field_validator("function")
     @classmethod
