@@ -499,6 +499,7 @@ def test_results_hold_a_config_that_can_be_run_again(results: Results, make: Mak
     assert all(stage.done for stage in plan.stages)
 
 
+@pytest.mark.filterwarnings("ignore:TopoFilter.s component step")
 def test_what_is_auto_is_chosen_by_weak_labels_alone(make: Make, place: Path) -> None:
     """And what a probe then computes is what it computes where these settings are written."""
     candidates = {"ks": [3, 4, 15, 99], "l2s": [0.01, 1.0], "layers": "1,2"}
