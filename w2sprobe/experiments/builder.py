@@ -577,7 +577,9 @@ class _Part:
                 rows,
                 val,
             )
-        self.curated[name] = builder.stage(work, f"{name} labels")
+        # where supervisors are voted on together, others' labels are among an experiment's inputs
+        whose = "" if self.config.weak.finetunes else f" of {self.who}"
+        self.curated[name] = builder.stage(work, f"{name} labels{whose}")
         return self.curated[name]
 
     def _indicators_stage(self, reading: Reading) -> Stage:

@@ -18,7 +18,6 @@ from w2sprobe.experiments.methods import (
 from w2sprobe.experiments.readings import BY_FOLDS, Need, Reading
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import HARD, TRUTH
-from w2sprobe.experiments.supervisors import Supervisor
 from w2sprobe.folds import FOLDS, folds_of
 from w2sprobe.probing.probers import PROBERS
 from w2sprobe.probing.spec import HeadSettings
@@ -49,7 +48,7 @@ class Needs:
         self.builder, self.config, self.weak = builder, config, weak
         self.splits, self.info = builder.splits, builder.strong_info
         # name of its labels among those that are voted on together, whatever others there are
-        self.who = "weak" if config.weak.finetunes else _named(config.weak)
+        self.who = "weak" if config.weak.finetunes else config.weak.full_label
 
     def settings(self, method: Method) -> ProbeConfig:
         """The config's settings of probes, with those that a method has of its own."""
@@ -283,12 +282,6 @@ class Needs:
         return self._need(
             "indicators", method, "logistic", self.settings(method), self.who, self.weak, TRAIN
         )
-
-
-def _named(weak: Supervisor) -> str:
-    """What it is, with its seed where it has one."""
-    seed = getattr(weak, "seed", None)
-    return weak.label if seed is None else f"{weak.label}, seed {seed}"
 
 
 def check_folds(what: str, groups: np.ndarray | None, n_rows: int, cv: int) -> None:

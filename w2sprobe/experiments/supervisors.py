@@ -49,6 +49,12 @@ class Supervisor(BaseModel):
         return self.name or self.title
 
     @property
+    def full_label(self) -> str:
+        """What results call it, with its seed where it has one."""
+        seed = getattr(self, "seed", None)
+        return self.label if seed is None else f"{self.label}, seed {seed}"
+
+    @property
     def title(self) -> str:
         """What it is, in a few words."""
         raise NotImplementedError
@@ -187,7 +193,7 @@ class ProbeSupervisor(FewRows):
             self.subset(builder.splits.weak_train),
             builder.splits.stored,
         )
-        return builder.stage(work, f"supervisor: {self.label}")
+        return builder.stage(work, f"supervisor: {self.full_label}")
 
 
 class NgramSupervisor(FewRows):
@@ -204,7 +210,7 @@ class NgramSupervisor(FewRows):
     def stage(self, builder: "Builder") -> Stage:
         """Stage that fits it and predicts."""
         work = FitNgrams(self.subset(builder.splits.weak_train), builder.splits.stored, self.C)
-        return builder.stage(work, f"supervisor: {self.label}")
+        return builder.stage(work, f"supervisor: {self.full_label}")
 
 
 class ZeroShotSupervisor(Supervisor):
@@ -263,7 +269,7 @@ class LabelFileSupervisor(Supervisor):
         path, rows = Path(self.file), builder.splits.stored
         LabelTable.read(path).align(rows.ids)
         work = ReadLabels(sha256_file(path), rows, file=path)
-        return builder.stage(work, f"supervisor: {self.label}")
+        return builder.stage(work, f"supervisor: {self.full_label}")
 
 
 @dataclass(frozen=True)
