@@ -380,7 +380,9 @@ class _Part:
             own = method.own_ceiling
             if own is None or own == found["ceiling"]:
                 continue
-            self.ceilings[name] = known.setdefault(own, f"{name}_on_truth")
+            new = f"{name}_on_truth"
+            taken = new in entries and entries[new] != own
+            self.ceilings[name] = known.setdefault(own, f"{name}_own_ceiling" if taken else new)
             found.setdefault(self.ceilings[name], own)
         return found
 
