@@ -422,10 +422,10 @@ class _Part:
             if method.curation or method.function:
                 stage = self._curated(name, method)
                 if method.learns_by_probe:
-                    refused = self._may_be_refused(method)
+                    apart = " after topofilter" if self._may_be_refused(method) else " curated"
                     vector = f"{name} of {self.who}"
                     self.readings[name] = self.needs.learner(
-                        name, method, vector, stage, refused=refused
+                        name, method, vector, stage, apart=apart
                     )
 
     def _may_be_refused(self, method: Method) -> bool:

@@ -114,11 +114,11 @@ class Needs:
         vector: str,
         labels: Stage | None,
         *,
-        refused: bool = False,
+        apart: str = "",
     ) -> Reading:
-        """Note what a learner reads; labels that a filter may refuse to make are read apart."""
+        """Note what a learner reads; curations that may fail are read apart from others."""
         settings = self.settings(method)
-        return self._need(name, method, method.prober, settings, vector, labels, refused=refused)
+        return self._need(name, method, method.prober, settings, vector, labels, apart=apart)
 
     def _need(
         self,
@@ -132,7 +132,7 @@ class Needs:
         *,
         cv: int = FOLDS,
         hard: bool = False,
-        refused: bool = False,
+        apart: str = "",
     ) -> Reading:
         """Note which votes a probe of a method gives, for its labels and for those that choose."""
         own = f"define.{name}" if method.probe_settings else "probes"
@@ -187,7 +187,7 @@ class Needs:
                 "graph": settings.graph,
             }
         # what takes long, or may fail, keeps no other methods waiting
-        together = self.weak.address if self.config.weak.finetunes or refused else ""
+        together = self.weak.address if self.config.weak.finetunes or apart else ""
         return self.builder.votes.read(
             Need(
                 pick,
@@ -197,7 +197,7 @@ class Needs:
                 read,
                 frozenset(held_out),
                 frozenset([vector] if hard else []),
-                together + " k" * wide + " hard" * hard + " topofilter" * refused,
+                together + " k" * wide + " hard" * hard + apart,
             )
         )
 
