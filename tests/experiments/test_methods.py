@@ -759,3 +759,11 @@ def test_a_filter_that_fails_fails_no_other_method(
     assert [*missing] == ["logistic_on_topofilter"]
     assert missing["logistic_on_topofilter"].startswith("logistic_on_topofilter labels of ")
     assert {*predictions} == {"weak", "ceiling", *methods[1:], "logistic_probe_on_truth"}
+
+
+def test_a_ceiling_takes_no_name_that_a_study_defines(make: Make) -> None:
+    define = {"mine": {"learner": "logistic", "l2": 0.5}, "mine_on_truth": {"learner": "knn"}}
+    plan = make(methods=["mine", "mine_on_truth"], define=define)
+    assert plan.ceilings["mine"] == "mine_own_ceiling"
+    assert plan.methods["mine_own_ceiling"].method.labels == "truth"
+    assert plan.methods["mine_on_truth"].method.labels == "weak"
