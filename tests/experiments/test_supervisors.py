@@ -220,16 +220,21 @@ def test_a_joint_study_says_what_studies_of_one_supervisor_say(place: Path, tmp_
     """In one stage of votes, whose fits are of each supervisor's labels alone."""
     names = ["logistic_probe", "knn_probe", "mass_mean_probe", "logistic_on_knn_relabel"]
     names += ["logistic_on_logistic_filter", "knn_with_weak", "logistic_probe_on_noise", "head"]
+    mine = {"learner": "logistic", "probe": "knn", "curation": "filter"}
+    define = {"mine": {**mine, "preprocess": "standardize", "contamination": 0.25}}
     weak = [section(place, "ngrams"), section(place, "probe", rows=8, l2=1e-4)]
 
     def run(out: str, weak: Any) -> tuple[dict[str, Results], list[str]]:
-        values = {**study(place, methods=names, ceiling="logistic"), "weak": weak}
-        values["probes"] = {"n_neighbors": 3, "head": {"epochs": 2}}
+        values = study(place, methods=[*names, "mine"], define=define, ceiling="logistic")
+        values |= {"weak": weak, "probes": {"n_neighbors": 3, "head": {"epochs": 2}}}
         plan = make_plan(StudyConfig.model_validate(values), cache=tmp_path / out, out=tmp_path)
         done = run_study(plan, tmp_path / out)
         assert not done.failures
         folders = done.experiments if len(plan.experiments) > 1 else [""]
         read = [Results.read(tmp_path / out / name / "results.json") for name in folders]
+        for one, results in zip(plan.experiments, read, strict=True):
+            own = one.methods["logistic_on_knn_relabel"].stages[0]
+            assert results.stages[own.title]["address"] == own.address, "and no other's"
         return {one.weak_model: one for one in read}, [stage.kind for stage in plan.stages]
 
     joint, kinds = run("joint", weak)
@@ -248,6 +253,41 @@ def test_a_joint_study_says_what_studies_of_one_supervisor_say(place: Path, tmp_
             assert row.method == other.method
             assert row.auc == pytest.approx(other.auc, abs=1e-9), (name, row.method)
             assert row.own_gap == pytest.approx(other.own_gap, abs=1e-9)
+            loss = other.performance.log_loss
+            assert row.performance.log_loss == pytest.approx(loss, abs=1e-6), (name, row.method)
+
+
+def test_labels_that_a_learner_s_seed_draws_are_its_own(place: Path, tmp_path: Path) -> None:
+    """Noise and random filters of several seeds are vectors of one stage of votes."""
+    names = ["logistic_probe_on_noise", "logistic_probe_on_soft_noise"]
+    names += ["logistic_on_knn_filter", "logistic_on_random_like_knn_filter"]
+    values = study(place, methods=names, ceiling="logistic", weak=section(place, "ngrams"))
+    values["probes"] = {"n_neighbors": 3, "contamination": 0.25}
+
+    def run(seeds: list[int]) -> list[dict[str, np.ndarray]]:
+        config = StudyConfig.model_validate({**values, "learner_seeds": seeds})
+        plan = make_plan(config, cache=tmp_path / str(seeds), out=tmp_path)
+        outcomes = run_local(plan.stages)
+        return [predictions_of(one, outcomes)[0] for one in plan.experiments]
+
+    together, apart = run([0, 1]), [run([seed])[0] for seed in (0, 1)]
+    for one, alone in zip(together, apart, strict=True):
+        for name in names:
+            np.testing.assert_allclose(one[name], alone[name], atol=1e-6, err_msg=name)
+    for name in names:
+        assert (together[0][name] == together[1][name]).all() == (name == names[2]), name
+
+
+def test_labels_of_a_file_that_is_called_truth_are_not_the_truth(
+    make: Make, labels: LabelTable, place: Path
+) -> None:
+    LabelTable(labels.ids, 1 - labels.soft_label).write(place / "truth.parquet")
+    one, other = (
+        said(make("labels", ["logistic_probe"], file=str(file)))
+        for file in (place / "truth.parquet", place / "labels.parquet")
+    )
+    np.testing.assert_allclose(one["logistic_probe"], 1 - other["logistic_probe"], atol=1e-6)
+    np.testing.assert_allclose(one["ceiling"], other["ceiling"], atol=1e-6)
 
 
 def test_cuts_and_seeds_are_factors_of_the_results(place: Path, tmp_path: Path) -> None:

@@ -168,6 +168,21 @@ def test_rows_that_one_table_leaves_out_are_not_fitted_on_and_predicted(
         assert not np.allclose(every, test, atol=1e-3)
 
 
+def test_votes_on_a_table_are_the_same_beside_any_others(
+    store: ActivationStore, tmp_path: Path
+) -> None:
+    keep = np.arange(len(IDS)) % 4 > 0
+    some, asked = labels(keep=keep), spec(preprocess="standardize", held_out=(SPLIT,))
+    alone = cast_votes(store, asked, rows(), {"some": some}, tmp_path / "1", every_row=True)
+    both = {"all": labels(), "some": some}
+    beside = cast_votes(store, asked, rows(), both, tmp_path / "2", every_row=True)
+    for one, other in zip(alone, beside, strict=True):
+        assert_array_equal(one.rows[SPLIT], other.rows[SPLIT])
+        assert_array_equal(one.fold, other.fold)
+        for key, p in one.p.items():
+            assert_allclose(other.p[key], p, atol=SOLVED)
+
+
 def test_rows_that_no_table_keeps_are_predicted_apart(store: ActivationStore) -> None:
     keep = np.ones(len(IDS), dtype=bool)
     keep[[3, 8]] = False

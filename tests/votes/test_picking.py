@@ -9,7 +9,6 @@ from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
 from w2sprobe.votes.picking import Pick, Point
 from w2sprobe.votes.table import (
-    FILTERED_OUT,
     LEAVE_ONE_OUT,
     TRAIN,
     LayerVotes,
@@ -22,14 +21,13 @@ from w2sprobe.votes.table import (
 
 IDS = np.array([f"r{number}" for number in range(8)])
 TEST = np.array(["t0", "t1"])
-OUT = np.array(["x0", "x1", "x2"])  # no labels were fitted on them
 WEAK = np.array([0.1, 0.9, 0.2, 0.8, 0.3, 0.7, 0.4, 0.6])
 KS, L2S = (1.0, 5.0), (0.1, 10.0)
 
 
 def p_of(probe: str, layer: int, value: float | None, labels: str, split: str) -> np.ndarray:
     """Predictions that tell from which point they are; good ones at layer 2, k=5 and l2=10."""
-    n = {TRAIN: 8, LEAVE_ONE_OUT: 8, "test": 2, FILTERED_OUT: 3}[split]
+    n = {TRAIN: 8, LEAVE_ONE_OUT: 8, "test": 2}[split]
     base = 0.01 * layer + 0.001 * (value or 0) + 0.2 * (labels == "other")
     if split != TRAIN:
         return np.full(n, base) + np.arange(n) / 1000
@@ -40,7 +38,7 @@ def p_of(probe: str, layer: int, value: float | None, labels: str, split: str) -
 @pytest.fixture
 def votes(tmp_path: Path) -> Votes:
     """Three probes on three layers, fitted on two label vectors; topofilter has masks."""
-    rows = {TRAIN: IDS, LEAVE_ONE_OUT: IDS, "test": TEST, FILTERED_OUT: OUT}
+    rows = {TRAIN: IDS, LEAVE_ONE_OUT: IDS, "test": TEST}
     points = [("knn", "k", k) for k in KS] + [("logistic", "l2", one) for one in L2S]
     points.append(("mass-mean", None, None))
     for layer in (1, 2, 3):
@@ -48,7 +46,7 @@ def votes(tmp_path: Path) -> Votes:
             (Vote(probe, setting, value, labels), split): p_of(probe, layer, value, labels, split)
             for probe, setting, value in points
             for labels in ("weak", "other")
-            for split in (TRAIN, LEAVE_ONE_OUT, "test", FILTERED_OUT)
+            for split in (TRAIN, LEAVE_ONE_OUT, "test")
         }
         p[Vote("topofilter", "k", 5.0, "weak"), LEAVE_ONE_OUT] = np.full(8, layer == 2, dtype=float)
         write_layer(LayerVotes(layer, rows, np.arange(8) // 4, p), layer_file(tmp_path, layer))
@@ -128,18 +126,6 @@ def test_layers_are_averaged_and_each_may_choose_its_own_value(votes: Votes) -> 
     points = chosen.points(choices)
     mean = (p_of("knn", 1, 1.0, "weak", "test") + p_of("knn", 2, 5.0, "weak", "test")) / 2
     np.testing.assert_allclose(chosen.predict(votes, points, "test").soft_label, mean)
-
-
-@pytest.mark.parametrize("split", [TRAIN, LEAVE_ONE_OUT])
-def test_rows_that_no_labels_were_fitted_on_follow_the_training_rows(
-    votes: Votes, split: str
-) -> None:
-    one = pick()
-    table = one.predict(votes, one.points(), split)
-    assert table.ids.tolist() == [*IDS.tolist(), *OUT.tolist()]
-    expected = [p_of("knn", 2, 5.0, "weak", part) for part in (split, FILTERED_OUT)]
-    np.testing.assert_array_equal(table.soft_label, np.concatenate(expected))
-    assert one.predict(votes, one.points(), "test").ids.tolist() == TEST.tolist()
 
 
 def test_masks_have_no_votes_of_other_rows(votes: Votes) -> None:

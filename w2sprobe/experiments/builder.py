@@ -392,10 +392,10 @@ class _Part:
             return TRUTH, None
         if method.labels == "weak":
             return self.who, self.weak
-        soft = method.labels == "soft_noise"
-        title = f"{'soft noise' if soft else 'noise'} like {self.who}"
+        soft, seed = method.labels == "soft_noise", self.config.strong.seed
+        title = f"{'soft noise' if soft else 'noise'} {seed} like {self.who}"
         rows, val = self.splits.strong_train, self.splits.val
-        work = Noise(self.weak, rows, val, soft, self.config.strong.seed)
+        work = Noise(self.weak, rows, val, soft, seed)
         return title, self.builder.stage(work, title)
 
     def read_votes(self) -> None:
@@ -423,7 +423,8 @@ class _Part:
                 stage = self._curated(name, method)
                 if method.learns_by_probe:
                     apart = " after topofilter" if self._may_be_refused(method) else " curated"
-                    vector = f"{name} of {self.who}"
+                    drawn = f" {self.config.strong.seed}" * (method.same_size_as is not None)
+                    vector = f"{name}{drawn} of {self.who}"
                     self.readings[name] = self.needs.learner(
                         name, method, vector, stage, apart=apart
                     )

@@ -48,7 +48,7 @@ class Needs:
         self.builder, self.config, self.weak = builder, config, weak
         self.splits, self.info = builder.splits, builder.strong_info
         # name of its labels among those that are voted on together, whatever others there are
-        self.who = "weak" if config.weak.finetunes else config.weak.full_label
+        self.who = "weak" if config.weak.finetunes else f"labels of {config.weak.full_label}"
 
     def settings(self, method: Method) -> ProbeConfig:
         """The config's settings of probes, with those that a method has of its own."""

@@ -120,7 +120,9 @@ class VotesPlan:
             for name, values in need.probes.items():
                 probes.setdefault(name, set()).update(values)
             layers.update(need.pick.layers)
-            labels |= need.labels
+            for name, stage in need.labels.items():
+                if labels.setdefault(name, stage) is not stage:
+                    raise RuntimeError(f"two sets of labels are called {name!r}")
         held_out = set().union(*(need.held_out for need in needs))
         if BY_FOLDS in held_out:
             held_out -= {BY_FOLDS}

@@ -127,7 +127,7 @@ def score(
         indicators=_indicators(experiment, outcomes),
         stages={
             stage.title: {"address": stage.address, "seconds": seconds_of(stage)}
-            for stage in experiment.stages
+            for stage in _own_last(experiment)
             if outcomes[stage.address].status == "done"
         },
         config=config.model_dump(mode="json", exclude={"seed"}),
@@ -135,6 +135,12 @@ def score(
         machine=describe_machine(),
         store=_store(experiment, outcomes),
     )
+
+
+def _own_last(experiment: Experiment) -> list[Stage]:
+    """All stages; of equal titles, as other supervisors' curations have, its own come last."""
+    own = [stage for planned in experiment.methods.values() for stage in planned.stages]
+    return [*experiment.stages, *own]
 
 
 def audit_of(experiment: Experiment, outcomes: Outcomes) -> Audit | None:

@@ -242,6 +242,7 @@ class CastVotes(Work):
     """Fit probes to all label vectors on all layers, and keep what they predict."""
 
     KIND: ClassVar[str] = "votes"
+    VERSION: ClassVar[int] = 2
     RESUMABLE: ClassVar[bool] = True
 
     store: Stage
@@ -263,7 +264,7 @@ class CastVotes(Work):
             tables[TRUTH] = truth_table(self.splits.strong_train)
         store = ActivationStore.open(self.store.folder)
         usable, left_out = self._usable(tables, rows)
-        cast_votes(store, self.spec, rows, usable, folder, device=self.device)
+        cast_votes(store, self.spec, rows, usable, folder, every_row=True, device=self.device)
         write_json(folder / LEFT_OUT, left_out)
 
     def _usable(
@@ -291,7 +292,7 @@ class CastVotes(Work):
                     left_out[name] = f"labels outside fold {fold}: {error}"
         usable = {name: table for name, table in tables.items() if name not in left_out}
         if not usable:
-            raise InputError(next(iter(left_out.values())), allowed="labels of both classes")
+            raise InputError(next(iter(left_out.values())))
         return usable, left_out
 
 
@@ -367,10 +368,8 @@ class Curate(Work):
         p = self.pick.predict(votes, points, self.split)
         if self.pick.probe == "topofilter":
             component = dataclasses.replace(self.pick, probe=COMPONENT)
-            masks = [
-                _mask(one, given) for one in (p, component.predict(votes, points, LEAVE_ONE_OUT))
-            ]
-            curated = judge_masks(given, *masks)
+            masks = (p, component.predict(votes, points, LEAVE_ONE_OUT))
+            curated = judge_masks(given, *(one.align(given.ids).soft_label > 0 for one in masks))
         else:
             curated = judge(
                 self.action,
@@ -382,14 +381,6 @@ class Curate(Work):
             )
         rule = "topofilter" if self.pick.probe == "topofilter" else self.rule
         write_curated(folder, table, curated.after, self.val, _steps(curated, rule))
-
-
-def _mask(votes: LabelTable, given: LabelTable) -> np.ndarray:
-    """Rows that are voted for; those that an earlier filter removed have no vote."""
-    there = np.isin(given.ids, votes.ids)
-    mask = np.zeros(len(given), dtype=bool)
-    mask[there] = votes.align(given.ids[there]).soft_label > 0
-    return mask
 
 
 def _steps(curated: Curated, rule: str) -> list[str]:

@@ -82,8 +82,12 @@ class Task:
         spec: VoteSpec,
         rows: ProbedRows,
         labels: Mapping[str, LabelTable],
+        *,
+        every_row: bool = False,
     ) -> "Task":
         """Look up the labels of all training rows, and refuse what no layer could answer.
+
+        With `every_row`, rows that no vector is fitted on are training rows, too.
 
         Raises
         ------
@@ -102,6 +106,7 @@ class Task:
             raise InputError(
                 "no rows to fit", advice="The labels mark all of them as filtered out."
             )
+        fitted |= every_row
         train, keep = rows.train[fitted], keep[:, fitted]
         other = {FILTERED_OUT: rows.train[~fitted], **rows.other}
         groups = None if rows.groups is None else rows.groups[fitted]
@@ -208,6 +213,7 @@ def cast_votes(
     labels: Mapping[str, LabelTable],
     folder: str | Path,
     *,
+    every_row: bool = False,
     search: Search = nearest_neighbors,
     device: str = "auto",
 ) -> Votes:
@@ -223,6 +229,9 @@ def cast_votes(
         predicted and not fitted on.
     folder : str or Path
         Layers that lie there, of the same rows, labels and settings, are not computed again.
+    every_row : bool, default False
+        Rows that all tables filter out have folds, and a part in what "standardize" learns: votes
+        on a table are then the same whatever other tables there are.
     search : callable, default nearest_neighbors
         Finds neighbours.
     device : str, default "auto"
@@ -241,7 +250,8 @@ def cast_votes(
     OutputError
         `folder` cannot be written to.
     """
-    folder, task = Path(folder), Task.of(store, spec, rows, labels)
+    folder = Path(folder)
+    task = Task.of(store, spec, rows, labels, every_row=every_row)
     resolve_device(device)
     check_writable(folder)
     _claim(folder, task.identity)

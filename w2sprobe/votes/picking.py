@@ -9,15 +9,7 @@ import numpy as np
 from w2sprobe.labels import LabelTable
 from w2sprobe.votes.scores import score_votes
 from w2sprobe.votes.selection import Choice, WeakRule, choose, chosen_as
-from w2sprobe.votes.table import (
-    FILTERED_OUT,
-    IN_SAMPLE,
-    LEAVE_ONE_OUT,
-    TRAIN,
-    LayerVotes,
-    Vote,
-    Votes,
-)
+from w2sprobe.votes.table import TRAIN, LayerVotes, Vote, Votes
 
 
 class Point(NamedTuple):
@@ -107,7 +99,6 @@ class Pick:
         votes : Votes
         points : sequence of Point
         split : str
-            Of training rows as of others; those that no labels were fitted on follow them.
 
         Returns
         -------
@@ -118,12 +109,8 @@ class Pick:
         for point in points:
             layer = votes.layer(point.layer)
             vote = Vote(self.probe, point.setting, point.value, self.labels)
-            splits = [split]
-            if split in (TRAIN, LEAVE_ONE_OUT, IN_SAMPLE) and (vote, FILTERED_OUT) in layer.p:
-                splits.append(FILTERED_OUT)
-            parts.append(np.concatenate([layer.of(vote, one) for one in splits]))
-            ids = np.concatenate([layer.rows[one] for one in splits])
-        return LabelTable(ids, np.mean(parts, axis=0) if len(parts) > 1 else parts[0])
+            parts.append(layer.of(vote, split))
+        return LabelTable(layer.rows[split], np.mean(parts, axis=0) if len(parts) > 1 else parts[0])
 
     def _candidates(self, layer: LayerVotes) -> LayerVotes:
         """Held-out votes that the choice is among."""
