@@ -191,7 +191,7 @@ class ProbeSupervisor(FewRows):
             self.l2,
             self.preprocess,
             self.subset(builder.splits.weak_train),
-            builder.splits.stored,
+            builder.blind.stored,
         )
         return builder.stage(work, f"supervisor: {self.full_label}")
 
@@ -209,7 +209,7 @@ class NgramSupervisor(FewRows):
 
     def stage(self, builder: "Builder") -> Stage:
         """Stage that fits it and predicts."""
-        work = FitNgrams(self.subset(builder.splits.weak_train), builder.splits.stored, self.C)
+        work = FitNgrams(self.subset(builder.splits.weak_train), builder.blind.stored, self.C)
         return builder.stage(work, f"supervisor: {self.full_label}")
 
 
@@ -238,7 +238,7 @@ class ZeroShotSupervisor(Supervisor):
 
     def stage(self, builder: "Builder") -> Stage:
         """Stage that asks it for all rows."""
-        return builder.asked(self.model, self, builder.splits.stored, truncate=self.truncate)
+        return builder.asked(self.model, self, builder.blind.stored, truncate=self.truncate)
 
 
 class LabelFileSupervisor(Supervisor):
@@ -266,7 +266,7 @@ class LabelFileSupervisor(Supervisor):
         IdMismatch
             It lacks a row.
         """
-        path, rows = Path(self.file), builder.splits.stored
+        path, rows = Path(self.file), builder.blind.stored
         LabelTable.read(path).align(rows.ids)
         work = ReadLabels(sha256_file(path), rows, file=path)
         return builder.stage(work, f"supervisor: {self.full_label}")
