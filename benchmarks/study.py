@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import psutil
@@ -23,7 +23,7 @@ import ray
 from w2sprobe.data import Rows
 from w2sprobe.experiments.engines import run_local
 from w2sprobe.experiments.ray_engine import run_ray
-from w2sprobe.experiments.stages import Cost, Stage
+from w2sprobe.experiments.stages import Cost, Stage, Work
 
 WORKERS = 2
 N_ROWS, TEXT = 11_000, "word " * 80  # of a task
@@ -35,9 +35,22 @@ FRESH = 6  # model stages whose processes are timed
 TARGETS = {"overhead": 50.0, "memory": 1.1, "again": 1.0, "ratio": 1.15}
 
 
-def stub(folder: Path, *, rows: Rows, seconds: float) -> None:
-    time.sleep(seconds)
-    (folder / "labels.txt").write_text(str(len(rows)))
+@dataclass(frozen=True)
+class Stub(Work):
+    """Sleeps, and leaves a small file."""
+
+    KIND: ClassVar[str] = "train"
+
+    kind: str
+    title: str
+    rows: Rows
+    seed: int
+    seconds: float
+    inputs_: dict[str, Stage]
+
+    def run(self, folder: Path) -> None:
+        time.sleep(self.seconds)
+        (folder / "labels.txt").write_text(str(len(self.rows)))
 
 
 @dataclass
@@ -49,10 +62,9 @@ class Study:
     stages: list[Stage]
 
     def add(self, kind: str, title: str, rows: Rows, *inputs: Stage, seed: int = 0) -> Stage:
-        run = partial(stub, rows=rows, seconds=self.seconds * LENGTHS[kind])
         named = {f"input{number}": stage for number, stage in enumerate(inputs)}
-        params = {"title": title, "task": rows.name, "seed": seed}
-        self.stages.append(Stage(kind, title, params, run, self.home, named))
+        work = Stub(kind, title, rows, seed, self.seconds * LENGTHS[kind], named)
+        self.stages.append(Stage(work, title, self.home))
         return self.stages[-1]
 
     def add_experiment(self, rows: Rows, store: Stage, seed: int) -> None:
@@ -144,8 +156,7 @@ def measure_ray(home: Path, tasks: int, seconds: float) -> None:
     value = f"{took['run']:.1f} s / {ideal:.1f} s = {ratio:.3f}"
     show(f"Ray: {len(stages)} stages, {WORKERS} workers: wall / ideal", value, ratio, "ratio")
     fresh = [
-        Stage("train", "fresh", {"number": number}, write_nothing, home, cost=Cost(model=True))
-        for number in range(FRESH)
+        Stage(Nothing(number), "fresh", home, cost=Cost(model=True)) for number in range(FRESH)
     ]
     with timed("fresh", took):
         run_ray(fresh)
@@ -154,8 +165,16 @@ def measure_ray(home: Path, tasks: int, seconds: float) -> None:
     print(f"Ray: {took['start']:.1f} s to start, {each:.1f} s a process of a model's stage")
 
 
-def write_nothing(folder: Path) -> None:
-    pass
+@dataclass(frozen=True)
+class Nothing(Work):
+    """Writes nothing."""
+
+    KIND: ClassVar[str] = "train"
+
+    number: int
+
+    def run(self, folder: Path) -> None:
+        pass
 
 
 def main() -> None:

@@ -71,7 +71,8 @@ def test_a_run_as_declared_is_reported_so(place: Path) -> None:
     assert "Not as declared" not in shown.output
     page = Path("out/report/report.html")
     invoke("report", "out")
-    for part in (declaration.sha256, "knn_probe exceeds the student", "The methods zero_shot; "):
+    others = "The methods zero_shot, knn_probe_on_truth; "
+    for part in (declaration.sha256, "knn_probe exceeds the student", others):
         assert part in page.read_text()
     more = ["--set", "analysis.margin=0.02", "--set", "methods=[student]"]
     shown = invoke("run", "study.yaml", "--out", "out", *more)

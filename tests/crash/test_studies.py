@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.experiments.cases import Call
 from w2sprobe.experiments.engines import run_local
 from w2sprobe.experiments.stages import Stage
 
@@ -43,11 +44,11 @@ def study(home: Path) -> list[Stage]:
         before: dict[str, Stage] = {}
         for kind in ("weak", "labels", "student"):
             run = partial(note_run, name=f"{kind}{task}", notes=home / "notes")
-            stages.append(Stage("train", kind, {"it": [kind, task]}, run, home, before))
+            stages.append(Stage(Call(f"{kind}{task}", before, run), kind, home))
             before = {"before": stages[-1]}
     run = partial(note_run, name="all", notes=home / "notes")
     ends = {str(number): stages[number] for number in range(2, 15, 3)}
-    return [*stages, Stage("train", "all", {}, run, home, ends)]
+    return [*stages, Stage(Call("all", ends, run), "all", home)]
 
 
 def events(home: Path, event: str) -> list[str]:

@@ -10,6 +10,7 @@ from tests.docs.conftest import write_reviews
 from tests.docs.pages import blocks
 from tests.integration.conftest import Workplace
 from w2sprobe.data import SPLIT_NAMES, SplitSizes, load_splits, load_task, truth_table
+from w2sprobe.experiments.config import load_config
 from w2sprobe.labels import LabelTable
 from w2sprobe.results import StudyResults
 
@@ -68,9 +69,11 @@ def test_methods_of_the_guide_run(place: Workplace) -> None:
 
 def test_the_study_of_probes_runs(place: Workplace) -> None:
     _, config, seeds = blocks("docs/studies.md", "yaml")
+    (place.folder / "docs-study.yaml").write_text(config)
     study = yaml.safe_load(config)
-    study["task"] |= {"rows": 400, "sizes": dict.fromkeys(SPLIT_NAMES, 60)}
     study["probes"]["layer"] = 2
+    load_config("docs-study.yaml").experiments()[0].task.load()  # it has so many rows
+    study["task"] |= {"rows": 400, "sizes": dict.fromkeys(SPLIT_NAMES, 60)}
     study |= dict.fromkeys(yaml.safe_load(seeds), 2)  # the factors of the page, at two levels
     study["weak"][0]["rows"] = 30
     (place.folder / "study.yaml").write_text(yaml.safe_dump(study))

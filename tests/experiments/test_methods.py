@@ -25,7 +25,6 @@ from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.config import L2S, StudyConfig, ZeroShotConfig
 from w2sprobe.experiments.engines import run_local
 from w2sprobe.experiments.methods import (
-    CURATORS,
     DEFAULT_METHODS,
     IN_SAMPLE,
     LEARNERS,
@@ -39,11 +38,11 @@ from w2sprobe.experiments.steps import label_file
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import roc_auc
 from w2sprobe.probes import KNNProbe, LogisticProbe, MassMeanProbe
+from w2sprobe.probing.probers import PROBES
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.results import Results
 from w2sprobe.training.trainer import finetune
 from w2sprobe.training.zero_shot import ANSWERS, zero_shot
-from w2sprobe.votes.judging import VERDICTS
 from w2sprobe.votes.selection import WeakRule
 
 NEW = (
@@ -180,9 +179,7 @@ def test_an_entry_is_read_back_as_it_was(name: str) -> None:
 
 
 def test_the_words_are_those_of_the_commands() -> None:
-    fields = Method.model_fields
-    assert {fields["rule"].default} <= set(VERDICTS)
-    assert CURATORS == ("knn", "logistic", "mass-mean", "topofilter")
+    assert PROBES == ("knn", "logistic", "mass-mean", "topofilter")
     assert LEARNERS == ("finetuned", "knn", "logistic", "mass-mean", "head")
     assert get_args(ChoiceRule) == get_args(WeakRule)
     assert ZeroShotConfig().answers == ANSWERS
@@ -502,9 +499,10 @@ def test_results_hold_a_config_that_can_be_run_again(results: Results, make: Mak
     assert all(stage.done for stage in plan.stages)
 
 
+@pytest.mark.filterwarnings("ignore:TopoFilter.s component step")
 def test_what_is_auto_is_chosen_by_weak_labels_alone(make: Make, place: Path) -> None:
     """And what a probe then computes is what it computes where these settings are written."""
-    candidates = {"ks": [2, 3, 5, 15, 99], "l2s": [0.01, 1.0], "layers": "1,2"}
+    candidates = {"ks": [3, 4, 15, 99], "l2s": [0.01, 1.0], "layers": "1,2"}
     probes = {"layer": "auto", "n_neighbors": "auto", "l2": "auto", "candidates": candidates}
     methods = ["knn_probe", "logistic_probe", "mass_mean_probe", "logistic_relabel"]
     methods += ["logistic_probe_on_truth", "topofilter"]
@@ -516,7 +514,7 @@ def test_what_is_auto_is_chosen_by_weak_labels_alone(make: Make, place: Path) ->
         assert reading.chooser is own(plan, "weak")[0]
         assert reading.pick.chosen_by != "truth"
         assert reading.pick.layers == (1, 2)
-    assert plan.methods["knn_probe"].reading.pick.values == (2, 3, 5)
+    assert plan.methods["knn_probe"].reading.pick.values == (3, 4)
     results = run_one(plan, place / "auto")
     chosen = results.chosen
     assert chosen["topofilter"] == chosen["knn_probe"]
@@ -758,5 +756,14 @@ def test_a_filter_that_fails_fails_no_other_method(
     monkeypatch.setattr(steps, "judge_masks", broken)
     outcomes = run_local(plan.stages)
     predictions, missing = predictions_of(plan, outcomes)
-    assert missing == {"logistic_on_topofilter": "logistic_on_topofilter labels"}
+    assert [*missing] == ["logistic_on_topofilter"]
+    assert missing["logistic_on_topofilter"].startswith("logistic_on_topofilter labels of ")
     assert {*predictions} == {"weak", "ceiling", *methods[1:], "logistic_probe_on_truth"}
+
+
+def test_a_ceiling_takes_no_name_that_a_study_defines(make: Make) -> None:
+    define = {"mine": {"learner": "logistic", "l2": 0.5}, "mine_on_truth": {"learner": "knn"}}
+    plan = make(methods=["mine", "mine_on_truth"], define=define)
+    assert plan.ceilings["mine"] == "mine_own_ceiling"
+    assert plan.methods["mine_own_ceiling"].method.labels == "truth"
+    assert plan.methods["mine_on_truth"].method.labels == "weak"

@@ -192,6 +192,8 @@ def test_the_graph_of_a_preset(preset: str, place: Path) -> None:
         values[role] = made if several else made[0]
     values["task"] = {"sizes": tiny["task"]["sizes"]}
     values["probes"] = {**values.get("probes", {}), "n_neighbors": 3}
+    if "candidates" in values["probes"]:
+        values["probes"]["candidates"] = {"layers": "1:3"}
     values["sweep"] = values.get("sweep") and {**values["sweep"], "layers": "1:3"}
     values["zero_shot"] = tiny["zero_shot"]
     values["tasks"] = []
@@ -234,15 +236,16 @@ GRAPHS = {  # stages a task
         "indicators": 3,
     },
     # ten cuts, three supervisors, of which two are probes of one model: their activations and
-    # audits are shared; in each cut 8 stages of votes for all supervisors together
+    # audits are shared; in each cut 5 stages of votes for all supervisors together, and 2 for the
+    # curated labels of each
     "probes": {
-        "audit": 10 * 2,
+        "audit": 10,
         "extract": 2,
         "supervisor": 10 * 2,
         "ngrams": 10,
         "noise": 10 * 3 * 2,
-        "votes": 10 * 8,
-        "curate": 10 * 3 * 11,
+        "votes": 10 * (5 + 3 * 2),
+        "curate": 10 * 3 * 7,
         "indicators": 10 * 3,
     },
 }

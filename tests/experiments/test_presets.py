@@ -25,7 +25,14 @@ SETTINGS = {
     "cpu": ["strong.lora_from_layer=1"],  # of three layers
     "published": ["probes.n_neighbors=3"],  # of fewer rows than 50
 }
-GROUPED = {"cpu": 4, "demo": 0, "published": 21, "recommended": 21, "smoke": 0}  # of the tasks
+GROUPED = {
+    "cpu": 4,
+    "demo": 0,
+    "probes": 2,
+    "published": 21,
+    "recommended": 21,
+    "smoke": 0,
+}  # of the tasks
 # what the curated task's pattern finds is the same in two rows
 QUESTIONS = {
     "fact_checker/fever": "This claim was made: {pair} film, and it is number {row}.",
@@ -111,6 +118,11 @@ def test_a_preset_is_planned_on_its_own_tasks(
     monkeypatch.setenv(MIRROR, str(mirror))
     monkeypatch.setenv("W2SPROBE_HOME", str(home))
     settings = ["zero_shot.answers=[bad, good]", *SETTINGS.get(preset, [])]
+    if preset == "probes":
+        probe = f"{{kind: probe, model: {models['weak']}, rows: 60}}"
+        settings += [f"weak=[{probe}, {{kind: ngrams}}]", "sweep.layers=all"]
+        settings += ["probes.candidates.layers=all", "splits=2"]
+        models = {"strong": models["strong"], "weak": None}
     config = load_config(preset, settings).with_models(**models, truncate=True)
     plan = make_plan(config, cache=tmp_path / "cache", out=tmp_path / "out")
     grouped = {
@@ -122,7 +134,9 @@ def test_a_preset_is_planned_on_its_own_tasks(
     assert len(forecast(plan).stages) == len(plan.stages)
     declaration = declare(plan)
     assert {one.task for one in declaration.design.tasks} == {*forecast(plan).splits}
-    assert {"student", *declaration.family, *declaration.outside} == set(config.methods) - {
+    assert {config.analysis.against, *declaration.family, *declaration.outside} == set(
+        config.methods
+    ) - {
         "weak",
         "ceiling",
     }

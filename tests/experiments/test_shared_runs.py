@@ -1,6 +1,7 @@
 """Labels that are equal are trained on once, whoever made them."""
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -11,18 +12,22 @@ import numpy as np
 import pytest
 
 from tests.experiments.cases import plan_one, run_one, save_study, study
-from w2sprobe.data import Rows
+from w2sprobe.data import Rows, truth_table
 from w2sprobe.experiments import steps
 from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.experiments.forecast import forecast
 from w2sprobe.experiments.plan import make_plan
 from w2sprobe.experiments.shared_runs import content_address, same_run_as, train_once
+from w2sprobe.fingerprint import fingerprint_strings
 from w2sprobe.labels import LabelTable
+from w2sprobe.models import describe_model
 from w2sprobe.training.trainer import finetune
 
 RULES = """
+from w2sprobe.fingerprint import fingerprint_strings
 from w2sprobe.labels import LabelTable
+from w2sprobe.models import describe_model
 
 def unchanged(X, labels, texts):
     return LabelTable(labels.ids, labels.soft_label, labels.keep)
@@ -167,6 +172,48 @@ def test_what_is_read_is_the_content() -> None:
         address(soft, keep, model="other"),
     ]
     assert len({same, *others}) == 7
+
+
+def test_an_address_is_what_earlier_versions_wrote() -> None:
+    soft, keep = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [True, False, True, True, True, True]
+    assert address(soft, keep, version=1) == "e15addc9739c6051"
+
+
+def test_runs_of_version_0_are_taken_over(place: Path, trained: list[Path], tmp_path: Path) -> None:
+    """Addresses of stages have changed since; what a run was made of has not."""
+    now = make(place, tmp_path / "now", methods=["student"])
+    run_one(now, tmp_path / "out")
+    old, splits = tmp_path / "old", now.splits
+    (old / "runs").mkdir(parents=True)
+    weak = LabelTable.read(now.methods["weak"].stages[0].folder / "labels.parquet")
+    for name in ("weak", "ceiling", "student"):
+        stage = now.methods[name].stages[-1]
+        shutil.copytree(stage.folder, old / "stages" / f"train-of-version-0-{name}")
+        role = "weak" if name == "weak" else "strong"
+        rows = splits.weak_train if name == "weak" else splits.strong_train
+        settings = now.config.weak if name == "weak" else now.config.strong
+        made_of = {
+            "model": describe_model(str(place / role)).identity,
+            "settings": settings.settings("xent").identity,
+            "precision": "float32",
+            "train": fingerprint_strings(rows.ids.tolist(), rows.texts),
+            "val": fingerprint_strings(splits.val.ids.tolist(), splits.val.texts),
+            "predicted": (splits.stored if name == "weak" else splits.test).content,
+            "version": 1,
+        }
+        table = weak if name == "student" else truth_table(rows, splits.val)
+        entry = old / "runs" / f"{content_address(made_of, table, rows, splits.val)}.json"
+        title = f"{name} of version 0"
+        entry.write_text(json.dumps({"stage": f"train-of-version-0-{name}", "title": title}))
+    trained.clear()
+    again = make(place, old, methods=["student"])
+    results = run_one(again, tmp_path / "again")
+    assert trained == []
+    assert {row.method: row.same_run_as for row in results.rows} == {
+        name: f"{name} of version 0" for name in ("weak", "ceiling", "student")
+    }
+    for name in ("weak", "ceiling", "student"):
+        np.testing.assert_array_equal(predictions(again, name), predictions(now, name))
 
 
 def finished(folder: Path, name: str) -> Callable[[], None]:

@@ -41,6 +41,7 @@ SPLITS = Splits(
     ROWS.select(np.arange(N, 60)),
     ROWS.select(np.arange(60, 80)),
 )
+VOTED = SPLITS.strong_train, {"val": SPLITS.val, "test": SPLITS.test}
 TABLE = LabelTable(IDS, SOFT)
 
 
@@ -69,7 +70,7 @@ def votes(store: Stage) -> Stage:
         topofilter={"graph": "strong", "contamination": 0.4},
     )
     weak = labels_stage(store.home)
-    work = CastVotes(store, spec, SPLITS, {"weak": weak}, ("weak",), True, device="cpu")
+    work = CastVotes(store, spec, *VOTED, {"weak": weak}, ("weak",), True, device="cpu")
     stage = Stage(work, "votes", store.home)
     stage.execute()
     return stage
@@ -168,7 +169,7 @@ def test_votes_are_cast_on_weak_labels_hardened_ones_and_truth(votes: Stage) -> 
 def cast(store: Stage, home: Path, tables: dict[str, LabelTable], probes: Sequence[str]) -> Stage:
     labels = {name: labels_stage(home, name, table) for name, table in tables.items()}
     spec = VoteSpec(layers="5", probes=dict.fromkeys(probes, ()), held_out=(TRAIN,))
-    return Stage(CastVotes(store, spec, SPLITS, labels, (), False, device="cpu"), "votes", home)
+    return Stage(CastVotes(store, spec, *VOTED, labels, (), False, device="cpu"), "votes", home)
 
 
 def one_sided(rows: slice = slice(None)) -> LabelTable:

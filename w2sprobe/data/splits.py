@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from numbers import Integral
 from pathlib import Path
@@ -90,6 +90,17 @@ class Splits:
     def stored(self) -> Rows:
         """Rows whose activations are extracted: a student trains, stops and is tested on them."""
         return join_rows(self.strong_train, self.val, self.test)
+
+    @cached_property
+    def blind(self) -> "Splits":
+        """The same splits with all labels 0: for work that must not see the truth."""
+        return replace(
+            self,
+            weak_train=self.weak_train.blind(),
+            strong_train=self.strong_train.blind(),
+            val=self.val.blind(),
+            test=self.test.blind(),
+        )
 
     def __getitem__(self, name: str) -> Rows:
         if name not in SPLIT_NAMES:

@@ -163,6 +163,7 @@ class Builder:
         known: dict[str, Stage],
     ) -> None:
         self.configs, self.cut, self.splits = configs, cut, cut.splits
+        self.blind = cut.splits.blind  # what all work is given that need not know the truth
         self.infos, self.lengths, self.device, self.known = infos, lengths, device, known
         self.strong_model = configs[0].strong
         self.strong_info = infos[self.strong_model.model]
@@ -232,10 +233,10 @@ class Builder:
         check_answers(load_tokenizer(info.source), Form(form.answers, form.question))
         work = ZeroShot(info, rows, form, truncate, device=self.device)
         tokens = self.lengths[model].tokens
-        n_tokens = sum(tokens[name] for name, part in self.splits.items() if part is rows) or (
+        n_tokens = sum(tokens[name] for name, part in self.blind.items() if part is rows) or (
             self.lengths[model].stored
         )
-        title = "strong model, zero-shot" if rows is self.splits.test else f"{model}, zero-shot"
+        title = "strong model, zero-shot" if rows is self.blind.test else f"{model}, zero-shot"
         return self.stage(work, title, forward_cost(info, n_tokens, len(rows)))
 
     def train(
@@ -248,16 +249,17 @@ class Builder:
         previous: Stage | None = None,
     ) -> Stage:
         """Stage that finetunes on truth, or on the labels of another stage."""
-        info, rows, tokens = self.infos[model], self.splits[split], self.lengths[model].tokens
+        info, tokens = self.infos[model], self.lengths[model].tokens
+        known = self.splits if labels is None else self.blind
         precision = training_precision(info, settings, self.place)
         weak = split == "weak_train"
         work = Train(
             info,
             settings,
             precision,
-            rows,
-            self.splits.val,
-            self.splits.stored if weak else self.splits.test,
+            known[split],
+            known.val,
+            self.blind.stored if weak else self.blind.test,
             labels,
             previous,
             device=self.device,
@@ -380,7 +382,9 @@ class _Part:
             own = method.own_ceiling
             if own is None or own == found["ceiling"]:
                 continue
-            self.ceilings[name] = known.setdefault(own, f"{name}_on_truth")
+            new = f"{name}_on_truth"
+            taken = new in entries and entries[new] != own
+            self.ceilings[name] = known.setdefault(own, f"{name}_own_ceiling" if taken else new)
             found.setdefault(self.ceilings[name], own)
         return found
 
@@ -420,11 +424,11 @@ class _Part:
             if method.curation or method.function:
                 stage = self._curated(name, method)
                 if method.learns_by_probe:
-                    refused = self._may_be_refused(method)
+                    apart = " after topofilter" if self._may_be_refused(method) else " curated"
                     drawn = f" {self.config.strong.seed}" * (method.same_size_as is not None)
                     vector = f"{name}{drawn} of {self.who}"
                     self.readings[name] = self.needs.learner(
-                        name, method, vector, stage, refused=refused
+                        name, method, vector, stage, apart=apart
                     )
 
     def _may_be_refused(self, method: Method) -> bool:
@@ -469,7 +473,7 @@ class _Part:
                 method, [self._strong("strong ceiling on truth", self.config.strong.loss)]
             )
         if method.predicts == "zero_shot":
-            test, truncate = self.splits.test, self.config.strong.truncate
+            test, truncate = self.builder.blind.test, self.config.strong.truncate
             settings = self.config.zero_shot
             model = self.config.strong.model
             return Planned(method, [self.builder.asked(model, settings, test, truncate=truncate)])
@@ -512,7 +516,8 @@ class _Part:
 
     def _relabel(self, title: str, method: Method, given: Stage, student: Stage) -> Stage:
         """Stage that gives the strong-train rows the labels of a student."""
-        rows, config, builder = self.splits.strong_train, self.config.strong_to_strong, self.builder
+        builder, config = self.builder, self.config.strong_to_strong
+        rows, val = builder.blind.strong_train, builder.blind.val
         settings = self.config.strong.settings(method.loss)
         precision = training_precision(self.info, settings, builder.place)
         tokens = builder.lengths[self.config.strong.model].tokens
@@ -535,7 +540,7 @@ class _Part:
             settings,
             precision,
             rows,
-            self.splits.val,
+            val,
             config.cv if method.cross_fit else 0,
             config.stop_at,
             device=builder.device,
@@ -547,7 +552,8 @@ class _Part:
         """Stage that relabels or filters the supervisor's labels."""
         if name in self.curated:
             return self.curated[name]
-        rows, val, builder = self.splits.strong_train, self.splits.val, self.builder
+        builder = self.builder
+        rows, val = builder.blind.strong_train, builder.blind.val
         work: Work
         if method.same_size_as is not None:
             like = self._curated(method.same_size_as, self.config.entries[method.same_size_as])
@@ -578,7 +584,9 @@ class _Part:
                 rows,
                 val,
             )
-        self.curated[name] = builder.stage(work, f"{name} labels")
+        # where supervisors are voted on together, others' labels are among an experiment's inputs
+        whose = "" if self.config.weak.finetunes else f" of {self.who}"
+        self.curated[name] = builder.stage(work, f"{name} labels{whose}")
         return self.curated[name]
 
     def _indicators_stage(self, reading: Reading) -> Stage:
@@ -592,7 +600,7 @@ class _Part:
             reading.pick,
             TRAIN,
             self.weak,
-            self.splits.strong_train,
+            self.builder.blind.strong_train,
         )
         return self.builder.stage(work, "indicators of the gain")
 

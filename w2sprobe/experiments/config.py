@@ -274,8 +274,8 @@ class _Settings(_Config):
     probes: ProbeConfig = Field(default_factory=ProbeConfig)
     ceiling: str = Field(
         FINETUNED,
-        description="Learner whose fit on truth is the end of the gap: finetuned, logistic, knn or "
-        "mass-mean. Each probe's gap to its own ceiling is reported beside it.",
+        description="Learner whose fit on truth is the end of the gap: the finetuned strong model, "
+        "or a probe. Each probe's gap to its own ceiling is reported beside it.",
         json_schema_extra={"enum": [name for name in LEARNERS if name != HEAD]},
     )
     sweep: SweepConfig | None = Field(

@@ -90,8 +90,8 @@ class Method(BaseModel):
     )
     learner: str = Field(
         FINETUNED,
-        description="Who learns: the strong model (finetuned), or on activations a probe "
-        "(logistic, knn, mass-mean) or a linear head with a loss (head).",
+        description="Who learns: the strong model (finetuned), or on activations a probe, by its "
+        "name, or a linear head with a loss (head).",
     )
     states: Literal["strong", "weak"] = Field(
         "strong",

@@ -18,7 +18,6 @@ from w2sprobe.experiments.methods import (
 from w2sprobe.experiments.readings import BY_FOLDS, Need, Reading
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import HARD, TRUTH
-from w2sprobe.experiments.supervisors import Supervisor
 from w2sprobe.folds import FOLDS, folds_of
 from w2sprobe.probing.probers import PROBERS
 from w2sprobe.probing.spec import HeadSettings
@@ -49,7 +48,7 @@ class Needs:
         self.builder, self.config, self.weak = builder, config, weak
         self.splits, self.info = builder.splits, builder.strong_info
         # name of its labels among those that are voted on together, whatever others there are
-        self.who = "weak" if config.weak.finetunes else _named(config.weak)
+        self.who = "weak" if config.weak.finetunes else f"labels of {config.weak.full_label}"
 
     def settings(self, method: Method) -> ProbeConfig:
         """The config's settings of probes, with those that a method has of its own."""
@@ -115,11 +114,11 @@ class Needs:
         vector: str,
         labels: Stage | None,
         *,
-        refused: bool = False,
+        apart: str = "",
     ) -> Reading:
-        """Note what a learner reads; labels that a filter may refuse to make are read apart."""
+        """Note what a learner reads; curations that may fail are read apart from others."""
         settings = self.settings(method)
-        return self._need(name, method, method.prober, settings, vector, labels, refused=refused)
+        return self._need(name, method, method.prober, settings, vector, labels, apart=apart)
 
     def _need(
         self,
@@ -133,7 +132,7 @@ class Needs:
         *,
         cv: int = FOLDS,
         hard: bool = False,
-        refused: bool = False,
+        apart: str = "",
     ) -> Reading:
         """Note which votes a probe of a method gives, for its labels and for those that choose."""
         own = f"define.{name}" if method.probe_settings else "probes"
@@ -188,7 +187,7 @@ class Needs:
                 "graph": settings.graph,
             }
         # what takes long, or may fail, keeps no other methods waiting
-        together = self.weak.address if self.config.weak.finetunes or refused else ""
+        together = self.weak.address if self.config.weak.finetunes or apart else ""
         return self.builder.votes.read(
             Need(
                 pick,
@@ -198,7 +197,7 @@ class Needs:
                 read,
                 frozenset(held_out),
                 frozenset([vector] if hard else []),
-                together + " k" * wide + " hard" * hard + " topofilter" * refused,
+                together + " k" * wide + " hard" * hard + apart,
             )
         )
 
@@ -283,12 +282,6 @@ class Needs:
         return self._need(
             "indicators", method, "logistic", self.settings(method), self.who, self.weak, TRAIN
         )
-
-
-def _named(weak: Supervisor) -> str:
-    """What it is, with its seed where it has one; never what another vector is called."""
-    seed = getattr(weak, "seed", None)
-    return f"labels of {weak.label}" if seed is None else f"{weak.label}, seed {seed}"
 
 
 def check_folds(what: str, groups: np.ndarray | None, n_rows: int, cv: int) -> None:

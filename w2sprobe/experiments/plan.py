@@ -49,7 +49,8 @@ class Plan:
         several = len(
             {(one.config.weak.label, one.config.strong.model) for one in self.experiments}
         )
-        found: dict[str, str] = {}
+        own: dict[str, str] = {}
+        others: dict[str, str] = {}  # such as stages of votes, which read labels of several
         for experiment in self.experiments:
             config = experiment.config
             parts = [config.task.label]
@@ -57,9 +58,11 @@ class Plan:
                 parts.append(f"{config.weak.label} > {config.strong.model}")
             if config.key.run:
                 parts.append(config.key.run)
+            for planned in experiment.methods.values():
+                own = {one.address: ", ".join(parts) for one in planned.stages} | own
             for stage in experiment.stages:
-                found.setdefault(stage.address, ", ".join(parts))
-        return found
+                others.setdefault(stage.address, ", ".join(parts))
+        return others | own
 
 
 def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "auto") -> Plan:

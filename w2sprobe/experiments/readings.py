@@ -137,7 +137,8 @@ class VotesPlan:
         return CastVotes(
             needs[0].store,
             spec,
-            self.splits,
+            self.splits.strong_train if TRUTH in labels else self.splits.blind.strong_train,
+            {"val": self.splits.blind.val, "test": self.splits.blind.test},
             {name: stage for name, stage in sorted(labels.items()) if stage is not None},
             tuple(sorted(set().union(*(need.hard for need in needs)))),
             TRUTH in labels,

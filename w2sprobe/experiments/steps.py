@@ -247,7 +247,8 @@ class CastVotes(Work):
 
     store: Stage
     spec: VoteSpec
-    splits: Splits
+    train: Rows
+    others: dict[str, Rows]
     labels: dict[str, Stage]  # by the name of the label vector
     hard: tuple[str, ...]  # vectors that are also fitted hardened
     truth: bool  # whether true labels are a vector, too
@@ -255,13 +256,13 @@ class CastVotes(Work):
 
     def run(self, folder: Path) -> None:
         """Write a file for each layer."""
-        rows = ProbedRows.of_splits(self.splits)
+        rows = ProbedRows.of_rows(self.train, self.others)
         tables = {name: labels_of(stage) for name, stage in self.labels.items()}
         for name in self.hard:
             table = tables[name]
             tables[name + HARD] = LabelTable(table.ids, table.hard_label, table.keep)
         if self.truth:
-            tables[TRUTH] = truth_table(self.splits.strong_train)
+            tables[TRUTH] = truth_table(self.train)
         store = ActivationStore.open(self.store.folder)
         usable, left_out = self._usable(tables, rows)
         cast_votes(store, self.spec, rows, usable, folder, every_row=True, device=self.device)

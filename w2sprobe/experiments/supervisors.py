@@ -49,6 +49,12 @@ class Supervisor(BaseModel):
         return self.name or self.title
 
     @property
+    def full_label(self) -> str:
+        """What results call it, with its seed where it has one."""
+        seed = getattr(self, "seed", None)
+        return self.label if seed is None else f"{self.label}, seed {seed}"
+
+    @property
     def title(self) -> str:
         """What it is, in a few words."""
         raise NotImplementedError
@@ -185,9 +191,9 @@ class ProbeSupervisor(FewRows):
             self.l2,
             self.preprocess,
             self.subset(builder.splits.weak_train),
-            builder.splits.stored,
+            builder.blind.stored,
         )
-        return builder.stage(work, f"supervisor: {self.label}")
+        return builder.stage(work, f"supervisor: {self.full_label}")
 
 
 class NgramSupervisor(FewRows):
@@ -203,8 +209,8 @@ class NgramSupervisor(FewRows):
 
     def stage(self, builder: "Builder") -> Stage:
         """Stage that fits it and predicts."""
-        work = FitNgrams(self.subset(builder.splits.weak_train), builder.splits.stored, self.C)
-        return builder.stage(work, f"supervisor: {self.label}")
+        work = FitNgrams(self.subset(builder.splits.weak_train), builder.blind.stored, self.C)
+        return builder.stage(work, f"supervisor: {self.full_label}")
 
 
 class ZeroShotSupervisor(Supervisor):
@@ -232,7 +238,7 @@ class ZeroShotSupervisor(Supervisor):
 
     def stage(self, builder: "Builder") -> Stage:
         """Stage that asks it for all rows."""
-        return builder.asked(self.model, self, builder.splits.stored, truncate=self.truncate)
+        return builder.asked(self.model, self, builder.blind.stored, truncate=self.truncate)
 
 
 class LabelFileSupervisor(Supervisor):
@@ -260,10 +266,10 @@ class LabelFileSupervisor(Supervisor):
         IdMismatch
             It lacks a row.
         """
-        path, rows = Path(self.file), builder.splits.stored
+        path, rows = Path(self.file), builder.blind.stored
         LabelTable.read(path).align(rows.ids)
         work = ReadLabels(sha256_file(path), rows, file=path)
-        return builder.stage(work, f"supervisor: {self.label}")
+        return builder.stage(work, f"supervisor: {self.full_label}")
 
 
 @dataclass(frozen=True)

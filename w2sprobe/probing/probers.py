@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from w2sprobe.checks import n_left_out
 from w2sprobe.labels import THRESHOLD
 from w2sprobe.training.settings import LOSSES
 from w2sprobe.votes.selection import HEAD
 from w2sprobe.votes.table import COMPONENT, IN_SAMPLE, LEAVE_ONE_OUT, TRAIN
 
 if TYPE_CHECKING:
-    from w2sprobe.probes.neighbors import Search
+    from w2sprobe.probes.neighbors import Neighbors, Search
 
 
 @dataclass(frozen=True)
@@ -150,8 +151,28 @@ def _mass_mean(fit: Fit, _: tuple[float, ...]) -> Predictions:
         yield "mass-mean", rows, _sigmoid(points, coef[:, None], intercept[:, None])
 
 
+class _SearchedOnce:
+    """A search of some points in themselves, made once for the largest k; others as they come."""
+
+    def __init__(self, search: "Search", points: np.ndarray, k: int) -> None:
+        self.search, self.points, self.k = search, points, k
+        self.found: Neighbors | None = None
+
+    def __call__(self, X: np.ndarray, **options: Any) -> "Neighbors":
+        if X.shape != self.points.shape or X.ctypes.data != self.points.ctypes.data:
+            return self.search(X, **options)  # the rows within components, for the zeta step
+        k = options.pop("k")
+        if self.found is None:
+            groups = options.get("groups")
+            most = len(X) - n_left_out(groups, itself=True)
+            self.found = self.search(X, k=max(k, min(self.k, most)), **options)
+        return self.found.first(k)
+
+
 def _topofilter(fit: Fit, ks: tuple[float, ...]) -> Predictions:
     from w2sprobe.probes import TopoFilter
+    from w2sprobe.probes.preprocess import Preprocessing
+    from w2sprobe.probes.topofilter import SHARED
 
     shape = (len(fit.soft), len(ks), len(fit.X))
     keep, component = np.zeros(shape), np.zeros(shape)
@@ -159,12 +180,17 @@ def _topofilter(fit: Fit, ks: tuple[float, ...]) -> Predictions:
     one_sided: np.ndarray = (
         np.ptp(hard.astype(np.int8), axis=1) == 0
     )  # soft labels that are no use as classes
+    searched: _SearchedOnce | None = None
     for vector, soft in enumerate(fit.soft):
         if one_sided[vector] and not one_sided.all():
             keep[vector] = component[vector] = np.nan
             continue
         rows = np.arange(len(soft)) if fit.keep is None else np.flatnonzero(fit.keep[vector])
         together = None if fit.groups is None else fit.groups[rows]
+        X = fit.X[rows]
+        moved = Preprocessing.fit(X, fit.options["preprocess"]).apply(X)
+        if searched is None or fit.keep is not None:
+            searched = _SearchedOnce(fit.search, moved, round(SHARED * max(ks)))
         for number, k in enumerate(ks):
             probe = TopoFilter(
                 int(k),
@@ -172,9 +198,8 @@ def _topofilter(fit: Fit, ks: tuple[float, ...]) -> Predictions:
                 fit.options["contamination"],
                 graph=fit.options["graph"],
                 per_class=fit.options["per_class"],
-                preprocess=fit.options["preprocess"],
-                search=fit.search,
-            ).fit(fit.X[rows], soft[rows], together)
+                search=searched,
+            ).fit(searched.points, soft[rows], together)
             keep[vector, number, rows] = probe.keep_mask_
             component[vector, number, rows] = probe.component_mask_
     yield "topofilter", LEAVE_ONE_OUT, keep

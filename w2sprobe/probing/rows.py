@@ -1,6 +1,6 @@
 """Rows that probes are fitted on, and rows that they are asked about."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from w2sprobe.cache import ActivationStore
-from w2sprobe.data import Splits, truth_table
+from w2sprobe.data import Rows, Splits, truth_table
 from w2sprobe.labels import LabelTable, read_truth
 
 
@@ -43,7 +43,13 @@ class ProbedRows:
 
         Rows of a group of the task, and copies of a text, are one group.
         """
-        train = splits.strong_train
+        train, others = splits.strong_train, {"val": splits.val, "test": splits.test}
+        rows = cls.of_rows(train, others)
+        return replace(rows, truth=truth_table(train, *others.values()))
+
+    @classmethod
+    def of_rows(cls, train: Rows, others: dict[str, Rows]) -> "ProbedRows":
+        """Strong-train rows and others, without their truth; groups as in `of_splits`."""
         groups = _codes([" ".join(text.split()) for text in train.texts])
         if train.groups is not None:
             # both kinds as the two sides of a graph, whose links are the rows
@@ -53,9 +59,8 @@ class ProbedRows:
         return cls(
             "strong_train",
             train.ids,
-            {"val": splits.val.ids, "test": splits.test.ids},
-            truth_table(train, splits.val, splits.test),
-            groups if groups.max() + 1 < len(train) else None,
+            {name: rows.ids for name, rows in others.items()},
+            groups=groups if groups.max() + 1 < len(train) else None,
         )
 
     @classmethod

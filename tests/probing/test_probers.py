@@ -1,0 +1,46 @@
+"""How each probe is fitted: what the estimators do alone, with as few searches as can be."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.probes.cases import problem
+from w2sprobe.probes import Neighbors, TopoFilter, nearest_neighbors
+from w2sprobe.probing.probers import PROBERS, Fit
+from w2sprobe.votes.table import LEAVE_ONE_OUT
+
+N = 120
+X = problem(N, 6, 0)[0]
+SOFT = np.random.default_rng(0).random((2, N))
+KEEP = np.random.default_rng(1).random((2, N)) > 0.2
+GROUPS = np.repeat(np.arange(N // 2), 2)
+
+
+@pytest.mark.filterwarnings("ignore:TopoFilter's component step")
+@pytest.mark.parametrize("graph", ["union", "strong"])
+@pytest.mark.parametrize("preprocess", ["none", "standardize"])
+@pytest.mark.parametrize("keep", [None, KEEP], ids=["all", "kept"])
+def test_topofilter_of_every_k_is_searched_once(
+    keep: np.ndarray | None, preprocess: str, graph: str
+) -> None:
+    sizes: list[int] = []
+
+    def search(points: np.ndarray, **options: Any) -> Neighbors:
+        sizes.append(len(points))
+        return nearest_neighbors(points, **options)
+
+    options = {"contamination": 0.1, "per_class": False}
+    shared = {**options, "preprocess": preprocess, "graph": graph}
+    fit = Fit(X, X[:0], SOFT, keep, GROUPS, 5, (LEAVE_ONE_OUT,), shared, search, "cpu")
+    (_, split, kept), (_, _, component) = PROBERS["topofilter"].fit(fit, (5, 20, 10))
+    assert split == LEAVE_ONE_OUT
+    for vector, soft in enumerate(SOFT):
+        rows = np.arange(N) if keep is None else np.flatnonzero(keep[vector])
+        for number, k in enumerate((5, 20, 10)):
+            alone = TopoFilter(k, k, preprocess=preprocess, graph=graph)
+            alone.fit(X[rows], soft[rows], GROUPS[rows])
+            np.testing.assert_array_equal(kept[vector, number, rows], alone.keep_mask_)
+            np.testing.assert_array_equal(component[vector, number, rows], alone.component_mask_)
+    whole = [N] if keep is None else [int(mask.sum()) for mask in KEEP]
+    assert [sizes.count(size) for size in whole] == [1] * len(whole)
