@@ -100,7 +100,7 @@ def make_study(home: Path, tasks: int, seeds: int, seconds: float) -> list[Stage
 
 def ideal_seconds(stages: list[Stage]) -> float:
     """Sum over workers, or the longest chain if that is more."""
-    lengths = {stage.address: stage.run.keywords["seconds"] for stage in stages}
+    lengths = {stage.address: stage.work.seconds for stage in stages}
     ends: dict[str, float] = {}
     for stage in stages:
         begin = max((ends[source.address] for source in stage.inputs.values()), default=0.0)

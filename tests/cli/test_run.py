@@ -113,7 +113,7 @@ def test_a_failure_ends_with_status_1_and_a_log_after_everything_else(
     shown = CliRunner().invoke(root, arguments)
     assert isinstance(shown.exception, W2SProbeError)
     assert shown.exception.exit_code == 1
-    for part in ("1 stages failed", "mine labels", "1 more wait", "tries them again"):
+    for part in ("1 stage failed", "mine labels", "1 more wait", "tries them again"):
         assert part in str(shown.exception)
     results = Results.read(Path("failed/results.json"))
     assert [row.method for row in results.rows] == ["weak", "ceiling", "student"]

@@ -81,7 +81,7 @@ def test_every_kind_supervises_a_study(
     np.testing.assert_array_equal(
         said_of(plan)["weak"], given.align(plan.splits.test.ids).soft_label
     )
-    why = {"weak_to_weak_logistic": f"{plan.config.weak.label} has no activations to learn from"}
+    why = {"weak_to_weak_logistic": f"{plan.config.weak.label} has no activations to learn from."}
     assert results.missing == ({} if has_states else why)
     assert [stage.title for stage in plan.stages if stage.kind == "train"] == (
         ["weak model on truth", "strong student on knn_relabel labels"]

@@ -173,12 +173,14 @@ def _raise_failures(study: "StudyResults") -> None:
     """Say what failed and where it is described; the results of the rest are written by now."""
     if not study.failures:
         return
+    from w2sprobe.reporting.wording import counted
+
     shown = [
         f"{one.experiment + ': ' if one.experiment else ''}{one.stage}: {one.error} "
         f"({one.n_waiting} more wait for it; log: {one.log})"
         for one in study.failures
     ]
     raise W2SProbeError(
-        f"{len(shown)} stages failed:\n  " + "\n  ".join(shown) + "\n",
+        f"{counted(len(shown), 'stage')} failed:\n  " + "\n  ".join(shown) + "\n",
         advice="The same command tries them again, and nothing that is done.",
     )

@@ -372,7 +372,7 @@ class _Part:
         for name in config.methods:
             method = entries[name]
             if method.states == "weak" and config.weak.states is None:
-                self.left_out[name] = f"{config.weak.label} has no activations to learn from"
+                self.left_out[name] = f"{config.weak.label} has no activations to learn from."
             elif name == "ceiling" and config.ceiling != FINETUNED:
                 found[name] = Method(labels="truth", learner=config.ceiling)
             else:
@@ -585,7 +585,7 @@ class _Part:
                 val,
             )
         # where supervisors are voted on together, others' labels are among an experiment's inputs
-        whose = "" if self.config.weak.finetunes else f" of {self.who}"
+        whose = "" if self.config.weak.finetunes else f" of {self.config.weak.full_label}"
         self.curated[name] = builder.stage(work, f"{name} labels{whose}")
         return self.curated[name]
 

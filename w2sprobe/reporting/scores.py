@@ -147,7 +147,11 @@ def _note(results: Results) -> str:
         for row in results.rows
         if row.same_run_as
     ]
-    lines += [f"No result for {name}: {stage} failed." for name, stage in results.missing.items()]
+    lines += [
+        # a stage by its title, or a sentence
+        f"No result for {name}: {why if why.endswith('.') else f'{why} failed.'}"
+        for name, why in results.missing.items()
+    ]
     lines += [f"Warning: {message}" for message in results.warnings]
     lines += [
         f"Audit, {finding.level}: {finding.message}"
