@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -202,11 +202,17 @@ class Votes:
         """
         if layer not in self.layers:
             raise UnknownName("layer", str(layer), [str(one) for one in self.layers])
-        return read_layer(layer_file(self.folder, layer))
+        path = layer_file(self.folder, layer)
+        return _read_once(path, path.stat().st_mtime_ns if path.exists() else 0)
 
     def __iter__(self) -> Iterator[LayerVotes]:
         """Read layer by layer."""
         return map(self.layer, self.layers)
+
+
+@lru_cache(maxsize=12)  # many methods read the same few layers, one after the other
+def _read_once(path: Path, _changed: int) -> LayerVotes:
+    return read_layer(path)
 
 
 def layer_file(folder: Path, layer: int) -> Path:
