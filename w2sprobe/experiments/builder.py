@@ -170,7 +170,8 @@ class Builder:
         self.cache, self.home = cache, cache / "stages"
         self.place = resolve_device(device)
         self.n_titles: dict[str, int] = {}  # of stages with votes
-        self.groups = ProbedRows.of_splits(self.splits).groups
+        self.groups = ProbedRows.of_rows(self.splits.strong_train, {}).groups
+        self._most_by_folds: dict[int, int] = {}  # every method asks
         # a probe takes a GPU where there is one, but on a cluster none is kept for it
         probes = "cpu" if device == "cpu" else "auto"
         self.votes = VotesPlan(self.splits, probes, self._votes_stage)
@@ -341,8 +342,10 @@ class Builder:
 
     def most_by_folds(self, cv: int) -> int:
         """Neighbours that every row has outside its fold, of so many."""
-        folds = folds_of(len(self.splits.strong_train), cv, self.groups)
-        return len(folds) - n_left_out(folds, itself=True)
+        if cv not in self._most_by_folds:
+            folds = folds_of(len(self.splits.strong_train), cv, self.groups)
+            self._most_by_folds[cv] = len(folds) - n_left_out(folds, itself=True)
+        return self._most_by_folds[cv]
 
 
 class _Part:

@@ -167,16 +167,16 @@ class Task:
 
     def _check(self) -> None:
         self.store.rows_of(np.concatenate([self.train, *self.other.values()]))
-        learn = {*self.spec.probes} - {"knn"}  # votes of neighbors are defined for one class, too
-        for number, (name, soft) in enumerate(zip(self.names, self.soft, strict=True)):
-            if not learn:
-                break
+        # votes of neighbors are defined for one class, too
+        learning = self.names if {*self.spec.probes} - {"knn"} else ()
+        for number, (name, soft) in enumerate(zip(learning, self.soft, strict=False)):
             try:
                 check_both_classes(soft[self._kept[number % len(self._kept)]])
             except InputError as error:
                 raise InputError(error.what, where=name, allowed=error.allowed) from error
+        most, of = self.most_neighbors
         for k in self.spec.probes.get("knn", ()):
-            check_k(int(k), "k", *self.most_neighbors)
+            check_k(int(k), "k", most, of)
         for k in self.spec.probes.get("topofilter", ()):
             check_k(int(k), "k", self._most_alone, "the rows outside a row's group")
         if "logistic" in self.spec.probes:
