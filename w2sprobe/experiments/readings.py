@@ -13,6 +13,7 @@ from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import TRUTH, CastVotes
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.votes.picking import Pick
+from w2sprobe.votes.selection import Choice
 from w2sprobe.votes.table import LEAVE_ONE_OUT, TRAIN
 
 BY_FOLDS = "by_folds"  # what probes other than kNN are asked for: folds, whatever kNN does
@@ -66,11 +67,14 @@ class Reading:
     chooser : Stage or None
         Labels that choose among points; None is truth, which never has a choice to make.
     votes : Stage, optional
+    choices : list of Choice, optional
+        What the labels chose, once that was asked.
     """
 
     pick: Pick
     chooser: Stage | None
     votes: Stage | None = None
+    choices: list[Choice] | None = None
 
     @property
     def stage(self) -> Stage:

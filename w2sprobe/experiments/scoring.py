@@ -75,7 +75,10 @@ def choices_of(reading: Reading) -> list[Choice]:
     """What labels choose among votes that are done; none where there was nothing to choose."""
     if not reading.pick.chooses or reading.chooser is None:
         return []
-    return reading.pick.choices(Votes.open(reading.stage.folder), labels_of(reading.chooser))
+    if reading.choices is None:  # predictions and results both ask
+        votes = Votes.open(reading.stage.folder)
+        reading.choices = reading.pick.choices(votes, labels_of(reading.chooser))
+    return reading.choices
 
 
 def score(
