@@ -280,7 +280,7 @@ class CastVotes(Work):
         InputError
             None can be fitted to.
         """
-        if set(self.spec.probes) <= {"knn"}:
+        if not self.spec.needs_classes:
             return tables, {}
         folds = folds_of(len(rows.train), self.spec.cv, rows.groups)
         left_out = {}

@@ -167,8 +167,7 @@ class Task:
 
     def _check(self) -> None:
         self.store.rows_of(np.concatenate([self.train, *self.other.values()]))
-        # votes of neighbors are defined for one class, too
-        learning = self.names if {*self.spec.probes} - {"knn"} else ()
+        learning = self.names if self.spec.needs_classes else ()
         for number, (name, soft) in enumerate(zip(learning, self.soft, strict=False)):
             try:
                 check_both_classes(soft[self._kept[number % len(self._kept)]])

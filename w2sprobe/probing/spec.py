@@ -104,6 +104,11 @@ class VoteSpec(BaseModel):
                     )
         return probes
 
+    @property
+    def needs_classes(self) -> bool:
+        """Whether labels must be of both classes: votes of neighbors are defined for one, too."""
+        return bool({*self.probes} - {"knn"})
+
     def values(self, probe: str) -> tuple[float | None, ...]:
         """Values of a probe's setting; one None where it has no setting."""
         return self.probes[probe] or (None,)
