@@ -7,7 +7,7 @@ import pytest
 
 from w2sprobe.data import Splits, SplitSizes, load_splits, load_task
 from w2sprobe.data.rows import SourceRows
-from w2sprobe.data.tasks import make_task
+from w2sprobe.data.tasks import make_task, row_slice
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.fingerprint import sha256_file
 
@@ -191,3 +191,48 @@ def test_bigbench(bigbench: Path) -> None:
     assert len(task.rows) + sum(task.dropped.values()) == 9
     with pytest.raises(UnknownName, match="class"):
         load_task("bigbench:multiemo/all_sentence_de", positive="positive", negative="grim")
+
+
+def ids_of(splits: Splits) -> set[str]:
+    return {name for _, part in splits.items() for name in part.ids.tolist()}
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_slices_of_a_task_have_no_row_and_no_group_in_common(
+    tmp_path: Path, *, grouped: bool
+) -> None:
+    rows = [
+        row(
+            f"text {number}", number % 2, id=str(number), group=f"g{number // 4}" if grouped else ""
+        )
+        for number in range(240)
+    ]
+    if not grouped:
+        rows = [{name: cell for name, cell in one.items() if name != "group"} for one in rows]
+    name = write(tmp_path / "rows.jsonl", rows)
+    shares = SplitSizes(0.3, 0.3, 0.1, 0.3)
+
+    def part(rows: int | str) -> set[str]:
+        return set().union(
+            *(ids_of(load_splits(name, rows=rows, sizes=shares, seed=s)) for s in range(5))
+        )
+
+    first, second, third = part("0:80"), part("80:160"), part("160:")
+    assert not first & second
+    assert not second & third
+    assert not first & third
+    assert len(first | second | third) > 200
+    assert part(80) == first
+    if grouped:
+        assert not {int(one) // 4 for one in first} & {int(one) // 4 for one in second}
+
+
+def test_a_slice_that_is_none_is_refused(tmp_path: Path) -> None:
+    name = write(tmp_path / "rows.jsonl", [row(str(n), n % 2) for n in range(40)])
+    for wrong in ("a", "", "5:5", "9:3", "-1:3", "1:2:3", "0.5:"):
+        with pytest.raises(InputError, match="0:900"):
+            row_slice(wrong)
+    with pytest.raises(InputError, match="less than 40"):
+        load_splits(name, rows="40:")
+    assert (row_slice(5), row_slice("5"), row_slice(":5")) == ((0, 5),) * 3
+    assert row_slice("5:") == (5, None)

@@ -167,7 +167,7 @@ def load_splits(
     positive: str | None = None,
     negative: str | None = None,
     formatting: Formatting = "repaired",
-    rows: int | None = None,
+    rows: int | str | None = None,
     sizes: SplitSizes | None = None,
     seed: int = 0,
     keep_prior: bool = False,
@@ -181,9 +181,10 @@ def load_splits(
         As in `load_task`, or a Parquet file that `Splits.write` wrote; that one is taken as it is.
     positive, negative, formatting
         As in `load_task`.
-    rows : int, optional
-        Cut only so many rows of the task, chosen by their hashes whatever the seed, groups whole:
-        many cuts then share activations. Default: all.
+    rows : int or str, optional
+        Cut only so many rows of the task, the first by their hashes whatever the seed, groups
+        whole: many cuts then share activations. `"A:B"` takes those from place A on and before
+        place B, so that `"0:900"` and `"900:"` have no row in common. Default: all.
     sizes, seed, keep_prior
         As in `make_splits`.
     read : dict of str to Task, optional
@@ -198,7 +199,8 @@ def load_splits(
     Raises
     ------
     InputError
-        As `load_task` and `make_splits`; options given for splits that are cut already.
+        As `load_task` and `make_splits`; options given for splits that are cut already; `rows`
+        that are no number and no slice, or hold none of the task's.
     """
     name = _checked_name(name)
     if is_task_file(name) and is_splits_file(Path(name)):
@@ -214,27 +216,62 @@ def load_splits(
     if key not in known:
         known[key] = load_task(name, positive=positive, negative=negative, formatting=formatting)
     task = known[key]
-    chosen = task.rows if rows is None else _some(task.rows, rows)
+    chosen = task.rows if rows is None else _some(task.rows, *row_slice(rows), where=name)
     splits = make_splits(chosen, sizes, seed, keep_prior=keep_prior)
     about: dict[str, Any] = {"task": name, "fingerprint": task.fingerprint}
     about["made_of"] = task.made_of
     dropped: dict[str, int] = {**task.dropped, **splits.dropped}
     if len(chosen) < len(task.rows):
         about["rows"] = len(chosen)
+        if isinstance(rows, str):
+            about["rows_slice"] = rows
         dropped["beyond the rows asked for"] = len(task.rows) - len(chosen)
     return replace(splits, dropped=dropped, about={**about, **splits.about})
 
 
-def _some(rows: Rows, n: int) -> Rows:
-    """At least n rows, where there are as many: groups whole, in the order of their hashes."""
+def row_slice(rows: int | str) -> tuple[int, int | None]:
+    """Begin and end of a part of a task, among its rows in the order of their hashes.
+
+    Parameters
+    ----------
+    rows : int or str
+        The end, or `"begin:end"`, either of which may be empty.
+
+    Returns
+    -------
+    tuple of int and (int or None)
+        Begin, and end; None: no end.
+
+    Raises
+    ------
+    InputError
+        Neither a number nor a slice that can hold rows.
+    """
+    begin, colon, end = str(rows).rpartition(":")
+    parts = (begin, end) if colon else ("", end)
+    if all(not part or part.isdecimal() for part in parts) and (colon or end):
+        first, last = int(parts[0] or 0), int(parts[1]) if parts[1] else None
+        if last is None or last > first:
+            return first, last
+    raise InputError(f"rows is {rows!r}", allowed="a number, or a slice such as 0:900 or 900:")
+
+
+def _some(rows: Rows, begin: int, end: int | None, *, where: str) -> Rows:
+    """Groups whose first row is in this part, in the order of the groups' hashes; groups whole."""
     names = (rows.ids if rows.groups is None else rows.groups).tolist()
     members: dict[str, list[int]] = {}
     for row, name in enumerate(names):
         members.setdefault(name, []).append(row)
     chosen: list[int] = []
+    passed = 0
     for name in sorted(members, key=_hash):
-        if len(chosen) < n:
+        if begin <= passed and (end is None or passed < end):
             chosen += members[name]
+        passed += len(members[name])
+    if not chosen:
+        raise InputError(
+            f"no rows from place {begin} on", where=where, allowed=f"less than {len(rows)}"
+        )
     return rows.select(sorted(chosen))
 
 

@@ -26,7 +26,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from w2sprobe.data import Splits, SplitSizes, Task, load_splits
-from w2sprobe.data.tasks import Formatting
+from w2sprobe.data.tasks import Formatting, row_slice
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.experiments.methods import (
     DEFAULT_METHODS,
@@ -87,11 +87,11 @@ class SharedTask(_Config):
         description="Prompts of the source experiments, repaired (default) or as published, known "
         "bugs included.",
     )
-    rows: int | None = Field(
+    rows: Annotated[int, Field(ge=8)] | str | None = Field(
         None,
-        ge=8,
-        description="Cut only so many rows of the task, chosen by hash whatever the seed, so that "
-        "many cuts share their activations. Default: all.",
+        description="Cut only so many rows of the task, the first by hash whatever the seed, so "
+        "that many cuts share their activations; or those between two places: '0:900' and '900:' "
+        "have none in common. Default: all.",
     )
     sizes: SplitSizes | None = Field(
         None,
@@ -106,6 +106,16 @@ class SharedTask(_Config):
         description="Keep the proportion of the classes; default: drop rows of the larger one.",
     )
     seed: int = Field(0, ge=0, description="Seed of the splits, default 0.")
+
+    @field_validator("rows")
+    @classmethod
+    def _a_part(cls, rows: int | str | None) -> int | str | None:
+        if rows is not None:
+            try:
+                row_slice(rows)
+            except InputError as error:
+                raise ValueError(str(error)) from None
+        return rows
 
 
 class TaskConfig(SharedTask):
