@@ -663,9 +663,26 @@ def test_folds_that_topofilter_does_not_read_do_not_move_it(make: Make) -> None:
     assert one[0].address == two[0].address
 
 
+def test_each_filter_has_a_graph_of_its_own(make: Make) -> None:
+    """The union of neighbours joins nearly all rows; the source's code asks for strong ties."""
+    define = {
+        graph: {"probe": "topofilter", "curation": "filter", "graph": graph}
+        for graph in ("strong", "mutual")
+    }
+    plan = make(methods=["topofilter", *define], define=define, probes={"n_neighbors": 3})
+    votes = [plan.methods[name].curator for name in ("topofilter", *define)]
+    graphs = [reading.stage.work.spec.topofilter.graph for reading in votes]
+    assert graphs == ["union", "strong", "mutual"]
+    assert len({reading.stage.address for reading in votes}) == 3
+    everywhere = make(methods=["topofilter"], probes={"n_neighbors": 3, "graph": "strong"})
+    curator = everywhere.methods["topofilter"].curator
+    assert curator.stage.work.spec.topofilter == votes[1].stage.work.spec.topofilter
+
+
 @pytest.mark.parametrize(
     ("entry", "parts"),
     [
+        ({"probe": "knn", "curation": "filter", "graph": "strong"}, ["graph 'strong' does not"]),
         ({"learner": "head", "preprocess": "center"}, ["preprocess 'center' does not go with"]),
         ({"learner": "head", "loss": "logconf", "l2": 0.1}, ["l2 0.1 does not go with"]),
         ({"learner": "knn", "loss": "logconf"}, ["loss 'logconf' does not go with learner 'knn'"]),

@@ -37,6 +37,7 @@ from w2sprobe.experiments.methods import (
     ChoiceRule,
     Contamination,
     Folds,
+    Graph,
     Layer,
     Method,
     Neighbors,
@@ -214,9 +215,7 @@ class ProbeConfig(_Config):
     )
     contamination: Contamination = 0.1
     per_class: PerClass = False
-    graph: Literal["union", "mutual", "strong"] = Field(
-        "union", description="TopoFilter's graph; strong is that of the source's code."
-    )
+    graph: Graph = "union"
     cv: Folds | None = None
     head: HeadSettings = Field(
         default_factory=HeadSettings, description="Training of linear heads."

@@ -62,6 +62,10 @@ Whiten = Annotated[
 PerClass = Annotated[
     bool, Field(description="Filters remove their share of each class of the hard labels.")
 ]
+Graph = Annotated[
+    Literal["union", "mutual", "strong"],
+    Field(description="TopoFilter's graph; strong is that of the source's code."),
+]
 
 SETTING_FIELDS = {"k": "n_neighbors", "l2": "l2"}  # field of a method, by the prober's setting
 
@@ -145,12 +149,13 @@ class Method(BaseModel):
     preprocess: Preprocessed | None = None
     whiten: Whiten | None = None
     per_class: PerClass | None = None
+    graph: Graph | None = None
 
     @property
     def probe_settings(self) -> dict[str, Any]:
         """Settings of probes that this method has of its own."""
         own = ("layer", "n_neighbors", "l2", "contamination", "cv")
-        names = (*own, "preprocess", "whiten", "per_class")
+        names = (*own, "preprocess", "whiten", "per_class", "graph")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     @property
@@ -298,7 +303,7 @@ class Method(BaseModel):
             used.add("layer")
         if self.curation in ("relabel", "filter") and self.probe:
             used |= {"probe", *self._probe_fields(self.probe)}
-            used |= {"cv"} if self.probe != "topofilter" else set()
+            used |= {"graph"} if self.probe == "topofilter" else {"cv"}
         if self.curation == "filter":
             used |= {"contamination", "per_class"}
             used |= {"rule"} if self.probe != "topofilter" else set()
