@@ -144,21 +144,31 @@ def test_the_tables_of_the_reproduction_are_those_of_its_page() -> None:
     assert of_tasks in (root / "README.md").read_text()
 
 
-def test_the_scan_of_tasks_runs(tmp_path: Path) -> None:
-    rows = [{"text": f"{text} {n}", "label": n % 2} for n, text in enumerate(sentences(60))]
-    file = tmp_path / "rows.jsonl"
-    file.write_text("\n".join(map(json.dumps, rows)))
-    models = {
-        role: {"model": save_tiny_model("llama", tmp_path / role)} for role in ("weak", "strong")
+def test_tasks_are_chosen_by_gap_weak_auc_and_noise_control(tmp_path: Path) -> None:
+    # weak, ceiling and noise-control AUC in two cuts: means decide, cuts do not
+    tasks = {
+        "kept": [(0.70, 0.86, 0.80), (0.74, 0.78, 0.74)],
+        "small": [(0.70, 0.80, 0.75), (0.74, 0.74, 0.74)],
+        "blind": [(0.55, 0.80, 0.75), (0.57, 0.80, 0.75)],
+        "deaf": [(0.70, 0.80, 0.72), (0.70, 0.80, 0.71)],
     }
-    sizes = {"weak_train": 16, "strong_train": 16, "val": 8, "test": 8}
-    config = tmp_path / "study.yaml"
-    config.write_text(
-        json.dumps({"name": "scan", "task": {"sizes": sizes}, "tasks": [str(file)], **models})
-    )
-    (line,) = run("probe_ceilings", "--preset", str(config)).splitlines()
-    assert "16 rows   weak 0." in line
-    assert "room" in line
+    lines = ["task,method,seed,auc,weak_auc,ceiling_auc"]
+    for task, cuts in tasks.items():
+        for cut, (weak, ceiling, noise) in enumerate(cuts):
+            aucs = {"weak": weak, "ceiling": ceiling, "logistic_probe_on_noise": noise}
+            lines += [f"{task},{name},{cut},{auc},{weak},{ceiling}" for name, auc in aucs.items()]
+    scores = tmp_path / "scores.csv"
+    scores.write_text("\n".join(lines))
+    printed = run("choose_tasks", str(scores)).splitlines()
+    verdicts = {line.split(" | ")[0][2:]: line.split(" | ")[-1][:-2] for line in printed[2:6]}
+    assert verdicts == {
+        "kept": "**kept**",
+        "small": "gap below 0.06",
+        "blind": "weak AUC below 0.58",
+        "deaf": "PGR of the noise control below 0.3",
+    }
+    assert "| kept | 2 | 0.720 | 0.820 | +0.100 | +0.50 |" in printed[2]
+    assert "| logistic_probe_on_noise | 0.7450 |" in printed[-1]
 
 
 def test_the_explorer_benchmark_runs() -> None:
