@@ -1,5 +1,6 @@
 """Benchmarks at their smallest size, so that they cannot rot; no time is tested."""
 
+import csv
 import json
 import runpy
 import shutil
@@ -8,10 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from benchmarks import coverage
 from tests.forks import call_forked
 from tests.tiny import save_tiny_model, sentences
+from w2sprobe.cli import root
+from w2sprobe.results import study_in
 from w2sprobe.threads import usable_cores
 
 
@@ -169,6 +173,53 @@ def test_tasks_are_chosen_by_gap_weak_auc_and_noise_control(tmp_path: Path) -> N
     }
     assert "| kept | 2 | 0.720 | 0.820 | +0.100 | +0.50 |" in printed[2]
     assert "| logistic_probe_on_noise | 0.7450 |" in printed[-1]
+
+
+def test_students_are_tested_on_other_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At home they are those of the study; elsewhere they predict the other task's test rows."""
+    models = {
+        role: save_tiny_model(family, tmp_path / role)
+        for role, family in (("weak", "bert"), ("strong", "llama"))
+    }
+    for task in ("books", "films"):
+        rows = [{"text": f"{t} {task} {n}", "label": n % 2} for n, t in enumerate(sentences(140))]
+        (tmp_path / f"{task}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    study = {
+        "name": "domains",
+        "task": {"sizes": {"weak_train": 30, "strong_train": 50, "val": 8, "test": 40}},
+        "tasks": [str(tmp_path / f"{task}.jsonl") for task in ("books", "films")],
+        "weak": [{"kind": "probe", "model": models["weak"], "rows": 20}, {"kind": "ngrams"}],
+        "strong": {"model": models["strong"]},
+        "ceiling": "logistic",
+        "splits": 2,
+        "methods": ["logistic_probe", "logistic_probe_on_noise"],
+    }
+    config = tmp_path / "study.yaml"
+    config.write_text(json.dumps(study))
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(root, ["run", str(config), "--out", "results"])
+    assert done.exit_code == 0, done.output
+    printed = run("transfer", "--preset", str(config), "--tasks", "books,films", "--csv")
+    lines = list(csv.DictReader(printed.splitlines()))
+    assert [(line["trained on"], line["tested on"]) for line in lines] == [
+        ("books", "books"),
+        ("books", "films"),
+        ("films", "books"),
+        ("films", "films"),
+    ]
+    summary = study_in(tmp_path / "results").summary
+    for line in lines:
+        if line["trained on"] == line["tested on"]:
+            (at_home,) = (
+                row
+                for row in summary
+                if line["tested on"] in row.task
+                and row.weak_model == line["supervisor"]
+                and row.method == "logistic_probe"
+            )
+            assert line["gain"].startswith(f"{at_home.delta_auc:+.3f} ")
 
 
 def test_the_explorer_benchmark_runs() -> None:
