@@ -83,7 +83,7 @@ def test_without_iterations_nothing_is_new(train: Train) -> None:
     }
     assert set(result["performance"]) == set(result["auc"])
     left = {path.name for path in Path("run").iterdir()}
-    assert left == {"adapter", "training.json", "labels.parquet"}
+    assert left == {"adapter", "validation.parquet", "training.json", "labels.parquet"}
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from tests.forks import FORKS
@@ -99,6 +100,14 @@ def record(folder: Path) -> dict[str, Any]:
     return found
 
 
+def validation(folder: Path) -> list[dict[str, Any]]:
+    """Predictions of every evaluation, as many as the record has."""
+    found: list[dict[str, Any]] = pq.read_table(folder / "validation.parquet").to_pylist()
+    assert [row["step"] for row in found[::10]] == record(folder)["val_step"]
+    assert len({row["p"] for row in found}) > len(found) / 2
+    return found
+
+
 @pytest.fixture(scope="module", params=["bert", "llama"])
 def uninterrupted(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -129,8 +138,10 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     assert run(model, tmp_path / "run") == 0
     assert weights(tmp_path / "run") == expected
     assert record(tmp_path / "run") == record(Path(model).parent / "run")
-    left = sorted(path.name for path in (tmp_path / "run").iterdir())
-    assert left in (["adapter", "training.json"], ["model", "training.json"])
+    assert validation(tmp_path / "run") == validation(Path(model).parent / "run")
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    learned = "model" if SETTINGS_OF[Path(model).name].full else "adapter"
+    assert left == {learned, "validation.parquet", "training.json"}
 
 
 @pytest.mark.parametrize("checkpoint", [1, 3])

@@ -1,10 +1,12 @@
 """What results keep of the stages: labels of the training rows, curves, sweeps."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from tests.experiments.cases import plan_one, run_one, save_study, study
 from w2sprobe.cli._overview import print_study
@@ -82,6 +84,82 @@ def test_curves_have_every_evaluation(done: tuple[Experiment, Path]) -> None:
     assert set(table["method"]) == {"weak", "ceiling", *METHODS}
     twice = table[table["method"] == "strong_to_strong_1"]["stage"].unique()
     assert twice.tolist() == ["strong student", "strong student, iteration 1"]
+
+
+def test_the_true_auc_is_that_of_each_evaluation(
+    done: tuple[Experiment, Path],
+) -> None:
+    experiment, out = done
+    curves = pq.read_table(out / CURVES).to_pandas()
+    val = experiment.splits.val
+    for method in ("weak", "student", "logistic_filter"):
+        folder = experiment.methods[method].stages[-1].folder
+        p = pq.read_table(folder / "validation.parquet").to_pandas()
+        expected = [
+            roc_auc_score(val.labels, own.set_index("id")["p"].loc[val.ids.tolist()])
+            for _, own in p.groupby("step")
+        ]
+        own = curves[curves["method"] == method]
+        assert own["val_true_auc"].tolist() == pytest.approx(expected)
+    given_truth = curves[curves["method"] == "ceiling"]
+    assert given_truth["val_true_auc"].tolist() == given_truth["val_auc"].tolist()
+    student = curves[curves["method"] == "student"]
+    assert student["val_true_auc"].tolist() != student["val_soft_auc"].tolist()
+
+
+def test_the_truth_of_validation_rows_moves_only_what_is_shown(
+    done: tuple[Experiment, Path], tmp_path: Path
+) -> None:
+    splits = done[0].splits
+    save_study(tmp_path)
+    rng = np.random.default_rng(0)
+    LabelTable(splits.stored.ids, rng.random(len(splits.stored))).write(tmp_path / "weak.parquet")
+    turned = replace(splits, val=replace(splits.val, labels=1 - splits.val.labels))
+    curves, runs = [], []
+    for name, cut in (("as_is", splits), ("turned", turned)):
+        cut.write(tmp_path / f"{name}.parquet")
+        values = study(
+            tmp_path,
+            task={"name": str(tmp_path / f"{name}.parquet")},
+            weak={"kind": "labels", "file": str(tmp_path / "weak.parquet")},
+            methods=["student"],
+        )
+        values["strong"]["eval_every"] = 1
+        experiment = plan_one(values, tmp_path / name)
+        run_one(experiment, tmp_path / name / "out")
+        student = experiment.methods["student"].stages[-1]
+        runs.append(
+            [
+                student.address,
+                *(
+                    (student.folder / file).read_bytes()
+                    for file in ("validation.parquet", "labels.parquet", "training.json")
+                ),
+            ]
+        )
+        table = pq.read_table(tmp_path / name / "out" / CURVES).to_pandas()
+        curves.append(table[table["method"] == "student"].reset_index(drop=True))
+    assert runs[0] == runs[1]
+    shown = [own.pop("val_true_auc") for own in curves]
+    assert len(shown[0]) == 4
+    np.testing.assert_allclose(shown[0], 1 - shown[1])
+    assert curves[0].equals(curves[1])
+
+
+def test_runs_without_predictions_have_no_auc_against_the_truth(
+    done: tuple[Experiment, Path], tmp_path: Path
+) -> None:
+    experiment, _ = done
+    folder = experiment.methods["student"].stages[-1].folder
+    (folder / "validation.parquet").rename(tmp_path / "aside")
+    try:
+        run_one(experiment, tmp_path / "out")
+    finally:
+        (tmp_path / "aside").rename(folder / "validation.parquet")
+    curves = pq.read_table(tmp_path / "out" / CURVES).to_pandas()
+    unknown = curves["val_true_auc"].isna()
+    assert set(curves[unknown]["stage"]) == {"strong student"}
+    assert not unknown.all()
 
 
 @pytest.mark.filterwarnings("ignore:early stopping by auc had nothing to go by")

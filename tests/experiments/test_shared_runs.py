@@ -101,6 +101,8 @@ def test_a_study_trains_on_equal_labels_once(
             json.loads((last[name].folder / "training.json").read_text()) for name in (copy, first)
         )
         assert record == {**given, "same_run_as": last[first].title}
+        kept = [(last[name].folder / "validation.parquet").read_bytes() for name in (copy, first)]
+        assert kept[0] == kept[1]
         adapters = [(last[name].folder / "adapter").iterdir() for name in (copy, first)]
         assert len({tuple(sorted(file.name for file in files)) for files in adapters}) == 1
     assert (predictions(plan, "fewer") != predictions(plan, "student")).any()

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,14 @@ from w2sprobe.errors import IdMismatch, InputError
 from w2sprobe.labels import LabelTable
 from w2sprobe.training import iterations as module
 from w2sprobe.training import trainer
-from w2sprobe.training.iterations import Change, change, cross_fit, row_folds, strong_to_strong
+from w2sprobe.training.iterations import (
+    Change,
+    change,
+    copy_run,
+    cross_fit,
+    row_folds,
+    strong_to_strong,
+)
 from w2sprobe.training.prefix import Prefix
 from w2sprobe.training.saved import SavedModel, read_run
 from w2sprobe.training.settings import VAL_SCORES, TrainSettings
@@ -105,10 +113,24 @@ def test_the_folder_is_a_finished_run_of_the_last_student(published: Path) -> No
         SavedModel.open(published).predict(TEST).soft_label, last.soft_label
     )
     assert names(published) == {
-        *("adapter", "training.json", "iterations.json"),
+        *("adapter", "validation.parquet", "training.json", "iterations.json"),
         *("iteration-0", "iteration-1", "iteration-2"),
     }
     assert names(published / "iteration-1") == {"labels.parquet", "student"}
+    own, of_last = (
+        (place / "validation.parquet").read_bytes()
+        for place in (published, published / "iteration-2/student")
+    )
+    assert own == of_last
+
+
+def test_a_copy_keeps_no_predictions_of_another_student(published: Path, tmp_path: Path) -> None:
+    old = Path(shutil.copytree(published / "iteration-0/student", tmp_path / "old"))
+    (old / "validation.parquet").unlink()  # as an earlier version left it
+    new = Path(shutil.copytree(published / "iteration-1/student", tmp_path / "new"))
+    copy_run(old, new)
+    assert not (new / "validation.parquet").exists()
+    assert weights(new) == weights(old)
 
 
 def test_the_record_compares_labels_and_students(published: Path) -> None:

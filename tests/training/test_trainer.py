@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import get_args
 
@@ -15,6 +16,7 @@ from w2sprobe.data import Rows
 from w2sprobe.errors import IdMismatch, InputError, W2SProbeError
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import describe_model, load_tokenizer
+from w2sprobe.training import checkpoints
 from w2sprobe.training import trainer as trainer_module
 from w2sprobe.training.batches import micro_batches
 from w2sprobe.training.classifiers import load_classifier
@@ -22,8 +24,9 @@ from w2sprobe.training.loop import BatchTrainer
 from w2sprobe.training.losses import LOSSES
 from w2sprobe.training.predict import predict
 from w2sprobe.training.prefix import Prefix
-from w2sprobe.training.saved import SavedModel
+from w2sprobe.training.saved import SavedModel, read_validation
 from w2sprobe.training.settings import STOPPING_RULES, VAL_SCORES, StoppingRule, TrainSettings
+from w2sprobe.training.stopping import validation_scores
 from w2sprobe.training.trainer import finetune
 
 SETTINGS = TrainSettings(epochs=2, batch_size=8, learning_rate=1e-2, precision="float32")
@@ -523,6 +526,35 @@ def test_an_interrupted_run_keeps_what_an_uninterrupted_one_keeps(
     again = finetune(model, TRAIN, labels, VAL, tmp_path / "run", settings)
     assert again.record == whole.record
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+def test_the_predictions_of_every_evaluation_are_kept(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    saved = finetune(model, TRAIN, ACROSS, VAL, tmp_path / "run", SIX)
+    found, record = read_validation(tmp_path / "run"), saved.record
+    assert list(found) == record["val_step"]
+    given = ACROSS.align(VAL.ids)
+    for number, table in enumerate(found.values()):
+        assert table.ids.tolist() == VAL.ids.tolist()
+        scores = validation_scores(given, table.soft_label)
+        assert scores == {rule: record[f"val_{rule}"][number] for rule in STOPPING_RULES}
+    chosen = found[record["chosen_step"]].soft_label
+    np.testing.assert_allclose(chosen, saved.predict(VAL).soft_label, atol=1e-6)
+
+
+def test_a_run_that_an_earlier_version_began_ends_without_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remove(folder: Path, keep: set[str]) -> None:
+        for checkpoint in folder.glob("checkpoint-*"):
+            if checkpoint.name not in keep:
+                shutil.rmtree(checkpoint)
+
+    monkeypatch.setattr(checkpoints, "prune", remove)
+    model = save_tiny_model("llama", tmp_path / "model")
+    saved = finetune(model, TRAIN, ACROSS, VAL, tmp_path / "run", SIX)
+    assert saved.record["val_step"] == [5, 10, 15, 20, 25, 30]
+    assert read_validation(tmp_path / "run") == {}
 
 
 def test_labels_on_one_side_choose_as_those_on_both(tmp_path: Path) -> None:

@@ -10,13 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2sprobe.atomic import atomic_path
-from w2sprobe.data import truth_table
+from w2sprobe.data import Rows, truth_table
 from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.engines import Outcomes
 from w2sprobe.experiments.readings import Reading
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.steps import CURATION, TRUTH, labels_of, stopped
+from w2sprobe.metrics import roc_auc
 from w2sprobe.training.saved import RECORD as TRAINING
+from w2sprobe.training.saved import read_validation
 from w2sprobe.training.settings import VAL_SCORES
 from w2sprobe.votes.scores import score_votes
 from w2sprobe.votes.selection import SWEEP, SWEEP_NOTE, write_sweep
@@ -43,6 +45,7 @@ CURVE_COLUMNS = pa.schema(
         ("epoch", pa.float64()),
         ("train_loss", pa.float64()),
         *((name, pa.float64()) for name in VAL_SCORES),
+        ("val_true_auc", pa.float64()),  # for display: computed when all is trained
         ("early_stopping", pa.string()),
         ("chosen", pa.bool_()),
     ]
@@ -166,7 +169,7 @@ def _curves(experiment: Experiment, outcomes: Outcomes) -> Iterable[dict[str, An
     for method, planned in experiment.methods.items():
         for stage in planned.stages:
             if stage.kind == "train" and _done(stage, outcomes):
-                for evaluation in _evaluations(stage.folder):
+                for evaluation in _evaluations(stage.folder, experiment.splits.val):
                     yield {"method": method, "stage": stage.title, **evaluation}
 
 
@@ -175,16 +178,21 @@ def _record(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _evaluations(folder: Path) -> Iterable[dict[str, Any]]:
-    record = _record(folder)
+def _evaluations(folder: Path, val: Rows) -> Iterable[dict[str, Any]]:
+    record, predicted = _record(folder), read_validation(folder)
+    of_both_classes = bool(val.labels.any() and not val.labels.all())
     epochs, n_steps = record["settings"]["epochs"], record["n_steps"]
     for number, step in enumerate(record["val_step"]):
         epoch = epochs * step / n_steps
+        known = of_both_classes and step in predicted
         yield {
             "epoch": epoch,
             # of the epoch that the evaluation lies in or ends
             "train_loss": record["train_loss"][min(int(np.ceil(epoch)), epochs) - 1],
             **{name: record[name][number] for name in VAL_SCORES},
+            "val_true_auc": roc_auc(val.labels, predicted[step].align(val.ids).soft_label)
+            if known
+            else None,
             "early_stopping": record["settings"]["early_stopping"],
             "chosen": step == record["chosen_step"],
         }

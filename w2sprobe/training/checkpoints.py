@@ -2,13 +2,16 @@
 
 transformers writes a checkpoint file by file, so a killed run may leave half of one. `whole.json`
 is written last and holds what transformers does not know: the loss's memory and the validation
-predictions.
+predictions. It stays when the rest of an older checkpoint goes.
 """
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from w2sprobe.atomic import make_folder, write_json
 from w2sprobe.errors import InputError
@@ -67,16 +70,43 @@ def seal(checkpoint: Path, state: dict[str, Any]) -> None:
 
 
 def prune(folder: Path, keep: set[str]) -> None:
-    """Remove all checkpoints but those of these names; what is whole goes last, when it may."""
+    """Empty all checkpoints but those of these names, the newest among them, down to the seal."""
     for checkpoint in folder.glob("checkpoint-*"):
-        if checkpoint.name not in keep:
-            shutil.rmtree(checkpoint)
+        if checkpoint.name in keep:
+            continue
+        for path in checkpoint.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != WHOLE:
+                path.unlink()
 
 
 def state_of(checkpoint: Path) -> dict[str, Any]:
     """What `seal` kept."""
     state: dict[str, Any] = json.loads((checkpoint / WHOLE).read_text(encoding="utf-8"))
     return state
+
+
+def predictions(folder: Path, steps: Sequence[int]) -> dict[int, np.ndarray]:
+    """Validation predictions of the evaluations after these steps.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the checkpoints.
+    steps : sequence of int
+
+    Returns
+    -------
+    dict of int to ndarray of float64, shape (n,)
+        Empty where some are gone: an earlier version, which removed seals, began this run.
+    """
+    found = {step: folder / f"checkpoint-{step}" for step in steps}
+    if not all((checkpoint / WHOLE).is_file() for checkpoint in found.values()):
+        return {}
+    return {
+        step: np.array(state_of(checkpoint)["val_scores"]) for step, checkpoint in found.items()
+    }
 
 
 def _step(checkpoint: Path) -> int:

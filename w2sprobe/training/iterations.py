@@ -25,7 +25,7 @@ from w2sprobe.labels import LabelTable
 from w2sprobe.models import describe_model
 from w2sprobe.training.classifiers import ADAPTER, WEIGHTS
 from w2sprobe.training.requirements import check_trainable, training_precision
-from w2sprobe.training.saved import RECORD, SavedModel, read_run
+from w2sprobe.training.saved import RECORD, VALIDATION, SavedModel, read_run
 from w2sprobe.training.settings import VAL_SCORES, TrainSettings
 from w2sprobe.training.trainer import finetune
 
@@ -307,6 +307,9 @@ def copy_run(source: Path, target: Path, notes: dict[str, Any] | None = None) ->
     for name in (ADAPTER, WEIGHTS):
         if (source / name).is_dir():
             shutil.copytree(source / name, target / name, dirs_exist_ok=True)
+    (target / VALIDATION).unlink(missing_ok=True)  # of another student; the source may have none
+    if (source / VALIDATION).is_file():
+        shutil.copyfile(source / VALIDATION, target / VALIDATION)
     write_json(target / RECORD, read_run(source) | (notes or {}))
 
 

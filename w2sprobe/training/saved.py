@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from w2sprobe.atomic import atomic_path
 from w2sprobe.data import Rows
 from w2sprobe.devices import resolve_device
 from w2sprobe.errors import InputError, first_few
@@ -23,6 +26,7 @@ from w2sprobe.training.predict import Feeding, from_tokens, predict
 from w2sprobe.training.prefix import shared_prefix
 
 RECORD = "training.json"  # written last: a run is finished when it is there
+VALIDATION = "validation.parquet"  # predictions of every evaluation; earlier versions left none
 LORA_FILES = (f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/adapter_model.safetensors")
 FULL_FILES = (f"{WEIGHTS}/config.json",)  # its weights may be one file or several
 NEEDED = ("model", "model_identity", "precision", "settings")  # keys of the record
@@ -182,6 +186,47 @@ def read_run(folder: str | Path) -> dict[str, Any]:
         raise InputError(f"no key {first_few(lacks)}", where=str(place / RECORD))
     found: dict[str, Any] = record
     return found
+
+
+def write_validation(folder: Path, ids: np.ndarray, predictions: dict[int, np.ndarray]) -> None:
+    """Keep a run's validation predictions of every evaluation: `validation.parquet`.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    ids : ndarray of str, shape (n,)
+        Of the validation rows.
+    predictions : dict of int to ndarray of float64, shape (n,)
+        P(label = 1) by the optimiser steps before the evaluation.
+    """
+    columns = {
+        "step": np.repeat(np.array(list(predictions), dtype=np.int64), len(ids)),
+        "id": np.tile(ids, len(predictions)),
+        "p": np.concatenate(list(predictions.values())),
+    }
+    with atomic_path(folder / VALIDATION) as temporary:
+        pq.write_table(pa.table(columns), temporary)
+
+
+def read_validation(folder: Path) -> dict[int, LabelTable]:
+    """Read a run's validation predictions, by the optimiser steps before the evaluation.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+
+    Returns
+    -------
+    dict of int to LabelTable
+        In the order of training; empty for a run of an earlier version, which kept none.
+    """
+    if not (folder / VALIDATION).is_file():
+        return {}
+    table = pq.read_table(folder / VALIDATION)
+    step, ids, p = (np.array(table[name].to_pylist()) for name in ("step", "id", "p"))
+    return {int(one): LabelTable(ids[step == one], p[step == one]) for one in dict.fromkeys(step)}
 
 
 def base_of(record: dict[str, Any], folder: str | Path) -> ModelInfo:

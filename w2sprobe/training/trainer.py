@@ -45,7 +45,7 @@ from w2sprobe.training.requirements import (
     check_trainable,
     training_precision,
 )
-from w2sprobe.training.saved import RECORD, SavedModel
+from w2sprobe.training.saved import RECORD, SavedModel, write_validation
 from w2sprobe.training.settings import STOPPING_RULES, TrainSettings
 from w2sprobe.training.stopping import ValidationScores, undefined, validation_scores
 
@@ -77,7 +77,8 @@ def finetune(
         Soft labels of all rows of `train` and `val`; rows of `train` with keep False are left out.
     out : str or Path
         Folder for `adapter/` (an ordinary PEFT folder, head included; with `full` for `model/`, a
-        transformers folder with tokenizer) and `training.json`, which is written last. Until then
+        transformers folder with tokenizer), `validation.parquet` (predictions of the validation
+        rows at every evaluation) and `training.json`, which is written last. Until then
         `checkpoints/` lies there: a run that was killed goes on from it, to the weights that an
         uninterrupted one would have had. A finished one is opened and not trained again.
     settings : TrainSettings
@@ -213,6 +214,9 @@ def finetune(
         else None,
     }
     if arguments.should_save:
+        evaluations = checkpoints.predictions(folder, record["val_step"])
+        if evaluations:
+            write_validation(Path(out), val.ids, evaluations)
         write_json(Path(out) / RECORD, record)
         shutil.rmtree(folder)
         for message in record["warnings"]:

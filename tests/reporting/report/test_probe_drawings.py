@@ -5,7 +5,12 @@ import pytest
 
 from w2sprobe.reporting.heatmaps import heat_scale
 from w2sprobe.reporting.report.drawing import Drawing
-from w2sprobe.reporting.report.probe_drawings import Surface, grid_drawing, layers_drawing
+from w2sprobe.reporting.report.probe_drawings import (
+    Surface,
+    curves_drawing,
+    grid_drawing,
+    layers_drawing,
+)
 
 KS = (5.0, 20.0, 200.0)
 
@@ -61,6 +66,41 @@ def test_gains_and_losses_of_a_size_are_equally_bright() -> None:
     few = heat_scale([*np.linspace(-0.1, 0.1, 99), -5.0], centred=True)
     assert few["vmax"] < 0.11  # one far value does not make the others pale
     assert heat_scale([0.001, -0.002], centred=True)["vmax"] == 0.01
+
+
+def curves(rule: str, **more: object) -> list[dict[str, object]]:
+    scores = {"val_soft_auc": 0.6, "val_log_loss": 0.5, "early_stopping": rule}
+    return [
+        {"method": "student", "stage": "a", "epoch": epoch, "chosen": epoch == 2, **scores, **more}
+        for epoch in (1.0, 2.0, 3.0)
+    ]
+
+
+@pytest.mark.parametrize(("rule", "n_axes"), [("soft_auc", 1), ("log_loss", 2)])
+def test_the_auc_against_the_truth_is_a_line_of_its_own(rule: str, n_axes: int) -> None:
+    rows = [
+        {**row, "val_true_auc": auc}
+        for row, auc in zip(curves(rule), (0.7, 0.8, None), strict=True)
+    ]
+    drawing = curves_drawing(rows, "curves", "reviews")
+    assert len(drawing.figure.axes) == n_axes, "a loss and an AUC share no axis"
+    (dashed,) = [line for line in drawing.figure.axes[-1].lines if line.get_linestyle() == "--"]
+    np.testing.assert_array_equal(dashed.get_ydata(), [0.7, 0.8, np.nan])
+    (legend,) = drawing.figure.legends
+    said = "against the truth (shown only; no student of weak labels was chosen by it)"
+    assert said in legend.get_texts()[1].get_text()
+    assert said in drawing.caption
+    assert drawing.alt.endswith("(true AUC 0.800)")
+
+
+@pytest.mark.parametrize("more", [{}, {"val_true_auc": None}], ids=["no column", "not known"])
+def test_without_predictions_nothing_is_said_of_the_truth(more: dict[str, None]) -> None:
+    drawing = curves_drawing(curves("log_loss", **more), "curves", "reviews")
+    (axis,) = drawing.figure.axes
+    assert [line.get_linestyle() for line in axis.lines] == ["-", "None"]
+    assert not drawing.figure.legends
+    assert "Dashed" not in drawing.caption
+    assert drawing.alt == "student 0.500"
 
 
 def test_the_line_of_layers_says_what_was_used() -> None:

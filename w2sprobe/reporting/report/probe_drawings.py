@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from w2sprobe.comparison import GainRow, IndicatorRow, TaskRow
@@ -29,6 +30,8 @@ RULES = {  # of early stopping
     "soft_auc": "soft_auc, in expectation over labels drawn from the soft ones",
     "log_loss": "log_loss, lower is better",
 }
+SHOWN_ONLY = "against the truth (shown only; no student of weak labels was chosen by it)"
+TRUTH_LINE: dict[str, Any] = {"color": INK, "linestyle": "--", "marker": ".", "markersize": 5}
 
 Point = tuple[str, int, float]  # probe, layer, value of its setting
 Used = Mapping[str, tuple[int, float]]  # layer and setting of a study's probe methods, by probe
@@ -298,12 +301,13 @@ def indicators_drawing(
 
 
 def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> Drawing:
-    """Scores on validation rows over epochs, by each run's own rule, a line a method.
+    """Scores on validation rows over epochs, by each run's own rule and against the truth.
 
     Parameters
     ----------
     rows : sequence of mapping
-        Of training.parquet; without `early_stopping`, of a run before there was a choice, by `auc`.
+        Of training.parquet; without `early_stopping`, of a run before there was a choice, by `auc`;
+        without `val_true_auc`, of a run that did not keep its predictions.
     name, task : str
 
     Returns
@@ -315,7 +319,9 @@ def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> D
     lines = math.ceil(len(stages) / columns)
     rules = list(dict.fromkeys(map(_rule, rows)))
     one_rule = len(rules) == 1
-    figure, axes = new_figure(11, 1.75 * lines, lines, columns, sharex=True, sharey=one_rule)
+    with_truth = any(row.get("val_true_auc") is not None for row in rows)
+    height = 1.75 * lines + 0.3 * with_truth
+    figure, axes = new_figure(11, height, lines, columns, sharex=True, sharey=one_rule)
     for axis, (method, stage) in zip(axes.flat, stages, strict=False):
         own = [row for row in rows if (row["method"], row["stage"]) == (method, stage)]
         _curve(axis, own)
@@ -331,13 +337,28 @@ def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> D
         axis.set_xlabel("epoch")
     if one_rule:
         axes[0, 0].set_ylabel(rules[0])
+    if with_truth:
+        figure.legend(
+            handles=[
+                Line2D([], [], color=BLUE, marker="o", ms=3.5, label="against the labels given"),
+                Line2D([], [], **TRUTH_LINE, label=f"AUC {SHOWN_ONLY}"),
+            ],
+            loc="outside upper left",
+            ncols=2,
+        )
     return Drawing(
         name,
         f"Training curves on {task}",
         "Validation score by which early stopping chose, at every evaluation of a training run, "
         "against the labels that the run was given (weak labels for students, truth for weak model "
         f"and ceiling): {', '.join(RULES[rule] for rule in rules)}. Diamond: the state that was "
-        "kept; no line: undefined, and the last state was kept.",
+        "kept; no line: undefined, and the last state was kept."
+        + (
+            f" Dashed: AUC {SHOWN_ONLY}. Where it falls while the other score still improves, the "
+            "student may be overfitting to the errors of its labels."
+            if with_truth
+            else ""
+        ),
         ", ".join(f"{plain(row['method'])} {_scored(row)}" for row in rows if row["chosen"]),
         figure,
         [dict(row) for row in rows],
@@ -354,8 +375,9 @@ def _score(row: Mapping[str, Any]) -> float | None:
 
 
 def _scored(row: Mapping[str, Any]) -> str:
-    score = _score(row)
-    return "undefined" if score is None else f"{score:.3f}"
+    score, truth = _score(row), row.get("val_true_auc")
+    said = "undefined" if score is None else f"{score:.3f}"
+    return said if truth is None else f"{said} (true AUC {truth:.3f})"
 
 
 def _curve(axis: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -366,3 +388,12 @@ def _curve(axis: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     axis.plot(epochs, scores, "o-", color=BLUE, ms=3.5)
     axis.plot(epochs[chosen], scores[chosen], "D", color=ORANGE, zorder=4)
     light_axes(axis, "y")
+    truth = np.array([row.get("val_true_auc") for row in rows], dtype=np.float64)
+    if not np.isnan(truth).all():
+        of_truth = axis
+        if _rule(rows[0]) == "log_loss":  # another unit
+            of_truth = axis.twinx()
+            of_truth.set_ylabel("AUC")
+            of_truth.tick_params(length=0)
+            of_truth.spines["bottom"].set_visible(False)
+        of_truth.plot(epochs, truth, **TRUTH_LINE)
