@@ -136,14 +136,6 @@ def test_the_numbers_on_paper_are_those_of_the_document() -> None:
     assert run("on_paper") in document
 
 
-def test_the_tables_of_the_reproduction_are_those_of_its_page() -> None:
-    root = Path(__file__).parents[1]
-    tables = run("reproduction").strip()
-    assert tables in (root / "docs/reproduction/index.md").read_text()
-    _, of_tasks, *_ = tables.split("\n\n")
-    assert of_tasks in (root / "README.md").read_text()
-
-
 def test_the_scan_of_tasks_runs(tmp_path: Path) -> None:
     rows = [{"text": f"{text} {n}", "label": n % 2} for n, text in enumerate(sentences(60))]
     file = tmp_path / "rows.jsonl"
