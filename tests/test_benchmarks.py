@@ -140,14 +140,6 @@ def test_the_numbers_on_paper_are_those_of_the_document() -> None:
     assert run("on_paper") in document
 
 
-def test_the_tables_of_the_reproduction_are_those_of_its_page() -> None:
-    root = Path(__file__).parents[1]
-    tables = run("reproduction").strip()
-    assert tables in (root / "docs/reproduction/index.md").read_text()
-    _, of_tasks, *_ = tables.split("\n\n")
-    assert of_tasks in (root / "README.md").read_text()
-
-
 def test_tasks_are_chosen_by_gap_weak_auc_and_noise_control(tmp_path: Path) -> None:
     # weak, ceiling and noise-control AUC in two cuts: means decide, cuts do not
     tasks = {

@@ -1,4 +1,4 @@
-"""The report of the reproduction, made from its data: reproduction/report in the site."""
+"""The report of the first reproduction, made from its data: FOLDER/report in the site."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from w2sprobe.experiments.in_words import methods_in_words
 from w2sprobe.reporting.report import write_report
 
-FOLDER = "reproduction"
+FOLDER = "reproduction/version0"
 
 
 def on_post_build(config: MkDocsConfig) -> None:

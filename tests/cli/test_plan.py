@@ -139,7 +139,7 @@ def test_a_changed_declaration_stops_run(place: Path) -> None:
 
 
 def test_a_pilot_gives_the_variances(place: Path) -> None:
-    pilot = str(Path(__file__).parents[2] / "docs/reproduction/results")
+    pilot = str(Path(__file__).parents[2] / "docs/reproduction/version0/results")
     shown = invoke("plan", "study.yaml", "--pilot", pilot, "--json").stdout
     spread = json.loads(shown)["content"]["design"]["spread"]
     assert spread["source"] == f"pilot {pilot}: 8 tasks, 24 runs"

@@ -50,11 +50,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_reproduction_s_report_is_made_from_its_data(site: Path) -> None:
-    folder = site / "reproduction/report"
+def test_the_first_reproduction_s_report_is_made_from_its_data(site: Path) -> None:
+    folder = site / "reproduction/version0/report"
     assert "bigbench:hyperbaton" in (folder / "report.html").read_text()
     assert list((folder / "figures").glob("*.png"))
-    assert (site / "reproduction/results/study.json").is_file()
+    assert (site / "reproduction/version0/results/study.json").is_file()
 
 
 class _Loads(HTMLParser):
@@ -96,7 +96,7 @@ def test_what_pages_load_is_there(site: Path) -> None:
         if not (path.parent / address.split("?")[0]).exists()
     }
     assert missing == set()
-    assert "figures/auc.png" in _Loads(page(site, "reproduction/index.html")).own
+    assert "figures/auc.png" in _Loads(page(site, "reproduction/version0/index.html")).own
 
 
 def test_what_would_be_loaded_is_found() -> None:

@@ -24,7 +24,7 @@ from w2sprobe.metrics import detectable_effect
 from w2sprobe.reporting.declarations import declared_rows
 from w2sprobe.results import Results, StudyResults
 
-REPRODUCTION = Path(__file__).parents[2] / "docs/reproduction/results"
+REPRODUCTION = Path(__file__).parents[2] / "docs/reproduction/version0/results"
 
 
 @pytest.fixture(scope="module")

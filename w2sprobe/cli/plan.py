@@ -19,7 +19,7 @@ from w2sprobe.cli._tables import print_table
     metavar="RESULTS",
     type=click.Path(path_type=Path),
     help="Earlier results to measure variances in, as `run` leaves them; may be repeated. "
-    "Default: variances of this project's reproduction.",
+    "Default: variances of this project's first reproduction.",
 )
 @_options.device
 @_options.common

@@ -32,7 +32,8 @@ def declare(plan: "Plan", pilots: Sequence[Path] = ()) -> Declaration:
     ----------
     plan : Plan
     pilots : sequence of Path, optional
-        Folders of earlier results, to measure variances in; default: those of the reproduction.
+        Folders of earlier results, to measure variances in; default: those of the first
+        reproduction.
 
     Returns
     -------

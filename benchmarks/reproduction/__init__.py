@@ -1,0 +1,1 @@
+"""Numbers of docs/reproduction: see `__main__`."""

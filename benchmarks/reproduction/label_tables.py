@@ -1,0 +1,97 @@
+"""Tables of filters, relabellings and log-confidence."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmarks.reproduction.markdown import NOT_RUN, TESTS, Table, mean_over_tasks, short, tests
+from benchmarks.reproduction.study import Study
+from w2sprobe.comparison import Pair
+from w2sprobe.metrics import task_mean
+from w2sprobe.reporting.numbers import pvalue, with_interval
+
+
+def filters(study: Study) -> Table:
+    """A learner on what a filter keeps less the same on as many rows kept at random."""
+    rows = []
+    for pair in study.pairs:
+        for name in study.methods("filter"):
+            if not study.has(pair, name):
+                continue
+            control = study.control(pair, name)
+            cells = [f"no control of its size ({NOT_RUN})", *["–"] * len(TESTS)]
+            if control is not None:
+                (row,) = study.compared(pair, control, [name]).methods
+                cells = [control, *tests(row, math.nan, math.nan, row.detectable)]
+            rows.append([study.supervisor(pair), name, *cells, *_removed(study, pair, name)])
+    header = ["supervisor", "filter", "control", *TESTS, "removed (least to most of a task)"]
+    header += ["of these wrong", "wrong before"]
+    return Table(
+        "Test AUC of a learner on what a filter keeps less that on an equally large random choice, "
+        f"over tasks [Student's t]; TOST at ±{study.analysis.margin:g}; p not corrected:",
+        header,
+        rows,
+    )
+
+
+def _removed(study: Study, pair: Pair, name: str) -> list[str]:
+    cards = study.curated(pair, name)
+    gone = [1 - card["rows_kept"] / card["rows_offered"] for card in cards]
+    if not gone:
+        return ["–"] * 3
+    return [
+        f"{_percent(gone)} ({_percent([min(gone)])} to {_percent([max(gone)])})",
+        *(_percent([card[key] for card in cards]) for key in ("wrong_removed", "wrong_before")),
+    ]
+
+
+def relabellings(study: Study) -> Table:
+    """How many labels were turned, and how many of those are right now."""
+    keys = ("flipped", "flips_right", "wrong_before", "wrong_after")
+    rows = [
+        [study.supervisor(pair), name, *(_percent([card[key] for card in cards]) for key in keys)]
+        for pair in study.pairs
+        for name in study.methods("relabel")
+        if (cards := study.curated(pair, name))
+    ]
+    header = ["supervisor", "relabelling", "flipped", "of these right now", "wrong before"]
+    return Table(
+        "Hard labels after relabelling, against the truth, means over tasks:",
+        [*header, "wrong after"],
+        rows,
+    )
+
+
+def _percent(shares: Sequence[float | None]) -> str:
+    known = [share for share in shares if share is not None]
+    return f"{100 * float(np.mean(known)):.0f} %" if known else "–"
+
+
+def log_confidence(study: Study) -> Table:
+    """The head with log-confidence less the head, task by task and over tasks."""
+    name, against = "head_logconf", "head"
+    rows = []
+    for pair in study.pairs:
+        means = study.means(pair)
+        own = [
+            row
+            for row in study.differences
+            if (row["weak_model"], row["strong_model"]) == pair
+            and (row["method"], row["against"]) == (name, against)
+        ]
+        for row in own:
+            by = means[row["task"]]
+            cells = (f"{by['weak']['auc']:.3f}", f"{by[against]['delta_auc']:+.3f}")
+            difference = with_interval(row["difference"], (row["low"], row["high"]), 3)
+            rows.append([study.supervisor(pair), short(row["task"]), *cells, difference])
+        if len(own) > 1:
+            mean = task_mean([row["difference"] for row in own])
+            text = f"{mean_over_tasks(mean)}, p = {pvalue(mean.pvalue)}"
+            rows.append([study.supervisor(pair), "mean over tasks", "", "", text])
+    return Table(
+        f"Test AUC of {name} less that of {against}, means over cuts [95 %, over cuts and test "
+        "rows; that of a mean over tasks: Student's t]:",
+        ["supervisor", "task", "supervisor's AUC", f"gain of {against}", "difference"],
+        rows,
+    )

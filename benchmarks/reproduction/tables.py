@@ -1,0 +1,35 @@
+"""Tables of docs/reproduction, as Markdown, from the small files alone."""
+
+from collections.abc import Iterator
+
+from benchmarks.reproduction.gain_tables import differences, ends, gains, overall
+from benchmarks.reproduction.label_tables import filters, log_confidence, relabellings
+from benchmarks.reproduction.markdown import PROBES, Table
+from benchmarks.reproduction.study import Study
+from benchmarks.reproduction.sweep_tables import layers, settings
+from w2sprobe.comparison import Comparison, Pair
+from w2sprobe.errors import InputError
+
+
+def tables(study: Study) -> Iterator[Table]:
+    """All tables, in the order of the page."""
+    compared = {pair: found for pair in study.pairs if (found := _compared(study, pair))}
+    yield overall(study, compared)
+    for pair in study.pairs:
+        yield ends(study, pair)
+    for pair, comparison in compared.items():
+        yield from gains(study, pair, comparison)
+        yield from differences(study, pair, comparison)
+    yield from layers(study)
+    for probe in PROBES:
+        yield from settings(study, probe)
+    yield filters(study)
+    yield relabellings(study)
+    yield log_confidence(study)
+
+
+def _compared(study: Study, pair: Pair) -> Comparison | None:
+    try:
+        return study.compared(pair)
+    except InputError:  # without the baseline
+        return None
