@@ -3,10 +3,12 @@
     w2sprobe run docs/reproduction/configs/stage0.yaml --out results/stage0
     python -m benchmarks.choose_tasks results/stage0
 
-Reads a study of probes on truth and on truth with noise. A task is kept where there is a gap to
-recover, where its supervisor knows something, and where a learner recovers from labels that are
-wrong as often as the supervisor's, but independently of the text: where that fails, no student
-could be expected to do better. Numbers are means over the cuts of the rows.
+Reads a study of probes on truth and on truth with noise. A task is kept where, for at least one
+supervisor, there is a gap to recover, the supervisor knows something, and a learner recovers from
+labels that are wrong as often as the supervisor's, but independently of the text: where that
+fails, no student could be expected to do better. Numbers are means over the cuts of the rows.
+Of several controls, which differ in layer or penalty, that with the largest mean test AUC on the
+tasks kept is the one whose settings a study should take.
 """
 
 import argparse
@@ -42,33 +44,35 @@ def pooled_pgr(scores: list[Score]) -> float:
     return (mean(scores, "auc") - weak) / (mean(scores, "ceiling_auc") - weak)
 
 
-def rows(by_task: dict[str, dict[str, list[Score]]], control: str) -> list[list[str]]:
-    """A line a task: its numbers, those of the other methods, and whether it is kept."""
-    found = []
-    for task, methods in by_task.items():
-        scores = methods[control]
-        weak, ceiling = mean(scores, "weak_auc"), mean(scores, "ceiling_auc")
-        noise_pgr = pooled_pgr(scores)
-        reason = verdict(ceiling - weak, weak, noise_pgr)
-        found.append(
-            [task.removeprefix("bigbench:"), str(len(scores))]
-            + [f"{value:.3f}" for value in (weak, ceiling)]
-            + [f"{ceiling - weak:+.3f}", f"{noise_pgr:+.2f}", reason or "**kept**"]
-        )
-    return found
+Group = dict[str, list[Score]]  # scores of one task and supervisor, by method
 
 
-def other_settings(by_task: dict[str, dict[str, list[Score]]]) -> list[list[str]]:
-    """Mean test AUC of every method over tasks: which layer and penalty stand noise best."""
-    names = [name for name in next(iter(by_task.values())) if name not in ENDS]
+def line(task: str, supervisor: str, methods: Group, control: str) -> list[str]:
+    """Numbers of one task and supervisor, and why it is left out; empty where it is kept."""
+    scores = methods[control]
+    weak, ceiling = mean(scores, "weak_auc"), mean(scores, "ceiling_auc")
+    noise_pgr = pooled_pgr(scores)
     return [
-        [name, f"{np.mean([mean(methods[name], 'auc') for methods in by_task.values()]):.4f}"]
-        for name in names
+        task.removeprefix("bigbench:"),
+        supervisor,
+        *(f"{value:.3f}" for value in (weak, ceiling)),
+        f"{ceiling - weak:+.3f}",
+        f"{noise_pgr:+.2f}",
+        verdict(ceiling - weak, weak, noise_pgr),
+    ]
+
+
+def by_setting(groups: dict[tuple[str, str], Group], kept: set[str]) -> list[list[str]]:
+    """Mean test AUC of every method on the tasks kept."""
+    names = [name for name in next(iter(groups.values())) if name not in ENDS]
+    chosen = [group for (task, _), group in groups.items() if task in kept]
+    return [
+        [name, f"{np.mean([mean(group[name], 'auc') for group in chosen]):.4f}"] for name in names
     ]
 
 
 def table(head: list[str], lines: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines))
 
 
 def main() -> None:
@@ -77,12 +81,17 @@ def main() -> None:
     parser.add_argument("--control", default=CONTROL, help="method on truth with noise")
     given = parser.parse_args()
     path = given.results / "scores.csv" if given.results.is_dir() else given.results
-    by_task: dict[str, dict[str, list[Score]]] = {}
+    groups: dict[tuple[str, str], Group] = {}
     for score in read_scores(path):
-        by_task.setdefault(score.task, {}).setdefault(score.method, []).append(score)
-    head = ["task", "cuts", "supervisor", "probe on truth", "gap", "noise control's PGR", "verdict"]
-    print(table(head, rows(by_task, given.control)), end="\n\n")
-    print(table(["method", "mean test AUC over tasks"], other_settings(by_task)))
+        group = groups.setdefault((score.task, score.weak_model), {})
+        group.setdefault(score.method, []).append(score)
+    lines = [line(*key, group, given.control) for key, group in groups.items()]
+    head = ["task", "supervisor", "its AUC", "probe on truth", "gap", "PGR of noise", "left out"]
+    print(table(head, lines), end="\n\n")
+    kept = {key[0] for key, cells in zip(groups, lines, strict=True) if not cells[-1]}
+    print(f"Kept: {', '.join(sorted(kept)) or 'none'}.", end="\n\n")
+    if kept:
+        print(table(["method", "mean test AUC on the tasks kept"], by_setting(groups, kept)))
 
 
 if __name__ == "__main__":

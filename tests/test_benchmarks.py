@@ -148,23 +148,26 @@ def test_tasks_are_chosen_by_gap_weak_auc_and_noise_control(tmp_path: Path) -> N
         "blind": [(0.55, 0.80, 0.75), (0.57, 0.80, 0.75)],
         "deaf": [(0.70, 0.80, 0.72), (0.70, 0.80, 0.71)],
     }
-    lines = ["task,method,seed,auc,weak_auc,ceiling_auc"]
+    lines = ["task,weak_model,strong_model,method,seed,auc,weak_auc,ceiling_auc"]
     for task, cuts in tasks.items():
         for cut, (weak, ceiling, noise) in enumerate(cuts):
             aucs = {"weak": weak, "ceiling": ceiling, "logistic_probe_on_noise": noise}
-            lines += [f"{task},{name},{cut},{auc},{weak},{ceiling}" for name, auc in aucs.items()]
+            lines += [
+                f"{task},w,s,{name},{cut},{auc},{weak},{ceiling}" for name, auc in aucs.items()
+            ]
     scores = tmp_path / "scores.csv"
     scores.write_text("\n".join(lines))
     printed = run("choose_tasks", str(scores)).splitlines()
-    verdicts = {line.split(" | ")[0][2:]: line.split(" | ")[-1][:-2] for line in printed[2:6]}
-    assert verdicts == {
-        "kept": "**kept**",
+    reasons = {line.split(" | ")[0][2:]: line.split("|")[-2].strip() for line in printed[2:6]}
+    assert reasons == {
+        "kept": "",
         "small": "gap below 0.06",
         "blind": "weak AUC below 0.58",
         "deaf": "PGR of the noise control below 0.3",
     }
-    assert "| kept | 2 | 0.720 | 0.820 | +0.100 | +0.50 |" in printed[2]
-    assert "| logistic_probe_on_noise | 0.7450 |" in printed[-1]
+    assert "| kept | w | 0.720 | 0.820 | +0.100 | +0.50 |" in printed[2]
+    assert "Kept: kept." in printed
+    assert "| logistic_probe_on_noise | 0.7700 |" in printed[-1]
 
 
 def test_students_are_tested_on_other_tasks(
