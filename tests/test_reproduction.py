@@ -112,12 +112,11 @@ def test_a_declaration_is_kept(tmp_path: Path) -> None:
 
 
 def test_gains_and_differences_are_those_of_scipy(printed: str) -> None:
-    gains = table_of(printed, "minilm-l6: test AUC less the supervisor's, over tasks, family")
-    values = task_means("knn_probe", "weak")
-    row = row_of(gains, method="knn_probe")
-    assert numbers(row["mean"]) == pytest.approx(signed(values), abs=6e-4)
+    (row,) = table_of(printed, "Test AUC of student less its supervisor's")
+    values = task_means("student", "weak")
+    assert numbers(row["gain"]) == pytest.approx(signed(values), abs=6e-4)
     assert numbers(row["p"])[0] == pytest.approx(stats.ttest_1samp(values, 0).pvalue, abs=6e-4)
-    assert numbers(row["above / below"]) == [(values > 0).sum(), (values < 0).sum()]
+    assert row["tasks above"] == f"{(values > 0).sum()} of {len(values)}"
     differences = table_of(printed, "minilm-l6: test AUC less that of student, over tasks, base")
     values = task_means("random_filter", "student")
     row = row_of(differences, method="random_filter")
@@ -235,6 +234,22 @@ def test_every_table_has_its_rows(of_probes: tuple[StudyResults, Path]) -> None:
             row = row_of(differences, supervisor=weak, task=task)
             expected = by[task, weak, "head_logconf"].auc - by[task, weak, "head"].auc
             assert numbers(row["difference"])[0] == pytest.approx(expected, abs=6e-4)
+    slopes = []
+    for task in {task for task, _, _ in by}:
+        aucs = [by[task, weak, "weak"].auc for weak in supervisors]
+        differences = [
+            by[task, weak, "head_logconf"].auc - by[task, weak, "head"].auc for weak in supervisors
+        ]
+        slopes.append(stats.linregress(aucs, differences).slope / 10)
+    (row,) = table_of(text, "How head_logconf less head changes")
+    assert numbers(row["mean slope"]) == pytest.approx(signed(slopes), abs=6e-4)
+    (row, _) = table_of(text, "Test AUC of logistic_probe less its supervisor's")
+    less = [
+        by[task, supervisors[0], "logistic_probe"].auc
+        - by[task, supervisors[0], "weak_to_weak_logistic"].auc
+        for task in {task for task, _, _ in by}
+    ]
+    assert numbers(row["student less weak-to-weak"])[:3] == pytest.approx(signed(less), abs=6e-4)
     controls = {row["filter"]: row["control"] for row in table_of(text, "Test AUC of a learner on")}
     assert controls["logistic_on_logistic_filter"] == "logistic_on_random_like_logistic_filter"
 

@@ -12,39 +12,44 @@ from w2sprobe.reporting.numbers import number, pvalue, with_interval
 
 def overall(study: Study, compared: Mapping[Pair, Comparison]) -> Table:
     """A row a supervisor: the baseline's gain over tasks, beside its two controls."""
-    rows = []
-    for pair, comparison in compared.items():
-        found = {row.method: row for row in comparison.supervisor_gains}
-        own = found.get(study.against)
-        if own is not None:
-            rows.append(
-                [
-                    study.supervisor(pair),
-                    f"{own.wins} of {own.n}",
-                    with_interval(own.mean, own.mean_interval, 3),
-                    pvalue(own.t_pvalue),
-                    number(_detectable(own, study.analysis.alpha)),
-                    _pooled_pgr(own),
-                    *_of_control(found.get(NOISE)),
-                    *_of_control(found.get(WEAK_TO_WEAK))[:1],
-                ]
-            )
-    header = [
-        "supervisor",
-        "tasks above",
-        "gain",
-        "p",
-        "MDE",
-        "pooled PGR",
-        "gain of noise control",
-    ]
-    header += ["its pooled PGR", "weak-to-weak gain"]
+    found = {
+        pair: {row.method: row for row in comparison.supervisor_gains}
+        for pair, comparison in compared.items()
+    }
+    found = {pair: rows for pair, rows in found.items() if study.against in rows}
+    adjusted = holm([rows[study.against].t_pvalue for rows in found.values()])
+    header = ["supervisor", "tasks above", "gain", "p", "MDE", "pooled PGR"]
+    header += ["gain of noise control", "its pooled PGR", "student less weak-to-weak"]
     return Table(
         f"Test AUC of {study.against} less its supervisor's, means over tasks [Student's t, 95 %], "
-        "and what the controls gain:",
+        f"and its controls; in parentheses p by Holm over {len(found)} supervisors:",
         header,
-        rows,
+        [
+            _overall_row(study, pair, rows, float(p))
+            for (pair, rows), p in zip(found.items(), adjusted, strict=True)
+        ],
     )
+
+
+def _overall_row(
+    study: Study, pair: Pair, rows: Mapping[str, SupervisorGain], adjusted: float
+) -> list[str]:
+    own = rows[study.against]
+    capacity = NOT_RUN
+    if study.has(pair, WEAK_TO_WEAK):
+        (row,) = study.compared(pair, WEAK_TO_WEAK, [study.against]).methods
+        difference = with_interval(row.mean, row.mean_interval, 3)
+        capacity = f"{difference}, p = {pvalue(row.t_pvalue)}"
+    return [
+        study.supervisor(pair),
+        f"{own.wins} of {own.n}",
+        with_interval(own.mean, own.mean_interval, 3),
+        pvalue(own.t_pvalue, adjusted),
+        number(_detectable(own, study.analysis.alpha)),
+        _pooled_pgr(own),
+        *_of_control(rows.get(NOISE)),
+        capacity,
+    ]
 
 
 def _of_control(row: SupervisorGain | None) -> list[str]:
@@ -111,25 +116,6 @@ def _gain_and_pgr(row: Row | None) -> tuple[str, str]:
 def _interval(row: Row, name: str) -> tuple[float, float] | None:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     return None if low is None or high is None else (low, high)
-
-
-def gains(study: Study, pair: Pair, comparison: Comparison) -> Iterator[Table]:
-    """Every method's gain over the supervisor, over tasks: the family, then the others."""
-    rows = comparison.supervisor_gains
-    n_family = sum(row.primary for row in rows)
-    same = holm([row.equivalence_pvalue if row.primary else math.nan for row in rows])
-    for family in (True, False):
-        level = study.analysis.alpha / (max(n_family, 1) if family else 1)
-        yield Table(
-            f"{study.supervisor(pair)}: test AUC less the supervisor's, over tasks, "
-            f"{_of_family(n_family, family=family)}:",
-            ["method", *TESTS],
-            [
-                [row.method, *tests(row, row.t_holm, float(tost), _detectable(row, level))]
-                for row, tost in zip(rows, same, strict=True)
-                if row.primary == family
-            ],
-        )
 
 
 def differences(study: Study, pair: Pair, comparison: Comparison) -> Iterator[Table]:

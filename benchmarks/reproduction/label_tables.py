@@ -1,7 +1,7 @@
 """Tables of filters, relabellings and log-confidence."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -68,10 +68,11 @@ def _percent(shares: Sequence[float | None]) -> str:
     return f"{100 * float(np.mean(known)):.0f} %" if known else "–"
 
 
-def log_confidence(study: Study) -> Table:
-    """The head with log-confidence less the head, task by task and over tasks."""
+def log_confidence(study: Study) -> Iterator[Table]:
+    """The head with log-confidence less the head, task by task, and by the supervisor's AUC."""
     name, against = "head_logconf", "head"
     rows = []
+    points: dict[str, list[tuple[float, float]]] = {}
     for pair in study.pairs:
         means = study.means(pair)
         own = [
@@ -82,6 +83,7 @@ def log_confidence(study: Study) -> Table:
         ]
         for row in own:
             by = means[row["task"]]
+            points.setdefault(row["task"], []).append((by["weak"]["auc"], row["difference"]))
             cells = (f"{by['weak']['auc']:.3f}", f"{by[against]['delta_auc']:+.3f}")
             difference = with_interval(row["difference"], (row["low"], row["high"]), 3)
             rows.append([study.supervisor(pair), short(row["task"]), *cells, difference])
@@ -89,9 +91,27 @@ def log_confidence(study: Study) -> Table:
             mean = task_mean([row["difference"] for row in own])
             text = f"{mean_over_tasks(mean)}, p = {pvalue(mean.pvalue)}"
             rows.append([study.supervisor(pair), "mean over tasks", "", "", text])
-    return Table(
+    yield Table(
         f"Test AUC of {name} less that of {against}, means over cuts [95 %, over cuts and test "
         "rows; that of a mean over tasks: Student's t]:",
         ["supervisor", "task", "supervisor's AUC", f"gain of {against}", "difference"],
         rows,
+    )
+    yield _slopes(name, against, points)
+
+
+def _slopes(name: str, against: str, points: Mapping[str, Sequence[tuple[float, float]]]) -> Table:
+    """Least squares over a task's supervisors, so that tasks are not compared with each other."""
+    slopes = [
+        float(np.polyfit(*zip(*own, strict=True), 1)[0]) / 10
+        for own in points.values()
+        if len({auc for auc, _ in own}) > 1
+    ]
+    mean = task_mean(slopes)
+    rising = f"{sum(slope > 0 for slope in slopes)} of {mean.n}"
+    return Table(
+        f"How {name} less {against} changes where the supervisor's AUC is .1 higher: slope over "
+        "the supervisors of a task, mean over tasks [Student's t]:",
+        ["tasks on which it rises", "mean slope", "p"],
+        [[rising, mean_over_tasks(mean), pvalue(mean.pvalue)]] if slopes else [],
     )

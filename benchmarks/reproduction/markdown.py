@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from w2sprobe.comparison import MethodRow, SupervisorGain
+from w2sprobe.comparison import MethodRow
 from w2sprobe.metrics import TaskMean
 from w2sprobe.reporting.numbers import number, pvalue, with_interval
 
@@ -27,9 +27,7 @@ class Table:
         return f"{self.title}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def tests(
-    row: MethodRow | SupervisorGain, t_holm: float, tost_holm: float, detectable: float
-) -> list[str]:
+def tests(row: MethodRow, t_holm: float, tost_holm: float, detectable: float) -> list[str]:
     """Cells of `TESTS`, p values also as Holm adjusts them, where they are not nan."""
     return [
         f"{row.wins} / {row.losses}",

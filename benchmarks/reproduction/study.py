@@ -187,5 +187,5 @@ def _in_all(by_task: Iterable[Mapping[str, float]]) -> list[str]:
 def _same_filter(one: Method, other: Method) -> bool:
     """Whether two methods remove the same rows, whoever learns from the others."""
     fields = ("labels", "probe", "curation", "rule", "function", "contamination", "per_class")
-    more = ("layer", "layers", "n_neighbors", "cv", "preprocess")
+    more = ("layer", "layers", "n_neighbors", "cv", "preprocess", "graph")
     return all(getattr(one, name) == getattr(other, name) for name in (*fields, *more))

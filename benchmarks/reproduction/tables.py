@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from benchmarks.reproduction.gain_tables import differences, ends, gains, overall
+from benchmarks.reproduction.gain_tables import differences, ends, overall
 from benchmarks.reproduction.label_tables import filters, log_confidence, relabellings
 from benchmarks.reproduction.markdown import PROBES, Table
 from benchmarks.reproduction.study import Study
@@ -18,14 +18,13 @@ def tables(study: Study) -> Iterator[Table]:
     for pair in study.pairs:
         yield ends(study, pair)
     for pair, comparison in compared.items():
-        yield from gains(study, pair, comparison)
         yield from differences(study, pair, comparison)
     yield from layers(study)
     for probe in PROBES:
         yield from settings(study, probe)
     yield filters(study)
     yield relabellings(study)
-    yield log_confidence(study)
+    yield from log_confidence(study)
 
 
 def _compared(study: Study, pair: Pair) -> Comparison | None:
