@@ -408,3 +408,18 @@ def test_the_ceiling_of_a_study_may_be_a_probe() -> None:
     assert runs().ceiling == "finetuned"
     for one in runs(ceiling="logistic").experiments():
         assert one.ceiling == "logistic"
+
+
+@pytest.mark.parametrize("quote", ["", "'"])
+def test_a_slice_is_no_time_of_day(tmp_path: Path, quote: str) -> None:
+    """YAML 1.1 reads 3:19:3 as 11943, three hours, nineteen minutes and three seconds."""
+    config = tmp_path / "study.yaml"
+    layers, rows = f"{quote}3:19:3{quote}", f"{quote}0:59{quote}"
+    config.write_text(
+        f"name: slices\ntask: {{name: a.csv, rows: {rows}}}\nweak: {{model: w}}\n"
+        f"strong: {{model: s}}\nprobes: {{candidates: {{layers: {layers}}}}}\nmin_gap: 0.05\n"
+    )
+    study = load_config(str(config), [f"sweep.layers={layers}", "strong.epochs=3"])
+    assert (study.task.rows, study.probes.candidates.layers) == ("0:59", "3:19:3")
+    assert study.sweep is not None
+    assert (study.sweep.layers, study.strong.epochs, study.min_gap) == ("3:19:3", 3, 0.05)

@@ -1,12 +1,13 @@
 """Config of a study: names, defaults, ranges and help, checked before anything runs."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -658,6 +659,19 @@ def _listed(sections: Section | tuple[Section, ...]) -> tuple[Section, ...]:
     return sections if isinstance(sections, tuple) else (sections,)
 
 
+# a slice of layers or rows, such as 3:19:3, which YAML 1.1 takes for hours, minutes and seconds
+_SLICE = re.compile(r"[-+]?\d+(?::\d+)+$")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which numbers with colons are text."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
+        first: [("tag:yaml.org,2002:str", _SLICE), *resolvers]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 def load_config(preset_or_file: str, settings: Iterable[str] = ()) -> StudyConfig:
     """Read a preset or a YAML file.
 
@@ -680,7 +694,7 @@ def load_config(preset_or_file: str, settings: Iterable[str] = ()) -> StudyConfi
     """
     text = _read(preset_or_file)
     try:
-        values = yaml.safe_load(text)
+        values = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise InputError(f"not YAML: {error}", where=preset_or_file) from error
     if not isinstance(values, dict):
@@ -701,7 +715,7 @@ def _set(values: dict[str, Any], setting: str) -> None:
     if not equals:
         raise InputError(f"--set {setting}", allowed="PATH=VALUE, as in strong.epochs=2")
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise InputError(f"--set {setting}: not YAML: {error}") from error
     *sections, name = path.split(".")
