@@ -663,7 +663,7 @@ def _listed(sections: Section | tuple[Section, ...]) -> tuple[Section, ...]:
 _SLICE = re.compile(r"[-+]?\d+(?::\d+)+$")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """YAML in which numbers with colons are text."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
