@@ -182,7 +182,7 @@ def test_the_graph_of_a_preset(preset: str, place: Path) -> None:
         changes = {
             "model": tiny[role]["model"], "precision": "float32", "lora_from_layer": 1
         }  # fmt: skip
-        changes["rows"] = 8 if section.get("rows") == 60 else None
+        changes["rows"] = {60: 8, 200: 10}.get(section.get("rows", 0))
         return {**section, **{name: one for name, one in changes.items() if name in section}}
 
     for role in ("weak", "strong"):
@@ -217,8 +217,19 @@ def test_what_is_written_gives_the_same_experiments(preset: str) -> None:
 
 ONCE = {"audit": 1, "extract": 2, "indicators": 1}
 GRAPHS = {  # stages a task
+    # five cuts of one task, probes only; three curations
+    "demo": {
+        "audit": 5,
+        "extract": 2,
+        "supervisor": 5,
+        "noise": 5,
+        "votes": 5 * (4 + 2),
+        "curate": 5 * 3,
+        "indicators": 5,
+    },
+    # student, ceiling and the student of truth with noise; no activations of the strong model
+    "student": {"audit": 1, "extract": 1, "supervisor": 1, "noise": 1, "train": 3},
     # two stages of votes: TopoFilter's may be refused
-    "demo": {**ONCE, "train": 7, "votes": 2, "curate": 3},
     "smoke": {**ONCE, "train": 7, "votes": 2, "curate": 3},
     # and one of hard labels, for deep kNN
     "cpu": {**ONCE, "train": 16, "relabel": 2, "votes": 3, "curate": 8, "zero_shot": 1},
@@ -235,18 +246,18 @@ GRAPHS = {  # stages a task
         "curate": 3 * 8,
         "indicators": 3,
     },
-    # ten cuts, three supervisors, of which two are probes of one model: their activations and
-    # audits are shared; in each cut 5 stages of votes for all supervisors together, and 2 for the
+    # ten cuts, four supervisors, of which three are probes of one model: their activations and
+    # audits are shared; in each cut 7 stages of votes for all supervisors together, and 2 for the
     # curated labels of each
     "probes": {
         "audit": 10,
         "extract": 2,
-        "supervisor": 10 * 2,
+        "supervisor": 10 * 3,
         "ngrams": 10,
-        "noise": 10 * 3 * 2,
-        "votes": 10 * (5 + 3 * 2),
-        "curate": 10 * 3 * 7,
-        "indicators": 10 * 3,
+        "noise": 10 * 4 * 2,
+        "votes": 10 * (7 + 4 * 2),
+        "curate": 10 * 4 * 12,
+        "indicators": 10 * 4,
     },
 }
 

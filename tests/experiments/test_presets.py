@@ -12,17 +12,19 @@ from tests.data import hub_rows
 from tests.tiny import save_tiny_model
 from w2sprobe import assets
 from w2sprobe.atomic import write_json
-from w2sprobe.data.bigbench_curated import CURATED, CuratedTask
+from w2sprobe.data.bigbench_curated import CURATED
 from w2sprobe.data.hub import MIRROR
-from w2sprobe.experiments.config import PRESETS, load_config
+from w2sprobe.experiments.config import PRESETS, TaskConfig, load_config
 from w2sprobe.experiments.forecast import forecast
 from w2sprobe.experiments.plan import make_plan
 from w2sprobe.experiments.preregistration import declare
 
 SPLIT_ROWS = 96  # of each made-up split; more would meet the next one's
 BIGBENCH_ROWS = 2600
+SLICED_ROWS = 16_000  # of tasks of which a preset takes a part
 SETTINGS = {
     "cpu": ["strong.lora_from_layer=1"],  # of three layers
+    "student": ["strong.lora_from_layer=1"],
     "published": ["probes.n_neighbors=3"],  # of fewer rows than 50
 }
 GROUPED = {
@@ -32,6 +34,7 @@ GROUPED = {
     "published": 21,
     "recommended": 21,
     "smoke": 0,
+    "student": 0,
 }  # of the tasks
 # what the curated task's pattern finds is the same in two rows
 QUESTIONS = {
@@ -70,16 +73,23 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("W2SPROBE_HOME", str(folder))
         asset = assets.asset_path("bigbench")
-    names = {
-        name.removeprefix("bigbench:")
-        for preset in PRESETS
-        for one in load_config(preset).experiments()
-        if (name := one.task.name).startswith("bigbench:")
-    }
-    for name in names:
+    tasks: dict[str, list[TaskConfig]] = {}
+    for preset in PRESETS:
+        for one in load_config(preset).experiments():
+            if one.task.name.startswith("bigbench:"):
+                tasks.setdefault(one.task.name.removeprefix("bigbench:"), []).append(one.task)
+    for name, cut in tasks.items():
         path = asset / f"{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = [_row(CURATED[name], number, word) for number, word in enumerate(_words())]
+        n_rows = SLICED_ROWS if any(isinstance(one.rows, str) for one in cut) else BIGBENCH_ROWS
+        given = [
+            side
+            for one in [*cut, CURATED.get(name)]
+            if one
+            for side in (one.positive, one.negative)
+        ]
+        classes = sorted({side for side in given if side is not None})
+        rows = [_row(name, classes, number, word) for number, word in enumerate(_words(n_rows))]
         inputs, scores = zip(*rows, strict=True)
         columns = {"input": inputs, "target_scores": scores}
         pq.write_table(pa.table(columns, schema=assets.BIGBENCH_SCHEMA), path)
@@ -92,18 +102,20 @@ def _with_own_word(row: hub_rows.Row) -> hub_rows.Row:
     return {**row, "word": f"{row['word']} {row['idx'] // 4}"}
 
 
-def _words() -> list[str]:
+def _words(n_rows: int) -> list[str]:
     """One of letters alone for every two rows."""
     words = map("".join, itertools.product(string.ascii_lowercase, repeat=3))
-    return [word for word in itertools.islice(words, BIGBENCH_ROWS // 2) for _ in range(2)]
+    return [word for word in itertools.islice(words, n_rows // 2) for _ in range(2)]
 
 
-def _row(task: CuratedTask, number: int, word: str) -> tuple[str, list[tuple[str, float]]]:
-    if task.mode == "choices":
+def _row(
+    name: str, classes: list[str], number: int, word: str
+) -> tuple[str, list[tuple[str, float]]]:
+    if not classes:
         return f"What about {word}?", [(f"{number} is", 1.0), (f"{number} is not", 0.0)]
-    question = QUESTIONS.get(task.name, "{pair} number {row}").format(pair=word, row=number)
-    names = (task.positive, task.negative)
-    return question, [(str(name), float(at == number // 2 % 2)) for at, name in enumerate(names)]
+    question = QUESTIONS.get(name, "{pair} number {row}").format(pair=word, row=number)
+    right = number // 2 % len(classes)
+    return question, [(side, float(at == right)) for at, side in enumerate(classes)]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -118,7 +130,9 @@ def test_a_preset_is_planned_on_its_own_tasks(
     monkeypatch.setenv(MIRROR, str(mirror))
     monkeypatch.setenv("W2SPROBE_HOME", str(home))
     settings = ["zero_shot.answers=[bad, good]", *SETTINGS.get(preset, [])]
-    if preset == "probes":
+    weak = load_config(preset).weak
+    probes = weak if isinstance(weak, tuple) else (weak,)
+    if probes[0].kind == "probe":
         probe = f"{{kind: probe, model: {models['weak']}, rows: 60}}"
         settings += [f"weak=[{probe}, {{kind: ngrams}}]", "sweep.layers=all"]
         settings += ["probes.candidates.layers=all", "splits=2"]
