@@ -37,8 +37,9 @@ $(VENV)/.done: setup.py
 fetch: setup ## Fetch the demo's models and data, once
 	$(BIN)/w2sprobe fetch demo
 
-demo: fetch ## From real models and real data to a PGR table
+demo: fetch ## Real models, real text: probes over five cuts, then one finetuned student
 	$(BIN)/w2sprobe run --preset demo
+	$(BIN)/w2sprobe run --preset student
 
 smoke: fetch ## The demo at its smallest size
 	$(BIN)/w2sprobe run --preset smoke

@@ -33,7 +33,7 @@ def verdict(gap: float, weak: float, noise_pgr: float) -> str:
     reasons = {
         f"gap below {MIN_GAP:g}": gap < MIN_GAP,
         f"weak AUC below {MIN_WEAK_AUC:g}": weak < MIN_WEAK_AUC,
-        f"PGR of the noise control below {MIN_NOISE_PGR:g}": noise_pgr < MIN_NOISE_PGR,
+        f"PGR of noise below {MIN_NOISE_PGR:g}": gap >= MIN_GAP and noise_pgr < MIN_NOISE_PGR,
     }
     return ", ".join(reason for reason, applies in reasons.items() if applies)
 
@@ -57,7 +57,7 @@ def line(task: str, supervisor: str, methods: Group, control: str) -> list[str]:
         supervisor,
         *(f"{value:.3f}" for value in (weak, ceiling)),
         f"{ceiling - weak:+.3f}",
-        f"{noise_pgr:+.2f}",
+        f"{noise_pgr:+.2f}" if ceiling - weak >= MIN_GAP else "–",
         verdict(ceiling - weak, weak, noise_pgr),
     ]
 

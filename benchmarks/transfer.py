@@ -1,7 +1,8 @@
 """Do students keep on another domain what they gained? Probes of a study, on its other tasks.
 
     w2sprobe run --preset probes --out results/probes
-    python -m benchmarks.transfer --preset probes --tasks hotels,medicine,products
+    python -m benchmarks.transfer --preset probes --tasks hotels,medicine,products \\
+      --classes "positive / negative"
 
 Supervisor and students are fitted on one task as in the study, from its finished stages, and
 predict the test rows of every task named: labels must mean the same in all of them. The ceiling is
@@ -122,7 +123,9 @@ def lines(plan: Plan, tasks: list[str]) -> Iterator[dict[str, str]]:
         for task in tasks:
             domain = Domain(experiment)
             # n-grams have no activations to take to another task
-            if task in config.task.name and isinstance(domain.supervisor, FitProbe):
+            if task in config.task.label and isinstance(domain.supervisor, FitProbe):
+                if (config.weak.label, task, config.seed) in by_key:
+                    raise SystemExit(f"several tasks have {task!r} in their names: pass --classes")
                 by_key[config.weak.label, task, config.seed] = domain
     supervisors, cuts = (list(dict.fromkeys(key[at] for key in by_key)) for at in (0, 2))
     for supervisor, source in product(supervisors, tasks):
@@ -157,11 +160,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preset", default="probes", help="or a YAML file")
     parser.add_argument("--tasks", required=True, help="parts of their names, with commas")
+    parser.add_argument("--classes", default="", help="that all have, as in positive / negative")
     parser.add_argument("--cache", type=Path, default=Path("cache"))
     parser.add_argument("--csv", action="store_true")
     given = parser.parse_args()
     config, tasks = load_config(given.preset), given.tasks.split(",")
-    chosen = tuple(one for one in config.tasks if any(task in one.name for task in tasks))
+    chosen = tuple(
+        one
+        for one in config.tasks
+        if given.classes in one.label and any(task in one.label for task in tasks)
+    )
     config = config.model_copy(update={"tasks": chosen})
     found = lines(make_plan(config, cache=given.cache, out=Path("unused")), tasks)
     if given.csv:

@@ -163,9 +163,10 @@ def test_tasks_are_chosen_by_gap_weak_auc_and_noise_control(tmp_path: Path) -> N
         "kept": "",
         "small": "gap below 0.06",
         "blind": "weak AUC below 0.58",
-        "deaf": "PGR of the noise control below 0.3",
+        "deaf": "PGR of noise below 0.3",
     }
     assert "| kept | w | 0.720 | 0.820 | +0.100 | +0.50 |" in printed[2]
+    assert "| small | w | 0.720 | 0.770 | +0.050 | – |" in printed[3]
     assert "Kept: kept." in printed
     assert "| logistic_probe_on_noise | 0.7700 |" in printed[-1]
 

@@ -284,3 +284,9 @@ def test_tables_of_the_page_are_those_of_the_command() -> None:
     blocks = run("tables", str(KEPT)).strip().split("\n\n")
     for title, table in zip(blocks[::2], blocks[1::2], strict=True):
         assert f"{title}\n\n{table}" in pages
+
+
+def test_the_table_of_stage_0_is_that_of_the_command() -> None:
+    done = call_forked(script, "choose_tasks", (str(PAGES / "stage0/scores.parquet"),))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in (PAGES / "stage0.md").read_text(encoding="utf-8")
