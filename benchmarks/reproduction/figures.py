@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from benchmarks.reproduction.markdown import PROBES, short
 from benchmarks.reproduction.study import NOISE, Row, Study
@@ -195,6 +196,7 @@ def methods(study: Study, pair: Pair) -> Figure:
     figure.legend(loc="outside lower center", ncols=3)
     axis.set_yticks(range(len(names)), [in_words(name) for name in reversed(names)])
     axis.set_ylim(-0.6, len(names) - 0.4)
+    axis.xaxis.set_major_locator(MaxNLocator(5))
     axis.set_xlabel("test AUC less that of the logistic student of the same weak labels")
     light_axes(axis)
     n_tasks = max((rows[name].n for name in names), default=0)
@@ -207,14 +209,20 @@ def methods(study: Study, pair: Pair) -> Figure:
 
 
 def _drawn(study: Study) -> list[str]:
-    """Filters beside their random controls, relabellings, then other learners."""
+    """Filters beside their random controls, relabellings, then other learners: the family."""
     entries = study.config.entries
     there = [name for name in dict.fromkeys(method for _, method in study.kept) if name in entries]
     groups: list[list[str]] = [
         *([*study.methods(kind)] for kind in ("filter", "random_filter", "relabel")),
         [name for name in there if _other_learner(entries[name])],
     ]
-    return [name for group in groups for name in group if name != study.against]
+    found = [name for group in groups for name in group if name != study.against]
+    family = study.config.analysis.family
+    if family is None:
+        return found
+    # what was declared, and the random filters that it is held against
+    declared = [name for name in found if name in family or name in study.methods("random_filter")]
+    return declared + [name for name in family if name not in declared]
 
 
 def _other_learner(method: Method) -> bool:

@@ -68,7 +68,12 @@ def test_the_schema_names_every_key_and_method() -> None:
 
 
 def test_a_study_of_several_ends_with_gaps_and_comparisons(run: Any, tmp_path: Path) -> None:
-    several = ["--set", "seeds=[0, 1]", "--set", "methods=[student, knn_probe]"]
+    other = tmp_path / "other.csv"
+    header, *rows = (tmp_path / "task.csv").read_text().splitlines()
+    other.write_text("\n".join([header, *(f"so {row}" for row in rows)]))
+    several = ["--set", f"tasks=[{tmp_path / 'task.csv'}, {other}]"]
+    several += ["--set", "task={sizes: {weak_train: 16, strong_train: 16, val: 8, test: 16}}"]
+    several += ["--set", "methods=[student, knn_probe]"]
     study = run("study.yaml", "--json", "--out", "several", *several)
     assert len(study["experiments"]) == 2
     shown = CliRunner().invoke(root, ["run", "study.yaml", "--out", "several", *several])

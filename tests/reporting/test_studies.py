@@ -59,7 +59,7 @@ def test_why_a_gap_is_not_resolved(changes: dict, text: str) -> None:
 def test_a_pair_has_a_table_and_a_task_a_row() -> None:
     rows = [row("weak", auc=0.8), row(), row("student", pgr_interval=None)]
     rows += [
-        row(name, weak_model="w2", auc_interval=None, delta_auc_interval=None)
+        row(name, task="u", weak_model="w2", auc_interval=None, delta_auc_interval=None)
         for name in ("weak", "ceiling")
     ]
     study = StudyResults(
@@ -70,6 +70,23 @@ def test_a_pair_has_a_table_and_a_task_a_row() -> None:
     for part in ("w supervises s", "t[x]", "0.800", "0.900", "+0.100 (SE 0.020)", "[unbounded]"):
         assert part in text
     assert "w2 supervises s" in printed(second)
+
+
+def test_of_one_task_every_method_has_a_row() -> None:
+    """Gaps over tasks and tests over tasks say nothing there."""
+    methods = ("student", "knn_probe")
+    rows = [row("weak", auc=0.8), row(), *(row(name, resolved=False) for name in methods)]
+    study = StudyResults(
+        name="n", experiments=(), summary=tuple(rows), failures=(), config={}, versions={}
+    )
+    (table,) = study_tables(study)
+    text = printed(table)
+    for part in ("t[x]: w supervises s", *methods, "0.800", "+0.100 [+0.050, +0.150]", "Runs: "):
+        assert part in text
+    assert "the gap of every task" not in text
+    assert "not resolved" not in text
+    small = study.model_copy(update={"summary": tuple(row(n, resolved=False) for n in methods)})
+    assert "The gap is not resolved" in printed(*study_tables(small))
 
 
 def stage(number: int, *, done: bool, experiment: str = "", **inputs: int) -> PlannedStage:
@@ -129,6 +146,7 @@ def test_sizes_and_times_for_people() -> None:
 def test_the_baseline_of_a_probe_study_has_both_pgrs() -> None:
     own = {"own_ceiling": "x_on_truth", "own_pgr": 0.5, "own_pgr_interval": (0.4, 0.6)}
     rows = (row("weak", auc=0.8), row(), row("x", pgr=0.3, own_resolved=True, **own))
+    rows += tuple(row(name, task="u") for name in ("weak", "ceiling"))
     study = StudyResults(
         name="n",
         experiments=("a",),

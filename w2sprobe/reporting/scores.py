@@ -162,10 +162,24 @@ def _note(results: Results) -> str:
 
 
 def study_tables(study: StudyResults) -> Iterator[Table]:
-    """The gaps of each pair of models."""
+    """The gaps of each pair of models; of one task every method."""
+    several = len({row.task for row in study.summary}) > 1
     for pair in dict.fromkeys((row.weak_model, row.strong_model) for row in study.summary):
         rows = [row for row in study.summary if (row.weak_model, row.strong_model) == pair]
-        yield gaps_table(rows, study.config.get("analysis", {}).get("against", STUDENT))
+        against = study.config.get("analysis", {}).get("against", STUDENT)
+        yield gaps_table(rows, against) if several else _task_table(rows)
+
+
+def _task_table(rows: Sequence[SummaryRow]) -> Table:
+    """Every method on one task, means over its runs, for the terminal."""
+    one = rows[0]
+    note = f"Means over runs. {RUNS} Brackets: 95 % intervals {sources_of_noise(rows)}."
+    if any(row.own_ceiling for row in rows):
+        note += f"\n{BY_OWN}"
+    if not one.resolved:
+        note += f"\nThe gap is not resolved ({why_unresolved(one)}): read ΔAUC, not PGR."
+    title = f"{one.task}: {one.weak_model} supervises {one.strong_model}"
+    return replace(scores_table(rows), title=title, note=note)
 
 
 def gaps_table(rows: Sequence[SummaryRow], baseline: str = STUDENT) -> Table:
