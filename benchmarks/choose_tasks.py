@@ -17,11 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.reproduction.markdown import lines_of, short
 from w2sprobe.comparison import Score, read_scores
+from w2sprobe.reporting.wording import ENDS
 
 MIN_GAP, MIN_WEAK_AUC, MIN_NOISE_PGR = 0.06, 0.58, 0.3
 CONTROL = "logistic_probe_on_noise"
-ENDS = ("weak", "ceiling")
 
 
 def mean(scores: Iterable[Score], name: str) -> float:
@@ -38,12 +39,6 @@ def verdict(gap: float, weak: float, noise_pgr: float) -> str:
     return ", ".join(reason for reason, applies in reasons.items() if applies)
 
 
-def pooled_pgr(scores: list[Score]) -> float:
-    """Mean gain by mean gap: of small gaps a mean of ratios would be noise."""
-    weak = mean(scores, "weak_auc")
-    return (mean(scores, "auc") - weak) / (mean(scores, "ceiling_auc") - weak)
-
-
 Group = dict[str, list[Score]]  # scores of one task and supervisor, by method
 
 
@@ -51,9 +46,10 @@ def line(task: str, supervisor: str, methods: Group, control: str) -> list[str]:
     """Numbers of one task and supervisor, and why it is left out; empty where it is kept."""
     scores = methods[control]
     weak, ceiling = mean(scores, "weak_auc"), mean(scores, "ceiling_auc")
-    noise_pgr = pooled_pgr(scores)
+    # mean gain by mean gap: of small gaps a mean of ratios would be noise
+    noise_pgr = (mean(scores, "auc") - weak) / (ceiling - weak)
     return [
-        task.removeprefix("bigbench:"),
+        short(task),
         supervisor,
         *(f"{value:.3f}" for value in (weak, ceiling)),
         f"{ceiling - weak:+.3f}",
@@ -71,27 +67,22 @@ def by_setting(groups: dict[tuple[str, str], Group], kept: set[str]) -> list[lis
     ]
 
 
-def table(head: list[str], lines: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path, help="folder or scores.csv of stage 0")
     parser.add_argument("--control", default=CONTROL, help="method on truth with noise")
     given = parser.parse_args()
-    path = given.results / "scores.csv" if given.results.is_dir() else given.results
     groups: dict[tuple[str, str], Group] = {}
-    for score in read_scores(path):
+    for score in read_scores(given.results):
         group = groups.setdefault((score.task, score.weak_model), {})
         group.setdefault(score.method, []).append(score)
     lines = [line(*key, group, given.control) for key, group in groups.items()]
     head = ["task", "supervisor", "its AUC", "probe on truth", "gap", "PGR of noise", "left out"]
-    print(table(head, lines), end="\n\n")
+    print(lines_of(head, lines), end="\n\n")
     kept = {key[0] for key, cells in zip(groups, lines, strict=True) if not cells[-1]}
     print(f"Kept: {', '.join(sorted(kept)) or 'none'}.", end="\n\n")
     if kept:
-        print(table(["method", "mean test AUC on the tasks kept"], by_setting(groups, kept)))
+        print(lines_of(["method", "mean test AUC on the tasks kept"], by_setting(groups, kept)))
 
 
 if __name__ == "__main__":

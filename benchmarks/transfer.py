@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.reproduction.markdown import lines_of
 from w2sprobe.cache import ActivationStore
 from w2sprobe.data import Rows
 from w2sprobe.experiments.builder import Experiment
@@ -30,6 +31,7 @@ from w2sprobe.experiments.steps import Noise, labels_of
 from w2sprobe.experiments.supervisors import FitProbe
 from w2sprobe.metrics import BootstrapPGR, bootstrap_pgr
 from w2sprobe.probes import LogisticProbe
+from w2sprobe.reporting.numbers import with_interval
 
 CEILING, CONTROL = "ceiling", "logistic_probe_on_noise"
 COLUMNS = [
@@ -142,18 +144,14 @@ def lines(plan: Plan, tasks: list[str]) -> Iterator[dict[str, str]]:
 
 def numbers(scores: dict[str, BootstrapPGR]) -> list[str]:
     student, noise = scores["student"], scores["noise"]
-    pgr = f"{student.pgr:+.2f} {_interval(student.pgr_interval, 2)}"
+    pgr = with_interval(student.pgr, student.pgr_interval, 2)
     return [
         f"{student.weak_auc:.3f}",
         f"{student.ceiling_auc:.3f}",
-        f"{student.delta_auc:+.3f} {_interval(student.delta_auc_interval)}",
+        with_interval(student.delta_auc, student.delta_auc_interval, 3),
         f"{noise.delta_auc:+.3f}",
         pgr if student.resolved else "gap not resolved",
     ]
-
-
-def _interval(interval: tuple[float, float], digits: int = 3) -> str:
-    return f"[{interval[0]:+.{digits}f}, {interval[1]:+.{digits}f}]"
 
 
 def main() -> None:
@@ -177,9 +175,7 @@ def main() -> None:
         writer.writeheader()
         writer.writerows(found)
         return
-    print(f"| {' | '.join(COLUMNS)} |\n{'| --- ' * len(COLUMNS)}|")
-    for line in found:
-        print(f"| {' | '.join(line.values())} |", flush=True)
+    print(lines_of(COLUMNS, [[*line.values()] for line in found]))
 
 
 if __name__ == "__main__":

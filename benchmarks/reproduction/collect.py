@@ -13,6 +13,7 @@ import yaml
 
 from w2sprobe.atomic import atomic_path, write_json
 from w2sprobe.comparison import SCORES
+from w2sprobe.declaration import PREREGISTRATION
 from w2sprobe.reporting.report.label_drawings import cards_of
 from w2sprobe.reporting.report.pairing import auc_difference, predicted
 from w2sprobe.reporting.report.sources import Run, Source
@@ -23,7 +24,6 @@ PAIRED = (("head_logconf", "head"),)
 CELL = ("task", "weak_model", "strong_model")
 POINT = (*CELL, "probe", "layer", "setting", "value", "fitted_on")
 SHARES = ("wrong_before", "wrong_removed", "wrong_after", "flipped", "flips_right")
-PREREGISTRATION = "preregistration.json"
 
 
 def collect(results: Path, folder: Path) -> None:

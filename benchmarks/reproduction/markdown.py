@@ -23,8 +23,13 @@ class Table:
     def __str__(self) -> str:
         if not self.rows:
             return f"{self.title}\n\nNot in this study."
-        lines = [self.header, ["---"] * len(self.header), *self.rows]
-        return f"{self.title}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return f"{self.title}\n\n{lines_of(self.header, self.rows)}"
+
+
+def lines_of(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def tests(row: MethodRow, t_holm: float, tost_holm: float, detectable: float) -> list[str]:
