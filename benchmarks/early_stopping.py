@@ -42,7 +42,7 @@ from w2sprobe.training.settings import STOPPING_RULES, TrainSettings
 from w2sprobe.training.stopping import preference, validation_scores
 from w2sprobe.training.trainer import finetune
 
-WEAK_ROWS = {  # of the preset cpu, where they give labels that are neither chance nor truth
+WEAK_ROWS = {  # of the first reproduction, where they give labels that are neither chance nor truth
     "bigbench:hyperbaton": 400,
     "bigbench:multiemo/all_sentence_en": 60,
     "bigbench:winowhy": 400,
@@ -295,7 +295,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS)
-    parser.add_argument("--weak-rows", type=int, help="default: of the preset cpu")
+    parser.add_argument("--weak-rows", type=int, help="default: of the first reproduction")
     parser.add_argument("--rows", type=int, default=200)
     parser.add_argument("--val-rows", type=int, default=100)
     parser.add_argument("--test-rows", type=int, default=400)

@@ -28,7 +28,7 @@ SETTINGS = {
     "published": ["probes.n_neighbors=3"],  # of fewer rows than 50
 }
 GROUPED = {
-    "cpu": 4,
+    "cpu": 1,
     "demo": 0,
     "probes": 2,
     "published": 21,

@@ -36,7 +36,7 @@ def command(
     \b
     Examples:
       w2sprobe plan study.yaml
-      w2sprobe plan --preset cpu --set analysis.family='[knn_filter, topofilter]'
+      w2sprobe plan --preset recommended --set analysis.family='[knn_filter, topofilter]'
       w2sprobe plan study.yaml --pilot results/pilot --out results/main
     """
     config = _study.config_of(given)

@@ -13,9 +13,9 @@ from w2sprobe.errors import InputError
 from w2sprobe.metrics.estimates import CONFIDENCE, t_quantile
 from w2sprobe.results import RESULTS, Results, study_in
 
-# What `w2sprobe plan --preset cpu --pilot docs/reproduction/version0/results` measures: minilm-l6
-# supervises smollm2-135m on eight tasks of BIG-bench with three seeds, 580 or 1,000 test rows each.
-# A test holds the two against each other.
+# What `w2sprobe plan docs/reproduction/configs/version0.yaml` measures with
+# `--pilot docs/reproduction/version0/results`: minilm-l6 supervises smollm2-135m on eight tasks of
+# BIG-bench with three seeds, 580 or 1,000 test rows each. A test holds the two against each other.
 DEFAULTS = Spread(
     source="defaults: this project's first reproduction, 8 tasks with 3 seeds",
     gain_task_sd=0.027,
