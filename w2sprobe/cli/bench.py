@@ -13,18 +13,28 @@ NAMES = ("search", "knn", "logistic", "topofilter", "memory", "sweep", "growth")
 
 @click.command("bench")
 @click.argument("parts", nargs=-1, type=click.Choice(NAMES), metavar="[PART]...")
-@click.option("--rows", default=10_000, show_default=True, type=click.IntRange(min=64), help="n.")
-@click.option("--width", default=2048, show_default=True, type=click.IntRange(min=16), help="d.")
-@click.option("--figure", type=click.Path(path_type=Path), help="PNG of the growth part.")
+@click.option(
+    "--rows", default=10_000, show_default=True, type=click.IntRange(min=64), help="Number of rows."
+)
+@click.option(
+    "--width",
+    default=2048,
+    show_default=True,
+    type=click.IntRange(min=16),
+    help="Width of the rows.",
+)
+@click.option(
+    "--figure", type=click.Path(path_type=Path), help="PNG file for the figure of the part growth."
+)
 @_options.common
 def command(
     parts: tuple[str, ...], rows: int, width: int, figure: Path | None, as_json: bool
 ) -> None:
-    """Measure the probes beside their peers on this machine, in one run.
+    """Measure the speed of the probes beside FAISS, torch and scikit-learn.
 
     PARTS: search, knn, logistic, topofilter, memory, sweep, growth; all of them by default. A
-    ratio is ours / peer: below 1, ours is faster or smaller. It stands beside the target and how
-    far the results agree.
+    ratio is ours / peer: below 1, ours is faster or smaller. Targets and the agreement of the
+    results are printed beside it.
 
     \b
     Examples:
