@@ -139,8 +139,8 @@ def test_rows_that_tie_with_too_many_zeros_are_not_found() -> None:
     [
         (lambda: accuracy([], []), "at least one row"),
         (lambda: accuracy([[0, 1]], [0.1, 0.2]), "at least one row"),
-        (lambda: accuracy([0, 2], [0.1, 0.2]), "truth is 2.0, row 1"),
-        (lambda: best_threshold([0, 2], [0.1, 0.2]), "labels is 2.0, row 1"),
+        (lambda: accuracy([0, 2], [0.1, 0.2]), "truth is 2, row 1"),
+        (lambda: best_threshold([0, 2], [0.1, 0.2]), "labels is 2, row 1"),
         (lambda: brier([0, 1], [0.1, 1.2]), "p is 1.2, row 1"),
         (lambda: log_loss([0, 1], [0.1]), "p has shape"),
         (lambda: expected_calibration_error([0, 1], [0.1, 0.2], 0), "n_bins is 0"),

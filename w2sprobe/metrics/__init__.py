@@ -12,6 +12,7 @@ where it is used: every command, and the completion of its options, imports this
 
 from w2sprobe.metrics.auc import roc_auc as roc_auc
 from w2sprobe.metrics.auc import soft_auc as soft_auc
+from w2sprobe.metrics.error_similarity import capa as capa
 from w2sprobe.metrics.estimates import CONFIDENCE as CONFIDENCE
 from w2sprobe.metrics.estimates import Estimate as Estimate
 from w2sprobe.metrics.estimates import mean_of_runs as mean_of_runs

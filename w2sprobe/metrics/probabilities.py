@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 
 from w2sprobe.errors import InputError
 from w2sprobe.labels import THRESHOLD
+from w2sprobe.metrics._checks import check_labels, check_probabilities
 from w2sprobe.metrics.auc import roc_auc
-from w2sprobe.metrics.scorecard import check_labels
 from w2sprobe.results import GroupPerformance, Performance
 
 N_BINS = 10  # of the calibration error; Guo et al. use 15 for samples of 10,000
@@ -41,7 +41,7 @@ def accuracy(truth: ArrayLike, p: ArrayLike, threshold: float = THRESHOLD) -> fl
     >>> accuracy([0, 0, 1, 1], [0.1, 0.6, 0.7, 0.9])
     0.75
     """
-    positive, values = _checked(truth, p)
+    positive, values = check_probabilities(truth, p)
     return float(((values > threshold) == positive).mean())
 
 
@@ -76,7 +76,7 @@ def best_threshold(labels: ArrayLike, p: ArrayLike) -> float:
     >>> best_threshold([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4])  # all below one half
     0.25
     """
-    positive, values = _checked(labels, p, "labels")
+    positive, values = check_probabilities(labels, p, "labels")
     levels, place = np.unique(values, return_inverse=True)
     ones = np.bincount(place[positive], minlength=len(levels))
     zeros = np.bincount(place[~positive], minlength=len(levels))
@@ -123,7 +123,7 @@ def log_loss(truth: ArrayLike, p: ArrayLike) -> float:
     >>> log_loss([0, 1], [0.0, 0.5]), log_loss([0, 1], [1.0, 0.5])
     (0.34657359027997264, inf)
     """
-    positive, values = _checked(truth, p)
+    positive, values = check_probabilities(truth, p)
     right = np.where(positive, values, 1 - values)
     with np.errstate(divide="ignore"):
         return abs(float(np.log(right).mean()))  # the mean is at most 0; abs makes -0 to 0
@@ -148,7 +148,7 @@ def brier(truth: ArrayLike, p: ArrayLike) -> float:
     InputError
         No rows, shapes differ, `truth` is not 0 or 1, or a probability is outside [0, 1].
     """
-    positive, values = _checked(truth, p)
+    positive, values = check_probabilities(truth, p)
     return float(((values - positive) ** 2).mean())
 
 
@@ -187,7 +187,7 @@ def expected_calibration_error(truth: ArrayLike, p: ArrayLike, n_bins: int = N_B
     """
     if n_bins < 1:
         raise InputError(f"n_bins is {n_bins!r}", allowed="1 or more")
-    positive, values = _checked(truth, p)
+    positive, values = check_probabilities(truth, p)
     edges = np.arange(1, n_bins) / n_bins
     place = np.searchsorted(edges, values, side="right")
     # rows of a bin / n times the difference of means = difference of sums / n
@@ -231,7 +231,7 @@ def recall_at_fpr(truth: ArrayLike, p: ArrayLike, fpr: float) -> float:
     """
     if not 0 <= fpr <= 1:
         raise InputError(f"fpr is {fpr!r}", allowed="0 to 1")
-    positive, values = _checked(truth, p)
+    positive, values = check_probabilities(truth, p)
     if positive.all() or not positive.any():
         raise InputError(
             f"truth has one class in {len(values)} rows", allowed="rows of both classes"
@@ -273,7 +273,7 @@ def performance(
     InputError
         No rows, shapes differ, `truth` is not 0 or 1, or a probability is outside [0, 1].
     """
-    positive, values = _checked(truth, p)
+    positive, values = check_probabilities(truth, p)
     n_zeros = int((~positive).sum())
     both = 0 < n_zeros < len(values)
     loss = log_loss(positive, values)
@@ -400,12 +400,3 @@ def _groups(
 
 def _worst_first(groups: Sequence[GroupPerformance]) -> tuple[GroupPerformance, ...]:
     return tuple(sorted(groups, key=lambda group: (group.accuracy, group.name)))
-
-
-def _checked(truth: ArrayLike, p: ArrayLike, name: str = "truth") -> tuple[np.ndarray, np.ndarray]:
-    """Rows of class 1 as a mask, and probabilities."""
-    labels = np.asarray(truth)
-    if labels.ndim != 1 or not len(labels):
-        raise InputError(f"{name} has shape {labels.shape}", allowed="(n,), at least one row")
-    positive = check_labels(labels, name, len(labels), hard=True) == 1
-    return positive, check_labels(p, "p", len(labels)).astype(np.float64)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from w2sprobe.errors import InputError
 from w2sprobe.labels import THRESHOLD
-from w2sprobe.metrics._checks import check_scores
+from w2sprobe.metrics._checks import check_labels
 
 
 @dataclass(frozen=True)
@@ -141,18 +141,6 @@ def _check_mask(keep: ArrayLike, name: str) -> np.ndarray:
             f"{name} is {mask.dtype} of shape {mask.shape}", allowed="a mask: bool, (rows,)"
         )
     return mask
-
-
-def check_labels(labels: ArrayLike, name: str, n: int, *, hard: bool = False) -> np.ndarray:
-    """Labels as an array, each in [0, 1], or with `hard` either 0 or 1."""
-    values = check_scores(labels, name, n)
-    bad = np.flatnonzero(~np.isin(values, (0, 1)) if hard else (values < 0) | (values > 1))
-    if bad.size:
-        raise InputError(
-            f"{name} is {float(values[bad[0]])!r}, row {bad[0]} (and {bad.size - 1} more)",
-            allowed="0 or 1" if hard else "0 to 1",
-        )
-    return values
 
 
 def _share(mask: np.ndarray) -> float:
