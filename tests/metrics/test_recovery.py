@@ -11,10 +11,10 @@ from w2sprobe.errors import InputError
 from w2sprobe.metrics import (
     Run,
     bootstrap_pgr,
-    bootstrap_pgrs,
     gap_recovered,
     mean_scores,
     pgr,
+    recover,
     roc_auc,
 )
 
@@ -75,14 +75,15 @@ def test_fieller_is_the_closed_form_where_rows_are_the_only_noise():
 
 def test_students_together_are_what_they_are_alone():
     truth, weak, student, ceiling = models(80)
-    students = {"a": student, "weak": weak, "b": np.array([student, ceiling]), "c": -student}
-    found = bootstrap_pgrs(truth, weak, students, ceiling)
-    for name, one in students.items():
-        alone, together = bootstrap_pgr(truth, weak, one, ceiling), found[name]
+    scores = {"weak": weak, "a": student, "c": -student, "ceiling": ceiling}
+    found = recover([Run(truth, scores)])
+    assert list(found) == list(scores)
+    for name, of_model in scores.items():
+        alone, together = bootstrap_pgr(truth, weak, of_model, ceiling), found[name]
         assert together.pgr == pytest.approx(alone.pgr)
         assert together.delta_estimate.variance == pytest.approx(alone.delta_estimate.variance)
-    with pytest.raises(InputError, match="student b"):
-        bootstrap_pgrs(truth, weak, {"a": student, "b": student[1:]}, ceiling)
+    with pytest.raises(InputError, match="c has shape"):
+        recover([Run(truth, {**scores, "c": student[1:]})])
 
 
 def test_only_the_order_of_scores_counts():

@@ -1,11 +1,13 @@
 """AUC, performance gap recovered (PGR), and how sure we are of them: numpy and scipy only.
 
-One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; of cross-fitted scores
-`auc_inside_folds`; decisions, calibration and groups:
-`performance` and the functions it collects; test rows that a gap takes: `rows_to_resolve`,
-`rows_for_gap`. Several tasks: `task_mean`, `paired_tests`, `equivalence`, `holm`, `pool_tasks`,
-`pooled_pgr`, `rank_correlation`; before any is run: `detectable_effect`, `least_pvalue`. Several
-seeds: `variance_components`. Filters of labels: `scorecard`, `overlap`.
+- One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; out-of-fold scores: `auc_inside_folds`;
+  decisions, calibration and groups: `performance` and the functions it collects; test rows needed
+  for a gap: `rows_to_resolve`, `rows_for_gap`; error similarity of two models: `capa`.
+- Several tasks: `task_mean`, `paired_tests`, `equivalence`, `holm`, `pool_tasks`, `pooled_pgr`,
+  `rank_correlation`; before any is run: `detectable_effect`, `least_pvalue`.
+- Several runs: `recover`, `mean_scores`, `variance_components`.
+- Filters of labels: `scorecard`, `overlap`.
+
 `docs/statistics.md` says what each number means. scipy.stats takes a second to load and is imported
 where it is used: every command, and the completion of its options, imports this package.
 """
@@ -53,7 +55,6 @@ from w2sprobe.metrics.ranks import rank_correlation as rank_correlation
 from w2sprobe.metrics.recovery import BootstrapPGR as BootstrapPGR
 from w2sprobe.metrics.recovery import auc_intervals as auc_intervals
 from w2sprobe.metrics.recovery import bootstrap_pgr as bootstrap_pgr
-from w2sprobe.metrics.recovery import bootstrap_pgrs as bootstrap_pgrs
 from w2sprobe.metrics.recovery import gap_recovered as gap_recovered
 from w2sprobe.metrics.recovery import pgr as pgr
 from w2sprobe.metrics.recovery import recover as recover
