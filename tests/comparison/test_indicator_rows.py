@@ -26,7 +26,7 @@ def test_a_column_an_indicator(tmp_path: Path) -> None:
     ("text", "parts"),
     [
         ("weak_model,cka\nw,1\n", ["columns are weak_model, cka", "task"]),
-        ("task,seed\na,1\n", ["columns are task, seed", "one an indicator"]),
+        ("task,seed\na,1\n", ["columns are task, seed", "one per indicator"]),
         ("", ["columns are none"]),
         ("task,cka\na,much\n", ["'much'", "data row 1 (line 2), column cka", "a number"]),
         ("task,cka\n,1\n", ["empty cell", "column task"]),

@@ -266,7 +266,7 @@ def test_completing_twice_changes_nothing() -> None:
             [
                 "weak_auc is 0.4 and 0.41",
                 "a, 1 and a, 2",
-                "one weak_auc a task, pair of models and seed",
+                "one weak_auc per task, pair of models and seed",
             ],
         ),
         (
