@@ -2,7 +2,7 @@
 
 import pytest
 
-from w2sprobe.comparison import Analysis, is_competitor, role_of
+from w2sprobe.comparison import is_competitor, role_of
 from w2sprobe.experiments.methods import METHODS
 
 
@@ -55,11 +55,3 @@ def test_settings_decide_for_methods_of_a_config() -> None:
 def test_names_of_controls(name: str) -> None:
     assert not is_competitor(name)
     assert is_competitor(name.replace("_on_", "_").replace("weak_to", "to").replace("random_", ""))
-
-
-def test_a_study_declares_its_analysis() -> None:
-    declared = {"against": "student", "family": ["x"], "alpha": 0.01, "hypotheses": ["x helps"]}
-    found = Analysis.of_config({"name": "mine", "min_gap": 0.05, "analysis": declared})
-    assert found == Analysis(min_gap=0.05, family=("x",), alpha=0.01)
-    before = {"name": "old", "min_gap": 0.03, "min_gap_se": 4.0}  # an earlier version
-    assert Analysis.of_config(before) == Analysis()
