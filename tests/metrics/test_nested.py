@@ -7,7 +7,7 @@ import pytest
 
 from tests.metrics.cases import models
 from w2sprobe.errors import InputError
-from w2sprobe.metrics import Run, roc_auc
+from w2sprobe.metrics import ScoredRun, roc_auc
 from w2sprobe.metrics.nested import mean_scores
 
 GAP = {"ceiling": 1, "weak": -1}
@@ -15,7 +15,7 @@ GAP = {"ceiling": 1, "weak": -1}
 
 def run(n=200, seed=0, **labels):
     truth, weak, student, ceiling = models(n, seed)
-    return Run(truth, {"weak": weak, "student": student, "ceiling": ceiling}, **labels)
+    return ScoredRun(truth, {"weak": weak, "student": student, "ceiling": ceiling}, **labels)
 
 
 def shifted(one, model, by, **labels):
@@ -77,7 +77,7 @@ def test_rows_of_several_cuts_are_matched_by_name():
 
     def cut(number, rows):
         scores = {name: values[rows] for name, values in whole.scores.items()}
-        return Run(whole.truth[rows], scores, rows=rows, cut=number)
+        return ScoredRun(whole.truth[rows], scores, rows=rows, cut=number)
 
     half = [cut(0, np.arange(300)), cut(1, np.arange(100, 400))]
     apart = [cut(0, np.arange(200)), cut(1, np.arange(200, 400))]
@@ -93,7 +93,9 @@ def test_shared_part_is_what_resampling_all_cuts_together_gives():
     whole = run(300, seed=5)
     cuts = [np.arange(200), np.arange(100, 300)]
     runs = [
-        Run(whole.truth[rows], {n: v[rows] for n, v in whole.scores.items()}, rows=rows, cut=i)
+        ScoredRun(
+            whole.truth[rows], {n: v[rows] for n, v in whole.scores.items()}, rows=rows, cut=i
+        )
         for i, rows in enumerate(cuts)
     ]
     random = np.random.default_rng(0)
@@ -130,8 +132,8 @@ def test_a_ceiling_beside_several_supervisors_has_noise_of_its_own():
 def test_groups_vary_together():
     truth, *scores = models(50)
     names = ("weak", "student", "ceiling")
-    alone = Run(truth, dict(zip(names, scores, strict=True)))
-    copies = Run(
+    alone = ScoredRun(truth, dict(zip(names, scores, strict=True)))
+    copies = ScoredRun(
         np.tile(truth, 9),
         {name: np.tile(of_model, 9) for name, of_model in alone.scores.items()},
         groups=np.tile([f"passage {row}" for row in range(50)], 9),

@@ -9,7 +9,7 @@ from tests.metrics.cases import models
 from w2sprobe import metrics
 from w2sprobe.errors import InputError
 from w2sprobe.metrics import (
-    Run,
+    ScoredRun,
     bootstrap_pgr,
     gap_recovered,
     mean_scores,
@@ -76,14 +76,14 @@ def test_fieller_is_the_closed_form_where_rows_are_the_only_noise():
 def test_students_together_are_what_they_are_alone():
     truth, weak, student, ceiling = models(80)
     scores = {"weak": weak, "a": student, "c": -student, "ceiling": ceiling}
-    found = recover([Run(truth, scores)])
+    found = recover([ScoredRun(truth, scores)])
     assert list(found) == list(scores)
     for name, of_model in scores.items():
         alone, together = bootstrap_pgr(truth, weak, of_model, ceiling), found[name]
         assert together.pgr == pytest.approx(alone.pgr)
         assert together.delta_estimate.variance == pytest.approx(alone.delta_estimate.variance)
     with pytest.raises(InputError, match="c has shape"):
-        recover([Run(truth, {**scores, "c": student[1:]})])
+        recover([ScoredRun(truth, {**scores, "c": student[1:]})])
 
 
 def test_only_the_order_of_scores_counts():
@@ -328,7 +328,7 @@ def test_any_model_can_be_the_ceiling():
     scores = {"weak": np.stack([weak] * 4), "ceiling": ceiling, "probe": student, "own": own}
     means = mean_scores(
         [
-            Run(truth, {name: of[seed] for name, of in scores.items()}, supervisor=seed)
+            ScoredRun(truth, {name: of[seed] for name, of in scores.items()}, supervisor=seed)
             for seed in range(4)
         ]
     )

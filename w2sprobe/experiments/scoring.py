@@ -22,7 +22,7 @@ from w2sprobe.experiments.stages import RECORD, Outcome, Stage
 from w2sprobe.experiments.steps import AUDIT, CURATION, INDICATORS, labels_of, stopped
 from w2sprobe.experiments.summary import ENDS, Predictions, Recovered, recovered, scores_of
 from w2sprobe.labels import THRESHOLD
-from w2sprobe.metrics import Run, capa, rows_to_resolve
+from w2sprobe.metrics import ScoredRun, capa, rows_to_resolve
 from w2sprobe.results import ResultRow, Results
 from w2sprobe.votes.selection import Choice
 from w2sprobe.votes.table import Votes
@@ -109,7 +109,7 @@ def score(
         return None
     config, splits = experiment.config, experiment.splits
     test, thresholds = splits.test, config.model_dump(include={"min_gap", "min_gap_se"})
-    run = Run(test.labels, predictions, test.groups, test.ids)
+    run = ScoredRun(test.labels, predictions, test.groups, test.ids)
     found = recovered([run], thresholds, experiment.ceilings)
     ceiling = found["ceiling"].auc
     audit = audit_of(experiment, outcomes)

@@ -30,7 +30,7 @@ from w2sprobe.metrics.gaps import rows_to_resolve as rows_to_resolve
 from w2sprobe.metrics.influence import accuracy_influence as accuracy_influence
 from w2sprobe.metrics.influence import auc_influence as auc_influence
 from w2sprobe.metrics.nested import Means as Means
-from w2sprobe.metrics.nested import Run as Run
+from w2sprobe.metrics.nested import ScoredRun as ScoredRun
 from w2sprobe.metrics.nested import mean_scores as mean_scores
 from w2sprobe.metrics.pooling import PooledTasks as PooledTasks
 from w2sprobe.metrics.pooling import RatioOfMeans as RatioOfMeans

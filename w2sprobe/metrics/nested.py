@@ -17,7 +17,7 @@ from w2sprobe.metrics.influence import Metric, auc_influence
 
 
 @dataclass(frozen=True)
-class Run:
+class ScoredRun:
     """Scores that several models give the test rows in one run.
 
     Parameters
@@ -91,12 +91,12 @@ class Means:
         return Estimate(float(w @ self.values[models]), tuple(parts))
 
 
-def mean_scores(runs: Sequence[Run], metric: Metric = auc_influence) -> Means:
+def mean_scores(runs: Sequence[ScoredRun], metric: Metric = auc_influence) -> Means:
     """Score every model in every run and average over learners, supervisors and cuts.
 
     Parameters
     ----------
-    runs : sequence of Run
+    runs : sequence of ScoredRun
         At least one; no two of the same cut, supervisor and learner.
     metric : callable, default `auc_influence`
 
@@ -163,7 +163,7 @@ class _Node:
 _Tree = dict[Hashable, dict[Hashable, dict[Hashable, _Node]]]
 
 
-def _score_all(runs: Sequence[Run], metric: Metric) -> tuple[_Tree, float]:
+def _score_all(runs: Sequence[ScoredRun], metric: Metric) -> tuple[_Tree, float]:
     """Scores of every run by cut, supervisor and learner, and the units of the rarest class."""
     tree: _Tree = {}
     smallest = math.inf
@@ -180,7 +180,7 @@ def _score_all(runs: Sequence[Run], metric: Metric) -> tuple[_Tree, float]:
     return tree, smallest
 
 
-def _units(runs: Sequence[Run]) -> Iterable[tuple[np.ndarray, int]]:
+def _units(runs: Sequence[ScoredRun]) -> Iterable[tuple[np.ndarray, int]]:
     """Unit number of each row of each run, and how many units there are."""
     ends = np.cumsum([len(run.truth) for run in runs])
     names = [
@@ -202,7 +202,7 @@ def _units(runs: Sequence[Run]) -> Iterable[tuple[np.ndarray, int]]:
     return [(unit, len(units)) for unit in np.split(numbers_of_all, ends[:-1])]
 
 
-def _score(run: Run, metric: Metric, unit: np.ndarray, n_units: int) -> tuple[_Node, int]:
+def _score(run: ScoredRun, metric: Metric, unit: np.ndarray, n_units: int) -> tuple[_Node, int]:
     """Scores and influences of one run, and how many units its rarer class has."""
     positive = check_truth(run.truth)
     scale = np.empty(len(positive))

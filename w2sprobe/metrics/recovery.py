@@ -17,7 +17,7 @@ from w2sprobe.metrics._checks import check_truth
 from w2sprobe.metrics.estimates import Estimate, Interval
 from w2sprobe.metrics.gaps import MIN_GAP, MIN_GAP_SE, gap_objection
 from w2sprobe.metrics.influence import Metric, auc_influence
-from w2sprobe.metrics.nested import Means, Run, mean_scores
+from w2sprobe.metrics.nested import Means, ScoredRun, mean_scores
 
 UNBOUNDED = (-math.inf, math.inf)
 WEAK, CEILING = "weak", "ceiling"
@@ -196,7 +196,7 @@ def bootstrap_pgr(
 
 
 def recover(
-    runs: Sequence[Run],
+    runs: Sequence[ScoredRun],
     *,
     metric: Metric = auc_influence,
     min_gap: float = MIN_GAP,
@@ -206,7 +206,7 @@ def recover(
 
     Parameters
     ----------
-    runs : sequence of Run
+    runs : sequence of ScoredRun
         With the models "weak" and "ceiling", and any others.
     metric : callable, default `auc_influence`
     min_gap, min_gap_se : float
@@ -319,7 +319,7 @@ def auc_intervals(
     if any(len(np.unique(unit[of_class])) < 2 for of_class in (positive, ~positive)):
         return None
     named = {str(number): np.asarray(of_model) for number, of_model in enumerate(scores)}
-    means = mean_scores([Run(positive, named, groups=None if groups is None else unit)])
+    means = mean_scores([ScoredRun(positive, named, groups=None if groups is None else unit)])
     return [share_interval(means.contrast({name: 1})) for name in named]
 
 
@@ -328,7 +328,7 @@ def _runs(
     models: Mapping[str, npt.ArrayLike],
     groups: npt.ArrayLike | None,
     rows: npt.ArrayLike | None,
-) -> list[Run]:
+) -> list[ScoredRun]:
     """Runs from arrays with axes of cuts, supervisors, learners and rows."""
     truths = np.asarray(truth)
     has_cuts = truths.ndim == 2
@@ -353,7 +353,9 @@ def _runs(
         }
         of_cut = {name: values[cut] for name, values in by_cut.items()}
         runs.append(
-            Run(truths[cut], scores, cut=cut, supervisor=supervisor, learner=learner, **of_cut)
+            ScoredRun(
+                truths[cut], scores, cut=cut, supervisor=supervisor, learner=learner, **of_cut
+            )
         )
     return runs
 
