@@ -158,7 +158,7 @@ def test_two_models_agree_with_the_naive_formulas(pair, beta):
 @pytest.mark.parametrize("between", [overlap, gap])
 @laws
 @given(pair=pairs())
-def test_two_models_laws(between, pair):
+def test_laws_of_two_models(between, pair):
     X, Z, generator = pair
     found = between(X, Z)
     assert 0 <= found <= 1
@@ -178,7 +178,7 @@ def test_a_model_and_itself(pair):
     assert overlap(X, Z) == pytest.approx(overlap(Z, X))
 
 
-def test_what_the_laws_do_not_hold_for():
+def test_counterexamples_to_the_laws():
     generator = np.random.default_rng(0)
     X = generator.normal(size=(30, 4))
     Z = X + generator.normal(size=(30, 4))

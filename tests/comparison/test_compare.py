@@ -52,7 +52,7 @@ def test_tests_can_be_one_sided(alternative: str) -> None:
     assert row.wilcoxon_pvalue == pytest.approx(tests.wilcoxon_pvalue)
 
 
-def test_the_plain_student_is_what_others_are_compared_with() -> None:
+def test_others_are_compared_with_the_plain_student_by_default() -> None:
     rows = {"y": [0.7, 0.8], "student": [0.6, 0.7], "xent": [0.6, 0.8]}
     found = compare(scores(rows))
     assert found.against == "student"
@@ -164,14 +164,14 @@ def test_a_declared_family_replaces_the_rule() -> None:
     assert compare(scores(FAMILY), analysis=Analysis(family=())).families == ()
 
 
-def test_scores_may_say_who_competes() -> None:
+def test_scores_may_state_the_role_of_a_method() -> None:
     rows = [replace(s, role="control" if s.method == "y" else "") for s in scores(FAMILY)]
     rows = [replace(s, role="competitor") if s.method == "zero_shot" else s for s in rows]
     found = in_auc(compare(rows))
     assert [name for name, row in found.items() if row.primary] == ["x", "zero_shot"]
 
 
-def test_what_a_family_can_show_stands_beside_it() -> None:
+def test_a_family_has_its_least_p_value_and_detectable_effect() -> None:
     found = compare(scores(FAMILY))
     rows = in_auc(found)
     (family,) = (family for family in found.families if family.unit == "auc")
@@ -229,18 +229,18 @@ def test_a_method_has_one_role() -> None:
         compare([first, *said])
 
 
-def test_rows_are_missed_where_only_seeds_are_known() -> None:
+def test_a_note_says_where_gap_se_is_missing() -> None:
     rows = repeated("student", [[0.7, 0.71]]) + repeated("x", [[0.72, 0.74]])
     assert any("1 of 1 tasks have no gap_se" in note for note in compare(rows).notes)
 
 
-def test_a_family_does_not_hold_what_it_is_compared_with() -> None:
+def test_the_baseline_is_no_member_of_the_family() -> None:
     found = compare(scores(FAMILY), analysis=Analysis(family=("x", "student")))
     assert found.families[0].methods == ("x",)
     assert any(note.startswith("The family names student,") for note in found.notes)
 
 
-def test_what_is_missing_is_said() -> None:
+def test_notes_name_missing_errors_and_unpaired_scores() -> None:
     assert compare(scores({"student": [0.7, 0.8], "x": [0.8, 0.8]})).notes == ()
     unknown = scores({"student": [0.7, 0.8], "x": [0.8]}, se=math.nan)
     first, second = compare(unknown).notes
@@ -253,7 +253,7 @@ def test_what_is_missing_is_said() -> None:
 
 @laws
 @given(st.lists(st.tuples(aucs, aucs), min_size=2, max_size=8), st.randoms(use_true_random=False))
-def test_order_of_rows_does_not_matter_and_exchange_turns_signs(pairs, random) -> None:
+def test_row_order_does_not_matter_and_swapping_methods_flips_signs(pairs, random) -> None:
     ours, theirs = (list(column) for column in zip(*pairs, strict=True))
     rows = scores({"student": theirs, "x": ours})
     plain = by_unit(compare(rows))

@@ -7,7 +7,7 @@ from w2sprobe.experiments.methods import METHODS
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name not in ("weak", "ceiling")])
-def test_names_of_this_package_say_their_role(name: str) -> None:
+def test_roles_by_name_agree_with_the_settings_of_every_method(name: str) -> None:
     settings = METHODS[name].model_dump()
     competes = not METHODS[name].apart
     assert is_competitor(name) == competes == (role_of(name, {name: settings}) == "competitor")

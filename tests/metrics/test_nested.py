@@ -57,7 +57,7 @@ def test_the_outermost_factor_with_several_levels_gives_the_variance():
         assert between == pytest.approx((aucs.var(ddof=1) / 3, 2.0))
 
 
-def test_rows_that_runs_share_stay_and_others_average_out():
+def test_noise_of_shared_rows_stays_and_of_others_averages_out():
     # the same scores in every run: only rows vary, and all runs share them
     one = run(rows=np.arange(200))
     alone = mean_scores([one]).contrast(GAP)
@@ -89,7 +89,7 @@ def test_rows_of_several_cuts_are_matched_by_name():
     assert mean_scores(apart).contrast(GAP).parts[0][0] == pytest.approx(0, abs=1e-9)
 
 
-def test_shared_part_is_what_resampling_all_cuts_together_gives():
+def test_shared_variance_is_that_of_resampling_all_cuts_together():
     whole = run(300, seed=5)
     cuts = [np.arange(200), np.arange(100, 300)]
     runs = [
@@ -114,7 +114,7 @@ def test_shared_part_is_what_resampling_all_cuts_together_gives():
     assert mean_scores(runs).contrast(GAP).parts[0][0] == pytest.approx(covariance, rel=0.12)
 
 
-def test_a_ceiling_beside_several_supervisors_has_noise_of_its_own():
+def test_a_ceiling_beside_several_supervisors_keeps_its_seed_noise():
     one = run()
     runs = [
         shifted(

@@ -92,12 +92,12 @@ def test_only_the_order_of_scores_counts():
     assert plain == bootstrap_pgr(truth, np.exp(weak), student * 3, ceiling - 8)
 
 
-def test_what_earlier_calls_passed_is_accepted():
+def test_arguments_of_earlier_versions_are_accepted():
     rows = models(60)
     assert bootstrap_pgr(*rows, n_resamples=2000, seed=3) == bootstrap_pgr(*rows)
 
 
-def test_identical_models_differ_by_exactly_nothing():
+def test_identical_models_differ_by_exactly_0():
     truth, weak, _, ceiling = models(80)
     result = bootstrap_pgr(truth, weak, weak, ceiling)
     assert (result.delta_auc, result.delta_auc_interval) == (0, (0, 0))
@@ -267,7 +267,7 @@ def runs(n, n_seeds, spread, seed=0):
     return truth, weak[0], student, ceiling
 
 
-def test_one_seed_is_no_seed():
+def test_an_axis_of_one_seed_changes_nothing():
     truth, *scores = models(60)
     plain = bootstrap_pgr(truth, *scores)
     assert bootstrap_pgr(truth, *(s[np.newaxis] for s in scores)) == plain

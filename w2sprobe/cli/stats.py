@@ -59,8 +59,8 @@ from w2sprobe.errors import UnknownName
 @click.option(
     "--saturated",
     is_flag=True,
-    help="Average all tasks, whatever their gap, except those where all AUCs are at least 0.999; "
-    "this is the rule of the published numbers.",
+    help="Rule of the published numbers: average all tasks, whatever their gap, except those where "
+    "all AUCs are at least 0.999.",
 )
 @click.option(
     "--family",

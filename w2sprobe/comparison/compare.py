@@ -139,10 +139,7 @@ def compare(
             advice=f"Methods there: {', '.join(table)}.",
         )
     pairs = tuple(_pairs(named, against, compared, tasks))
-    counted: dict[Unit, list[str]] = {
-        "pgr": [row.task for row in tasks if not row.excluded],
-        "auc": [row.task for row in tasks if not row.saturated],
-    }
+    counted = _counted(tasks)
     rows = {
         unit: _method_rows(roles, primary, pairs, unit, counted[unit], analysis) for unit in units
     }
@@ -159,6 +156,14 @@ def compare(
         seeds=_seeds(named, counted, units),
         notes=tuple(_notes(tasks, named, against, analysis)),
     )
+
+
+def _counted(tasks: Sequence[TaskRow]) -> dict[Unit, list[str]]:
+    """Names of the tasks that count in each unit."""
+    return {
+        "pgr": [row.task for row in tasks if not row.excluded],
+        "auc": [row.task for row in tasks if not row.saturated],
+    }
 
 
 def _seeds(

@@ -110,7 +110,6 @@ def _gain(
     )
     ratio = _ratio(gains, gaps)
     own_ratio = _ratio(gains, [row.own_gap[method] for row in rows])
-    of_tasks = zip(rows, gains, errors, pooled.shrunken, pooled.shrunken_intervals, strict=True)
     return SupervisorGain(
         method=method,
         primary=method in primary,
@@ -129,8 +128,14 @@ def _gain(
         own_pgr=own_ratio.value,
         own_pgr_interval=_bounded(own_ratio),
         tasks=tuple(
-            TaskGain(task=row.task, gain=gain, gain_se=se, shrunken=value, shrunken_interval=ends)
-            for row, gain, se, value, ends in of_tasks
+            TaskGain(
+                task=row.task,
+                gain=row.delta_auc[method],
+                gain_se=row.delta_auc_se[method],
+                shrunken=pooled.shrunken[number],
+                shrunken_interval=pooled.shrunken_intervals[number],
+            )
+            for number, row in enumerate(rows)
         ),
     )
 

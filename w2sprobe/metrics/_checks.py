@@ -41,7 +41,7 @@ def check_scores(scores: npt.ArrayLike, name: str, n: int) -> np.ndarray:
     """Return finite numbers, one per row."""
     values = np.asarray(scores)
     if values.shape != (n,):
-        raise InputError(f"{name} has shape {values.shape}", allowed=f"({n},), one a row")
+        raise InputError(f"{name} has shape {values.shape}", allowed=f"({n},), one per row")
     if values.dtype.kind not in "biuf":
         raise InputError(f"{name} has dtype {values.dtype}", allowed="numbers")
     _refuse_first(values, ~np.isfinite(values), name, "finite numbers")
@@ -73,7 +73,7 @@ def check_groups(groups: npt.ArrayLike, n: int) -> np.ndarray:
     """Return group names, one per row, of at least two groups."""
     values = np.asarray(groups)
     if values.shape != (n,):
-        raise InputError(f"groups has shape {values.shape}", allowed=f"({n},), one a row")
+        raise InputError(f"groups has shape {values.shape}", allowed=f"({n},), one per row")
     if len(np.unique(values)) < 2:
         raise InputError(
             "groups has 1 value", allowed="at least 2 groups", advice="Pass groups=None."

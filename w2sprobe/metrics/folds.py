@@ -76,7 +76,7 @@ def auc_inside_folds(
         raise InputError("scores are not finite", allowed="finite numbers")
     numbers = np.zeros(len(hard), dtype=np.int64) if folds is None else np.asarray(folds)
     if numbers.shape != hard.shape:
-        raise InputError(f"folds of shape {numbers.shape}", allowed=f"({len(hard)},), one a row")
+        raise InputError(f"folds of shape {numbers.shape}", allowed=f"({len(hard)},), one per row")
     masks = [numbers == fold for fold in np.unique(numbers)]
     scored = [rows for rows in masks if 0 < hard[rows].sum() < rows.sum()]
     if not scored:

@@ -28,6 +28,11 @@ class PooledTasks:
         Tasks.
     mean : float
         Expected gain of a task with the mean gap. nan of no task.
+    shrunken : tuple of float
+        Each task's gain, drawn towards the model the more the noisier it is; the gain itself
+        without standard errors.
+    shrunken_intervals : tuple of tuple of float
+        nan without standard errors.
     mean_interval : tuple of float
     pvalue : float
         Of a mean of 0.
@@ -38,23 +43,18 @@ class PooledTasks:
         Change of the expected gain for each unit of gap; nan without one.
     slope_interval : tuple of float
     slope_pvalue : float
-    shrunken : tuple of float
-        Each task's gain, drawn towards the model the more the noisier it is; the gain itself
-        without standard errors.
-    shrunken_intervals : tuple of tuple of float
-        nan without standard errors.
     """
 
     n: int
     mean: float
-    mean_interval: Interval
-    pvalue: float
-    tau: float
-    slope: float
-    slope_interval: Interval
-    slope_pvalue: float
     shrunken: tuple[float, ...]
     shrunken_intervals: tuple[Interval, ...]
+    mean_interval: Interval = NO_INTERVAL
+    pvalue: float = math.nan
+    tau: float = math.nan
+    slope: float = math.nan
+    slope_interval: Interval = NO_INTERVAL
+    slope_pvalue: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -127,18 +127,8 @@ def pool_tasks(
         if n >= MIN_TASKS_FOR_SLOPE and np.ptp(np.round(gaps, TIE_DECIMALS)):
             columns.append(gaps - gaps.mean())
     if n < 2:
-        return PooledTasks(
-            n=n,
-            mean=float(values[0]) if n else math.nan,
-            mean_interval=NO_INTERVAL,
-            pvalue=math.nan,
-            tau=math.nan,
-            slope=math.nan,
-            slope_interval=NO_INTERVAL,
-            slope_pvalue=math.nan,
-            shrunken=tuple(values.tolist()),
-            shrunken_intervals=(NO_INTERVAL,) * n,
-        )
+        mean = float(values[0]) if n else math.nan
+        return PooledTasks(n, mean, tuple(values.tolist()), (NO_INTERVAL,) * n)
     return _fitted(values, variances, np.column_stack(columns))
 
 
@@ -175,7 +165,7 @@ def pooled_pgr(gain: npt.ArrayLike, gap: npt.ArrayLike) -> RatioOfMeans:
     value = float(numerators.sum()) / total if total else math.nan
     if n < 2:
         return RatioOfMeans(value, NO_INTERVAL, n)
-    critical = t_quantile((1 - CONFIDENCE) / 2, n - 1)
+    critical = _critical(n - 1)
     (variance, covariance), (_, gap_variance) = np.cov(numerators, denominators) / n
     gain_mean, gap_mean = numerators.mean(), denominators.mean()
     # The interval holds every rho for which the t test over tasks does not reject a mean of
@@ -201,8 +191,6 @@ def _variances(gain_se: npt.ArrayLike | None, n: int) -> np.ndarray | None:
 
 def _fitted(values: np.ndarray, variances: np.ndarray | None, design: np.ndarray) -> PooledTasks:
     """Fit by weighted least squares, and shrink the gains of single tasks."""
-    from scipy import special
-
     n, p = design.shape
     if variances is None:
         weights = np.ones(n)
@@ -215,22 +203,18 @@ def _fitted(values: np.ndarray, variances: np.ndarray | None, design: np.ndarray
     # observed spread over the expected one, 1 wherever tau² is above 0: Knapp & Hartung 2003,
     # Statistics in Medicine 22, eq. 7; with equal errors the intervals are those of Student's t
     scale = float(weights @ residuals**2) / (n - p)
-    critical = t_quantile((1 - CONFIDENCE) / 2, n - p)
-
-    def inference(at: int) -> tuple[float, Interval, float]:
-        value, se = float(coefficients[at]), math.sqrt(scale * inverse[at, at])
-        ends = (value - critical * se, value + critical * se)
-        return value, ends, 2 * float(special.stdtr(n - p, -abs(value) / se)) if se else math.nan
-
-    mean, mean_interval, pvalue = inference(0)
+    variance_of = scale * np.diag(inverse)
+    mean, mean_interval, pvalue = _inference(coefficients[0], variance_of[0], n - p)
     slope, slope_interval, slope_pvalue = (
-        inference(1) if p > 1 else (math.nan, NO_INTERVAL, math.nan)
+        _inference(coefficients[1], variance_of[1], n - p)
+        if p > 1
+        else (math.nan, NO_INTERVAL, math.nan)
     )
     shrunken, reach = values, np.full(n, math.nan)
     if variances is not None:
         noise = variances * weights  # share of a gain's variance that is noise
         shrunken = values - noise * residuals
-        reach = critical * _prediction_se(noise, weights, tau2, design, inverse)
+        reach = _critical(n - p) * _prediction_se(noise, weights, tau2, design, inverse)
     low, high = (shrunken - reach).tolist(), (shrunken + reach).tolist()
     return PooledTasks(
         n=n,
@@ -244,6 +228,20 @@ def _fitted(values: np.ndarray, variances: np.ndarray | None, design: np.ndarray
         shrunken=tuple(shrunken.tolist()),
         shrunken_intervals=tuple(zip(low, high, strict=True)),
     )
+
+
+def _critical(df: int) -> float:
+    return t_quantile((1 - CONFIDENCE) / 2, df)
+
+
+def _inference(coefficient: float, variance: float, df: int) -> tuple[float, Interval, float]:
+    """Coefficient, its t interval and its two-sided p value; nan where nothing varies."""
+    from scipy import special
+
+    value, se = float(coefficient), math.sqrt(variance)
+    reach = _critical(df) * se
+    pvalue = 2 * float(special.stdtr(df, -abs(value) / se)) if se else math.nan
+    return value, (value - reach, value + reach), pvalue
 
 
 def _prediction_se(
