@@ -20,7 +20,7 @@ from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.experiments.forecast import forecast
 from w2sprobe.experiments.plan import Plan, make_plan
 from w2sprobe.experiments.runner import run_study
-from w2sprobe.metrics import bootstrap_pgr, roc_auc
+from w2sprobe.metrics import bootstrap_pgr, capa, roc_auc
 from w2sprobe.results import Results, StudyResults
 
 METHODS = ["student", "knn_probe", "logistic_relabel"]
@@ -74,6 +74,10 @@ def test_every_experiment_has_results_that_stand_alone(
             assert row.auc == pytest.approx(auc, abs=1e-12)
         assert not one.missing
         assert set(one.indicators) >= {"misfit_squared", "subspace_overlap", "capa_student"}
+        label, weak, student = (table[key].to_numpy() for key in ("label", "weak", "student"))
+        assert one.indicators["capa_student"] == pytest.approx(capa(label, weak, student))
+        hard = capa(label, weak > 0.5, student > 0.5)
+        assert one.indicators["capa_hard_student"] == pytest.approx(hard)
         ids = Splits.read((place / "out" / name).parent / "splits.parquet").test.ids.tolist()
         assert ids == table["id"].to_pylist()
         assert Audit.read(place / "out" / name / "audit.json").task == one.task
