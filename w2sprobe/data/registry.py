@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from w2sprobe.data import formats
 from w2sprobe.data.coin import Coin
 from w2sprobe.data.formats import Cells, Format, Unusable
-from w2sprobe.data.hub import Source, locate, read_rows
+from w2sprobe.data.hub import HubSource, locate, read_rows
 from w2sprobe.data.rows import SourceRows
 from w2sprobe.errors import InputError
 
@@ -27,7 +27,7 @@ class HubTask:
 
     Parameters
     ----------
-    source : Source
+    source : HubSource
     format : callable
         Row to text and label.
     positive : str
@@ -38,17 +38,17 @@ class HubTask:
         Column, or function of the row, that the rows of one group share; empty: stands alone.
     published_format : callable, optional
         Where the published text or label differs.
-    published_source : Source, optional
+    published_source : HubSource, optional
         Where the published splits differ.
     """
 
-    source: Source
+    source: HubSource
     format: Format
     positive: str
     rows: tuple[int, int]
     group: str | Callable[[Cells], str] = ""
     published_format: Format | None = None
-    published_source: Source | None = None
+    published_source: HubSource | None = None
 
 
 def read_hub_task(name: str, *, published: bool) -> SourceRows:
@@ -140,8 +140,8 @@ def _opening(row: Cells) -> str:
     return row.text("chosen").split(formats.PREFERENCE_TURN)[0]
 
 
-def _ethics(config: str) -> Source:
-    return Source(
+def _ethics(config: str) -> HubSource:
+    return HubSource(
         "hendrycks/ethics",
         ("train",),
         ("test_hard",),
@@ -150,13 +150,13 @@ def _ethics(config: str) -> Source:
     )
 
 
-def _super_glue(config: str) -> Source:
+def _super_glue(config: str) -> HubSource:
     commit = "3de24cf8022e94f4ee4b9d55a6f539891524d646"
-    return Source("aps/super_glue", ("train",), ("validation",), config, commit)
+    return HubSource("aps/super_glue", ("train",), ("validation",), config, commit)
 
 
-_MC_TACO = Source("CogComp/mc_taco", ("validation",), ("test",), revision=CONVERTED)
-_SCIQ = Source(
+_MC_TACO = HubSource("CogComp/mc_taco", ("validation",), ("test",), revision=CONVERTED)
+_SCIQ = HubSource(
     "allenai/sciq",
     ("train", "validation"),
     ("test",),
@@ -167,7 +167,7 @@ _SCIQ_PUBLISHED = replace(_SCIQ, train=("train", "validation", "test"), test=())
 
 HUB_TASKS: dict[str, HubTask] = {
     "anli-r2": HubTask(
-        Source(
+        HubSource(
             "facebook/anli",
             ("train_r2",),
             ("test_r2",),
@@ -180,7 +180,7 @@ HUB_TASKS: dict[str, HubTask] = {
         group="premise",
     ),
     "cola": HubTask(
-        Source(
+        HubSource(
             "nyu-mll/glue",
             ("train",),
             ("validation",),
@@ -192,7 +192,7 @@ HUB_TASKS: dict[str, HubTask] = {
         (8_551, 1_043),
     ),
     "dream": HubTask(
-        Source(
+        HubSource(
             "dataset-org/dream",
             ("train",),
             ("test",),
@@ -233,7 +233,7 @@ HUB_TASKS: dict[str, HubTask] = {
         published_source=replace(_MC_TACO, train=_MC_TACO.test, test=_MC_TACO.train),
     ),
     "hellaswag": HubTask(
-        Source(
+        HubSource(
             "Rowan/hellaswag",
             ("train",),
             ("validation",),
@@ -253,7 +253,7 @@ HUB_TASKS: dict[str, HubTask] = {
         group="paragraph",
     ),
     "openbookqa": HubTask(
-        Source(
+        HubSource(
             "allenai/openbookqa",
             ("train",),
             ("test",),
@@ -267,7 +267,7 @@ HUB_TASKS: dict[str, HubTask] = {
         published_format=formats.openbookqa_published,
     ),
     "paws": HubTask(
-        Source(
+        HubSource(
             "google-research-datasets/paws",
             ("train",),
             ("test",),
@@ -280,7 +280,7 @@ HUB_TASKS: dict[str, HubTask] = {
         group=_words,
     ),
     "piqa": HubTask(
-        Source(
+        HubSource(
             "baber/piqa",
             ("train",),
             ("validation",),
@@ -293,7 +293,7 @@ HUB_TASKS: dict[str, HubTask] = {
         group="goal",
     ),
     "quail": HubTask(
-        Source(
+        HubSource(
             "textmachinelab/quail",
             ("train",),
             ("validation",),
@@ -306,7 +306,7 @@ HUB_TASKS: dict[str, HubTask] = {
         group="context",
     ),
     "quartz": HubTask(
-        Source(
+        HubSource(
             "allenai/quartz", ("train",), ("test",), "", "28c1dbb56caf81799296cb17892fa73402e23464"
         ),
         formats.quartz,
@@ -315,7 +315,7 @@ HUB_TASKS: dict[str, HubTask] = {
         group="para",
     ),
     "social_i_qa": HubTask(
-        Source(
+        HubSource(
             "lighteval/siqa",
             ("train",),
             ("validation",),
@@ -328,7 +328,7 @@ HUB_TASKS: dict[str, HubTask] = {
         group="context",
     ),
     "sst2": HubTask(
-        Source(
+        HubSource(
             "stanfordnlp/sst2",
             ("train",),
             ("validation",),
@@ -347,7 +347,7 @@ HUB_TASKS: dict[str, HubTask] = {
         group="word",
     ),
     "twitter-sentiment": HubTask(
-        Source(
+        HubSource(
             "EleutherAI/twitter-sentiment",
             ("train",),
             ("test",),
@@ -374,7 +374,7 @@ HUB_TASKS: dict[str, HubTask] = {
         published_source=_SCIQ_PUBLISHED,
     ),
     "anthropic_hh": HubTask(
-        Source(
+        HubSource(
             "Anthropic/hh-rlhf",
             ("train",),
             ("test",),
@@ -389,7 +389,7 @@ HUB_TASKS: dict[str, HubTask] = {
         published_format=formats.preference_published,
     ),
     "cosmos_qa": HubTask(
-        Source(
+        HubSource(
             "allenai/cosmos_qa",
             ("train",),
             ("validation",),
@@ -403,7 +403,7 @@ HUB_TASKS: dict[str, HubTask] = {
         published_format=formats.cosmos_qa_published,
     ),
     "boolq": HubTask(
-        Source(
+        HubSource(
             "google/boolq",
             ("train",),
             ("validation",),
@@ -416,7 +416,7 @@ HUB_TASKS: dict[str, HubTask] = {
         group="passage",
     ),
     "amazon_polarity": HubTask(
-        Source(
+        HubSource(
             "fancyzhx/amazon_polarity",
             ("train",),
             ("test",),
