@@ -58,7 +58,7 @@ def test_every_check_can_fire() -> None:
     ]
     assert not audit.clean
     text = render(audit)
-    assert text.startswith("Audit of made up: 3 flagged, 1 to be warned of\n")
+    assert text.startswith("Audit of made up: 3 flagged, 1 warned about\n")
     for part in (
         "'surely' (0 | 150) for label 1",
         "'hardly' (150 | 0) for label 0",
