@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.data.hub_rows import NONE, REPOS, Row, write_mirror, write_part
-from w2sprobe.data.formats import Cells, Unusable, hellaswag, preference, quartz
+from w2sprobe.data.formats import HubRow, Unusable, hellaswag, preference, quartz
 from w2sprobe.data.hub import MIRROR
 from w2sprobe.data.registry import HUB_TASKS, read_hub_task
 from w2sprobe.data.rows import SourceRows
@@ -630,7 +630,7 @@ class TestRowsLeftOut:
         labels = set()
         for n in range(40):
             ending, label = hellaswag(
-                Cells({"ctx": f"Day {n}:", "endings": ["a", "b", "a", "a"], "label": "2"})
+                HubRow({"ctx": f"Day {n}:", "endings": ["a", "b", "a", "a"], "label": "2"})
             )
             assert ('Does "a"' in ending) == (label == 1)
             labels.add(label)
@@ -708,7 +708,7 @@ class TestBrokenRows:
             "answerKey": "B",
         }
         with pytest.raises(InputError, match="as many letters as texts"):
-            quartz(Cells(row))
+            quartz(HubRow(row))
 
     def test_file_that_is_not_what_its_name_says(self, own: Path) -> None:
         path = edit(own, "sst2", lambda rows: None)
@@ -842,7 +842,7 @@ class TestCoin:
         counts = {"a": 0, "b": 0, "c": 0, "d": 0}
         for n in range(self.N):
             row = {"ctx": f"Day {n}:", "endings": list("abcd"), "label": "1"}
-            text, label = hellaswag(Cells(row))
+            text, label = hellaswag(HubRow(row))
             answer = shown(text, r'Does "(.)"')
             assert label == (answer == "b")
             counts[answer] += 1
@@ -855,12 +855,12 @@ class TestCoin:
         ones = 0
         for n in range(self.N):
             turns = f"\n\nHuman: {n}?\n\nAssistant:"
-            ones += preference(Cells({"chosen": f"{turns} yes", "rejected": f"{turns} no"}))[1]
+            ones += preference(HubRow({"chosen": f"{turns} yes", "rejected": f"{turns} no"}))[1]
         assert abs(ones - self.N / 2) < 4 * (self.N / 4) ** 0.5
 
     def test_a_row_without_label_is_not_an_example(self) -> None:
         with pytest.raises(Unusable, match="no_label"):
-            hellaswag(Cells({"ctx": "Day 1:", "endings": list("abcd"), "label": ""}))
+            hellaswag(HubRow({"ctx": "Day 1:", "endings": list("abcd"), "label": ""}))
 
 
 def main() -> None:
