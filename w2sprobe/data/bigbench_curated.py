@@ -42,7 +42,7 @@ class CuratedTask:
 
     @property
     def mode(self) -> Literal["classes", "choices"]:
-        """ "classes": texts are questions; "choices": texts are questions with a choice."""
+        """Kind of text: a question ("classes"), or a question with one choice ("choices")."""
         return "classes" if self.positive else "choices"
 
 
