@@ -81,7 +81,7 @@ class TextFile:
             ) from error
 
     def _not_utf8(self) -> InputError:
-        """Find the line by reading again; text is decoded in blocks, so the first error has none."""
+        """Find the line by reading again: text is decoded in blocks, so the error has none."""
         with self.bytes() as file:
             line, byte = first_undecodable(file)
         return InputError(
