@@ -26,7 +26,7 @@ def test_there_and_back_is_the_same(bucket: str, tmp_path: Path) -> None:
     assert all(one[name] == other[name] for name in one if name != "manifest.json")
 
 
-def test_single_layers_travel_alone(bucket: str, tmp_path: Path) -> None:
+def test_single_layers_are_copied(bucket: str, tmp_path: Path) -> None:
     complete(tmp_path / "s")
     push_store(tmp_path / "s", bucket, [3])
     assert ActivationStore.open(bucket).layers == (3,)
@@ -38,7 +38,7 @@ def test_single_layers_travel_alone(bucket: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(grown.read(0), values("float32")[0])
 
 
-def test_nothing_is_overwritten_or_passed_on_damaged(bucket: str, tmp_path: Path) -> None:
+def test_nothing_is_overwritten_and_no_damage_is_copied(bucket: str, tmp_path: Path) -> None:
     complete(tmp_path / "s")
     push_store(tmp_path / "s", bucket)
     other = writer(tmp_path / "other", identity={"model": "another"})
