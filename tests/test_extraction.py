@@ -247,7 +247,7 @@ def test_a_plan_measures_and_writes_nothing(tmp_path: Path, monkeypatch) -> None
     assert plan.disk_bytes == len(ROWS) * 2 * 32 * 4
     assert plan.rows_per_second > 0 < plan.seconds
     assert not (tmp_path / "store").exists()
-    monkeypatch.setattr("w2sprobe.extraction.plan.free_bytes", lambda _: 1000)
+    monkeypatch.setattr("w2sprobe.extraction.disk.free_bytes", lambda _: 1000)
     for function in (plan_extraction, extract):
         with pytest.raises(OutputError, match="are free"):
             function(model, ROWS, tmp_path / "store")
@@ -326,7 +326,7 @@ def test_bfloat16_is_kept_as_computed(tmp_path: Path) -> None:
 def test_an_open_store_is_not_computed_again(tmp_path: Path, monkeypatch) -> None:
     model = save_tiny_model("bert", tmp_path / "model")
     extract(model, ROWS, tmp_path / "store")
-    monkeypatch.setattr("w2sprobe.extraction.job.load_base", None)  # calling it would raise
+    monkeypatch.setattr("w2sprobe.extraction.request.load_base", None)  # calling it would raise
     assert len(extract(model, ROWS, tmp_path / "store")) == len(ROWS)
 
 
@@ -408,7 +408,7 @@ TABLES = {
 def test_rows_of_every_kind_are_the_same_store(tmp_path: Path, monkeypatch) -> None:
     model = Path(save_tiny_model("llama", tmp_path / "model"))
     extract(model, ROWS, tmp_path / "store", layers=0.5)
-    monkeypatch.setattr("w2sprobe.extraction.job.load_base", None)  # calling it would raise
+    monkeypatch.setattr("w2sprobe.extraction.request.load_base", None)  # calling it would raise
     for kind, make in TABLES.items():
         assert extract(str(model), make(), tmp_path / "store", layers=np.int64(2)), kind
         assert plan_extraction(model, make(), tmp_path / "store", layers=[2]).seconds == 0, kind

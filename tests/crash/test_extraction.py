@@ -18,7 +18,7 @@ from tests.tiny import save_tiny_model, sentences
 from w2sprobe.cache import ActivationStore, ActivationWriter
 from w2sprobe.errors import OutputError
 from w2sprobe.extraction import extract
-from w2sprobe.extraction.job import Extractor
+from w2sprobe.extraction.forward import Extractor
 
 ROWS = [{"id": f"r{number}", "text": text} for number, text in enumerate(sentences(60))]
 KILLS = 50
