@@ -136,7 +136,7 @@ class ActivationWriter:
             stored = read_same_manifest(folder, wanted)
             # nothing to add: the folder may be read-only, so the manifest is left as it is
             if set(wanted.pending) <= set(stored.target):
-                _drop_dead_lock(folder)
+                _drop_dead_locks(folder)
                 return cls(folder, stored, names, wanted.pending)
         else:
             check_empty(folder)
@@ -368,13 +368,14 @@ class ActivationWriter:
         return path.with_name(f"{LOCK_PREFIX}{path.stem}")
 
 
-def _drop_dead_lock(folder: Path) -> None:
+def _drop_dead_locks(folder: Path) -> None:
     """Delete the lock of a process that was killed just after it had finished the store."""
-    lock = folder / MANIFEST_LOCK
-    if lock.exists() and os.access(folder, os.W_OK):
-        locks = Locks()
-        locks.take(lock)
-        locks.close()
+    # also one that the process had already renamed to delete it
+    for lock in folder.glob(f"{MANIFEST_LOCK}*"):
+        if os.access(folder, os.W_OK):
+            locks = Locks()
+            locks.take(lock)  # fails where the owner is alive
+            locks.close()
 
 
 @contextmanager
