@@ -58,3 +58,13 @@ def test_nothing_is_overwritten_and_no_damage_is_copied(bucket: str, tmp_path: P
         push_store(tmp_path / "s", "memory://elsewhere")
     assert not fsspec.filesystem("memory").exists("/elsewhere")
     assert ActivationStore.open(bucket).ids.tolist() == IDS
+
+
+def test_a_lost_shard_is_copied_with_every_layer_of_the_target(tmp_path: Path) -> None:
+    complete(tmp_path / "s")
+    copy_store(tmp_path / "s", tmp_path / "copy")
+    copy_store(tmp_path / "s", tmp_path / "one layer", [3])
+    (tmp_path / "copy/shards/00001.h5").unlink()
+    with pytest.raises(InputError, match=r"shard 1 of the target is lost .* no layer 0"):
+        copy_store(tmp_path / "one layer", tmp_path / "copy")
+    assert copy_store(tmp_path / "s", tmp_path / "copy", [3]).verify() == []

@@ -44,13 +44,7 @@ def copy_store(
         A value of the source differs from its checksum.
     """
     store = ActivationStore.open(source)
-    wanted = tuple(store.layers if layers is None else layers)
-    if absent := sorted(set(wanted) - set(store.layers)):
-        raise InputError(
-            f"no layer {absent[0]}",
-            where=str(source),
-            allowed=", ".join(map(str, store.layers)),
-        )
+    wanted = _checked_layers(store, layers)
     manifest = read_manifest(store.path)
     with ActivationWriter.create(
         target,
@@ -84,6 +78,17 @@ def copy_store(
             offsets = read_offsets(store.path, manifest, index) if store.ragged else None
             writer.write_shard(index, states, offsets)
         return writer.finish({"copied_runs": list(manifest.runs)})
+
+
+def _checked_layers(store: ActivationStore, layers: Sequence[int] | None) -> tuple[int, ...]:
+    wanted = tuple(store.layers if layers is None else layers)
+    if absent := sorted(set(wanted) - set(store.layers)):
+        raise InputError(
+            f"no layer {absent[0]}",
+            where=str(store.path),
+            allowed=", ".join(map(str, store.layers)),
+        )
+    return wanted
 
 
 def push_store(

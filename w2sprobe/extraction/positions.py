@@ -98,7 +98,7 @@ def token_spans(
     elif position.text:
         if not tokenizer.is_fast:
             raise InputError(
-                f"{type(tokenizer).__name__} cannot say where a token lies in the text",
+                f"{type(tokenizer).__name__} does not report the position of a token in the text",
                 allowed="position last, first, mean or all",
             )
         spans = [

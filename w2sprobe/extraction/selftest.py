@@ -59,12 +59,12 @@ def self_test(
     """
     dtype = str(network.dtype).removeprefix("torch.")
     alone = _rows_alone(network, input_ids, spans, layers, average=average)
-    # the cheap way first: stop at the highest layer and take what the blocks read
+    # the fast way first: stop at the highest layer and take what the blocks read
     for whole_pass in (False, True):
         extractor = Extractor(
             network,
             average=average,
-            dtype="float32",
+            dtype="float32",  # widened without loss, to compare with the rows alone
             batch_tokens=sum(map(len, input_ids)),
             whole_pass=whole_pass,
             one_batch=True,
@@ -79,11 +79,7 @@ def self_test(
             advice=f"{type(network).__name__} mixes padding or other rows into them; try float32.",
         )
     if alone.first_is_embedding is False:
-        warnings.warn(
-            f"hidden_states[0] of {type(network).__name__} is not the embedding: transformers "
-            "numbers this model's layers by what its blocks return, so layer 0 follows block 0",
-            stacklevel=4,
-        )
+        _warn_of_numbering(network)
     return {
         "rows": len(input_ids),
         "max_relative_difference": difference,
@@ -93,6 +89,14 @@ def self_test(
         "layer_0_is_embedding": alone.first_is_embedding,
         "last_layer_is_normed": alone.last_is_normed,
     }
+
+
+def _warn_of_numbering(network: PreTrainedModel) -> None:
+    warnings.warn(
+        f"hidden_states[0] of {type(network).__name__} is not the embedding: transformers "
+        "numbers this model's layers by what its blocks return, so layer 0 follows block 0",
+        stacklevel=5,
+    )
 
 
 def _difference(batched: dict[int, np.ndarray], alone: dict[int, np.ndarray]) -> float:

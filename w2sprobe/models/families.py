@@ -25,7 +25,7 @@ POSITIONS_AFTER_PADDING = frozenset(
 STREAMS = "it keeps several hidden states per token and layer"
 PADDING = "its hidden states depend on padding, and so on the other rows of a batch"
 LAYOUT = "it needs the position of every word on a page"
-# Families whose hidden states are not one vector a token and layer, or depend on other rows.
+# Families whose hidden states are not one vector per token and layer, or depend on other rows.
 REFUSED = {
     "canine": "it reads characters, and its blocks shorten the sequence",
     "convbert": PADDING,
