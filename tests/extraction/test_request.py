@@ -7,6 +7,7 @@ import pytest
 
 from tests.extraction.cases import ROWS
 from w2sprobe import extract
+from w2sprobe.data import Rows
 from w2sprobe.errors import InputError
 
 
@@ -22,6 +23,7 @@ from w2sprobe.errors import InputError
         ({"dtype": "float8"}, ["'float8'", "bfloat16"]),
         ({"device": "quantum"}, ["'quantum'", "cuda"]),
         ({"dataset": []}, ["no rows in the dataset"]),
+        ({"dataset": Rows([], [], [])}, ["no rows in the dataset"]),
         ({"dataset": [{"id": "a"}]}, ["no column 'text'", "found 'id'"]),
         ({"dataset": [ROWS[0], {"id": "a"}]}, ["text is absent", "row 2"]),
         ({"dataset": [ROWS[0], {"id": "a", "text": "half \ud800"}]}, ["surrogate", "row 2"]),

@@ -7,10 +7,12 @@ import pyarrow as pa
 
 from tests.extraction.cases import ROWS, TEXTS
 from w2sprobe import extract
+from w2sprobe.data import Rows
 from w2sprobe.extraction import plan_extraction, repair
 
 TABLES = {
     "list": lambda: ROWS,
+    "rows of a task": lambda: Rows([row["id"] for row in ROWS], TEXTS, [0, 1] * 20),
     "iterator": lambda: iter(ROWS),
     "numpy's strings": lambda: [
         {name: np.str_(cell) for name, cell in row.items()} for row in ROWS

@@ -9,6 +9,7 @@ import click
 from w2sprobe.cli import _completion, _options
 
 if TYPE_CHECKING:
+    from w2sprobe.data import Rows
     from w2sprobe.experiments.config import TaskConfig
 
 
@@ -113,10 +114,10 @@ def command(
         "device_map": device_map,
     }
     if dry_run:
-        numbers, title, details = _plan(model, rows.records(), folder, settings)
+        numbers, title, details = _plan(model, rows, folder, settings)
     else:
         settings["compression"] = "bitshuffle-zstd" if compress else None
-        numbers, title, details = _extract(model, rows.records(), folder, settings)
+        numbers, title, details = _extract(model, rows, folder, settings)
     if rank_and_world()[0] != 0:  # one process of torchrun reports for all
         return
     result = {
@@ -138,7 +139,7 @@ def command(
 
 
 def _plan(
-    model: str, rows: list[dict[str, str]], folder: Path, settings: dict[str, Any]
+    model: str, rows: "Rows", folder: Path, settings: dict[str, Any]
 ) -> tuple[dict[str, Any], str, str]:
     """Numbers for JSON, title and details of a dry run."""
     from w2sprobe.extraction import plan_extraction
@@ -162,7 +163,7 @@ def _plan(
 
 
 def _extract(
-    model: str, rows: list[dict[str, str]], folder: Path, settings: dict[str, Any]
+    model: str, rows: "Rows", folder: Path, settings: dict[str, Any]
 ) -> tuple[dict[str, Any], str, str]:
     """Numbers for JSON, title and details of a finished extraction."""
     from w2sprobe.extraction import extract

@@ -137,7 +137,7 @@ def repair(
     from w2sprobe.extraction import repair as repair_store
 
     splits = task.load()
-    problems = repair_store(store, splits.stored.records(), model=model, device=device)
+    problems = repair_store(store, splits.stored, model=model, device=device)
     if as_json:
         click.echo(json.dumps({"store": str(store), "repaired": problems}, indent=2))
     else:

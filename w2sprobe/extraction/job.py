@@ -48,8 +48,8 @@ def extract(
     model : str or Path
         Asset name, local folder or Hugging Face hub name.
     dataset : iterable of mappings, or a table
-        Rows with `id` (unique) and `text`: a list of dicts, a `datasets.Dataset`, a data frame, a
-        dict of lists.
+        Rows with `id` (unique) and `text`: `w2sprobe.data.Rows`, a list of dicts, a data frame, a
+        `datasets.Dataset`, a dict of lists.
     path : str or Path
         Folder of the store.
     layers : str, int, float or sequence of int, default "all"

@@ -33,8 +33,10 @@ def read_rows(dataset: object) -> tuple[list[str], list[str]]:
     IdMismatch
         An id occurs twice.
     """
-    if isinstance(dataset, Rows):  # validated when they were made
-        return dataset.ids.tolist(), list(dataset.texts)
+    if isinstance(dataset, Rows):
+        if not len(dataset):
+            raise InputError(f"no rows in {WHERE}")
+        return dataset.ids.tolist(), list(dataset.texts)  # validated when they were made
 
     def where(row: int) -> str:
         return f"{WHERE}, row {row + 1} (counted from 1)"
