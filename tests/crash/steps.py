@@ -1,7 +1,8 @@
 """Kills a process before a chosen step on disk, so that every state that a kill can leave is met.
 
-A step is a call that opens, links, renames, deletes or otherwise changes a file or a folder; Python
-reports each as an audit event before it happens.
+A step is a call that changes a file or a folder: it opens for writing, links, renames, deletes and
+so on. Python reports each as an audit event before it happens. Reading changes nothing, and what is
+written between two steps goes to temporary files.
 """
 
 import os
@@ -16,6 +17,13 @@ STEPS = frozenset(
         "tempfile.mkstemp",
     }
 )
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+
+def is_step(folder: Path, event: str, arguments: tuple[Any, ...]) -> bool:
+    if event not in STEPS or not str(arguments[0]).startswith(str(folder)):
+        return False
+    return event != "open" or bool(arguments[2] & WRITING)
 
 
 def die_before_step(folder: Path, number: int) -> None:
@@ -24,7 +32,7 @@ def die_before_step(folder: Path, number: int) -> None:
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal count
-        if event in STEPS and str(arguments[0]).startswith(str(folder)):
+        if is_step(folder, event, arguments):
             count += 1
             if count == number:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -37,7 +45,7 @@ def count_steps(folder: Path, result: Path) -> None:
     out = result.open("ab", buffering=0)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in STEPS and str(arguments[0]).startswith(str(folder)):
+        if is_step(folder, event, arguments):
             out.write(b".")
 
     sys.addaudithook(hook)
