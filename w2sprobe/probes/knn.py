@@ -16,14 +16,15 @@ from w2sprobe.checks import (
 )
 from w2sprobe.errors import InputError
 from w2sprobe.folds import FOLDS, folds_of
-from w2sprobe.probes._kernels import vote
+from w2sprobe.probes._kernels import Voters, vote
 from w2sprobe.probes._threads import in_parts
 from w2sprobe.probes.estimator import ProbeEstimator, check_fitted, two_columns
 from w2sprobe.probes.neighbors import Search, nearest_neighbors
 from w2sprobe.probes.preprocess import Preprocessing
 
-KS = (5, 10, 20, 50, 100, 200, 400)  # a grid for a few hundred rows and more
-NONE = np.empty(0, dtype=np.int64)
+KS = (5, 10, 20, 50, 100, 200, 400)  # default grid, for a few hundred rows and more
+NO_GROUP = np.empty(0, dtype=np.int64)
+ALL_VOTE = np.empty((0, 0), dtype=bool)
 
 
 def knn_path(
@@ -84,29 +85,33 @@ def knn_path(
     soft, several = check_label_vectors(y, len(points))
     if groups is not None and (include_self or Q is not None):
         raise InputError("groups are given beside include_self or Q", allowed="groups with neither")
-    leaves_out = Q is None and not include_self
-    together = optional_groups(groups, len(points))
-    n_out = n_left_out(together, itself=leaves_out)
+    leave_out = Q is None and not include_self
+    group = optional_groups(groups, len(points))
     kept = None if keep is None else check_keep(keep, soft.shape)
-    counts = np.array(_check_ks(ks, *_most(len(points), kept, together, itself=leaves_out)))
-    order = np.argsort(counts, kind="stable")
-    k = int(counts.max())
+    checked = _check_ks(ks, *_max_k(len(points), kept, group, itself=leave_out))
+    order = np.argsort(checked, kind="stable")
+    counts = np.array(checked)[order]
     moved = Preprocessing.fit(points, preprocess)
     queries = None if Q is None else moved.apply(check_activations(Q, "Q", points.shape[1]))
     points = moved.apply(points)
-    n_searched = k if kept is None else min(len(points) - n_out, _beyond(k, kept))
-    found = search(points, queries, k=n_searched, exclude_self=leaves_out, groups=together).indices
-    votes = np.empty((len(soft), len(counts), len(found)))
-    votes[:, order], short = _vote(found, soft, kept, counts[order])
+    n_out = n_left_out(group, itself=leave_out)
+    k = int(counts[-1])
+    k_searched = k if kept is None else min(len(points) - n_out, _k_beyond(k, kept))
+    neighbors = search(points, queries, k=k_searched, exclude_self=leave_out, groups=group).indices
+    voters = Voters(soft, ALL_VOTE if kept is None else np.ascontiguousarray(kept), NO_GROUP)
+    ascending, short = _vote(neighbors, voters, NO_GROUP, counts)
     if kept is not None and short.any():
         asked = points if queries is None else queries
-        group = NONE if not leaves_out else np.arange(len(points)) if together is None else together
+        group_of = np.arange(len(points)) if group is None else group
         for vector in np.flatnonzero(short.any(axis=1)):
+            # this search knows no groups: rows of the query's own are left out by the vote
             rows, few = np.flatnonzero(kept[vector]), np.flatnonzero(short[vector])
-            some = search(points[rows], asked[few], k=min(k + n_out, len(rows))).indices
-            own = (group[rows], group[few]) if len(group) else (NONE, NONE)
-            part, _ = _vote(some, soft[vector : vector + 1, rows], None, counts[order], *own)
-            votes[vector, order[:, None], few] = part[0]
+            again = search(points[rows], asked[few], k=min(k + n_out, len(rows))).indices
+            own = (group_of[rows], group_of[few]) if leave_out else (NO_GROUP, NO_GROUP)
+            voters = Voters(soft[vector : vector + 1, rows], ALL_VOTE, own[0])
+            ascending[vector][:, few] = _vote(again, voters, own[1], counts)[0][0]
+    votes = np.empty_like(ascending)
+    votes[:, order] = ascending
     votes = votes.clip(0, 1)  # sums of ones may round past their count
     return votes if several else votes[0]
 
@@ -160,7 +165,7 @@ def knn_cross_fit(
     soft, several = check_label_vectors(y, len(points))
     kept = None if keep is None else check_keep(keep, soft.shape)
     folds = folds_of(len(points), cv, optional_groups(groups, len(points)))
-    most, of = _most(len(points), kept, folds, itself=True)
+    most, of = _max_k(len(points), kept, folds, itself=True)
     counts = _check_ks(ks, most, of or f"the rows outside the largest of {cv} folds")
     votes = np.empty((len(soft), len(counts), len(points)))
     for fold in range(cv):
@@ -178,33 +183,23 @@ def knn_cross_fit(
 
 
 def _vote(
-    found: np.ndarray,
-    soft: np.ndarray,
-    keep: np.ndarray | None,
-    counts: np.ndarray,
-    group: np.ndarray = NONE,
-    own: np.ndarray = NONE,
+    neighbors: np.ndarray, voters: Voters, own_group: np.ndarray, ks: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Votes (v, len(counts), m) of ascending counts, and which queries lack rows, (v, m).
-
-    Rows that `keep` (v, n) leaves out, and rows whose `group` (n,) is the query's `own` (m,), have
-    no vote.
-    """
-    votes = np.empty((len(soft), len(counts), len(found)))
-    short = np.zeros((len(soft), len(found)), dtype=bool)
-    kept = np.empty((0, 0), dtype=bool) if keep is None else np.ascontiguousarray(keep)
-    in_parts(vote, len(found), found, soft, kept, group, own, counts, votes, short)
+    """Votes (v, len(ks), m) of ascending `ks`, and which queries lack voters, (v, m)."""
+    votes = np.empty((len(voters.soft), len(ks), len(neighbors)))
+    short = np.zeros((len(voters.soft), len(neighbors)), dtype=bool)
+    in_parts(vote, len(neighbors), neighbors, voters, own_group, ks, votes, short)
     return votes, short
 
 
-def _beyond(k: int, keep: np.ndarray) -> int:
+def _k_beyond(k: int, keep: np.ndarray) -> int:
     """Neighbours among which most queries have k kept ones, at most 2 k."""
     share = float(keep.mean(axis=1).min())
     # four standard deviations of the number kept, were rows left out at random
     return min(2 * k, int(np.ceil((k + 4 * np.sqrt(k * (1 - share))) / share)))
 
 
-def _most(
+def _max_k(
     n: int, keep: np.ndarray | None, groups: np.ndarray | None, *, itself: bool
 ) -> tuple[int, str]:
     """Most neighbours that every query has, and what they are chosen from, where rows are kept."""
