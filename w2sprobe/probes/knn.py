@@ -49,19 +49,21 @@ def knn_path(
         Soft labels, P(label = 1), in [0, 1]; several vectors share the search.
     Q : array_like of float, shape (m, d), optional
         Queries. None asks about the rows of X, each leaving itself out.
-    ks : sequence of int, each from 1 to the kept rows less those that a query leaves out
-        Results follow this order.
+    ks : sequence of int
+        Each from 1 to the number of kept rows, less those that a query leaves out. Results follow
+        this order.
     include_self : bool, default False
         Only with Q=None: a row counts as its own neighbour, as in the source experiments.
     groups : array_like, shape (n,), optional
-        Only with Q=None: a row leaves out all rows of its value here, such as copies of its text.
+        Only with Q=None: rows of the same value, such as copies of a text, do not vote on one
+        another.
     preprocess : {"none", "center", "standardize"}, default "none"
-        Learnt from X, whatever is kept; "center" moves no neighbour.
+        Learnt from all rows of X; "center" changes no neighbour.
     search : callable, default nearest_neighbors
-        Finds the neighbours; `w2sprobe.searches.StoredSearch` reads them from a store.
+        Finds the neighbours; `w2sprobe.searches.StoredSearch` keeps them in a store.
     keep : array_like of bool, shape (n,) or (v, n), optional
-        Rows that may vote, of each label vector; the others are asked about all the same. Votes
-        are those of a search among the kept rows alone.
+        Rows that may vote, for each label vector; the others still get a prediction. Votes are
+        those of a search among the kept rows alone.
 
     Returns
     -------
@@ -77,9 +79,9 @@ def knn_path(
 
     Notes
     -----
-    Euclidean distance; equal distances keep the lower row. One search, then a running mean. With
-    `keep` the search goes somewhat beyond max(ks), and a query that still sees too few kept rows of
-    a vector is searched again among that vector's rows.
+    Euclidean distance; of equal distances the lower row comes first. One search, then a running
+    mean over neighbours. With `keep` the search goes somewhat beyond max(ks); a query that still has
+    too few kept neighbours for a label vector is searched again among that vector's rows.
     """
     points = check_activations(X)
     soft, several = check_label_vectors(y, len(points))
@@ -127,22 +129,23 @@ def knn_cross_fit(
     search: Search = nearest_neighbors,
     keep: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Out-of-fold votes for every k and label vector: neighbours are rows of the other folds.
+    """Out-of-fold votes for every k and label vector: only rows of other folds vote.
 
     Parameters
     ----------
     X, y, search
         As in `knn_path`.
-    ks : sequence of int, each from 1 to the rows that are kept outside every fold
-        Results follow this order.
+    ks : sequence of int
+        Each from 1 to the number of rows that are kept outside every fold. Results follow this
+        order.
     cv : int, default 5, in [2, n]
-        Folds, the same as those of `logistic_cross_fit`.
+        Folds; the same as in `logistic_cross_fit`.
     groups : array_like, shape (n,), optional
-        Rows of one value stay in one fold.
+        Rows of the same value are in the same fold.
     preprocess : {"none", "center", "standardize"}, default "none"
-        Learnt anew from the other folds.
+        Learnt from the other folds.
     keep : array_like of bool, shape (n,) or (v, n), optional
-        As in `knn_path`; folds are those of all rows.
+        As in `knn_path`; folds do not depend on it.
 
     Returns
     -------
@@ -158,15 +161,15 @@ def knn_cross_fit(
 
     Notes
     -----
-    One search a fold: together about as much work as one that leaves out single rows, where the
-    symmetry of X in itself is of use but all n rows are searched.
+    One search per fold. Together they cost about as much as one leave-one-out search, which uses
+    the symmetry of distances but searches all n rows.
     """
     points = check_activations(X)
     soft, several = check_label_vectors(y, len(points))
     kept = None if keep is None else check_keep(keep, soft.shape)
     folds = folds_of(len(points), cv, optional_groups(groups, len(points)))
-    most, of = _max_k(len(points), kept, folds, itself=True)
-    counts = _check_ks(ks, most, of or f"the rows outside the largest of {cv} folds")
+    max_k, of = _max_k(len(points), kept, folds, itself=True)
+    counts = _check_ks(ks, max_k, of or f"the rows outside the largest of {cv} folds")
     votes = np.empty((len(soft), len(counts), len(points)))
     for fold in range(cv):
         out = folds == fold
@@ -193,33 +196,33 @@ def _vote(
 
 
 def _k_beyond(k: int, keep: np.ndarray) -> int:
-    """Neighbours among which most queries have k kept ones, at most 2 k."""
+    """How many neighbours to search so that most queries have k kept ones among them; at most 2 k."""
     share = float(keep.mean(axis=1).min())
-    # four standard deviations of the number kept, were rows left out at random
+    # mean plus four standard deviations, as if rows were left out at random
     return min(2 * k, int(np.ceil((k + 4 * np.sqrt(k * (1 - share))) / share)))
 
 
 def _max_k(
     n: int, keep: np.ndarray | None, groups: np.ndarray | None, *, itself: bool
 ) -> tuple[int, str]:
-    """Most neighbours that every query has, and what they are chosen from, where rows are kept."""
+    """Largest k that every query has neighbours for; with `keep`, also where it comes from."""
     if keep is None:
         return n - n_left_out(groups, itself=itself), ""
-    most = [
+    largest = [
         int(mask.sum())
         - (n_left_out(None if groups is None else groups[mask], itself=itself) if mask.any() else 0)
         for mask in keep
     ]
-    worst = int(np.argmin(most))
-    return most[worst], f"the rows that label vector {worst} keeps for every query"
+    worst = int(np.argmin(largest))
+    return largest[worst], f"the rows that label vector {worst} keeps for every query"
 
 
-def _check_ks(ks: Sequence[int], most: int, of: str = "") -> list[int]:
+def _check_ks(ks: Sequence[int], max_k: int, of: str = "") -> list[int]:
     if np.ndim(ks) != 1:
         raise InputError(f"ks is {ks!r}", allowed="a sequence, such as [1, 10, 50]")
     if not len(ks):
         raise InputError("ks is empty", allowed="at least one k")
-    return [check_k(k, "k", most, of) for k in ks]
+    return [check_k(k, "k", max_k, of) for k in ks]
 
 
 class KNNProbe(ProbeEstimator):
@@ -230,10 +233,10 @@ class KNNProbe(ProbeEstimator):
     n_neighbors : int, default 50
         k, at most the number of rows (less those that a row leaves out of its own vote).
     search : callable, default nearest_neighbors
-        Finds the neighbours; `w2sprobe.searches.StoredSearch` reads them from a store, and
-        `functools.partial(nearest_neighbors, backend=...)` names a backend.
+        Finds the neighbours. `functools.partial(nearest_neighbors, backend=...)` chooses a backend;
+        `w2sprobe.searches.StoredSearch` keeps neighbours in a store.
     preprocess : {"none", "center", "standardize"}, default "none"
-        Fitted on the training rows.
+        Learnt from the training rows.
 
     Attributes
     ----------
@@ -252,7 +255,7 @@ class KNNProbe(ProbeEstimator):
         self.preprocess = preprocess
 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> "KNNProbe":
-        """Keep the rows.
+        """Store the rows and labels.
 
         Parameters
         ----------
@@ -260,7 +263,7 @@ class KNNProbe(ProbeEstimator):
         y : array_like of float, shape (n,)
             Hard or soft labels in [0, 1].
         groups : array_like, shape (n,), optional
-            Rows of one value do not vote on one another in `predict_train_proba`.
+            Rows of the same value do not vote on one another in `predict_train_proba`.
 
         Returns
         -------
