@@ -53,7 +53,7 @@ def preprocess(function: Command) -> Command:
         default="none",
         show_default=True,
         type=click.Choice(["none", "center", "standardize"]),
-        help="Of the activations, learnt from the training rows.",
+        help="Scaling of activations, learnt from the training rows; center is as none.",
     )
     return option(function)
 

@@ -181,25 +181,30 @@ def refine(
                 continue
             row = rows[i, t]
             distance = squared_distance(points[row], queries[i])
-            # insertion sort by (distance, row); the farthest falls out
-            spot = n_sorted
-            if n_sorted == k:
-                spot -= 1
-                last = squared[i, spot]
-                if distance > last or (distance == last and row > nearest_rows[i, spot]):
-                    continue
-            else:
-                n_sorted += 1
-            while spot > 0 and (
-                squared[i, spot - 1] > distance
-                or (squared[i, spot - 1] == distance and nearest_rows[i, spot - 1] > row)
-            ):
-                squared[i, spot] = squared[i, spot - 1]
-                nearest_rows[i, spot] = nearest_rows[i, spot - 1]
-                spot -= 1
-            squared[i, spot] = distance
-            nearest_rows[i, spot] = row
+            n_sorted = insert(squared, nearest_rows, i, n_sorted, distance, row)
         proven[i] = limit[i] > cut and n_sorted == k
+
+
+@compiled
+def insert(squared: np.ndarray, rows: np.ndarray, i: int, n: int, distance: float, row: int) -> int:
+    """Insert into n entries sorted by (distance, row); if the row is full, the last falls out."""
+    spot = n
+    if n == squared.shape[1]:
+        spot -= 1
+        if distance > squared[i, spot] or (distance == squared[i, spot] and row > rows[i, spot]):
+            return n
+    else:
+        n += 1
+    while spot > 0 and (
+        squared[i, spot - 1] > distance
+        or (squared[i, spot - 1] == distance and rows[i, spot - 1] > row)
+    ):
+        squared[i, spot] = squared[i, spot - 1]
+        rows[i, spot] = rows[i, spot - 1]
+        spot -= 1
+    squared[i, spot] = distance
+    rows[i, spot] = row
+    return n
 
 
 @compiled

@@ -48,15 +48,7 @@ def symmetric_candidates(points: np.ndarray, n_candidates: int) -> NeighborCandi
     norms = squared_norms(points)
     # scans read whole strips: behind the last row, no value is below any limit
     padded_norms = np.append(norms, np.full(STRIP, np.inf)).astype(np.float32)
-    limit = np.append(np.full(n, np.inf), np.full(STRIP, -np.inf)).astype(np.float32)
-    capacity = CAPACITY * n_candidates + STRIP
-    reservoirs = Reservoirs(
-        np.empty((n, capacity), dtype=np.float32),
-        np.empty((n, capacity), dtype=np.int32),
-        np.zeros(n, dtype=np.int64),
-        limit,
-        n_candidates,
-    )
+    reservoirs = _empty_reservoirs(n, n_candidates)
 
     def multiply_and_scan(block: Block, low: int, high: int) -> None:
         columns = points[block.left : block.left + block.width]
@@ -78,7 +70,18 @@ def symmetric_candidates(points: np.ndarray, n_candidates: int) -> NeighborCandi
                     in_parts(
                         scan_columns, -(-block.width // STRIP), block, padded_norms, reservoirs
                     )
-    near, rows, counts, _, _ = reservoirs
-    rows[np.arange(capacity) >= counts[:, None]] = -1
+    near, rows, counts, limit, _ = reservoirs
+    rows[np.arange(rows.shape[1]) >= counts[:, None]] = -1
     error = product_error(points.shape[1], UNIT_FLOAT32, rounded_norms=False)
     return NeighborCandidates(near, rows, limit[:n], norms, *error)
+
+
+def _empty_reservoirs(n: int, n_wanted: int) -> Reservoirs:
+    capacity = CAPACITY * n_wanted + STRIP
+    return Reservoirs(
+        np.empty((n, capacity), dtype=np.float32),
+        np.empty((n, capacity), dtype=np.int32),
+        np.zeros(n, dtype=np.int64),
+        np.append(np.full(n, np.inf), np.full(STRIP, -np.inf)).astype(np.float32),
+        n_wanted,
+    )

@@ -80,8 +80,8 @@ def knn_path(
     Notes
     -----
     Euclidean distance; of equal distances the lower row comes first. One search, then a running
-    mean over neighbours. With `keep` the search goes somewhat beyond max(ks); a query that still has
-    too few kept neighbours for a label vector is searched again among that vector's rows.
+    mean over neighbours. With `keep` the search goes somewhat beyond max(ks); a query that still
+    has too few kept neighbours for a label vector is searched again among that vector's rows.
     """
     points = check_activations(X)
     soft, several = check_label_vectors(y, len(points))
@@ -106,9 +106,9 @@ def knn_path(
         asked = points if queries is None else queries
         group_of = np.arange(len(points)) if group is None else group
         for vector in np.flatnonzero(short.any(axis=1)):
-            # this search knows no groups: rows of the query's own are left out by the vote
             rows, few = np.flatnonzero(kept[vector]), np.flatnonzero(short[vector])
             again = search(points[rows], asked[few], k=min(k + n_out, len(rows))).indices
+            # this search knows no groups: rows of the query's own are left out by the vote
             own = (group_of[rows], group_of[few]) if leave_out else (NO_GROUP, NO_GROUP)
             voters = Voters(soft[vector : vector + 1, rows], ALL_VOTE, own[0])
             ascending[vector][:, few] = _vote(again, voters, own[1], counts)[0][0]
@@ -196,7 +196,7 @@ def _vote(
 
 
 def _k_beyond(k: int, keep: np.ndarray) -> int:
-    """How many neighbours to search so that most queries have k kept ones among them; at most 2 k."""
+    """Neighbours to search so that most queries have k kept ones among them; at most 2 k."""
     share = float(keep.mean(axis=1).min())
     # mean plus four standard deviations, as if rows were left out at random
     return min(2 * k, int(np.ceil((k + 4 * np.sqrt(k * (1 - share))) / share)))

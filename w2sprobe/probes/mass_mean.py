@@ -84,14 +84,9 @@ def mass_mean_cross_fit_path(
         scale = Preprocessing.fit(points[rows], preprocess).scale
         direction = (mean_1[fold] - mean_0[fold]) / scale
         if whiten:
-            # label vectors that keep the same rows share a covariance
-            masks, mask_of = np.unique(counted[fold], axis=0, return_inverse=True)
-            for number, mask in enumerate(masks):
-                vectors = np.flatnonzero(mask_of.ravel() == number)
-                share = soft[vectors][:, mask].mean(axis=1)
-                direction[vectors] = _whitened_together(
-                    points[mask], scale, direction[vectors], share * (1 - share), torch_device
-                )
+            direction = _whitened_vectors(
+                points, scale, direction, soft, counted[fold], torch_device
+            )
         coef[fold] = direction / scale
     intercept = -(coef * (mean_1 + mean_0)).sum(axis=-1) / 2
     p = np.stack(
@@ -198,6 +193,27 @@ def _class_means(
         part = slice(start, start + BLOCK_ROWS)
         means += weights[:, part] @ points[part].astype(np.float64)
     return means[: len(soft)], means[len(soft) :]
+
+
+def _whitened_vectors(
+    points: np.ndarray,
+    scale: np.ndarray,
+    directions: np.ndarray,
+    soft: np.ndarray,
+    counted: np.ndarray,
+    device: torch.device,
+) -> np.ndarray:
+    """Whitened directions (v, d) of label vectors that are each fitted on the rows `counted`."""
+    whitened = np.empty_like(directions)
+    # label vectors that are fitted on the same rows share a covariance
+    masks, mask_of = np.unique(counted, axis=0, return_inverse=True)
+    for number, mask in enumerate(masks):
+        vectors = np.flatnonzero(mask_of.ravel() == number)
+        share = soft[vectors][:, mask].mean(axis=1)
+        whitened[vectors] = _whitened_together(
+            points[mask], scale, directions[vectors], share * (1 - share), device
+        )
+    return whitened
 
 
 def _whitened_together(
