@@ -1,4 +1,4 @@
-"""Benchmarks at their smallest size, so that they cannot rot; no time is tested."""
+"""Every benchmark runs at its smallest size; no time is tested."""
 
 import csv
 import json
@@ -49,26 +49,26 @@ def test_a_probe_study_is_measured_beside_its_parts_and_one_vector() -> None:
 
 
 @pytest.fixture(scope="module")
-def of_a_tiny_model(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def tiny_model_and_task(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Options that name a model and a task."""
-    place = tmp_path_factory.mktemp("tiny")
-    model = save_tiny_model("llama", place / "model")
+    folder = tmp_path_factory.mktemp("tiny")
+    model = save_tiny_model("llama", folder / "model")
     rows = [{"text": f"{text} {n}", "label": n % 2} for n, text in enumerate(sentences(60))]
-    file = place / "rows.jsonl"
+    file = folder / "rows.jsonl"
     file.write_text("\n".join(map(json.dumps, rows)))
     return ["--model", model, "--task", str(file)]
 
 
-def test_the_busy_machine_benchmark_runs(of_a_tiny_model: list[str]) -> None:
-    _, _, *lines = start("busy", "--smoke", "--rows", "8", *of_a_tiny_model).splitlines()
+def test_the_busy_machine_benchmark_runs(tiny_model_and_task: list[str]) -> None:
+    _, _, *lines = start("busy", "--smoke", "--rows", "8", *tiny_model_and_task).splitlines()
     own, one = ((line.split()[-7], line.split()[-4]) for line in lines)
     assert int(own[0]) == usable_cores()
     assert one[0] == "1"
     assert float(own[1]) == 1, "the reference of all ratios"
 
 
-def test_the_finetuning_benchmark_runs(of_a_tiny_model: list[str]) -> None:
-    lines = run("finetuning", "--rows", "40", *of_a_tiny_model).splitlines()
+def test_the_finetuning_benchmark_runs(tiny_model_and_task: list[str]) -> None:
+    lines = run("finetuning", "--rows", "40", *tiny_model_and_task).splitlines()
     assert len(lines) == 4
     losses = [float(line.split("loss")[1].split()[0]) for line in lines[1:3]]
     assert losses[0] == pytest.approx(losses[1], abs=1e-3), "the same steps"

@@ -1,9 +1,12 @@
 """Speed and memory of the probes beside FAISS, torch and scikit-learn, on this machine."""
 
+from collections.abc import Callable, Iterator
+
+from w2sprobe.bench.measuring import Measurement
 from w2sprobe.bench.parts import knn, logistic, search, topofilter
 from w2sprobe.bench.peak_memory import memory
 
-PARTS = {
+PARTS: dict[str, Callable[[int, int], Iterator[Measurement]]] = {  # of rows and columns
     "search": search,
     "knn": knn,
     "logistic": logistic,
