@@ -468,10 +468,10 @@ def write_curated(
 
 @dataclass(frozen=True)
 class Indicators(Work):
-    """Compute the indicators; what is not finite becomes null."""
+    """Compute the label-free indicators; what is not finite becomes null."""
 
     KIND: ClassVar[str] = "indicators"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     store: Stage
     weak_store: Stage | None

@@ -4,7 +4,7 @@ from functools import partial
 
 from w2sprobe.cells import all_filled, all_names, as_name, converted, filled
 from w2sprobe.data.columns import TEXTS
-from w2sprobe.data.rows import check_unique
+from w2sprobe.data.rows import Rows, check_unique
 from w2sprobe.data.tables import read_table
 from w2sprobe.errors import InputError
 
@@ -17,7 +17,7 @@ def read_rows(dataset: object) -> tuple[list[str], list[str]]:
     Parameters
     ----------
     dataset : object
-        Rows with id and text, or a table that has these columns, as in `extract`.
+        `Rows`, rows with id and text, or a table that has these columns, as in `extract`.
 
     Returns
     -------
@@ -33,6 +33,8 @@ def read_rows(dataset: object) -> tuple[list[str], list[str]]:
     IdMismatch
         An id occurs twice.
     """
+    if isinstance(dataset, Rows):
+        return dataset.ids.tolist(), list(dataset.texts)
 
     def place(row: int) -> str:
         return f"{WHERE}, row {row + 1} (counted from 1)"

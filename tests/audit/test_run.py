@@ -1,21 +1,14 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from tests.audit.cases import SIZES, make_splits, shuffled, with_labels, with_texts
+from tests.audit.cases import SIZES, leaking, make_splits, shuffled, with_labels, with_texts
 from w2sprobe.assets import is_fetched
 from w2sprobe.audit import Audit, ModelLengths, audit_splits, render
 from w2sprobe.data import SplitSizes, load_task
 from w2sprobe.data import make_splits as cut
-from w2sprobe.errors import InputError
 
 SMALL = dict.fromkeys(SIZES, 20)
 TASK = "bigbench:multiemo/all_sentence_en"
-
-
-def leaking(words: list[str], label: int) -> str:
-    return " ".join([*words, "surely" if label else "hardly", "so."])
 
 
 def kinds(audit: Audit) -> list[tuple[str, str]]:
@@ -58,7 +51,7 @@ def test_every_check_can_fire() -> None:
     ]
     assert not audit.clean
     text = render(audit)
-    assert text.startswith("Audit of made up: 3 flagged, 1 to be warned of\n")
+    assert text.startswith("Audit of made up: 3 flagged, 1 warned about\n")
     for part in (
         "'surely' (0 | 150) for label 1",
         "'hardly' (150 | 0) for label 0",
@@ -71,19 +64,6 @@ def test_every_check_can_fire() -> None:
         assert part in " ".join(text.split()), part
     assert max(map(len, text.splitlines())) <= 120
     assert len(text.splitlines()) <= 42
-
-
-def test_few_duplicates_warn_and_others_are_noted() -> None:
-    splits = make_splits()
-    one = with_texts(splits, "test", {0: splits.weak_train.texts[0] + " more"})
-    assert kinds(audit_splits(one)) == [("warning", "duplicates")]
-    assert kinds(audit_splits(with_texts(splits, "strong_train", {
-        row: splits.weak_train.texts[row] + " more" for row in range(10)
-    }))) == [("flag", "duplicates")], "the weak model knows these rows"  # fmt: skip
-    aside = with_texts(splits, "val", {0: splits.weak_train.texts[0] + " more"})
-    audit = audit_splits(aside)
-    assert kinds(audit) == [("note", "duplicates")]
-    assert audit.clean
 
 
 def test_a_model_without_a_limit_reads_everything() -> None:
@@ -106,20 +86,3 @@ def test_the_order_of_rows_has_no_influence() -> None:
     splits = make_splits(leaking)
     splits = with_texts(splits, "test", {3: splits.weak_train.texts[3] + " more"})
     assert audit_splits(shuffled(splits)) == audit_splits(splits)
-
-
-def test_what_is_written_is_read(tmp_path: Path) -> None:
-    splits = make_splits(leaking)
-    audit = audit_splits(
-        with_texts(splits, "test", {0: splits.weak_train.texts[0] + " more"}),
-        token_counts={"tiny": ModelLengths(64, {"val": np.arange(60)})},
-    )
-    audit.write(tmp_path / "audit.json")
-    assert Audit.read(tmp_path / "audit.json") == audit
-
-
-def test_another_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "other.json").write_text("{}")
-    for name in ("other.json", "missing.json"):
-        with pytest.raises(InputError, match="cannot read audit"):
-            Audit.read(tmp_path / name)
