@@ -53,7 +53,7 @@ def preprocess(function: Command) -> Command:
         default="none",
         show_default=True,
         type=click.Choice(["none", "center", "standardize"]),
-        help="Preprocessing of the activations; its statistics come from the training rows.",
+        help="Preprocessing of the activations, learnt from the training rows; center is as none.",
     )
     return option(function)
 
