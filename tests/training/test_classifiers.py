@@ -91,7 +91,7 @@ def test_students_that_share_a_base_do_not_touch_one_another(info: ModelInfo) ->
     assert np.ptp(predict(first, TOKENS, pad_id=0, device=CPU) - before) > 0.01
 
 
-def test_a_student_on_a_shared_base_is_one_on_a_base_of_its_own(info: ModelInfo) -> None:
+def test_a_shared_base_gives_the_same_student_as_a_separate_one(info: ModelInfo) -> None:
     load(info, seed=3)
     shared = state(load(info, seed=5))
     forget_base()

@@ -39,7 +39,12 @@ PREDICTIONS = "labels.parquet"
     show_default=True,
     help="Rows to train on.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of the run: new, or unfinished.",
+)
 @_options.from_model(TrainSettings, learning_rate=None)
 @_options.device
 @_options.common

@@ -49,7 +49,7 @@ def claim(out: Path, fingerprint: str) -> Path:
         raise InputError(
             "an unfinished run with other rows, labels, model or settings",
             where=str(out),
-            advice="Go on with those, choose another folder, or remove this one.",
+            advice="Use those again, choose another folder, or remove this one.",
         )
     return folder
 

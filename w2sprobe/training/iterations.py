@@ -24,7 +24,7 @@ FOLDS = "folds"  # folder of `cross_fit`, removed once the new labels are writte
 
 @dataclass(frozen=True)
 class Change:
-    """What a relabelling did to the training rows that are kept.
+    """How much a relabelling changed the labels of the training rows that are kept.
 
     Parameters
     ----------

@@ -167,9 +167,9 @@ class _Base:
     tokenizer: PreTrainedTokenizerBase
 
     def tokens(self, rows: Rows) -> list[np.ndarray]:
-        found = classifier_tokens(self.info, self.tokenizer, rows, truncate=self.settings.truncate)
-        warn_of_changes(found, self.info.name, self.info.max_tokens)
-        return found.input_ids
+        tokens = classifier_tokens(self.info, self.tokenizer, rows, truncate=self.settings.truncate)
+        warn_of_changes(tokens, self.info.name, self.info.max_tokens)
+        return tokens.input_ids
 
     def predict(
         self,

@@ -225,12 +225,11 @@ def check_head(info: ModelInfo) -> None:
     """Refuse a model whose checkpoint has no causal language-model head."""
     # transformers would load an encoder as a causal model too, with a head of random weights
     config = read_config(info.source)
-    found = list(config.architectures or [])
-    wanted = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type)
-    if wanted not in found:
+    architectures = list(config.architectures or [])
+    if MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type) not in architectures:
         raise InputError(
             f"model {info.name!r} has no language-model head that goes on with a text: its "
-            f"checkpoint is a {' and '.join(found) or 'model of unknown kind'}",
+            f"checkpoint is a {' and '.join(architectures) or 'model of unknown kind'}",
             allowed="causal language models, such as smollm2-135m",
         )
 
@@ -352,12 +351,12 @@ def _load(info: ModelInfo, head_rows: np.ndarray, device: torch.device) -> PreTr
     network, loading = loaded
     check_loaded(info.name, network, text_model(network.base_model), loading)
     head = network.get_output_embeddings()
-    own = {id(tensor) for tensor in head.parameters()} if head is not None else set()
+    head_tensors = {id(tensor) for tensor in head.parameters()} if head is not None else set()
     lacking = {*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])}
     missing = sorted(
         name
         for name, tensor in network.named_parameters(remove_duplicate=False)
-        if id(tensor) in own and name in lacking
+        if id(tensor) in head_tensors and name in lacking
     )
     if missing or not isinstance(head, torch.nn.Linear):
         raise InputError(
@@ -420,29 +419,29 @@ def _logits(
     """Logits after the last token of each row, float64, shape (n, n_tokens)."""
     device = network.device
     n_shared = _n_shared(input_ids)
-    seen = _shared_cache(network, input_ids[0][:n_shared]) if n_shared >= LEAST_SHARED else None
-    start = n_shared if seen else 0
-    rest = [row[start:] for row in input_ids]
+    cache = _shared_cache(network, input_ids[0][:n_shared]) if n_shared >= LEAST_SHARED else None
+    n_cached = n_shared if cache else 0
+    rest = [row[n_cached:] for row in input_ids]
     lengths = np.array([len(row) for row in rest])
-    found = np.empty((len(input_ids), n_tokens), dtype=np.float64)
+    logits = np.empty((len(input_ids), n_tokens), dtype=np.float64)
     with progress_bar(f"asking {name}", len(input_ids)) as advance:
-        for rows in _batches(lengths, start):
+        for rows in _batches(lengths, n_cached):
             batch = pad([rest[row] for row in rows], pad_id)
-            past = copy.deepcopy(seen)
+            past = copy.deepcopy(cache)
             if past is not None:
                 past.batch_repeat_interleave(len(rows))
-            read = torch.ones(len(rows), start, dtype=torch.int64)
+            past_mask = torch.ones(len(rows), n_cached, dtype=torch.int64)
             output = network(
                 input_ids=batch["input_ids"].to(device),
-                attention_mask=torch.cat([read, batch["attention_mask"]], dim=1).to(device),
+                attention_mask=torch.cat([past_mask, batch["attention_mask"]], dim=1).to(device),
                 use_cache=past is not None,
                 **{_cache_name(network): past},
             )
             last = torch.as_tensor(lengths[rows] - 1, device=device)
-            here = torch.arange(len(rows), device=device)
-            found[rows] = output.logits[here, last].double().cpu().numpy()
+            every_row = torch.arange(len(rows), device=device)
+            logits[rows] = output.logits[every_row, last].double().cpu().numpy()
             advance(len(rows))
-    return found
+    return logits
 
 
 def _n_shared(input_ids: Sequence[np.ndarray]) -> int:
@@ -457,12 +456,12 @@ def _n_shared(input_ids: Sequence[np.ndarray]) -> int:
 def _shared_cache(network: PreTrainedModel, tokens: np.ndarray) -> DynamicCache | None:
     """Compute keys and values of the common start; None if a model caches something else."""
     batch = torch.as_tensor(tokens, dtype=torch.int64, device=network.device)[None]
-    seen = getattr(network(input_ids=batch, use_cache=True), _cache_name(network), None)
+    cache = getattr(network(input_ids=batch, use_cache=True), _cache_name(network), None)
     # state-space and hybrid models keep layers that cannot be repeated for the rows of a batch
-    plain = type(seen) is DynamicCache and all(
-        type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in seen.layers
+    plain = type(cache) is DynamicCache and all(
+        type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers
     )
-    return seen if plain else None
+    return cache if plain else None
 
 
 def _cache_name(network: PreTrainedModel) -> str:
