@@ -241,7 +241,7 @@ def _warn_of_new_poolers(name: str, new: list[str]) -> None:
         warnings.warn(
             f"the checkpoint of {name!r} lacks {first_few(poolers)}: they start at random and are "
             "trained with the head",
-            stacklevel=2,
+            stacklevel=3,
         )
 
 
