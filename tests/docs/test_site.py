@@ -25,8 +25,8 @@ PACKAGES = (
     *("metrics", "probes"),
 )
 MODULES = (  # of packages that load nothing by themselves
-    *("probing.accounts", "probing.cast", "probing.heads", "probing.probers", "probing.rows"),
-    *("probing.spec", "probing.sweep", "votes.judging", "votes.picking", "votes.provenance"),
+    *("probing.probe", "probing.fitting", "probing.heads", "probing.probers", "probing.rows"),
+    *("probing.spec", "probing.sweep", "votes.curated", "votes.picking", "votes.provenance"),
     *("votes.rules", "votes.scores", "votes.selection", "votes.table"),
 )
 

@@ -11,8 +11,8 @@ from w2sprobe.votes.picking import Pick, Point
 from w2sprobe.votes.table import (
     LEAVE_ONE_OUT,
     TRAIN,
+    FittedProbe,
     LayerVotes,
-    Vote,
     Votes,
     layer_file,
     write_layer,
@@ -43,12 +43,16 @@ def votes(tmp_path: Path) -> Votes:
     points.append(("mass-mean", None, None))
     for layer in (1, 2, 3):
         p = {
-            (Vote(probe, setting, value, labels), split): p_of(probe, layer, value, labels, split)
+            (FittedProbe(probe, setting, value, labels), split): p_of(
+                probe, layer, value, labels, split
+            )
             for probe, setting, value in points
             for labels in ("weak", "other")
             for split in (TRAIN, LEAVE_ONE_OUT, "test")
         }
-        p[Vote("topofilter", "k", 5.0, "weak"), LEAVE_ONE_OUT] = np.full(8, layer == 2, dtype=float)
+        p[FittedProbe("topofilter", "k", 5.0, "weak"), LEAVE_ONE_OUT] = np.full(
+            8, layer == 2, dtype=float
+        )
         write_layer(LayerVotes(layer, rows, np.arange(8) // 4, p), layer_file(tmp_path, layer))
     write_note(tmp_path, {}, (1, 2, 3))
     return Votes.open(tmp_path)

@@ -9,7 +9,7 @@ from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import auc_inside_folds
 from w2sprobe.probes import knn_cross_fit, knn_path, logistic_cross_fit_path
 from w2sprobe.votes.scores import ScoredRows, draw_budget, score_votes
-from w2sprobe.votes.table import LayerVotes, Vote
+from w2sprobe.votes.table import FittedProbe, LayerVotes
 
 N, MATRICES, VECTORS = 100, 10, 30
 KS, L2S = (10, 60), (1e-3, 10.0)
@@ -59,8 +59,8 @@ def test_noise_is_worth_less_where_all_rows_are_ranked_together(
     assert errors_off(aucs[probe, value, "together"]) < -8
 
 
-A, B = Vote("knn", "k", 5.0, "weak"), Vote("logistic", "l2", 0.1, "weak")
-OTHER, MASK = Vote("knn", "k", 5.0, "someone's"), Vote("topofilter", "k", 5.0, "weak")
+A, B = FittedProbe("knn", "k", 5.0, "weak"), FittedProbe("logistic", "l2", 0.1, "weak")
+OTHER, MASK = FittedProbe("knn", "k", 5.0, "someone's"), FittedProbe("topofilter", "k", 5.0, "weak")
 NAMES = np.array([f"r{row}" for row in range(40)])
 RANDOM = np.random.default_rng(3)
 SOFT, TRUE = RANDOM.random(40), np.arange(40) % 2

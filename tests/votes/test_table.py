@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.votes.table import (
     COLUMNS,
+    FittedProbe,
     LayerVotes,
-    Vote,
     Votes,
     describe,
     layer_file,
@@ -21,7 +21,11 @@ from w2sprobe.votes.table import (
 names = st.text(min_size=1, max_size=5)
 probabilities = st.floats(0, 1)
 asked = st.builds(
-    Vote, names, st.none() | names, st.none() | st.floats(1e-6, 1e6), st.sampled_from(["a", "b"])
+    FittedProbe,
+    names,
+    st.none() | names,
+    st.none() | st.floats(1e-6, 1e6),
+    st.sampled_from(["a", "b"]),
 )
 
 
@@ -69,10 +73,10 @@ VOTES = LayerVotes(
     {"train": np.array(["x", "y", "z"]), "test": np.array(["u"])},
     np.array([1, 0, 1]),
     {
-        (Vote("knn", "k", 5.0, "weak"), "train"): np.array([0.25, 0.5, 1.0]),
-        (Vote("knn", "k", 9.0, "weak"), "train"): np.array([0.25, 0.5, 0.0]),
-        (Vote("knn", "k", 5.0, "weak"), "test"): np.array([0.1]),
-        (Vote("mass-mean", None, None, "weak"), "test"): np.array([0.2]),
+        (FittedProbe("knn", "k", 5.0, "weak"), "train"): np.array([0.25, 0.5, 1.0]),
+        (FittedProbe("knn", "k", 9.0, "weak"), "train"): np.array([0.25, 0.5, 0.0]),
+        (FittedProbe("knn", "k", 5.0, "weak"), "test"): np.array([0.1]),
+        (FittedProbe("mass-mean", None, None, "weak"), "test"): np.array([0.2]),
     },
 )
 
@@ -122,4 +126,7 @@ def test_votes_by_name() -> None:
     assert VOTES.of(k9, "train").tolist() == [0.25, 0.5, 0.0]
     with pytest.raises(InputError, match="no votes of knn, k=9 on 'weak' for test in layer 7"):
         VOTES.of(k9, "test")
-    assert (describe(k5), describe(Vote("mass-mean", None, None, "a"))) == ("knn, k=5", "mass-mean")
+    assert (describe(k5), describe(FittedProbe("mass-mean", None, None, "a"))) == (
+        "knn, k=5",
+        "mass-mean",
+    )

@@ -10,7 +10,7 @@ import click
 from w2sprobe.cli import _options
 from w2sprobe.errors import InputError
 from w2sprobe.probing.probers import PROBERS, PROBES
-from w2sprobe.votes.judging import RANDOM
+from w2sprobe.votes.curated import RANDOM
 from w2sprobe.votes.rules import FILTER_RULES
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def command(
     from w2sprobe.labels import LabelTable
     from w2sprobe.numbers import parse_numbers
     from w2sprobe.probes.neighbors import BACKENDS
-    from w2sprobe.probing.accounts import curate_store, predict_store
+    from w2sprobe.probing.probe import curate_store, predict_store
     from w2sprobe.probing.rows import ProbedRows
     from w2sprobe.probing.spec import VoteSpec
     from w2sprobe.searches import StoredSearch

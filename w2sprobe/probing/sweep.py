@@ -12,7 +12,7 @@ from w2sprobe.folds import folds_of
 from w2sprobe.labels import LabelTable
 from w2sprobe.layers import parse_layers
 from w2sprobe.metrics import auc_inside_folds
-from w2sprobe.probing.cast import cast_votes
+from w2sprobe.probing.fitting import predict_layers
 from w2sprobe.probing.probers import PROBERS
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
@@ -103,7 +103,7 @@ def sweep(
     layers = parse_layers(spec.layers, store.layers)
     there = sum(layer_file(folder, layer).exists() for layer in layers)
     asked, search = replace(rows, other=other), StoredSearch(store)
-    votes = cast_votes(store, spec, asked, vectors, folder, search=search, device=device)
+    votes = predict_layers(store, spec, asked, vectors, folder, search=search, device=device)
     fitted_on = {name: name for name in vectors}
     table = score_votes(votes, labels, rows.truth, fitted_on=fitted_on, budget=budget)
     n_rows = {

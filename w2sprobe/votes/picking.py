@@ -9,7 +9,7 @@ import numpy as np
 from w2sprobe.labels import LabelTable
 from w2sprobe.votes.scores import score_votes
 from w2sprobe.votes.selection import Choice, WeakRule, choose, chosen_as
-from w2sprobe.votes.table import TRAIN, LayerVotes, Vote, Votes
+from w2sprobe.votes.table import TRAIN, FittedProbe, LayerVotes, Votes
 
 
 class Point(NamedTuple):
@@ -108,7 +108,7 @@ class Pick:
         parts = []
         for point in points:
             layer = votes.layer(point.layer)
-            vote = Vote(self.probe, point.setting, point.value, self.labels)
+            vote = FittedProbe(self.probe, point.setting, point.value, self.labels)
             parts.append(layer.of(vote, split))
         return LabelTable(layer.rows[split], np.mean(parts, axis=0) if len(parts) > 1 else parts[0])
 

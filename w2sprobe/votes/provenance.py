@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
-from w2sprobe.votes.judging import Curated
+from w2sprobe.votes.curated import Curated
 
 NEIGHBORS = pa.list_(pa.dictionary(pa.int32(), pa.string()))  # each id is held once
 COLUMNS = pa.schema(
@@ -59,7 +59,7 @@ def provenance(
     Parameters
     ----------
     curated : Curated
-        Of `judge` and its kin.
+        Of `curate` and its kin.
     origin : Origin
         Written to every row.
     neighbors : ndarray of int, shape (n, k), optional

@@ -14,7 +14,7 @@ HALF = 0.5  # of the neighbours: a tie keeps a row
 
 
 @dataclass(frozen=True)
-class Verdict:
+class FilterResult:
     """Which rows stay, and why the others go.
 
     Parameters
@@ -40,9 +40,9 @@ class FilterRule:
 
     Parameters
     ----------
-    judge : callable
-        `judge(p, soft, contamination, per_class=...)` gives a Verdict: p and soft are predictions
-        and labels in [0, 1], (n,), and contamination the share of the rows to remove.
+    apply : callable
+        `apply(p, soft, contamination, per_class=...)` returns a FilterResult; p and soft are
+        predictions and labels in [0, 1], (n,), and contamination the share of rows to remove.
     removes : str
         Which rows go, in words.
     finds_share : bool, default False
@@ -51,7 +51,7 @@ class FilterRule:
         Judges by kNN's votes on hard labels.
     """
 
-    judge: Callable[..., Verdict]
+    apply: Callable[..., FilterResult]
     removes: str
     finds_share: bool = False
     hard_votes: bool = False
@@ -70,14 +70,14 @@ def check_rule(rule: str, contamination: float | None, *, per_class: bool) -> No
 
 def by_disagreement(
     p: np.ndarray, soft: np.ndarray, contamination: float, *, per_class: bool
-) -> Verdict:
+) -> FilterResult:
     """Rank by |label - prediction|."""
     return _ranked(np.abs(soft - p), "disagreement", soft, contamination, per_class=per_class)
 
 
 def by_confident_learning(
     p: np.ndarray, soft: np.ndarray, contamination: float | None, *, per_class: bool
-) -> Verdict:
+) -> FilterResult:
     """Rank by the probability of the other label, or remove what the confident joint counts."""
     find_label_issues, get_label_quality_scores = _import_cleanlab()
     hard, both = (soft > THRESHOLD).astype(np.int64), np.column_stack([1 - p, p])
@@ -88,17 +88,17 @@ def by_confident_learning(
     if hard.min() == hard.max():
         raise InputError(f"all hard labels are {hard[0]}", allowed="labels of both classes")
     issues = find_label_issues(hard, both, filter_by="prune_by_noise_rate", n_jobs=1)
-    return Verdict(~issues, score, criterion, "an error by the confident joint")
+    return FilterResult(~issues, score, criterion, "an error by the confident joint")
 
 
 def by_majority(
     p: np.ndarray, soft: np.ndarray, contamination: float | None, *, per_class: bool
-) -> Verdict:
+) -> FilterResult:
     """Rank by the share of neighbours of the other hard label, or remove the outvoted."""
     score, criterion = np.abs((soft > THRESHOLD) - p), "share of neighbours of the other label"
     if contamination is not None:
         return _ranked(score, criterion, soft, contamination, per_class=per_class)
-    return Verdict(score <= HALF, score, criterion, "the majority")
+    return FilterResult(score <= HALF, score, criterion, "the majority")
 
 
 def groups_of(soft: np.ndarray, *, per_class: bool) -> list[np.ndarray]:
@@ -110,14 +110,14 @@ def groups_of(soft: np.ndarray, *, per_class: bool) -> list[np.ndarray]:
 
 def _ranked(
     score: np.ndarray, criterion: str, soft: np.ndarray, contamination: float, *, per_class: bool
-) -> Verdict:
+) -> FilterResult:
     """Remove the share of the rows, or of each class, that has the highest scores."""
     keep = np.ones(len(score), dtype=bool)
     for rows in groups_of(soft, per_class=per_class):
         ranked = rows[np.argsort(-score[rows].round(TIE_DECIMALS), kind="stable")]
         keep[ranked[: round(contamination * len(rows))]] = False
     cut = f"among the largest {100 * contamination:g} %" + " of its class" * per_class
-    return Verdict(keep, score, criterion, cut)
+    return FilterResult(keep, score, criterion, cut)
 
 
 def _import_cleanlab() -> tuple[Any, Any]:

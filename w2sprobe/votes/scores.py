@@ -16,8 +16,8 @@ from w2sprobe.votes.table import (
     LEAVE_ONE_OUT,
     MASKS,
     TRAIN,
+    FittedProbe,
     LayerVotes,
-    Vote,
 )
 
 COLUMNS = pa.schema(
@@ -232,7 +232,7 @@ def score_votes(
     rows = []
     for layer in layers:
         votes = [one for one in layer.votes if one.labels in fitted_on and one.probe not in MASKS]
-        found: dict[tuple[Vote, str], dict[str, Any]] = {}
+        found: dict[tuple[FittedProbe, str], dict[str, Any]] = {}
         evaluations: dict[str, None] = {}
         for (evaluation, split), some in _evaluations(layer, votes).items():
             key = evaluation, split
@@ -320,9 +320,11 @@ class _Known:
         return cls(ids, layer.fold, mask, scored.subset(mask))
 
 
-def _evaluations(layer: LayerVotes, votes: list[Vote]) -> dict[tuple[str, str], list[Vote]]:
+def _evaluations(
+    layer: LayerVotes, votes: list[FittedProbe]
+) -> dict[tuple[str, str], list[FittedProbe]]:
     """Votes by what they are scored as, and the split that has their predictions."""
-    found: dict[tuple[str, str], list[Vote]] = {}
+    found: dict[tuple[str, str], list[FittedProbe]] = {}
     others = [
         split
         for split in layer.rows

@@ -38,7 +38,7 @@ MASKS = ("topofilter", COMPONENT)  # their votes are 1 for rows that stay, else 
 NOTE, LAYERS = "votes.json", "layers"
 
 
-class Vote(NamedTuple):
+class FittedProbe(NamedTuple):
     """Which probe votes, and on which labels it was fitted."""
 
     probe: str
@@ -59,21 +59,21 @@ class LayerVotes:
         not fitted on.
     fold : ndarray of int64, shape (n,)
         The fold that each row of `TRAIN` was held out with; empty without votes for `TRAIN`.
-    p : dict of (Vote, str) to ndarray of float64
+    p : dict of (FittedProbe, str) to ndarray of float64
         P(label = 1) by vote and split. Of topofilter: 1 for a row that is kept, else 0.
     """
 
     layer: int
     rows: dict[str, np.ndarray]
     fold: np.ndarray
-    p: dict[tuple[Vote, str], np.ndarray]
+    p: dict[tuple[FittedProbe, str], np.ndarray]
 
     @cached_property
-    def votes(self) -> tuple[Vote, ...]:
+    def votes(self) -> tuple[FittedProbe, ...]:
         """Each vote once, in the order of the fits."""
         return tuple(dict.fromkeys(vote for vote, _ in self.p))
 
-    def of(self, vote: Vote, split: str) -> np.ndarray:
+    def of(self, vote: FittedProbe, split: str) -> np.ndarray:
         """Predictions of one vote for the rows of one split.
 
         Raises
@@ -89,7 +89,7 @@ class LayerVotes:
             )
         return self.p[vote, split]
 
-    def only(self, wanted: Callable[[Vote], bool]) -> "LayerVotes":
+    def only(self, wanted: Callable[[FittedProbe], bool]) -> "LayerVotes":
         """Return the votes that are wanted."""
         return replace(self, p={key: p for key, p in self.p.items() if wanted(key[0])})
 
@@ -140,13 +140,13 @@ class LayerVotes:
         every_id = np.array(ids, dtype=np.str_)
         p, fold = plain["p"].to_numpy(), plain["fold"].to_numpy(zero_copy_only=False)
         rows: dict[str, np.ndarray] = {}
-        votes: dict[tuple[Vote, str], np.ndarray] = {}
+        votes: dict[tuple[FittedProbe, str], np.ndarray] = {}
         folds = np.empty(0, dtype=np.int64)
         for start, end in zip(starts, ends, strict=True):
             text = {name: known[codes[start]] for name, (codes, known) in names.items()}
             split = str(text.pop("split"))
             number = None if np.isnan(value[start]) else float(value[start])
-            vote = Vote(str(text["probe"]), text["setting"], number, str(text["labels"]))
+            vote = FittedProbe(str(text["probe"]), text["setting"], number, str(text["labels"]))
             if split not in rows:
                 rows[split] = every_id[id_codes[start:end]]
                 if split == TRAIN:
@@ -173,7 +173,7 @@ class Votes:
 
     @classmethod
     def open(cls, folder: str | Path) -> "Votes":
-        """Open a folder that `w2sprobe.probing.cast_votes` has finished.
+        """Open a folder that `w2sprobe.probing.predict_layers` has finished.
 
         Raises
         ------
@@ -247,12 +247,12 @@ def write_note(folder: Path, identity: Mapping[str, Any], layers: tuple[int, ...
     write_json(folder / NOTE, {"identity": dict(identity), "layers": list(layers)})
 
 
-def describe(vote: Vote) -> str:
+def describe(vote: FittedProbe) -> str:
     """Name a probe with its setting.
 
     Examples
     --------
-    >>> describe(Vote("logistic", "l2", 0.01, "weak"))
+    >>> describe(FittedProbe("logistic", "l2", 0.01, "weak"))
     'logistic, l2=0.01'
     """
     return vote.probe if vote.setting is None else f"{vote.probe}, {vote.setting}={vote.value:g}"

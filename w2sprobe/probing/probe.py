@@ -13,11 +13,18 @@ from w2sprobe.labels import LabelTable
 from w2sprobe.layers import parse_layers
 from w2sprobe.metrics import overlap, scorecard
 from w2sprobe.probes.neighbors import Neighbors, Search
-from w2sprobe.probing.cast import Task, vote
+from w2sprobe.probing.fitting import ProbeInputs, predict_layer
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.searches import StoredSearch
-from w2sprobe.votes.judging import RANDOM, Action, Curated, judge, judge_at_random, judge_masks
+from w2sprobe.votes.curated import (
+    RANDOM,
+    Action,
+    Curated,
+    curate,
+    curate_at_random,
+    curate_by_masks,
+)
 from w2sprobe.votes.provenance import Origin, predictions, provenance, untouched
 from w2sprobe.votes.rules import FILTER_RULES, check_rule
 from w2sprobe.votes.scores import ScoredRows, score_votes
@@ -28,8 +35,8 @@ from w2sprobe.votes.table import (
     IN_SAMPLE,
     LEAVE_ONE_OUT,
     TRAIN,
+    FittedProbe,
     LayerVotes,
-    Vote,
 )
 
 GIVEN = "given"  # the one vector of labels
@@ -38,7 +45,7 @@ KINDS = {"labels": "weak", "truth": "truth"}  # what results call labels, and co
 
 
 @dataclass(frozen=True)
-class Account:
+class ProbeOutput:
     """What probes made of the rows of a store.
 
     Parameters
@@ -65,7 +72,7 @@ def predict_store(
     best: bool = False,
     search: Search | None = None,
     device: str = "auto",
-) -> Account:
+) -> ProbeOutput:
     """Predictions of every layer and setting for all rows, one layer in memory at a time.
 
     Parameters
@@ -85,7 +92,7 @@ def predict_store(
 
     Returns
     -------
-    Account
+    ProbeOutput
         Scores: AUC of each part of the rows, against the labels given and against the truth. Of
         training rows predicted by folds it is the mean of the AUCs inside the folds, and `n_folds`
         says how many have rows of both classes. kNN that leaves out single rows ranks all of them
@@ -104,7 +111,7 @@ def predict_store(
             allowed="folds: these predictions are held out",
             advice="Only relabelling and filters have an in-sample variant.",
         )
-    task = Task.of(store, spec, rows, {GIVEN: labels})
+    task = ProbeInputs.of(store, spec, rows, {GIVEN: labels})
     noted = _Noted(search or StoredSearch(store))
     asked = np.concatenate([np.empty(0, dtype=np.str_), *task.other.values()])
     parts = {
@@ -132,7 +139,7 @@ def predict_store(
         names = {TRAIN: rows.name, FILTERED_OUT: "filtered out"}
         aucs = {names.get(name, name): _aucs(score) for name, score in scores.items()}
         results.append({**point.place, "auc": aucs, **_n_folds(scores[TRAIN])})
-    return Account(pa.concat_tables(tables), results, noted.searches)
+    return ProbeOutput(pa.concat_tables(tables), results, noted.searches)
 
 
 def curate_store(
@@ -148,7 +155,7 @@ def curate_store(
     best: bool = False,
     search: Search | None = None,
     device: str = "auto",
-) -> Account:
+) -> ProbeOutput:
     """Relabelled or filtered labels of every layer and setting.
 
     Parameters
@@ -171,7 +178,7 @@ def curate_store(
 
     Returns
     -------
-    Account
+    ProbeOutput
         Scores of relabelling: AUC of the new labels against the old and against the truth, that of
         the old ones, both as in `predict_store`, and flipped rows. Of filtering: the scorecard, and
         `overlap`: the Jaccard index of the removed rows with those of each other result, by its
@@ -192,14 +199,14 @@ def curate_store(
     results: list[dict[str, Any]] = []
     keeps: dict[str, np.ndarray] = {}
     if judging.by_chance(spec):
-        chance = judge_at_random(given, cast(float, contamination), per_class=per_class)
+        chance = curate_at_random(given, cast(float, contamination), per_class=per_class)
         layers = parse_layers(spec.layers, store.layers)
         found: Iterator[Judged] = (
             (chance, Origin("random", layer), {"layer": layer}, None) for layer in layers
         )
     else:
         fitted = LabelTable(given.ids, judging.fitted(given))
-        task = Task.of(store, judging.told(spec), replace(rows, other={}), {GIVEN: fitted})
+        task = ProbeInputs.of(store, judging.told(spec), replace(rows, other={}), {GIVEN: fitted})
         found = (
             (judging.of(point, given), point.origin, point.place, point.neighbors)
             for point in _points(task, noted, device, fitted, best=best)
@@ -225,7 +232,7 @@ def curate_store(
     for (one, other), jaccard in overlap(keeps).items():
         for a, b in ((one, other), (other, one)):
             results[int(a)].setdefault("overlap", {})[b] = jaccard
-    return Account(pa.concat_tables(tables), results, noted.searches)
+    return ProbeOutput(pa.concat_tables(tables), results, noted.searches)
 
 
 @dataclass
@@ -253,7 +260,7 @@ class _Point:
     """Predictions of one layer and setting for the training rows."""
 
     votes: LayerVotes
-    vote: Vote
+    vote: FittedProbe
     split: str
     neighbors: np.ndarray | None
     at_edge: bool | None
@@ -326,8 +333,8 @@ class _Judging:
     def of(self, point: _Point, given: LabelTable) -> Curated:
         if point.vote.probe == "topofilter":
             component = point.votes.of(point.vote._replace(probe=COMPONENT), point.split)
-            return judge_masks(given, point.p > 0, component > 0)
-        return judge(
+            return curate_by_masks(given, point.p > 0, component > 0)
+        return curate(
             self.action,
             given,
             point.p,
@@ -339,7 +346,7 @@ class _Judging:
 
 
 def _points(
-    task: Task, search: _Noted, device: str, labels: LabelTable, *, best: bool
+    task: ProbeInputs, search: _Noted, device: str, labels: LabelTable, *, best: bool
 ) -> Iterator[_Point]:
     """Votes for training rows by layer and setting; with `best` the one of least log-loss."""
     wanted = [IN_SAMPLE] if IN_SAMPLE in task.spec.held_out else []
@@ -347,7 +354,7 @@ def _points(
         spec = task.spec.model_copy(update={"held_out": (TRAIN, IN_SAMPLE)})
         task = replace(task, spec=spec)
     for layer in task.layers:
-        found = vote(task, layer, search=search, device=device)
+        found = predict_layer(task, layer, search=search, device=device)
         votes = [one for one in found.votes if one.probe != COMPONENT]
         edge = None
         if best:

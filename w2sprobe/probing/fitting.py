@@ -29,8 +29,8 @@ from w2sprobe.votes.table import (
     LEAVE_ONE_OUT,
     NOTE,
     TRAIN,
+    FittedProbe,
     LayerVotes,
-    Vote,
     Votes,
     layer_file,
     write_layer,
@@ -42,7 +42,7 @@ GRIDS: dict[str, tuple[float, ...]] = {"knn": KS, "logistic": L2S}
 
 
 @dataclass(frozen=True)
-class Task:
+class ProbeInputs:
     """Label vectors on the rows of a store, and what is fitted to them; checked beforehand.
 
     Parameters
@@ -84,7 +84,7 @@ class Task:
         labels: Mapping[str, LabelTable],
         *,
         every_row: bool = False,
-    ) -> "Task":
+    ) -> "ProbeInputs":
         """Look up the labels of all training rows, and refuse what no layer could answer.
 
         With `every_row`, rows that no vector is fitted on are training rows, too.
@@ -205,7 +205,7 @@ class Task:
         }
 
 
-def cast_votes(
+def predict_layers(
     store: ActivationStore,
     spec: VoteSpec,
     rows: ProbedRows,
@@ -250,30 +250,32 @@ def cast_votes(
         `folder` cannot be written to.
     """
     folder = Path(folder)
-    task = Task.of(store, spec, rows, labels, every_row=every_row)
+    task = ProbeInputs.of(store, spec, rows, labels, every_row=every_row)
     resolve_device(device)
     check_writable(folder)
     _claim(folder, task.identity)
     missing = [layer for layer in task.layers if not layer_file(folder, layer).exists()]
     with progress_bar("layers", len(missing)) as advance:
         for layer in missing:
-            write_layer(vote(task, layer, search=search, device=device), layer_file(folder, layer))
+            write_layer(
+                predict_layer(task, layer, search=search, device=device), layer_file(folder, layer)
+            )
             advance(1)
     write_note(folder, task.identity, task.layers)
     return Votes(folder, task.identity, task.layers)
 
 
-def vote(
-    task: Task, layer: int, *, search: Search = nearest_neighbors, device: str = "auto"
+def predict_layer(
+    task: ProbeInputs, layer: int, *, search: Search = nearest_neighbors, device: str = "auto"
 ) -> LayerVotes:
     """Fit every probe on one layer.
 
     Parameters
     ----------
-    task : Task
+    task : ProbeInputs
     layer : int
     search, device
-        As in `cast_votes`.
+        As in `predict_layers`.
 
     Returns
     -------
@@ -304,7 +306,7 @@ def vote(
         device,
     )
     ends = np.cumsum([len(ids) for ids in task.other.values()])[:-1]
-    p: dict[tuple[Vote, str], np.ndarray] = {}
+    p: dict[tuple[FittedProbe, str], np.ndarray] = {}
     rows: dict[str, np.ndarray] = {}
     for name in spec.probes:
         prober = PROBERS[name]
@@ -316,7 +318,7 @@ def vote(
                 rows[split] = task.other.get(split, task.train)
                 for vector, labels in enumerate(task.names):
                     for number, value in enumerate(spec.values(name)):
-                        key = Vote(probe, prober.setting, value, labels)
+                        key = FittedProbe(probe, prober.setting, value, labels)
                         if not np.isnan(some[vector, number]).all():  # else it has no votes
                             p[key, split] = some[vector, number]
     folds = task.folds if TRAIN in rows else np.empty(0, dtype=np.int64)

@@ -27,10 +27,10 @@ from w2sprobe.probes import (
     TopoFilter,
     nearest_neighbors,
 )
-from w2sprobe.probing.accounts import Account, curate_store, predict_store
+from w2sprobe.probing.probe import ProbeOutput, curate_store, predict_store
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
-from w2sprobe.votes.judging import filter_at_random
+from w2sprobe.votes.curated import filter_at_random
 from w2sprobe.votes.provenance import COLUMNS
 
 LAYER = 2
@@ -48,7 +48,7 @@ def spec(probe: str, *values: float, **changes: Any) -> VoteSpec:
     return VoteSpec(**{**given, **changes})
 
 
-def of(account: Account, ids: np.ndarray, column: str = "soft_label") -> np.ndarray:
+def of(account: ProbeOutput, ids: np.ndarray, column: str = "soft_label") -> np.ndarray:
     """One column of the account of one layer and setting, for some rows."""
     found = dict(
         zip(account.table["id"].to_pylist(), account.table[column].to_pylist(), strict=True)

@@ -40,7 +40,7 @@ class Curated:
     reason: tuple[str, ...]
 
 
-def judge(
+def curate(
     action: Action,
     labels: LabelTable,
     p: np.ndarray,
@@ -93,7 +93,7 @@ def judge(
         ]
         return Curated(labels, LabelTable(labels.ids, p, labels.keep), p, fold, tuple(reason))
     check_rule(rule, contamination, per_class=per_class)
-    verdict = FILTER_RULES[rule].judge(p, labels.soft_label, contamination, per_class=per_class)
+    verdict = FILTER_RULES[rule].apply(p, labels.soft_label, contamination, per_class=per_class)
     reason = [
         KEPT if stays else f"removed: {verdict.criterion} {score:.2f}, {verdict.cut}"
         for stays, score in zip(verdict.keep, verdict.score, strict=True)
@@ -101,7 +101,7 @@ def judge(
     return _filtered(labels, verdict.keep, reason, p, fold)
 
 
-def judge_masks(labels: LabelTable, keep: np.ndarray, component: np.ndarray) -> Curated:
+def curate_by_masks(labels: LabelTable, keep: np.ndarray, component: np.ndarray) -> Curated:
     """Filter rows by the two masks of TopoFilter.
 
     Parameters
@@ -123,7 +123,7 @@ def judge_masks(labels: LabelTable, keep: np.ndarray, component: np.ndarray) -> 
     return _filtered(labels, keep, reason)
 
 
-def judge_at_random(
+def curate_at_random(
     labels: LabelTable, contamination: float, *, per_class: bool = False, seed: int = 0
 ) -> Curated:
     """Remove a share of the rows, whichever: the control of a filter.
