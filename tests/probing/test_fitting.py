@@ -224,7 +224,7 @@ def test_an_interrupted_cast_goes_on_at_the_missing_layer(
     tables = {"weak": labels()}
     with pytest.raises(KeyboardInterrupt):
         predict_layers(store, spec(), rows(), tables, tmp_path / "v")
-    with pytest.raises(InputError, match="not finished"):
+    with pytest.raises(InputError, match="unfinished predictions"):
         Votes.open(tmp_path / "v")
     predict_layers(store, spec(), rows(), tables, tmp_path / "v")
     assert done == [LAYERS[0], LAYERS[1], LAYERS[1], LAYERS[2]]

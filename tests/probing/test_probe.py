@@ -27,7 +27,7 @@ from w2sprobe.probes import (
     TopoFilter,
     nearest_neighbors,
 )
-from w2sprobe.probing.probe import ProbeOutput, curate_store, predict_store
+from w2sprobe.probing.probe import Curation, ProbeOutput, curate_store, predict_store
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.votes.curated import filter_at_random
@@ -40,7 +40,7 @@ ALONE, FOLDS, IN_SAMPLE = ("leave_one_out",), ("train",), ("in_sample",)
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> ActivationStore:
-    return store_in(tmp_path_factory.mktemp("accounts") / "store")
+    return store_in(tmp_path_factory.mktemp("outputs") / "store")
 
 
 def spec(probe: str, *values: float, **changes: Any) -> VoteSpec:
@@ -48,11 +48,9 @@ def spec(probe: str, *values: float, **changes: Any) -> VoteSpec:
     return VoteSpec(**{**given, **changes})
 
 
-def of(account: ProbeOutput, ids: np.ndarray, column: str = "soft_label") -> np.ndarray:
-    """One column of the account of one layer and setting, for some rows."""
-    found = dict(
-        zip(account.table["id"].to_pylist(), account.table[column].to_pylist(), strict=True)
-    )
+def of(output: ProbeOutput, ids: np.ndarray, column: str = "soft_label") -> np.ndarray:
+    """One column of the output of one layer and setting, for some rows."""
+    found = dict(zip(output.table["id"].to_pylist(), output.table[column].to_pylist(), strict=True))
     return np.array([found[name] for name in ids.tolist()])
 
 
@@ -71,27 +69,27 @@ def test_predictions_are_those_of_the_single_probe(
 ) -> None:
     probe, values = PROBES[name]
     asked = spec(name, *values, held_out=held_out, cv=cv or 5)
-    account = predict_store(store, asked, rows(groups=groups), labels())
-    assert account.table.schema == COLUMNS
-    assert account.table["id"].to_pylist() == IDS.tolist()
+    output = predict_store(store, asked, rows(groups=groups), labels())
+    assert output.table.schema == COLUMNS
+    assert output.table["id"].to_pylist() == IDS.tolist()
     p = relabel(probe, A, Y, cv=cv, groups=groups)
-    assert_allclose(of(account, IDS[:TRAIN]), p, atol=1e-6)
-    assert_allclose(of(account, IDS[TRAIN:]), probe.fit(A, Y).predict_proba(Q)[:, 1], atol=1e-6)
-    (result,) = account.results
+    assert_allclose(of(output, IDS[:TRAIN]), p, atol=1e-6)
+    assert_allclose(of(output, IDS[TRAIN:]), probe.fit(A, Y).predict_proba(Q)[:, 1], atol=1e-6)
+    (result,) = output.results
     by_folds = not (name == "knn" and held_out == ALONE)
     inside = folds_of(TRAIN, asked.cv, groups) if by_folds else None
     for kind, hard in (("truth", TRUTH), ("labels", SOFT > 0.5)):
-        expected = auc_inside_folds(hard[:TRAIN].astype(int), of(account, IDS[:TRAIN]), inside).auc
+        expected = auc_inside_folds(hard[:TRAIN].astype(int), of(output, IDS[:TRAIN]), inside).auc
         assert result["auc"]["strong_train"][kind] == pytest.approx(expected, abs=1e-12)
-        expected = roc_auc(hard[TRAIN:].astype(int), of(account, IDS[TRAIN:]))
+        expected = roc_auc(hard[TRAIN:].astype(int), of(output, IDS[TRAIN:]))
         assert result["auc"]["test"][kind] == pytest.approx(expected, abs=1e-12)
     assert ("n_folds" in result) == by_folds, "rows left out alone are ranked together"
 
 
 def test_every_layer_and_setting_is_there(store: ActivationStore) -> None:
-    account = predict_store(store, spec("knn", 2, 1, layers="0,5"), rows(), labels())
-    assert account.table.num_rows == 2 * 2 * len(IDS)
-    assert [(one["layer"], one["k"]) for one in account.results] == [(0, 2), (0, 1), (5, 2), (5, 1)]
+    output = predict_store(store, spec("knn", 2, 1, layers="0,5"), rows(), labels())
+    assert output.table.num_rows == 2 * 2 * len(IDS)
+    assert [(one["layer"], one["k"]) for one in output.results] == [(0, 2), (0, 1), (5, 2), (5, 1)]
 
 
 def test_rows_that_a_filter_removed_are_predicted_and_not_learnt_from(
@@ -100,17 +98,17 @@ def test_rows_that_a_filter_removed_are_predicted_and_not_learnt_from(
     keep = np.ones(len(IDS), dtype=bool)
     keep[1] = False
     asked = replace(rows(groups=None), other={})
-    account = predict_store(store, spec("logistic", 0.1, cv=2), asked, labels(keep=keep))
+    output = predict_store(store, spec("logistic", 0.1, cv=2), asked, labels(keep=keep))
     kept = keep[:TRAIN]
     expected = LogisticProbe(0.1).fit(A[kept], Y[kept]).predict_proba(A[1:2])[0, 1]
     folds = folds_of(TRAIN - 1, 2)
     p = LogisticProbe(0.1).cross_fit(A[kept], Y[kept], 2)
-    (result,) = account.results
+    (result,) = output.results
     assert set(result["auc"]) == {"strong_train", "filtered out"}
     expected_auc = auc_inside_folds(TRUTH[:TRAIN][kept], p, folds).auc
     assert result["auc"]["strong_train"]["truth"] == pytest.approx(expected_auc, abs=7e-3)
     assert result["n_folds"] == {"labels": 2, "truth": 2}
-    (row,) = (r for r in account.table.to_pylist() if r["id"] == IDS[1])
+    (row,) = (r for r in output.table.to_pylist() if r["id"] == IDS[1])
     assert row["soft_label"] == pytest.approx(expected, abs=1e-6)
     assert (row["fold"], row["reason"]) == (None, "predicted")
 
@@ -122,33 +120,33 @@ def test_a_penalty_may_be_chosen_by_the_labels(
 ) -> None:
     asked = spec("logistic", held_out=held_out)
     if action == "predict":
-        account = predict_store(store, asked, rows(), labels(), best=True)
+        output = predict_store(store, asked, rows(), labels(), best=True)
     else:
-        account = curate_store(store, asked, rows(), labels(), "relabel", best=True)
-    (result,) = account.results
+        output = curate_store(store, asked, rows(), labels(), Curation("relabel"), best=True)
+    (result,) = output.results
     chosen = LogisticProbe("auto").fit(A, Y, GROUPS).l2_
     assert result["l2"] == chosen
     assert result["at_edge"] == (chosen in (min(L2S), max(L2S)))
     p = LogisticProbe(chosen).cross_fit(A, Y, 5, GROUPS)
-    assert_allclose(of(account, IDS[:TRAIN]), p, atol=1e-6)
+    assert_allclose(of(output, IDS[:TRAIN]), p, atol=1e-6)
 
 
 def test_a_penalty_is_chosen_held_out_for_in_sample_labels(store: ActivationStore) -> None:
     asked = spec("logistic", held_out=IN_SAMPLE)
-    account = curate_store(store, asked, rows(), labels(), "relabel", best=True)
+    output = curate_store(store, asked, rows(), labels(), Curation("relabel"), best=True)
     probe = LogisticProbe("auto").fit(A, Y, GROUPS)
-    assert account.results[0]["l2"] == probe.l2_
-    assert_allclose(of(account, IDS[:TRAIN]), probe.predict_proba(A)[:, 1], atol=1e-6)
-    assert account.table["fold"].null_count == len(account.table)
+    assert output.results[0]["l2"] == probe.l2_
+    assert_allclose(of(output, IDS[:TRAIN]), probe.predict_proba(A)[:, 1], atol=1e-6)
+    assert output.table["fold"].null_count == len(output.table)
 
 
 def test_the_neighbors_of_a_row_are_told(store: ActivationStore) -> None:
     asked = spec("knn", 5, 3, preprocess="standardize")
-    account = curate_store(store, asked, rows(), labels(), "relabel")
-    assert len(account.table) == 2 * len(IDS)
+    output = curate_store(store, asked, rows(), labels(), Curation("relabel"))
+    assert len(output.table) == 2 * len(IDS)
     soft = dict(zip(IDS.tolist(), SOFT.tolist(), strict=True))
     group = dict(zip(IDS.tolist(), GROUPS.tolist(), strict=False))
-    for row in account.table.to_pylist():
+    for row in output.table.to_pylist():
         if row["reason"] == "not curated":
             assert row["neighbor_ids"] is None
             continue
@@ -197,12 +195,14 @@ def test_filters_are_those_of_the_single_probe(
     store: ActivationStore, name: str, values: tuple, options: dict, expected: Any
 ) -> None:
     asked = rows(groups=None)
-    account = curate_store(store, spec(name, *values), asked, labels(), "filter", **options)
-    assert_array_equal(of(account, IDS[:TRAIN], "keep"), expected())
-    assert_array_equal(of(account, IDS), SOFT)
-    (result,) = account.results
+    output = curate_store(
+        store, spec(name, *values), asked, labels(), Curation("filter", **options)
+    )
+    assert_array_equal(of(output, IDS[:TRAIN], "keep"), expected())
+    assert_array_equal(of(output, IDS), SOFT)
+    (result,) = output.results
     assert result["removed"] == (~expected()).sum()
-    assert set(account.table["probe"].to_pylist()) == {
+    assert set(output.table["probe"].to_pylist()) == {
         "random" if options.get("rule") == "random" else name
     }
 
@@ -214,11 +214,11 @@ def test_relabelling_is_that_of_the_single_probe(
 ) -> None:
     probe, values = PROBES[name]
     asked = spec(name, *values, held_out=held_out)
-    account = curate_store(store, asked, rows(groups=None), labels(), "relabel")
+    output = curate_store(store, asked, rows(groups=None), labels(), Curation("relabel"))
     cv: Any = "in-sample" if held_out == IN_SAMPLE else None
     p = relabel(probe, A, Y, cv=cv)
-    assert_allclose(of(account, IDS[:TRAIN]), p, atol=1e-6)
-    (result,) = account.results
+    assert_allclose(of(output, IDS[:TRAIN]), p, atol=1e-6)
+    (result,) = output.results
     assert result["flipped"] == ((p > 0.5) != (Y > 0.5)).sum()
     by_folds = held_out == ALONE and name != "knn"
     inside = folds_of(TRAIN, 5) if by_folds else None
@@ -228,8 +228,8 @@ def test_relabelling_is_that_of_the_single_probe(
 
 def test_rows_that_are_not_curated_pass_through(store: ActivationStore, tmp_path: Path) -> None:
     keep = np.arange(len(IDS)) % 5 > 0
-    account = curate_store(store, spec("knn", 2), rows(), labels(keep=keep), "relabel")
-    pq.write_table(account.table, tmp_path / "new.parquet")
+    output = curate_store(store, spec("knn", 2), rows(), labels(keep=keep), Curation("relabel"))
+    pq.write_table(output.table, tmp_path / "new.parquet")
     new = LabelTable.read(tmp_path / "new.parquet").align(IDS)
     assert_array_equal(new.soft_label[TRAIN:], SOFT[TRAIN:])
     assert_array_equal(new.keep, keep)  # rows that were filtered out count, and stay so
@@ -239,8 +239,8 @@ def test_rows_that_are_not_curated_pass_through(store: ActivationStore, tmp_path
 
 def test_filters_are_scored_and_compared(store: ActivationStore) -> None:
     asked = spec("knn", 2, 3)
-    account = curate_store(store, asked, rows(), labels(), "filter", contamination=0.3)
-    first, second = account.results
+    output = curate_store(store, asked, rows(), labels(), Curation("filter", contamination=0.3))
+    first, second = output.results
     assert first["removed"] == second["removed"] == round(0.3 * TRAIN)
     assert first["overlap"]["1"] == second["overlap"]["0"]
     assert 0 <= first["precision"] <= 1
@@ -253,9 +253,9 @@ def test_every_k_comes_from_one_search(store: ActivationStore) -> None:
         asked.append((options["k"], len(arguments) > 1 and arguments[1] is not None))
         return nearest_neighbors(*arguments, **options)
 
-    account = predict_store(store, spec("knn", 1, 5, 20), rows(), labels(), search=search)
+    output = predict_store(store, spec("knn", 1, 5, 20), rows(), labels(), search=search)
     assert asked == [(20, False), (20, True)]
-    assert {recall for _, recall in account.searches} == {1}
+    assert {recall for _, recall in output.searches} == {1}
 
 
 BAD: list[tuple[str, tuple, str, dict, str]] = [
@@ -282,7 +282,7 @@ def test_what_is_refused(
         if action == "predict":
             predict_store(store, asked, rows(), labels())
         else:
-            curate_store(store, asked, rows(), labels(), action, **others)
+            curate_store(store, asked, rows(), labels(), Curation(action, **others))
 
     with pytest.raises(InputError) as error:
         go()

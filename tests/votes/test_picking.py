@@ -139,7 +139,7 @@ def test_masks_have_no_votes_of_other_rows(votes: Votes) -> None:
 
 def test_labels_without_votes_are_named(votes: Votes) -> None:
     one = pick(labels="third")
-    with pytest.raises(InputError, match=r"no votes of knn, k=5 on 'third' for test"):
+    with pytest.raises(InputError, match=r"no predictions of knn, k=5 on 'third' for test"):
         one.predict(votes, one.points(), "test")
     with pytest.raises(InputError):
         pick(values=KS, labels="third", chosen_by="third").choices(votes, GIVEN)

@@ -114,7 +114,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read votes"):
         Votes.open(tmp_path)
     write_note(tmp_path, {}, ())
-    with pytest.raises(InputError, match="votes that are not finished"):
+    with pytest.raises(InputError, match="unfinished predictions"):
         Votes.open(tmp_path)
     (tmp_path / "x.parquet").write_bytes(b"x")
     with pytest.raises(InputError, match="Delete it, and run the same again"):
@@ -122,9 +122,11 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 
 def test_votes_by_name() -> None:
-    k5, k9, _ = VOTES.votes
+    k5, k9, _ = VOTES.probes
     assert VOTES.of(k9, "train").tolist() == [0.25, 0.5, 0.0]
-    with pytest.raises(InputError, match="no votes of knn, k=9 on 'weak' for test in layer 7"):
+    with pytest.raises(
+        InputError, match="no predictions of knn, k=9 on 'weak' for test in layer 7"
+    ):
         VOTES.of(k9, "test")
     assert (describe(k5), describe(FittedProbe("mass-mean", None, None, "a"))) == (
         "knn, k=5",

@@ -53,7 +53,7 @@ def preprocess(function: Command) -> Command:
         default="none",
         show_default=True,
         type=click.Choice(["none", "center", "standardize"]),
-        help="Of the activations, learnt from the training rows.",
+        help="Preprocessing of activations, learnt from the training rows.",
     )
     return option(function)
 

@@ -1,8 +1,9 @@
-"""From activations and labels to votes: each layer is read once, and every fit is made on it."""
+"""Fit probes on stored activations and keep their predictions, layer by layer."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -37,31 +38,33 @@ from w2sprobe.votes.table import (
     write_note,
 )
 
-VERSION = 1  # of what is computed: layers of another one are not added to
+VERSION = 1  # of the computation; a folder never mixes layers of two versions
 GRIDS: dict[str, tuple[float, ...]] = {"knn": KS, "logistic": L2S}
 
 
 @dataclass(frozen=True)
 class ProbeInputs:
-    """Label vectors on the rows of a store, and what is fitted to them; checked beforehand.
+    """A store, rows, label vectors and settings, checked before any probe is fitted.
 
     Parameters
     ----------
     store : ActivationStore
     spec : VoteSpec
-        Default grids are filled in: `KS`, as far as there are rows for it, and `L2S`.
+        Default grids are filled in: `L2S`, and `KS` up to the number of rows.
     layers : tuple of int
     names : tuple of str, length v
-        Of the label vectors.
+        Names of the label vectors.
     train : ndarray of str, shape (n,)
-        Ids of the rows that some vector is fitted on.
+        Ids of the rows that at least one vector is fitted on.
     other : dict of str to ndarray of str
-        Ids of the other rows, those that no vector is fitted on among them.
+        Ids of all other rows, by split.
     soft : ndarray of float64, shape (v, n)
+        Soft labels.
     keep : ndarray of bool, shape (v, n), optional
+        Rows that each vector is fitted on. None: all.
     groups : ndarray of int64, shape (n,), optional
     folds : ndarray of int64, shape (n,)
-        Empty where no probe needs them.
+        Empty if no probe is cross-fitted.
     """
 
     store: ActivationStore
@@ -85,9 +88,9 @@ class ProbeInputs:
         *,
         every_row: bool = False,
     ) -> "ProbeInputs":
-        """Look up the labels of all training rows, and refuse what no layer could answer.
+        """Look up the labels of all training rows and check that every probe can be fitted.
 
-        With `every_row`, rows that no vector is fitted on are training rows, too.
+        With `every_row`, rows that no vector is fitted on count as training rows, too.
 
         Raises
         ------
@@ -101,89 +104,89 @@ class ProbeInputs:
         _check_store(store, spec)
         tables = [table.align(rows.train) for table in labels.values()]
         keep = np.stack([table.keep for table in tables])
-        fitted = keep.any(axis=0)
-        if not fitted.any():
+        train = keep.any(axis=0)
+        if not train.any():
             raise InputError(
                 "no rows to fit", advice="The labels mark all of them as filtered out."
             )
-        fitted |= every_row
-        train, keep = rows.train[fitted], keep[:, fitted]
-        other = {FILTERED_OUT: rows.train[~fitted], **rows.other}
-        groups = None if rows.groups is None else rows.groups[fitted]
-        folds = np.empty(0, dtype=np.int64)
-        if TRAIN in spec.held_out or not all(PROBERS[name].alone for name in spec.probes):
-            folds = folds_of(len(train), spec.cv, groups)
-        task = cls(
-            store,
-            spec,
-            parse_layers(spec.layers, store.layers),
-            tuple(labels),
-            train,
-            {name: ids for name, ids in other.items() if len(ids)},
-            np.stack([table.soft_label[fitted] for table in tables]),
-            None if keep.all() else keep,
-            groups,
-            folds,
+        train |= every_row
+        keep = keep[:, train]
+        other = {FILTERED_OUT: rows.train[~train], **rows.other}
+        groups = None if rows.groups is None else rows.groups[train]
+        n = int(train.sum())
+        inputs = cls(
+            store=store,
+            spec=spec,
+            layers=parse_layers(spec.layers, store.layers),
+            names=tuple(labels),
+            train=rows.train[train],
+            other={name: ids for name, ids in other.items() if len(ids)},
+            soft=np.stack([table.soft_label[train] for table in tables]),
+            keep=None if keep.all() else keep,
+            groups=groups,
+            folds=folds_of(n, spec.cv, groups) if spec.needs_folds else np.empty(0, dtype=np.int64),
         )
-        task = replace(task, spec=task._filled())
-        task._check()
-        return task
+        inputs = replace(inputs, spec=inputs._with_grids())
+        inputs._check()
+        return inputs
 
     @property
     def most_neighbors(self) -> tuple[int, str]:
-        """Most neighbours that kNN finds for every row, and what they are chosen from."""
+        """Largest k that kNN allows for every row, and which rows it chooses from."""
         if TRAIN in self.spec.held_out:
             most = min(
-                int(own[self.folds != fold].sum())
-                for own in self._kept
+                int(kept[self.folds != fold].sum())
+                for kept in self._kept
                 for fold in range(self.spec.cv)
             )
             return most, f"the rows outside the largest of {self.spec.cv} folds"
         if LEAVE_ONE_OUT in self.spec.held_out:
-            return self._most_alone, "the rows outside a row's group"
+            return self._most_leave_one_out, "the rows outside a row's group"
         return int(self._kept.sum(axis=1).min()), "the rows"
 
     @property
-    def _most_alone(self) -> int:
+    def _most_leave_one_out(self) -> int:
         return int(self._kept.sum(axis=1).min()) - n_left_out(self.groups, itself=True)
 
     @property
     def _kept(self) -> np.ndarray:
         return np.ones((1, len(self.train)), dtype=bool) if self.keep is None else self.keep
 
-    def _filled(self) -> VoteSpec:
-        """The spec, with a grid for each probe that has a setting and no values."""
-        most, of = self.most_neighbors
-        check_k(1, "k", most, of)
-        filled = {}
+    def _with_grids(self) -> VoteSpec:
+        """Fill in the default grid of each probe that names no values."""
+        most, chosen_from = self.most_neighbors
+        check_k(1, "k", most, chosen_from)
+        probes = {}
         for name, values in self.spec.probes.items():
             prober = PROBERS[name]
             if not values and prober.setting is not None:
                 values = GRIDS.get(name, (float(prober.default or 1),))
                 if prober.setting == "k":
                     values = tuple(k for k in values if k <= most) or (float(most),)
-            filled[name] = tuple(map(float, values))
-        return self.spec.model_copy(update={"probes": filled})
+            probes[name] = tuple(map(float, values))
+        return self.spec.model_copy(update={"probes": probes})
 
     def _check(self) -> None:
         self.store.rows_of(np.concatenate([self.train, *self.other.values()]))
-        learning = self.names if self.spec.needs_classes else ()
-        for number, (name, soft) in enumerate(zip(learning, self.soft, strict=False)):
-            try:
-                check_both_classes(soft[self._kept[number % len(self._kept)]])
-            except InputError as error:
-                raise InputError(error.what, where=name, allowed=error.allowed) from error
-        most, of = self.most_neighbors
+        if self.spec.needs_classes:
+            every_kept = np.broadcast_to(self._kept, self.soft.shape)
+            for name, soft, kept in zip(self.names, self.soft, every_kept, strict=True):
+                try:
+                    check_both_classes(soft[kept])
+                except InputError as error:
+                    raise InputError(error.what, where=name, allowed=error.allowed) from error
+        most, chosen_from = self.most_neighbors
         for k in self.spec.probes.get("knn", ()):
-            check_k(int(k), "k", most, of)
+            check_k(int(k), "k", most, chosen_from)
         for k in self.spec.probes.get("topofilter", ()):
-            check_k(int(k), "k", self._most_alone, "the rows outside a row's group")
+            check_k(int(k), "k", self._most_leave_one_out, "the rows outside a row's group")
         if "logistic" in self.spec.probes:
             check_l2(self.spec.probes["logistic"])
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that determines the votes of a layer, by what a user would call it; JSON."""
+        """Everything that determines the predictions, as JSON; keys are names users know."""
+        keeps = [None] * len(self.names) if self.keep is None else self.keep.tolist()
         return {
             "version": VERSION,
             "store": [self.store.manifest["address"], self.store.manifest["ids_fingerprint"]],
@@ -196,11 +199,11 @@ class ProbeInputs:
             ),
             "labels": fingerprint(
                 {
-                    name: [soft.tolist(), None if self.keep is None else self.keep[number].tolist()]
-                    for number, (name, soft) in enumerate(zip(self.names, self.soft, strict=True))
+                    name: [soft, keep]
+                    for name, soft, keep in zip(self.names, self.soft.tolist(), keeps, strict=True)
                 }
             ),
-            # the store's address says its position
+            # the store's address covers the position
             **self.spec.model_dump(mode="json", exclude={"layers", "position"}),
         }
 
@@ -216,7 +219,7 @@ def predict_layers(
     search: Search = nearest_neighbors,
     device: str = "auto",
 ) -> Votes:
-    """Fit probes on every layer and write what they predict, resuming layer by layer.
+    """Fit probes on every layer and write their predictions, one file per layer.
 
     Parameters
     ----------
@@ -224,17 +227,18 @@ def predict_layers(
     spec : VoteSpec
     rows : ProbedRows
     labels : mapping of str to LabelTable
-        Label vectors by name; each has the training rows. Rows that a table filters out are
-        predicted and not fitted on.
+        Label vectors by name; each has all training rows. Rows that a table filters out are
+        predicted but not fitted on.
     folder : str or Path
-        Layers that lie there, of the same rows, labels and settings, are not computed again.
+        Layers that it already has, of the same rows, labels and settings, are kept.
     every_row : bool, default False
-        Rows that all tables filter out have folds, and a part in what "standardize" learns: votes
-        on a table are then the same whatever other tables there are.
+        Treat rows that all tables filter out as training rows: they get a fold and count when
+        "standardize" learns its scale, so that the predictions for one table do not depend on
+        which other tables there are.
     search : callable, default nearest_neighbors
-        Finds neighbours.
+        Neighbour search.
     device : str, default "auto"
-        Of linear probes.
+        Device of linear probes.
 
     Returns
     -------
@@ -243,36 +247,39 @@ def predict_layers(
     Raises
     ------
     InputError
-        Settings that the rows do not allow; `folder` holds other votes.
+        Settings that the rows do not allow; `folder` holds predictions of something else.
     IdMismatch
         A row that is not in the labels or in the store.
     OutputError
         `folder` cannot be written to.
     """
     folder = Path(folder)
-    task = ProbeInputs.of(store, spec, rows, labels, every_row=every_row)
+    inputs = ProbeInputs.of(store, spec, rows, labels, every_row=every_row)
     resolve_device(device)
     check_writable(folder)
-    _claim(folder, task.identity)
-    missing = [layer for layer in task.layers if not layer_file(folder, layer).exists()]
+    _claim(folder, inputs.identity)
+    missing = [layer for layer in inputs.layers if not layer_file(folder, layer).exists()]
     with progress_bar("layers", len(missing)) as advance:
         for layer in missing:
-            write_layer(
-                predict_layer(task, layer, search=search, device=device), layer_file(folder, layer)
-            )
+            predictions = predict_layer(inputs, layer, search=search, device=device)
+            write_layer(predictions, layer_file(folder, layer))
             advance(1)
-    write_note(folder, task.identity, task.layers)
-    return Votes(folder, task.identity, task.layers)
+    write_note(folder, inputs.identity, inputs.layers)
+    return Votes(folder, inputs.identity, inputs.layers)
 
 
 def predict_layer(
-    task: ProbeInputs, layer: int, *, search: Search = nearest_neighbors, device: str = "auto"
+    inputs: ProbeInputs,
+    layer: int,
+    *,
+    search: Search = nearest_neighbors,
+    device: str = "auto",
 ) -> LayerVotes:
-    """Fit every probe on one layer.
+    """Fit every probe on one layer and predict all rows.
 
     Parameters
     ----------
-    task : ProbeInputs
+    inputs : ProbeInputs
     layer : int
     search, device
         As in `predict_layers`.
@@ -286,80 +293,81 @@ def predict_layer(
     InputError
         Whatever a probe refuses.
     """
-    spec, other = task.spec, np.concatenate([np.empty(0, np.str_), *task.other.values()])
-    both = task.store.read(layer, task.store.rows_of(np.concatenate([task.train, other])))
+    store, n_train = inputs.store, len(inputs.train)
+    ids = np.concatenate([inputs.train, *inputs.other.values()])
+    X = store.read(layer, store.rows_of(ids))
     fit = Fit(
-        both[: len(task.train)],
-        both[len(task.train) :],
-        task.soft,
-        task.keep,
-        task.groups,
-        spec.cv,
-        spec.held_out,
-        {
-            "preprocess": spec.preprocess,
-            "whiten": spec.whiten,
-            **spec.topofilter.model_dump(),
-            "head": spec.head,
-        },
-        search,
-        device,
+        X=X[:n_train],
+        Q=X[n_train:],
+        soft=inputs.soft,
+        keep=inputs.keep,
+        groups=inputs.groups,
+        spec=inputs.spec,
+        search=search,
+        device=device,
     )
-    ends = np.cumsum([len(ids) for ids in task.other.values()])[:-1]
     p: dict[tuple[FittedProbe, str], np.ndarray] = {}
     rows: dict[str, np.ndarray] = {}
-    for name in spec.probes:
-        prober = PROBERS[name]
-        for probe, predicted, values in prober.fit(fit, spec.probes[name]):
-            parts = {predicted: values}
-            if predicted == OTHER:
-                parts = dict(zip(task.other, np.split(values, ends, axis=-1), strict=True))
-            for split, some in parts.items():
-                rows[split] = task.other.get(split, task.train)
-                for vector, labels in enumerate(task.names):
-                    for number, value in enumerate(spec.values(name)):
-                        key = FittedProbe(probe, prober.setting, value, labels)
-                        if not np.isnan(some[vector, number]).all():  # else it has no votes
-                            p[key, split] = some[vector, number]
-    folds = task.folds if TRAIN in rows else np.empty(0, dtype=np.int64)
+    for name, values in inputs.spec.probes.items():
+        setting = PROBERS[name].setting
+        for probe, predicted, every_p in PROBERS[name].fit(fit, values):
+            for split, p_of_split in _by_split(inputs, predicted, every_p).items():
+                rows[split] = inputs.other.get(split, inputs.train)
+                keys = product(inputs.names, inputs.spec.values(name))
+                for (labels, value), row in zip(keys, chain(*p_of_split), strict=True):
+                    if not np.isnan(row).all():  # NaN: could not be fitted to these labels
+                        p[FittedProbe(probe, setting, value, labels), split] = row
+    folds = inputs.folds if TRAIN in rows else np.empty(0, dtype=np.int64)
     return LayerVotes(layer, rows, folds, p)
+
+
+def _by_split(inputs: ProbeInputs, predicted: str, p: np.ndarray) -> dict[str, np.ndarray]:
+    """Divide predictions for all other rows, (..., m), into their splits."""
+    if predicted != OTHER:
+        return {predicted: p}
+    ends = np.cumsum([len(ids) for ids in inputs.other.values()])[:-1]
+    return dict(zip(inputs.other, np.split(p, ends, axis=-1), strict=True))
 
 
 def _check_store(store: ActivationStore, spec: VoteSpec) -> None:
     if store.ragged:
         raise InputError(
-            "the store has a vector a token",
+            "the store has one vector per token",
             where=str(store.path),
-            allowed="a store with a vector a row",
+            allowed="a store with one vector per row",
             advice="Extract with another --position.",
         )
-    there = store.manifest.get("identity", {}).get("position")
-    if spec.position is not None and spec.position != there:
+    position = store.manifest.get("identity", {}).get("position")
+    if spec.position is not None and spec.position != position:
         raise InputError(
-            f"position {spec.position!r} of a store with {there!r}", where=str(store.path)
+            f"position {spec.position!r} of a store with {position!r}", where=str(store.path)
         )
 
 
 def _claim(folder: Path, identity: dict[str, Any]) -> None:
-    """Say whose layers these are, or refuse to add to those of other votes."""
+    """Note in the folder what its layers are computed from; refuse a folder of something else."""
     note = folder / NOTE
     if not note.exists():
         if any((folder / LAYERS).glob("*")):
             raise InputError(
-                f"layers without {NOTE}, of a sweep before there were votes",
+                f"layers without {NOTE}, from a sweep by an old version",
                 where=str(folder),
                 advice="Name another folder, or delete this one.",
             )
         write_json(note, {"identity": identity, "layers": []})
         return
     try:
-        there = json.loads(note.read_text(encoding="utf-8"))["identity"]
-        differ = [name for name in identity if there.get(name) != identity[name]]
+        known = json.loads(note.read_text(encoding="utf-8"))["identity"]
+        differ = [name for name in identity if known.get(name) != identity[name]]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{str(note)!r} is no note of votes: {error}") from error
+        raise InputError(
+            f"cannot read {str(note)!r}: {error}",
+            allowed=f"{NOTE} as written by `w2sprobe sweep`",
+            advice="Name another folder, or delete this one.",
+        ) from error
     if differ:
         raise InputError(
-            f"other votes, which differ in {first_few(differ, limit=len(differ))}",
+            f"other predictions, which differ in {first_few(differ, limit=len(differ))}",
             where=str(folder),
             advice="Name another folder, or delete this one.",
         )
