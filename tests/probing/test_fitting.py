@@ -21,7 +21,6 @@ from tests.probing.cases import (
     labels,
     rows,
     spec,
-    store_in,
 )
 from w2sprobe.cache import ActivationStore
 from w2sprobe.errors import InputError
@@ -60,26 +59,21 @@ ON_TRUTH = LabelTable(IDS, TRUTH)
 A, Q = X[2][:TRAIN], X[2][TRAIN:]
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> ActivationStore:
-    return store_in(tmp_path_factory.mktemp("votes") / "store")
-
-
-def cast_one(
+def predict_one(
     store: ActivationStore, tables: Mapping[str, LabelTable], asked: Any = None, **changes: Any
 ) -> LayerVotes:
-    """Votes of layer 2."""
+    """Predictions of layer 2."""
     return predict_layer(ProbeInputs.of(store, spec(**changes), asked or rows(), tables), 2)
 
 
 @pytest.mark.parametrize("preprocess", ["none", "standardize"])
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["rows", "groups"])
 @pytest.mark.filterwarnings("ignore:TopoFilter's component step")
-def test_votes_are_those_of_single_fits(
+def test_predictions_are_those_of_single_fits(
     store: ActivationStore, preprocess: Any, groups: np.ndarray | None
 ) -> None:
     tables = {"weak": labels(), "truth": ON_TRUTH}
-    found = cast_one(store, tables, rows(groups=groups), preprocess=preprocess, **EVERY)
+    found = predict_one(store, tables, rows(groups=groups), preprocess=preprocess, **EVERY)
     assert_array_equal(found.fold, folds_of(TRAIN, CV, groups))
     for split in (SPLIT, LEAVE_ONE_OUT, IN_SAMPLE):
         assert_array_equal(found.rows[split], IDS[:TRAIN])
@@ -117,8 +111,8 @@ def test_votes_are_those_of_single_fits(
         assert_array_equal(component, probe.component_mask_)
 
 
-def test_where_knn_leaves_out_single_rows_others_take_folds(store: ActivationStore) -> None:
-    found = cast_one(store, {"weak": labels()}, held_out=("leave_one_out",))
+def test_with_leave_one_out_other_probes_are_cross_fitted(store: ActivationStore) -> None:
+    found = predict_one(store, {"weak": labels()}, held_out=("leave_one_out",))
     splits = {(one.probe, split) for one, split in found.p}
     assert splits == {
         ("knn", LEAVE_ONE_OUT),
@@ -126,29 +120,29 @@ def test_where_knn_leaves_out_single_rows_others_take_folds(store: ActivationSto
         ("logistic", SPLIT),
         ("logistic", "test"),
     }
-    alone = cast_one(store, {"weak": labels()}, l2s=(), held_out=("leave_one_out",), cv=TRAIN)
+    alone = predict_one(store, {"weak": labels()}, l2s=(), held_out=("leave_one_out",), cv=TRAIN)
     assert not len(alone.fold), "nothing needs folds"
 
 
-def test_several_tables_are_as_each_alone(store: ActivationStore) -> None:
+def test_several_label_vectors_are_fitted_as_each_alone(store: ActivationStore) -> None:
     hard = LabelTable(IDS, SOFT > 0.5)
     tables = {"weak": labels(), "truth": ON_TRUTH, "hard": hard}
-    together = cast_one(store, tables)
+    together = predict_one(store, tables)
     for name, table in tables.items():
-        alone = cast_one(store, {name: table})
+        alone = predict_one(store, {name: table})
         assert set(alone.p) == {(one, split) for one, split in together.p if one.labels == name}
         for key, p in alone.p.items():
             close = assert_array_equal if key[0].probe == "knn" else assert_allclose
             close(together.p[key], p, **({} if key[0].probe == "knn" else {"atol": SOLVED}))
 
 
-def test_rows_that_one_table_leaves_out_are_not_fitted_on_and_predicted(
+def test_rows_that_one_table_filters_out_are_predicted_but_not_fitted_on(
     store: ActivationStore,
 ) -> None:
     keep = np.arange(len(IDS)) % 4 > 0
     tables = {"all": labels(), "some": labels(keep=keep)}
     changes = {"probes": {"knn": KS[:2], "logistic": L2S, "mass-mean": ()}, "ks": (), "l2s": ()}
-    found = cast_one(store, tables, rows(groups=None), **changes)
+    found = predict_one(store, tables, rows(groups=None), **changes)
     assert FILTERED_OUT not in found.rows
     kept, soft = keep[:TRAIN], SOFT[:TRAIN]
     folds = folds_of(TRAIN, CV)
@@ -170,7 +164,7 @@ def test_rows_that_one_table_leaves_out_are_not_fitted_on_and_predicted(
         assert not np.allclose(every, test, atol=1e-3)
 
 
-def test_votes_on_a_table_are_the_same_beside_any_others(
+def test_with_every_row_predictions_do_not_depend_on_other_tables(
     store: ActivationStore, tmp_path: Path
 ) -> None:
     keep = np.arange(len(IDS)) % 4 > 0
@@ -185,19 +179,19 @@ def test_votes_on_a_table_are_the_same_beside_any_others(
             assert_allclose(other.p[key], p, atol=SOLVED)
 
 
-def test_rows_that_no_table_keeps_are_predicted_apart(store: ActivationStore) -> None:
+def test_rows_that_all_tables_filter_out_are_a_split(store: ActivationStore) -> None:
     keep = np.ones(len(IDS), dtype=bool)
     keep[[3, 8]] = False
-    found = cast_one(store, {"weak": labels(keep=keep)})
+    found = predict_one(store, {"weak": labels(keep=keep)})
     assert found.rows[FILTERED_OUT].tolist() == ["row-3", "row-8"]
     assert found.rows[SPLIT].tolist() == IDS[:TRAIN][keep[:TRAIN]].tolist()
     fewer = replace(rows(), train=IDS[:TRAIN][keep[:TRAIN]], groups=GROUPS[keep[:TRAIN]])
-    same = cast_one(store, {"weak": labels()}, fewer)
+    same = predict_one(store, {"weak": labels()}, fewer)
     for key, p in same.p.items():
         assert_array_equal(found.p[key], p)
 
 
-def test_a_folder_is_what_is_cast_in_memory(store: ActivationStore, tmp_path: Path) -> None:
+def test_a_folder_holds_what_is_predicted_in_memory(store: ActivationStore, tmp_path: Path) -> None:
     tables = {"weak": labels()}
     votes = predict_layers(store, spec(), rows(), tables, tmp_path / "v")
     assert votes.layers == LAYERS == Votes.open(tmp_path / "v").layers
@@ -209,7 +203,7 @@ def test_a_folder_is_what_is_cast_in_memory(store: ActivationStore, tmp_path: Pa
         assert_array_equal(stored.fold, made.fold)
 
 
-def test_an_interrupted_cast_goes_on_at_the_missing_layer(
+def test_an_interrupted_run_resumes_at_the_missing_layer(
     store: ActivationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[int] = []
@@ -230,7 +224,7 @@ def test_an_interrupted_cast_goes_on_at_the_missing_layer(
     assert done == [LAYERS[0], LAYERS[1], LAYERS[1], LAYERS[2]]
 
 
-def test_one_search_a_layer_serves_all_tables_and_settings(store: ActivationStore) -> None:
+def test_one_search_per_fold_serves_all_tables_and_settings(store: ActivationStore) -> None:
     asked: list[int] = []
 
     def search(*arguments: Any, **options: Any) -> Any:

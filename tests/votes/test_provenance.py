@@ -77,7 +77,7 @@ def test_a_label_table_is_read_back(curated: Curated, origin: Origin, tmp_path) 
     assert pq.read_table(tmp_path / "labels.parquet").equals(table)
 
 
-def test_what_there_is_not_is_null() -> None:
+def test_unknown_values_are_null() -> None:
     table = provenance(MASKS, Origin("topofilter", 3))
     for column in ("p", "confidence", "neighbor_ids", "setting", "value", "fold"):
         assert table[column].null_count == N
@@ -85,7 +85,7 @@ def test_what_there_is_not_is_null() -> None:
         assert table[column].null_count == 0
 
 
-def test_the_neighbors_explain_the_vote() -> None:
+def test_the_prediction_is_the_mean_label_of_the_neighbors() -> None:
     curated = curate("relabel", GIVEN, P)
     _, found = nearest_neighbors(X, k=9, exclude_self=True)
     rows = provenance(curated, Origin("knn", 3, "k", 9), neighbors=found).to_pylist()

@@ -61,7 +61,7 @@ def same(one: LayerVotes, two: LayerVotes) -> bool:
 
 
 @given(layer_votes())
-def test_a_table_is_taken_apart_as_it_was_put_together(votes: LayerVotes) -> None:
+def test_round_trip_through_a_table(votes: LayerVotes) -> None:
     table = votes.table()
     assert table.schema == COLUMNS
     assert len(table) == sum(map(len, votes.p.values()))
@@ -81,7 +81,7 @@ VOTES = LayerVotes(
 )
 
 
-def test_equality_of_votes_can_fail() -> None:
+def test_the_comparison_can_fail() -> None:
     assert same(VOTES, VOTES)
     assert not same(VOTES, LayerVotes(7, VOTES.rows, 1 - VOTES.fold, VOTES.p))
     assert not same(VOTES, LayerVotes(7, VOTES.rows, VOTES.fold, dict(list(VOTES.p.items())[::-1])))
@@ -99,7 +99,7 @@ def test_golden() -> None:
     }  # fmt: skip
 
 
-def test_files_are_read_as_they_were_written(tmp_path: Path) -> None:
+def test_round_trip_through_files(tmp_path: Path) -> None:
     write_layer(VOTES, layer_file(tmp_path, 7))
     assert same(read_layer(tmp_path / "layers/007.parquet"), VOTES)
     write_note(tmp_path, {"store": "s"}, (7,))
@@ -110,7 +110,7 @@ def test_files_are_read_as_they_were_written(tmp_path: Path) -> None:
         votes.layer(8)
 
 
-def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read votes"):
         Votes.open(tmp_path)
     write_note(tmp_path, {}, ())
@@ -121,7 +121,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
         read_layer(tmp_path / "x.parquet")
 
 
-def test_votes_by_name() -> None:
+def test_predictions_by_probe() -> None:
     k5, k9, _ = VOTES.probes
     assert VOTES.of(k9, "train").tolist() == [0.25, 0.5, 0.0]
     with pytest.raises(

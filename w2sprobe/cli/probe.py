@@ -16,7 +16,8 @@ from w2sprobe.votes.table import IN_SAMPLE, LEAVE_ONE_OUT, TRAIN
 
 if TYPE_CHECKING:
     from w2sprobe.experiments.config import TaskConfig
-    from w2sprobe.probing.probe import Curation, ProbeOutput
+    from w2sprobe.probing.curate import Curation
+    from w2sprobe.probing.probe import ProbeOutput
     from w2sprobe.probing.spec import HeldOut, VoteSpec
 
 ACTIONS = ("predict", "relabel", "filter")
@@ -94,7 +95,7 @@ class _ProbeOptions:
 
     def curation(self) -> "Curation | None":
         """What happens to the labels; None if they are only predicted."""
-        from w2sprobe.probing.probe import Curation
+        from w2sprobe.probing.curate import Curation
 
         share = None if self.contamination == "auto" else _share(self.contamination)
         if self.does == "predict":
@@ -208,7 +209,8 @@ def command(*, as_json: bool, **given: Any) -> None:
 
 
 def _run(options: _ProbeOptions, spec: "VoteSpec", curation: "Curation | None") -> "ProbeOutput":
-    from w2sprobe.probing.probe import curate_store, predict_store
+    from w2sprobe.probing.curate import curate_store
+    from w2sprobe.probing.probe import predict_store
     from w2sprobe.searches import StoredSearch
 
     inputs = _probing.StoreInputs(options.store, options.labels, options.task)

@@ -83,12 +83,9 @@ def fit_heads(
     masks, mask_of = np.unique(kept, axis=0, return_inverse=True)
     for number, mask in enumerate(masks):
         vectors = np.flatnonzero(mask_of.ravel() == number)
-        labels = soft[vectors][:, mask]
         if not mask.any():
             raise InputError("keep leaves no rows to train on", allowed="rows of both classes")
-        for vector in labels:
-            check_both_classes(vector)
-        X_kept = to_tensor(rows[mask], torch_device)
+        X_kept, labels = to_tensor(rows[mask], torch_device), soft[vectors][:, mask]
         trained = _train(X_kept, labels, loss_settings, settings, seeds)
         coef[vectors], intercept[vectors] = trained[..., :-1], trained[..., -1]
     if not np.isfinite(coef).all():
@@ -116,6 +113,8 @@ def _train(
     seeds: Sequence[int],
 ) -> np.ndarray:
     """Weights of all heads, with the intercept last, (v, s, d + 1)."""
+    for vector in labels:
+        check_both_classes(vector)
     n_rows, width = X.shape
     soft = to_tensor(labels, X.device).T.contiguous()
     calls = [*_loss_calls(loss_settings, labels, len(seeds))]

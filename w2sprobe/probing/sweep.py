@@ -86,10 +86,7 @@ def sweep(
         `folder` cannot be written to.
     """
     folder, given = Path(folder), labels.align(rows.train)
-    vectors = {"weak": given}
-    if ceiling:
-        truth = _truth(rows, rows.train, "the ceiling")
-        vectors["truth"] = LabelTable(rows.train, truth, given.keep)
+    vectors = _label_vectors(rows, given, ceiling=ceiling)
     budget = _budget(spec, rows, given, n_true_labels) if n_true_labels else None
     other = {
         split: ids
@@ -117,6 +114,13 @@ def sweep(
     }
     selections = write_sweep(folder, table, layers=layers, n_rows=n_rows)
     return Sweep(table, selections, layers, len(layers) - n_kept, n_rows)
+
+
+def _label_vectors(rows: ProbedRows, given: LabelTable, *, ceiling: bool) -> dict[str, LabelTable]:
+    if not ceiling:
+        return {"weak": given}
+    truth = _truth(rows, rows.train, "the ceiling")
+    return {"weak": given, "truth": LabelTable(rows.train, truth, given.keep)}
 
 
 def _budget(spec: VoteSpec, rows: ProbedRows, given: LabelTable, n: int) -> np.ndarray:

@@ -223,21 +223,18 @@ def score_votes(
     rows = []
     for layer in layers:
         probes = [one for one in layer.probes if one.labels in fitted_on and one.probe not in MASKS]
-        scores: dict[tuple[FittedProbe, str], dict[str, Any]] = {}
-        evaluations: dict[str, None] = {}  # an ordered set
+        scores: dict[str, dict[FittedProbe, dict[str, Any]]] = {}
         for (evaluation, split), some in _evaluations(layer, probes).items():
             key = evaluation, split
             if key not in labelled or not labelled[key].same_rows(layer, split):
                 labelled[key] = _EvaluatedRows.of(
                     layer, evaluation, split, weak, truth, no_ids if budget is None else budget
                 )
-            mask, scored = labelled[key].mask, labelled[key].scored
-            if not scored.known or not mask.any():
-                continue
-            evaluations[evaluation] = None
-            some_scores = scored.score(np.stack([layer.p[probe, split][mask] for probe in some]))
-            for probe, score in zip(some, some_scores, strict=True):
-                scores[probe, evaluation] = score
+            if labelled[key].any:
+                p = [layer.p[probe, split] for probe in some]
+                scores.setdefault(evaluation, {}).update(
+                    zip(some, labelled[key].score(p), strict=True)
+                )
         rows += [
             {
                 "layer": layer.layer,
@@ -246,11 +243,11 @@ def score_votes(
                 "value": probe.value,
                 "fitted_on": fitted_on[probe.labels],
                 "evaluation": evaluation,
-                **scores[probe, evaluation],
+                **scores[evaluation][probe],
             }
             for probe in probes
-            for evaluation in evaluations
-            if (probe, evaluation) in scores
+            for evaluation in scores
+            if probe in scores[evaluation]
         ]
     return pa.Table.from_pylist(rows, schema=COLUMNS)
 
@@ -290,6 +287,17 @@ class _EvaluatedRows:
     fold: np.ndarray
     mask: np.ndarray  # rows of the split that are scored
     scored: ScoredRows
+
+    @property
+    def any(self) -> bool:
+        """Whether there are rows with labels."""
+        return self.scored.known and bool(self.mask.any())
+
+    def score(self, p: Iterable[np.ndarray]) -> list[dict[str, Any]]:
+        """Score vectors of predictions for all rows of the split."""
+        # not p[:, mask], whose memory order would make the last digits of sums depend on how many
+        # vectors are scored together
+        return self.scored.score(np.stack([vector[self.mask] for vector in p]))
 
     def same_rows(self, layer: LayerVotes, split: str) -> bool:
         return np.array_equal(self.ids, layer.rows[split]) and np.array_equal(self.fold, layer.fold)
