@@ -53,7 +53,7 @@ def preprocess(function: Command) -> Command:
         default="none",
         show_default=True,
         type=click.Choice(["none", "center", "standardize"]),
-        help="Preprocessing of activations, learnt from the training rows.",
+        help="Of the activations, learnt from the training rows.",
     )
     return option(function)
 

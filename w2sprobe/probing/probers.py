@@ -168,7 +168,7 @@ def _topofilter(fit: Fit, ks: tuple[float, ...]) -> Predictions:
     shape = (len(fit.soft), len(ks), len(fit.X))
     keep, component = np.zeros(shape), np.zeros(shape)
     hard = fit.soft > THRESHOLD
-    one_class: np.ndarray = hard.all(axis=1) | ~hard.any(axis=1)
+    one_class = np.asarray(hard.all(axis=1) | ~hard.any(axis=1))
     searched: _SearchedOnce | None = None
     for vector, soft in enumerate(fit.soft):
         if one_class[vector] and not one_class.all():
