@@ -15,7 +15,6 @@ def folds_of(n: int, cv: int, groups: ArrayLike | None = None) -> np.ndarray:
 
     Parameters
     ----------
-    n : int
     cv : int, in [2, n]
         Number of folds; with groups, at most the number of groups.
     groups : array_like, shape (n,), optional

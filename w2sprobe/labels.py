@@ -195,14 +195,6 @@ class LabelTable:
 def read_truth(path: str | Path) -> LabelTable | None:
     """Read the column `truth` (0 or 1) of a label file, as soft labels; None without it.
 
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    LabelTable, optional
-
     Raises
     ------
     InputError

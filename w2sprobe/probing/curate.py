@@ -117,7 +117,6 @@ def curate_store(
         As in `predict_store`; in-sample predictions are allowed.
     labels : LabelTable
         Its training rows are curated, those marked as filtered out included; others pass through.
-    curation : Curation
     best, search, device
         As in `predict_store`.
 

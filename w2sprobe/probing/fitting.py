@@ -48,10 +48,8 @@ class ProbeInputs:
 
     Parameters
     ----------
-    store : ActivationStore
     spec : VoteSpec
         Default grids are filled in: `L2S`, and `KS` up to the number of rows.
-    layers : tuple of int
     names : tuple of str, length v
         Names of the label vectors.
     train : ndarray of str, shape (n,)
@@ -223,9 +221,6 @@ def predict_layers(
 
     Parameters
     ----------
-    store : ActivationStore
-    spec : VoteSpec
-    rows : ProbedRows
     labels : mapping of str to LabelTable
         Label vectors by name; each has all training rows. Rows that a table filters out are
         predicted but not fitted on.
@@ -239,10 +234,6 @@ def predict_layers(
         Neighbour search.
     device : str, default "auto"
         Device of linear probes.
-
-    Returns
-    -------
-    Votes
 
     Raises
     ------
@@ -279,14 +270,8 @@ def predict_layer(
 
     Parameters
     ----------
-    inputs : ProbeInputs
-    layer : int
     search, device
         As in `predict_layers`.
-
-    Returns
-    -------
-    LayerVotes
 
     Raises
     ------

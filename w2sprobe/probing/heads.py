@@ -49,7 +49,6 @@ def fit_heads(
     loss : str or TrainSettings
         A name in `LOSSES`, with the defaults of `TrainSettings`; or settings, of which only those
         of the loss are used.
-    settings : HeadSettings
     seeds : sequence of int, each at least 0
         Seeds of the order of the rows; one head for each.
     preprocess : {"none", "center", "standardize"}, default "standardize"

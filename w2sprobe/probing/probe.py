@@ -67,8 +67,6 @@ def predict_store(
     ----------
     store : ActivationStore
         Read one layer at a time.
-    spec : VoteSpec
-    rows : ProbedRows
     labels : LabelTable
         Has all training rows; those that it filters out are predicted but not fitted on.
     best : bool, default False

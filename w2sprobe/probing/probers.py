@@ -40,7 +40,6 @@ class Fit:
         Rows that each vector's fits may use. None: all.
     groups : ndarray of int, shape (n,), optional
         Rows of one group are held out together.
-    spec : VoteSpec
     search : callable
         Neighbour search, as `nearest_neighbors`.
     device : str

@@ -31,7 +31,6 @@ class Sweep:
         One row per layer, setting and set of rows that it is scored on; docs/file-formats.md.
     selections : list of Selection
         What each rule chooses.
-    layers : tuple of int
     layers_computed : int
         How many of them the folder did not have yet.
     n_rows : dict of str to int
@@ -60,9 +59,6 @@ def sweep(
 
     Parameters
     ----------
-    store : ActivationStore
-    spec : VoteSpec
-    rows : ProbedRows
     labels : LabelTable
         Weak labels of the training rows, and of other rows to score against them. Training rows
         that it filters out are neither fitted on nor scored.

@@ -68,10 +68,6 @@ def curate(
     per_class : bool, default False
         Remove this share of each class of the hard labels.
 
-    Returns
-    -------
-    Curated
-
     Raises
     ------
     UnknownName
@@ -105,7 +101,6 @@ def curate_by_masks(labels: LabelTable, keep: np.ndarray, component: np.ndarray)
 
     Parameters
     ----------
-    labels : LabelTable
     keep : ndarray of bool, shape (n,)
         Rows that both of its steps keep.
     component : ndarray of bool, shape (n,)
@@ -125,7 +120,6 @@ def curate_at_random(
 
     Parameters
     ----------
-    labels : LabelTable
     contamination : float, in (0, 1)
         Share of the rows to remove.
     per_class : bool, default False

@@ -26,7 +26,6 @@ class Pick:
 
     Parameters
     ----------
-    probe : str
     setting : str, optional
         Name of its hyperparameter.
     values : tuple of float or None
@@ -62,7 +61,6 @@ class Pick:
 
         Parameters
         ----------
-        votes : Votes
         given : LabelTable
             The labels of `chosen_by`.
 

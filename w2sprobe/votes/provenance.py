@@ -35,8 +35,6 @@ class Origin:
 
     Parameters
     ----------
-    probe : str
-    layer : int
     setting : str, optional
         Name of the probe's hyperparameter, such as "k" or "l2".
     value : float, optional
@@ -56,7 +54,6 @@ def provenance(
 
     Parameters
     ----------
-    curated : Curated
     origin : Origin
         Written to every row.
     neighbors : ndarray of int, shape (n, k), optional
@@ -103,10 +100,8 @@ def untouched(labels: LabelTable, curated: Curated, origin: Origin) -> pa.Table:
 
     Parameters
     ----------
-    labels : LabelTable
     curated : Curated
         Curation of some of its rows.
-    origin : Origin
 
     Returns
     -------
@@ -145,7 +140,6 @@ def predictions(
         P(label = 1) of these.
     labels : LabelTable
         For `old_label`, which is null for rows without a label.
-    origin : Origin
     neighbors : ndarray of int, shape (n, k), optional
         Positions in `train` of each training row's neighbours, nearest first.
 

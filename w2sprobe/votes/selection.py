@@ -94,7 +94,6 @@ class Choice:
 
     Parameters
     ----------
-    layer : int
     setting : str, optional
         Such as "k" or "l2".
     value : float, optional
@@ -254,10 +253,6 @@ def fewest_folds(table: pa.Table) -> dict[str, int]:
     ----------
     table : pyarrow.Table
         Result of `score_votes`.
-
-    Returns
-    -------
-    dict of str to int
     """
     fewest: dict[str, int] = {}
     for row in table.to_pylist():
@@ -275,16 +270,10 @@ def write_sweep(
 
     Parameters
     ----------
-    folder : Path
     table : pyarrow.Table
         Result of `score_votes`.
-    layers : sequence of int
     n_rows : mapping of str to int
         Number of rows fitted on, and scored in each split.
-
-    Returns
-    -------
-    list of Selection
     """
     selections = select(table)
     with atomic_path(folder / SWEEP) as temporary:

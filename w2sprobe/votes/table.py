@@ -53,7 +53,6 @@ class LayerVotes:
 
     Parameters
     ----------
-    layer : int
     rows : dict of str to ndarray of str
         Ids by split: `TRAIN`, `LEAVE_ONE_OUT` and `IN_SAMPLE` hold the training rows.
     fold : ndarray of int64, shape (n,)
@@ -160,10 +159,8 @@ class Votes:
 
     Parameters
     ----------
-    folder : Path
     identity : dict
         Everything that the predictions were computed from, as JSON.
-    layers : tuple of int
     """
 
     folder: Path
