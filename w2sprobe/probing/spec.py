@@ -59,7 +59,7 @@ class VoteSpec(BaseModel):
         "[0.01], mass-mean: []}. An empty list means the default grid (mass-mean has none).",
     )
     preprocess: Preprocess = Field(
-        "none", description="Preprocessing of activations: none, center or standardize."
+        "none", description="Scaling of activations: none or standardize (center is as none)."
     )
     whiten: bool = Field(
         default=False, description="mass-mean: multiply by the inverse within-class covariance."
