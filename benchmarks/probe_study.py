@@ -4,7 +4,7 @@ python -m benchmarks.probe_study [--smoke] [--json] [--preprocess none|center|st
 python -m benchmarks.probe_study --study [--cuts 10]
 
 Votes of logistic regression and kNN, held out and fitted, for every label vector, penalty and k, as
-`cast_votes` writes them. The parts are reading each layer, its searches, and its solves, each
+`predict_layers` writes them. The parts are reading each layer, its searches, and its solves, each
 alone. Every time is the best of a few tries that take turns, so that other work on the machine
 falls on all of them. --study runs the preset `probes` (3 tasks x 3 supervisors x cuts; stages in
 the cache are not run again) and sets everything beside its votes: supervisors, audits, curations,
@@ -31,7 +31,7 @@ from w2sprobe.folds import FOLDS, folds_of
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import logistic_path, nearest_neighbors
 from w2sprobe.probes.preprocess import Preprocessing
-from w2sprobe.probing.cast import cast_votes
+from w2sprobe.probing.fitting import predict_layers
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 
@@ -97,7 +97,7 @@ class Work:
         spec = VoteSpec(probes={"knn": tuple(self.ks), "logistic": tuple(L2S)}, preprocess=self.how)
         rows = ProbedRows("train", ids[: self.n_train], {"test": ids[self.n_train :]})
         with tempfile.TemporaryDirectory(prefix="w2sprobe-bench-") as folder:
-            cast_votes(self.store, spec, rows, labels, Path(folder) / "votes")
+            predict_layers(self.store, spec, rows, labels, Path(folder) / "votes")
 
     def read(self) -> None:
         for layer in self.store.layers:

@@ -56,7 +56,7 @@ def test_a_kill_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
     assert path.read_text() == '"old"\n'
 
 
-def test_places_that_cannot_hold_a_folder(tmp_path: Path) -> None:
+def test_paths_that_cannot_become_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for check in (check_writable, make_folder):
         with pytest.raises(OutputError, match="file"):

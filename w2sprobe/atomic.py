@@ -1,7 +1,6 @@
-"""Writing that a reader never sees half done: temporary name, fsync, rename.
+"""Atomic writes: temporary name, fsync, rename. A reader never sees half a file.
 
-Every writer in the house goes through here. A crash leaves the old file, or none, and at most a
-stray `.tmp-*` beside it.
+A crash leaves the old file or none, and at most a stray `.tmp-*` beside it.
 """
 
 import json
@@ -36,7 +35,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes files private; give this one the mode any other new file would have
+        # mkstemp creates private files; this one gets the mode of any other new file
         temporary.chmod(0o666 & ~_umask())
         _fsync(temporary)
         temporary.replace(path)
@@ -63,7 +62,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.chmod(0o777 & ~_umask())
         for file in temporary.rglob("*"):
             if file.is_file():
-                file.chmod(0o666 & ~_umask())  # some libraries make their files private
+                file.chmod(0o666 & ~_umask())  # some libraries create private files
             _fsync(file)
         _fsync(temporary)
         temporary.rename(path)
@@ -84,7 +83,7 @@ def make_folder(path: Path) -> None:
     Raises
     ------
     OutputError
-        A file is in the way, or the place cannot be written to.
+        A file has that name, or the parent cannot be written to.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -93,27 +92,27 @@ def make_folder(path: Path) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a place that cannot become a folder of ours, without writing anything.
+    """Check that a folder exists or could be created, and is writable; writes nothing.
 
     Raises
     ------
     OutputError
         `path` or its nearest existing parent is not a writable folder.
     """
-    place = path.absolute()
+    nearest = path.absolute()
     try:
-        while not place.exists():
-            place = place.parent
+        while not nearest.exists():
+            nearest = nearest.parent
     except OSError as error:  # a name that is too long
         raise OutputError(f"cannot write {str(path)!r}: {error.strerror}") from error
-    if not place.is_dir():
-        raise OutputError(f"cannot write {str(path)!r}: {str(place)!r} is not a folder")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot write {str(path)!r}: no permission in {str(place)!r}")
+    if not nearest.is_dir():
+        raise OutputError(f"cannot write {str(path)!r}: {str(nearest)!r} is not a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {str(path)!r}: no permission in {str(nearest)!r}")
 
 
 def check_writable_file(path: Path) -> None:
-    """Refuse a place that cannot become a file of ours, without writing anything.
+    """Check that a file could be written; writes nothing.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""What a cell of a user's table means, the same from CSV, JSON, Parquet and Python.
+"""Convert cells of a user's table: ids, texts, 0 or 1, numbers.
 
-One rule a kind of column: names of rows, 0 or 1, numbers. What no rule covers is refused; nothing
-is guessed. CSV cells are text, so text and values that say the same have to mean the same.
+A cell means the same from CSV, JSON, Parquet and Python. As CSV cells are text, text means the same
+as the value that it spells. Nothing is guessed: other cells are refused.
 """
 
 import re
@@ -19,45 +19,44 @@ from w2sprobe.errors import InputError
 
 Cells = list[Any]
 
-# finds True, 1.0, numpy's and Decimal's, too: they equal 0 or 1
+# also looks up True, 1.0, numpy's and Decimal's numbers: they equal 0 or 1 and hash alike
 BINARY: dict[object, int] = {
     **dict.fromkeys((0, "0", "0.0", "false"), 0),
     **dict.fromkeys((1, "1", "1.0", "true"), 1),
 }
 BINARY_ALLOWED = "true or false, 1 or 0"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-GAPS = {"None", "absent", "nan", "NaT", "<NA>", ""}  # how tables show a cell that is not there
+MISSING = {"None", "absent", "nan", "NaT", "<NA>", ""}  # str() of missing cells, by library
 FILL = "Fill the cell or remove the row."
 MAX_SHOWN = 60  # characters of a cell in a message
 
 
 def shown(value: object) -> str:
-    """Show a cell in a message, cut where it is long."""
+    """Show a cell in a message, shortened if it is long."""
     text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def is_gap(value: object) -> bool:
-    """Whether a cell is empty, however its table says so."""
-    return str(value) in GAPS
+    """Whether a cell is empty or missing."""
+    return str(value) in MISSING
 
 
 def as_cells(column: Any, where: str) -> Cells:
-    """Cells of a list, an array, a series or a column of Arrow's.
+    """Cells of a list, an array, a series or an Arrow column.
 
     Raises
     ------
     InputError
         Something else: a single value, a set (which has no order), a mapping.
     """
-    # Arrow; numpy, pandas, torch
-    for method in ("to_pylist", "tolist"):
+    for method in ("to_pylist", "tolist"):  # of Arrow; of numpy, pandas and torch
         try:
             column = getattr(column, method, lambda column=column: column)()
-        except UnicodeDecodeError as error:  # Arrow reads what is no UTF-8 without looking
+        except UnicodeDecodeError as error:  # Arrow decodes only here
             raise InputError(f"not UTF-8: {error}", where=where) from error
-    alone = isinstance(column, str | bytes | Mapping | AbstractSet)
-    if alone or not isinstance(column, Iterable):
+    no_sequence = isinstance(column, str | bytes | Mapping | AbstractSet)
+    if no_sequence or not isinstance(column, Iterable):
         raise InputError(
             f"a {type(column).__name__} where a column should be, {shown(column)}",
             where=where,
@@ -71,14 +70,14 @@ def converted(
     cells: Cells,
     all_fine: Callable[[Cells], bool],
     convert: Callable[[Any], Any],
-    place: Callable[[int], str],
+    position: Callable[[int], str],
 ) -> Cells:
-    """Return the column itself where all of it is fine, else each cell converted.
+    """Convert each cell, or return the column as it is if a fast check finds all cells fine.
 
     Raises
     ------
     InputError
-        As `convert` does, with the `place` that is made of the row's position.
+        As `convert`, with the position of the row.
     """
     if all_fine(cells):
         return cells
@@ -88,29 +87,29 @@ def converted(
             values.append(convert(cell))
         except InputError as error:
             raise InputError(
-                error.what, where=place(row), allowed=error.allowed, advice=error.advice
+                error.what, where=position(row), allowed=error.allowed, advice=error.advice
             ) from error
     return values
 
 
 def all_filled(cells: Cells) -> bool:
-    """Strings of valid Unicode that are more than white space, all of them."""
+    """Whether all cells are strings of valid Unicode with more than white space."""
     if set(map(type, cells)) != {str} or not all(map(str.strip, cells)):
         return False
     try:
-        deque(map(str.encode, cells), maxlen=0)  # runs the map and keeps nothing
+        deque(map(str.encode, cells), maxlen=0)  # the fastest way to run an iterator
     except UnicodeEncodeError:
         return False
     return True
 
 
 def all_names(cells: Cells) -> bool:
-    """Strings as `as_name` returns them, all of them."""
+    """Whether all cells are strings that `as_name` would return unchanged."""
     return all_filled(cells) and not any("\0" in cell for cell in cells)
 
 
 def filled(column: str, value: object) -> str:
-    """Text of a cell that holds some."""
+    """Text that is not empty; anything else is refused."""
     if not isinstance(value, str):
         advice = FILL if is_gap(value) else "Write it as text."
         raise InputError(f"{column} is {shown(value)}", allowed="a string", advice=advice)
@@ -124,11 +123,11 @@ def filled(column: str, value: object) -> str:
             allowed="valid Unicode",
             advice="Write the character whole, or remove it.",
         ) from error
-    return str(value)  # numpy's strings are a subclass
+    return str(value)  # numpy.str_ becomes str
 
 
 def key(column: str, value: object, advice: str = "") -> str:
-    """Text, or the digits of an integer; a float is refused: CSV may say 7.0 or 7 for it."""
+    """Text, or the digits of an integer; a float is refused, as CSV may spell it 7.0 or 7."""
     if isinstance(value, Integral) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
@@ -141,13 +140,13 @@ def key(column: str, value: object, advice: str = "") -> str:
 
 
 def as_name(column: str, value: object) -> str:
-    """A key without NUL, which numpy and HDF5 drop at the end of a string."""
-    found = key(column, value)
-    if "\0" in found:
+    """A key without NUL characters, which numpy and HDF5 drop at the end of a string."""
+    name = key(column, value)
+    if "\0" in name:
         raise InputError(
-            f"{column} with a NUL character, {shown(found)}", advice="Remove the character."
+            f"{column} with a NUL character, {shown(name)}", advice="Remove the character."
         )
-    return found
+    return name
 
 
 def as_names(column: Any, where: str) -> list[str]:
@@ -156,7 +155,7 @@ def as_names(column: Any, where: str) -> list[str]:
     Raises
     ------
     InputError
-        No column, or a cell that is no name: says in which row, from 0.
+        Not a column, or an invalid id; names the row, counted from 0.
     """
     return converted(
         as_cells(column, where),
@@ -167,7 +166,7 @@ def as_names(column: Any, where: str) -> list[str]:
 
 
 def as_binary(value: object) -> int | None:
-    """0 or 1, or what says the same: false, true, as text in any case, too. None: neither."""
+    """Convert 0, 1, false or true, or their text in any case, to 0 or 1; None if it is neither."""
     try:
         return BINARY.get(value.strip().lower() if isinstance(value, str) else value)
     except TypeError:  # a list cannot be looked up
@@ -175,28 +174,29 @@ def as_binary(value: object) -> int | None:
 
 
 def binary(column: str, value: object) -> int:
-    """As `as_binary`; anything else is refused."""
-    found = as_binary(value)
-    if found is None:
+    """Convert as `as_binary`; anything else is refused."""
+    bit = as_binary(value)
+    if bit is None:
         advice = FILL if is_gap(value) else ""
         raise InputError(f"{column} is {shown(value)}", allowed=BINARY_ALLOWED, advice=advice)
-    return found
+    return bit
 
 
 def number(column: str, value: object) -> float:
-    """A finite number, or text that is one; true and false are 1 and 0."""
-    found = None
+    """Convert a finite number, or text that spells one, to float; true and false are 1 and 0."""
+    parsed = np.nan
     try:
         if isinstance(value, str):
             text = value.strip().lower()
-            found = float(text) if NUMBER.fullmatch(text) else None
             if text in ("true", "false"):
-                found = float(BINARY[text])
+                parsed = float(BINARY[text])
+            elif NUMBER.fullmatch(text):
+                parsed = float(text)
         elif isinstance(value, Real | Decimal | np.bool_):
-            found = float(value)
-    except (OverflowError, ValueError):  # an endless integer, a signalling NaN
-        found = None
-    if found is None or not np.isfinite(found):
+            parsed = float(value)
+    except (OverflowError, ValueError):  # an integer beyond float, a signalling NaN
+        pass
+    if not np.isfinite(parsed):
         advice = FILL if is_gap(value) else ""
         raise InputError(f"{column} is {shown(value)}", allowed="a number", advice=advice)
-    return found
+    return parsed

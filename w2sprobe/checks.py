@@ -12,7 +12,7 @@ MULTICLASS = "Only binary classification is supported. The type of the target is
 
 
 class NotNumeric(InputError, TypeError):
-    """Something that is no number where numbers belong."""
+    """Values that are not numbers; scikit-learn expects a TypeError."""
 
 
 def check_activations(X: ArrayLike, name: str = "X", width: int | None = None) -> np.ndarray:
@@ -29,17 +29,17 @@ def check_activations(X: ArrayLike, name: str = "X", width: int | None = None) -
 
 
 def check_features(estimator: Any, X: Any, *, fitting: bool, least: int = 1) -> np.ndarray:
-    """`check_activations` of an estimator: notes, or compares, width and names of the columns.
+    """`check_activations` for scikit-learn estimators, with number and names of the columns.
 
     Parameters
     ----------
     estimator : estimator
-        Gets `n_features_in_`, and `feature_names_in_` where `X` is a data frame.
     X : array_like of float, shape (n, d)
     fitting : bool
-        Note them; otherwise compare with what was noted.
+        True: set `n_features_in_`, and `feature_names_in_` if `X` is a data frame. False: compare
+        with them.
     least : int, default 1
-        Rows that are needed.
+        Minimum number of rows.
 
     Returns
     -------
@@ -48,11 +48,11 @@ def check_features(estimator: Any, X: Any, *, fitting: bool, least: int = 1) -> 
     Raises
     ------
     InputError
-        Not a matrix of real numbers, too few rows, another width or other names, or not finite.
+        Not a matrix of finite real numbers, too few rows, other columns than were fitted.
     NotNumeric
         Not numbers.
     """
-    from sklearn.utils.validation import validate_data  # slow to load, and configs lead here
+    from sklearn.utils.validation import validate_data  # slow to load; configs import this file
 
     try:
         matrix = validate_data(
@@ -77,7 +77,7 @@ def check_labels(y: ArrayLike, n: int) -> np.ndarray:
     except (TypeError, ValueError) as error:
         raise InputError(f"labels are not numeric: {error}", allowed="0 to 1") from error
     if soft.shape != (n,):
-        raise InputError(f"labels of shape {soft.shape}", allowed=f"({n},), one a row")
+        raise InputError(f"labels of shape {soft.shape}", allowed=f"({n},), one per row")
     bad = np.flatnonzero(~((soft >= 0) & (soft <= 1)))
     if bad.size:
         raise InputError(
@@ -103,7 +103,7 @@ def check_keep(keep: ArrayLike, shape: tuple[int, int]) -> np.ndarray:
     mask = np.asarray(keep)
     if mask.shape not in (shape, shape[1:]):
         raise InputError(
-            f"keep of shape {mask.shape}", allowed=f"{shape[1:]}, or {shape}: one a label vector"
+            f"keep of shape {mask.shape}", allowed=f"{shape[1:]}, or {shape}: one per label vector"
         )
     if mask.dtype != bool:
         raise InputError(f"keep of {mask.dtype}", allowed="bool: True for rows that are used")
@@ -111,7 +111,7 @@ def check_keep(keep: ArrayLike, shape: tuple[int, int]) -> np.ndarray:
 
 
 def check_target(y: ArrayLike, n: int) -> np.ndarray:
-    """`check_labels` of an estimator: a column, (n, 1), is taken with scikit-learn's warning."""
+    """`check_labels` for scikit-learn estimators: accepts shape (n, 1), with a warning."""
     from sklearn.utils.validation import column_or_1d
 
     try:
@@ -122,13 +122,13 @@ def check_target(y: ArrayLike, n: int) -> np.ndarray:
 
 
 def check_both_classes(soft: np.ndarray) -> None:
-    """Refuse labels that are all 0 or all 1: nothing separates them, or everything does."""
+    """Refuse labels that are all 0 or all 1, which no linear probe can separate."""
     if soft.min() == soft.max() and soft[0] in (0, 1):
         raise InputError(f"one class: all labels are {soft[0]:g}", allowed="labels of both classes")
 
 
 def check_k(k: int, name: str, most: int, of: str = "") -> int:
-    """Return a neighbour count within [1, most]; `of` says what they are chosen from."""
+    """Return a number of neighbours in [1, most]; `of` names the rows that they are chosen from."""
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= most:
         of = of or f"with {most} sample{'s' * (most != 1)} to choose from"
         raise InputError(f"{name} is {k!r}", allowed=f"1 to {most}, {of}")
@@ -147,10 +147,10 @@ def check_l2(l2s: Any) -> np.ndarray:
 
 
 def check_groups(groups: ArrayLike, n: int) -> np.ndarray:
-    """Return groups as numbers from 0, shape (n,)."""
+    """Return groups numbered from 0, shape (n,)."""
     values = np.asarray(groups)
     if values.shape != (n,):
-        raise InputError(f"groups of shape {values.shape}", allowed=f"({n},), one a row")
+        raise InputError(f"groups of shape {values.shape}", allowed=f"({n},), one per row")
     if values.dtype.kind == "f" and np.isnan(values).any():
         raise InputError(f"groups has NaN in row {np.isnan(values).argmax()}")
     try:
@@ -161,15 +161,12 @@ def check_groups(groups: ArrayLike, n: int) -> np.ndarray:
 
 
 def optional_groups(groups: ArrayLike | None, n: int) -> np.ndarray | None:
-    """`check_groups`, where groups may be left away."""
+    """`check_groups` for optional groups."""
     return None if groups is None else check_groups(groups, n)
 
 
 def n_left_out(groups: np.ndarray | None, *, itself: bool) -> int:
-    """Most rows that one row leaves out of its neighbours: its group, or itself, or none.
-
-    Groups may be names or numbers, of at least one row.
-    """
+    """Largest number of rows that a row cannot have as neighbours: its group, itself, or none."""
     return int(itself) if groups is None else int(np.unique(groups, return_counts=True)[1].max())
 
 
@@ -177,11 +174,11 @@ def _finite(matrix: np.ndarray, name: str) -> np.ndarray:
     if matrix.dtype.kind == "c":
         raise InputError(f"{name} is complex", allowed="real numbers")
     try:
-        with np.errstate(over="ignore"):  # beyond float32: reported as not finite
+        with np.errstate(over="ignore"):  # values beyond float32 are reported as not finite
             matrix = np.ascontiguousarray(matrix, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} is not numeric: {error}") from error
-    # a sum is finite where all are; only then is each looked at
+    # fast path: a finite sum means that all values of the row are finite
     with np.errstate(over="ignore", invalid="ignore"):
         suspicious = ~np.isfinite(matrix.sum(axis=1))
     bad = np.flatnonzero(suspicious)

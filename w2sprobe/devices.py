@@ -1,4 +1,4 @@
-"""Which device computes, and in what precision it multiplies."""
+"""Compute devices and their precision."""
 
 import os
 import platform
@@ -14,9 +14,9 @@ from w2sprobe.errors import InputError
 
 
 def resolve_device(name: str = "auto") -> torch.device:
-    """Turn `auto`, `cpu`, `cuda` or `cuda:1` into a device; `auto` takes a GPU where there is one.
+    """Turn `auto`, `cpu`, `cuda` or `cuda:1` into a device; `auto` prefers a GPU.
 
-    Of several processes on a machine, started by torchrun or accelerate launch, each takes its own.
+    Processes started by torchrun or accelerate launch take one GPU each.
 
     Raises
     ------
@@ -24,8 +24,8 @@ def resolve_device(name: str = "auto") -> torch.device:
         Not a device of this machine.
     """
     if name == "auto":
-        own = os.environ.get("LOCAL_RANK")
-        gpu = "cuda" if own is None else f"cuda:{own}"
+        rank = os.environ.get("LOCAL_RANK")
+        gpu = "cuda" if rank is None else f"cuda:{rank}"
         return torch.device(gpu if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -36,7 +36,7 @@ def resolve_device(name: str = "auto") -> torch.device:
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """`auto` is bfloat16 where the device multiplies it in hardware, else float32."""
+    """Turn `auto` into bfloat16 if the device multiplies it in hardware, else into float32."""
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -47,17 +47,12 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 
 def gpus() -> list[str]:
-    """Names of those that torch sees."""
+    """Names of the GPUs that torch sees."""
     return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
 
 
 def describe_machine() -> dict[str, str]:
-    """What times and last digits depend on: system, processor, threads, memory, accelerators.
-
-    Returns
-    -------
-    dict of str to str
-    """
+    """Describe what run times and last digits depend on: processor, threads, GPUs and the like."""
     return {
         "system": platform.platform(),
         "processor": _processor(),
@@ -68,7 +63,7 @@ def describe_machine() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Its name; Linux has it in /proc alone."""
+    """Name of the processor, which Python does not know on Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -78,35 +73,36 @@ def _processor() -> str:
 
 
 def rank_and_world() -> tuple[int, int]:
-    """Number of this process among those that torchrun or accelerate launch started, and theirs."""
+    """Rank of this process and number of processes, under torchrun or accelerate launch."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @contextmanager
 def full_float32() -> Iterator[None]:
-    """Multiply float32 matrices in float32 inside the block, whatever precision is set outside.
+    """Multiply float32 matrices in full float32 inside the block.
 
-    TF32 on a GPU, or bfloat16 on a CPU, keep 10 or 7 bits of the 23: no bound on errors holds.
+    TF32 on a GPU and bfloat16 on a CPU keep 10 and 7 of the 23 bits of the significand, so that the
+    error bounds of the neighbour search would not hold.
     """
     if hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # torch 2.9
-        places = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
-        before = [place.fp32_precision for place in places]
-        for place in places:
-            place.fp32_precision = "ieee"
+        backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+        before = [backend.fp32_precision for backend in backends]
+        for backend in backends:
+            backend.fp32_precision = "ieee"
         try:
             yield
         finally:
-            for place, precision in zip(places, before, strict=True):
-                place.fp32_precision = precision
+            for backend, precision in zip(backends, before, strict=True):
+                backend.fp32_precision = precision
     else:
-        outside = torch.get_float32_matmul_precision()
+        outer = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")
         try:
             yield
         finally:
-            torch.set_float32_matmul_precision(outside)
+            torch.set_float32_matmul_precision(outer)
 
 
 def to_tensor(array: np.ndarray, device: torch.device) -> torch.Tensor:
-    """The array on a device: on the CPU its own memory, or a copy where it is read-only."""
+    """Move an array to a device; on the CPU without a copy, unless the array is read-only."""
     return torch.from_numpy(array if array.flags.writeable else array.copy()).to(device)

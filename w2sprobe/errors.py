@@ -1,6 +1,6 @@
-"""What can go wrong for a user: one class a condition, one formatter.
+"""Exceptions of this package: one class per condition, one format for all messages.
 
-A message reads: what was wrong, with the value; where; what is allowed; what to do.
+A message says what is wrong, with the value; where; what is allowed; and what to do.
 """
 
 import difflib
@@ -9,18 +9,18 @@ from typing import Any
 
 
 class W2SProbeError(Exception):
-    """Anything this package raises on purpose.
+    """Base class of all exceptions that this package raises on purpose.
 
     Parameters
     ----------
     what : str
-        The fact, with the offending value.
+        What is wrong, with the offending value.
     where : str, optional
         File, row, field or layer.
     allowed : str, optional
         What would have been accepted.
     advice : str, optional
-        What to do now, as a sentence.
+        What to do, as a sentence.
     """
 
     exit_code = 1
@@ -30,8 +30,8 @@ class W2SProbeError(Exception):
         super().__init__(what, where, allowed, advice)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Survive the way to another process, whatever arguments a subclass takes."""
-        return _as_it_was, (type(self), self.what, self.where, self.allowed, self.advice)
+        """Pickle by fields, for other processes: subclasses take other arguments."""
+        return _restored, (type(self), self.what, self.where, self.allowed, self.advice)
 
     def __str__(self) -> str:
         parts = [f"{self.what} in {self.where}." if self.where else f"{self.what}."]
@@ -42,7 +42,7 @@ class W2SProbeError(Exception):
         return " ".join(parts)
 
 
-def _as_it_was(
+def _restored(
     kind: type[W2SProbeError], what: str, where: str, allowed: str, advice: str
 ) -> W2SProbeError:
     error = kind.__new__(kind)
@@ -51,13 +51,13 @@ def _as_it_was(
 
 
 class InputError(W2SProbeError, ValueError):
-    """The user's input cannot be used as it is."""
+    """Invalid input."""
 
     exit_code = 2
 
 
 class UnknownName(InputError):
-    """A name that is not in a closed list."""
+    """A name that is not in a closed list; suggests the closest one."""
 
     def __init__(
         self, kind: str, value: str, allowed: Collection[str], *, advice: str = ""
@@ -72,33 +72,33 @@ class UnknownName(InputError):
 
 
 class IdMismatch(InputError):
-    """Row ids that should match do not: missing, doubled or unknown."""
+    """Row ids that do not match: missing, duplicate or unknown."""
 
 
 class MissingDependency(InputError, ImportError):
-    """An optional package is needed and not installed."""
+    """An optional package that is needed is not installed."""
 
 
 class OutputError(InputError):
-    """The place for the output cannot be written to."""
+    """The output file or folder cannot be written."""
 
 
 class StoreDamaged(W2SProbeError):
-    """A store's files contradict its manifest or its checksums."""
+    """The files of a store contradict its manifest or checksums."""
 
 
 class StoreUnavailable(W2SProbeError):
-    """A store's file cannot be read now, and nothing says that it is damaged."""
+    """A file of a store cannot be read at the moment; it may be intact."""
 
     exit_code = 2
 
 
 class StoreMismatch(InputError):
-    """A store holds something other than what was asked for."""
+    """A store holds something other than was requested."""
 
 
 def first_few(values: Iterable[object], limit: int = 3) -> str:
-    """Show the first offenders and count the rest.
+    """Show the first values and count the rest.
 
     >>> first_few(["a", "b", "c", "d", "e"])
     "'a', 'b', 'c' (and 2 more)"

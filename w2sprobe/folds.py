@@ -1,4 +1,4 @@
-"""Folds of every cross-fit: the same rows are held out together, whichever probe asks."""
+"""Folds of cross-fitting: every probe holds out the same rows together."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -6,19 +6,19 @@ from numpy.typing import ArrayLike
 from w2sprobe.checks import optional_groups
 from w2sprobe.errors import InputError
 
-FOLDS = 5  # default of every cross-fit
+FOLDS = 5  # default number
 FOLD_SEED = 0
 
 
 def folds_of(n: int, cv: int, groups: ArrayLike | None = None) -> np.ndarray:
-    """Assign each of n rows to a fold, shuffled with a fixed seed, in folds of even size.
+    """Assign n rows to folds of about equal size, shuffled with a fixed seed.
 
     Parameters
     ----------
-    n : int
-    cv : int, in [2, n], or up to the number of groups
+    cv : int, in [2, n]
+        Number of folds; with groups, at most the number of groups.
     groups : array_like, shape (n,), optional
-        Rows of one value share a fold: strings or numbers.
+        Strings or numbers; rows with the same value share a fold.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def folds_of(n: int, cv: int, groups: ArrayLike | None = None) -> np.ndarray:
     InputError
         `cv` is out of range, or `groups` of another length.
     """
-    from sklearn.model_selection import GroupKFold, KFold  # slow to load, and configs lead here
+    from sklearn.model_selection import GroupKFold, KFold  # slow to load; configs import this file
 
     together = optional_groups(groups, n)
     most = n if together is None else int(together.max()) + 1

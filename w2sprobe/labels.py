@@ -1,4 +1,4 @@
-"""LabelTable: soft labels by row id. `align` is the only join in the program."""
+"""LabelTable: soft labels by row id. `align` is the only join in the package."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,30 +23,29 @@ SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Labels or predictions for rows known by their ids.
+    """Labels or predictions of rows, identified by id.
 
-    Columns are lists, arrays, series or columns of Arrow's; a cell means the same in each of them,
-    in Parquet and in CSV (docs/file-formats.md).
+    Columns may be lists, arrays, series or Arrow columns. A cell means the same in each of them, in
+    Parquet and in CSV (docs/file-formats.md).
 
     Parameters
     ----------
     ids : sequence of str or int, length n
-        Unique; kept as text.
+        Unique; stored as text.
     soft_label : sequence of float, length n
-        P(label = 1), in [0, 1]; kept as float64.
+        P(label = 1), in [0, 1]; stored as float64.
     keep : sequence of bool, length n, optional
-        False: the row is filtered out of training. All kept by default.
+        False: the row is filtered out of training. Default: all are kept.
     variance : sequence of float, length n, optional
-        Population variance of P(label = 1) over the members of an ensemble, at least 0. None where
-        the labels are no ensemble's.
+        Population variance of P(label = 1) over the members of an ensemble, at least 0.
     source : str, default ""
-        Where the columns are from, for messages.
+        Name of the file that the columns come from, for error messages.
 
     Raises
     ------
     InputError
-        Lengths differ; an id is empty or no name; a soft label is no number in [0, 1], `keep` is
-        neither true nor false, a variance is negative or not finite.
+        Lengths differ; an empty or invalid id; a soft label outside [0, 1]; a `keep` that is
+        neither true nor false; a variance that is negative or not finite.
     IdMismatch
         An id occurs twice.
     """
@@ -67,28 +66,24 @@ class LabelTable:
     ) -> None:
         names = np.array(cells.as_names(ids, source or "ids"), dtype=np.str_)
 
-        def place(row: int) -> str:
+        def position(row: int) -> str:
             name = f", id {str(names[row])!r}" if row < len(names) else ""
             return f"{_row(row, source)}{name}"
 
-        soft = _numbers("soft_label", soft_label, place)
-        spread = None if variance is None else _numbers("variance", variance, place)
-        kept = np.ones(len(names), dtype=bool) if keep is None else _flags("keep", keep, place)
-        if not names.shape == soft.shape == kept.shape:
-            raise InputError(
-                f"columns of different length: {len(names)} ids, {soft.shape} soft labels, "
-                f"{kept.shape} keep",
-                where=source,
-            )
-        if spread is not None and spread.shape != names.shape:
-            raise InputError(
-                f"columns of different length: {len(names)} ids, {spread.shape} variance",
-                where=source,
-            )
-        _check_range("soft_label", soft, (soft >= 0) & (soft <= 1), "0 to 1", names, source)
+        soft = _numbers("soft_label", soft_label, position)
+        kept = np.ones(len(names), dtype=bool) if keep is None else _flags("keep", keep, position)
+        spread = None if variance is None else _numbers("variance", variance, position)
+        for name, column in (("soft_label", soft), ("keep", kept), ("variance", spread)):
+            if column is not None and column.shape != names.shape:
+                raise InputError(
+                    f"columns of different length: {len(names)} ids, {column.shape} {name}",
+                    where=source,
+                )
+        in_range = (soft >= 0) & (soft <= 1)
+        _check_range("soft_label", soft, in_range, "0 to 1", names, source)
         if spread is not None:
-            sound = (spread >= 0) & (spread < np.inf)
-            _check_range("variance", spread, sound, "0 or more, finite", names, source)
+            in_range = (spread >= 0) & (spread < np.inf)
+            _check_range("variance", spread, in_range, "0 or more, finite", names, source)
         unique, counts = np.unique(names, return_counts=True)
         if len(unique) < len(names):
             raise IdMismatch(f"doubled ids {first_few(unique[counts > 1].tolist())}", where=source)
@@ -106,12 +101,12 @@ class LabelTable:
         return (self.soft_label > THRESHOLD).astype(np.int64)
 
     def align(self, ids: Sequence[Any] | np.ndarray) -> "LabelTable":
-        """Return the rows for `ids`, in their order; rows not asked for are left out.
+        """Return the rows of `ids`, in their order.
 
         Raises
         ------
         IdMismatch
-            An id is not in the table, or is asked for twice.
+            An id is not in the table, or occurs twice in `ids`.
         """
         position = {name: row for row, name in enumerate(self.ids.tolist())}
         wanted = cells.as_names(ids, "the rows asked for")
@@ -130,10 +125,10 @@ class LabelTable:
         )
 
     def replace(self, other: "LabelTable") -> "LabelTable":
-        """Return a copy in which the rows of `other` take its labels, marks and variance.
+        """Return a copy that takes soft_label, keep and variance of the rows of `other` from it.
 
-        There is a variance if both tables have one: the spread of an ensemble says nothing of
-        labels that have replaced its own.
+        It has a variance only if both tables have one: the variance of an ensemble does not
+        describe labels that replaced those of the ensemble.
 
         Raises
         ------
@@ -155,10 +150,7 @@ class LabelTable:
 
     @classmethod
     def concatenate(cls, tables: Sequence["LabelTable"]) -> "LabelTable":
-        """Rows of all tables, one after the other; an id in two of them raises IdMismatch.
-
-        There is a variance if all tables have one.
-        """
+        """Append tables that share no id; the result has a variance if all of them have one."""
         variances = [table.variance for table in tables if table.variance is not None]
         return cls(
             np.concatenate([table.ids for table in tables]),
@@ -168,7 +160,7 @@ class LabelTable:
         )
 
     def write(self, path: str | Path) -> None:
-        """Write a Parquet file, atomically; a column `variance` only if there is one."""
+        """Write a Parquet file atomically, with a column `variance` if there is one."""
         columns = {"id": self.ids.tolist(), "soft_label": self.soft_label, "keep": self.keep}
         if self.variance is not None:
             columns["variance"] = self.variance
@@ -178,15 +170,15 @@ class LabelTable:
 
     @classmethod
     def read(cls, path: str | Path) -> "LabelTable":
-        """Read what `write` wrote, or the same columns from a file that ends in .csv or .tsv.
+        """Read a Parquet file, or a CSV file that ends in .csv or .tsv.
 
-        A missing `keep` column means all kept, other columns stay out.
+        Without a column `keep` all rows are kept; columns of other names are ignored.
 
         Raises
         ------
         InputError
-            No such file, not Parquet or CSV, a column is missing, or a cell cannot be used: names
-            row and value.
+            No such file, neither Parquet nor CSV, a missing column, or an invalid cell: names row
+            and value.
         IdMismatch
             An id occurs twice.
         """
@@ -201,17 +193,7 @@ class LabelTable:
 
 
 def read_truth(path: str | Path) -> LabelTable | None:
-    """True labels that a label file carries beside the labels, for scoring alone.
-
-    Parameters
-    ----------
-    path : str or Path
-        With the columns of a LabelTable and, if there is truth, `truth`: 0 or 1.
-
-    Returns
-    -------
-    LabelTable, optional
-        Truth as soft_label; None without the column.
+    """Read the column `truth` (0 or 1) of a label file, as soft labels; None without it.
 
     Raises
     ------
@@ -227,19 +209,19 @@ def read_truth(path: str | Path) -> LabelTable | None:
 
 
 def _read_file(path: Path, wanted: Sequence[str]) -> dict[str, cells.Cells]:
-    """Columns of a Parquet or CSV file of labels, those of `wanted` that it has."""
+    """Read those of the wanted columns that a Parquet or CSV file has."""
 
-    def pick(found: Sequence[str]) -> list[str]:
-        missing = [name for name in REQUIRED if name not in found]
+    def pick(header: Sequence[str]) -> list[str]:
+        missing = [name for name in REQUIRED if name not in header]
         if missing:
             raise InputError(
                 f"no column {first_few(missing)}",
                 where=str(path),
                 allowed="columns id, soft_label and optionally keep and variance; found "
-                f"{first_few(found, 12) or 'none'}",
+                f"{first_few(header, 12) or 'none'}",
             )
-        picked = [name for name in wanted if name in found]
-        doubled = [name for name in picked if list(found).count(name) > 1]
+        picked = [name for name in wanted if name in header]
+        doubled = [name for name in picked if list(header).count(name) > 1]
         if doubled:
             raise InputError(f"doubled column {first_few(doubled)}", where=str(path))
         return picked
@@ -265,34 +247,34 @@ def _row(row: int, source: str) -> str:
     return f"{source}, row {row}" if source else f"row {row}"
 
 
-def _numbers(name: str, column: Any, place: Callable[[int], str]) -> np.ndarray:
+def _numbers(name: str, column: Any, position: Callable[[int], str]) -> np.ndarray:
     if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind in "fiub":
         return column.astype(np.float64)
     values = cells.converted(
         cells.as_cells(column, name),
-        lambda found: set(map(type, found)) <= {float},
+        lambda values: set(map(type, values)) <= {float},
         partial(cells.number, name),
-        place,
+        position,
     )
     return np.array(values, dtype=np.float64)
 
 
-def _flags(name: str, column: Any, place: Callable[[int], str]) -> np.ndarray:
+def _flags(name: str, column: Any, position: Callable[[int], str]) -> np.ndarray:
     if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind == "b":
         return column.astype(bool)
     values = cells.converted(
         cells.as_cells(column, name),
-        lambda found: set(map(type, found)) <= {bool},
+        lambda values: set(map(type, values)) <= {bool},
         partial(cells.binary, name),
-        place,
+        position,
     )
     return np.array(values, dtype=bool)
 
 
 def _check_range(
-    name: str, values: np.ndarray, sound: np.ndarray, allowed: str, ids: np.ndarray, source: str
+    name: str, values: np.ndarray, in_range: np.ndarray, allowed: str, ids: np.ndarray, source: str
 ) -> None:
-    bad = np.flatnonzero(~sound)
+    bad = np.flatnonzero(~in_range)
     if bad.size:
         row = int(bad[0])
         raise InputError(

@@ -1,4 +1,4 @@
-"""Layer specs as people write them: `all`, `mid`, `16`, `8,12,16`, `8:24:2`, `0.5`, `-1`."""
+"""Parse layer specs: `all`, `mid`, `16`, `8,12,16`, `8:24:2`, `0.5`, `-1`."""
 
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -14,18 +14,21 @@ Layers = str | int | float | Sequence[Any] | np.ndarray
 def parse_layers(spec: Layers, available: Sequence[int]) -> tuple[int, ...]:
     """Turn a layer spec into layer numbers.
 
+    Layers are indices into the model's `hidden_states`: 0 is the embedding output, the highest one
+    follows the final norm.
+
     Parameters
     ----------
     spec : str, int, float or sequence of these
-        `"all"`; `"mid"` (half of the highest layer, rounded down); a number; a range
-        `start:stop:step` as Python slices them, the stop left out, empty ends meaning the ends; a
-        depth with a decimal point, from `"0.0"` (the lowest layer) to `"1.0"` (the highest),
-        rounded; or several of these separated by commas. `-1` is the highest layer, `-2` the one
-        below. Layer 0 is the embedding output, the highest one follows the final norm (index into
-        the model's `hidden_states`). Numbers, also numpy's, mean what they mean as text; but the
-        floats 0.0 and 1.0 are refused, as they may be meant as layers or as depths.
+        One of, or several separated by commas:
+        `all`; `mid`, half of the highest layer, rounded down;
+        a layer, where `-1` is the highest, `-2` the one below;
+        a range `start:stop:step` as in Python slices;
+        a depth with a decimal point, from `0.0` (lowest layer) to `1.0` (highest), rounded.
+        Numbers mean the same as their text, but the floats 0.0 and 1.0 are refused: they could be
+        layers or depths.
     available : sequence of int
-        Layers there are, ascending. Ranges take those of them that they cover.
+        Available layers, ascending. A range takes those that it covers.
 
     Returns
     -------
@@ -35,7 +38,7 @@ def parse_layers(spec: Layers, available: Sequence[int]) -> tuple[int, ...]:
     Raises
     ------
     InputError
-        Not a layer spec, or a layer that is not available.
+        No layer spec, or an unavailable layer.
 
     Examples
     --------
@@ -68,7 +71,7 @@ def parse_layers(spec: Layers, available: Sequence[int]) -> tuple[int, ...]:
 
 
 def _parts(spec: object) -> list[object]:
-    """Parts of a spec, whatever holds them."""
+    """Split a spec of any type into its parts."""
     if isinstance(spec, np.ndarray | np.generic):
         spec = spec.tolist()
     if isinstance(spec, str):
@@ -77,7 +80,7 @@ def _parts(spec: object) -> list[object]:
 
 
 def _numbers(part: object, available: Sequence[int]) -> list[int]:
-    """Layers of one part; ValueError where it is none."""
+    """Layers of one part; ValueError if it is invalid."""
     highest = available[-1]
     if isinstance(part, Integral) and not isinstance(part, bool):
         return [int(part)]
@@ -103,7 +106,7 @@ def _numbers(part: object, available: Sequence[int]) -> list[int]:
 
 
 def layers_text(layers: Sequence[int]) -> str:
-    """Write layers as people do.
+    """Write layers in short, with ranges.
 
     Examples
     --------

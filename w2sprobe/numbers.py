@@ -1,4 +1,4 @@
-"""Lists of numbers as people write them: `50`, `1,10,50`, `10:50:10`, `1:9:lin5`, `1:200:log10`."""
+"""Parse lists of numbers: `50`, `1,10,50`, `10:50:10`, `1:9:lin5`, `1:200:log10`."""
 
 from typing import Any, TypeVar
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from w2sprobe.errors import InputError
 
-MAX_NUMBERS = 10_000  # of a range: more is a slip of the pen
+MAX_NUMBERS = 10_000  # in a range; more is taken for a typing error
 SPACES: dict[str, Any] = {"log": np.geomspace, "lin": np.linspace}
 
 Number = TypeVar("Number", int, float)
@@ -18,18 +18,18 @@ def parse_numbers(spec: str, kind: type[Number], name: str) -> tuple[Number, ...
     Parameters
     ----------
     spec : str
-        Numbers, or ranges that hold both of their ends: `from:to:step`, `from:to:linN` (N numbers
-        at equal distances) and `from:to:logN` (at equal ratios); several are separated by commas.
+        Numbers and ranges, separated by commas. Ranges include both ends: `from:to:step`,
+        `from:to:linN` (N numbers at equal distances), `from:to:logN` (N numbers at equal ratios).
     kind : {int, float}
-        What they are. Between the ends, whole numbers of a range are rounded, and others too where
-        they are at equal ratios, to three digits.
+        Type of the numbers. Inner numbers of a range are rounded: whole numbers to integers, others
+        at equal ratios to three digits.
     name : str
-        Where `spec` was given, for messages.
+        Option that `spec` was given for, for messages.
 
     Returns
     -------
     tuple of int or float
-        In the order given, each once.
+        In the order given, without duplicates.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def parse_numbers(spec: str, kind: type[Number], name: str) -> tuple[Number, ...
 
 
 def _numbers(part: str, kind: type[float]) -> list[float]:
-    """Numbers of one part; ValueError where it has none."""
+    """Numbers of one part; ValueError if it is invalid."""
     if ":" not in part:
         return [kind(part)]
     first, last, how = part.split(":")
@@ -81,5 +81,5 @@ def _numbers(part: str, kind: type[float]) -> list[float]:
 
 
 def _nearest(value: float, kind: type[float], digits: int) -> float:
-    """Whole, or of so many digits: 0.30000000000000004 is a slip of the machine."""
+    """Round to a whole number, or to significant digits: 0.30000000000000004 becomes 0.3."""
     return round(value) if kind is int else float(f"{value:.{digits}g}")

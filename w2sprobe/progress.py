@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on stderr when that is a terminal, silence otherwise."""
+"""Progress bar on stderr; silent unless stderr is a terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,14 +18,14 @@ Advance = Callable[[int], None]
 
 @contextmanager
 def progress_bar(description: str, total: int) -> Iterator[Advance]:
-    """Yield a function that moves the bar by so many units.
+    """Yield a function that advances the bar by a number of units.
 
     Parameters
     ----------
     description : str
-        What is being done, and to what.
+        What is being done.
     total : int
-        Units in all: rows, steps.
+        Total number of units, such as rows or steps.
     """
     console = Console(stderr=True)
     columns = (

@@ -1,4 +1,4 @@
-"""Neighbours beside the activations that they belong to: searched once, read by every later run."""
+"""Nearest neighbours kept beside the activations: searched once, read by every later run."""
 
 import os
 from functools import partial
@@ -15,23 +15,23 @@ from w2sprobe.fingerprint import fingerprint
 from w2sprobe.probes import nearest_neighbors
 from w2sprobe.probes.neighbors import APPROXIMATE, BACKENDS, Neighbors
 
-VERSION = 2  # of what a search answers: another one does not read the graphs of this one
-K_MAX = 200  # 12 bytes a neighbour: 24 MB for 10,000 rows
+VERSION = 2  # of search results; part of the address of a graph
+K_MAX = 200  # 12 bytes per neighbour: 24 MB for 10,000 rows
 
 
 class StoredSearch:
-    """`nearest_neighbors` that keeps what it finds in a store.
+    """`nearest_neighbors` that stores its results in the folder of an activation store.
 
-    A graph's address is the fingerprint of the bytes that were searched, so that it serves every
-    probe, k and filter that asks about the same rows of the same layer, and no other.
+    The address of a neighbour graph is the fingerprint of the arrays that were searched: it serves
+    every probe, k and filter on the same rows of the same layer.
 
     Parameters
     ----------
     store : ActivationStore
-        Graphs go to its folder, `neighbors/<address>.h5`. A store behind a URL, or one that we may
-        not write to, is searched each time.
+        Graphs go to `neighbors/<address>.h5` in its folder. A store behind a URL or without write
+        permission is searched each time.
     k_max : int, default 200
-        Neighbours that are kept; every smaller k is read from them. A larger k replaces the graph.
+        Number of neighbours to store, for every smaller k. A larger k replaces the graph.
     """
 
     def __init__(self, store: ActivationStore, k_max: int = K_MAX) -> None:
@@ -47,7 +47,7 @@ class StoredSearch:
         exclude_self: bool = False,
         groups: ArrayLike | None = None,
     ) -> Neighbors:
-        """Neighbours as `nearest_neighbors` finds them; approximate ones are not kept.
+        """Search as `nearest_neighbors`; results of approximate backends are not stored.
 
         Parameters
         ----------
@@ -57,7 +57,7 @@ class StoredSearch:
         Returns
         -------
         Neighbors
-            With "stored" for a backend where they were read.
+            With the backend "stored" if they were read from the store.
 
         Raises
         ------
@@ -76,23 +76,25 @@ class StoredSearch:
         writable = isinstance(self.folder, Path) and os.access(self.folder, os.W_OK)
         if not writable or backend in APPROXIMATE:
             return search(k=k)
-        together = optional_groups(groups, len(np.asarray(X)))
-        own = None if together is None else _digest(together)
-        searched = [VERSION, _digest(X), None if Q is None else _digest(Q), exclude_self, own]
-        address = fingerprint(searched)
-        n_out = 0 if Q is not None else n_left_out(together, itself=exclude_self)
-        most = len(np.asarray(X)) - n_out
+        group_numbers = optional_groups(groups, len(np.asarray(X)))
+        address = fingerprint(
+            [VERSION, _digest(X), _digest(Q), exclude_self, _digest(group_numbers)]
+        )
+        n_excluded = 0 if Q is not None else n_left_out(group_numbers, itself=exclude_self)
+        most = len(np.asarray(X)) - n_excluded
         check_k(k, "k", most)
         path = graph_path(self.folder, address)
         if path.is_file():
             distances, indices = read_graph(path, address)
             if k <= indices.shape[1]:
                 return Neighbors(distances, indices, backend="stored").first(k)
-        found = search(k=max(k, min(self.k_max, most)))
-        write_graph(path, address, *found)
-        return found.first(k)
+        neighbors = search(k=max(k, min(self.k_max, most)))
+        write_graph(path, address, *neighbors)
+        return neighbors.first(k)
 
 
-def _digest(values: ArrayLike) -> list[object]:
+def _digest(values: ArrayLike | None) -> list[object] | None:
+    if values is None:
+        return None
     array = np.ascontiguousarray(values, dtype=np.float32)
     return [xxhash.xxh3_128_hexdigest(array.data), array.shape]

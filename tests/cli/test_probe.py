@@ -19,7 +19,7 @@ LAYER = 2
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     store_in(tmp_path / "store")
     labels().write("labels.parquet")
@@ -37,31 +37,31 @@ def run(*arguments: str) -> Result:
 @pytest.mark.parametrize(
     ("options", "cv"), [((), None), (("--cv", "3"), 3), (("--cv", "in-sample"), "in-sample")]
 )
-def test_a_filter_judges_rows_that_it_was_not_fitted_on(
-    place: Path, name: str, probe: object, options: tuple[str, ...], cv: object
+def test_filters_use_held_out_predictions(
+    folder: Path, name: str, probe: object, options: tuple[str, ...], cv: object
 ) -> None:
     done = run(name, "filter", "--contamination", "0.2", *options)
     assert done.exit_code == 0, done.output
     given, kept = LabelTable.read("labels.parquet"), LabelTable.read("out.parquet")
-    store = ActivationStore.open(place / "store")
+    store = ActivationStore.open(folder / "store")
     X = store.read(LAYER, store.rows_of(given.ids))
     expected = filter_by_disagreement(probe, X, given.soft_label, contamination=0.2, cv=cv)
     np.testing.assert_array_equal(kept.align(given.ids).keep, expected)
 
 
 @pytest.mark.parametrize("folds", ["1", "0", "x", "2.5", "-3"])
-def test_folds_that_are_none(place: Path, folds: str) -> None:
+def test_bad_folds(folder: Path, folds: str) -> None:
     done = run("logistic", "filter", f"--cv={folds}")
     assert isinstance(done.exception, InputError)
     assert f"--cv is {folds!r}" in str(done.exception)
     assert "in-sample" in str(done.exception)
-    assert not (place / "out.parquet").exists()
+    assert not (folder / "out.parquet").exists()
 
 
-def test_predictions_are_held_out(place: Path) -> None:
+def test_predictions_are_held_out(folder: Path) -> None:
     done = run("logistic", "predict", "--cv", "in-sample")
     assert isinstance(done.exception, InputError)
-    assert not (place / "out.parquet").exists()
+    assert not (folder / "out.parquet").exists()
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_predictions_are_held_out(place: Path) -> None:
         (("logistic", "relabel"), "folds", "mean of those inside the folds"),
     ],
 )
-def test_it_is_told_what_an_auc_of_training_rows_is(
-    place: Path, arguments: tuple[str, ...], held_out: str, part: str
+def test_the_output_explains_the_auc_of_training_rows(
+    folder: Path, arguments: tuple[str, ...], held_out: str, part: str
 ) -> None:
     shown, given = run(*arguments, "--k", "3"), run(*arguments, "--k", "3", "--json")
     assert part in shown.output
@@ -84,14 +84,14 @@ def test_it_is_told_what_an_auc_of_training_rows_is(
     assert ("n_folds" in result) == (held_out == "folds")
 
 
-def test_a_filter_has_no_auc(place: Path) -> None:
+def test_a_filter_has_no_auc(folder: Path) -> None:
     shown = run("knn", "filter", "--k", "3")
     assert "AUC" not in shown.output
 
 
-def test_a_penalty_may_be_chosen(place: Path) -> None:
+def test_a_penalty_may_be_chosen(folder: Path) -> None:
     (result,) = json.loads(run("logistic", "predict", "--l2s", "auto", "--json").stdout)["results"]
-    given, store = LabelTable.read("labels.parquet"), ActivationStore.open(place / "store")
+    given, store = LabelTable.read("labels.parquet"), ActivationStore.open(folder / "store")
     X = store.read(LAYER, store.rows_of(given.ids))
     assert result["l2"] == LogisticProbe("auto").fit(X, given.soft_label).l2_
     assert "at edge" in run("logistic", "predict", "--l2s", "auto").output

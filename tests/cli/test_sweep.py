@@ -16,7 +16,7 @@ from w2sprobe.probes import L2S
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     store_in(tmp_path / "store")
     pq.write_table(pa.table({"id": IDS, "soft_label": SOFT, "truth": TRUTH}), "labels.parquet")
@@ -34,7 +34,7 @@ def run(*options: str, labels: str = "labels.parquet", grid: tuple[str, ...] = G
     return done.stdout
 
 
-def test_folds_of_one_class_are_told(place: Path) -> None:
+def test_folds_of_one_class_are_reported(folder: Path) -> None:
     assert "folds" not in run()
     assert json.loads(run("--json"))["n_folds"] == {"cross_fit": 5}
     truth = np.where(folds_of(len(IDS), 5) == 1, 1, TRUTH)
@@ -43,10 +43,10 @@ def test_folds_of_one_class_are_told(place: Path) -> None:
     assert "cross_fit: AUCs are means inside 4 of 5 folds; the others have one class" in shown
 
 
-def test_knn_may_leave_out_single_rows(place: Path) -> None:
-    by_folds = pq.read_table(place / "out0/sweep.parquet") if run() else None
+def test_knn_may_leave_out_single_rows(folder: Path) -> None:
+    by_folds = pq.read_table(folder / "out0/sweep.parquet") if run() else None
     run("--leave-one-out")
-    one_out = pq.read_table(place / "out1/sweep.parquet")
+    one_out = pq.read_table(folder / "out1/sweep.parquet")
     assert by_folds is not None
     for probe, same in (("logistic", True), ("knn", False)):
         one, other = (
@@ -56,7 +56,7 @@ def test_knn_may_leave_out_single_rows(place: Path) -> None:
     assert {r["n_folds_weak"] for r in one_out.to_pylist()} == {None, 5}
 
 
-def test_points_at_the_edge_of_a_grid_are_marked(place: Path) -> None:
+def test_points_at_the_edge_of_a_grid_are_marked(folder: Path) -> None:
     shown = run("--device", "cpu")
     assert "k=40 (edge)" in shown or "k=3 (edge)" in shown
     assert "a better one may lie beyond" in shown
@@ -65,13 +65,13 @@ def test_points_at_the_edge_of_a_grid_are_marked(place: Path) -> None:
     marks = {(one["among"], one["at_edge"]) for one in summary["selections"]}
     assert ("knn", True) in marks
     assert ("logistic", False) in marks
-    note = json.loads((place / "out1/sweep.json").read_text())
+    note = json.loads((folder / "out1/sweep.json").read_text())
     assert note["selections"] == summary["selections"]
 
 
-def test_default_grids(place: Path) -> None:
+def test_default_grids(folder: Path) -> None:
     run("--json", grid=())
-    table = pq.read_table(place / "out1/sweep.parquet")
+    table = pq.read_table(folder / "out1/sweep.parquet")
     values = {(row["probe"], row["value"]) for row in table.to_pylist()}
     assert {value for probe, value in values if probe == "knn"} == {5, 10, 20, 50}
     assert {value for probe, value in values if probe == "logistic"} == set(L2S)

@@ -8,7 +8,7 @@ from typing import Any
 from tests.forks import FORKS
 from tests.probing.cases import LAYERS, labels, rows, spec, store_in
 from w2sprobe.cache import ActivationStore
-from w2sprobe.probing import cast
+from w2sprobe.probing import fitting
 from w2sprobe.probing.sweep import Sweep, sweep
 
 
@@ -17,7 +17,7 @@ def go(store: Path, out: Path) -> Sweep:
 
 
 def work(store: Path, out: Path, kill: int) -> None:
-    whole = cast.vote
+    whole = fitting.predict_layer
 
     def killed(task: Any, layer: int, **options: Any) -> Any:
         part = whole(task, layer, **options)
@@ -25,7 +25,7 @@ def work(store: Path, out: Path, kill: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return part
 
-    cast.vote = killed
+    fitting.predict_layer = killed
     go(store, out)
 
 

@@ -6,7 +6,7 @@ from sklearn.model_selection import KFold
 from tests.curation.cases import FLIPPED, TRUTH, N, X, Y
 from w2sprobe.curation import relabel
 from w2sprobe.errors import InputError
-from w2sprobe.folds import FOLD_SEED, folds_of
+from w2sprobe.folds import FOLD_SEED
 from w2sprobe.probes import KNNProbe, LogisticProbe, MassMeanProbe, knn_path
 
 HONEST = [
@@ -88,14 +88,6 @@ def test_the_probe_given_stays_unfitted(cv: int | None) -> None:
     assert not hasattr(probe, "n_features_in_")
 
 
-@pytest.mark.parametrize(("n", "cv"), [(10, 2), (10, 3), (10, 10), (11, 5)])
-def test_folds_are_even_and_fixed(n: int, cv: int) -> None:
-    sizes = np.bincount(folds_of(n, cv), minlength=cv)
-    assert sizes.sum() == n
-    assert sizes.max() - sizes.min() <= 1
-    np.testing.assert_array_equal(folds_of(n, cv), folds_of(n, cv))
-
-
 @pytest.mark.parametrize("cv", [1, 0, N + 1, 2.5, True, "insample"])
 def test_bad_folds(cv) -> None:
     with pytest.raises(InputError, match=rf"cv is {cv!r}.*Allowed: 2 to {N}"):
@@ -115,11 +107,3 @@ def test_copies_of_a_row_do_not_influence_its_prediction(probe, cv: int | None) 
         before = relabel(probe, twice, labels, cv=cv, groups=together)[7]
         after = relabel(probe, twice, changed, cv=cv, groups=together)[7]
         assert (abs(before - after) < 1e-9) == same
-
-
-def test_a_group_is_in_one_fold() -> None:
-    groups = np.arange(30) // 3
-    folds = folds_of(30, 4, groups)
-    assert all(len(set(folds[groups == group])) == 1 for group in groups)
-    with pytest.raises(InputError, match="2 to 10, the groups"):
-        folds_of(30, 11, groups)

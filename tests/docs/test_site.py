@@ -25,9 +25,16 @@ PACKAGES = (
     *("metrics", "probes"),
 )
 MODULES = (  # of packages that load nothing by themselves
-    *("probing.accounts", "probing.cast", "probing.heads", "probing.probers", "probing.rows"),
-    *("probing.spec", "probing.sweep", "votes.judging", "votes.picking", "votes.provenance"),
-    *("votes.rules", "votes.scores", "votes.selection", "votes.table"),
+    *(
+        "probing.probe",
+        "probing.curate",
+        "probing.fitting",
+        "probing.heads",
+        "probing.probers",
+        "probing.rows",
+    ),
+    *("probing.spec", "probing.sweep", "votes.curated", "votes.picking"),
+    *("votes.provenance", "votes.rules", "votes.scores", "votes.selection", "votes.table"),
 )
 
 

@@ -215,7 +215,7 @@ def test_labels_of_one_class_fail_the_methods_of_their_supervisor(place: Path) -
     assert not good.missing
     assert {row.method for row in good.rows} >= {"logistic_probe", "knn_probe", "knn_relabel"}
     assert set(poor.missing) == {"logistic_probe", "knn_probe", "knn_relabel"}
-    assert "no votes of logistic" in poor.missing["logistic_probe"]
+    assert "no predictions of logistic" in poor.missing["logistic_probe"]
     assert "ceiling" in {row.method for row in poor.rows}
     failed = next(one for one in done.failures if one.stage == "knn_relabel labels of sure")
     assert ", sure > " in failed.experiment

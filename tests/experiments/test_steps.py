@@ -156,7 +156,7 @@ def test_a_random_filter_removes_as_many_and_by_its_seed(votes: Stage) -> None:
 
 def test_votes_are_cast_on_weak_labels_hardened_ones_and_truth(votes: Stage) -> None:
     layer = Votes.open(votes.folder).layer(LAYER)
-    assert {vote.labels for vote in layer.votes} == {"weak", "weak" + HARD, OF_TRUTH}
+    assert {probe.labels for probe in layer.probes} == {"weak", "weak" + HARD, OF_TRUTH}
     Q = X[LAYER][60:80]
     for labels, y in (("weak", SOFT), ("weak" + HARD, (SOFT > 0.5) * 1.0), (OF_TRUTH, TRUTH)):
         p = pick("logistic", labels).predict(Votes.open(votes.folder), pick("logistic").points(),
@@ -183,7 +183,7 @@ def test_labels_of_one_class_stop_no_others(store: Stage, tmp_path: Path) -> Non
     stage = cast(store, tmp_path, {"good": TABLE, "poor": one_sided()}, ["logistic", "mass-mean"])
     stage.execute()
     layer = Votes.open(stage.folder).layer(LAYER)
-    assert {vote.labels for vote in layer.votes} == {"good"}
+    assert {probe.labels for probe in layer.probes} == {"good"}
     ((name, why),) = json.loads((stage.folder / LEFT_OUT).read_text()).items()
     assert name == "poor"
     assert "one class" in why or "both classes" in why or "all" in why
@@ -199,7 +199,7 @@ def test_labels_of_one_class_are_enough_for_neighbours(store: Stage, tmp_path: P
     stage = cast(store, tmp_path, {"good": TABLE, "poor": one_sided()}, ["knn"])
     stage.execute()
     votes = Votes.open(stage.folder).layer(LAYER)
-    assert {vote.labels for vote in votes.votes} == {"good", "poor"}
+    assert {probe.labels for probe in votes.probes} == {"good", "poor"}
 
 
 def test_where_no_labels_can_be_learned_the_stage_fails(store: Stage, tmp_path: Path) -> None:

@@ -172,5 +172,5 @@ def test_umap_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_store_of_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ActivationStore, "ragged", True)
-    with pytest.raises(InputError, match="a vector a token"):
+    with pytest.raises(InputError, match="one vector per token"):
         explored(tmp_path / "s")

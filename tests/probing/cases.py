@@ -8,6 +8,8 @@ import numpy as np
 from tests.cache.cases import write, writer
 from w2sprobe.cache import ActivationStore
 from w2sprobe.labels import LabelTable
+from w2sprobe.probes import KNNProbe, LogisticProbe, MassMeanProbe
+from w2sprobe.probing.probe import ProbeOutput
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 
@@ -23,12 +25,32 @@ X = {
 }
 GROUPS = np.arange(TRAIN) // 2 + 7
 KS, L2S, CV = (7, 1, 20), (1e-2, 1.0), 4
+LAYER = 2
+# by name: the estimator that is fitted alone, and the values of its hyperparameter
+SINGLE = {
+    "knn": (KNNProbe(7), (7,)),
+    "logistic": (LogisticProbe(), (1e-2,)),
+    "mass-mean": (MassMeanProbe(), ()),
+}
+ALONE, FOLDS, IN_SAMPLE = ("leave_one_out",), ("train",), ("in_sample",)
 
 
 def spec(**changes: Any) -> VoteSpec:
     """The probes of most tests: empty values leave a probe out."""
     given = {"layers": ",".join(map(str, LAYERS)), "ks": KS, "l2s": L2S, "cv": CV}
     return VoteSpec(**{**given, **changes})
+
+
+def single(probe: str, *values: float, **changes: Any) -> VoteSpec:
+    """One probe on one layer."""
+    given = {"layers": str(LAYER), "probes": {probe: values}, "held_out": ALONE}
+    return VoteSpec(**{**given, **changes})
+
+
+def column(output: ProbeOutput, ids: np.ndarray, name: str = "soft_label") -> np.ndarray:
+    """One column of the output of one layer and setting, for some rows."""
+    values = dict(zip(output.table["id"].to_pylist(), output.table[name].to_pylist(), strict=True))
+    return np.array([values[row] for row in ids.tolist()])
 
 
 def store_in(folder: Path) -> ActivationStore:

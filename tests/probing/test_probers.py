@@ -8,6 +8,7 @@ import pytest
 from tests.probes.cases import problem
 from w2sprobe.probes import Neighbors, TopoFilter, nearest_neighbors
 from w2sprobe.probing.probers import PROBERS, Fit
+from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.votes.table import LEAVE_ONE_OUT
 
 N = 120
@@ -30,9 +31,8 @@ def test_topofilter_of_every_k_is_searched_once(
         sizes.append(len(points))
         return nearest_neighbors(points, **options)
 
-    options = {"contamination": 0.1, "per_class": False}
-    shared = {**options, "preprocess": preprocess, "graph": graph}
-    fit = Fit(X, X[:0], SOFT, keep, GROUPS, 5, (LEAVE_ONE_OUT,), shared, search, "cpu")
+    spec = VoteSpec(preprocess=preprocess, topofilter={"graph": graph}, held_out=(LEAVE_ONE_OUT,))
+    fit = Fit(X, X[:0], SOFT, keep, GROUPS, spec, search, "cpu")
     (_, split, kept), (_, _, component) = PROBERS["topofilter"].fit(fit, (5, 20, 10))
     assert split == LEAVE_ONE_OUT
     for vector, soft in enumerate(SOFT):

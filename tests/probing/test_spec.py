@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from w2sprobe.probing.spec import VoteSpec
 
 
-def test_short_names_and_long_ones_are_the_same() -> None:
+def test_shorthand_is_expanded() -> None:
     short = VoteSpec(ks=[5, 10], l2s=[0.1])
     assert short == VoteSpec(probes={"knn": [5, 10], "logistic": [0.1]})
     assert VoteSpec.model_validate(short.model_dump()) == short
@@ -29,7 +29,7 @@ def test_short_names_and_long_ones_are_the_same() -> None:
         ({"k": [1]}, "Extra inputs are not permitted"),
     ],
 )
-def test_what_is_no_spec(settings: dict[str, Any], part: str) -> None:
+def test_bad_specs(settings: dict[str, Any], part: str) -> None:
     with pytest.raises(ValidationError) as error:
         VoteSpec(**settings)
     assert part in str(error.value)

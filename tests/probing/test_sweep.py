@@ -41,11 +41,6 @@ OPTIONS = ("ceiling", "n_true_labels")
 BOTH = {"held_out": ("train", "in_sample")}
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> ActivationStore:
-    return store_in(tmp_path_factory.mktemp("sweeps") / "store")
-
-
 @pytest.fixture
 def run(store: ActivationStore, tmp_path: Path) -> Run:
     """A sweep in a folder of its own."""
@@ -120,9 +115,7 @@ def test_a_sweep_is_the_loop_of_single_fits(
 
 
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["rows", "groups"])
-def test_the_least_held_out_loss_of_all_single_fits_is_chosen(
-    run: Run, groups: np.ndarray | None
-) -> None:
+def test_the_least_held_out_loss_is_chosen(run: Run, groups: np.ndarray | None) -> None:
     soft = SOFT[:TRAIN]
     losses: dict[str, dict[tuple[int, float], float]] = {"knn": {}, "logistic": {}}
     for layer in LAYERS:
@@ -177,7 +170,7 @@ def test_the_ceiling_is_the_same_on_truth(run: Run) -> None:
         assert row["log_loss_weak"] == pytest.approx(plain["log_loss_weak"], abs=1e-6)
 
 
-def test_truth_of_what_is_scored_moves_neither_predictions_nor_choices(run: Run) -> None:
+def test_truth_changes_neither_predictions_nor_choices(run: Run) -> None:
     plain = run()
     shuffled = run(asked=rows(truth=np.random.default_rng(1).permutation(TRUTH)))
     for a, b in zip(plain.table.to_pylist(), shuffled.table.to_pylist(), strict=True):
@@ -189,7 +182,7 @@ def test_truth_of_what_is_scored_moves_neither_predictions_nor_choices(run: Run)
         assert (a.rule, a.layer, a.value, a.criterion) == (b.rule, b.layer, b.value, b.criterion)
 
 
-def test_a_budget_decides_by_its_own_rows_alone(run: Run) -> None:
+def test_a_budget_reads_the_truth_of_its_rows_only(run: Run) -> None:
     plain = run(n_true_labels=20)
     assert plain.n_rows["true_labels"] == 20
     counts = {place[-1]: row["n_rows"] for place, row in by_place(plain).items()}
@@ -222,7 +215,7 @@ def test_flipped_labels_are_the_same_problem(run: Run) -> None:
             assert a[name] == pytest.approx(b[name], abs=7e-3)
 
 
-def test_filtered_rows_are_as_if_they_were_not_there(run: Run) -> None:
+def test_filtered_rows_do_not_matter(run: Run) -> None:
     keep = np.ones(len(IDS), dtype=bool)
     keep[[3, 4, 20]] = False
     done = run(labels(keep=keep))
@@ -232,7 +225,7 @@ def test_filtered_rows_are_as_if_they_were_not_there(run: Run) -> None:
     assert done.table == run(asked=fewer).table
 
 
-def test_folds_of_one_class_are_counted_out(run: Run) -> None:
+def test_folds_of_one_class_do_not_count(run: Run) -> None:
     folds = folds_of(TRAIN, CV, GROUPS)
     truth = np.where(np.append(folds == 1, np.zeros(len(IDS) - TRAIN, dtype=bool)), 1, TRUTH)
     table = run(asked=rows(truth=truth)).table.to_pylist()
@@ -259,7 +252,7 @@ def test_without_truth_there_are_still_choices(run: Run) -> None:
     assert {(s.auc, s.best_layer, s.regret) for s in done.selections} == {(None, None, None)}
 
 
-def test_rows_of_which_nothing_is_known_are_not_scored(run: Run) -> None:
+def test_rows_without_labels_are_not_scored(run: Run) -> None:
     done = run(LabelTable(IDS[:TRAIN], SOFT[:TRAIN]), rows(truth=None))
     assert {place[-1] for place in by_place(done)} == {"cross_fit"}
 
@@ -272,7 +265,7 @@ def test_equal_predictions_are_counted(tmp_path: Path, monkeypatch: pytest.Monke
     assert [(row["n_distinct"], row["auc_truth"]) for row in test] == [(1, 0.5), (1, 0.5)]
 
 
-def test_a_finished_sweep_is_read_and_other_layers_are_added(run: Run, tmp_path: Path) -> None:
+def test_a_finished_sweep_is_reused_and_extended_by_layers(run: Run, tmp_path: Path) -> None:
     first = run(out="s", layers="0,5")
     files = {p.name: p.read_bytes() for p in (tmp_path / "s/layers").iterdir()}
     assert set(files) == {"000.parquet", "005.parquet"}
@@ -305,7 +298,9 @@ def test_a_folder_holds_one_sweep(
 ) -> None:
     run(out="s", layers="0")
     before = {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()}
-    with pytest.raises(InputError, match=rf"other votes, which differ in {differs} in .*/s\."):
+    with pytest.raises(
+        InputError, match=rf"other predictions, which differ in {differs} in .*/s\."
+    ):
         run(out="s", **changes)
     assert {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()} == before
 
@@ -316,16 +311,14 @@ def test_other_files_in_the_folder(run: Run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot read '.*002\.parquet'.*Delete it"):
         run(out="s")
     (tmp_path / "s/votes.json").write_text("[]")
-    with pytest.raises(InputError, match=r"votes\.json' is no note of votes"):
+    with pytest.raises(InputError, match=r"cannot read .*votes\.json'"):
         run(out="s")
     (tmp_path / "s/votes.json").unlink()
-    with pytest.raises(InputError, match=r"layers without votes\.json, of a sweep before"):
+    with pytest.raises(InputError, match=r"layers without votes\.json, from a sweep"):
         run(out="s")
 
 
-def test_other_truth_and_budgets_are_scored_from_the_votes_that_are_there(
-    run: Run, tmp_path: Path
-) -> None:
+def test_other_truth_and_budgets_fit_nothing_again(run: Run, tmp_path: Path) -> None:
     run(out="s")
     before = {p: p.read_bytes() for p in (tmp_path / "s/layers").iterdir()}
     again = run(out="s", asked=rows(truth=1 - TRUTH), n_true_labels=20)
@@ -334,7 +327,7 @@ def test_other_truth_and_budgets_are_scored_from_the_votes_that_are_there(
     assert again.table == run(asked=rows(truth=1 - TRUTH), n_true_labels=20).table
 
 
-def test_default_grids_go_as_far_as_there_are_rows(run: Run) -> None:
+def test_default_grids_are_limited_by_the_number_of_rows(run: Run) -> None:
     done = run(probes={"knn": (), "logistic": ()}, ks=(), l2s=(), layers="0")
     values = {(row["probe"], row["value"]) for row in done.table.to_pylist()}
     assert {k for probe, k in values if probe == "knn"} == {5, 10, 20}  # 36 are outside a fold
@@ -367,7 +360,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "part"), BAD, ids=[part for _, part in BAD])
-def test_mistakes_are_told_before_anything_is_written(
+def test_bad_input_writes_nothing(
     run: Run, changes: dict[str, Any], part: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError) as error:

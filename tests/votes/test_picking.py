@@ -11,8 +11,8 @@ from w2sprobe.votes.picking import Pick, Point
 from w2sprobe.votes.table import (
     LEAVE_ONE_OUT,
     TRAIN,
+    FittedProbe,
     LayerVotes,
-    Vote,
     Votes,
     layer_file,
     write_layer,
@@ -43,12 +43,16 @@ def votes(tmp_path: Path) -> Votes:
     points.append(("mass-mean", None, None))
     for layer in (1, 2, 3):
         p = {
-            (Vote(probe, setting, value, labels), split): p_of(probe, layer, value, labels, split)
+            (FittedProbe(probe, setting, value, labels), split): p_of(
+                probe, layer, value, labels, split
+            )
             for probe, setting, value in points
             for labels in ("weak", "other")
             for split in (TRAIN, LEAVE_ONE_OUT, "test")
         }
-        p[Vote("topofilter", "k", 5.0, "weak"), LEAVE_ONE_OUT] = np.full(8, layer == 2, dtype=float)
+        p[FittedProbe("topofilter", "k", 5.0, "weak"), LEAVE_ONE_OUT] = np.full(
+            8, layer == 2, dtype=float
+        )
         write_layer(LayerVotes(layer, rows, np.arange(8) // 4, p), layer_file(tmp_path, layer))
     write_note(tmp_path, {}, (1, 2, 3))
     return Votes.open(tmp_path)
@@ -77,7 +81,7 @@ def test_a_fixed_point_needs_no_labels(votes: Votes) -> None:
 
 
 @pytest.mark.parametrize("rule", ["weak_log_loss", "weak_auc"])
-def test_labels_choose_layer_and_value_by_held_out_votes(votes: Votes, rule: str) -> None:
+def test_labels_choose_layer_and_value_by_cross_fitted_predictions(votes: Votes, rule: str) -> None:
     for probe, setting, values, layer in (("knn", "k", KS, 2), ("logistic", "l2", L2S, 3)):
         one = pick(probe, values=values, layers=(1, 2, 3), rule=rule)
         assert one.chooses
@@ -93,7 +97,7 @@ def test_other_labels_choose_other_points(votes: Votes) -> None:
     assert (turned.layer, turned.value) != (2, 5.0)
 
 
-def test_truth_is_read_where_the_weak_labels_choose(votes: Votes) -> None:
+def test_a_ceiling_is_read_at_the_point_that_the_weak_labels_choose(votes: Votes) -> None:
     """A ceiling: what is read is of one vector, what chooses of another."""
     one = pick(values=KS, layers=(1, 2, 3), labels="other")
     points = one.points(one.choices(votes, GIVEN))
@@ -102,7 +106,7 @@ def test_truth_is_read_where_the_weak_labels_choose(votes: Votes) -> None:
     np.testing.assert_array_equal(table.soft_label, p_of("knn", 2, 5.0, "other", "test"))
 
 
-def test_a_probe_without_held_out_probabilities_takes_the_choice_of_its_neighbour(
+def test_some_probes_take_the_choice_of_another_probe(
     votes: Votes,
 ) -> None:
     filtered = pick("topofilter", setting="k", values=KS, layers=(1, 2, 3))
@@ -128,14 +132,14 @@ def test_layers_are_averaged_and_each_may_choose_its_own_value(votes: Votes) -> 
     np.testing.assert_allclose(chosen.predict(votes, points, "test").soft_label, mean)
 
 
-def test_masks_have_no_votes_of_other_rows(votes: Votes) -> None:
+def test_masks_are_read_like_predictions(votes: Votes) -> None:
     one = pick("topofilter", setting="k", values=(5.0,))
     assert one.predict(votes, one.points(), LEAVE_ONE_OUT).ids.tolist() == IDS.tolist()
 
 
-def test_labels_without_votes_are_named(votes: Votes) -> None:
+def test_missing_predictions_are_named(votes: Votes) -> None:
     one = pick(labels="third")
-    with pytest.raises(InputError, match=r"no votes of knn, k=5 on 'third' for test"):
+    with pytest.raises(InputError, match=r"no predictions of knn, k=5 on 'third' for test"):
         one.predict(votes, one.points(), "test")
     with pytest.raises(InputError):
         pick(values=KS, labels="third", chosen_by="third").choices(votes, GIVEN)

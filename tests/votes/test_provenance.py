@@ -7,12 +7,12 @@ from w2sprobe.curation import relabel
 from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import KNNProbe, nearest_neighbors
-from w2sprobe.votes.judging import Curated, judge, judge_at_random, judge_masks
+from w2sprobe.votes.curated import Curated, curate, curate_at_random, curate_by_masks
 from w2sprobe.votes.provenance import COLUMNS, Origin, provenance
 
 GIVEN = LabelTable([f"r{row}" for row in range(N)], SOFT)
 P = relabel(KNNProbe(9), X, SOFT)
-MASKS = judge_masks(GIVEN, SOFT > 0.2, SOFT > 0.1)
+MASKS = curate_by_masks(GIVEN, SOFT > 0.2, SOFT > 0.1)
 
 
 def test_golden() -> None:
@@ -61,10 +61,10 @@ def test_golden() -> None:
 @pytest.mark.parametrize(
     ("curated", "origin"),
     [
-        (judge("relabel", GIVEN, P), Origin("knn", 3, "k", 9)),
-        (judge("filter", GIVEN, P, rule="deep-knn"), Origin("knn", 3, "k", 9)),
+        (curate("relabel", GIVEN, P), Origin("knn", 3, "k", 9)),
+        (curate("filter", GIVEN, P, rule="deep-knn"), Origin("knn", 3, "k", 9)),
         (MASKS, Origin("topofilter", 3)),
-        (judge_at_random(GIVEN, 0.1), Origin("none", 3)),
+        (curate_at_random(GIVEN, 0.1), Origin("none", 3)),
     ],
 )
 def test_a_label_table_is_read_back(curated: Curated, origin: Origin, tmp_path) -> None:
@@ -77,7 +77,7 @@ def test_a_label_table_is_read_back(curated: Curated, origin: Origin, tmp_path) 
     assert pq.read_table(tmp_path / "labels.parquet").equals(table)
 
 
-def test_what_there_is_not_is_null() -> None:
+def test_unknown_values_are_null() -> None:
     table = provenance(MASKS, Origin("topofilter", 3))
     for column in ("p", "confidence", "neighbor_ids", "setting", "value", "fold"):
         assert table[column].null_count == N
@@ -85,8 +85,8 @@ def test_what_there_is_not_is_null() -> None:
         assert table[column].null_count == 0
 
 
-def test_the_neighbors_explain_the_vote() -> None:
-    curated = judge("relabel", GIVEN, P)
+def test_the_prediction_is_the_mean_label_of_the_neighbors() -> None:
+    curated = curate("relabel", GIVEN, P)
     _, found = nearest_neighbors(X, k=9, exclude_self=True)
     rows = provenance(curated, Origin("knn", 3, "k", 9), neighbors=found).to_pylist()
     label = {row["id"]: row["old_label"] for row in rows}
@@ -107,6 +107,6 @@ def test_the_neighbors_explain_the_vote() -> None:
     ],
 )
 def test_bad_input(neighbors: np.ndarray, part: str) -> None:
-    curated = judge("filter", GIVEN, P)
+    curated = curate("filter", GIVEN, P)
     with pytest.raises(InputError, match=part):
         provenance(curated, Origin("knn", 3, "k", 9), neighbors=neighbors)

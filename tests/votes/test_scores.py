@@ -9,7 +9,7 @@ from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import auc_inside_folds
 from w2sprobe.probes import knn_cross_fit, knn_path, logistic_cross_fit_path
 from w2sprobe.votes.scores import ScoredRows, draw_budget, score_votes
-from w2sprobe.votes.table import LayerVotes, Vote
+from w2sprobe.votes.table import FittedProbe, LayerVotes
 
 N, MATRICES, VECTORS = 100, 10, 30
 KS, L2S = (10, 60), (1e-3, 10.0)
@@ -23,15 +23,16 @@ def aucs() -> dict[tuple[str, float, str], np.ndarray]:
     for _ in range(MATRICES):
         X = random.normal(size=(N, 8)).astype(np.float32)
         y = np.stack([random.permutation(np.arange(N) % 2) for _ in range(VECTORS)]).astype(float)
-        cross_fitted, _, _ = logistic_cross_fit_path(X, y, l2s=L2S)
-        for soft, p in zip(y, cross_fitted, strict=True):
+        logistic, _, _ = logistic_cross_fit_path(X, y, l2s=L2S)
+        by_folds, one_out = knn_cross_fit(X, y, ks=KS), knn_path(X, y, ks=KS)
+        for vector, soft in enumerate(y):
             together = ScoredRows(soft, None)
             inside = together.inside(folds)
             for probe, values, rule, rows, scores in (
-                ("logistic", L2S, "inside folds", inside, p),
-                ("logistic", L2S, "together", together, p),
-                ("knn", KS, "inside folds", inside, knn_cross_fit(X, soft, ks=KS)),
-                ("knn", KS, "together", together, knn_path(X, soft, ks=KS)),
+                ("logistic", L2S, "inside folds", inside, logistic[vector]),
+                ("logistic", L2S, "together", together, logistic[vector]),
+                ("knn", KS, "inside folds", inside, by_folds[vector]),
+                ("knn", KS, "together", together, one_out[vector]),
             ):
                 for value, one in zip(values, rows.score(scores), strict=True):
                     found.setdefault((probe, value, rule), []).append(one["auc_weak"])
@@ -45,22 +46,22 @@ def errors_off(values: np.ndarray) -> float:
 @pytest.mark.parametrize(
     ("probe", "value"), [("logistic", 1e-3), ("logistic", 10.0), ("knn", 10), ("knn", 60)]
 )
-def test_noise_is_worth_one_half_inside_folds(
+def test_the_auc_of_noise_is_one_half_inside_folds(
     aucs: dict[tuple[str, float, str], np.ndarray], probe: str, value: float
 ) -> None:
     assert abs(errors_off(aucs[probe, value, "inside folds"])) < 4
 
 
 @pytest.mark.parametrize(("probe", "value"), [("logistic", 10.0), ("knn", 60)])
-def test_noise_is_worth_less_where_all_rows_are_ranked_together(
+def test_the_auc_of_noise_is_lower_if_all_rows_are_ranked_together(
     aucs: dict[tuple[str, float, str], np.ndarray], probe: str, value: float
 ) -> None:
     """So that the test above can fail; what `leave_one_out` is said to do."""
     assert errors_off(aucs[probe, value, "together"]) < -8
 
 
-A, B = Vote("knn", "k", 5.0, "weak"), Vote("logistic", "l2", 0.1, "weak")
-OTHER, MASK = Vote("knn", "k", 5.0, "someone's"), Vote("topofilter", "k", 5.0, "weak")
+A, B = FittedProbe("knn", "k", 5.0, "weak"), FittedProbe("logistic", "l2", 0.1, "weak")
+OTHER, MASK = FittedProbe("knn", "k", 5.0, "someone's"), FittedProbe("topofilter", "k", 5.0, "weak")
 NAMES = np.array([f"r{row}" for row in range(40)])
 RANDOM = np.random.default_rng(3)
 SOFT, TRUE = RANDOM.random(40), np.arange(40) % 2
@@ -79,7 +80,7 @@ def votes(**changes: object) -> LayerVotes:
     return LayerVotes(3, rows, folds_of(20, 2), p | changes)
 
 
-def test_rows_of_which_something_is_known_are_scored() -> None:
+def test_rows_with_labels_are_scored() -> None:
     weak, truth = LabelTable(NAMES[:20], SOFT[:20]), LabelTable(NAMES[:30], TRUE[:30])
     table = score_votes([votes()], weak, truth, fitted_on={"weak": "weak"})
     found = {(row["probe"], row["evaluation"]): row for row in table.to_pylist()}
@@ -98,7 +99,7 @@ def test_rows_of_which_something_is_known_are_scored() -> None:
         assert (row["log_loss_weak"] is None) == (row["auc_weak"] is None) == (rows == "test")
 
 
-def test_filtered_rows_and_the_budget_are_set_apart() -> None:
+def test_filtered_rows_are_not_scored_and_the_budget_is_scored_apart() -> None:
     keep = np.arange(20) != 4
     weak, truth = LabelTable(NAMES[:20], SOFT[:20], keep), LabelTable(NAMES, TRUE)
     table = score_votes(
@@ -110,7 +111,7 @@ def test_filtered_rows_and_the_budget_are_set_apart() -> None:
     assert first.equals(second)
 
 
-def test_layers_of_other_rows_are_looked_up_anew() -> None:
+def test_layers_may_have_rows_in_another_order() -> None:
     weak, truth = LabelTable(NAMES, SOFT), LabelTable(NAMES, TRUE)
     turned = votes()
     rows = {split: ids[::-1] for split, ids in turned.rows.items()}
@@ -129,7 +130,7 @@ def budget_of(n: int, order: np.ndarray, groups: np.ndarray | None) -> set[str]:
 
 
 @given(st.integers(8, 40), st.permutations(range(TRAIN)), st.booleans())
-def test_a_budget_hangs_on_ids_alone_and_splits_no_group(
+def test_a_budget_depends_on_ids_alone_and_splits_no_group(
     n: int, order: list[int], grouped: bool
 ) -> None:
     groups = GROUPS if grouped else None
@@ -142,6 +143,6 @@ def test_a_budget_hangs_on_ids_alone_and_splits_no_group(
         assert chosen == {name for name, group in of.items() if group in inside}
 
 
-def test_larger_budgets_hold_smaller_ones() -> None:
+def test_larger_budgets_contain_smaller_ones() -> None:
     order = np.arange(TRAIN)
     assert budget_of(10, order, None) < budget_of(20, order, None)

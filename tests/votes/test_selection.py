@@ -42,7 +42,7 @@ def chosen(rows: list[dict]) -> dict[tuple[str, str], tuple]:
     }
 
 
-def test_rules_choose_by_weak_labels_and_are_told_their_regret() -> None:
+def test_rules_choose_by_weak_labels_and_have_a_regret() -> None:
     assert chosen(ROWS) == {
         ("weak_auc", "knn"): (1, "knn", 5.0, 0.8, 0.7, 0.9),
         ("weak_auc", "logistic"): (2, "logistic", 0.1, 0.8, 0.8, 0.8),
@@ -57,7 +57,7 @@ def test_rules_choose_by_weak_labels_and_are_told_their_regret() -> None:
     assert first.regret == pytest.approx(0.2)
 
 
-def test_true_labels_choose_where_there_are_some() -> None:
+def test_true_labels_choose_if_there_is_a_budget() -> None:
     budget = [
         row(1, "knn", 5, "budget", auc_truth=0.6),
         row(1, "knn", 9, "budget", auc_truth=0.8),
@@ -67,7 +67,7 @@ def test_true_labels_choose_where_there_are_some() -> None:
     assert not any(among == "any" for _, among in found), "one probe is all there is"
 
 
-def test_a_choice_says_inside_how_many_folds_it_was_made() -> None:
+def test_a_selection_counts_its_folds() -> None:
     rows = [
         row(1, "knn", 5, "cross_fit", auc_weak=0.8, log_loss_weak=0.6, n_folds_weak=4),
         row(1, "knn", 5, "budget", auc_truth=0.9, n_folds_truth=2, n_folds_weak=1),
@@ -80,7 +80,7 @@ def test_a_choice_says_inside_how_many_folds_it_was_made() -> None:
     }
 
 
-def test_a_table_from_before_folds_were_counted() -> None:
+def test_tables_of_old_versions_without_fold_counts() -> None:
     old = [name for name in COLUMNS.names if not name.startswith("n_folds")]
     selections = select(pa.Table.from_pylist(ROWS, schema=COLUMNS).select(old))
     assert {s.n_folds for s in selections} == {None}
@@ -93,7 +93,7 @@ def test_without_test_rows_the_training_rows_are_scored() -> None:
     assert chosen(ROWS[::2])["weak_log_loss", "any"][-2:] == (0.1, 0.99)
 
 
-def test_no_number_no_choice() -> None:
+def test_without_a_finite_criterion_nothing_is_selected() -> None:
     rows = [row(1, "knn", 5, "cross_fit", log_loss_weak=float("inf"))]
     assert chosen(rows) == {}
 
@@ -121,7 +121,7 @@ def sweep(*points: tuple[str, float, float], fitted_on: str = "weak") -> pa.Tabl
         (None, None, (None,), False),
     ],
 )
-def test_an_edge_is_where_others_may_lie_beyond(
+def test_edges_of_a_grid(
     setting: str | None, value: float | None, tried: tuple, edge: bool
 ) -> None:
     assert is_at_edge(setting, value, tried) == edge
@@ -143,7 +143,7 @@ def test_points_at_an_edge_are_marked() -> None:
     ]
 
 
-def test_a_selection_from_before_edges_were_marked() -> None:
+def test_selections_of_old_versions_without_edge_marks() -> None:
     (old, *_) = select(sweep(("knn", 5, 0.6)))
     fields = {n: v for n, v in vars(old).items() if n not in ("at_edge", "best_at_edge")}
     assert Selection(**fields) == old

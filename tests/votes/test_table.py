@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.votes.table import (
     COLUMNS,
+    FittedProbe,
     LayerVotes,
-    Vote,
     Votes,
     describe,
     layer_file,
@@ -21,7 +21,11 @@ from w2sprobe.votes.table import (
 names = st.text(min_size=1, max_size=5)
 probabilities = st.floats(0, 1)
 asked = st.builds(
-    Vote, names, st.none() | names, st.none() | st.floats(1e-6, 1e6), st.sampled_from(["a", "b"])
+    FittedProbe,
+    names,
+    st.none() | names,
+    st.none() | st.floats(1e-6, 1e6),
+    st.sampled_from(["a", "b"]),
 )
 
 
@@ -57,7 +61,7 @@ def same(one: LayerVotes, two: LayerVotes) -> bool:
 
 
 @given(layer_votes())
-def test_a_table_is_taken_apart_as_it_was_put_together(votes: LayerVotes) -> None:
+def test_round_trip_through_a_table(votes: LayerVotes) -> None:
     table = votes.table()
     assert table.schema == COLUMNS
     assert len(table) == sum(map(len, votes.p.values()))
@@ -69,15 +73,15 @@ VOTES = LayerVotes(
     {"train": np.array(["x", "y", "z"]), "test": np.array(["u"])},
     np.array([1, 0, 1]),
     {
-        (Vote("knn", "k", 5.0, "weak"), "train"): np.array([0.25, 0.5, 1.0]),
-        (Vote("knn", "k", 9.0, "weak"), "train"): np.array([0.25, 0.5, 0.0]),
-        (Vote("knn", "k", 5.0, "weak"), "test"): np.array([0.1]),
-        (Vote("mass-mean", None, None, "weak"), "test"): np.array([0.2]),
+        (FittedProbe("knn", "k", 5.0, "weak"), "train"): np.array([0.25, 0.5, 1.0]),
+        (FittedProbe("knn", "k", 9.0, "weak"), "train"): np.array([0.25, 0.5, 0.0]),
+        (FittedProbe("knn", "k", 5.0, "weak"), "test"): np.array([0.1]),
+        (FittedProbe("mass-mean", None, None, "weak"), "test"): np.array([0.2]),
     },
 )
 
 
-def test_equality_of_votes_can_fail() -> None:
+def test_the_comparison_can_fail() -> None:
     assert same(VOTES, VOTES)
     assert not same(VOTES, LayerVotes(7, VOTES.rows, 1 - VOTES.fold, VOTES.p))
     assert not same(VOTES, LayerVotes(7, VOTES.rows, VOTES.fold, dict(list(VOTES.p.items())[::-1])))
@@ -95,7 +99,7 @@ def test_golden() -> None:
     }  # fmt: skip
 
 
-def test_files_are_read_as_they_were_written(tmp_path: Path) -> None:
+def test_round_trip_through_files(tmp_path: Path) -> None:
     write_layer(VOTES, layer_file(tmp_path, 7))
     assert same(read_layer(tmp_path / "layers/007.parquet"), VOTES)
     write_note(tmp_path, {"store": "s"}, (7,))
@@ -106,20 +110,25 @@ def test_files_are_read_as_they_were_written(tmp_path: Path) -> None:
         votes.layer(8)
 
 
-def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read votes"):
         Votes.open(tmp_path)
     write_note(tmp_path, {}, ())
-    with pytest.raises(InputError, match="votes that are not finished"):
+    with pytest.raises(InputError, match="unfinished predictions"):
         Votes.open(tmp_path)
     (tmp_path / "x.parquet").write_bytes(b"x")
     with pytest.raises(InputError, match="Delete it, and run the same again"):
         read_layer(tmp_path / "x.parquet")
 
 
-def test_votes_by_name() -> None:
-    k5, k9, _ = VOTES.votes
+def test_predictions_by_probe() -> None:
+    k5, k9, _ = VOTES.probes
     assert VOTES.of(k9, "train").tolist() == [0.25, 0.5, 0.0]
-    with pytest.raises(InputError, match="no votes of knn, k=9 on 'weak' for test in layer 7"):
+    with pytest.raises(
+        InputError, match="no predictions of knn, k=9 on 'weak' for test in layer 7"
+    ):
         VOTES.of(k9, "test")
-    assert (describe(k5), describe(Vote("mass-mean", None, None, "a"))) == ("knn, k=5", "mass-mean")
+    assert (describe(k5), describe(FittedProbe("mass-mean", None, None, "a"))) == (
+        "knn, k=5",
+        "mass-mean",
+    )

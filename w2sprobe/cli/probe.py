@@ -1,43 +1,118 @@
 """`w2sprobe probe`."""
 
 import json
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from w2sprobe.cli import _options
+from w2sprobe.cli import _options, _probing
 from w2sprobe.errors import InputError
 from w2sprobe.probing.probers import PROBERS, PROBES
-from w2sprobe.votes.judging import RANDOM
-from w2sprobe.votes.rules import FILTER_RULES
+from w2sprobe.votes.rules import FILTER_RULES, RANDOM
+from w2sprobe.votes.table import IN_SAMPLE, LEAVE_ONE_OUT, TRAIN
 
 if TYPE_CHECKING:
     from w2sprobe.experiments.config import TaskConfig
-    from w2sprobe.probing.spec import HeldOut
+    from w2sprobe.probing.curate import Curation
+    from w2sprobe.probing.probe import ProbeOutput
+    from w2sprobe.probing.spec import HeldOut, VoteSpec
 
 ACTIONS = ("predict", "relabel", "filter")
-# how the AUC of training rows is to be read, by what their predictions leave out
+# how to read the AUC of training rows, by how these were predicted
 AUCS = {
     "folds": "AUC of training rows: mean of those inside the folds; n folds have both classes",
     "leave-one-out": "AUC of training rows: each is left out alone and all are ranked together, "
-    "which is somewhat too low: below .5 where nothing is known. --cv 5 ranks inside folds",
+    "which biases the AUC downwards: below .5 if nothing is known. --cv 5 ranks inside folds",
     "in-sample": "AUC of training rows: in-sample, their own labels included",
 }
+
+
+@dataclass(frozen=True)
+class _ProbeOptions:
+    """Arguments and options of the command."""
+
+    probe: str
+    action: Any
+    store: Path
+    labels: Path
+    task: "TaskConfig | None"
+    layers: str
+    ks: str
+    l2s: str
+    preprocess: Any
+    whiten: bool
+    rule: str
+    contamination: str
+    per_class: bool
+    cv: str | None
+    backend: str
+    out: Path
+    device: str
+
+    @property
+    def does(self) -> Any:
+        """The action, or the probe's default one."""
+        return self.action or ("filter" if self.probe == "topofilter" else "predict")
+
+    def check(self) -> None:
+        """Refuse what needs no file to be read.
+
+        Raises
+        ------
+        InputError
+            An action that the probe does not have; an unknown backend.
+        """
+        from w2sprobe.probes.neighbors import BACKENDS
+
+        if self.probe == "topofilter" and self.does != "filter":
+            raise InputError(
+                f"topofilter cannot {self.does}", allowed="w2sprobe probe topofilter filter"
+            )
+        if self.backend not in BACKENDS:
+            raise InputError(f"--backend is {self.backend!r}", allowed=", ".join(BACKENDS))
+
+    def spec(self) -> "VoteSpec":
+        """Probe, layers, hyperparameters and folds."""
+        from w2sprobe.numbers import parse_numbers
+        from w2sprobe.probing.spec import VoteSpec
+
+        values: dict[str, tuple[float, ...]] = {
+            "k": parse_numbers(self.ks, int, "--ks"),
+            "l2": () if self.l2s == "auto" else parse_numbers(self.l2s, float, "--l2s"),
+        }
+        held_out, folds = _held_out(self.cv)
+        return VoteSpec(
+            layers=self.layers,
+            probes={self.probe: values.get(str(PROBERS[self.probe].setting), ())},
+            preprocess=self.preprocess,
+            whiten=self.whiten,
+            cv=folds,
+            held_out=(held_out,),
+        )
+
+    def curation(self) -> "Curation | None":
+        """What happens to the labels; None if they are only predicted."""
+        from w2sprobe.probing.curate import Curation
+
+        share = None if self.contamination == "auto" else _share(self.contamination)
+        if self.does == "predict":
+            return None
+        return Curation(self.does, self.rule, share, self.per_class)
 
 
 @click.command("probe")
 @click.argument("probe", type=click.Choice(PROBES))
 @click.argument("action", type=click.Choice(ACTIONS), required=False)
-@click.option("--store", type=click.Path(path_type=Path), required=True, help="Of extract.")
 @click.option(
-    "--labels",
+    "--store",
     type=click.Path(path_type=Path),
     required=True,
-    help="LabelTable (Parquet or CSV: id, soft_label, keep), as train writes it; a column truth "
-    "(0 or 1), where there is one, is used for scoring only.",
+    help="Folder of activations, as extract writes it.",
 )
+@_probing.labels
 @_options.task(required=False)
 @click.option("--layers", default="mid", show_default=True, help="mid, all, 15, 8,15 or 8:24:2.")
 @click.option(
@@ -45,77 +120,62 @@ AUCS = {
     "--k",
     default="50",
     show_default=True,
-    help="Neighbours: 50, or 1,10,50, or 1:200:log10.",
+    help="Numbers of neighbours: 50, or 1,10,50, or 1:200:log10.",
 )
 @click.option(
     "--l2s",
     "--l2",
     default="0.01",
     show_default=True,
-    help="Penalties: 1e-2, or 1e-3,1e-2, or 1e-4:1:log9; auto: of 1e-4 to 1e3 the one of least "
-    "held-out log-loss against the labels, on each layer.",
+    help="L2 penalties: 1e-2, or 1e-3,1e-2, or 1e-4:1:log9. auto: for each layer, the penalty from "
+    "1e-4 to 1e3 with the least held-out log-loss against the labels.",
 )
 @_options.preprocess
-@click.option("--whiten", is_flag=True, help="mass-mean: divide by the within-class covariance.")
+@click.option(
+    "--whiten", is_flag=True, help="mass-mean: multiply by the inverse within-class covariance."
+)
 @click.option(
     "--rule",
     default="disagreement",
     show_default=True,
     type=click.Choice([*FILTER_RULES, RANDOM]),
-    help="How filter chooses; topofilter has its own.",
+    help="Filter rule; topofilter has its own.",
 )
 @click.option(
     "--contamination",
     default="0.1",
     show_default=True,
-    help="Share of rows that filter removes; auto: as many as confident-learning or deep-knn find.",
+    help="Share of rows that filter removes; auto: estimated by confident-learning or deep-knn.",
 )
-@click.option("--per-class", is_flag=True, help="Remove the share of each class.")
+@click.option("--per-class", is_flag=True, help="Remove this share of each class.")
 @click.option(
     "--cv",
-    help="Folds of cross-fitting; default: kNN leaves each row out of its own vote, the others "
-    "take 5. The AUC of rows predicted by folds is the mean of those inside the folds. in-sample: "
-    "relabel or filter by a fit on all rows, their own labels included, as published.",
+    help="Folds of cross-fitting. Default: kNN leaves out single rows, the other probes take 5 "
+    "folds. An AUC of cross-fitted rows is the mean of those inside the folds. in-sample: relabel "
+    "or filter by a fit on all rows, their own labels included, as published.",
 )
 @click.option(
     "--backend",
     default="auto",
     show_default=True,
-    help="Of the neighbour search, which --device does not move.",
+    help="Neighbour-search backend; independent of --device.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write."
+)
 @_options.device
 @_options.common
-def command(
-    probe: str,
-    action: Any,
-    store: Path,
-    labels: Path,
-    task: "TaskConfig | None",
-    layers: str,
-    ks: str,
-    l2s: str,
-    preprocess: Any,
-    whiten: bool,
-    rule: Any,
-    contamination: str,
-    per_class: bool,
-    cv: str | None,
-    backend: str,
-    out: Path,
-    device: str,
-    as_json: bool,
-) -> None:
-    """Fit a probe on cached activations and labels: a grid of layers and settings in one go.
+def command(*, as_json: bool, **given: Any) -> None:
+    """Fit a probe on cached activations, for every layer and setting at once.
 
     \b
-    predict   P(label = 1) of every row; that of a training row without its own label
-    relabel   the labels with those of the training rows replaced by the probe's
-    filter    the labels with the training rows marked that should go
-    topofilter only filters, and does so by default; the others predict.
+    predict   predict P(label = 1) of every row; training rows are held out
+    relabel   replace the labels of the training rows by the probe's predictions
+    filter    mark training rows to be removed
+    topofilter only filters, and does so by default; the other probes predict by default.
 
     With --task, the strong-train rows are the training rows, and rows of equal text are held out
-    together; without, the rows of --labels are. OUT has one row for each row and
+    together; without it, the rows of --labels are. OUT has one row per row of the data, layer and
     setting: id, soft_label, keep, and where they come from. With one layer and one setting it is a
     LabelTable that train takes.
 
@@ -131,67 +191,56 @@ def command(
     import pyarrow.parquet as pq
 
     from w2sprobe.atomic import atomic_path, check_writable
-    from w2sprobe.cache import ActivationStore
     from w2sprobe.devices import resolve_device
-    from w2sprobe.folds import FOLDS
-    from w2sprobe.labels import LabelTable
-    from w2sprobe.numbers import parse_numbers
-    from w2sprobe.probes.neighbors import BACKENDS
-    from w2sprobe.probing.accounts import curate_store, predict_store
-    from w2sprobe.probing.rows import ProbedRows
-    from w2sprobe.probing.spec import VoteSpec
-    from w2sprobe.searches import StoredSearch
-    from w2sprobe.votes.table import IN_SAMPLE, LEAVE_ONE_OUT
 
-    does: Any = action or ("filter" if probe == "topofilter" else "predict")
-    if probe == "topofilter" and does != "filter":
-        raise InputError(f"topofilter cannot {does}", allowed="w2sprobe probe topofilter filter")
-    if backend not in BACKENDS:
-        raise InputError(f"--backend is {backend!r}", allowed=", ".join(BACKENDS))
-    values: dict[str, tuple[float, ...]] = {
-        "k": parse_numbers(ks, int, "--ks"),
-        "l2": () if l2s == "auto" else parse_numbers(l2s, float, "--l2s"),
-    }
-    how, folds = (LEAVE_ONE_OUT, FOLDS) if cv is None else _folds(cv)
-    spec = VoteSpec(
-        layers=layers,
-        probes={probe: values.get(str(PROBERS[probe].setting), ())},
-        preprocess=preprocess,
-        whiten=whiten,
-        cv=folds,
-        held_out=(how,),
-    )
-    share = None if contamination == "auto" else _share(contamination)
-    resolve_device(device)
-    check_writable(out.parent)
-    activations = ActivationStore.open(store)
-    table = LabelTable.read(labels)
-    rows = ProbedRows.of_splits(task.load()) if task else ProbedRows.of_labels(labels, activations)
-    options: dict[str, Any] = {
-        "best": probe == "logistic" and l2s == "auto",
-        "search": partial(StoredSearch(activations), backend=backend),
-        "device": device,
-    }
-    if does == "predict":
-        account = predict_store(activations, spec, rows, table, **options)
-    else:
-        options |= {"rule": rule, "contamination": share, "per_class": per_class}
-        account = curate_store(activations, spec, rows, table, does, **options)
-    with atomic_path(out) as temporary:
-        pq.write_table(account.table, temporary)
-
-    summary = {"out": str(out), "probe": probe, "action": does, "results": account.results}
-    if does != "filter":
-        alone = probe == "knn" and how == LEAVE_ONE_OUT
-        summary["held_out"] = (
-            "in-sample" if how == IN_SAMPLE else "leave-one-out" if alone else "folds"
-        )
-    if account.searches:
-        summary["search"] = [{"backend": name, "recall": part} for name, part in account.searches]
+    options = _ProbeOptions(**given)
+    options.check()
+    spec, curation = options.spec(), options.curation()
+    resolve_device(options.device)
+    check_writable(options.out.parent)
+    output = _run(options, spec, curation)
+    with atomic_path(options.out) as temporary:
+        pq.write_table(output.table, temporary)
+    summary = _summary(options, spec, output)
     if as_json:
         click.echo(json.dumps(summary, indent=2))
     else:
         _show(summary)
+
+
+def _run(options: _ProbeOptions, spec: "VoteSpec", curation: "Curation | None") -> "ProbeOutput":
+    from w2sprobe.probing.curate import curate_store
+    from w2sprobe.probing.probe import predict_store
+    from w2sprobe.searches import StoredSearch
+
+    inputs = _probing.StoreInputs(options.store, options.labels, options.task)
+    store, labels, rows = inputs.load()
+    settings: dict[str, Any] = {
+        "best": options.probe == "logistic" and options.l2s == "auto",
+        "search": partial(StoredSearch(store), backend=options.backend),
+        "device": options.device,
+    }
+    if curation is None:
+        return predict_store(store, spec, rows, labels, **settings)
+    return curate_store(store, spec, rows, labels, curation, **settings)
+
+
+def _summary(options: _ProbeOptions, spec: "VoteSpec", output: "ProbeOutput") -> dict[str, Any]:
+    summary: dict[str, Any] = {
+        "out": str(options.out),
+        "probe": options.probe,
+        "action": options.does,
+        "results": output.results,
+    }
+    if options.does != "filter":
+        (held_out,) = spec.held_out
+        leaves_one_out = options.probe == "knn" and held_out == LEAVE_ONE_OUT
+        summary["held_out"] = (
+            "in-sample" if held_out == IN_SAMPLE else "leave-one-out" if leaves_one_out else "folds"
+        )
+    if output.searches:
+        summary["search"] = [{"backend": name, "recall": part} for name, part in output.searches]
+    return summary
 
 
 def _show(summary: dict[str, Any]) -> None:
@@ -215,11 +264,14 @@ def _share(text: str) -> float:
     return float(share)
 
 
-def _folds(text: str) -> tuple["HeldOut", int]:
+def _held_out(cv: str | None) -> "tuple[HeldOut, int]":
+    """How training rows are predicted, and the number of folds."""
     from w2sprobe.folds import FOLDS
 
-    if text == "in-sample":
-        return "in_sample", FOLDS
-    if not text.isdecimal() or int(text) < 2:
-        raise InputError(f"--cv is {text!r}", allowed="2 or more folds, or in-sample")
-    return "train", int(text)
+    if cv is None:
+        return LEAVE_ONE_OUT, FOLDS
+    if cv == "in-sample":
+        return IN_SAMPLE, FOLDS
+    if not cv.isdecimal() or int(cv) < 2:
+        raise InputError(f"--cv is {cv!r}", allowed="2 or more folds, or in-sample")
+    return TRAIN, int(cv)

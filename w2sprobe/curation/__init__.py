@@ -7,7 +7,7 @@ from w2sprobe.curation.filters import (
 )
 from w2sprobe.curation.relabelling import IN_SAMPLE, CrossFit, relabel
 from w2sprobe.metrics import Scorecard, overlap, scorecard
-from w2sprobe.votes.judging import Action, Curated, filter_at_random, judge
+from w2sprobe.votes.curated import Action, Curated, curate, filter_at_random
 from w2sprobe.votes.provenance import Origin, predictions, provenance, untouched
 
 __all__ = [
@@ -17,11 +17,11 @@ __all__ = [
     "Curated",
     "Origin",
     "Scorecard",
+    "curate",
     "filter_at_random",
     "filter_by_confident_learning",
     "filter_by_disagreement",
     "filter_by_neighbors",
-    "judge",
     "overlap",
     "predictions",
     "provenance",

@@ -27,7 +27,7 @@ from w2sprobe.folds import folds_of
 from w2sprobe.indicators import indicators
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import ModelInfo
-from w2sprobe.probing.cast import cast_votes
+from w2sprobe.probing.fitting import predict_layers
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.training.classifiers import forget_base
@@ -36,13 +36,13 @@ from w2sprobe.training.saved import SavedModel, copy_run
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import finetune
 from w2sprobe.training.zero_shot import zero_shot
-from w2sprobe.votes.judging import (
+from w2sprobe.votes.curated import (
     OUTSIDE,
     Action,
     Curated,
+    curate,
+    curate_by_masks,
     filter_at_random,
-    judge,
-    judge_masks,
 )
 from w2sprobe.votes.picking import Pick
 from w2sprobe.votes.table import COMPONENT, LEAVE_ONE_OUT, Votes
@@ -264,7 +264,7 @@ class CastVotes(Work):
             tables[TRUTH] = truth_table(self.train)
         store = ActivationStore.open(self.store.folder)
         usable, left_out = self._usable(tables, rows)
-        cast_votes(store, self.spec, rows, usable, folder, every_row=True, device=self.device)
+        predict_layers(store, self.spec, rows, usable, folder, every_row=True, device=self.device)
         write_json(folder / LEFT_OUT, left_out)
 
     def _usable(
@@ -369,9 +369,11 @@ class Curate(Work):
         if self.pick.probe == "topofilter":
             component = dataclasses.replace(self.pick, probe=COMPONENT)
             masks = (p, component.predict(votes, points, LEAVE_ONE_OUT))
-            curated = judge_masks(given, *(one.align(given.ids).soft_label > 0 for one in masks))
+            curated = curate_by_masks(
+                given, *(one.align(given.ids).soft_label > 0 for one in masks)
+            )
         else:
-            curated = judge(
+            curated = curate(
                 self.action,
                 given,
                 p.align(given.ids).soft_label,

@@ -13,12 +13,12 @@ from w2sprobe.errors import IdMismatch, InputError, UnknownName, first_few
 from w2sprobe.explorer.projections import pca, umap, umap_module
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes.neighbors import Search
-from w2sprobe.probing.cast import Task, vote
+from w2sprobe.probing.fitting import ProbeInputs, predict_layer
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.reporting.explorer import ExplorerData, LayerView
 from w2sprobe.searches import StoredSearch
-from w2sprobe.votes.table import LEAVE_ONE_OUT, TRAIN, LayerVotes, Vote
+from w2sprobe.votes.table import LEAVE_ONE_OUT, TRAIN, FittedProbe, LayerVotes
 
 PROJECTIONS = ("pca", "umap")
 KS = (1, 5, 10, 20, 50)
@@ -114,7 +114,7 @@ def explore(
     soft = labels.align(ids).soft_label
     spec = VoteSpec(probes={"knn": KS[:1], "logistic": (l2,)}, held_out=(TRAIN, LEAVE_ONE_OUT))
     shown = replace(rows, other={name: rows.other[name] for name in splits})
-    task = Task.of(store, spec, shown, {WEAK: labels})
+    task = ProbeInputs.of(store, spec, shown, {WEAK: labels})
     most, of = task.most_neighbors
     chosen = [k for k in KS if k <= most] if ks is None else [check_k(k, "k", most, of) for k in ks]
     if not chosen:
@@ -139,7 +139,7 @@ def explore(
         tuple(
             _view(
                 task,
-                vote(task, layer, search=search, device=device),
+                predict_layer(task, layer, search=search, device=device),
                 ids,
                 soft,
                 projection,
@@ -179,7 +179,7 @@ def explore_run(store: Path, labels: LabelTable, splits: Path) -> ExplorerData:
 
 
 def _view(
-    task: Task,
+    task: ProbeInputs,
     votes: LayerVotes,
     ids: np.ndarray,
     soft: np.ndarray,
@@ -188,13 +188,13 @@ def _view(
 ) -> LayerView:
     X, fitted = task.store.read(votes.layer, task.store.rows_of(ids)), np.isin(ids, task.train)
 
-    def predicted(one: Vote, split: str) -> np.ndarray:
+    def predicted(one: FittedProbe, split: str) -> np.ndarray:
         p = np.empty(len(ids))
         p[fitted] = votes.of(one, split)
         p[~fitted] = np.concatenate([np.empty(0), *(votes.of(one, name) for name in task.other)])
         return p
 
-    ks = [Vote("knn", "k", k, WEAK) for k in task.spec.probes["knn"]]
+    ks = [FittedProbe("knn", "k", k, WEAK) for k in task.spec.probes["knn"]]
     (l2,) = task.spec.probes["logistic"]
     k = int(task.spec.probes["knn"][-1])
     neighbors = np.empty((len(ids), k), dtype=np.int64)
@@ -209,7 +209,7 @@ def _view(
         np.flatnonzero(fitted)[neighbors],
         np.stack([predicted(one, LEAVE_ONE_OUT) for one in ks]),
         np.stack([predicted(one, TRAIN) for one in ks]),
-        predicted(Vote("logistic", "l2", l2, WEAK), TRAIN),
+        predicted(FittedProbe("logistic", "l2", l2, WEAK), TRAIN),
     )
 
 

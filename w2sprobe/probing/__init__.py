@@ -1,4 +1,5 @@
-"""Probes on stores: what is to be fitted, and the votes that come of it.
+"""Fit probes on stored activations and predict rows with them.
 
-Import the file you need, as in `from w2sprobe.probing.cast import cast_votes`: this loads nothing.
+This file imports nothing, so that reading a config loads neither torch nor the probes:
+`from w2sprobe.probing.sweep import sweep`.
 """

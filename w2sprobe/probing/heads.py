@@ -21,8 +21,8 @@ from w2sprobe.probing.spec import HeadSettings
 from w2sprobe.training.losses import Loss, make_loss, ramp_at
 from w2sprobe.training.settings import LOSSES, TrainSettings
 
-# A call of a loss in each step, and the seeds and label vectors whose logits it is given.
-Part = tuple[Loss, slice, slice]
+# A loss that is called once per step, and the seeds and label vectors whose logits it gets.
+LossCall = tuple[Loss, slice, slice]
 
 
 def fit_heads(
@@ -38,6 +38,8 @@ def fit_heads(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Train a linear head for every label vector and seed.
 
+    All is computed in float64; heads that are trained together are what each would be alone.
+
     Parameters
     ----------
     X : array_like of float, shape (n, d)
@@ -45,128 +47,145 @@ def fit_heads(
     y : array_like of float, shape (n,) or (v, n)
         Soft labels, P(label = 1), in [0, 1].
     loss : str or TrainSettings
-        One of `LOSSES` with the defaults of `TrainSettings`; or settings, of which those of the
-        loss are read.
-    settings : HeadSettings
-    seeds : sequence of int, each from 0 on
-        Of the order of the rows; a head for each.
+        A name in `LOSSES`, with the defaults of `TrainSettings`; or settings, of which only those
+        of the loss are used.
+    seeds : sequence of int, each at least 0
+        Seeds of the order of the rows; one head for each.
     preprocess : {"none", "center", "standardize"}, default "standardize"
         Learnt from all rows, whatever is kept. Coefficients are those of X as given.
     keep : array_like of bool, shape (n,) or (v, n), optional
         Rows that each label vector is trained on.
     device : str, default "auto"
-        "cpu", "cuda", "cuda:1"; "auto" takes a GPU where there is one.
 
     Returns
     -------
     coef : ndarray of float64, shape (s, d), or (v, s, d)
-        For each seed.
     intercept : ndarray of float64, shape (s,), or (v, s)
 
     Raises
     ------
     InputError
-        Shape, range or a value that is not finite; rows of one class; weights that grow beyond
-        all numbers.
+        Shape, range or a value that is not finite; rows of one class; weights that diverge.
     UnknownName
         No such loss or preprocessing.
-
-    Notes
-    -----
-    Heads start at 0, so that turning the labels around turns a head around wherever the loss knows
-    no difference between the classes. Logits are (-m / 2, m / 2), m = x·w + b. Vectors that keep
-    the same rows share each batch; all is computed in float64, so that a head is what it would be
-    alone. The weight of an auxiliary term grows as in finetuning (`ramp_at`).
     """
-    options = loss if isinstance(loss, TrainSettings) else _with_defaults(loss)
-    place = resolve_device(device)
+    loss_settings = loss if isinstance(loss, TrainSettings) else _default_settings(loss)
+    torch_device = resolve_device(device)
     points = check_activations(X)
     soft, several = check_label_vectors(y, len(points))
     kept = np.ones_like(soft, dtype=bool) if keep is None else check_keep(keep, soft.shape)
-    moved = Preprocessing.fit(points, preprocess)
-    rows = moved.apply(points)
+    scaling = Preprocessing.fit(points, preprocess)
+    rows = scaling.apply(points)
     coef = np.empty((len(soft), len(seeds), points.shape[1]))
     intercept = np.empty(coef.shape[:2])
+    # label vectors that keep the same rows are trained together: they share each batch
     masks, mask_of = np.unique(kept, axis=0, return_inverse=True)
     for number, mask in enumerate(masks):
         vectors = np.flatnonzero(mask_of.ravel() == number)
-        labels = soft[vectors][:, mask]
         if not mask.any():
             raise InputError("keep leaves no rows to train on", allowed="rows of both classes")
-        for vector in labels:
-            check_both_classes(vector)
-        trained = _train(to_tensor(rows[mask], place), labels, options, settings, seeds)
+        X_kept, labels = to_tensor(rows[mask], torch_device), soft[vectors][:, mask]
+        trained = _train(X_kept, labels, loss_settings, settings, seeds)
         coef[vectors], intercept[vectors] = trained[..., :-1], trained[..., -1]
     if not np.isfinite(coef).all():
         raise InputError(
             f"weights are not finite: learning_rate {settings.learning_rate:g}, l2 {settings.l2:g}",
             advice="Lower the learning rate, or standardise.",
         )
-    coef /= moved.scale
-    intercept -= coef @ moved.centre
+    # undo the preprocessing: w·(x - centre) / scale + b = (w / scale)·x + b - (w / scale)·centre
+    coef /= scaling.scale
+    intercept -= coef @ scaling.centre
     return (coef, intercept) if several else (coef[0], intercept[0])
 
 
-def _with_defaults(loss: str) -> TrainSettings:
+def _default_settings(loss: str) -> TrainSettings:
     if loss not in LOSSES:
         raise UnknownName("loss", loss, LOSSES)
     return TrainSettings.model_validate({"loss": loss})
 
 
 def _train(
-    rows: Tensor,
+    X: Tensor,
     labels: np.ndarray,
-    options: TrainSettings,
+    loss_settings: TrainSettings,
     settings: HeadSettings,
     seeds: Sequence[int],
 ) -> np.ndarray:
-    """Weights and, last, intercepts: (v, s, d + 1)."""
-    n_rows, width = rows.shape
-    soft = to_tensor(labels, rows.device).T.contiguous()
-    n_seeds, n_vectors = len(seeds), len(labels)
-    parts = [*_parts(options, labels, n_seeds)]
-    weights = torch.zeros((n_seeds, width + 1, n_vectors), dtype=torch.float64, device=rows.device)
+    """Weights of all heads, with the intercept last, (v, s, d + 1)."""
+    for vector in labels:
+        check_both_classes(vector)
+    n_rows, width = X.shape
+    soft = to_tensor(labels, X.device).T.contiguous()
+    calls = [*_loss_calls(loss_settings, labels, len(seeds))]
+    # heads start at 0, so that flipping the labels flips a head if the loss treats classes alike
+    weights = torch.zeros(
+        (len(seeds), width + 1, len(labels)), dtype=torch.float64, device=X.device
+    )
     adam = torch.optim.Adam([weights], lr=settings.learning_rate)
-    shuffles = [np.random.default_rng(seed) for seed in seeds]
-    starts = range(0, n_rows, settings.batch_size)
-    n_steps = settings.epochs * len(starts)
-    step = 0
-    for _ in range(settings.epochs):
-        order = to_tensor(
-            np.stack([shuffle.permutation(n_rows) for shuffle in shuffles]), rows.device
+    n_steps = settings.epochs * -(-n_rows // settings.batch_size)
+    for step, rows in enumerate(_batches(n_rows, settings, seeds, X.device)):
+        weights.grad = _gradient(
+            weights, X[rows].double(), soft[rows], calls, ramp_at(step, n_steps), settings.l2
         )
-        for start in starts:
-            batch = order[:, start : start + settings.batch_size]
-            block, targets = rows[batch].double(), soft[batch]
-            margins = torch.baddbmm(weights[:, -1:], block, weights[:, :-1]).requires_grad_()
-            half = margins / 2
-            logits = torch.stack([-half, half], dim=-1)
-            ramp = ramp_at(step, n_steps)
-            total = torch.zeros((), dtype=torch.float64, device=rows.device)
-            for loss, some, vectors in parts:
-                called = logits[some, :, vectors]
-                mean = loss(called.reshape(-1, 2), targets[some, :, vectors].reshape(-1), ramp)
-                total += mean * (called.shape[0] * called.shape[2])  # a mean for each head
-            (slope,) = torch.autograd.grad(total, margins)
-            gradient = 2 * settings.l2 * weights
-            gradient[:, -1] = slope.sum(dim=1)
-            gradient[:, :-1].baddbmm_(block.transpose(1, 2), slope)
-            weights.grad = gradient
-            adam.param_groups[0]["lr"] = settings.learning_rate * (1 - step / n_steps)
-            adam.step()
-            step += 1
+        adam.param_groups[0]["lr"] = settings.learning_rate * (1 - step / n_steps)
+        adam.step()
     trained: np.ndarray = weights.permute(2, 0, 1).cpu().numpy()
     return trained
 
 
-def _parts(options: TrainSettings, labels: np.ndarray, n_seeds: int) -> Iterator[Part]:
-    """Calls of a step: one, unless a loss remembers its own head or depends on its labels."""
+def _batches(
+    n_rows: int, settings: HeadSettings, seeds: Sequence[int], device: torch.device
+) -> Iterator[Tensor]:
+    """Row numbers of each step, (s, b): every seed has its own order in every epoch."""
+    generators = [np.random.default_rng(seed) for seed in seeds]
+    for _ in range(settings.epochs):
+        orders = np.stack([generator.permutation(n_rows) for generator in generators])
+        on_device = to_tensor(orders, device)
+        for start in range(0, n_rows, settings.batch_size):
+            yield on_device[:, start : start + settings.batch_size]
+
+
+def _gradient(
+    weights: Tensor,
+    X: Tensor,
+    targets: Tensor,
+    calls: Sequence[LossCall],
+    ramp: float,
+    l2: float,
+) -> Tensor:
+    """Gradient of mean loss + l2 |w|², for every head; the intercept is not penalised.
+
+    weights (s, d + 1, v), X (s, b, d), targets (s, b, v). `ramp` weights the auxiliary term of a
+    loss, as in finetuning.
+    """
+    # m = Xw + b, and logits -m/2 and m/2. Autograd sees only what follows m; the chain rule from m
+    # to the weights is two products, written out below.
+    margins = torch.baddbmm(weights[:, -1:], X, weights[:, :-1]).requires_grad_()
+    half = margins / 2
+    logits = torch.stack([-half, half], dim=-1)
+    total = torch.zeros((), dtype=torch.float64, device=X.device)
+    for loss, seeds, vectors in calls:
+        some = logits[seeds, :, vectors]
+        mean = loss(some.reshape(-1, 2), targets[seeds, :, vectors].reshape(-1), ramp)
+        # the mean over the heads of a call, times their number: heads do not share a learning rate
+        total += mean * (some.shape[0] * some.shape[2])
+    (slope,) = torch.autograd.grad(total, margins)
+    gradient = 2 * l2 * weights
+    gradient[:, -1] = slope.sum(dim=1)
+    gradient[:, :-1].baddbmm_(X.transpose(1, 2), slope)
+    return gradient
+
+
+def _loss_calls(
+    loss_settings: TrainSettings, labels: np.ndarray, n_seeds: int
+) -> Iterator[LossCall]:
+    """Calls of a step: one for all heads, unless the loss has a state or depends on the labels."""
     every = slice(None)
-    remembers = hasattr(make_loss(options, labels[0]), "state_dict")
-    if not remembers and options.loss != "window":
-        yield make_loss(options), every, every
+    has_state = hasattr(make_loss(loss_settings, labels[0]), "state_dict")
+    if not has_state and loss_settings.loss != "window":
+        yield make_loss(loss_settings), every, every
         return
-    heads = [slice(seed, seed + 1) for seed in range(n_seeds)] if remembers else [every]
+    by_seed = [slice(seed, seed + 1) for seed in range(n_seeds)] if has_state else [every]
     for number, vector in enumerate(labels):
-        for seeds in heads:
-            yield make_loss(options, vector), seeds, slice(number, number + 1)
+        for seeds in by_seed:
+            yield make_loss(loss_settings, vector), seeds, slice(number, number + 1)

@@ -1,4 +1,4 @@
-"""Rows that probes are fitted on, and rows that they are asked about."""
+"""Rows that probes are fitted on, and rows that they predict."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,20 +15,20 @@ from w2sprobe.labels import LabelTable, read_truth
 
 @dataclass(frozen=True)
 class ProbedRows:
-    """Training rows of probes, other rows, and the truth of both.
+    """Ids of training rows and of other rows, with the true labels of both.
 
     Parameters
     ----------
     name : str
-        Of the training rows, as results call them.
+        Name of the training rows in results.
     train : ndarray of str, shape (n,)
-        Ids.
+        Ids of the training rows.
     other : dict of str to ndarray of str
-        Ids of other rows, by the names of their splits.
+        Ids of rows that are only predicted, by split.
     truth : LabelTable, optional
         True labels, for scoring and for ceilings.
     groups : ndarray of int, shape (n,), optional
-        Training rows of one value are held out together.
+        Training rows with the same value are held out together.
     """
 
     name: str
@@ -39,9 +39,9 @@ class ProbedRows:
 
     @classmethod
     def of_splits(cls, splits: Splits) -> "ProbedRows":
-        """Strong-train rows, with validation and test rows as the others.
+        """Take strong-train rows for training; validation and test rows are the others.
 
-        Rows of a group of the task, and copies of a text, are one group.
+        Rows that share a group of the task or a text form one group.
         """
         train, others = splits.strong_train, {"val": splits.val, "test": splits.test}
         rows = cls.of_rows(train, others)
@@ -49,13 +49,14 @@ class ProbedRows:
 
     @classmethod
     def of_rows(cls, train: Rows, others: dict[str, Rows]) -> "ProbedRows":
-        """Strong-train rows and others, without their truth; groups as in `of_splits`."""
+        """Take strong-train rows and others, without truth; groups as in `of_splits`."""
         groups = _codes([" ".join(text.split()) for text in train.texts])
         if train.groups is not None:
-            # both kinds as the two sides of a graph, whose links are the rows
-            nodes = (groups, len(train) + _codes(train.groups))
-            links = coo_array((np.ones(len(train)), nodes), (2 * len(train),) * 2)
-            groups = _codes(connected_components(links, directed=False)[1][groups])
+            # A row is an edge between its text and its group: a connected component of this
+            # bipartite graph is a set of rows that must not be divided between folds.
+            ends = (groups, len(train) + _codes(train.groups))
+            edges = coo_array((np.ones(len(train)), ends), (2 * len(train),) * 2)
+            groups = _codes(connected_components(edges, directed=False)[1][groups])
         return cls(
             "strong_train",
             train.ids,
@@ -65,9 +66,9 @@ class ProbedRows:
 
     @classmethod
     def of_labels(cls, path: Path, store: ActivationStore) -> "ProbedRows":
-        """Rows of a label file, with the rows that only the store has as the others.
+        """Take the rows of a label file for training; the store's other rows are the others.
 
-        The truth is that of the file's column `truth`, where it has one.
+        True labels come from the file's column `truth`, if it has one.
         """
         ids = LabelTable.read(path).ids
         return cls(
@@ -79,6 +80,6 @@ class ProbedRows:
 
 
 def _codes(values: ArrayLike) -> np.ndarray:
-    """Equal values as equal numbers, from 0 on."""
+    """Number the distinct values from 0."""
     codes: np.ndarray = np.unique(values, return_inverse=True)[1]
     return codes

@@ -1,4 +1,4 @@
-"""What is to be fitted: probes, layers, settings, preprocessing, position and folds."""
+"""Settings of probe fits: probes, hyperparameters, layers, preprocessing, position and folds."""
 
 from typing import Any, Literal
 
@@ -10,41 +10,44 @@ from w2sprobe.probing.probers import PROBERS
 from w2sprobe.votes.table import TRAIN
 
 HeldOut = Literal["train", "leave_one_out", "in_sample"]
-SHORT = {"ks": "knn", "l2s": "logistic"}  # what the settings of two probes are also called
+SHORT = {"ks": "knn", "l2s": "logistic"}  # shorthand for entries of `probes`
 
 
 class TopoFilterSettings(BaseModel):
-    """Settings of TopoFilter beside its number of neighbours."""
+    """Settings of TopoFilter other than its number of neighbours."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    contamination: float = Field(0.1, gt=0, lt=1, description="Share of rows that it removes.")
-    per_class: bool = Field(default=False, description="Remove the share of each class.")
+    contamination: float = Field(0.1, gt=0, lt=1, description="Share of rows to remove.")
+    per_class: bool = Field(default=False, description="Remove that share of each class.")
     graph: Literal["union", "mutual", "strong"] = Field(
-        "union", description="Which neighbours are joined; strong is that of the source's code."
+        "union",
+        description="Rows joined by an edge: union: either lists the other as a neighbour; mutual: "
+        "both do; strong: strongly connected components, as in the source's code.",
     )
 
 
 class HeadSettings(BaseModel):
-    """How linear heads are trained, whatever their loss, on standardised activations."""
+    """How linear heads are trained on standardised activations, with any loss."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     epochs: int = Field(30, ge=1, description="Passes over the training rows.")
-    batch_size: int = Field(32, ge=1, description="Rows an optimiser step.")
+    batch_size: int = Field(32, ge=1, description="Rows per optimiser step.")
     learning_rate: float = Field(
-        5e-3, gt=0, description="Of Adam at the first step; it falls to 0 along a line."
+        5e-3, gt=0, description="Learning rate of Adam at the first step; decays linearly to 0."
     )
     l2: float = Field(
-        1e-2, ge=0, description="Weight of |w|² beside the mean loss, as of the logistic probe."
+        1e-2,
+        ge=0,
+        description="L2 penalty: weight of |w|² beside the mean loss, as in the logistic probe.",
     )
 
 
 class VoteSpec(BaseModel):
-    """Probes and settings to fit on each of some layers.
+    """Probes to fit on each of several layers, with their hyperparameters.
 
-    The same model serves Python, the command line and the sections of a study. `ks` and `l2s` are
-    accepted for the settings of kNN and logistic regression.
+    `ks` and `l2s` are accepted as shorthand for the values of kNN and logistic regression.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -52,8 +55,8 @@ class VoteSpec(BaseModel):
     layers: str = Field("all", description="Layers: all, mid, 15, 8,15 or 8:24:2.")
     probes: dict[str, tuple[float, ...]] = Field(
         default_factory=dict,
-        description="Probes, each with the values of its setting: {knn: [10, 50], logistic: "
-        "[0.01], mass-mean: []}. An empty list takes a default grid, or mass-mean's lack of one.",
+        description="Probes, each with the values of its hyperparameter: {knn: [10, 50], logistic: "
+        "[0.01], mass-mean: []}. An empty list means the default grid (mass-mean has none).",
     )
     preprocess: Preprocess = Field(
         "none", description="Scaling of activations: none or standardize (center is as none)."
@@ -61,22 +64,22 @@ class VoteSpec(BaseModel):
     whiten: bool = Field(
         default=False, description="mass-mean: multiply by the inverse within-class covariance."
     )
-    cv: int = Field(FOLDS, ge=2, description="Folds of the predictions for training rows.")
+    cv: int = Field(FOLDS, ge=2, description="Folds of cross-fitting.")
     held_out: tuple[HeldOut, ...] = Field(
         (TRAIN,),
-        description="How training rows are predicted: train: by the other folds; leave_one_out: "
-        "each left out alone by kNN, by the other folds by other probes; in_sample: by the fit on "
-        "all, as published.",
+        description="How training rows are predicted: train: cross-fitted, by fits on the other "
+        "folds; leave_one_out: kNN leaves out single rows, other probes are cross-fitted; "
+        "in_sample: by the fit on all training rows, as published.",
     )
     position: str | None = Field(
-        None, description="Token position that the store must hold; default: whichever it has."
+        None, description="Token position that the store must have; default: any."
     )
     topofilter: TopoFilterSettings = Field(default_factory=TopoFilterSettings)
     head: HeadSettings = Field(default_factory=HeadSettings)
 
     @model_validator(mode="before")
     @classmethod
-    def _short(cls, values: Any) -> Any:
+    def _expand_shorthand(cls, values: Any) -> Any:
         if not isinstance(values, dict) or not SHORT.keys() & values.keys():
             return values
         values = dict(values)
@@ -89,7 +92,7 @@ class VoteSpec(BaseModel):
 
     @field_validator("probes")
     @classmethod
-    def _known(cls, probes: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
+    def _check_probes(cls, probes: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
         for name, values in probes.items():
             if name not in PROBERS:
                 raise ValueError(f"unknown probe {name!r}; allowed: {', '.join(PROBERS)}")
@@ -106,9 +109,14 @@ class VoteSpec(BaseModel):
 
     @property
     def needs_classes(self) -> bool:
-        """Whether labels must be of both classes: votes of neighbors are defined for one, too."""
+        """Whether labels must be of both classes; only kNN is defined without."""
         return bool({*self.probes} - {"knn"})
 
+    @property
+    def needs_folds(self) -> bool:
+        """Whether any probe is cross-fitted."""
+        return TRAIN in self.held_out or not all(PROBERS[name].alone for name in self.probes)
+
     def values(self, probe: str) -> tuple[float | None, ...]:
-        """Values of a probe's setting; one None where it has no setting."""
+        """Values of a probe's hyperparameter; (None,) for a probe without."""
         return self.probes[probe] or (None,)

@@ -1,1 +1,4 @@
-"""Votes are predictions of probes; here is what follows from them and labels, without torch."""
+"""Votes are predictions of probes, held out for training rows. Store, score and use them.
+
+Nothing here needs activations or torch.
+"""

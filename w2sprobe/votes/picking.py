@@ -1,6 +1,6 @@
-"""Which votes a method reads: a point that is given, one that labels choose, or an average."""
+"""Which predictions a method uses: a given layer and setting, a selected one, or an average."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -9,11 +9,11 @@ import numpy as np
 from w2sprobe.labels import LabelTable
 from w2sprobe.votes.scores import score_votes
 from w2sprobe.votes.selection import Choice, WeakRule, choose, chosen_as
-from w2sprobe.votes.table import TRAIN, LayerVotes, Vote, Votes
+from w2sprobe.votes.table import TRAIN, FittedProbe, LayerVotes, Votes
 
 
 class Point(NamedTuple):
-    """Where one vote of a probe is: on which layer, with which value of its setting."""
+    """A layer and a value of a probe's hyperparameter."""
 
     layer: int
     setting: str | None
@@ -22,25 +22,24 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Pick:
-    """Votes of one probe.
+    """Which predictions of one probe to use.
 
     Parameters
     ----------
-    probe : str
     setting : str, optional
         Name of its hyperparameter.
     values : tuple of float or None
-        Of the setting; of several, the labels choose.
+        Values of the hyperparameter; one of several is selected by `rule`.
     layers : tuple of int
-        Of several, the labels choose, or they are averaged.
+        One of several is selected by `rule`, or all are averaged.
     labels : str
         Name of the label vector that the probe was fitted on.
     chosen_by : str
-        Name of the label vector that chooses: never truth.
+        Name of the label vector that the selection reads: never truth.
     rule : str
-        How it chooses, as in `w2sprobe.votes.selection.choose`.
+        Selection rule, as in `w2sprobe.votes.selection.choose`.
     average : bool, default False
-        Average the layers.
+        Average the layers; a value is then selected for each.
     """
 
     probe: str
@@ -54,70 +53,67 @@ class Pick:
 
     @property
     def chooses(self) -> bool:
-        """Whether there is anything to choose."""
+        """Whether anything is left to select."""
         return len(self.values) > 1 or (len(self.layers) > 1 and not self.average)
 
     def choices(self, votes: Votes, given: LabelTable) -> list[Choice]:
-        """What the labels choose, by layer where these are averaged; none if nothing is to choose.
+        """Select by labels: one choice, or one per layer if layers are averaged.
 
         Parameters
         ----------
-        votes : Votes
         given : LabelTable
             The labels of `chosen_by`.
+
+        Returns
+        -------
+        list of Choice
+            Empty if nothing is left to select.
 
         Raises
         ------
         InputError
-            The rule has no number for any point.
+            The rule has no number for any layer and value.
         """
         if not self.chooses:
             return []
         layers = [self._candidates(votes.layer(layer)) for layer in self.layers]
-        parts: list[Iterable[LayerVotes]] = [[one] for one in layers] if self.average else [layers]
+        candidates = [[layer] for layer in layers] if self.average else [layers]
         fitted_on = {self.chosen_by: "weak"}
         return [
-            choose(score_votes(part, given, None, fitted_on=fitted_on), self.probe, self.rule)
-            for part in parts
+            choose(score_votes(some, given, None, fitted_on=fitted_on), self.probe, self.rule)
+            for some in candidates
         ]
 
     def points(self, choices: Sequence[Choice] = ()) -> list[Point]:
-        """Points to read, given what was chosen; of a probe with another setting, its layer."""
+        """Layers and values to use, given the choices."""
         if not self.chooses:
             return [Point(layer, self.setting, self.values[0]) for layer in self.layers]
-        same = [one.setting == self.setting for one in choices]
+        # a probe that takes another probe's choice takes its layer, and its value if it has one
         return [
-            Point(one.layer, self.setting, one.value if own else self.values[0])
-            for one, own in zip(choices, same, strict=True)
+            Point(
+                choice.layer,
+                self.setting,
+                choice.value if choice.setting == self.setting else self.values[0],
+            )
+            for choice in choices
         ]
 
     def predict(self, votes: Votes, points: Sequence[Point], split: str) -> LabelTable:
-        """Mean prediction of the points for the rows of a split.
-
-        Parameters
-        ----------
-        votes : Votes
-        points : sequence of Point
-        split : str
-
-        Returns
-        -------
-        LabelTable
-            P(label = 1) by id.
-        """
+        """P(label = 1) of the rows of a split: the mean over the points."""
         parts = []
         for point in points:
             layer = votes.layer(point.layer)
-            vote = Vote(self.probe, point.setting, point.value, self.labels)
-            parts.append(layer.of(vote, split))
+            probe = FittedProbe(self.probe, point.setting, point.value, self.labels)
+            parts.append(layer.of(probe, split))
         return LabelTable(layer.rows[split], np.mean(parts, axis=0) if len(parts) > 1 else parts[0])
 
     def _candidates(self, layer: LayerVotes) -> LayerVotes:
-        """Held-out votes that the choice is among."""
-        probe = chosen_as(self.probe)
-        wanted = {
-            key: p
-            for key, p in layer.p.items()
-            if key[1] == TRAIN and key[0].probe == probe and key[0].labels == self.chosen_by
+        """Cross-fitted predictions to select among."""
+        candidates = {
+            (probe, split): p
+            for (probe, split), p in layer.p.items()
+            if split == TRAIN
+            and probe.probe == chosen_as(self.probe)
+            and probe.labels == self.chosen_by
         }
-        return replace(layer, p=wanted, rows={TRAIN: layer.rows[TRAIN]})
+        return replace(layer, p=candidates, rows={TRAIN: layer.rows[TRAIN]})

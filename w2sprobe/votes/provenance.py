@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
-from w2sprobe.votes.judging import Curated
+from w2sprobe.votes.curated import Curated
 
 NEIGHBORS = pa.list_(pa.dictionary(pa.int32(), pa.string()))  # each id is held once
 COLUMNS = pa.schema(
@@ -31,16 +31,12 @@ COLUMNS = pa.schema(
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the predictions of a curation come from.
+    """Probe, layer and setting that a row's prediction comes from.
 
     Parameters
     ----------
-    probe : str
-        Name, as in `w2sprobe.probes.make_probe`.
-    layer : int
-        Of the activations.
     setting : str, optional
-        Name of the probe's setting, such as "k" or "l2".
+        Name of the probe's hyperparameter, such as "k" or "l2".
     value : float, optional
         Its value.
     """
@@ -54,30 +50,27 @@ class Origin:
 def provenance(
     curated: Curated, origin: Origin, *, neighbors: np.ndarray | None = None
 ) -> pa.Table:
-    """Account of a curation, readable as a LabelTable.
+    """Table of a curation, readable as a LabelTable.
 
     Parameters
     ----------
-    curated : Curated
-        Of `judge` and its kin.
     origin : Origin
         Written to every row.
     neighbors : ndarray of int, shape (n, k), optional
-        Rows that voted on each row, nearest first, where kNN leaves out single rows: the second
-        answer of `nearest_neighbors(X, k=k, exclude_self=True)`.
+        Positions of each row's neighbours, nearest first, if kNN left out single rows: the indices
+        of `nearest_neighbors(X, k=k, exclude_self=True)`.
 
     Returns
     -------
     pyarrow.Table
-        `COLUMNS`, rows in the order of the tables. soft_label and keep are those after curation,
-        old_label that before; p is the probe's P(label = 1) and confidence max(p, 1 - p), in
-        [0.5, 1]; neighbor_ids, p, confidence, setting, value and fold are null where there is
-        none.
+        `COLUMNS`, rows in the order of the tables. soft_label and keep are those after the
+        curation, old_label is from before; p is the probe's P(label = 1), confidence is
+        max(p, 1 - p), in [0.5, 1]. Unknown values are null.
 
     Raises
     ------
     InputError
-        `neighbors` has another number of rows, or names one that there is not.
+        `neighbors` has another number of rows, or a position out of range.
     """
     ids, p, n = curated.after.ids, curated.p, len(curated.after)
     if neighbors is not None:
@@ -103,14 +96,12 @@ def provenance(
 
 
 def untouched(labels: LabelTable, curated: Curated, origin: Origin) -> pa.Table:
-    """The rows of a table that a curation was not asked about, as they were.
+    """Table of the rows of `labels` that a curation did not cover, with their labels as before.
 
     Parameters
     ----------
-    labels : LabelTable
     curated : Curated
-        Of some of its rows.
-    origin : Origin
+        Curation of some of its rows.
 
     Returns
     -------
@@ -133,30 +124,29 @@ def predictions(
     *,
     neighbors: np.ndarray | None = None,
 ) -> pa.Table:
-    """A probe's predictions, readable as a LabelTable.
+    """Table of a probe's predictions, readable as a LabelTable.
 
     Parameters
     ----------
     train : ndarray of str, shape (n,)
-        Ids of the rows it was fitted on.
+        Ids of the training rows.
     p : ndarray of float64, shape (n,)
-        P(label = 1) of each without its own label.
+        Held-out P(label = 1) of the training rows.
     fold : ndarray of int64, shape (n,), optional
-        The fold each was left out with.
+        Fold in which each was held out.
     other : ndarray of str, shape (m,)
-        Ids of rows it was not fitted on.
+        Ids of rows that the probe was not fitted on.
     q : ndarray of float64, shape (m,)
-        Their P(label = 1).
+        P(label = 1) of these.
     labels : LabelTable
-        What the rows were labelled; old_label is null where it has no label.
-    origin : Origin
+        For `old_label`, which is null for rows without a label.
     neighbors : ndarray of int, shape (n, k), optional
-        Positions in `train` of the rows that voted on each of them, nearest first.
+        Positions in `train` of each training row's neighbours, nearest first.
 
     Returns
     -------
     pyarrow.Table
-        `COLUMNS`; soft_label and p are the same, keep is true.
+        `COLUMNS`; soft_label equals p, keep is true.
     """
     ids, both = np.concatenate([train, other]), np.concatenate([p, q])
     known = dict(zip(labels.ids.tolist(), labels.soft_label.tolist(), strict=True))
@@ -179,17 +169,17 @@ def predictions(
 
 
 def _neighbor_ids(ids: np.ndarray, neighbors: np.ndarray | None) -> pa.Array:
-    """Rows of neighbours as lists of ids: nulls where there are none."""
+    """Lists of neighbours' ids; nulls without neighbours."""
     if neighbors is None:
         return pa.nulls(len(ids), NEIGHBORS)
     n, k = neighbors.shape
-    places = pa.array(neighbors.ravel().astype(np.int32))
-    names = pa.DictionaryArray.from_arrays(places, pa.array(ids.tolist()))
+    positions = pa.array(neighbors.ravel().astype(np.int32))
+    names = pa.DictionaryArray.from_arrays(positions, pa.array(ids.tolist()))
     return pa.ListArray.from_arrays(pa.array(np.arange(n + 1) * k, pa.int32()), names)
 
 
 def _table(columns: dict[str, object], origin: Origin) -> pa.Table:
-    """`COLUMNS`, with the origin in every row."""
+    """Add the origin to every row and bring the columns into the order of `COLUMNS`."""
     n = len(columns["id"])  # type: ignore[arg-type]
     for field in fields(origin):
         columns[field.name] = [getattr(origin, field.name)] * n

@@ -1,4 +1,4 @@
-"""Rules of filters: which rows go, from predictions and labels. A new one is an entry here."""
+"""Filter rules: which rows to remove, given predictions and labels. Add new rules here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,22 +10,23 @@ from w2sprobe.errors import InputError, MissingDependency
 from w2sprobe.labels import THRESHOLD
 from w2sprobe.metrics import TIE_DECIMALS
 
-HALF = 0.5  # of the neighbours: a tie keeps a row
+RANDOM = "random"  # the control: rows are removed at random, without predictions
+MAJORITY = 0.5  # share of the neighbours that must be exceeded: a tie keeps the row
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Which rows stay, and why the others go.
+class FilterResult:
+    """Rows that a rule keeps, with the reason for removing the others.
 
     Parameters
     ----------
     keep : ndarray of bool, shape (n,)
     score : ndarray of float64, shape (n,)
-        In [0, 1]; the higher, the earlier a row goes.
+        In [0, 1]; rows with the highest scores are removed first.
     criterion : str
-        What the score measures.
+        What the score measures, for the reason of each removed row.
     cut : str
-        What the removed rows have in common.
+        Why a row with this score was removed, such as "among the largest 10 %".
     """
 
     keep: np.ndarray
@@ -36,29 +37,29 @@ class Verdict:
 
 @dataclass(frozen=True)
 class FilterRule:
-    """A rule that studies and commands can name.
+    """A filter rule that studies and commands can name.
 
     Parameters
     ----------
-    judge : callable
-        `judge(p, soft, contamination, per_class=...)` gives a Verdict: p and soft are predictions
-        and labels in [0, 1], (n,), and contamination the share of the rows to remove.
+    apply : callable
+        `apply(p, soft, contamination, per_class=...)` returns a FilterResult; p and soft are
+        predictions and labels in [0, 1], (n,), and contamination the share of rows to remove.
     removes : str
-        Which rows go, in words.
+        Which rows it removes, in words that follow "rows".
     finds_share : bool, default False
-        Finds out itself how many rows go, where it gets None for the contamination.
+        Estimates itself how many rows to remove if the contamination is None.
     hard_votes : bool, default False
-        Judges by kNN's votes on hard labels.
+        Needs predictions of kNN fitted on hard labels.
     """
 
-    judge: Callable[..., Verdict]
+    apply: Callable[..., FilterResult]
     removes: str
     finds_share: bool = False
     hard_votes: bool = False
 
 
 def check_rule(rule: str, contamination: float | None, *, per_class: bool) -> None:
-    """Refuse what cannot be followed, before a probe is fitted."""
+    """Refuse a contamination that a rule does not allow, and a rule whose package is missing."""
     if contamination is None and rule in FILTER_RULES and FILTER_RULES[rule].finds_share:
         if per_class:
             raise InputError("per_class without a contamination", allowed="a share, such as 0.1")
@@ -70,15 +71,15 @@ def check_rule(rule: str, contamination: float | None, *, per_class: bool) -> No
 
 def by_disagreement(
     p: np.ndarray, soft: np.ndarray, contamination: float, *, per_class: bool
-) -> Verdict:
-    """Rank by |label - prediction|."""
+) -> FilterResult:
+    """Remove the rows with the largest |label - prediction|."""
     return _ranked(np.abs(soft - p), "disagreement", soft, contamination, per_class=per_class)
 
 
 def by_confident_learning(
     p: np.ndarray, soft: np.ndarray, contamination: float | None, *, per_class: bool
-) -> Verdict:
-    """Rank by the probability of the other label, or remove what the confident joint counts."""
+) -> FilterResult:
+    """Remove the rows whose other label is most probable; None: as many as cleanlab estimates."""
     find_label_issues, get_label_quality_scores = _import_cleanlab()
     hard, both = (soft > THRESHOLD).astype(np.int64), np.column_stack([1 - p, p])
     score = 1 - get_label_quality_scores(hard, both, method="self_confidence")
@@ -88,17 +89,17 @@ def by_confident_learning(
     if hard.min() == hard.max():
         raise InputError(f"all hard labels are {hard[0]}", allowed="labels of both classes")
     issues = find_label_issues(hard, both, filter_by="prune_by_noise_rate", n_jobs=1)
-    return Verdict(~issues, score, criterion, "an error by the confident joint")
+    return FilterResult(~issues, score, criterion, "an error by the confident joint")
 
 
 def by_majority(
     p: np.ndarray, soft: np.ndarray, contamination: float | None, *, per_class: bool
-) -> Verdict:
-    """Rank by the share of neighbours of the other hard label, or remove the outvoted."""
+) -> FilterResult:
+    """Remove the rows with the most neighbours of the other label; None: with a majority."""
     score, criterion = np.abs((soft > THRESHOLD) - p), "share of neighbours of the other label"
     if contamination is not None:
         return _ranked(score, criterion, soft, contamination, per_class=per_class)
-    return Verdict(score <= HALF, score, criterion, "the majority")
+    return FilterResult(score <= MAJORITY, score, criterion, "the majority")
 
 
 def groups_of(soft: np.ndarray, *, per_class: bool) -> list[np.ndarray]:
@@ -110,14 +111,15 @@ def groups_of(soft: np.ndarray, *, per_class: bool) -> list[np.ndarray]:
 
 def _ranked(
     score: np.ndarray, criterion: str, soft: np.ndarray, contamination: float, *, per_class: bool
-) -> Verdict:
-    """Remove the share of the rows, or of each class, that has the highest scores."""
+) -> FilterResult:
+    """Remove the given share of the rows, or of each class: those with the highest scores."""
     keep = np.ones(len(score), dtype=bool)
     for rows in groups_of(soft, per_class=per_class):
+        # rounded, so that scores that differ by float error tie, and the first row goes first
         ranked = rows[np.argsort(-score[rows].round(TIE_DECIMALS), kind="stable")]
         keep[ranked[: round(contamination * len(rows))]] = False
     cut = f"among the largest {100 * contamination:g} %" + " of its class" * per_class
-    return Verdict(keep, score, criterion, cut)
+    return FilterResult(keep, score, criterion, cut)
 
 
 def _import_cleanlab() -> tuple[Any, Any]:

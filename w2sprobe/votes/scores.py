@@ -1,7 +1,7 @@
-"""Votes against truth and against weak labels: the table of a sweep."""
+"""Score predictions of probes against truth and weak labels: the table of a sweep."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,8 +16,8 @@ from w2sprobe.votes.table import (
     LEAVE_ONE_OUT,
     MASKS,
     TRAIN,
+    FittedProbe,
     LayerVotes,
-    Vote,
 )
 
 COLUMNS = pa.schema(
@@ -41,25 +41,26 @@ COLUMNS = pa.schema(
         ("saturated", pa.bool_()),
     ]
 )
-CROSS_FIT, BUDGET = "cross_fit", "budget"  # held-out training rows: without the budget, and those
-SATURATED = 0.999  # an AUC that calls for a look at the task: does something give its labels away?
+# Evaluations of held-out training rows: those outside the budget of true labels, and those in it.
+CROSS_FIT, BUDGET = "cross_fit", "budget"
+SATURATED = 0.999  # an AUC this high suggests that something gives the labels away
 
-AUCs = tuple[list[float | None], int | None]  # of each vector of scores; folds they are means of
+AUCs = tuple[list[float | None], int | None]  # one per prediction vector; number of folds averaged
 
 
 @dataclass(frozen=True)
 class ScoredRows:
-    """Rows that predictions are scored on.
+    """Weak and true labels of the rows that predictions are scored on.
 
     Parameters
     ----------
     weak : ndarray of float64, shape (n,), optional
-        Soft weak labels; None where some rows have none.
+        Soft weak labels; None if some rows have none.
     truth : ndarray of int64, shape (n,), optional
-        0 or 1; None where some rows have none.
+        0 or 1; None if some rows have none.
     folds : ndarray of int64, shape (n,), optional
-        Where each fold's rows were predicted by another fit: every AUC, that of the weak labels
-        too, is the mean of those inside the folds. None: one fit predicted all rows.
+        For cross-fitted predictions: every AUC, also that of the weak labels, is the mean of the
+        AUCs inside the folds. None: one fit predicted all rows.
     """
 
     weak: np.ndarray | None
@@ -68,18 +69,7 @@ class ScoredRows:
 
     @classmethod
     def of(cls, ids: np.ndarray, weak: LabelTable, truth: LabelTable | None) -> "ScoredRows":
-        """Look up what the tables know of some rows; a kind of labels counts if all rows have it.
-
-        Parameters
-        ----------
-        ids : ndarray of str, shape (n,)
-        weak : LabelTable
-        truth : LabelTable, optional
-
-        Returns
-        -------
-        ScoredRows
-        """
+        """Look up the labels of some rows; labels that not all rows have are left out."""
         has_weak = len(ids) and bool(np.isin(ids, weak.ids).all())
         has_truth = len(ids) and truth is not None and bool(np.isin(ids, truth.ids).all())
         return cls(
@@ -89,7 +79,7 @@ class ScoredRows:
 
     @property
     def known(self) -> bool:
-        """Whether there is anything to compare with."""
+        """Whether there are labels to score against."""
         return self.weak is not None or self.truth is not None
 
     def subset(self, mask: np.ndarray) -> "ScoredRows":
@@ -98,7 +88,7 @@ class ScoredRows:
         return ScoredRows(*(None if part is None else part[mask] for part in parts))
 
     def inside(self, folds: np.ndarray | None) -> "ScoredRows":
-        """Return the same rows, predicted by folds."""
+        """Return a copy for cross-fitted predictions."""
         return replace(self, folds=folds)
 
     @cached_property
@@ -117,18 +107,18 @@ class ScoredRows:
         return on_truth, on_weak
 
     def score(self, p: np.ndarray) -> list[dict[str, Any]]:
-        """Compare predictions with what is known.
+        """Score several vectors of predictions at once.
 
         Parameters
         ----------
         p : ndarray of float64, shape (v, n)
-            P(label = 1) by vote.
+            P(label = 1).
 
         Returns
         -------
         list of dict
-            For each vote the columns of a sweep from `n_rows` to `saturated`; None where something
-            is unknown or of one class.
+            For each vector the columns `n_rows` to `saturated` of a sweep; None if labels are
+            missing or of one class.
         """
         ranked = self._ranked(p)
         on_truth, n_truth = self._aucs(self.truth, ranked)
@@ -156,31 +146,32 @@ class ScoredRows:
 
     def _ranked(self, p: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Rows of each fold, and midranks of the predictions inside it, (v, rows)."""
-        from scipy.stats import rankdata  # slow to load, and configs lead here
+        from scipy.stats import rankdata  # slow to load; configs import this file
 
         numbers = np.zeros(p.shape[1]) if self.folds is None else self.folds
         parts = [np.flatnonzero(numbers == fold) for fold in np.unique(numbers)]
         return [(rows, rankdata(p[:, rows], axis=-1)) for rows in parts]
 
     def _aucs(self, hard: np.ndarray | None, ranked: list[tuple[np.ndarray, np.ndarray]]) -> AUCs:
-        """AUCs as `metrics.auc_inside_folds` has them, of ranks that serve several labels."""
-        n_votes = len(ranked[0][1])
+        """AUCs as `metrics.auc_inside_folds`, from ranks that serve several label vectors."""
+        n_vectors = len(ranked[0][1])
         if hard is None:
-            return [None] * n_votes, None
+            return [None] * n_vectors, None
         aucs = []
         for rows, ranks in ranked:
             positive = hard[rows] == 1
             n_ones = int(positive.sum())
             if 0 < n_ones < len(rows):
-                above = ranks[:, positive].sum(axis=-1) - n_ones * (n_ones + 1) / 2
-                aucs.append(above / (n_ones * (len(rows) - n_ones)))
-        means: list[float | None] = [None] * n_votes
+                # Mann-Whitney U = rank sum of the positives - its minimum; AUC = U / pairs
+                u = ranks[:, positive].sum(axis=-1) - n_ones * (n_ones + 1) / 2
+                aucs.append(u / (n_ones * (len(rows) - n_ones)))
+        means: list[float | None] = [None] * n_vectors
         if aucs:
             means = np.stack(aucs, axis=-1).mean(axis=-1).tolist()
         return means, None if self.folds is None else len(aucs)
 
     def _log_losses(self, p: np.ndarray) -> list[float | None]:
-        """Mean cross-entropy of the soft labels; infinite where a certain vote is contradicted."""
+        """Mean cross-entropy of the soft labels; infinite if a prediction of 0 or 1 is wrong."""
         from scipy.special import xlog1py, xlogy
 
         if self.weak is None:
@@ -199,81 +190,82 @@ def score_votes(
     fitted_on: Mapping[str, str],
     budget: np.ndarray | None = None,
 ) -> pa.Table:
-    """Score every vote on every set of rows of which something is known.
+    """Score the predictions of every probe on every set of rows that has labels.
 
     Parameters
     ----------
     layers : iterable of LayerVotes
-        A `Votes` folder, or votes in memory.
+        A `Votes` folder, or predictions in memory.
     weak : LabelTable
-        Weak labels of the training rows, and of others where they are to be compared. Training
-        rows that it filters out are not scored.
+        Weak labels of the training rows, and of other rows to score against them. Training rows
+        that it filters out are not scored.
     truth : LabelTable, optional
         True labels.
     fitted_on : mapping of str to {"weak", "truth"}
-        What the vectors of labels are, by their names in the votes; others are left out.
+        Kind of each label vector, by its name; probes fitted on others are left out.
     budget : ndarray of str, optional
-        Ids of training rows whose truth may choose a setting: they are scored apart, as "budget".
+        Ids of training rows whose truth may be used for selection; scored apart, as "budget".
 
     Returns
     -------
     pyarrow.Table
-        `COLUMNS`; by layer, probe, label vector, value and set of rows. "cross_fit" are the
-        training rows, predicted by the other folds and ranked inside the folds; a vote that has no
-        such predictions has each row left out alone, and all rows ranked together.
+        `COLUMNS`; sorted by layer, probe, label vector, value and set of rows. The rows of
+        "cross_fit" are the training rows, cross-fitted and ranked inside the folds; a probe without
+        such predictions is scored by leave-one-out, with all rows ranked together.
 
     Raises
     ------
     IdMismatch
         A training row without a weak label.
     """
-    chosen = np.empty(0, dtype=np.str_) if budget is None else budget
-    known: dict[tuple[str, str], _Known] = {}
+    no_ids = np.empty(0, dtype=np.str_)
+    labelled: dict[tuple[str, str], _EvaluatedRows] = {}
     rows = []
     for layer in layers:
-        votes = [one for one in layer.votes if one.labels in fitted_on and one.probe not in MASKS]
-        found: dict[tuple[Vote, str], dict[str, Any]] = {}
-        evaluations: dict[str, None] = {}
-        for (evaluation, split), some in _evaluations(layer, votes).items():
+        probes = [one for one in layer.probes if one.labels in fitted_on and one.probe not in MASKS]
+        scores: dict[str, dict[FittedProbe, dict[str, Any]]] = {}
+        for (evaluation, split), some in _evaluations(layer, probes).items():
             key = evaluation, split
-            if key not in known or not known[key].of_same(layer, split):
-                known[key] = _Known.of(layer, evaluation, split, weak, truth, chosen)
-            mask, scored = known[key].mask, known[key].scored
-            if not scored.known or not mask.any():
-                continue
-            evaluations[evaluation] = None
-            scores = scored.score(np.stack([layer.p[one, split][mask] for one in some]))
-            found |= {(one, evaluation): score for one, score in zip(some, scores, strict=True)}
+            if key not in labelled or not labelled[key].same_rows(layer, split):
+                labelled[key] = _EvaluatedRows.of(
+                    layer, evaluation, split, weak, truth, no_ids if budget is None else budget
+                )
+            if labelled[key].any:
+                p = [layer.p[probe, split] for probe in some]
+                scores.setdefault(evaluation, {}).update(
+                    zip(some, labelled[key].score(p), strict=True)
+                )
         rows += [
             {
                 "layer": layer.layer,
-                "probe": one.probe,
-                "setting": one.setting,
-                "value": one.value,
-                "fitted_on": fitted_on[one.labels],
+                "probe": probe.probe,
+                "setting": probe.setting,
+                "value": probe.value,
+                "fitted_on": fitted_on[probe.labels],
                 "evaluation": evaluation,
-                **found[one, evaluation],
+                **scores[evaluation][probe],
             }
-            for one in votes
-            for evaluation in evaluations
-            if (one, evaluation) in found
+            for probe in probes
+            for evaluation in scores
+            if probe in scores[evaluation]
         ]
     return pa.Table.from_pylist(rows, schema=COLUMNS)
 
 
 def draw_budget(ids: np.ndarray, groups: np.ndarray | None, n: int) -> np.ndarray:
-    """Ids of up to n rows, whole groups as they fit, in the order of their ids' hashes.
+    """Draw up to n rows by the hash of their ids; groups are taken whole, if they fit.
 
     Parameters
     ----------
     ids : ndarray of str, shape (m,)
     groups : ndarray of int, shape (m,), optional
     n : int
-        A larger budget holds every smaller one where rows have no groups.
+        Without groups, a larger draw contains every smaller one.
 
     Returns
     -------
     ndarray of str
+        Ids, in the order of `ids`.
     """
     names = np.arange(len(ids)) if groups is None else groups
     members: dict[int, list[int]] = {}
@@ -288,15 +280,26 @@ def draw_budget(ids: np.ndarray, groups: np.ndarray | None, n: int) -> np.ndarra
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What is known of the rows of a split; looked up once for layers of the same rows."""
+class _EvaluatedRows:
+    """Rows of a split that count for an evaluation; looked up once for layers of the same rows."""
 
     ids: np.ndarray
     fold: np.ndarray
     mask: np.ndarray  # rows of the split that are scored
     scored: ScoredRows
 
-    def of_same(self, layer: LayerVotes, split: str) -> bool:
+    @property
+    def any(self) -> bool:
+        """Whether there are rows with labels."""
+        return self.scored.known and bool(self.mask.any())
+
+    def score(self, p: Iterable[np.ndarray]) -> list[dict[str, Any]]:
+        """Score vectors of predictions for all rows of the split."""
+        # not p[:, mask], whose memory order would make the last digits of sums depend on how many
+        # vectors are scored together
+        return self.scored.score(np.stack([vector[self.mask] for vector in p]))
+
+    def same_rows(self, layer: LayerVotes, split: str) -> bool:
         return np.array_equal(self.ids, layer.rows[split]) and np.array_equal(self.fold, layer.fold)
 
     @classmethod
@@ -308,7 +311,7 @@ class _Known:
         weak: LabelTable,
         truth: LabelTable | None,
         budget: np.ndarray,
-    ) -> "_Known":
+    ) -> "_EvaluatedRows":
         ids = layer.rows[split]
         mask = np.ones(len(ids), dtype=bool)
         if split in (TRAIN, LEAVE_ONE_OUT, IN_SAMPLE):
@@ -320,30 +323,24 @@ class _Known:
         return cls(ids, layer.fold, mask, scored.subset(mask))
 
 
-def _evaluations(layer: LayerVotes, votes: list[Vote]) -> dict[tuple[str, str], list[Vote]]:
-    """Votes by what they are scored as, and the split that has their predictions."""
-    found: dict[tuple[str, str], list[Vote]] = {}
-    others = [
-        split
-        for split in layer.rows
-        if split not in (TRAIN, LEAVE_ONE_OUT, IN_SAMPLE, FILTERED_OUT)
-    ]
-    for evaluation, splits in _sources(others):
-        for vote in votes:
-            for split in splits:
-                if (vote, split) in layer.p:
-                    found.setdefault((evaluation, split), []).append(vote)
-                    break
-    return found
-
-
-def _sources(others: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Sets of rows in their order in the table; of several splits, a vote's first one counts."""
-    yield CROSS_FIT, (TRAIN, LEAVE_ONE_OUT)
-    yield BUDGET, (TRAIN, LEAVE_ONE_OUT)
-    yield IN_SAMPLE, (IN_SAMPLE,)
-    for name in others:
-        yield name, (name,)
+def _evaluations(
+    layer: LayerVotes, probes: list[FittedProbe]
+) -> dict[tuple[str, str], list[FittedProbe]]:
+    """Group probes by evaluation and by the split that holds their predictions for it."""
+    not_evaluated = (TRAIN, LEAVE_ONE_OUT, IN_SAMPLE, FILTERED_OUT)
+    splits_of = {
+        CROSS_FIT: (TRAIN, LEAVE_ONE_OUT),  # the first that a probe has
+        BUDGET: (TRAIN, LEAVE_ONE_OUT),
+        IN_SAMPLE: (IN_SAMPLE,),
+        **{split: (split,) for split in layer.rows if split not in not_evaluated},
+    }
+    groups: dict[tuple[str, str], list[FittedProbe]] = {}
+    for evaluation, splits in splits_of.items():
+        for probe in probes:
+            split = next((name for name in splits if (probe, name) in layer.p), None)
+            if split is not None:
+                groups.setdefault((evaluation, split), []).append(probe)
+    return groups
 
 
 def _difference(a: float | None, b: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""Rules that choose a layer and a setting without the truth of what is scored, and their regret."""
+"""Rules that select a layer and a hyperparameter without the truth of the rows that are scored."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,59 +13,57 @@ from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.votes.scores import BUDGET, CROSS_FIT
 
 WeakRule = Literal["weak_auc", "weak_log_loss"]
-# name of a rule: rows it looks at, column, 1 where more is better; AUCs are means inside folds, as
-# to rank rows of several fits together puts strong regularisation at a disadvantage
+# By rule: the rows it reads, the column it compares, and 1 if more is better. AUCs are means inside
+# the folds: ranking rows of several fits together puts strong regularisation at a disadvantage.
 RULES = {
     "weak_auc": (CROSS_FIT, "auc_weak", 1),
     "weak_log_loss": (CROSS_FIT, "log_loss_weak", -1),
     "true_labels": (BUDGET, "auc_truth", 1),
 }
 ANY = "any"
-PLACE = ("layer", "probe", "setting", "value")
-# whose choice a probe takes where it is not swept: mass-mean has no penalty, and its probabilities,
-# which are not calibrated, no log-loss; it takes the layer of the other linear probe, as heads do
+POINT = ("layer", "probe", "setting", "value")  # columns that identify a candidate
+# Probes that are not swept take the choice of another one. mass-mean has no penalty and its
+# probabilities are not calibrated, so a log-loss says little; like the heads it is linear.
 CHOSEN_AS = {"topofilter": "knn", "mass-mean": "logistic"}
-HEAD = "head-"
+HEAD = "head-"  # prefix of linear heads, before the name of the loss
 SWEEP, SWEEP_NOTE = "sweep.parquet", "sweep.json"
 
-Point = tuple[int, str, float | None]  # layer, probe, value
-Tried = dict[str, set[float | None]]  # values by probe
+ScoreRow = dict[str, Any]  # one row of the table of `score_votes`
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The point that a rule chooses, and how far it is from the best one.
+    """Layer, probe and value that a rule selects, and its regret.
 
     Parameters
     ----------
     rule : {"weak_auc", "weak_log_loss", "true_labels"}
-        Largest AUC, or least log-loss, of the cross-fitted predictions against the weak labels;
-        or largest AUC against the truth of the budget. AUCs are means of those inside the folds.
+        Largest AUC, or least log-loss, of cross-fitted predictions against the weak labels; or
+        largest AUC against truth on the budget. AUCs are means inside the folds.
     among : str
-        Probe among whose points it chooses, or "any".
+        Probe whose values were compared, or "any".
     criterion : float
-        What the rule looked at.
+        AUC or log-loss that the rule compared.
     n_true_labels : int
-        True labels that the rule has seen.
+        Number of true labels that the rule read.
     layer, probe, setting, value
-        The point.
+        The selected point.
     scored_on : str
-        Rows of the AUCs below, none of which the rule has seen the truth of: "test" where it is
-        known, else "cross_fit".
+        Rows of the AUCs below, whose truth the rule has not read: "test" if their truth is known,
+        else "cross_fit".
     auc, delta_auc : float, optional
-        Against truth, and less that of the weak labels; None where there is no truth.
+        AUC against truth, and the same minus that of the weak labels; None without truth.
     best_layer, best_probe, best_setting, best_value
-        The point of the largest AUC on those rows, found by looking.
+        Point with the largest AUC on those rows, selected with their truth.
     best_auc : float, optional
-        Its AUC; the largest of many, so on other rows it would be less.
+        Its AUC. As the largest of many it is optimistic.
     regret : float, optional
         best_auc - auc, at least 0.
     n_folds : int, optional
-        Folds that a criterion is the mean of, where it is an AUC inside folds; the others have
-        rows of one class.
+        Number of folds that the criterion is the mean of, if it is an AUC; folds with rows of one
+        class do not count.
     at_edge, best_at_edge : bool, default False
-        The value is the least or the largest that was tried: a better one may lie beyond
-        (`is_at_edge`).
+        The value is the smallest or largest that was tried (`is_at_edge`).
     """
 
     rule: str
@@ -92,16 +90,15 @@ class Selection:
 
 @dataclass(frozen=True)
 class Choice:
-    """A layer and a setting, chosen by weak labels alone.
+    """A layer and a hyperparameter, selected by weak labels alone.
 
     Parameters
     ----------
-    layer : int
     setting : str, optional
         Such as "k" or "l2".
     value : float, optional
     criterion : float
-        What the rule looked at: cross-fitted AUC or log-loss against the weak labels.
+        Cross-fitted AUC or log-loss against the weak labels.
     at_edge : bool
         As in `Selection`.
     """
@@ -114,9 +111,9 @@ class Choice:
 
 
 def is_at_edge(setting: str | None, value: float | None, tried: Collection[float | None]) -> bool:
-    """Whether a value is the least or the largest of several that were tried.
+    """Whether a value is the smallest or largest that was tried: a better one may lie beyond.
 
-    One neighbour is no edge: there is no smaller number. Seeds have none.
+    k = 1 is no edge, as no smaller k exists; seeds have none.
 
     Parameters
     ----------
@@ -135,134 +132,132 @@ def is_at_edge(setting: str | None, value: float | None, tried: Collection[float
     >>> is_at_edge("k", 400, [1, 50, 400]), is_at_edge("k", 1, [1, 50, 400])
     (True, False)
     """
-    values = {one for one in tried if one is not None}
+    values = {number for number in tried if number is not None}
     if len(values) < 2 or setting == "seed":
         return False
-    least = setting == "k" and value == 1
-    return value == max(values) or (value == min(values) and not least)
+    smallest_possible = setting == "k" and value == 1
+    return value == max(values) or (value == min(values) and not smallest_possible)
 
 
 def select(table: pa.Table) -> list[Selection]:
-    """Apply every rule to a sweep, among each probe's points and among all.
+    """Apply every rule to a sweep, among the values of each probe and of all.
 
     Parameters
     ----------
     table : pyarrow.Table
-        Of `score_votes`.
+        Result of `score_votes`.
 
     Returns
     -------
     list of Selection
-        A rule whose criterion is unknown at every point (weak labels of one class, no budget) is
-        not there. Of equal points, the first in the table's order is taken.
+        Without rules that have no criterion for any point (weak labels of one class, no budget).
+        Ties go to the first point of the table.
     """
-    rows = _on_weak(table)
-    has_test = any(r["evaluation"] == "test" and r["auc_truth"] is not None for r in rows)
+    rows = _fitted_on(table, "weak")
+    has_test = any(row["evaluation"] == "test" and row["auc_truth"] is not None for row in rows)
     scored_on = "test" if has_test else CROSS_FIT
     probes = list(dict.fromkeys(row["probe"] for row in rows))
-    tried = _tried(rows)
-    found = [
-        _select(rule, among, [r for r in rows if among in (ANY, r["probe"])], scored_on, tried)
+    selections = [
+        _select(rule, among, rows, scored_on)
         for rule in RULES
         for among in (*probes, *([ANY] if len(probes) > 1 else []))
     ]
-    return [selection for selection in found if selection is not None]
+    return [selection for selection in selections if selection is not None]
 
 
 def chosen_as(probe: str) -> str:
-    """Probe whose choice of a point another one takes: its own, where it has one."""
+    """Probe whose choice of layer and value another one takes; most take their own."""
     return "logistic" if probe.startswith(HEAD) else CHOSEN_AS.get(probe, probe)
 
 
 def choose(table: pa.Table, probe: str, rule: WeakRule = "weak_log_loss") -> Choice:
-    """Choose a layer and a setting for a probe, by weak labels alone.
+    """Select a layer and a hyperparameter for a probe, by weak labels alone.
 
     Parameters
     ----------
     table : pyarrow.Table
-        Of `score_votes`.
+        Result of `score_votes`.
     probe : str
         topofilter takes the choice of kNN; mass-mean and heads take that of logistic regression.
     rule : {"weak_auc", "weak_log_loss"}, default "weak_log_loss"
         Largest AUC against the hard weak labels, or least log-loss against the soft ones, of
-        held-out predictions. docs/probes.md has their regret.
+        cross-fitted predictions. docs/probes.md has their regret.
 
     Returns
     -------
     Choice
-        Of equal points the first, in the table's order.
+        Ties go to the first point of the table.
 
     Raises
     ------
     UnknownName
         No such rule, or one that needs truth.
     InputError
-        There are no points to choose from, or the rule has no number for any of them.
+        No points to choose from, or none for which the rule has a number.
     """
     if rule not in get_args(WeakRule):
         raise UnknownName("rule", rule, get_args(WeakRule))
     swept = chosen_as(probe)
-    every = _on_weak(table)
-    rows = [row for row in every if row["probe"] == swept]
-    if not rows:
+    rows = _fitted_on(table, "weak")
+    candidates = [row for row in rows if row["probe"] == swept]
+    if not candidates:
         raise InputError(
             f"nothing to choose from for {probe}",
-            allowed=f"probes that take settings of {sorted({row['probe'] for row in every})}",
+            allowed=f"probes that take settings of {sorted({row['probe'] for row in rows})}",
         )
-    chosen = _chosen(rule, rows)
+    chosen = _preferred(rule, candidates)
     if chosen is None:
         raise InputError(
             f"{rule} has no number for any setting of {swept}",
             allowed="weak labels of both classes in a fold; soft ones, or larger k, for a log-loss",
         )
-    edge = _is_at_edge(chosen, _tried(rows))
-    criterion = chosen[RULES[rule][1]]
-    return Choice(chosen["layer"], chosen["setting"], chosen["value"], criterion, edge)
+    return Choice(
+        chosen["layer"],
+        chosen["setting"],
+        chosen["value"],
+        criterion=chosen[RULES[rule][1]],
+        at_edge=_is_at_edge(chosen, candidates),
+    )
 
 
-def ceilings(table: pa.Table) -> list[dict[str, Any]]:
-    """Largest AUC of each probe fitted on truth, on held-out training rows and on test rows.
+def ceilings(table: pa.Table) -> list[ScoreRow]:
+    """Largest AUC of each probe fitted on truth, on cross-fitted training rows and on test rows.
 
     Parameters
     ----------
     table : pyarrow.Table
-        Of `score_votes`.
+        Result of `score_votes`.
 
     Returns
     -------
     list of dict
         evaluation, probe, layer, setting, value, auc_truth and at_edge.
     """
-    rows = [row for row in table.to_pylist() if row["fitted_on"] == "truth"]
-    best: dict[tuple[str, str], dict[str, Any]] = {}
+    rows = _fitted_on(table, "truth")
+    best: dict[tuple[str, str], ScoreRow] = {}
     for row in rows:
         if row["evaluation"] in (CROSS_FIT, "test") and row["auc_truth"] is not None:
-            place = row["probe"], row["evaluation"]
-            best[place] = max(best.get(place, row), row, key=lambda one: one["auc_truth"])
+            key = row["probe"], row["evaluation"]
+            best[key] = max(best.get(key, row), row, key=lambda one: one["auc_truth"])
     names = ("evaluation", "probe", "layer", "setting", "value", "auc_truth")
-    tried = _tried(rows)
     return [
-        {**{name: row[name] for name in names}, "at_edge": _is_at_edge(row, tried)}
+        {**{name: row[name] for name in names}, "at_edge": _is_at_edge(row, rows)}
         for row in best.values()
     ]
 
 
 def fewest_folds(table: pa.Table) -> dict[str, int]:
-    """The fewest folds that an AUC is the mean of, by the rows that are scored.
+    """Smallest number of folds that an AUC is the mean of, by evaluation.
 
     Parameters
     ----------
     table : pyarrow.Table
-        Of `score_votes`.
-
-    Returns
-    -------
-    dict of str to int
+        Result of `score_votes`.
     """
     fewest: dict[str, int] = {}
     for row in table.to_pylist():
-        for known in ("truth", "weak"):
-            n_folds, evaluation = row[f"n_folds_{known}"], row["evaluation"]
+        for labels in ("truth", "weak"):
+            n_folds, evaluation = row[f"n_folds_{labels}"], row["evaluation"]
             if n_folds is not None:
                 fewest[evaluation] = min(fewest.get(evaluation, n_folds), n_folds)
     return fewest
@@ -271,20 +266,14 @@ def fewest_folds(table: pa.Table) -> dict[str, int]:
 def write_sweep(
     folder: Path, table: pa.Table, *, layers: Sequence[int], n_rows: Mapping[str, int]
 ) -> list[Selection]:
-    """Write sweep.parquet and sweep.json: scores, and what each rule chooses.
+    """Write the scores to sweep.parquet and what each rule selects to sweep.json.
 
     Parameters
     ----------
-    folder : Path
     table : pyarrow.Table
-        Of `score_votes`.
-    layers : sequence of int
+        Result of `score_votes`.
     n_rows : mapping of str to int
-        Rows fitted on, and of each split.
-
-    Returns
-    -------
-    list of Selection
+        Number of rows fitted on, and scored in each split.
     """
     selections = select(table)
     with atomic_path(folder / SWEEP) as temporary:
@@ -300,29 +289,23 @@ def write_sweep(
     return selections
 
 
-def _on_weak(table: pa.Table) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return [row for row in rows if row["fitted_on"] == "weak"]
+def _fitted_on(table: pa.Table, labels: str) -> list[ScoreRow]:
+    return [row for row in table.to_pylist() if row["fitted_on"] == labels]
 
 
-def _chosen(rule: str, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The row that a rule prefers, the first of equal ones."""
+def _preferred(rule: str, rows: list[ScoreRow]) -> ScoreRow | None:
+    """The row that a rule prefers, the first of equal ones; None if it has no number."""
     evaluation, column, sign = RULES[rule]
     candidates = [
-        row for row in rows if row["evaluation"] == evaluation and _is_number(row[column])
+        row for row in rows if row["evaluation"] == evaluation and _is_finite(row[column])
     ]
     return max(candidates, key=lambda row: sign * row[column], default=None)
 
 
-def _select(
-    rule: str,
-    among: str,
-    rows: list[dict[str, Any]],
-    scored_on: str,
-    tried: Tried,
-) -> Selection | None:
+def _select(rule: str, among: str, every_row: list[ScoreRow], scored_on: str) -> Selection | None:
+    rows = [row for row in every_row if among in (ANY, row["probe"])]
     evaluation, column, _ = RULES[rule]
-    chosen = _chosen(rule, rows)
+    chosen = _preferred(rule, rows)
     if chosen is None:
         return None
     scored = {
@@ -330,42 +313,36 @@ def _select(
         for row in rows
         if row["evaluation"] == scored_on and row["auc_truth"] is not None
     }
-    here = scored.get(_point(chosen), {})
-    best: dict[str, Any] = max(scored.values(), key=lambda row: row["auc_truth"], default={})
-    places: dict[str, Any] = {name: chosen[name] for name in PLACE}
-    places |= {f"best_{name}": best.get(name) for name in PLACE}
+    score = scored.get(_point(chosen), {})
+    best: ScoreRow = max(scored.values(), key=lambda row: row["auc_truth"], default={})
+    points: dict[str, Any] = {name: chosen[name] for name in POINT}
+    points |= {f"best_{name}": best.get(name) for name in POINT}
     return Selection(
         rule=rule,
         among=among,
         criterion=chosen[column],
         n_true_labels=chosen["n_rows"] if evaluation == BUDGET else 0,
         scored_on=scored_on,
-        auc=here.get("auc_truth"),
-        delta_auc=here.get("delta_auc_truth"),
+        auc=score.get("auc_truth"),
+        delta_auc=score.get("delta_auc_truth"),
         best_auc=best.get("auc_truth"),
-        regret=best["auc_truth"] - here["auc_truth"] if best and here else None,
+        regret=best["auc_truth"] - score["auc_truth"] if best and score else None,
         n_folds=chosen.get(column.replace("auc_", "n_folds_")) if "auc" in column else None,
-        at_edge=_is_at_edge(chosen, tried),
-        best_at_edge=bool(best) and _is_at_edge(best, tried),
-        **places,
+        at_edge=_is_at_edge(chosen, rows),
+        best_at_edge=bool(best) and _is_at_edge(best, rows),
+        **points,
     )
 
 
-def _tried(rows: list[dict[str, Any]]) -> Tried:
-    found: Tried = {}
-    for row in rows:
-        found.setdefault(row["probe"], set()).add(row["value"])
-    return found
+def _is_at_edge(row: ScoreRow, rows: list[ScoreRow]) -> bool:
+    tried = {other["value"] for other in rows if other["probe"] == row["probe"]}
+    return is_at_edge(row["setting"], row["value"], tried)
 
 
-def _is_at_edge(row: dict[str, Any], tried: Tried) -> bool:
-    return is_at_edge(row["setting"], row["value"], tried[row["probe"]])
-
-
-def _is_number(value: float | None) -> bool:
-    """Known and finite: a log-loss may be infinite."""
+def _is_finite(value: float | None) -> bool:
+    """Whether a criterion is known and finite; a log-loss may be infinite."""
     return value is not None and abs(value) < float("inf")
 
 
-def _point(row: dict[str, Any]) -> Point:
-    return row["layer"], row["probe"], row["value"]
+def _point(row: ScoreRow) -> tuple[Any, ...]:
+    return tuple(row[name] for name in POINT)

@@ -1,4 +1,4 @@
-"""Votes: what probes predict for rows, one layer at a time, in memory and as Parquet."""
+"""Predictions of probes, one layer at a time: in memory, and as a folder of Parquet files."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -28,18 +28,18 @@ COLUMNS = pa.schema(
         ("fold", pa.int64()),
     ]
 )
-# how training rows were predicted: by the other folds, each left out alone, or fitted on themselves
-TRAIN: Final = "train"
-LEAVE_ONE_OUT: Final = "leave_one_out"
-IN_SAMPLE: Final = "in_sample"
-FILTERED_OUT: Final = "filtered_out"  # rows that no vector of labels is fitted on
+# Splits. The first three hold the training rows, predicted in three ways.
+TRAIN: Final = "train"  # cross-fitted: by fits on the other folds
+LEAVE_ONE_OUT: Final = "leave_one_out"  # by a fit on all other rows
+IN_SAMPLE: Final = "in_sample"  # by a fit that includes the row itself
+FILTERED_OUT: Final = "filtered_out"  # rows that no label vector is fitted on
 COMPONENT = "topofilter_component"  # rows in the largest component of their class
-MASKS = ("topofilter", COMPONENT)  # their votes are 1 for rows that stay, else 0: no probabilities
+MASKS = ("topofilter", COMPONENT)  # "probes" that give 1 for rows to keep, else 0
 NOTE, LAYERS = "votes.json", "layers"
 
 
-class Vote(NamedTuple):
-    """Which probe votes, and on which labels it was fitted."""
+class FittedProbe(NamedTuple):
+    """A probe, the value of its hyperparameter, and the label vector that it was fitted on."""
 
     probe: str
     setting: str | None
@@ -49,59 +49,57 @@ class Vote(NamedTuple):
 
 @dataclass(frozen=True)
 class LayerVotes:
-    """Votes of one layer.
+    """Predictions of all probes on one layer.
 
     Parameters
     ----------
-    layer : int
     rows : dict of str to ndarray of str
-        Ids by split: `TRAIN`, `LEAVE_ONE_OUT` and `IN_SAMPLE` hold the same rows; the others were
-        not fitted on.
+        Ids by split: `TRAIN`, `LEAVE_ONE_OUT` and `IN_SAMPLE` hold the training rows.
     fold : ndarray of int64, shape (n,)
-        The fold that each row of `TRAIN` was held out with; empty without votes for `TRAIN`.
-    p : dict of (Vote, str) to ndarray of float64
-        P(label = 1) by vote and split. Of topofilter: 1 for a row that is kept, else 0.
+        Fold in which each row of `TRAIN` was held out; empty without that split.
+    p : dict of (FittedProbe, str) to ndarray of float64
+        P(label = 1) by probe and split; for topofilter 1 for rows to keep, else 0.
     """
 
     layer: int
     rows: dict[str, np.ndarray]
     fold: np.ndarray
-    p: dict[tuple[Vote, str], np.ndarray]
+    p: dict[tuple[FittedProbe, str], np.ndarray]
 
     @cached_property
-    def votes(self) -> tuple[Vote, ...]:
-        """Each vote once, in the order of the fits."""
-        return tuple(dict.fromkeys(vote for vote, _ in self.p))
+    def probes(self) -> tuple[FittedProbe, ...]:
+        """The fitted probes, in the order of the fits."""
+        return tuple(dict.fromkeys(probe for probe, _ in self.p))
 
-    def of(self, vote: Vote, split: str) -> np.ndarray:
-        """Predictions of one vote for the rows of one split.
+    def of(self, probe: FittedProbe, split: str) -> np.ndarray:
+        """Predictions of one probe for the rows of one split.
 
         Raises
         ------
         InputError
             There are none.
         """
-        if (vote, split) not in self.p:
+        if (probe, split) not in self.p:
             raise InputError(
-                f"no votes of {describe(vote)} on {vote.labels!r} for {split}",
+                f"no predictions of {describe(probe)} on {probe.labels!r} for {split}",
                 where=f"layer {self.layer}",
                 advice="Its labels may all be of one class.",
             )
-        return self.p[vote, split]
+        return self.p[probe, split]
 
-    def only(self, wanted: Callable[[Vote], bool]) -> "LayerVotes":
-        """Return the votes that are wanted."""
+    def only(self, wanted: Callable[[FittedProbe], bool]) -> "LayerVotes":
+        """Return a copy with the predictions of some probes."""
         return replace(self, p={key: p for key, p in self.p.items() if wanted(key[0])})
 
     def table(self) -> pa.Table:
-        """`COLUMNS`, a row for each vote and row of each split."""
+        """Table with `COLUMNS`: one row per probe, split and row of the data."""
         ids = list(dict.fromkeys(name for part in self.rows.values() for name in part.tolist()))
         position = {name: number for number, name in enumerate(ids)}
         codes = {
             split: np.array([position[name] for name in part.tolist()], dtype=np.int32)
             for split, part in self.rows.items()
         }
-        blocks = list(self.p)
+        blocks = list(self.p)  # rows of one probe and split, one block after another
         sizes = [len(p) for p in self.p.values()]
         fold = [
             pa.array(self.fold) if split == TRAIN else pa.nulls(len(self.rows[split]), pa.int64())
@@ -109,16 +107,16 @@ class LayerVotes:
         ]
         columns: dict[str, Any] = {
             "id": pa.DictionaryArray.from_arrays(
-                _joined([codes[split] for _, split in blocks]), pa.array(ids, pa.string())
+                np.concatenate([codes[split] for _, split in blocks]), pa.array(ids, pa.string())
             ),
             "split": _repeated([split for _, split in blocks], sizes),
             "layer": np.full(sum(sizes), self.layer),
-            "probe": _repeated([vote.probe for vote, _ in blocks], sizes),
-            "setting": _repeated([vote.setting for vote, _ in blocks], sizes),
-            "value": pa.array([vote.value for vote, _ in blocks], pa.float64()).take(
+            "probe": _repeated([probe.probe for probe, _ in blocks], sizes),
+            "setting": _repeated([probe.setting for probe, _ in blocks], sizes),
+            "value": pa.array([probe.value for probe, _ in blocks], pa.float64()).take(
                 pa.array(np.repeat(np.arange(len(blocks)), sizes))
             ),
-            "labels": _repeated([vote.labels for vote, _ in blocks], sizes),
+            "labels": _repeated([probe.labels for probe, _ in blocks], sizes),
             "p": np.concatenate(list(self.p.values())),
             "fold": pa.chunked_array(fold, pa.int64()),
         }
@@ -126,45 +124,43 @@ class LayerVotes:
 
     @classmethod
     def of_table(cls, table: pa.Table) -> "LayerVotes":
-        """Take apart what `table` put together."""
+        """Read a table as `table` returns it."""
         plain = table.combine_chunks()
         names = {name: _codes(plain[name]) for name in ("split", "probe", "setting", "labels")}
         value = plain["value"].to_numpy(zero_copy_only=False)
-        borders = np.zeros(max(0, len(table) - 1), dtype=bool)
+        # a block of rows has one probe and one split; a new one begins where any of these changes
+        changes = (value[1:] != value[:-1]) & ~(np.isnan(value[1:]) & np.isnan(value[:-1]))
         for codes, _ in names.values():
-            borders |= codes[1:] != codes[:-1]
-        borders |= (value[1:] != value[:-1]) & ~(np.isnan(value[1:]) & np.isnan(value[:-1]))
-        starts = [0, *(np.flatnonzero(borders) + 1).tolist()]
+            changes |= codes[1:] != codes[:-1]
+        starts = [0, *(np.flatnonzero(changes) + 1).tolist()]
         ends = [*starts[1:], len(table)]
         id_codes, ids = _codes(plain["id"])
         every_id = np.array(ids, dtype=np.str_)
         p, fold = plain["p"].to_numpy(), plain["fold"].to_numpy(zero_copy_only=False)
         rows: dict[str, np.ndarray] = {}
-        votes: dict[tuple[Vote, str], np.ndarray] = {}
+        p_by_key: dict[tuple[FittedProbe, str], np.ndarray] = {}
         folds = np.empty(0, dtype=np.int64)
         for start, end in zip(starts, ends, strict=True):
             text = {name: known[codes[start]] for name, (codes, known) in names.items()}
             split = str(text.pop("split"))
             number = None if np.isnan(value[start]) else float(value[start])
-            vote = Vote(str(text["probe"]), text["setting"], number, str(text["labels"]))
+            probe = FittedProbe(str(text["probe"]), text["setting"], number, str(text["labels"]))
             if split not in rows:
                 rows[split] = every_id[id_codes[start:end]]
                 if split == TRAIN:
                     folds = fold[start:end].astype(np.int64)
-            votes[vote, split] = p[start:end]
-        return cls(int(table["layer"][0].as_py()), rows, folds, votes)
+            p_by_key[probe, split] = p[start:end]
+        return cls(int(table["layer"][0].as_py()), rows, folds, p_by_key)
 
 
 @dataclass(frozen=True)
 class Votes:
-    """A folder of votes: one Parquet file per layer, and a note that says what they are of.
+    """A folder of predictions: one Parquet file per layer, and a note of what they depend on.
 
     Parameters
     ----------
-    folder : Path
     identity : dict
-        All that the votes were computed from, in JSON.
-    layers : tuple of int
+        Everything that the predictions were computed from, as JSON.
     """
 
     folder: Path
@@ -173,12 +169,12 @@ class Votes:
 
     @classmethod
     def open(cls, folder: str | Path) -> "Votes":
-        """Open a folder that `w2sprobe.probing.cast_votes` has finished.
+        """Open a folder that `w2sprobe.probing.fitting.predict_layers` has finished.
 
         Raises
         ------
         InputError
-            No such folder, or one that is not finished.
+            No such folder, or an unfinished one.
         """
         note = Path(folder) / NOTE
         try:
@@ -187,11 +183,15 @@ class Votes:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(f"cannot read votes {str(note)!r}: {error}") from error
         if not votes.layers:
-            raise InputError("votes that are not finished", where=str(folder))
+            raise InputError(
+                "unfinished predictions",
+                where=str(folder),
+                advice="Run the same command again; it resumes.",
+            )
         return votes
 
     def layer(self, layer: int) -> LayerVotes:
-        """Read the votes of one layer.
+        """Read the predictions of one layer.
 
         Raises
         ------
@@ -201,7 +201,7 @@ class Votes:
             Its file cannot be read.
         """
         if layer not in self.layers:
-            raise UnknownName("layer", str(layer), [str(one) for one in self.layers])
+            raise UnknownName("layer", str(layer), list(map(str, self.layers)))
         path = layer_file(self.folder, layer)
         return _read_once(path, path.stat().st_mtime_ns if path.exists() else 0)
 
@@ -216,12 +216,12 @@ def _read_once(path: Path, _changed: int) -> LayerVotes:
 
 
 def layer_file(folder: Path, layer: int) -> Path:
-    """Path of a layer's votes."""
+    """Path of the predictions of a layer."""
     return folder / LAYERS / f"{layer:03d}.parquet"
 
 
 def write_layer(votes: LayerVotes, path: Path) -> None:
-    """Write a layer's votes, atomically."""
+    """Write the predictions of a layer atomically."""
     with atomic_path(path) as temporary:
         pq.write_table(votes.table(), temporary, compression="none")
 
@@ -243,33 +243,31 @@ def read_layer(path: Path) -> LayerVotes:
 
 
 def write_note(folder: Path, identity: Mapping[str, Any], layers: tuple[int, ...]) -> None:
-    """Say what votes the folder holds, and that these layers are complete."""
+    """Note what a folder's predictions were computed from, and that these layers are complete."""
     write_json(folder / NOTE, {"identity": dict(identity), "layers": list(layers)})
 
 
-def describe(vote: Vote) -> str:
-    """Name a probe with its setting.
+def describe(probe: FittedProbe) -> str:
+    """Name a probe with the value of its hyperparameter.
 
     Examples
     --------
-    >>> describe(Vote("logistic", "l2", 0.01, "weak"))
+    >>> describe(FittedProbe("logistic", "l2", 0.01, "weak"))
     'logistic, l2=0.01'
     """
-    return vote.probe if vote.setting is None else f"{vote.probe}, {vote.setting}={vote.value:g}"
-
-
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate([np.empty(0, dtype=np.int32), *parts])
+    if probe.setting is None:
+        return probe.probe
+    return f"{probe.probe}, {probe.setting}={probe.value:g}"
 
 
 def _repeated(values: list[str | None], sizes: list[int]) -> pa.DictionaryArray:
-    """Each value as often as its block has rows."""
+    """Repeat each value for the rows of its block."""
     encoded = pa.array(values, pa.string()).dictionary_encode()
     return encoded.take(pa.array(np.repeat(np.arange(len(values)), sizes)))
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str | None]]:
-    """Numbers of a column's values, and the values; a null has the last number."""
+    """Codes of a column's values, and the values by code; null has the last code."""
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # of no rows
         array = array.chunk(0) if array.num_chunks else pa.array([], TEXT)

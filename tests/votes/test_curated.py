@@ -16,7 +16,7 @@ from w2sprobe.errors import InputError, MissingDependency, UnknownName
 from w2sprobe.folds import folds_of
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import KNNProbe, LogisticProbe
-from w2sprobe.votes.judging import judge, judge_at_random, judge_masks
+from w2sprobe.votes.curated import curate, curate_at_random, curate_by_masks
 from w2sprobe.votes.rules import FILTER_RULES
 
 GIVEN = LabelTable([f"r{row}" for row in range(N)], SOFT, np.arange(N) % 10 > 0)
@@ -26,7 +26,7 @@ VOTES = relabel(KNNProbe(9), X, SOFT > 0.5)
 
 def test_relabelling_changes_labels_only() -> None:
     fold = folds_of(N, 5)
-    curated = judge("relabel", GIVEN, P, fold)
+    curated = curate("relabel", GIVEN, P, fold)
     np.testing.assert_array_equal(curated.after.soft_label, P)
     np.testing.assert_array_equal(curated.p, P)
     np.testing.assert_array_equal(curated.fold, fold)
@@ -37,7 +37,7 @@ def test_relabelling_changes_labels_only() -> None:
 
 def test_a_label_that_the_probe_repeats_is_unchanged() -> None:
     labels = LabelTable(list("abcd"), [0, 0, 1, 0])
-    assert judge("relabel", labels, np.array([0.0, 0.0, 0.0, 1.0])).reason == (
+    assert curate("relabel", labels, np.array([0.0, 0.0, 0.0, 1.0])).reason == (
         "unchanged",
         "unchanged",
         "relabelled: probe 0.00 against label 1.00",
@@ -66,7 +66,7 @@ def test_every_rule_has_its_filter() -> None:
 @pytest.mark.parametrize("options", [{"contamination": 0.2}, {"per_class": True}])
 def test_filtering_changes_keep_only(rule, options: dict) -> None:
     options = {"contamination": 0.1} | options
-    curated = judge("filter", GIVEN, predictions(rule), rule=rule, **options)
+    curated = curate("filter", GIVEN, predictions(rule), rule=rule, **options)
     np.testing.assert_array_equal(curated.after.soft_label, SOFT)
     np.testing.assert_array_equal(curated.after.keep, FILTERS[rule](**options))
     assert [why == "kept" for why in curated.reason] == curated.after.keep.tolist()
@@ -74,7 +74,7 @@ def test_filtering_changes_keep_only(rule, options: dict) -> None:
 
 @pytest.mark.parametrize("rule", ["confident-learning", "deep-knn"])
 def test_a_rule_may_find_out_how_many_go(rule) -> None:
-    curated = judge("filter", GIVEN, predictions(rule), rule=rule, contamination=None)
+    curated = curate("filter", GIVEN, predictions(rule), rule=rule, contamination=None)
     np.testing.assert_array_equal(curated.after.keep, FILTERS[rule](contamination=None))
 
 
@@ -97,7 +97,7 @@ def test_a_rule_may_find_out_how_many_go(rule) -> None:
     ],
 )
 def test_a_removed_row_has_its_reason(rule, options: dict, reason: str) -> None:
-    curated = judge("filter", GIVEN, predictions(rule), rule=rule, **options)
+    curated = curate("filter", GIVEN, predictions(rule), rule=rule, **options)
     removed = np.flatnonzero(~curated.after.keep)
     assert len(removed)
     for row in removed:
@@ -106,7 +106,7 @@ def test_a_removed_row_has_its_reason(rule, options: dict, reason: str) -> None:
 
 def test_masks_tell_their_steps_apart() -> None:
     component, keep = np.arange(N) % 3 > 0, np.arange(N) % 6 > 1
-    curated = judge_masks(GIVEN, keep & component, component)
+    curated = curate_by_masks(GIVEN, keep & component, component)
     np.testing.assert_array_equal(curated.after.keep, keep & component)
     assert (curated.p, curated.fold) == (None, None)
     outside = "removed: outside the largest component of its class"
@@ -117,11 +117,11 @@ def test_masks_tell_their_steps_apart() -> None:
 
 
 def test_the_random_rule_asks_no_probe() -> None:
-    curated = judge_at_random(GIVEN, 0.25)
+    curated = curate_at_random(GIVEN, 0.25)
     np.testing.assert_array_equal(curated.after.keep, filter_at_random(N, N // 4))
     assert curated.p is None
     assert set(curated.reason) == {"kept", "removed: at random"}
-    keep = judge_at_random(GIVEN, 0.3, per_class=True).after.keep
+    keep = curate_at_random(GIVEN, 0.3, per_class=True).after.keep
     for label in (SOFT > 0.5, SOFT <= 0.5):
         assert (~keep[label]).sum() == round(0.3 * label.sum())
 
@@ -129,17 +129,17 @@ def test_the_random_rule_asks_no_probe() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "part"),
     [
-        (lambda: judge("relable", GIVEN, P), UnknownName, "Did you mean 'relabel'"),
-        (lambda: judge("filter", GIVEN, P, rule="deep_knn"), UnknownName, "mean 'deep-knn'"),
-        (lambda: judge("filter", GIVEN, P, rule="random"), UnknownName, "unknown rule 'random'"),
+        (lambda: curate("relable", GIVEN, P), UnknownName, "Did you mean 'relabel'"),
+        (lambda: curate("filter", GIVEN, P, rule="deep_knn"), UnknownName, "mean 'deep-knn'"),
+        (lambda: curate("filter", GIVEN, P, rule="random"), UnknownName, "unknown rule 'random'"),
         (
-            lambda: judge("filter", GIVEN, P, contamination=None),
+            lambda: curate("filter", GIVEN, P, contamination=None),
             InputError,
             "contamination is None",
         ),
-        (lambda: judge_at_random(GIVEN, 2), InputError, "contamination is 2"),
+        (lambda: curate_at_random(GIVEN, 2), InputError, "contamination is 2"),
         (
-            lambda: judge(
+            lambda: curate(
                 "filter", GIVEN, VOTES, rule="deep-knn", contamination=None, per_class=True
             ),
             InputError,
@@ -155,11 +155,11 @@ def test_bad_input(call, error: type[Exception], part: str) -> None:
 def test_a_missing_cleanlab_stops_only_confident_learning(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "cleanlab.filter", None)
     with pytest.raises(MissingDependency, match=r"w2sprobe\[cleanlab\]"):
-        judge("filter", GIVEN, P, rule="confident-learning")
-    assert not judge("filter", GIVEN, P).after.keep.all()
+        curate("filter", GIVEN, P, rule="confident-learning")
+    assert not curate("filter", GIVEN, P).after.keep.all()
 
 
 def test_held_out_predictions_are_those_of_a_linear_probe_too() -> None:
     p = relabel(LogisticProbe(), X, SOFT, cv=5)
-    keep = judge("filter", GIVEN, p, folds_of(N, 5)).after.keep
+    keep = curate("filter", GIVEN, p, folds_of(N, 5)).after.keep
     np.testing.assert_array_equal(keep, filter_by_disagreement(LogisticProbe(), X, SOFT))

@@ -21,7 +21,6 @@ from tests.probing.cases import (
     labels,
     rows,
     spec,
-    store_in,
 )
 from w2sprobe.cache import ActivationStore
 from w2sprobe.errors import InputError
@@ -36,15 +35,15 @@ from w2sprobe.probes import (
     knn_path,
     nearest_neighbors,
 )
-from w2sprobe.probing import cast
-from w2sprobe.probing.cast import Task, cast_votes, vote
+from w2sprobe.probing import fitting
+from w2sprobe.probing.fitting import ProbeInputs, predict_layer, predict_layers
 from w2sprobe.votes.table import (
     COMPONENT,
     FILTERED_OUT,
     IN_SAMPLE,
     LEAVE_ONE_OUT,
+    FittedProbe,
     LayerVotes,
-    Vote,
     Votes,
 )
 from w2sprobe.votes.table import TRAIN as SPLIT
@@ -60,26 +59,21 @@ ON_TRUTH = LabelTable(IDS, TRUTH)
 A, Q = X[2][:TRAIN], X[2][TRAIN:]
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> ActivationStore:
-    return store_in(tmp_path_factory.mktemp("votes") / "store")
-
-
-def cast_one(
+def predict_one(
     store: ActivationStore, tables: Mapping[str, LabelTable], asked: Any = None, **changes: Any
 ) -> LayerVotes:
-    """Votes of layer 2."""
-    return vote(Task.of(store, spec(**changes), asked or rows(), tables), 2)
+    """Predictions of layer 2."""
+    return predict_layer(ProbeInputs.of(store, spec(**changes), asked or rows(), tables), 2)
 
 
 @pytest.mark.parametrize("preprocess", ["none", "standardize"])
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["rows", "groups"])
 @pytest.mark.filterwarnings("ignore:TopoFilter's component step")
-def test_votes_are_those_of_single_fits(
+def test_predictions_are_those_of_single_fits(
     store: ActivationStore, preprocess: Any, groups: np.ndarray | None
 ) -> None:
     tables = {"weak": labels(), "truth": ON_TRUTH}
-    found = cast_one(store, tables, rows(groups=groups), preprocess=preprocess, **EVERY)
+    found = predict_one(store, tables, rows(groups=groups), preprocess=preprocess, **EVERY)
     assert_array_equal(found.fold, folds_of(TRAIN, CV, groups))
     for split in (SPLIT, LEAVE_ONE_OUT, IN_SAMPLE):
         assert_array_equal(found.rows[split], IDS[:TRAIN])
@@ -90,15 +84,17 @@ def test_votes_are_those_of_single_fits(
         alone = knn_path(A, soft, groups=groups, **options)
         inside, test = knn_path(A, soft, A, **options), knn_path(A, soft, Q, **options)
         for number, k in enumerate(KS):
-            one = Vote("knn", "k", k, name)
+            one = FittedProbe("knn", "k", k, name)
             assert_array_equal(found.of(one, SPLIT), out[number])
             assert_array_equal(found.of(one, LEAVE_ONE_OUT), alone[number])
             assert_array_equal(found.of(one, IN_SAMPLE), inside[number])
             assert_array_equal(found.of(one, "test"), test[number])
-        linear: list[tuple[Vote, Any]] = [
-            (Vote("logistic", "l2", l2, name), LogisticProbe(l2, preprocess)) for l2 in L2S
+        linear: list[tuple[FittedProbe, Any]] = [
+            (FittedProbe("logistic", "l2", l2, name), LogisticProbe(l2, preprocess)) for l2 in L2S
         ]
-        linear.append((Vote("mass-mean", None, None, name), MassMeanProbe(preprocess=preprocess)))
+        linear.append(
+            (FittedProbe("mass-mean", None, None, name), MassMeanProbe(preprocess=preprocess))
+        )
         for one, probe in linear:
             held_out = np.empty(TRAIN)
             for fold in range(CV):
@@ -109,14 +105,14 @@ def test_votes_are_those_of_single_fits(
             assert_allclose(found.of(one, "test"), fitted.predict_proba(Q)[:, 1], atol=SOLVED)
             assert_allclose(found.of(one, IN_SAMPLE), fitted.predict_proba(A)[:, 1], atol=SOLVED)
         probe = TopoFilter(9, 9, preprocess=preprocess).fit(A, soft, groups)
-        kept = Vote("topofilter", "k", 9, name)
+        kept = FittedProbe("topofilter", "k", 9, name)
         assert_array_equal(found.of(kept, LEAVE_ONE_OUT), probe.keep_mask_)
         component = found.of(kept._replace(probe=COMPONENT), LEAVE_ONE_OUT)
         assert_array_equal(component, probe.component_mask_)
 
 
-def test_where_knn_leaves_out_single_rows_others_take_folds(store: ActivationStore) -> None:
-    found = cast_one(store, {"weak": labels()}, held_out=("leave_one_out",))
+def test_with_leave_one_out_other_probes_are_cross_fitted(store: ActivationStore) -> None:
+    found = predict_one(store, {"weak": labels()}, held_out=("leave_one_out",))
     splits = {(one.probe, split) for one, split in found.p}
     assert splits == {
         ("knn", LEAVE_ONE_OUT),
@@ -124,36 +120,36 @@ def test_where_knn_leaves_out_single_rows_others_take_folds(store: ActivationSto
         ("logistic", SPLIT),
         ("logistic", "test"),
     }
-    alone = cast_one(store, {"weak": labels()}, l2s=(), held_out=("leave_one_out",), cv=TRAIN)
+    alone = predict_one(store, {"weak": labels()}, l2s=(), held_out=("leave_one_out",), cv=TRAIN)
     assert not len(alone.fold), "nothing needs folds"
 
 
-def test_several_tables_are_as_each_alone(store: ActivationStore) -> None:
+def test_several_label_vectors_are_fitted_as_each_alone(store: ActivationStore) -> None:
     hard = LabelTable(IDS, SOFT > 0.5)
     tables = {"weak": labels(), "truth": ON_TRUTH, "hard": hard}
-    together = cast_one(store, tables)
+    together = predict_one(store, tables)
     for name, table in tables.items():
-        alone = cast_one(store, {name: table})
+        alone = predict_one(store, {name: table})
         assert set(alone.p) == {(one, split) for one, split in together.p if one.labels == name}
         for key, p in alone.p.items():
             close = assert_array_equal if key[0].probe == "knn" else assert_allclose
             close(together.p[key], p, **({} if key[0].probe == "knn" else {"atol": SOLVED}))
 
 
-def test_rows_that_one_table_leaves_out_are_not_fitted_on_and_predicted(
+def test_rows_that_one_table_filters_out_are_predicted_but_not_fitted_on(
     store: ActivationStore,
 ) -> None:
     keep = np.arange(len(IDS)) % 4 > 0
     tables = {"all": labels(), "some": labels(keep=keep)}
     changes = {"probes": {"knn": KS[:2], "logistic": L2S, "mass-mean": ()}, "ks": (), "l2s": ()}
-    found = cast_one(store, tables, rows(groups=None), **changes)
+    found = predict_one(store, tables, rows(groups=None), **changes)
     assert FILTERED_OUT not in found.rows
     kept, soft = keep[:TRAIN], SOFT[:TRAIN]
     folds = folds_of(TRAIN, CV)
-    probes: list[tuple[Vote, Any]] = [
-        (Vote("knn", "k", KS[0], "some"), KNNProbe(KS[0])),
-        (Vote("logistic", "l2", L2S[0], "some"), LogisticProbe(L2S[0])),
-        (Vote("mass-mean", None, None, "some"), MassMeanProbe()),
+    probes: list[tuple[FittedProbe, Any]] = [
+        (FittedProbe("knn", "k", KS[0], "some"), KNNProbe(KS[0])),
+        (FittedProbe("logistic", "l2", L2S[0], "some"), LogisticProbe(L2S[0])),
+        (FittedProbe("mass-mean", None, None, "some"), MassMeanProbe()),
     ]
     for one, probe in probes:
         test = probe.fit(A[kept], soft[kept]).predict_proba(Q)[:, 1]
@@ -168,14 +164,14 @@ def test_rows_that_one_table_leaves_out_are_not_fitted_on_and_predicted(
         assert not np.allclose(every, test, atol=1e-3)
 
 
-def test_votes_on_a_table_are_the_same_beside_any_others(
+def test_with_every_row_predictions_do_not_depend_on_other_tables(
     store: ActivationStore, tmp_path: Path
 ) -> None:
     keep = np.arange(len(IDS)) % 4 > 0
     some, asked = labels(keep=keep), spec(preprocess="standardize", held_out=(SPLIT,))
-    alone = cast_votes(store, asked, rows(), {"some": some}, tmp_path / "1", every_row=True)
+    alone = predict_layers(store, asked, rows(), {"some": some}, tmp_path / "1", every_row=True)
     both = {"all": labels(), "some": some}
-    beside = cast_votes(store, asked, rows(), both, tmp_path / "2", every_row=True)
+    beside = predict_layers(store, asked, rows(), both, tmp_path / "2", every_row=True)
     for one, other in zip(alone, beside, strict=True):
         assert_array_equal(one.rows[SPLIT], other.rows[SPLIT])
         assert_array_equal(one.fold, other.fold)
@@ -183,52 +179,52 @@ def test_votes_on_a_table_are_the_same_beside_any_others(
             assert_allclose(other.p[key], p, atol=SOLVED)
 
 
-def test_rows_that_no_table_keeps_are_predicted_apart(store: ActivationStore) -> None:
+def test_rows_that_all_tables_filter_out_are_a_split(store: ActivationStore) -> None:
     keep = np.ones(len(IDS), dtype=bool)
     keep[[3, 8]] = False
-    found = cast_one(store, {"weak": labels(keep=keep)})
+    found = predict_one(store, {"weak": labels(keep=keep)})
     assert found.rows[FILTERED_OUT].tolist() == ["row-3", "row-8"]
     assert found.rows[SPLIT].tolist() == IDS[:TRAIN][keep[:TRAIN]].tolist()
     fewer = replace(rows(), train=IDS[:TRAIN][keep[:TRAIN]], groups=GROUPS[keep[:TRAIN]])
-    same = cast_one(store, {"weak": labels()}, fewer)
+    same = predict_one(store, {"weak": labels()}, fewer)
     for key, p in same.p.items():
         assert_array_equal(found.p[key], p)
 
 
-def test_a_folder_is_what_is_cast_in_memory(store: ActivationStore, tmp_path: Path) -> None:
+def test_a_folder_holds_what_is_predicted_in_memory(store: ActivationStore, tmp_path: Path) -> None:
     tables = {"weak": labels()}
-    votes = cast_votes(store, spec(), rows(), tables, tmp_path / "v")
+    votes = predict_layers(store, spec(), rows(), tables, tmp_path / "v")
     assert votes.layers == LAYERS == Votes.open(tmp_path / "v").layers
-    task = Task.of(store, spec(), rows(), tables)
-    for stored, made in zip(votes, [vote(task, layer) for layer in LAYERS], strict=True):
+    task = ProbeInputs.of(store, spec(), rows(), tables)
+    for stored, made in zip(votes, [predict_layer(task, layer) for layer in LAYERS], strict=True):
         assert list(stored.p) == list(made.p)
         for key, p in made.p.items():
             assert_array_equal(stored.p[key], p)
         assert_array_equal(stored.fold, made.fold)
 
 
-def test_an_interrupted_cast_goes_on_at_the_missing_layer(
+def test_an_interrupted_run_resumes_at_the_missing_layer(
     store: ActivationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[int] = []
 
-    def counted(task: Task, layer: int, **options: Any) -> LayerVotes:
+    def counted(task: ProbeInputs, layer: int, **options: Any) -> LayerVotes:
         done.append(layer)
         if done == list(LAYERS[:2]):
             raise KeyboardInterrupt
-        return vote(task, layer, **options)
+        return predict_layer(task, layer, **options)
 
-    monkeypatch.setattr(cast, "vote", counted)
+    monkeypatch.setattr(fitting, "predict_layer", counted)
     tables = {"weak": labels()}
     with pytest.raises(KeyboardInterrupt):
-        cast_votes(store, spec(), rows(), tables, tmp_path / "v")
-    with pytest.raises(InputError, match="not finished"):
+        predict_layers(store, spec(), rows(), tables, tmp_path / "v")
+    with pytest.raises(InputError, match="unfinished predictions"):
         Votes.open(tmp_path / "v")
-    cast_votes(store, spec(), rows(), tables, tmp_path / "v")
+    predict_layers(store, spec(), rows(), tables, tmp_path / "v")
     assert done == [LAYERS[0], LAYERS[1], LAYERS[1], LAYERS[2]]
 
 
-def test_one_search_a_layer_serves_all_tables_and_settings(store: ActivationStore) -> None:
+def test_one_search_per_fold_serves_all_tables_and_settings(store: ActivationStore) -> None:
     asked: list[int] = []
 
     def search(*arguments: Any, **options: Any) -> Any:
@@ -236,11 +232,11 @@ def test_one_search_a_layer_serves_all_tables_and_settings(store: ActivationStor
         return nearest_neighbors(*arguments, **options)
 
     tables = {"weak": labels(), "truth": ON_TRUTH}
-    task = Task.of(store, spec(l2s=()), rows(), tables)
-    vote(task, 2, search=search)
+    task = ProbeInputs.of(store, spec(l2s=()), rows(), tables)
+    predict_layer(task, 2, search=search)
     assert asked == [max(KS)] * (CV + 1)
 
 
 def test_the_position_of_a_store_is_checked(store: ActivationStore) -> None:
     with pytest.raises(InputError, match="position 'mean' of a store with"):
-        Task.of(store, spec(position="mean"), rows(), {"weak": labels()})
+        ProbeInputs.of(store, spec(position="mean"), rows(), {"weak": labels()})

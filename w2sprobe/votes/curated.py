@@ -1,4 +1,4 @@
-"""Which rows a curation relabels or removes, from predictions and labels alone."""
+"""Relabel or filter a LabelTable by predictions, with a reason for every row."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -7,10 +7,10 @@ import numpy as np
 
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.labels import LabelTable
-from w2sprobe.votes.rules import FILTER_RULES, check_rule, groups_of
+from w2sprobe.votes.rules import FILTER_RULES, RANDOM, check_rule, groups_of
 
 Action = Literal["relabel", "filter"]
-RANDOM = "random"  # no rule: rows go at random
+# reasons
 KEPT, UNCHANGED, CHANCE = "kept", "unchanged", "removed: at random"
 OUTSIDE = "removed: outside the largest component of its class"
 FAR = "removed: label too far from the mean of its neighbours"
@@ -18,7 +18,7 @@ FAR = "removed: label too far from the mean of its neighbours"
 
 @dataclass(frozen=True)
 class Curated:
-    """A table before and after curation, and why each row fared as it did.
+    """Labels before and after a curation, with a reason for every row.
 
     Parameters
     ----------
@@ -26,11 +26,10 @@ class Curated:
         The same ids in the same order.
     p : ndarray of float64, shape (n,), optional
         The probe's P(label = 1); for the rule "deep-knn" the share of neighbours with hard label
-        1. None where no probe predicts: TopoFilter, the rule "random".
+        1. None without predictions: TopoFilter and the rule "random".
     fold : ndarray of int64, shape (n,), optional
-        The fold that a row was left out with; None without cross-fitting.
+        Fold in which each row was held out; None without cross-fitting.
     reason : tuple of str, length n
-        A sentence a row.
     """
 
     before: LabelTable
@@ -40,7 +39,7 @@ class Curated:
     reason: tuple[str, ...]
 
 
-def judge(
+def curate(
     action: Action,
     labels: LabelTable,
     p: np.ndarray,
@@ -56,22 +55,18 @@ def judge(
     ----------
     action : {"relabel", "filter"}
     labels : LabelTable
-        All rows count, those marked as filtered out too.
+        Rows marked as filtered out are curated like the others.
     p : ndarray of float64, shape (n,)
-        Predictions for the rows, such as out-of-fold ones; for "deep-knn" votes on hard labels.
+        Predictions, such as out-of-fold ones; for "deep-knn" those of kNN fitted on hard labels.
     fold : ndarray of int64, shape (n,), optional
-        The fold that each row was left out with.
+        Fold in which each row was held out.
     rule : str, default "disagreement"
         How a filter ranks rows: one of `w2sprobe.votes.rules.FILTER_RULES`; docs/probes.md.
     contamination : float, optional, default 0.1, in (0, 1)
-        Share of the rows that a filter removes. None: "confident-learning" and "deep-knn" remove
-        the rows that they find to be wrong.
+        Share of the rows that a filter removes. None: "confident-learning" and "deep-knn" estimate
+        it.
     per_class : bool, default False
         Remove this share of each class of the hard labels.
-
-    Returns
-    -------
-    Curated
 
     Raises
     ------
@@ -93,53 +88,43 @@ def judge(
         ]
         return Curated(labels, LabelTable(labels.ids, p, labels.keep), p, fold, tuple(reason))
     check_rule(rule, contamination, per_class=per_class)
-    verdict = FILTER_RULES[rule].judge(p, labels.soft_label, contamination, per_class=per_class)
+    result = FILTER_RULES[rule].apply(p, labels.soft_label, contamination, per_class=per_class)
     reason = [
-        KEPT if stays else f"removed: {verdict.criterion} {score:.2f}, {verdict.cut}"
-        for stays, score in zip(verdict.keep, verdict.score, strict=True)
+        KEPT if kept else f"removed: {result.criterion} {score:.2f}, {result.cut}"
+        for kept, score in zip(result.keep, result.score, strict=True)
     ]
-    return _filtered(labels, verdict.keep, reason, p, fold)
+    return _filtered(labels, result.keep, reason, p, fold)
 
 
-def judge_masks(labels: LabelTable, keep: np.ndarray, component: np.ndarray) -> Curated:
+def curate_by_masks(labels: LabelTable, keep: np.ndarray, component: np.ndarray) -> Curated:
     """Filter rows by the two masks of TopoFilter.
 
     Parameters
     ----------
-    labels : LabelTable
     keep : ndarray of bool, shape (n,)
-        Rows that both steps keep.
+        Rows that both of its steps keep.
     component : ndarray of bool, shape (n,)
-        Rows in the largest component of their class.
-
-    Returns
-    -------
-    Curated
+        Rows that its first step keeps: those in the largest component of their class.
     """
     reason = [
-        KEPT if stays else FAR if inside else OUTSIDE
-        for stays, inside in zip(keep, component, strict=True)
+        KEPT if kept else FAR if inside else OUTSIDE
+        for kept, inside in zip(keep, component, strict=True)
     ]
     return _filtered(labels, keep, reason)
 
 
-def judge_at_random(
+def curate_at_random(
     labels: LabelTable, contamination: float, *, per_class: bool = False, seed: int = 0
 ) -> Curated:
-    """Remove a share of the rows, whichever: the control of a filter.
+    """Remove a share of the rows at random, as a control for filters.
 
     Parameters
     ----------
-    labels : LabelTable
     contamination : float, in (0, 1)
         Share of the rows to remove.
     per_class : bool, default False
         Remove this share of each class of the hard labels.
     seed : int, default 0
-
-    Returns
-    -------
-    Curated
 
     Raises
     ------
@@ -150,18 +135,17 @@ def judge_at_random(
     keep = np.ones(len(labels), dtype=bool)
     for rows in groups_of(labels.soft_label, per_class=per_class):
         keep[rows] = filter_at_random(len(rows), round(contamination * len(rows)), seed=seed)
-    return _filtered(labels, keep, [KEPT if stays else CHANCE for stays in keep])
+    return _filtered(labels, keep, [KEPT if kept else CHANCE for kept in keep])
 
 
 def filter_at_random(n: int, n_removed: int, *, seed: int = 0) -> np.ndarray:
-    """Rows to keep when as many go as another filter removes, whichever: its control.
+    """Choose rows to keep when a given number is removed at random, as a control for a filter.
 
     Parameters
     ----------
     n : int
-        Rows.
+        Number of rows.
     n_removed : int, in [0, n]
-        Rows to remove.
     seed : int, default 0
 
     Returns

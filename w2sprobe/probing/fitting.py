@@ -1,0 +1,358 @@
+"""Fit probes on stored activations and keep their predictions, layer by layer."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import chain, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from w2sprobe.atomic import check_writable, write_json
+from w2sprobe.cache import ActivationStore
+from w2sprobe.checks import check_both_classes, check_k, check_l2, n_left_out
+from w2sprobe.devices import resolve_device
+from w2sprobe.errors import InputError, first_few
+from w2sprobe.fingerprint import fingerprint
+from w2sprobe.folds import folds_of
+from w2sprobe.labels import LabelTable
+from w2sprobe.layers import parse_layers
+from w2sprobe.probes import KS, L2S, nearest_neighbors
+from w2sprobe.probes.neighbors import Search
+from w2sprobe.probing.probers import OTHER, PROBERS, Fit
+from w2sprobe.probing.rows import ProbedRows
+from w2sprobe.probing.spec import VoteSpec
+from w2sprobe.progress import progress_bar
+from w2sprobe.votes.table import (
+    FILTERED_OUT,
+    LAYERS,
+    LEAVE_ONE_OUT,
+    NOTE,
+    TRAIN,
+    FittedProbe,
+    LayerVotes,
+    Votes,
+    layer_file,
+    write_layer,
+    write_note,
+)
+
+VERSION = 1  # of the computation; a folder never mixes layers of two versions
+GRIDS: dict[str, tuple[float, ...]] = {"knn": KS, "logistic": L2S}
+
+
+@dataclass(frozen=True)
+class ProbeInputs:
+    """A store, rows, label vectors and settings, checked before any probe is fitted.
+
+    Parameters
+    ----------
+    spec : VoteSpec
+        Default grids are filled in: `L2S`, and `KS` up to the number of rows.
+    names : tuple of str, length v
+        Names of the label vectors.
+    train : ndarray of str, shape (n,)
+        Ids of the rows that at least one vector is fitted on.
+    other : dict of str to ndarray of str
+        Ids of all other rows, by split.
+    soft : ndarray of float64, shape (v, n)
+        Soft labels.
+    keep : ndarray of bool, shape (v, n), optional
+        Rows that each vector is fitted on. None: all.
+    groups : ndarray of int64, shape (n,), optional
+    folds : ndarray of int64, shape (n,)
+        Empty if no probe is cross-fitted.
+    """
+
+    store: ActivationStore
+    spec: VoteSpec
+    layers: tuple[int, ...]
+    names: tuple[str, ...]
+    train: np.ndarray
+    other: dict[str, np.ndarray]
+    soft: np.ndarray
+    keep: np.ndarray | None
+    groups: np.ndarray | None
+    folds: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        store: ActivationStore,
+        spec: VoteSpec,
+        rows: ProbedRows,
+        labels: Mapping[str, LabelTable],
+        *,
+        every_row: bool = False,
+    ) -> "ProbeInputs":
+        """Look up the labels of all training rows and check that every probe can be fitted.
+
+        With `every_row`, rows that no vector is fitted on count as training rows, too.
+
+        Raises
+        ------
+        InputError
+            Settings that the rows or the store do not allow; labels of one class.
+        IdMismatch
+            A row without a label or without activations.
+        """
+        if not spec.probes or not labels:
+            raise InputError("nothing to fit", allowed="at least one probe and one set of labels")
+        _check_store(store, spec)
+        tables = [table.align(rows.train) for table in labels.values()]
+        keep = np.stack([table.keep for table in tables])
+        train = keep.any(axis=0)
+        if not train.any():
+            raise InputError(
+                "no rows to fit", advice="The labels mark all of them as filtered out."
+            )
+        train |= every_row
+        keep = keep[:, train]
+        other = {FILTERED_OUT: rows.train[~train], **rows.other}
+        groups = None if rows.groups is None else rows.groups[train]
+        n = int(train.sum())
+        inputs = cls(
+            store=store,
+            spec=spec,
+            layers=parse_layers(spec.layers, store.layers),
+            names=tuple(labels),
+            train=rows.train[train],
+            other={name: ids for name, ids in other.items() if len(ids)},
+            soft=np.stack([table.soft_label[train] for table in tables]),
+            keep=None if keep.all() else keep,
+            groups=groups,
+            folds=folds_of(n, spec.cv, groups) if spec.needs_folds else np.empty(0, dtype=np.int64),
+        )
+        inputs = replace(inputs, spec=inputs._with_grids())
+        inputs._check()
+        return inputs
+
+    @property
+    def most_neighbors(self) -> tuple[int, str]:
+        """Largest k that kNN allows for every row, and which rows it chooses from."""
+        if TRAIN in self.spec.held_out:
+            most = min(
+                int(kept[self.folds != fold].sum())
+                for kept in self._kept
+                for fold in range(self.spec.cv)
+            )
+            return most, f"the rows outside the largest of {self.spec.cv} folds"
+        if LEAVE_ONE_OUT in self.spec.held_out:
+            return self._most_leave_one_out, "the rows outside a row's group"
+        return int(self._kept.sum(axis=1).min()), "the rows"
+
+    @property
+    def _most_leave_one_out(self) -> int:
+        return int(self._kept.sum(axis=1).min()) - n_left_out(self.groups, itself=True)
+
+    @property
+    def _kept(self) -> np.ndarray:
+        return np.ones((1, len(self.train)), dtype=bool) if self.keep is None else self.keep
+
+    def _with_grids(self) -> VoteSpec:
+        """Fill in the default grid of each probe that names no values."""
+        most, chosen_from = self.most_neighbors
+        check_k(1, "k", most, chosen_from)
+        probes = {}
+        for name, values in self.spec.probes.items():
+            prober = PROBERS[name]
+            if not values and prober.setting is not None:
+                values = GRIDS.get(name, (float(prober.default or 1),))
+                if prober.setting == "k":
+                    values = tuple(k for k in values if k <= most) or (float(most),)
+            probes[name] = tuple(map(float, values))
+        return self.spec.model_copy(update={"probes": probes})
+
+    def _check(self) -> None:
+        self.store.rows_of(np.concatenate([self.train, *self.other.values()]))
+        if self.spec.needs_classes:
+            every_kept = np.broadcast_to(self._kept, self.soft.shape)
+            for name, soft, kept in zip(self.names, self.soft, every_kept, strict=True):
+                try:
+                    check_both_classes(soft[kept])
+                except InputError as error:
+                    raise InputError(error.what, where=name, allowed=error.allowed) from error
+        most, chosen_from = self.most_neighbors
+        for k in self.spec.probes.get("knn", ()):
+            check_k(int(k), "k", most, chosen_from)
+        for k in self.spec.probes.get("topofilter", ()):
+            check_k(int(k), "k", self._most_leave_one_out, "the rows outside a row's group")
+        if "logistic" in self.spec.probes:
+            check_l2(self.spec.probes["logistic"])
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that determines the predictions, as JSON; keys are names users know."""
+        keeps = [None] * len(self.names) if self.keep is None else self.keep.tolist()
+        return {
+            "version": VERSION,
+            "store": [self.store.manifest["address"], self.store.manifest["ids_fingerprint"]],
+            "rows": fingerprint(
+                [
+                    self.train.tolist(),
+                    None if self.groups is None else self.groups.tolist(),
+                    {name: ids.tolist() for name, ids in self.other.items()},
+                ]
+            ),
+            "labels": fingerprint(
+                {
+                    name: [soft, keep]
+                    for name, soft, keep in zip(self.names, self.soft.tolist(), keeps, strict=True)
+                }
+            ),
+            # the store's address covers the position
+            **self.spec.model_dump(mode="json", exclude={"layers", "position"}),
+        }
+
+
+def predict_layers(
+    store: ActivationStore,
+    spec: VoteSpec,
+    rows: ProbedRows,
+    labels: Mapping[str, LabelTable],
+    folder: str | Path,
+    *,
+    every_row: bool = False,
+    search: Search = nearest_neighbors,
+    device: str = "auto",
+) -> Votes:
+    """Fit probes on every layer and write their predictions, one file per layer.
+
+    Parameters
+    ----------
+    labels : mapping of str to LabelTable
+        Label vectors by name; each has all training rows. Rows that a table filters out are
+        predicted but not fitted on.
+    folder : str or Path
+        Layers that it already has, of the same rows, labels and settings, are kept.
+    every_row : bool, default False
+        Treat rows that all tables filter out as training rows: they get a fold and count when
+        "standardize" learns its scale, so that the predictions for one table do not depend on
+        which other tables there are.
+    search : callable, default nearest_neighbors
+        Neighbour search.
+    device : str, default "auto"
+        Device of linear probes.
+
+    Raises
+    ------
+    InputError
+        Settings that the rows do not allow; `folder` holds predictions of something else.
+    IdMismatch
+        A row that is not in the labels or in the store.
+    OutputError
+        `folder` cannot be written to.
+    """
+    folder = Path(folder)
+    inputs = ProbeInputs.of(store, spec, rows, labels, every_row=every_row)
+    resolve_device(device)
+    check_writable(folder)
+    _claim(folder, inputs.identity)
+    missing = [layer for layer in inputs.layers if not layer_file(folder, layer).exists()]
+    with progress_bar("layers", len(missing)) as advance:
+        for layer in missing:
+            predictions = predict_layer(inputs, layer, search=search, device=device)
+            write_layer(predictions, layer_file(folder, layer))
+            advance(1)
+    write_note(folder, inputs.identity, inputs.layers)
+    return Votes(folder, inputs.identity, inputs.layers)
+
+
+def predict_layer(
+    inputs: ProbeInputs,
+    layer: int,
+    *,
+    search: Search = nearest_neighbors,
+    device: str = "auto",
+) -> LayerVotes:
+    """Fit every probe on one layer and predict all rows.
+
+    Parameters
+    ----------
+    search, device
+        As in `predict_layers`.
+
+    Raises
+    ------
+    InputError
+        Whatever a probe refuses.
+    """
+    store, n_train = inputs.store, len(inputs.train)
+    ids = np.concatenate([inputs.train, *inputs.other.values()])
+    X = store.read(layer, store.rows_of(ids))
+    fit = Fit(
+        X=X[:n_train],
+        Q=X[n_train:],
+        soft=inputs.soft,
+        keep=inputs.keep,
+        groups=inputs.groups,
+        spec=inputs.spec,
+        search=search,
+        device=device,
+    )
+    p: dict[tuple[FittedProbe, str], np.ndarray] = {}
+    rows: dict[str, np.ndarray] = {}
+    for name, values in inputs.spec.probes.items():
+        setting = PROBERS[name].setting
+        for probe, predicted, every_p in PROBERS[name].fit(fit, values):
+            for split, p_of_split in _by_split(inputs, predicted, every_p).items():
+                rows[split] = inputs.other.get(split, inputs.train)
+                keys = product(inputs.names, inputs.spec.values(name))
+                for (labels, value), row in zip(keys, chain(*p_of_split), strict=True):
+                    if not np.isnan(row).all():  # NaN: could not be fitted to these labels
+                        p[FittedProbe(probe, setting, value, labels), split] = row
+    folds = inputs.folds if TRAIN in rows else np.empty(0, dtype=np.int64)
+    return LayerVotes(layer, rows, folds, p)
+
+
+def _by_split(inputs: ProbeInputs, predicted: str, p: np.ndarray) -> dict[str, np.ndarray]:
+    """Divide predictions for all other rows, (..., m), into their splits."""
+    if predicted != OTHER:
+        return {predicted: p}
+    ends = np.cumsum([len(ids) for ids in inputs.other.values()])[:-1]
+    return dict(zip(inputs.other, np.split(p, ends, axis=-1), strict=True))
+
+
+def _check_store(store: ActivationStore, spec: VoteSpec) -> None:
+    if store.ragged:
+        raise InputError(
+            "the store has one vector per token",
+            where=str(store.path),
+            allowed="a store with one vector per row",
+            advice="Extract with another --position.",
+        )
+    position = store.manifest.get("identity", {}).get("position")
+    if spec.position is not None and spec.position != position:
+        raise InputError(
+            f"position {spec.position!r} of a store with {position!r}", where=str(store.path)
+        )
+
+
+def _claim(folder: Path, identity: dict[str, Any]) -> None:
+    """Note in the folder what its layers are computed from; refuse a folder of something else."""
+    note = folder / NOTE
+    if not note.exists():
+        if any((folder / LAYERS).glob("*")):
+            raise InputError(
+                f"layers without {NOTE}, from a sweep by an old version",
+                where=str(folder),
+                advice="Name another folder, or delete this one.",
+            )
+        write_json(note, {"identity": identity, "layers": []})
+        return
+    try:
+        known = json.loads(note.read_text(encoding="utf-8"))["identity"]
+        differ = [name for name in identity if known.get(name) != identity[name]]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"cannot read {str(note)!r}: {error}",
+            allowed=f"{NOTE} as written by `w2sprobe sweep`",
+            advice="Name another folder, or delete this one.",
+        ) from error
+    if differ:
+        raise InputError(
+            f"other predictions, which differ in {first_few(differ, limit=len(differ))}",
+            where=str(folder),
+            advice="Name another folder, or delete this one.",
+        )
