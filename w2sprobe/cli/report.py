@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 )
 @_options.common
 def command(results: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
-    """Make a page of what was found: verdict, figures, tables, in one HTML file.
+    """Write the report of one or several results: key numbers, figures and tables in one HTML file.
 
     RESULTS are folders as `w2sprobe run` leaves them, of one experiment or of a study; of several,
     the others are set beside the first. The page needs no network; every figure is also in

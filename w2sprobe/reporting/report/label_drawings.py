@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from w2sprobe.labels import THRESHOLD
-from w2sprobe.metrics import overlap, roc_auc, scorecard
+from w2sprobe.metrics import overlap, scorecard
 from w2sprobe.reporting.report.drawing import (
     BLUE,
     GREEN,
@@ -123,55 +123,6 @@ def _arrow(
         va="center" if side else "bottom",
         fontsize=8,
         color=colour,
-    )
-
-
-def weak_labels_in_words(labels: Labels) -> str:
-    """How good the weak labels of the strong-train rows are.
-
-    Parameters
-    ----------
-    labels : dict
-        `Run.strong_train_labels`.
-
-    Returns
-    -------
-    str
-    """
-    weak = labels[WEAK]
-    hard, truth = weak["soft_label"] > THRESHOLD, weak["label"] == 1
-    return (
-        f"The weak labels of the {len(hard):,} rows that students learn from have an AUC of "
-        f"{roc_auc(truth, weak['soft_label']):.3f}; cut at one half, {np.mean(hard != truth):.0%} "
-        f"of them are wrong, and call {np.mean(hard):.0%} of the rows class 1, where "
-        f"{np.mean(truth):.0%} are."
-    )
-
-
-def filters_in_words(cards: Sequence[Mapping[str, Any]]) -> str:
-    """How many of the labels that filters removed were wrong, beside the share of all labels.
-
-    Parameters
-    ----------
-    cards : sequence of dict
-        `cards_of` one run.
-
-    Returns
-    -------
-    str
-        Empty where no filter removed rows. A filter at random is a control, and not among them.
-    """
-    whole = [card for card in cards if card["removed"] and not card["step"]]
-    filters = [card for card in whole if not card["method"].startswith("random")]
-    if not filters:
-        return ""
-    chance = filters[0]["noise_before"]
-
-    shares = ", ".join(f"{plain(card['method'])} {card['precision']:.0%}" for card in filters)
-    worse = any(card["precision"] < chance for card in filters)
-    return (
-        f"Share of wrong labels among the rows that a filter removed: {shares}; among all rows "
-        f"{chance:.0%}." + (" A filter below that removes good labels first." if worse else "")
     )
 
 
@@ -291,7 +242,8 @@ def filters_drawing(cards: Sequence[Mapping[str, Any]], name: str) -> Drawing:
         name,
         "What filters removed",
         "Dots: share of the removed rows that were mislabelled (precision), a run each; ticks: "
-        "share among all rows, which is what a random filter (grey) hits on average.",
+        "share among all rows, which is what a random filter (grey) hits on average. A dot left of "
+        "its tick: the filter removes good labels first.",
         "; ".join(
             f"{plain(card['method'])}: {card['removed']} rows, precision {card['precision']:.2f} "
             f"against {card['noise_before']:.2f}"

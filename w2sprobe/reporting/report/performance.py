@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from w2sprobe.metrics import MIN_GROUP_ROWS, N_BINS
 from w2sprobe.reporting.numbers import with_interval
+from w2sprobe.reporting.scores import n_tasks
 from w2sprobe.reporting.table import Cell, Column, Table, Tone, numeric, tone_of
 from w2sprobe.reporting.wording import ENDS
 from w2sprobe.results import SummaryRow
@@ -87,8 +88,7 @@ def performance_tables(rows: Sequence[SummaryRow]) -> tuple[Table, ...]:
     scored = [row for row in rows if row.performance is not None]
     if not scored:
         return ()
-    several = len({row.task for row in rows}) > 1
-    who = [*([Column("task")] if several else []), Column("method")]
+    who = [*([Column("task")] if n_tasks(rows) > 1 else []), Column("method")]
     means = "Several seeds: means; a dash where a seed has no value."
     tables = [
         Table.of(title, [*who, *_with_values(columns, scored)], scored, note + means)

@@ -1,6 +1,6 @@
 """What a report reads: the folder of a run, with one experiment or with a study."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -162,6 +162,16 @@ class Source:
         """Beside weak model and ceiling, in order of appearance."""
         names = dict.fromkeys(row.method for row in self.summary)
         return [name for name in names if name not in ("weak", "ceiling")]
+
+    def of_pair(self, pair: tuple[str, str]) -> "Source":
+        """The part of this source that is about one weak and one strong model."""
+        return replace(
+            self,
+            runs=tuple(run for run in self.runs if run.results.key[1:3] == pair),
+            summary=tuple(
+                row for row in self.summary if (row.weak_model, row.strong_model) == pair
+            ),
+        )
 
     @cached_property
     def scores(self) -> list[Score]:

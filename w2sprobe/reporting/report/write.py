@@ -11,7 +11,7 @@ from w2sprobe.errors import InputError
 from w2sprobe.reporting.pages import Page, write_page
 from w2sprobe.reporting.report.drawing import Drawing, house_style
 from w2sprobe.reporting.report.rows import Explore, Link, write_explorers
-from w2sprobe.reporting.report.sections import Code, Describe, Part, Section, part_of
+from w2sprobe.reporting.report.sections import Code, Describe, Section, SourceReport, report_of
 from w2sprobe.reporting.report.sources import Source
 from w2sprobe.reporting.report.versus import versus
 from w2sprobe.reporting.table import Table
@@ -68,7 +68,7 @@ def write_report(
     make_folder(out)
     with house_style():
         parts = [
-            part_of(source, f"part{number}-" if len(sources) > 1 else "", describe)
+            report_of(source, f"part{number}-" if len(sources) > 1 else "", describe)
             for number, source in enumerate(sources, start=1)
         ]
         compared = [
@@ -98,7 +98,7 @@ def _names(sources: Sequence[Source]) -> list[str]:
 
 
 def _page(
-    parts: Sequence[Part],
+    parts: Sequence[SourceReport],
     compared: Sequence[Section],
     names: Sequence[str],
     links: Sequence[tuple[Source, Link]],
@@ -110,7 +110,7 @@ def _page(
             {
                 "name": name,
                 "description": _description(part),
-                "verdicts": part.verdicts,
+                "key_numbers": part.key_numbers,
                 "sections": [_rendered(section) for section in part.sections],
                 "explorers": [link for source, link in links if source is part.source],
             }
@@ -139,7 +139,7 @@ def _rendered(section: Section) -> dict[str, Any]:
     }
 
 
-def _description(part: Part) -> str:
+def _description(part: SourceReport) -> str:
     source = part.source
     seeds = {run.results.seed for run in source.runs}
     counts = (
