@@ -250,15 +250,13 @@ def _gains(pair: OfPair) -> Iterator[Section]:
     """Tests over tasks: against the supervisor, and against the baseline."""
     comparison, name = pair.comparison, pair.prefix
     if comparison is not None and comparison.supervisor_gains:
+        drawing = gains_drawing(comparison, pair.rows, f"{name}gains")
         yield Section(
             f"{name}gains",
             f"Gains over the supervisor{pair.heading}",
             "Test AUC of a method less that of the weak model that labelled its rows, over all "
             "tasks, whatever their gap: what generalises from weak to strong.",
-            (
-                *gains_drawing(comparison, pair.rows, f"{name}gains"),
-                *supervisor_gain_tables(comparison),
-            ),
+            (*([drawing] if drawing else []), *supervisor_gain_tables(comparison)),
         )
     if comparison is not None and comparison.methods:
         units = units_of(comparison)[::-1]

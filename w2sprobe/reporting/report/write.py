@@ -72,10 +72,9 @@ def write_report(
             for number, source in enumerate(sources, start=1)
         ]
         compared = [
-            section
+            versus(sources[0], source, f"versus{number}-", (names[0], name))
             for number, (source, name) in enumerate(zip(sources, names, strict=True), start=1)
             if number > 1
-            for section in versus(sources[0], source, f"versus{number}-", (names[0], name))
         ]
         figures = out / FIGURES
         shutil.rmtree(figures, ignore_errors=True)  # those of an earlier report have other names
