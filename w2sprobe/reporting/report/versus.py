@@ -52,8 +52,8 @@ def versus(first: Source, other: Source, prefix: str, names: tuple[str, str]) ->
         f"{prefix}versus",
         f"{names[1]} against {names[0]}",
         f"Both have {len(both)} scores of the same task, models and method; {alone} more are in "
-        "one of them. Intervals are paired by test rows, cuts and seeds, and are given where both have "
-        "the same of each; they are not corrected for their number.",
+        "one of them. Intervals are paired by test rows, cuts and seeds, where both have the same; "
+        "they are not corrected for their number.",
         tuple(blocks),
     )
 
