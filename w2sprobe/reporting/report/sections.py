@@ -34,6 +34,7 @@ from w2sprobe.reporting.report.drawing import Drawing
 from w2sprobe.reporting.report.gain_drawings import gains_drawing
 from w2sprobe.reporting.report.key_numbers import KeyNumbers, study_numbers, task_numbers
 from w2sprobe.reporting.report.label_drawings import (
+    WEAK,
     cards_of,
     filters_drawing,
     overlap_drawing,
@@ -184,7 +185,7 @@ def _key_numbers(pair: OfPair, analysis: Analysis) -> KeyNumbers:
             analysis,
             against=pair.against,
             declared=declared,
-            labels=next((of_run for of_run in labels if of_run), None),
+            labels=next((of_run for of_run in labels if of_run and WEAK in of_run), None),
         )
     return study_numbers(pair.rows, pair.comparison, declared=declared)
 
