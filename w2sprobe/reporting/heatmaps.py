@@ -90,7 +90,7 @@ def _drawn_rows(table: pa.Table) -> tuple[list[dict[str, Any]], str, str]:
 def _small_texts(axis: Axes) -> None:
     axis.tick_params(labelsize=7)
     axis.tick_params(axis="x", rotation=45 if len(axis.get_xticks()) > 6 else 0)
-    axis.xaxis.label.set_size(8)
+    axis.xaxis.label.set_fontsize(8)
 
 
 def heat_scale(values: Iterable[float], *, centred: bool) -> dict[str, Any]:

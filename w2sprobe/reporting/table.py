@@ -136,7 +136,7 @@ def numeric(title: str, value: str | Callable[[Any], Cell | float | None] = "") 
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """Row of a table; `unresolved` ones are set apart."""
 
     cells: Sequence[Cell]
@@ -151,7 +151,7 @@ class Table:
     ----------
     title : str
     columns : sequence of Column
-    rows : sequence of Row
+    rows : sequence of TableRow
     note : str, optional
         Below it.
     searchable : bool, default False
@@ -160,7 +160,7 @@ class Table:
 
     title: str
     columns: Sequence[Column]
-    rows: Sequence[Row]
+    rows: Sequence[TableRow]
     note: str = ""
     searchable: bool = False
 
@@ -191,7 +191,7 @@ class Table:
         """
         chosen = tuple(columns)
         rows = [
-            Row(tuple(column.cell(record) for column in chosen), unresolved(record))
+            TableRow(tuple(column.cell(record) for column in chosen), unresolved(record))
             for record in records
         ]
         return cls(title, chosen, rows, note, searchable=len(rows) > MANY)

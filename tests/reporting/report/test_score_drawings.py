@@ -6,20 +6,20 @@ from tests.reporting.cases import METHODS, save_study
 from w2sprobe.comparison import compare, published
 from w2sprobe.reporting.report.gain_drawings import gains_drawing
 from w2sprobe.reporting.report.score_drawings import pgr_drawing, tasks_drawing
-from w2sprobe.reporting.report.sources import Source
+from w2sprobe.reporting.report.sources import ResultsFolder
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+def source(tmp_path_factory: pytest.TempPathFactory) -> ResultsFolder:
     folder = tmp_path_factory.mktemp("study")
     methods = dict.fromkeys(
         ("boolq", "mine", "other"), (*METHODS[:3], "topofilter", "random_filter")
     )
     save_study(folder, tuple(methods), ("0",), methods=methods, records=False)
-    return Source.read(folder)
+    return ResultsFolder.read(folder)
 
 
-def test_published_values_stand_beside_the_same_task_and_method(source: Source) -> None:
+def test_published_values_stand_beside_the_same_task_and_method(source: ResultsFolder) -> None:
     scores = published().scores
     theirs = {(one.task, one.method): one.pgr for one in scores}
     drawing = pgr_drawing(source.summary, "pgr", scores)
@@ -38,7 +38,7 @@ def test_published_values_stand_beside_the_same_task_and_method(source: Source) 
     assert (ends["boolq", "weak"], ends["boolq", "student"]) == (weak, None)
 
 
-def test_data_are_the_results(source: Source) -> None:
+def test_data_are_the_results(source: ResultsFolder) -> None:
     summary = {(row.task, row.method): row for row in source.summary}
     found = pgr_drawing(source.summary, "pgr", []).data
     assert {(one["task"], one["method"]) for one in found} == {
@@ -49,7 +49,7 @@ def test_data_are_the_results(source: Source) -> None:
         assert (one["pgr"], (one["pgr_low"], one["pgr_high"])) == (row.pgr, row.pgr_interval)
 
 
-def test_gains_are_measured_and_shrunken(source: Source) -> None:
+def test_gains_are_measured_and_shrunken(source: ResultsFolder) -> None:
     drawing = gains_drawing(compare(source.scores, against="student"), source.summary, "gains")
     assert drawing is not None
     rows = {row["task"]: row for row in drawing.data}
@@ -64,7 +64,7 @@ def test_gains_are_measured_and_shrunken(source: Source) -> None:
         assert rows[task]["shrunken"] is not None
 
 
-def test_a_baseline_without_gains_has_no_drawing(source: Source) -> None:
+def test_a_baseline_without_gains_has_no_drawing(source: ResultsFolder) -> None:
     comparison = compare(source.scores, against="student")
     without = comparison.model_copy(update={"supervisor_gains": ()})
     assert gains_drawing(without, source.summary, "gains") is None

@@ -9,7 +9,7 @@ import pytest
 from tests.reporting.cases import METHODS, save_run, save_study
 from w2sprobe.reporting.report.drawing import Drawing
 from w2sprobe.reporting.report.sections import SourceReport, report_of
-from w2sprobe.reporting.report.sources import Source
+from w2sprobe.reporting.report.sources import ResultsFolder
 from w2sprobe.reporting.scores import study_tables
 from w2sprobe.results import StudyResults
 
@@ -68,7 +68,7 @@ def test_what_a_study_lacks_is_no_mistake(
 ) -> None:
     options = {"methods": methods, "unresolved": unresolved}
     study = save_study(tmp_path, tuple(methods), ("0",), **options)
-    told = texts_of(report_of(Source.read(tmp_path)))
+    told = texts_of(report_of(ResultsFolder.read(tmp_path)))
     assert [text for text in told if words in text]
     assert not [text for text in told if "nan" in text]
     (table,) = study_tables(study)
@@ -83,7 +83,7 @@ def test_results_of_earlier_versions_open(tmp_path: Path) -> None:
         for name in later:
             del row[name]
     (tmp_path / "study.json").write_text(json.dumps(study))
-    told = texts_of(report_of(Source.read(tmp_path)))
+    told = texts_of(report_of(ResultsFolder.read(tmp_path)))
     assert "written by an earlier version" in " ".join(told)
     (table,) = study_tables(StudyResults.read(tmp_path / "study.json"))
     assert len(table.rows) == 3
@@ -91,14 +91,14 @@ def test_results_of_earlier_versions_open(tmp_path: Path) -> None:
 
 def test_one_run_without_records(tmp_path: Path) -> None:
     save_run(tmp_path, records=False, methods=FEW)
-    report = report_of(Source.read(tmp_path / "results.json"))
+    report = report_of(ResultsFolder.read(tmp_path / "results.json"))
     assert drawings_of(report) == ["methods", "rows"]
     (probes,) = [section for section in report.sections if section.name == "probes"]
     assert "No sweep was part of this run" in probes.intro
 
 
 def test_every_pair_of_models_has_its_sections(tmp_path: Path) -> None:
-    one = Source.read(save_run(tmp_path, methods=FEW, records=False) and tmp_path)
+    one = ResultsFolder.read(save_run(tmp_path, methods=FEW, records=False) and tmp_path)
     other = {"weak_model": "tiny"}
     run = replace(one.runs[0], results=one.runs[0].results.model_copy(update=other))
     summary = [row.model_copy(update=other) for row in one.summary]

@@ -10,7 +10,7 @@ from tests.reporting.cases import METHODS, save_run
 from w2sprobe.metrics import bootstrap_pgr
 from w2sprobe.reporting.report.drawing import Drawing
 from w2sprobe.reporting.report.sections import Section
-from w2sprobe.reporting.report.sources import Source
+from w2sprobe.reporting.report.sources import ResultsFolder
 from w2sprobe.reporting.report.versus import versus
 from w2sprobe.reporting.table import Table
 
@@ -18,7 +18,7 @@ FEW = METHODS[:3]
 
 
 def compared(folder: Path) -> Section:
-    first, other = (Source.read(folder / name) for name in "ab")
+    first, other = (ResultsFolder.read(folder / name) for name in "ab")
     return versus(first, other, "", ("a", "b"))
 
 

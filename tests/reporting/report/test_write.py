@@ -13,7 +13,7 @@ from w2sprobe.errors import InputError
 from w2sprobe.reporting.figures import results_figure
 from w2sprobe.reporting.report import write_report
 from w2sprobe.reporting.report.sections import report_of
-from w2sprobe.reporting.report.sources import Source
+from w2sprobe.reporting.report.sources import ResultsFolder
 from w2sprobe.results import Results
 
 ENDS, FEW = METHODS[:2], METHODS[:3]
@@ -88,7 +88,7 @@ def test_the_same_results_give_the_same_files(tmp_path: Path) -> None:
 
 def test_warnings_come_first_and_undefined_scores_have_no_line(tmp_path: Path) -> None:
     results = save_run(tmp_path, methods=FEW)
-    before = report_of(Source.read(tmp_path))
+    before = report_of(ResultsFolder.read(tmp_path))
     assert "Warnings" not in {section.title for section in before.sections}
     told = results.model_copy(update={"warnings": (f"student: {HOSTILE}",)})
     told.write(tmp_path / "results.json")

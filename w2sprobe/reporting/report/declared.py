@@ -3,7 +3,7 @@
 from w2sprobe.declaration import PREREGISTRATION, Declaration
 from w2sprobe.errors import InputError
 from w2sprobe.reporting.declarations import declaration_tables, declared_table
-from w2sprobe.reporting.report.sources import Source
+from w2sprobe.reporting.report.sources import ResultsFolder
 from w2sprobe.reporting.table import Table
 
 NOTHING = (
@@ -12,12 +12,12 @@ NOTHING = (
 )
 
 
-def declared_in_report(source: Source) -> tuple[str, tuple[Table, ...]]:
+def declared_in_report(source: ResultsFolder) -> tuple[str, tuple[Table, ...]]:
     """What was declared, where the run differs from it, and what is exploration.
 
     Parameters
     ----------
-    source : Source
+    source : ResultsFolder
 
     Returns
     -------
@@ -42,7 +42,7 @@ def declared_in_report(source: Source) -> tuple[str, tuple[Table, ...]]:
     return intro, tuple(declaration_tables(declaration, more))
 
 
-def _declaration(source: Source, sha256: str) -> tuple[Declaration | None, str]:
+def _declaration(source: ResultsFolder, sha256: str) -> tuple[Declaration | None, str]:
     """Content of the file, or why it cannot be used."""
     try:
         found = Declaration.read(source.folder)
@@ -55,7 +55,7 @@ def _declaration(source: Source, sha256: str) -> tuple[Declaration | None, str]:
     return found, ""
 
 
-def _not_declared(source: Source, declaration: Declaration) -> tuple[str, str]:
+def _not_declared(source: ResultsFolder, declaration: Declaration) -> tuple[str, str]:
     known = {declaration.against, *declaration.family}
     others = [name for name in source.methods if name not in known]
     methods = f"The methods {', '.join(others)}; " if others else "Beside the tests above, "

@@ -81,7 +81,7 @@ def task_numbers(
     declared : bool
         The study was declared before it was run.
     labels : dict, optional
-        `Run.strong_train_labels`, for the quality of the weak labels.
+        `RunFolder.strong_train_labels`, for the quality of the weak labels.
     """
     analysis = analysis or Analysis()
     by_method = {row.method: row for row in rows}

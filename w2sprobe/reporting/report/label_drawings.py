@@ -135,7 +135,7 @@ def cards_of(labels: Labels, run: str) -> list[dict[str, Any]]:
     Parameters
     ----------
     labels : dict
-        `Run.strong_train_labels`.
+        `RunFolder.strong_train_labels`.
     run : str
         Its name, for the rows.
 
@@ -236,7 +236,7 @@ def overlap_drawing(labels: Sequence[Labels], name: str) -> Drawing | None:
     Parameters
     ----------
     labels : sequence of dict
-        `Run.strong_train_labels` of all runs.
+        `RunFolder.strong_train_labels` of all runs.
     name : str
     """
     runs = [

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from w2sprobe.errors import InputError
-from w2sprobe.metrics import Estimate, recover
-from w2sprobe.metrics import Run as ScoredRun
-from w2sprobe.reporting.report.sources import Run
+from w2sprobe.metrics import Estimate, Run, recover
+from w2sprobe.reporting.report.sources import RunFolder
 
 Seeds = tuple[Hashable, Hashable, Hashable]  # of the cut, the supervisor and the learner
 
@@ -39,12 +38,12 @@ class Predicted:
         )
 
 
-def predicted(runs: Iterable[Run], method: str) -> dict[Seeds, Predicted]:
+def predicted(runs: Iterable[RunFolder], method: str) -> dict[Seeds, Predicted]:
     """Predictions of a method in every run of one task and pair of models.
 
     Parameters
     ----------
-    runs : iterable of Run
+    runs : iterable of RunFolder
     method : str
 
     Returns
@@ -91,7 +90,7 @@ def auc_difference(
     if not all(one.same_rows(theirs[seeds]) for seeds, one in ours.items()):
         return None
     runs = [
-        ScoredRun(
+        Run(
             one.truth,
             # `recover` gives differences to the weak model; the ceiling is not used
             {"weak": one.scores, "ceiling": one.scores, "second": theirs[seeds].scores},
@@ -109,12 +108,12 @@ def auc_difference(
         return None
 
 
-def filter_differences(runs: Iterable[Run]) -> dict[str, Estimate | None]:
+def filter_differences(runs: Iterable[RunFolder]) -> dict[str, Estimate | None]:
     """AUC of each filter's student less that of a random filter which keeps as many rows.
 
     Parameters
     ----------
-    runs : iterable of Run
+    runs : iterable of RunFolder
         Of one task and pair of models.
 
     Returns

@@ -56,7 +56,7 @@ from w2sprobe.reporting.report.score_drawings import (
     pgr_drawing,
     tasks_drawing,
 )
-from w2sprobe.reporting.report.sources import Source
+from w2sprobe.reporting.report.sources import ResultsFolder
 from w2sprobe.reporting.report.tables import (
     audit_table,
     labels_table,
@@ -106,17 +106,19 @@ class Section:
 class SourceReport:
     """Head and sections of the report on one source; key numbers for each pair of models."""
 
-    source: Source
+    source: ResultsFolder
     key_numbers: tuple[KeyNumbers, ...]
     sections: tuple[Section, ...]
 
 
-def report_of(source: Source, prefix: str = "", describe: Describe | None = None) -> SourceReport:
+def report_of(
+    source: ResultsFolder, prefix: str = "", describe: Describe | None = None
+) -> SourceReport:
     """Lay out the report on a source.
 
     Parameters
     ----------
-    source : Source
+    source : ResultsFolder
     prefix : str, optional
         Of all names, where a page reports on several sources.
     describe : callable, optional
@@ -159,7 +161,7 @@ def report_of(source: Source, prefix: str = "", describe: Describe | None = None
 class OfPair:
     """One pair of models of a source, and how its sections are named."""
 
-    source: Source
+    source: ResultsFolder
     comparison: Comparison | None
     against: str
     prefix: str
@@ -190,7 +192,7 @@ def _key_numbers(pair: OfPair, analysis: Analysis) -> KeyNumbers:
     return study_numbers(pair.rows, pair.comparison, declared=declared)
 
 
-def _declared(source: Source, prefix: str) -> Section:
+def _declared(source: ResultsFolder, prefix: str) -> Section:
     return Section(
         f"{prefix}declared",
         "Declared before the run",
@@ -198,7 +200,7 @@ def _declared(source: Source, prefix: str) -> Section:
     )
 
 
-def _warnings(source: Source, prefix: str) -> Iterator[Section]:
+def _warnings(source: ResultsFolder, prefix: str) -> Iterator[Section]:
     rows = [(run.name, message) for run in source.runs for message in run.results.warnings]
     if rows:
         yield Section(
@@ -209,7 +211,7 @@ def _warnings(source: Source, prefix: str) -> Iterator[Section]:
         )
 
 
-def _overview(source: Source, against: str, analysis: Analysis) -> Overview | None:
+def _overview(source: ResultsFolder, against: str, analysis: Analysis) -> Overview | None:
     if len(source.tasks) < 2 or against not in source.methods:
         return None
     try:
@@ -299,7 +301,7 @@ def _more_than_auc(pair: OfPair) -> Iterator[Section]:
         )
 
 
-def _methods(source: Source, prefix: str, describe: Describe) -> Iterator[Section]:
+def _methods(source: ResultsFolder, prefix: str, describe: Describe) -> Iterator[Section]:
     words: dict[str, str] = {}
     for run in source.runs:
         words = {**describe(run.results), **words}
@@ -320,7 +322,7 @@ def _methods(source: Source, prefix: str, describe: Describe) -> Iterator[Sectio
     )
 
 
-def _splits(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
+def _splits(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator[Section]:
     first = source.runs[0].results
     tasks = {run.results.task: run.results for run in source.runs}
 
@@ -349,7 +351,7 @@ def _n_rows(one: Results, *, split: str) -> int:
     return one.splits[split]
 
 
-def _sweeps(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
+def _sweeps(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator[Section]:
     sweeps = {run.name: run.sweep.to_pylist() for run in source.runs if run.sweep is not None}
     used = _used(source)
     blocks: list[Block] = []
@@ -372,7 +374,7 @@ def _sweeps(source: Source, prefix: str, _: Overview | None) -> Iterator[Section
     )
 
 
-def _used(source: Source) -> Used:
+def _used(source: ResultsFolder) -> Used:
     """Layer and setting of the probe methods, where all runs have the same."""
     names = {"knn": "n_neighbors", "logistic": "l2"}
     points = {
@@ -387,7 +389,7 @@ def _used(source: Source) -> Used:
     return {probe: (layer, value) for probe, value in found if value is not None}
 
 
-def _filters(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
+def _filters(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator[Section]:
     found = [
         (run.name, labels) for run in source.runs if (labels := run.strong_train_labels) is not None
     ]
@@ -408,7 +410,7 @@ def _filters(source: Source, prefix: str, _: Overview | None) -> Iterator[Sectio
     )
 
 
-def _indicators(source: Source, prefix: str, over: Overview | None) -> Iterator[Section]:
+def _indicators(source: ResultsFolder, prefix: str, over: Overview | None) -> Iterator[Section]:
     if over is None or not over.gains:
         return
     method = over.gains[0].method
@@ -428,7 +430,7 @@ def _indicators(source: Source, prefix: str, over: Overview | None) -> Iterator[
     )
 
 
-def _curves(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
+def _curves(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator[Section]:
     seen: dict[str, pa.Table] = {}
     for run in source.runs:
         if run.curves is not None:
@@ -448,7 +450,7 @@ def _curves(source: Source, prefix: str, _: Overview | None) -> Iterator[Section
     )
 
 
-def _audit(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
+def _audit(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator[Section]:
     table = audit_table(source)
     flags = sum(row.cells[1].text == "flag" for row in table.rows)
     count = {0: "No flags", 1: "One flag"}.get(flags, f"{flags} flags")
@@ -474,7 +476,7 @@ def _seeds(comparisons: Sequence[Comparison], prefix: str) -> Iterator[Section]:
         )
 
 
-def _run(source: Source, prefix: str) -> Iterator[Section]:
+def _run(source: ResultsFolder, prefix: str) -> Iterator[Section]:
     first = source.runs[0].results
     facts = {**first.versions, **first.machine}
     failed = [(one.experiment, one.stage, one.error) for one in source.failures] + [

@@ -31,7 +31,7 @@ Labels = dict[str, dict[str, np.ndarray]]  # columns of the training labels, by 
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
     """An experiment's results, and the files beside them.
 
     Parameters
@@ -84,14 +84,14 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Source:
+class ResultsFolder:
     """The folder of a run.
 
     Parameters
     ----------
     folder : Path
     name : str
-    runs : tuple of Run
+    runs : tuple of RunFolder
         One a task, pair of models and seed.
     summary : tuple of SummaryRow
         One a task, pair of models and method, over the seeds.
@@ -101,23 +101,19 @@ class Source:
 
     folder: Path
     name: str
-    runs: tuple[Run, ...]
+    runs: tuple[RunFolder, ...]
     summary: tuple[SummaryRow, ...]
     failures: tuple[Failure, ...]
     preregistration: Preregistration | None = None
 
     @classmethod
-    def read(cls, folder: Path) -> "Source":
+    def read(cls, folder: Path) -> "ResultsFolder":
         """Read what `w2sprobe run` has left.
 
         Parameters
         ----------
         folder : Path
             Holds study.json or results.json; or one of these files.
-
-        Returns
-        -------
-        Source
 
         Raises
         ------
@@ -132,12 +128,12 @@ class Source:
         results = Results.read(folder / RESULTS)
         name = results.name
         declared = results.preregistration
-        return cls(folder, name, (Run(folder, results),), results.summary, (), declared)
+        return cls(folder, name, (RunFolder(folder, results),), results.summary, (), declared)
 
     @classmethod
-    def _of_study(cls, folder: Path, study: StudyResults) -> "Source":
+    def _of_study(cls, folder: Path, study: StudyResults) -> "ResultsFolder":
         runs = tuple(
-            Run(folder / place, Results.read(folder / place / RESULTS))
+            RunFolder(folder / place, Results.read(folder / place / RESULTS))
             for place in study.experiments
         )
         if not runs:
@@ -163,7 +159,7 @@ class Source:
         names = dict.fromkeys(row.method for row in self.summary)
         return [name for name in names if name not in ("weak", "ceiling")]
 
-    def of_pair(self, pair: tuple[str, str]) -> "Source":
+    def of_pair(self, pair: tuple[str, str]) -> "ResultsFolder":
         """The part of this source that is about one weak and one strong model."""
         return replace(
             self,

@@ -8,7 +8,7 @@ from w2sprobe.comparison import Analysis, role_of
 from w2sprobe.metrics import Estimate
 from w2sprobe.reporting.report.gain_tests import gain_of, judged_together
 from w2sprobe.reporting.report.key_numbers import toned
-from w2sprobe.reporting.report.sources import Source
+from w2sprobe.reporting.report.sources import ResultsFolder
 from w2sprobe.reporting.table import Cell, Column, Table, numeric
 from w2sprobe.reporting.wording import ENDS, STUDENT, plain
 from w2sprobe.results import SummaryRow
@@ -81,7 +81,7 @@ def method_tests_table(
     )
 
 
-def audit_table(source: Source) -> Table:
+def audit_table(source: ResultsFolder) -> Table:
     """What the audits of the tasks found."""
     found = dict.fromkeys(
         (run.results.task, finding.level, finding.kind, finding.message)
@@ -96,7 +96,7 @@ def audit_table(source: Source) -> Table:
     )
 
 
-def times_table(source: Source) -> Table:
+def times_table(source: ResultsFolder) -> Table:
     """What each method's stages took."""
     rows = [(run.name, row) for run in source.runs for row in run.results.rows]
     return Table.of(

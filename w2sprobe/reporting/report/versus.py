@@ -18,7 +18,7 @@ from w2sprobe.reporting.report.drawing import (
 )
 from w2sprobe.reporting.report.pairing import auc_difference, predicted
 from w2sprobe.reporting.report.sections import Section
-from w2sprobe.reporting.report.sources import Source
+from w2sprobe.reporting.report.sources import ResultsFolder
 from w2sprobe.reporting.table import Cell, Column, Table, numeric, tone_of
 from w2sprobe.reporting.wording import plain
 from w2sprobe.results import Interval, SummaryRow
@@ -26,12 +26,14 @@ from w2sprobe.results import Interval, SummaryRow
 Key = tuple[str, str, str, str]  # task, weak and strong model, method
 
 
-def versus(first: Source, other: Source, prefix: str, names: tuple[str, str]) -> Section:
+def versus(
+    first: ResultsFolder, other: ResultsFolder, prefix: str, names: tuple[str, str]
+) -> Section:
     """The section that compares a source with the first one.
 
     Parameters
     ----------
-    first, other : Source
+    first, other : ResultsFolder
     prefix : str
         Of the names of sections, drawings and tables.
     names : tuple of str
@@ -58,11 +60,11 @@ def versus(first: Source, other: Source, prefix: str, names: tuple[str, str]) ->
     )
 
 
-def _by_key(source: Source) -> dict[Key, SummaryRow]:
+def _by_key(source: ResultsFolder) -> dict[Key, SummaryRow]:
     return {(r.task, r.weak_model, r.strong_model, r.method): r for r in source.summary}
 
 
-def _estimate(first: Source, other: Source, key: Key) -> Estimate | None:
+def _estimate(first: ResultsFolder, other: ResultsFolder, key: Key) -> Estimate | None:
     """The other's AUC less the first's, paired by rows, cuts and seeds."""
     ours, theirs = (
         predicted([run for run in source.runs if run.results.key[:3] == key[:3]], key[3])
@@ -155,7 +157,7 @@ def _scores_table(pairs: Pairs, names: tuple[str, str]) -> Table:
     )
 
 
-def _config_table(first: Source, other: Source, names: tuple[str, str]) -> Table:
+def _config_table(first: ResultsFolder, other: ResultsFolder, names: tuple[str, str]) -> Table:
     ours, theirs = (dict(_flat(source.runs[0].results.config)) for source in (first, other))
     keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     return Table.of_texts(

@@ -12,7 +12,7 @@ from w2sprobe.reporting.pages import Page, write_page
 from w2sprobe.reporting.report.drawing import Drawing, house_style
 from w2sprobe.reporting.report.rows import Explore, Link, write_explorers
 from w2sprobe.reporting.report.sections import Code, Describe, Section, SourceReport, report_of
-from w2sprobe.reporting.report.sources import Source
+from w2sprobe.reporting.report.sources import ResultsFolder
 from w2sprobe.reporting.report.versus import versus
 from w2sprobe.reporting.table import Table
 
@@ -62,7 +62,7 @@ def write_report(
         raise InputError(
             "a result that is named twice", where=", ".join(map(str, folders)), allowed="each once"
         )
-    sources = [Source.read(folder) for folder in folders]
+    sources = [ResultsFolder.read(folder) for folder in folders]
     names = _names(sources)
     out = out or sources[0].folder / "report"
     make_folder(out)
@@ -88,7 +88,7 @@ def write_report(
     return out / HTML
 
 
-def _names(sources: Sequence[Source]) -> list[str]:
+def _names(sources: Sequence[ResultsFolder]) -> list[str]:
     """Names of the studies; those of their folders where two have the same."""
     names = [source.name for source in sources]
     if len(set(names)) == len(names):
@@ -100,7 +100,7 @@ def _page(
     parts: Sequence[SourceReport],
     compared: Sequence[Section],
     names: Sequence[str],
-    links: Sequence[tuple[Source, Link]],
+    links: Sequence[tuple[ResultsFolder, Link]],
 ) -> Page:
     values: dict[str, Any] = {
         "version": __version__,
