@@ -45,7 +45,7 @@ def test_sources_of_noise_are_named(
     assert runs_text(one) == runs
     assert known in text
     assert unknown in text
-    assert ("do not know" in text) == bool(unknown)
+    assert ("do not cover" in text) == bool(unknown)
 
 
 @pytest.mark.parametrize(

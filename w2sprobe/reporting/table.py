@@ -1,4 +1,4 @@
-"""Tables of results: laid out once, shown in a terminal and in pages.
+"""Tables of results, laid out once for the terminal and for pages.
 
 `terminal.py` draws them in a terminal, the macro `table` of `pages/templates` in HTML.
 """
@@ -145,7 +145,7 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; a page lets its readers sort and copy it.
+    """A table, which readers of a page can sort and copy.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ class Table:
     note : str, optional
         Below it.
     searchable : bool, default False
-        Has a field that filters its rows.
+        A page shows a field that filters its rows.
     """
 
     title: str

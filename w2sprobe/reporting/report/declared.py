@@ -1,4 +1,4 @@
-"""What was declared before a run, and what its report holds beside that."""
+"""Section on what was declared before a run, and where the run differs from it."""
 
 from w2sprobe.declaration import PREREGISTRATION, Declaration
 from w2sprobe.errors import InputError
@@ -13,17 +13,9 @@ NOTHING = (
 
 
 def declared_in_report(source: ResultsFolder) -> tuple[str, tuple[Table, ...]]:
-    """What was declared, where the run differs from it, and what is exploration.
+    """Intro and tables on the declaration, on deviations and on exploration.
 
-    Parameters
-    ----------
-    source : ResultsFolder
-
-    Returns
-    -------
-    intro : str
-    tables : tuple of Table
-        None where nothing was declared.
+    There are no tables where nothing was declared.
     """
     record = source.preregistration
     if record is None:
@@ -51,7 +43,7 @@ def _declaration(source: ResultsFolder, sha256: str) -> tuple[Declaration | None
     if found is None:
         return None, f"{PREREGISTRATION} is not in the folder of the results."
     if found.sha256 != sha256:
-        return None, f"{PREREGISTRATION} is another one, with the SHA-256 {found.sha256}."
+        return None, f"{PREREGISTRATION} is another file, with the SHA-256 {found.sha256}."
     return found, ""
 
 

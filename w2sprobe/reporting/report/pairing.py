@@ -14,7 +14,7 @@ Seeds = tuple[Hashable, Hashable, Hashable]  # of the cut, the supervisor and th
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a method of a run says of the test rows, in the order of their ids.
+    """Predictions of a method in one run, in the order of the rows' ids.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Predicted:
     scores: np.ndarray
 
     def same_rows(self, other: "Predicted") -> bool:
-        """Whether both are of the same rows, with the same labels and groups."""
+        """Whether both have the same rows, with the same labels and groups."""
         pairs = ((self.ids, other.ids), (self.truth, other.truth), (self.groups, other.groups))
         return all(
             one is two or (one is not None and two is not None and np.array_equal(one, two))

@@ -1,4 +1,4 @@
-"""Tables of the scores beside the AUC: accuracy, calibration, recall, groups of rows."""
+"""Tables of scores other than AUC: accuracy, calibration, recall, groups of rows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from w2sprobe.reporting.table import Cell, Column, Table, Tone, numeric, tone_of
 from w2sprobe.reporting.wording import ENDS
 from w2sprobe.results import SummaryRow
 
-# what each score is, and when not to trust it
+# each score: its definition, and when not to trust it
 WORDS = {
     "accuracy": (
         "Share of test rows that get their true label, deciding for 1 above one half. "
@@ -74,7 +74,7 @@ WORDS = {
 
 
 def performance_tables(rows: Sequence[SummaryRow]) -> tuple[Table, ...]:
-    """Scores beside the AUC of every task and method, those of groups, and what each score is.
+    """Scores other than AUC of every task and method, of groups of rows, and their definitions.
 
     Parameters
     ----------

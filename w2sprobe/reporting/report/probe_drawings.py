@@ -103,7 +103,7 @@ def layers_drawing(surface: Surface, name: str, used: Used) -> Drawing:
         + "Above 0 the probe knows better than the labels it was fitted on. The highest point is "
         "picked on these very rows: it flatters."
         + _beyond(edges)
-        + f" The probe methods did not look: they used {_used_in_words(used, surface)}."
+        + f" The probe methods were fixed beforehand: they used {_used_in_words(used, surface)}."
         * bool(used),
         "; ".join(words),
         figure,

@@ -1,4 +1,4 @@
-"""Explorers beside a report: one a task, where its activations are at hand."""
+"""Write an explorer for each task whose activations are in the cache."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Explore = Callable[[Path, LabelTable, Path], ExplorerData]
 
 @dataclass(frozen=True)
 class Link:
-    """To a page beside the report."""
+    """Link to a page beside the report."""
 
     text: str
     file: str
@@ -29,7 +29,7 @@ class Link:
 def write_explorers(
     sources: Sequence[ResultsFolder], stores: Path, out: Path, explore: Explore
 ) -> Iterator[tuple[ResultsFolder, Link]]:
-    """Write a page a task and pair of models, of the first seed, whose store is there.
+    """Write a page for each task and pair of models whose store exists, for the first seed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The sections of a report: which drawings and tables, in which order, with what words."""
+"""Sections of a report: their order, texts, drawings and tables."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -206,7 +206,7 @@ def _warnings(source: ResultsFolder, prefix: str) -> Iterator[Section]:
         yield Section(
             f"{prefix}warnings",
             "Warnings",
-            "What was said while models were trained, and may make results mean something else.",
+            "Warnings of training runs that may change what the results mean.",
             (Table.of_texts("Warnings of trainings", ("run", "warning"), rows),),
         )
 
@@ -405,7 +405,7 @@ def _filters(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator
         f"{prefix}labels",
         "What methods did to the labels",
         "Before a student is trained, a filter removes rows and relabelling changes them. Here "
-        "both are held against the truth, which no method has seen.",
+        "both are compared with the truth, which no method has seen.",
         (*blocks, labels_table(cards)),
     )
 

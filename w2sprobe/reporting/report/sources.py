@@ -1,4 +1,4 @@
-"""What a report reads: the folder of a run, with one experiment or with a study."""
+"""Read the results of a run: a folder with one experiment or with a study."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -50,12 +50,12 @@ class RunFolder:
 
     @cached_property
     def predictions(self) -> pa.Table | None:
-        """Of the test rows, a column a method."""
+        """Predictions of the test rows, a column for each method."""
         return self._table("predictions.parquet")
 
     @cached_property
     def labels(self) -> pa.Table | None:
-        """What each method trained on."""
+        """Labels that each method trained on."""
         return self._table("training_labels.parquet")
 
     @cached_property
@@ -65,18 +65,18 @@ class RunFolder:
 
     @cached_property
     def curves(self) -> pa.Table | None:
-        """Looks at the validation rows."""
+        """Evaluations on the validation rows during training."""
         return self._table("training.parquet")
 
     @cached_property
     def sweep(self) -> pa.Table | None:
-        """Probes over layers and settings."""
+        """Scores of probes over layers and settings."""
         return self._table("sweep.parquet")
 
     def _table(self, name: str) -> pa.Table | None:
         path = self.folder / name
         if not path.is_file():
-            return None  # a run before these files were kept, or without a sweep
+            return None  # written by an older version, or without a sweep
         try:
             return pq.read_table(path)
         except (OSError, pa.ArrowException) as error:
@@ -92,9 +92,9 @@ class ResultsFolder:
     folder : Path
     name : str
     runs : tuple of RunFolder
-        One a task, pair of models and seed.
+        One for each task, pair of models and seed.
     summary : tuple of SummaryRow
-        One a task, pair of models and method, over the seeds.
+        One for each task, pair of models and method, over the seeds.
     failures : tuple of Failure
     preregistration : Preregistration, optional
     """
@@ -133,8 +133,8 @@ class ResultsFolder:
     @classmethod
     def _of_study(cls, folder: Path, study: StudyResults) -> "ResultsFolder":
         runs = tuple(
-            RunFolder(folder / place, Results.read(folder / place / RESULTS))
-            for place in study.experiments
+            RunFolder(folder / name, Results.read(folder / name / RESULTS))
+            for name in study.experiments
         )
         if not runs:
             raise InputError(
@@ -150,12 +150,12 @@ class ResultsFolder:
 
     @property
     def tasks(self) -> list[str]:
-        """In order of appearance."""
+        """Tasks in order of appearance."""
         return list(dict.fromkeys(row.task for row in self.summary))
 
     @property
     def methods(self) -> list[str]:
-        """Beside weak model and ceiling, in order of appearance."""
+        """Methods other than weak model and ceiling, in order of appearance."""
         names = dict.fromkeys(row.method for row in self.summary)
         return [name for name in names if name not in ("weak", "ceiling")]
 
@@ -171,7 +171,7 @@ class ResultsFolder:
 
     @cached_property
     def scores(self) -> list[Score]:
-        """One a run and method, as `w2sprobe stats` reads them.
+        """One score per run and method, as `w2sprobe stats` reads them.
 
         The scores.csv of a study has the standard errors that its runs share, results.json that of
         a single run.
@@ -182,7 +182,7 @@ class ResultsFolder:
 
     @cached_property
     def indicators(self) -> list[IndicatorRow]:
-        """One a run, where there are several."""
+        """Indicators of each run of a study; none for a single run."""
         path = self.folder / INDICATORS
         return read_indicators(path) if path.is_file() else []
 

@@ -1,4 +1,4 @@
-"""From results to report.html and figures/."""
+"""Write report.html and figures/ from results."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -37,19 +37,19 @@ def write_report(
         Folder; gets report.html and figures/, each as PNG, SVG, PDF and CSV. Default: report in
         the folder of the first result.
     stores : Path, optional
-        Folder with the activation stores of the runs; of those that are there, `out` gets
-        explorers where `explore` is given.
+        Folder with activation stores. With `explore`, an explorer is written for each run whose
+        store is there.
     describe : callable, optional
-        Says what the methods of a run are: from its Results to a sentence by name of method, as
+        From Results to a sentence for each method, as
         `w2sprobe.experiments.in_words.methods_in_words`.
     explore : callable, optional
-        Computes what an explorer shows, as `w2sprobe.explorer.explore_run`. It is the one part of a
+        Computes the content of an explorer, as `w2sprobe.explorer.explore_run`; the only part of a
         report that needs torch.
 
     Returns
     -------
     Path
-        Of the page.
+        The page.
 
     Raises
     ------
