@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--ks",
-    help="Numbers of neighbours: 1,10,50 or 10:50:10; default: 1,5,10,20,50, up to the rows there are.",
+    help="Numbers of neighbours: 1,10,50 or 10:50:10; default: 1,5,10,20,50, where rows allow.",
 )
 @click.option(
     "--l2",
