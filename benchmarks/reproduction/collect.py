@@ -16,7 +16,7 @@ from w2sprobe.comparison import SCORES
 from w2sprobe.declaration import PREREGISTRATION
 from w2sprobe.reporting.report.label_drawings import cards_of
 from w2sprobe.reporting.report.pairing import auc_difference, predicted
-from w2sprobe.reporting.report.sources import Run, Source
+from w2sprobe.reporting.report.sources import ResultsFolder, RunFolder
 from w2sprobe.results import STUDY, StudyResults
 
 # differences with intervals over test rows and cuts, which the scores alone do not give
@@ -39,7 +39,7 @@ def collect(results: Path, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     study = StudyResults.read(results / STUDY)
-    source = Source.read(results)
+    source = ResultsFolder.read(results)
     empty = pa.csv.ConvertOptions(strings_can_be_null=True, null_values=[""])
     scores = pyarrow.csv.read_csv(results / SCORES, convert_options=empty)
     write(scores.drop_columns(["seconds"]), folder / "scores.parquet")
@@ -74,7 +74,7 @@ def summary(study: StudyResults) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-def sweeps(source: Source) -> pa.Table:
+def sweeps(source: ResultsFolder) -> pa.Table:
     """Test AUC of every point of the sweeps, mean and standard error over cuts."""
     tables = []
     for run in source.runs:
@@ -106,7 +106,7 @@ def sweeps(source: Source) -> pa.Table:
     return pa.table({**columns, "n_cuts": n_cuts, "weak_auc": found["weak_auc_mean"]})
 
 
-def curves(source: Source) -> pa.Table:
+def curves(source: ResultsFolder) -> pa.Table:
     """Scores of validation rows at every evaluation of the finetuning runs."""
     rows = [
         {
@@ -121,16 +121,16 @@ def curves(source: Source) -> pa.Table:
     return pa.table({name: [row.get(name) for row in rows] for name in kept})
 
 
-def cells(source: Source) -> Iterator[tuple[dict[str, str], list[Run]]]:
+def cells(source: ResultsFolder) -> Iterator[tuple[dict[str, str], list[RunFolder]]]:
     """Every task and pair of models, with its runs."""
-    runs: dict[tuple[str, ...], list[Run]] = {}
+    runs: dict[tuple[str, ...], list[RunFolder]] = {}
     for run in source.runs:
         runs.setdefault(run.results.key[:3], []).append(run)
     for key, own in runs.items():
         yield dict(zip(CELL, key, strict=True)), own
 
 
-def curations(source: Source) -> Iterator[dict[str, Any]]:
+def curations(source: ResultsFolder) -> Iterator[dict[str, Any]]:
     """What filters and relabellings did to the weak labels, against the truth.
 
     Rows are means over cuts; shares are of all cuts together: a cut counts by the rows it removes.
@@ -172,7 +172,7 @@ def _weighted(cards: list[dict[str, Any]], name: str, weights: list[int]) -> flo
     return float(sum(card[name] * weight for card, weight in values if weight) / total)
 
 
-def paired(source: Source) -> Iterator[dict[str, Any]]:
+def paired(source: ResultsFolder) -> Iterator[dict[str, Any]]:
     """AUC of one method less that of another on each task, with intervals over rows and cuts."""
     for cell, runs in cells(source):
         for method, against in PAIRED:
@@ -183,7 +183,7 @@ def paired(source: Source) -> Iterator[dict[str, Any]]:
                 yield {**cell, **names, "difference": found.value, "low": low, "high": high}
 
 
-def about(study: StudyResults, source: Source) -> dict[str, Any]:
+def about(study: StudyResults, source: ResultsFolder) -> dict[str, Any]:
     """What the study was, beside its config."""
     layers = {run.results.layer for run in source.runs}
     return {

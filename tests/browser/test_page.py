@@ -10,7 +10,7 @@ from playwright.sync_api import Page as Opened
 from tests.browser.conftest import OpenPage, accessibility_problems
 from w2sprobe.reporting.pages import ENVIRONMENT, Page, write_page
 from w2sprobe.reporting.pages.blocks import Figure
-from w2sprobe.reporting.table import Cell, Column, Row, Table, numeric
+from w2sprobe.reporting.table import Cell, Column, Table, TableRow, numeric
 
 HOSTILE = "<script>document.title = 'broken in'</script><img src=x onerror=\"document.title='in'\">"
 SVG = Markup('<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40"></svg>')
@@ -28,7 +28,7 @@ def page(tmp_path: Path) -> Path:
     table = Table(
         f"Scores {HOSTILE}",
         (Column("task"), numeric("AUC")),
-        [Row((Cell.of(name), Cell.number(x, f"{x}"))) for name, x in rows],
+        [TableRow((Cell.of(name), Cell.number(x, f"{x}"))) for name, x in rows],
         searchable=True,
     )
     figure = Figure("points", "Points", HOSTILE, HOSTILE, SVG, [{"task": HOSTILE, "auc": None}])

@@ -25,9 +25,9 @@ def test_a_task_of_any_name_is_a_text(page: Path, open_page: OpenPage) -> None:
     assert str(drawing.get_attribute("aria-label")).startswith("Test AUC: weak model")
 
 
-def test_verdict_and_tables(page: Path, open_page: OpenPage) -> None:
+def test_key_numbers_and_tables(page: Path, open_page: OpenPage) -> None:
     opened = open_page(page)
-    assert "The gap goes from" in opened.locator(".verdict .first").inner_text()
+    assert "gain of the plain student" in opened.locator(".key-numbers").inner_text()
     opened.locator("#table-scores-2").get_by_role("button", name="AUC", exact=True).click()
     aucs = opened.locator("#table-scores-2 tbody tr td:nth-child(2)").all_inner_texts()
     assert [float(text.split()[0]) for text in aucs] == sorted(

@@ -54,7 +54,7 @@ def test_every_layer_is_seen_as_the_probes_see_it(tmp_path: Path) -> None:
         assert 1 > view.explained[0] >= view.explained[1] > 0
 
 
-def test_a_rows_own_label_has_no_say(tmp_path: Path) -> None:
+def test_rows_are_left_out_of_their_own_votes(tmp_path: Path) -> None:
     changed = SOFT.copy()
     changed[5] = 1 - changed[5]
     before = explored(tmp_path / "a", layers=[2])
@@ -77,7 +77,7 @@ def test_rows_are_joined_by_id(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one.points, two.points)
 
 
-def test_filtered_rows_are_shown_and_have_no_say(tmp_path: Path) -> None:
+def test_filtered_rows_are_shown_and_never_vote(tmp_path: Path) -> None:
     keep = np.ones(len(IDS), dtype=bool)
     keep[[2, 7]] = False
     data = explored(tmp_path / "s", layers=[5], labels=labels(keep=keep), splits=[])

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from rich.console import Console
 
 from w2sprobe.metrics import ScoredRun, recover
+from w2sprobe.reporting.table import Table
 from w2sprobe.results import Finding, ResultRow, Results, StudyResults, SummaryRow
 
 METHODS = ("weak", "ceiling", "student", "knn_probe", "knn_relabel", "topofilter", "random_filter")
@@ -226,3 +228,41 @@ def _summary(runs: Sequence[Results], method: str, *, resolved: bool) -> Summary
             for name in ("se", "df", "pvalue")
         },
     )
+
+
+def row(method: str, auc: float, **changes: object) -> ResultRow:
+    fields = {
+        "method": method,
+        "auc": auc,
+        "auc_interval": (auc - 0.02, auc + 0.02),
+        "delta_auc": auc - 0.8,
+        "delta_auc_interval": (auc - 0.83, auc - 0.77),
+        "pgr": (auc - 0.8) / 0.1,
+        "pgr_interval": (-0.2, 0.6),
+        "resolved": True,
+        "rows_offered": 100,
+        "rows_kept": 90,
+        "seconds": 12.34,
+    }
+    return ResultRow(**{**fields, **changes})
+
+
+def results(**changes: object) -> Results:
+    rows = [
+        row(name, auc, **changes)
+        for name, auc in (("weak", 0.8), ("ceiling", 0.9), ("student", 0.83))
+    ]
+    return Results(
+        name="n", task="t", weak_model="w", strong_model="s", layer=3, splits={"test": 500},
+        gap=0.1, gap_se=0.0153, rows_needed=1880,
+        dropped={}, truncated={}, rows=tuple(rows), stages={}, config={}, versions={},
+    )  # fmt: skip
+
+
+def printed(*tables: Table, width: int = 200) -> str:
+    """What a terminal of this width shows."""
+    console = Console(width=width)
+    with console.capture() as capture:
+        for table in tables:
+            console.print(table)
+    return capture.get()

@@ -40,13 +40,12 @@ def print_overview(result: "Overview") -> None:
 def print_study(study: "StudyResults", out: Path) -> None:
     """Print a study's tables, its comparisons over several tasks, warnings and file names."""
     from w2sprobe.comparison import SCORES, study_overview
-    from w2sprobe.reporting.scores import study_tables
+    from w2sprobe.reporting.scores import n_tasks, study_tables
     from w2sprobe.results import STUDY
 
     for table in study_tables(study):
         print_table(table)
-    several = len({row.task for row in study.summary}) > 1
-    result = study_overview(study, out) if several else None
+    result = study_overview(study, out) if n_tasks(study.summary) > 1 else None
     if result is not None:
         print_overview(result)
     for message in study.warnings:

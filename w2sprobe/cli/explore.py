@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     "--labels",
     type=click.Path(path_type=Path),
     required=True,
-    help="LabelTable (Parquet or CSV: id, soft_label, keep), as train writes it; without --task, a "
-    "column truth (0 or 1), where there is one, is shown.",
+    help="LabelTable (Parquet or CSV: id, soft_label, keep), as train writes it. Without --task, "
+    "its column truth (0 or 1) is shown, where there is one.",
 )
 @_options.task(required=False)
 @click.option(
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     "--layers", help="mid, all, 15, 8,15 or 8:24:2; default: about 7, from lowest to highest."
 )
 @click.option(
-    "--ks", help="Neighbours: 1,10,50 or 10:50:10; default: those of 1,5,10,20,50 that fit."
+    "--ks",
+    help="Numbers of neighbours: 1,10,50 or 10:50:10; default: 1,5,10,20,50, where rows allow.",
 )
 @click.option(
     "--l2",
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     type=click.Choice(["pca", "umap"]),
     default="pca",
     show_default=True,
-    help="To two dimensions; umap needs the extra umap.",
+    help="Projection to two dimensions; umap needs the extra umap.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="HTML file; default: STORE-explorer.html here."
@@ -67,12 +68,11 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Look at a store: its layers in two dimensions, weak labels, probes, neighbours and texts.
+    """Show a store's layers in two dimensions, with weak labels, probes, neighbours and texts.
 
     Writes one HTML file that works offline. It lists the rows on which probe and weak label differ
-    most; rows can be marked there, to be dropped or to take the probe's label, and exported as a
-    CSV file that --labels takes. With --task it shows the strong-train rows, without it the rows of
-    --labels, by their ids.
+    most. Rows can be marked to be dropped or to take the probe's label, and exported as a CSV file
+    for --labels. With --task it shows the strong-train rows, without it the rows of --labels.
 
     \b
     Example:
@@ -131,7 +131,7 @@ def command(
 
 
 def _show(summary: dict[str, Any]) -> None:
-    """AUC against truth where that is known, and what was written."""
+    """Print AUC against truth, where that is known, and the file written."""
     from rich.table import Table
 
     from w2sprobe.cli._tables import print_table

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 )
 @_options.common
 def command(results: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
-    """Make a page of what was found: verdict, figures, tables, in one HTML file.
+    """Write the report of one or several results: key numbers, figures and tables in one HTML file.
 
-    RESULTS are folders as `w2sprobe run` leaves them, of one experiment or of a study; of several,
-    the others are set beside the first. The page needs no network; every figure is also in
-    figures/ as PNG, SVG and PDF, with its data as CSV. Where the activations that a run has used
-    are in the cache, pages to explore them lie beside it.
+    RESULTS are folders that `w2sprobe run` has written, of one experiment or of a study; several
+    are compared with the first. The page needs no network. Every figure is also in figures/ as PNG,
+    SVG and PDF, with its data as CSV. If a run's activations are in the cache, pages to explore
+    them are written beside it.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""A store and labels -> what the explorer shows; one layer in memory at a time."""
+"""Compute what the explorer shows from a store and labels; one layer in memory at a time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,16 +27,7 @@ WEAK = "weak"  # the labels that the probes are fitted on
 
 
 def default_layers(available: Sequence[int]) -> tuple[int, ...]:
-    """About seven layers: the lowest, the highest, evenly between them, and the middle one.
-
-    Parameters
-    ----------
-    available : sequence of int
-        Ascending.
-
-    Returns
-    -------
-    tuple of int
+    """About seven layers, evenly from the lowest to the highest, and the middle one.
 
     Examples
     --------
@@ -63,14 +54,14 @@ def explore(
     splits: Sequence[str] = (),
     device: str = "auto",
 ) -> ExplorerData:
-    """Project, search and probe some layers of a store.
+    """Project layers of a store to two dimensions, and fit probes on them.
 
     Parameters
     ----------
     store : ActivationStore
     labels : LabelTable
-        Has every row that is shown. Training rows that it marks as filtered out are shown, and
-        neither vote nor are fitted on.
+        Labels of every row that is shown. Training rows with `keep` false are shown, and no probe
+        is fitted on them.
     rows : ProbedRows
         Training rows; and others, by the names of their splits.
     texts : mapping of str to str, optional
@@ -78,25 +69,21 @@ def explore(
     layers : sequence of int, optional
         Default: `default_layers`.
     ks : sequence of int, optional
-        Neighbours. Default: those of 1, 5, 10, 20 and 50 that there are rows for.
+        Numbers of neighbours. Default: those of 1, 5, 10, 20 and 50 that there are rows for.
     l2 : float, default 1e-2
         Penalty of the logistic probe.
     projection : {"pca", "umap"}
     splits : sequence of str
-        Of `rows.other`, to be shown beside the training rows.
+        Splits of `rows.other` that are shown beside the training rows.
     device : str, default "auto"
-        Of the logistic probe.
-
-    Returns
-    -------
-    ExplorerData
+        Device that fits the logistic probe.
 
     Raises
     ------
     InputError
-        The store has a vector a token, or whatever the probes refuse.
+        The store has a vector per token, or the probes refuse the rows or labels.
     IdMismatch
-        A row without a label, without activations or without a text.
+        A row has no label, no activations or no text.
     UnknownName
         No such projection or split.
     MissingDependency
@@ -109,69 +96,68 @@ def explore(
     for name in splits:
         if name not in rows.other:
             raise UnknownName("split", name, list(rows.other))
-    parts = {rows.name: rows.train, **{name: rows.other[name] for name in splits}}
+    shown = replace(rows, other={name: rows.other[name] for name in splits})
+    parts = {rows.name: rows.train, **shown.other}
     ids = np.concatenate(list(parts.values()))
     soft = labels.align(ids).soft_label
+    task = _task(store, labels, shown, ks, l2)
+    folds = np.full(len(ids), -1)
+    folds[np.isin(ids, task.train)] = task.folds
+    search = StoredSearch(store)  # neighbours are kept in the store, and searched once
+    views = []
+    for layer in default_layers(store.layers) if layers is None else layers:
+        votes = predict_layer(task, layer, search=search, device=device)
+        views.append(_view(task, votes, ids, soft, projection, search))
+    return ExplorerData(
+        labels=labels,
+        ids=ids,
+        texts=None if texts is None else _texts(ids, texts),
+        splits=np.repeat(list(parts), [len(part) for part in parts.values()]),
+        truth=None if rows.truth is None else rows.truth.align(ids).hard_label,
+        folds=folds,
+        ks=tuple(int(k) for k in task.spec.probes["knn"]),
+        l2=l2,
+        projection=projection,
+        layers=tuple(views),
+    )
+
+
+def _task(
+    store: ActivationStore,
+    labels: LabelTable,
+    rows: ProbedRows,
+    ks: Sequence[int] | None,
+    l2: float,
+) -> ProbeInputs:
+    """The probes' task, with all k that its rows allow."""
     spec = VoteSpec(probes={"knn": KS[:1], "logistic": (l2,)}, held_out=(TRAIN, LEAVE_ONE_OUT))
-    shown = replace(rows, other={name: rows.other[name] for name in splits})
-    task = ProbeInputs.of(store, spec, shown, {WEAK: labels})
+    task = ProbeInputs.of(store, spec, rows, {WEAK: labels})
     most, of = task.most_neighbors
     chosen = [k for k in KS if k <= most] if ks is None else [check_k(k, "k", most, of) for k in ks]
     if not chosen:
         raise InputError("ks is empty", allowed="at least one k")
-    chosen = sorted(set(chosen))
-    probes = {**spec.probes, "knn": tuple(map(float, chosen))}
-    task = replace(task, spec=spec.model_copy(update={"probes": probes}))
-    folds = np.full(len(ids), -1)
-    folds[np.isin(ids, task.train)] = task.folds
-    search = StoredSearch(store)
-    wanted = default_layers(store.layers) if layers is None else layers
-    return ExplorerData(
-        labels,
-        ids,
-        None if texts is None else _texts(ids, texts),
-        np.repeat(list(parts), [len(part) for part in parts.values()]),
-        None if rows.truth is None else rows.truth.align(ids).hard_label,
-        folds,
-        tuple(chosen),
-        l2,
-        projection,
-        tuple(
-            _view(
-                task,
-                predict_layer(task, layer, search=search, device=device),
-                ids,
-                soft,
-                projection,
-                search,
-            )
-            for layer in wanted
-        ),
-    )
+    probes = {**spec.probes, "knn": tuple(map(float, sorted(set(chosen))))}
+    return replace(task, spec=spec.model_copy(update={"probes": probes}))
 
 
 def explore_run(store: Path, labels: LabelTable, splits: Path) -> ExplorerData:
-    """What the explorer shows of a run: its strong-train rows, with default layers and settings.
+    """Explore the strong-train rows of a run, with default layers and settings.
 
     Parameters
     ----------
     store : Path
-        Of the strong model's activations.
+        Folder of the strong model's activations.
     labels : LabelTable
         Weak labels.
     splits : Path
         splits.parquet of the run.
 
-    Returns
-    -------
-    ExplorerData
-
     Raises
     ------
     InputError
-        As in `explore`; a file that cannot be read.
+        A file cannot be read, or `explore` refuses its content.
     IdMismatch
-        As in `explore`.
+        A row has no label, no activations or no text.
     """
     cut = Splits.read(splits)
     rows, texts = ProbedRows.of_splits(cut), cut.stored.text_of()
@@ -188,10 +174,11 @@ def _view(
 ) -> LayerView:
     X, fitted = task.store.read(votes.layer, task.store.rows_of(ids)), np.isin(ids, task.train)
 
-    def predicted(one: FittedProbe, split: str) -> np.ndarray:
+    def predicted(probe: FittedProbe, split: str) -> np.ndarray:
+        """Held-out predictions for fitted rows, predictions of the full fit for the others."""
         p = np.empty(len(ids))
-        p[fitted] = votes.of(one, split)
-        p[~fitted] = np.concatenate([np.empty(0), *(votes.of(one, name) for name in task.other)])
+        p[fitted] = votes.of(probe, split)
+        p[~fitted] = np.concatenate([np.empty(0), *(votes.of(probe, name) for name in task.other)])
         return p
 
     ks = [FittedProbe("knn", "k", k, WEAK) for k in task.spec.probes["knn"]]
@@ -207,8 +194,8 @@ def _view(
         points,
         explained,
         np.flatnonzero(fitted)[neighbors],
-        np.stack([predicted(one, LEAVE_ONE_OUT) for one in ks]),
-        np.stack([predicted(one, TRAIN) for one in ks]),
+        np.stack([predicted(knn, LEAVE_ONE_OUT) for knn in ks]),
+        np.stack([predicted(knn, TRAIN) for knn in ks]),
         predicted(FittedProbe("logistic", "l2", l2, WEAK), TRAIN),
     )
 

@@ -1,4 +1,4 @@
-"""From a layer's width to two dimensions."""
+"""Projections of a layer to two dimensions."""
 
 import importlib
 from types import ModuleType
@@ -14,16 +14,16 @@ SEED = 0
 def pca(
     X: np.ndarray, fitted: np.ndarray, labels: np.ndarray
 ) -> tuple[np.ndarray, tuple[float, float]]:
-    """All rows along the first two principal components of some.
+    """Project all rows on the first two principal components of the fitted rows.
 
     Parameters
     ----------
     X : ndarray of float32, shape (n, d), d >= 2
     fitted : ndarray of bool, shape (n,)
-        Rows whose components they are.
+        Rows that the components are computed from.
     labels : ndarray of float64, shape (n,)
-        Soft labels. Each axis points to where those of the fitted rows are larger, so that neither
-        machines nor neighbouring layers turn a picture around.
+        Soft labels. Each axis points towards larger labels of the fitted rows, so that the sign of
+        a component differs neither between machines nor between neighbouring layers.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def pca(
 
 
 def umap(X: np.ndarray, fitted: np.ndarray) -> np.ndarray:
-    """UMAP of some rows, with the others put among them.
+    """UMAP fitted on some rows; the others are transformed.
 
     Parameters
     ----------

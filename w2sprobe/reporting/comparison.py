@@ -1,7 +1,7 @@
 """A comparison of methods as tables."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from operator import attrgetter
 from typing import Any
@@ -19,6 +19,7 @@ from w2sprobe.comparison import (
 )
 from w2sprobe.reporting.numbers import with_interval
 from w2sprobe.reporting.table import Cell, Column, Table, Tone, numeric
+from w2sprobe.reporting.wording import counted
 from w2sprobe.results import Interval
 
 NAMES = {"pgr": "PGR", "auc": "AUC"}
@@ -38,18 +39,7 @@ TONES: dict[Judgement, Tone] = {
 
 
 def comparison_tables(comparison: Comparison) -> Iterator[Table]:
-    """All tables of a comparison, in the order of the terminal.
-
-    Parameters
-    ----------
-    comparison : Comparison
-
-    Yields
-    ------
-    Table
-        Tasks and methods in each unit, gains over the weak model, then the noise of seeds where
-        there are several.
-    """
+    """All tables of a comparison, in the order of the terminal."""
     for unit in units_of(comparison):
         yield task_table(comparison, unit)
         yield from method_tables(comparison, unit)
@@ -59,22 +49,12 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
 
 
 def units_of(comparison: Comparison) -> list[str]:
-    """In what methods are compared: pgr, auc or both."""
+    """Units in which methods are compared: pgr, auc or both."""
     return list(dict.fromkeys(row.unit for row in comparison.methods))
 
 
 def judgement_text(judgement: Judgement, analysis: Analysis) -> str:
-    """What tests say of a difference, in words.
-
-    Parameters
-    ----------
-    judgement : Judgement
-    analysis : Analysis
-        Has the margin of "no difference".
-
-    Returns
-    -------
-    str
+    """A judgement, with the margin where it is "no difference".
 
     Examples
     --------
@@ -85,23 +65,12 @@ def judgement_text(judgement: Judgement, analysis: Analysis) -> str:
 
 
 def family_text(family: FamilyRow, comparison: Comparison) -> str:
-    """What the tests of the primary family can show at best, in a sentence or two.
-
-    Parameters
-    ----------
-    family : FamilyRow
-    comparison : Comparison
-        The family is of it.
-
-    Returns
-    -------
-    str
-    """
+    """Least p value and smallest difference that the tests of a family can find, in words."""
     n, alpha = len(family.methods), comparison.analysis.alpha
-    tasks = f"With {family.n_tasks} task{'' if family.n_tasks == 1 else 's'}"
+    tasks = f"With {counted(family.n_tasks, 'task')}"
     text = (
-        f"{tasks} the least p of Wilcoxon's and the sign test is {_small(family.least_pvalue)}"
-        + (f", after Holm for {n} methods {_small(family.least_holm)}" if n > 1 else "")
+        f"{tasks} the least p of Wilcoxon's and the sign test is {family.least_pvalue:.2g}"
+        + (f", after Holm for {n} methods {family.least_holm:.2g}" if n > 1 else "")
         + (f": they cannot reach {alpha:g}." if family.least_holm >= alpha else ".")
     )
     if not math.isnan(family.detectable):
@@ -114,22 +83,8 @@ def family_text(family: FamilyRow, comparison: Comparison) -> str:
     return text
 
 
-def _small(value: float) -> str:
-    return f"{value:.2g}"
-
-
 def task_table(comparison: Comparison, unit: str) -> Table:
-    """Every method's mean on every task, between its ends.
-
-    Parameters
-    ----------
-    comparison : Comparison
-    unit : {"pgr", "auc"}
-
-    Returns
-    -------
-    Table
-    """
+    """Every method's mean on every task, between its ends."""
     others = dict.fromkeys(row.method for row in comparison.methods)
 
     def remark(row: TaskRow) -> str:
@@ -160,17 +115,7 @@ def task_table(comparison: Comparison, unit: str) -> Table:
 
 
 def method_tables(comparison: Comparison, unit: str) -> Iterator[Table]:
-    """Every method less the one it is compared with: the primary family, then the others.
-
-    Parameters
-    ----------
-    comparison : Comparison
-    unit : {"pgr", "auc"}
-
-    Yields
-    ------
-    Table
-    """
+    """Every method less the one it is compared with: the primary family, then the others."""
     rows = [row for row in comparison.methods if row.unit == unit]
     primary = [row for row in rows if row.primary]
     others = [row for row in rows if not row.primary]
@@ -252,24 +197,22 @@ def _verdict(comparison: Comparison) -> Column:
 
 
 def supervisor_gain_tables(comparison: Comparison) -> Iterator[Table]:
-    """Gains over the weak model, over tasks; then those of the baseline, task by task.
-
-    Parameters
-    ----------
-    comparison : Comparison
-
-    Yields
-    ------
-    Table
-        The second where standard errors are known.
-    """
+    """Gains over the weak model, over tasks; then, if errors are known, the baseline's per task."""
     rows = comparison.supervisor_gains
-    if not rows:
-        return
+    if rows:
+        yield _gains_table(comparison)
+    for row in rows:
+        known = any(not math.isnan(task.shrunken_interval[0]) for task in row.tasks)
+        if row.method == comparison.against and known:
+            yield _task_gains_table(row, {row.task: row.gap for row in comparison.tasks})
+
+
+def _gains_table(comparison: Comparison) -> Table:
+    rows = comparison.supervisor_gains
     n_primary = sum(row.primary for row in rows)
     several = n_primary > 1
     own = any(row.n_own_pgr for row in rows)
-    yield Table.of(
+    return Table.of(
         "AUC gain over the weak model",
         (
             Column("method"),
@@ -294,26 +237,22 @@ def supervisor_gain_tables(comparison: Comparison) -> Iterator[Table]:
         "Pooled PGR: sum of gains over sum of gaps, Fieller's interval over tasks"
         + ("; own: gaps to the same learner fitted on the truth." if own else "."),
     )
-    gaps = {row.task: row.gap for row in comparison.tasks}
-    for row in rows:
-        known = any(not math.isnan(task.shrunken_interval[0]) for task in row.tasks)
-        if row.method == comparison.against and known:
-            yield Table.of(
-                f"AUC gain of {row.method} over the weak model, task by task",
-                (
-                    Column("task"),
-                    numeric("gap", lambda task: Cell.number(gaps[task.task], signed=True)),
-                    numeric("gain", lambda task: Cell.number(task.gain, signed=True)),
-                    numeric("SE", "gain_se"),
-                    numeric(
-                        "shrunken",
-                        lambda task: Cell.estimate(task.shrunken, task.shrunken_interval),
-                    ),
-                ),
-                row.tasks,
-                "SE: over test rows and seeds. Shrunken: drawn towards the pooled model the more "
-                "the noisier the task; 95 %.",
-            )
+
+
+def _task_gains_table(row: SupervisorGain, gaps: Mapping[str, float]) -> Table:
+    return Table.of(
+        f"AUC gain of {row.method} over the weak model, task by task",
+        (
+            Column("task"),
+            numeric("gap", lambda task: Cell.number(gaps[task.task], signed=True)),
+            numeric("gain", lambda task: Cell.number(task.gain, signed=True)),
+            numeric("SE", "gain_se"),
+            numeric("shrunken", lambda task: Cell.estimate(task.shrunken, task.shrunken_interval)),
+        ),
+        row.tasks,
+        "SE: over test rows and seeds. Shrunken: drawn towards the pooled model the more the "
+        "noisier the task; 95 %.",
+    )
 
 
 def _own_ratio(row: SupervisorGain) -> Cell:
@@ -327,16 +266,7 @@ def _ratio(value: float, interval: Interval | None) -> Cell:
 
 
 def seeds_table(comparison: Comparison) -> Table:
-    """How much one run differs from the next, and what part cuts and seeds have in it.
-
-    Parameters
-    ----------
-    comparison : Comparison
-
-    Returns
-    -------
-    Table
-    """
+    """How much one run differs from the next, and what part cuts and seeds have in it."""
     parted = any(row.components for row in comparison.seeds)
     return Table.of(
         "Noise of seeds",
@@ -369,10 +299,6 @@ def seeds_table(comparison: Comparison) -> Table:
         "seed less another of the same method: a difference between methods that is no larger says "
         "nothing; p two-sided.",
     )
-
-
-def _seed_sd(row: SeedRow) -> Cell:
-    return Cell.estimate(row.seed_sd, row.seed_sd_interval, signed=False)
 
 
 def _components(row: SeedRow) -> str:

@@ -47,70 +47,52 @@ def declared_table(rows: Iterable[tuple[str, str]], of_study: str = "") -> Table
 
 
 def declared_rows(declaration: Declaration) -> list[tuple[str, str]]:
-    """What is declared, each with its name.
-
-    Parameters
-    ----------
-    declaration : Declaration
-
-    Returns
-    -------
-    list of (str, str)
-    """
-    design, against = declaration.design, declaration.against
-    n = len(design.tasks)
-    many = n > 1
-    asks = ASKS[declaration.alternative]
-    over, level = f"Student's t over {n} tasks", f"level {declaration.alpha:g}"
-    rows = [("hypothesis", one) for one in declaration.hypotheses]
-    if against in declaration.config["methods"]:
-        rows.append(
-            (
-                "primary question",
-                f"Does {against} differ from its supervisor, the weak model, in test AUC? "
-                + (f"On average: {over}, two-sided, {level}. " if many else "")
-                + "On each task: its interval over test rows and seeds"
-                + (f", corrected for {n} tasks (Holm)." if many else "."),
-            )
-        )
-    if declaration.family:
-        m = len(declaration.family)
-        rows.append(
-            (
-                f"family of {m}",
-                f"Does a method {asks[0]} {against} in test AUC? "
-                + (
-                    f"{over}, {asks[1]}, {level}, corrected for {m} methods (Holm): "
-                    if many
-                    else "With one task, no test over tasks is made: "
-                )
-                + f"{', '.join(declaration.family)}.",
-            )
-        )
-        if many:
-            rows.append(
-                (
-                    "equivalence",
-                    f"A method is called equivalent to {against} where two one-sided tests at "
-                    f"level {declaration.alpha:g} show its mean difference to lie within "
-                    f"{declaration.margin:g} in AUC.",
-                )
-            )
-    if declaration.outside:
-        rows.append(
-            (
-                "outside the family",
-                "; ".join(f"{name} ({why})" for name, why in declaration.outside.items()),
-            )
-        )
-    rows.append(
+    """What is declared, each fact with its name."""
+    return [
+        *(("hypothesis", text) for text in declaration.hypotheses),
+        *_questions(declaration),
         (
             "a gap is resolved",
             f"where the ceiling exceeds the weak model by {declaration.min_gap:g} in AUC and by "
             f"{declaration.min_gap_se:g} standard errors, and the 95 % interval lies above 0.",
+        ),
+        ("size", _size(declaration)),
+        *_expected(declaration),
+    ]
+
+
+def _questions(declaration: Declaration) -> Iterator[tuple[str, str]]:
+    """The tests: of the baseline, of the family, of equivalence; and what is outside of them."""
+    against, n, m = declaration.against, len(declaration.design.tasks), len(declaration.family)
+    verb, sides = ASKS[declaration.alternative]
+    over, level = f"Student's t over {n} tasks", f"level {declaration.alpha:g}"
+    if against in declaration.config["methods"]:
+        yield (
+            "primary question",
+            f"Does {against} differ from its supervisor, the weak model, in test AUC? "
+            + (f"On average: {over}, two-sided, {level}. " if n > 1 else "")
+            + "On each task: its interval over test rows and seeds"
+            + (f", corrected for {n} tasks (Holm)." if n > 1 else "."),
         )
-    )
-    return [*rows, ("size", _size(declaration)), *_expected(declaration)]
+    if m:
+        test = (
+            f"{over}, {sides}, {level}, corrected for {m} methods (Holm)"
+            if n > 1
+            else "With one task, no test over tasks is made"
+        )
+        yield (
+            f"family of {m}",
+            f"Does a method {verb} {against} in test AUC? {test}: {', '.join(declaration.family)}.",
+        )
+    if m and n > 1:
+        yield (
+            "equivalence",
+            f"A method is called equivalent to {against} where two one-sided tests at {level} show "
+            f"its mean difference to lie within {declaration.margin:g} in AUC.",
+        )
+    if declaration.outside:
+        named = (f"{name} ({why})" for name, why in declaration.outside.items())
+        yield "outside the family", "; ".join(named)
 
 
 def _size(declaration: Declaration) -> str:

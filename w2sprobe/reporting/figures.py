@@ -1,4 +1,4 @@
-"""The figure beside results.json: what the report draws of one task, with a title of its own."""
+"""The figure beside results.json: the report's drawing of one task, with a title."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A sweep as heat maps: layers upwards, settings to the right, a panel a probe and set of rows."""
+"""Heat maps of a sweep: a panel for each probe and set of rows, layers by settings."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -41,27 +41,15 @@ def sweep_figure(table: pa.Table, selections: Sequence[Mapping[str, Any]], path:
         Its selections; each is marked in the panels of its probe, and so is the best point.
     path : Path
     """
-    # probes without a setting have no axis: they are in the file alone
-    rows = [
-        row for row in table.to_pylist() if row["fitted_on"] == "weak" and row["value"] is not None
-    ]
-    column = "auc_weak"
-    label = "AUC against the weak labels"
-    if any(row["delta_auc_truth"] is not None for row in rows):
-        column, label = (
-            "delta_auc_truth",
-            "AUC of the probe less that of the weak labels",
-        )
-    rows = [row for row in rows if row[column] is not None]
+    rows, column, label = _drawn_rows(table)
     evaluations = [name for name in TITLES if any(row["evaluation"] == name for row in rows)]
     probes = list(dict.fromkeys(row["probe"] for row in rows))
     layers = sorted({row["layer"] for row in rows})
+    n_lines, n_columns = max(1, len(evaluations)), max(1, len(probes))
     height = 0.9 + len(evaluations) * (1.3 + 0.11 * len(layers))
-    figure = Figure(figsize=(1.6 + 4.2 * max(1, len(probes)), height), layout="constrained")
+    figure = Figure(figsize=(1.6 + 4.2 * n_columns, height), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(
-        max(1, len(evaluations)), max(1, len(probes)), squeeze=False, sharey=True
-    )
+    panels = figure.subplots(n_lines, n_columns, squeeze=False, sharey=True)
     for line, evaluation in zip(panels, evaluations, strict=False):
         some = [row for row in rows if row["evaluation"] == evaluation]
         # in-sample numbers reach where no others do: each set of rows has its own colours
@@ -72,9 +60,7 @@ def sweep_figure(table: pa.Table, selections: Sequence[Mapping[str, Any]], path:
                 axis.set_visible(False)
                 continue
             mesh = heat_panel(axis, own, layers, column, scale)
-            axis.tick_params(labelsize=7)
-            axis.tick_params(axis="x", rotation=45 if len(axis.get_xticks()) > 6 else 0)
-            axis.xaxis.label.set_size(8)
+            _small_texts(axis)
             axis.set_title(f"{probe}, {TITLES[evaluation]}", fontsize=9)
             if evaluation != "in_sample":
                 _mark(axis, own, [s for s in selections if s["probe"] == probe], layers, column)
@@ -83,28 +69,32 @@ def sweep_figure(table: pa.Table, selections: Sequence[Mapping[str, Any]], path:
     figure.suptitle(label, fontsize=10)
     handles, names = _legend(panels[0])
     if handles:
-        figure.legend(
-            handles, names, loc="outside lower center", ncols=4, fontsize=8, frameon=False
-        )
+        style = {"ncols": 4, "fontsize": 8, "frameon": False}
+        figure.legend(handles, names, loc="outside lower center", **style)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150)
 
 
+def _drawn_rows(table: pa.Table) -> tuple[list[dict[str, Any]], str, str]:
+    """Rows of a sweep with a score, the column of that score, and what it is."""
+    # probes without a setting have no axis: they are in the file alone
+    rows = [
+        row for row in table.to_pylist() if row["fitted_on"] == "weak" and row["value"] is not None
+    ]
+    column, label = "auc_weak", "AUC against the weak labels"
+    if any(row["delta_auc_truth"] is not None for row in rows):
+        column, label = "delta_auc_truth", "AUC of the probe less that of the weak labels"
+    return [row for row in rows if row[column] is not None], column, label
+
+
+def _small_texts(axis: Axes) -> None:
+    axis.tick_params(labelsize=7)
+    axis.tick_params(axis="x", rotation=45 if len(axis.get_xticks()) > 6 else 0)
+    axis.xaxis.label.set_fontsize(8)
+
+
 def heat_scale(values: Iterable[float], *, centred: bool) -> dict[str, Any]:
-    """Colours: purple and orange on either side of no difference, or dark to light.
-
-    Parameters
-    ----------
-    values : iterable of float
-        All that are drawn with them.
-    centred : bool
-        They are differences.
-
-    Returns
-    -------
-    dict
-        For `heat_panel`.
-    """
+    """Colour scale for `heat_panel`: purple to orange around 0 if centred, else dark to light."""
     known = list(values)
     if not centred:
         return {"cmap": "cividis", "vmin": min(known), "vmax": max(known)}
@@ -118,19 +108,7 @@ def heat_scale(values: Iterable[float], *, centred: bool) -> dict[str, Any]:
 
 
 def heat_bar(figure: Figure, mesh: QuadMesh, axes: list[Axes]) -> Colorbar:
-    """The colour bar of panels that share a scale; pointed where values are beyond its ends.
-
-    Parameters
-    ----------
-    figure : Figure
-    mesh : QuadMesh
-        Of `heat_panel`.
-    axes : list of Axes
-
-    Returns
-    -------
-    Colorbar
-    """
+    """Colour bar of panels that share a scale; pointed where values are beyond its ends."""
     low, high = mesh.get_clim()
     signed: dict[str, Any] = {}
     if low < 0:
@@ -153,15 +131,11 @@ def heat_panel(
     rows : sequence of mapping
         With layer, setting, value and the column.
     layers : sequence of int
-        Ascending; those of other panels, too.
+        Ascending; all panels of a figure share them.
     column : str
         What the colours show.
     scale : mapping
         Of `heat_scale`.
-
-    Returns
-    -------
-    QuadMesh
     """
     values = sorted({row["value"] for row in rows})
     cells = np.full((len(layers), len(values)), np.nan)
@@ -170,8 +144,8 @@ def heat_panel(
     mesh = axis.pcolormesh(np.arange(len(values)), np.arange(len(layers)), cells, **scale)
     axis.set_xticks(range(len(values)), [f"{value:g}" for value in values])
     every = -(-len(layers) // MOST_TICKS)
-    shown = range(0, len(layers), every)
-    axis.set_yticks(shown, [str(layers[place]) for place in shown])
+    ticks = range(0, len(layers), every)
+    axis.set_yticks(ticks, [str(layers[tick]) for tick in ticks])
     axis.set_xlabel(NAMES[rows[0]["setting"]])
     return mesh
 

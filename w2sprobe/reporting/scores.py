@@ -3,7 +3,7 @@
 A new score is one column of `scores_table`, for the terminal and for reports.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,6 @@ from w2sprobe.reporting.wording import (
 )
 from w2sprobe.results import ResultRow, Results, StudyResults, SummaryRow
 
-RUNS = "Runs: cuts of the rows x seeds of the supervisor x seeds of the student."
 OWN_PGR = "PGR, own ceiling"
 BY_OWN = (
     f"{OWN_PGR}: of the gap between the weak model and the same learner fitted on the truth; "
@@ -29,10 +28,32 @@ BY_OWN = (
 )
 
 
+def n_tasks(rows: Iterable[SummaryRow]) -> int:
+    """Number of tasks: of one task, tables show every method; of several, its gaps."""
+    return len({row.task for row in rows})
+
+
 def results_table(results: Results) -> Table:
-    """Every method of one run, for the terminal: what reports have sections for is in its note."""
-    title = f"{results.task}: {results.weak_model} supervises {results.strong_model}"
-    return replace(scores_table(results.summary, results), title=title, note=_note(results))
+    """Every method of one run for the terminal; warnings and audit are in its note."""
+    table = scores_table(results.summary, results)
+    return replace(table, title=_title(results), note=_note(results))
+
+
+def study_tables(study: StudyResults) -> Iterator[Table]:
+    """Tables for the terminal: the gaps of each pair of models, or every method of one task."""
+    several = n_tasks(study.summary) > 1
+    against = study.config.get("analysis", {}).get("against", STUDENT)
+    for pair in dict.fromkeys((row.weak_model, row.strong_model) for row in study.summary):
+        rows = [row for row in study.summary if (row.weak_model, row.strong_model) == pair]
+        if several:
+            yield gaps_table(rows, against)
+        else:
+            note = "\n".join([_intervals(rows), *_about_pgr(rows)])
+            yield replace(scores_table(rows), title=_title(rows[0]), note=note)
+
+
+def _title(one: Results | SummaryRow) -> str:
+    return f"{one.task}: {one.weak_model} supervises {one.strong_model}"
 
 
 def scores_table(rows: Sequence[SummaryRow], results: Results | None = None) -> Table:
@@ -43,56 +64,78 @@ def scores_table(rows: Sequence[SummaryRow], results: Results | None = None) -> 
     rows : sequence of SummaryRow
         Of one pair of models.
     results : Results, optional
-        Of the one run that `rows` are of: adds rows and seconds of each method.
-
-    Returns
-    -------
-    Table
+        The one run that `rows` are of: adds rows and seconds of each method.
     """
-    uneven = bool(with_fewer_seeds(rows))
-    runs = uneven or any(row.n_seeds > 1 for row in rows)
-    several = len({row.task for row in rows}) > 1
-    by_own = any(row.own_ceiling for row in rows)
+    several = n_tasks(rows) > 1
     trained = {} if results is None else {row.method: row for row in results.rows}
-    columns = (
+    columns = [
         *([Column("task")] if several else []),
         Column("method", pinned=True),
-        *([Column("runs", _runs)] if runs else []),
+        *_runs_column(rows),
         numeric("AUC", lambda row: Cell.estimate(row.auc, row.auc_interval, signed=False)),
         numeric("ΔAUC to weak", _gain),
         numeric("PGR", lambda row: Cell.of("") if row.method in ENDS else _pgr(row)),
-        *([numeric(OWN_PGR, _own_pgr)] if by_own else []),
-        *(
-            [
-                numeric("rows kept", lambda row: _kept(trained[row.method])),
-                numeric("seconds", lambda row: Cell.number(trained[row.method].seconds, digits=1)),
-            ]
-            if trained
-            else []
-        ),
-    )
+    ]
+    if _by_own(rows):
+        columns.append(numeric(OWN_PGR, _own_pgr))
+    if trained:
+        columns += [
+            numeric("rows kept", lambda row: _kept(trained[row.method])),
+            numeric("seconds", lambda row: Cell.number(trained[row.method].seconds, digits=1)),
+        ]
+    notes = [
+        f"{_intervals(rows)} In italics: the gap between weak model and ceiling is not resolved, "
+        "too small or too uncertain to be divided by; read ΔAUC, not PGR. Coloured: the interval "
+        "of ΔAUC excludes 0, not corrected for the number of methods.",
+        *([BY_OWN] if _by_own(rows) else []),
+    ]
+    if with_fewer_seeds(rows):
+        notes.append(
+            "Methods have different runs: do not compare their AUC here, but their differences to "
+            "the plain student, which are of the same runs."
+        )
     return Table.of(
-        "Scores of every task and method",
+        "Scores of every task and method" if several else "Scores of every method",
         columns,
         rows,
-        f"Brackets: 95 % intervals {sources_of_noise(rows)}. In italics: the gap between weak "
-        "model and ceiling is not resolved, too small or too uncertain to be divided by; read "
-        "ΔAUC, not PGR. Coloured: the interval of ΔAUC excludes 0, each by itself; the verdict "
-        "corrects for the number of methods."
-        + (
-            " Methods have different runs: do not compare their AUC here, but their differences "
-            "to the plain student, which are of the same runs."
-            if uneven
-            else ""
-        )
-        + (f" {RUNS}" if runs else "")
-        + (f" {BY_OWN}" if by_own else ""),
+        " ".join(notes),
         unresolved=lambda row: not row.resolved,
     )
 
 
-def _runs(row: SummaryRow) -> Cell:
-    return Cell(runs_text(row), repr(row.n_seeds))
+def _runs_column(rows: Sequence[SummaryRow]) -> list[Column]:
+    """Number of runs of each row; no column where all have the same, as `_intervals` has it."""
+    if len(set(map(runs_text, rows))) == 1:
+        return []
+    return [Column("runs", lambda row: Cell(runs_text(row), repr(row.n_seeds)))]
+
+
+def _intervals(rows: Sequence[SummaryRow]) -> str:
+    """What the rows are means over, and what their intervals are over."""
+    brackets = f"Brackets: 95 % intervals {sources_of_noise(rows)}."
+    runs = list(dict.fromkeys(map(runs_text, rows)))
+    if runs == ["1"]:
+        return brackets
+    if len(runs) == 1 and runs[0].isdigit():  # results of an earlier version
+        return f"Means over {runs[0]} runs. {brackets}"
+    same = f", {runs[0]} each" if len(runs) == 1 else ""
+    levels = "cuts of the rows x seeds of the supervisor x seeds of the student"
+    return f"Means over runs{same} ({levels}). {brackets}"
+
+
+def _by_own(rows: Iterable[SummaryRow]) -> bool:
+    return any(row.own_ceiling for row in rows)
+
+
+def _about_pgr(rows: Sequence[SummaryRow]) -> Iterator[str]:
+    """How to read the PGRs of one task."""
+    if _by_own(rows):
+        yield BY_OWN
+    (ceiling, *_) = [row for row in rows if row.method == "ceiling"] or rows
+    if not ceiling.resolved:
+        se = "" if ceiling.gap_se is None else f", SE {ceiling.gap_se:.3f}"
+        why = "; ".join(filter(None, (f"gap {ceiling.gap:+.3f}{se}", why_unresolved(ceiling))))
+        yield f"The gap between weak model and ceiling is not resolved: read ΔAUC, not PGR ({why})."
 
 
 def _gain(row: SummaryRow) -> Cell:
@@ -128,20 +171,12 @@ def _point(point: Mapping[str, Any]) -> str:
 
 
 def _note(results: Results) -> str:
-    (ceiling,) = (row for row in results.summary if row.method == "ceiling")
-    chosen = list(dict.fromkeys(map(_point, results.chosen.values())))
-    probes = [] if results.layer is None else [f"layer {results.layer}"]
-    lines = [
-        "Brackets: 95 % intervals over test rows. "
-        f"Probes: {'; '.join(probes + chosen)}. Test rows: {results.splits['test']}."
-    ]
-    if any(row.own_ceiling for row in results.rows):
-        lines.append(BY_OWN)
-    if not results.resolved:
-        lines.append(
-            "The gap between weak model and ceiling is not resolved: read ΔAUC, not PGR "
-            f"(gap {results.gap:+.3f}, SE {results.gap_se:.3f}; {why_unresolved(ceiling)})."
-        )
+    points = list(dict.fromkeys(map(_point, results.chosen.values())))
+    if results.store and results.layer is not None:  # without a store, no probe was fitted
+        points.insert(0, f"layer {results.layer}")
+    probes = f" Probes: {'; '.join(points)}." if points else ""
+    lines = [f"{_intervals(results.summary)}{probes} Test rows: {results.splits['test']}."]
+    lines += _about_pgr(results.summary)
     lines += [
         f"{row.method} was not trained again: its labels are those of {row.same_run_as!r}."
         for row in results.rows
@@ -161,29 +196,8 @@ def _note(results: Results) -> str:
     return "\n".join(lines)
 
 
-def study_tables(study: StudyResults) -> Iterator[Table]:
-    """The gaps of each pair of models; of one task every method."""
-    several = len({row.task for row in study.summary}) > 1
-    for pair in dict.fromkeys((row.weak_model, row.strong_model) for row in study.summary):
-        rows = [row for row in study.summary if (row.weak_model, row.strong_model) == pair]
-        against = study.config.get("analysis", {}).get("against", STUDENT)
-        yield gaps_table(rows, against) if several else _task_table(rows)
-
-
-def _task_table(rows: Sequence[SummaryRow]) -> Table:
-    """Every method on one task, means over its runs, for the terminal."""
-    one = rows[0]
-    note = f"Means over runs. {RUNS} Brackets: 95 % intervals {sources_of_noise(rows)}."
-    if any(row.own_ceiling for row in rows):
-        note += f"\n{BY_OWN}"
-    if not one.resolved:
-        note += f"\nThe gap is not resolved ({why_unresolved(one)}): read ΔAUC, not PGR."
-    title = f"{one.task}: {one.weak_model} supervises {one.strong_model}"
-    return replace(scores_table(rows), title=title, note=note)
-
-
 def gaps_table(rows: Sequence[SummaryRow], baseline: str = STUDENT) -> Table:
-    """The gap of every task, whether it is resolved, and what the baseline makes of it.
+    """The gap of every task, whether it is resolved, and the baseline's gain and PGR.
 
     Parameters
     ----------
@@ -191,10 +205,6 @@ def gaps_table(rows: Sequence[SummaryRow], baseline: str = STUDENT) -> Table:
         Of one pair of models.
     baseline : str
         The method that others are compared with.
-
-    Returns
-    -------
-    Table
     """
     weak, ceiling, own = (
         {row.task: row for row in rows if row.method == name} for name in (*ENDS, baseline)
@@ -203,12 +213,12 @@ def gaps_table(rows: Sequence[SummaryRow], baseline: str = STUDENT) -> Table:
     def of_baseline(cell: Callable[[SummaryRow], Cell]) -> Callable[[SummaryRow], Cell]:
         return lambda row: cell(own[row.task]) if row.task in own else Cell.number(None)
 
-    by_own = any(row.own_ceiling for row in own.values())
+    by_own = _by_own(own.values())
     return Table.of(
         f"{rows[0].weak_model} supervises {rows[0].strong_model}: the gap of every task",
         (
             Column("task"),
-            Column("runs", _runs),
+            *_runs_column(list(ceiling.values())),
             numeric("weak", lambda row: weak[row.task].auc),
             numeric("ceiling", "auc"),
             numeric("gap", lambda row: Cell.number(row.gap, gap_text(row))),
@@ -219,9 +229,8 @@ def gaps_table(rows: Sequence[SummaryRow], baseline: str = STUDENT) -> Table:
             *([numeric(OWN_PGR, of_baseline(_own_pgr))] if by_own else []),
         ),
         ceiling.values(),
-        f"Means over runs. {RUNS} Brackets: 95 % intervals {sources_of_noise(rows)}; p: two-sided, "
-        "each by itself.\nWhere a gap is not resolved, read ΔAUC, not PGR."
-        + (f" {BY_OWN}" if by_own else ""),
+        f"{_intervals(list(ceiling.values()))} p: two-sided, not corrected.\n"
+        "Where a gap is not resolved, read ΔAUC, not PGR." + (f" {BY_OWN}" if by_own else ""),
         unresolved=lambda row: not row.resolved,
     )
 

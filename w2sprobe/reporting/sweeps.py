@@ -1,4 +1,4 @@
-"""Sweeps and probes on a store as tables: what was chosen, and scores of layers and settings."""
+"""Tables of sweeps and of probes on a store: selected points, scores of layers and settings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -19,11 +19,7 @@ def selection_table(selections: Sequence[Selection], n_rows: Mapping[str, int]) 
     ----------
     selections : sequence of Selection
     n_rows : mapping of str to int
-        Rows fitted on, and of each split.
-
-    Returns
-    -------
-    Table
+        Number of rows the probes were fitted on, and of each split.
     """
     counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in n_rows.items())
     note = f"Rows: {counts}. AUC on the rows named after @; regret: AUC lost to the best."
@@ -53,10 +49,6 @@ def _chosen(one: Selection) -> str:
     return point_text(one.probe, one.layer, one.setting, one.value, at_edge=one.at_edge)
 
 
-def _auc(one: Selection) -> Cell:
-    return Cell.number(one.auc, f"{one.auc or 0:.3f} @{one.scored_on}")
-
-
 def _best(one: Selection) -> str:
     if one.best_probe is None:
         return "-"
@@ -65,20 +57,7 @@ def _best(one: Selection) -> str:
 
 
 def sweep_notes(table: pa.Table, cv: int) -> Iterator[str]:
-    """What else is to be said of a sweep: ceilings, folds of one class, saturation.
-
-    Parameters
-    ----------
-    table : pyarrow.Table
-        Of a sweep.
-    cv : int
-        Folds.
-
-    Yields
-    ------
-    str
-        A line.
-    """
+    """Remarks on a sweep, a line each: ceilings, folds of one class, saturation."""
     for row in ceilings(table):
         point = point_text(
             row["probe"], row["layer"], row["setting"], row["value"], at_edge=row["at_edge"]
@@ -100,15 +79,7 @@ def sweep_notes(table: pa.Table, cv: int) -> Iterator[str]:
 def account_table(title: str, results: Sequence[Mapping[str, Any]]) -> Table:
     """Scores of a probe, one row per layer and setting.
 
-    Parameters
-    ----------
-    title : str
-    results : sequence of mapping
-        Of an account; nested ones become columns such as `auc test truth`, overlaps are left out.
-
-    Returns
-    -------
-    Table
+    Nested results become columns such as `auc test truth`; overlaps are left out.
     """
     rows = [_flat(result) for result in results]
     names = dict.fromkeys(name for row in rows for name in row)
@@ -119,18 +90,6 @@ def point_text(
     probe: str, layer: int | None, setting: str | None, value: float | None, *, at_edge: bool
 ) -> str:
     """Name a point of a sweep.
-
-    Parameters
-    ----------
-    probe : str
-    layer : int, optional
-    setting : str, optional
-    value : float, optional
-    at_edge : bool
-
-    Returns
-    -------
-    str
 
     Examples
     --------

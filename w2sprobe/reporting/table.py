@@ -1,4 +1,4 @@
-"""Tables of results: laid out once, shown in a terminal and in pages.
+"""Tables of results, laid out once for the terminal and for pages.
 
 `terminal.py` draws them in a terminal, the macro `table` of `pages/templates` in HTML.
 """
@@ -136,7 +136,7 @@ def numeric(title: str, value: str | Callable[[Any], Cell | float | None] = "") 
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """Row of a table; `unresolved` ones are set apart."""
 
     cells: Sequence[Cell]
@@ -145,22 +145,22 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; a page lets its readers sort and copy it.
+    """A table, which readers of a page can sort and copy.
 
     Parameters
     ----------
     title : str
     columns : sequence of Column
-    rows : sequence of Row
+    rows : sequence of TableRow
     note : str, optional
         Below it.
     searchable : bool, default False
-        Has a field that filters its rows.
+        A page shows a field that filters its rows.
     """
 
     title: str
     columns: Sequence[Column]
-    rows: Sequence[Row]
+    rows: Sequence[TableRow]
     note: str = ""
     searchable: bool = False
 
@@ -191,7 +191,7 @@ class Table:
         """
         chosen = tuple(columns)
         rows = [
-            Row(tuple(column.cell(record) for column in chosen), unresolved(record))
+            TableRow(tuple(column.cell(record) for column in chosen), unresolved(record))
             for record in records
         ]
         return cls(title, chosen, rows, note, searchable=len(rows) > MANY)

@@ -1,4 +1,4 @@
-"""Words that sentences, tables and drawings of a report share."""
+"""Texts that tables and drawings of a report share."""
 
 from collections.abc import Sequence
 
@@ -106,7 +106,7 @@ def runs_text(row: SummaryRow) -> str:
 
 
 def noise_in_words(row: SummaryRow, subject: str = "Intervals", n_rows: str = "") -> str:
-    """Which sources of noise the intervals of a row know, and which they do not.
+    """Which sources of noise the intervals of a row cover, and which they do not.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def noise_in_words(row: SummaryRow, subject: str = "Intervals", n_rows: str = ""
     unknown = factors[:first]
     listed = " or ".join(filter(None, (", ".join(unknown[:-1]), unknown[-1])))
     return (
-        f"{subject} are 95 % over {known}. They do not know how much another {listed} would "
+        f"{subject} are 95 % over {known}. They do not cover how much another {listed} would "
         f"change: {'one was' if first == 1 else 'one of each was'} run."
     )
 

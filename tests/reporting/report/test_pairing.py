@@ -15,7 +15,7 @@ from w2sprobe.reporting.report.pairing import (
     filter_differences,
     predicted,
 )
-from w2sprobe.reporting.report.sources import Run, Source
+from w2sprobe.reporting.report.sources import ResultsFolder, RunFolder
 
 NAMES = [f"row {number:03}" for number in range(90)]
 
@@ -66,7 +66,7 @@ def test_other_seeds_rows_labels_or_groups_are_not_paired() -> None:
 
 def test_predictions_are_in_the_order_of_ids(tmp_path: Path) -> None:
     save_study(tmp_path, ("one",), ("0", "1"), records=False)
-    found = predicted(Source.read(tmp_path).runs, "student")
+    found = predicted(ResultsFolder.read(tmp_path).runs, "student")
     assert set(found) == {(0, 0, 0), (0, 1, 1)}
     table = pq.read_table(tmp_path / "one/seed1/predictions.parquet")
     of_id = dict(zip(table["id"].to_pylist(), table["student"].to_pylist(), strict=True))
@@ -82,7 +82,7 @@ def test_a_filter_needs_a_random_filter_of_its_size(tmp_path: Path) -> None:
         for row in results.rows
     ]
     results = results.model_copy(update={"rows": tuple(rows)})
-    run = Run(tmp_path, results)
+    run = RunFolder(tmp_path, results)
     found = filter_differences([run])
     by_method = {row.method: row.auc for row in rows}
     assert found["knn_filter"] is None
@@ -91,4 +91,7 @@ def test_a_filter_needs_a_random_filter_of_its_size(tmp_path: Path) -> None:
         by_method["topofilter"] - by_method["random_filter"]
     )
     without = [row for row in rows if row.method != "random_filter"]
-    assert filter_differences([Run(tmp_path, results.model_copy(update={"rows": without}))]) == {}
+    assert (
+        filter_differences([RunFolder(tmp_path, results.model_copy(update={"rows": without}))])
+        == {}
+    )

@@ -10,7 +10,7 @@ from tests.reporting.cases import METHODS, save_run
 from w2sprobe.metrics import performance
 from w2sprobe.reporting.report import write_report
 from w2sprobe.reporting.report.performance import WORDS, performance_tables
-from w2sprobe.reporting.report.sources import Source
+from w2sprobe.reporting.report.sources import ResultsFolder
 from w2sprobe.reporting.table import Table
 from w2sprobe.results import Results
 
@@ -43,7 +43,7 @@ def save(folder: Path, groups: np.ndarray | None = None) -> Results:
 
 
 def tables_of(folder: Path) -> dict[str, Table]:
-    return {table.title: table for table in performance_tables(Source.read(folder).summary)}
+    return {table.title: table for table in performance_tables(ResultsFolder.read(folder).summary)}
 
 
 def shown(table: Table) -> dict[str, dict[str, str]]:

@@ -105,7 +105,7 @@ def test_without_predictions_nothing_is_said_of_the_truth(more: dict[str, None])
 
 def test_the_line_of_layers_says_what_was_used() -> None:
     drawing = layers_drawing(surface(20), "layers", {"knn": (1, 5.0)})
-    assert drawing.caption.endswith("did not look: they used k 5 (edge) on layer 1.")
+    assert drawing.caption.endswith("fixed beforehand: they used k 5 (edge) on layer 1.")
     assert "At the edge" not in drawing.caption
     assert "(k 200): the best may be beyond" in layers_drawing(surface(200), "l", {}).caption
-    assert "did not look" not in layers_drawing(surface(20), "layers", {}).caption
+    assert "fixed beforehand" not in layers_drawing(surface(20), "layers", {}).caption

@@ -1,4 +1,4 @@
-"""What the explorer shows: rows, and how each layer sees them."""
+"""Content of the explorer: rows, and for each layer their projection and probes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from w2sprobe.metrics import auc_inside_folds
 
 @dataclass(frozen=True)
 class LayerView:
-    """One layer.
+    """Projection, neighbours and probes of one layer.
 
     Parameters
     ----------
@@ -22,9 +22,9 @@ class LayerView:
     neighbors : ndarray of int64, shape (n, max(ks))
         Positions of the nearest training rows, nearest first.
     votes : ndarray of float64, shape (len(ks), n)
-        kNN probe, P(label = 1); a row's own label has no say.
+        kNN probe, P(label = 1); a training row is left out of its own vote.
     fold_votes : ndarray of float64, shape (len(ks), n)
-        The same by neighbours outside a row's fold, where it has one; what the AUC is of.
+        Votes by neighbours outside a row's fold, where it has one; for the AUC.
     logistic : ndarray of float64, shape (n,)
         Logistic probe, P(label = 1); out-of-fold for the rows it was fitted on.
     """
@@ -45,7 +45,7 @@ class ExplorerData:
     Parameters
     ----------
     labels : LabelTable
-        As it was given; it has all the rows that are shown, and maybe others.
+        Labels as given: of all rows that are shown, and maybe others.
     ids : ndarray of str, shape (n,)
         Rows that are shown, training rows first.
     texts : list of str, length n, optional
@@ -53,7 +53,7 @@ class ExplorerData:
         The split that each row is of.
     truth : ndarray of int64, shape (n,), optional
     folds : ndarray of int64, shape (n,)
-        The fold that a row was held out with; -1 of rows that nothing was fitted on.
+        The fold that a row was held out with; -1 for rows that no probe was fitted on.
     ks : tuple of int
         Ascending.
     l2 : float

@@ -1,4 +1,4 @@
-"""The explorer as a page: numbers in base64, everything else in scripts and styles."""
+"""The explorer's page: numbers in base64, scripts and styles inside."""
 
 import base64
 from typing import Any

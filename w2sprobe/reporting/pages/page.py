@@ -1,4 +1,4 @@
-"""From a template and values to one HTML file that works offline."""
+"""Render a template to one HTML file that works offline."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ ENVIRONMENT = Environment(
 
 @dataclass(frozen=True)
 class Page:
-    """What a page is made of.
+    """Template, values, styles and scripts of a page.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ class Page:
     styles, scripts : sequence of str
         Texts that are put into the page after its own; scripts run in this order.
     evaluates : bool, default False
-        A script of the page makes functions of texts: Plotly's WebGL does. Attributes and scripts
-        that got in are still not run.
+        Allow `unsafe-eval`, which Plotly's WebGL needs. Injected attributes and scripts are still
+        not run.
     """
 
     template: str

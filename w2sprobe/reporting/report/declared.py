@@ -1,9 +1,9 @@
-"""What was declared before a run, and what its report holds beside that."""
+"""Section on what was declared before a run, and where the run differs from it."""
 
 from w2sprobe.declaration import PREREGISTRATION, Declaration
 from w2sprobe.errors import InputError
 from w2sprobe.reporting.declarations import declaration_tables, declared_table
-from w2sprobe.reporting.report.sources import Source
+from w2sprobe.reporting.report.sources import ResultsFolder
 from w2sprobe.reporting.table import Table
 
 NOTHING = (
@@ -12,18 +12,10 @@ NOTHING = (
 )
 
 
-def declared_in_report(source: Source) -> tuple[str, tuple[Table, ...]]:
-    """What was declared, where the run differs from it, and what is exploration.
+def declared_in_report(source: ResultsFolder) -> tuple[str, tuple[Table, ...]]:
+    """Intro and tables on the declaration, on deviations and on exploration.
 
-    Parameters
-    ----------
-    source : Source
-
-    Returns
-    -------
-    intro : str
-    tables : tuple of Table
-        None where nothing was declared.
+    There are no tables where nothing was declared.
     """
     record = source.preregistration
     if record is None:
@@ -42,7 +34,7 @@ def declared_in_report(source: Source) -> tuple[str, tuple[Table, ...]]:
     return intro, tuple(declaration_tables(declaration, more))
 
 
-def _declaration(source: Source, sha256: str) -> tuple[Declaration | None, str]:
+def _declaration(source: ResultsFolder, sha256: str) -> tuple[Declaration | None, str]:
     """Content of the file, or why it cannot be used."""
     try:
         found = Declaration.read(source.folder)
@@ -51,11 +43,11 @@ def _declaration(source: Source, sha256: str) -> tuple[Declaration | None, str]:
     if found is None:
         return None, f"{PREREGISTRATION} is not in the folder of the results."
     if found.sha256 != sha256:
-        return None, f"{PREREGISTRATION} is another one, with the SHA-256 {found.sha256}."
+        return None, f"{PREREGISTRATION} is another file, with the SHA-256 {found.sha256}."
     return found, ""
 
 
-def _not_declared(source: Source, declaration: Declaration) -> tuple[str, str]:
+def _not_declared(source: ResultsFolder, declaration: Declaration) -> tuple[str, str]:
     known = {declaration.against, *declaration.family}
     others = [name for name in source.methods if name not in known]
     methods = f"The methods {', '.join(others)}; " if others else "Beside the tests above, "

@@ -1,8 +1,9 @@
-"""How all drawings look, and what becomes of them: inline SVG that follows the theme, and files."""
+"""Style and parts of all drawings, and how they are written: inline SVG and files."""
 
 import io
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib
+import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -60,17 +62,17 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure before it is put anywhere.
+    """A figure with its texts and data, to be put into a page and written as files.
 
     Parameters
     ----------
     name : str
-        Of its files; letters, digits and hyphens.
+        Name of its files; letters, digits and hyphens.
     title, caption, alt : str
-        As of `blocks.Figure`.
+        As in `blocks.Figure`.
     figure : matplotlib Figure
     data : sequence of mapping
-        A row a mark; all with the same keys.
+        One row per mark; all with the same keys.
     """
 
     name: str
@@ -81,7 +83,7 @@ class Drawing:
     data: Sequence[Mapping[str, Any]]
 
     def block(self) -> Block:
-        """For a page."""
+        """The figure as pages read it."""
         svg = themed(self._svg, self.name)
         return Block(self.name, self.title, self.caption, self.alt, svg, self.data)
 
@@ -97,7 +99,7 @@ class Drawing:
 
     @cached_property
     def _svg(self) -> str:
-        """Without date and random ids: the same results give the same file."""
+        """SVG without date and random ids: the same results give the same file."""
         file = io.StringIO()
         with matplotlib.rc_context({"svg.hashsalt": self.name}):
             self.figure.savefig(file, format="svg", metadata={"Date": None})
@@ -105,26 +107,16 @@ class Drawing:
 
 
 def house_style() -> AbstractContextManager[None]:
-    """Within it, all that is drawn looks as it should; every drawing is made and saved in it."""
+    """Context in which every drawing is made and saved."""
     return matplotlib.rc_context(STYLE)
 
 
 def new_figure(
     width: float, height: float, rows: int = 1, columns: int = 1, **options: Any
 ) -> tuple[Figure, Any]:
-    """An empty figure, and its axes as an array of (rows, columns).
+    """An empty figure of this size in inches, and its axes as an array of (rows, columns).
 
-    Parameters
-    ----------
-    width, height : float
-        In inches.
-    rows, columns : int
-    **options
-        Of `Figure.subplots`.
-
-    Returns
-    -------
-    Figure, ndarray of Axes
+    `options` are those of `Figure.subplots`.
     """
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
@@ -132,19 +124,9 @@ def new_figure(
 
 
 def themed(text: str, name: str) -> Markup:
-    """SVG to stand in a page: its colours are the page's variables, its ids are its own.
+    """Matplotlib's SVG for a page: colours become the page's variables, ids begin with the name.
 
-    Parameters
-    ----------
-    text : str
-        As matplotlib writes it.
-    name : str
-        Unique in its page.
-
-    Returns
-    -------
-    Markup
-        Matplotlib escapes texts, so that nothing of them is markup.
+    Matplotlib escapes texts, so that none of them is markup.
     """
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
@@ -160,24 +142,59 @@ def themed(text: str, name: str) -> Markup:
     return Markup(text)
 
 
-def light_axes(axis: Axes, grid: Literal["x", "y"] = "x") -> None:
-    """A grid along one axis, and no ticks across it.
+def panels(
+    n: int, abreast: int, width: float, height: float, more: float = 0.0, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure with n panels, line by line.
 
     Parameters
     ----------
-    axis : Axes
-    grid : {"x", "y"}
+    n, abreast : int
+        Number of panels, and how many a line has at most.
+    width, height, more : float
+        Width of the figure, height of a line of panels, and height beside the panels; in inches.
+    **options
+        Of `Figure.subplots`.
     """
+    lines, columns = math.ceil(n / abreast), min(n, abreast)
+    figure, axes = new_figure(width, height * lines + more, lines, columns, **options)
+    for axis in axes.flat[n:]:
+        axis.set_visible(False)
+    return figure, list(axes.flat[:n])
+
+
+def light_axes(axis: Axes, grid: Literal["x", "y"] = "x") -> None:
+    """A grid along one axis, and no ticks across it."""
     axis.grid(axis=grid)
     axis.tick_params(length=0)
     axis.spines["left" if grid == "x" else "bottom"].set_visible(False)
+
+
+def named_lines(axis: Axes, names: Sequence[str], xlabel: str = "") -> None:
+    """Name horizontal lines at heights 0, 1, ..., lowest first."""
+    axis.set_yticks(range(len(names)), names)
+    axis.set_ylim(-0.6, len(names) - 0.4)
+    axis.set_xlabel(xlabel)
+    light_axes(axis)
+
+
+def spread(y: float, n: int, width: float) -> np.ndarray:
+    """Heights of n marks on one line, so that equal values do not hide each other."""
+    return y + (np.linspace(-width, width, n) if n > 1 else np.zeros(n))
+
+
+def legend_above(axis: Axes, marks: Iterable[tuple[str, str, str]], columns: int) -> None:
+    """A legend above the axes, of (label, marker, colour)."""
+    for label, marker, colour in marks:
+        axis.plot([], [], marker, color=colour, label=label)
+    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns)
 
 
 def mark(
     axis: Axes,
     value: float,
     interval: Interval | None,
-    place: float,
+    y: float,
     *,
     colour: str = BLUE,
     filled: bool = True,
@@ -191,36 +208,23 @@ def mark(
     axis : Axes
     value : float
     interval : tuple of float, optional
-        None: no bounds, no bar.
-    place : float
+        None draws no bar.
+    y : float
         Height of the line.
     colour, marker : str
     filled : bool
-        Hollow: not to be trusted.
+        Hollow marks are values that are not to be trusted.
     limits : tuple of float, optional
         Of the axis.
     """
-    low, high = limits or (-float("inf"), float("inf"))
+    low, high = limits or (-math.inf, math.inf)
     if interval:
         ends = [min(max(end, low), high) for end in interval]
-        axis.plot(ends, (place, place), color=colour, linewidth=2, solid_capstyle="butt", zorder=2)
+        axis.plot(ends, (y, y), color=colour, linewidth=2, solid_capstyle="butt", zorder=2)
+    style: dict[str, Any] = {"markersize": 6, "zorder": 3}
     if not low <= value <= high:
-        axis.plot(
-            low if value < low else high,
-            place,
-            "<" if value < low else ">",
-            color=colour,
-            markerfacecolor=colour if filled else PAPER,
-            clip_on=False,
-            zorder=4,
-        )
-        return
-    axis.plot(
-        value,
-        place,
-        marker,
-        color=colour,
-        markersize=6,
-        markerfacecolor=colour if filled else PAPER,
-        zorder=3,
-    )
+        marker = "<" if value < low else ">"
+        style = {"clip_on": False, "zorder": 4}
+    face = colour if filled else PAPER
+    at = min(max(value, low), high)
+    axis.plot(at, y, marker, color=colour, markerfacecolor=face, **style)

@@ -1,26 +1,28 @@
-"""Gains of the baseline over its supervisor, task by task: as measured and as pooled."""
+"""Gains of the baseline over its supervisor, task by task: as measured and shrunken."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from w2sprobe.comparison import Comparison
+from matplotlib.axes import Axes
+
+from w2sprobe.comparison import Comparison, TaskGain
 from w2sprobe.reporting.report.drawing import (
     BLUE,
     GREY,
     INK,
     ORANGE,
     Drawing,
-    light_axes,
+    legend_above,
     mark,
+    named_lines,
     new_figure,
 )
 from w2sprobe.reporting.wording import plain, sources_of_noise
 from w2sprobe.results import Interval, SummaryRow
 
 
-def gains_drawing(
-    comparison: Comparison, rows: Sequence[SummaryRow], name: str
-) -> Iterator[Drawing]:
+def gains_drawing(comparison: Comparison, rows: Sequence[SummaryRow], name: str) -> Drawing | None:
     """Gain of the baseline on every task, measured and shrunken, with the mean over tasks.
 
     Parameters
@@ -30,74 +32,76 @@ def gains_drawing(
         Of the same pair of models: they have the intervals of the measured gains.
     name : str
 
-    Yields
-    ------
-    Drawing
+    Returns
+    -------
+    Drawing or None
         None where the baseline has no gain.
     """
+    gains = (one for one in comparison.supervisor_gains if one.method == comparison.against)
+    gain = next(gains, None)
+    if gain is None:
+        return None
     measured = {row.task: row for row in rows if row.method == comparison.against}
     gaps = {row.task: row.gap for row in comparison.tasks}
+    tasks = sorted(gain.tasks, key=lambda task: gaps[task.task])
+    figure, axes = new_figure(8.2, 1.6 + 0.42 * len(tasks))
+    axis = axes[0, 0]
+    data = [_data(task, gaps[task.task], measured) for task in tasks]
+    for y, row in enumerate(data, start=1):
+        _task_line(axis, y, row)
+    mark(axis, gain.mean, _known(gain.mean_interval), 0, colour=ORANGE, marker="D")
+    shrunken = any(row["shrunken"] is not None for row in data)
+    legend = [
+        ("measured", "o", GREY),
+        *([("shrunken", "s", BLUE)] if shrunken else []),
+        ("mean over tasks", "D", ORANGE),
+    ]
+    axis.axvline(0, color=INK, linewidth=1)
     baseline = plain(comparison.against)
-    for gain in comparison.supervisor_gains:
-        if gain.method != comparison.against:
-            continue
-        tasks = sorted(gain.tasks, key=lambda task: gaps[task.task])
-        figure, axes = new_figure(8.2, 1.6 + 0.42 * len(tasks))
-        axis = axes[0, 0]
-        data = []
-        for place, task in enumerate(tasks, start=1):
-            row = measured.get(task.task)
-            interval = None if row is None else row.delta_auc_interval
-            shrunken = _known(task.shrunken_interval)
-            above = 0.14 if shrunken else 0.0
-            mark(axis, task.gain, interval, place + above, colour=GREY)
-            if shrunken:
-                mark(axis, task.shrunken, shrunken, place - above, colour=BLUE, marker="s")
-            data.append(
-                {
-                    "task": task.task,
-                    "gap": gaps[task.task],
-                    "gain": task.gain,
-                    "gain_low": None if interval is None else interval[0],
-                    "gain_high": None if interval is None else interval[1],
-                    "shrunken": None if shrunken is None else task.shrunken,
-                    "shrunken_low": None if shrunken is None else shrunken[0],
-                    "shrunken_high": None if shrunken is None else shrunken[1],
-                }
-            )
-        mark(axis, gain.mean, _known(gain.mean_interval), 0, colour=ORANGE, marker="D")
-        pooled = any(one["shrunken"] is not None for one in data)
-        for label, marker, colour, shown in (
-            ("measured", "o", GREY, True),
-            ("shrunken", "s", BLUE, pooled),
-            ("mean over tasks", "D", ORANGE, True),
-        ):
-            if shown:
-                axis.plot([], [], marker, color=colour, label=label)
-        axis.axvline(0, color=INK, linewidth=1)
-        labels = [f"{task.task}, gap {gaps[task.task]:+.2f}" for task in tasks]
-        axis.set_yticks(range(len(tasks) + 1), ["mean over tasks", *labels])
-        axis.set_ylim(-0.6, len(tasks) + 0.6)
-        axis.set_xlabel(f"test AUC of the {baseline} less that of its weak model")
-        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
-        light_axes(axis)
-        yield Drawing(
-            name,
-            f"Gain of the {baseline} over its weak model",
-            "A task a line, widest gap between weak model and ceiling at the top; right of the "
-            "line the student is better than its supervisor. Measured: 95 % intervals "
-            f"{sources_of_noise(list(measured.values()))}. "
-            + (
-                "Shrunken: drawn towards the model of all tasks, the more the noisier the task. "
-                if pooled
-                else ""
-            )
-            + "Mean: Student's t over tasks.",
-            f"Mean over tasks {gain.mean:+.3f}; "
-            + ", ".join(f"{task.task} {task.gain:+.3f}" for task in reversed(tasks)),
-            figure,
-            data,
-        )
+    names = [f"{task.task}, gap {gaps[task.task]:+.2f}" for task in tasks]
+    xlabel = f"test AUC of the {baseline} less that of its weak model"
+    named_lines(axis, ["mean over tasks", *names], xlabel)
+    legend_above(axis, legend, columns=3)
+    return Drawing(
+        name,
+        f"Gain of the {baseline} over its weak model",
+        "A task a line, widest gap between weak model and ceiling at the top; right of the line "
+        "the student is better than its supervisor. Measured: 95 % intervals "
+        f"{sources_of_noise(list(measured.values()))}. "
+        + "Shrunken: drawn towards the model of all tasks, the more the noisier the task. "
+        * shrunken
+        + "Mean: Student's t over tasks.",
+        f"Mean over tasks {gain.mean:+.3f}; "
+        + ", ".join(f"{task.task} {task.gain:+.3f}" for task in reversed(tasks)),
+        figure,
+        data,
+    )
+
+
+def _data(task: TaskGain, gap: float, measured: Mapping[str, SummaryRow]) -> dict[str, Any]:
+    row = measured.get(task.task)
+    low, high = (None, None) if row is None else row.delta_auc_interval or (None, None)
+    interval = _known(task.shrunken_interval)
+    return {
+        "task": task.task,
+        "gap": gap,
+        "gain": task.gain,
+        "gain_low": low,
+        "gain_high": high,
+        "shrunken": task.shrunken if interval else None,
+        "shrunken_low": interval[0] if interval else None,
+        "shrunken_high": interval[1] if interval else None,
+    }
+
+
+def _task_line(axis: Axes, y: int, row: Mapping[str, Any]) -> None:
+    """The measured gain, and below it the shrunken one where there is any."""
+    above = 0.0 if row["shrunken"] is None else 0.14
+    for value, dy, colour, marker in (("gain", above, GREY, "o"), ("shrunken", -above, BLUE, "s")):
+        if row[value] is not None:
+            interval = (row[f"{value}_low"], row[f"{value}_high"])
+            known = None if interval[0] is None else interval
+            mark(axis, row[value], known, y + dy, colour=colour, marker=marker)
 
 
 def _known(interval: Interval) -> Interval | None:

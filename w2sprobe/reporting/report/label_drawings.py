@@ -1,6 +1,6 @@
 """Where rows come from, and what filters and relabelling did to them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from w2sprobe.labels import THRESHOLD
-from w2sprobe.metrics import overlap, roc_auc, scorecard
+from w2sprobe.metrics import overlap, scorecard
 from w2sprobe.reporting.report.drawing import (
     BLUE,
     GREEN,
@@ -18,13 +18,16 @@ from w2sprobe.reporting.report.drawing import (
     PAPER,
     PINK,
     Drawing,
-    light_axes,
+    legend_above,
+    named_lines,
     new_figure,
+    spread,
 )
 from w2sprobe.reporting.report.sources import Labels
 from w2sprobe.reporting.wording import plain
 
 WEAK = "weak"
+Columns = Mapping[str, np.ndarray]  # of `Labels`, for one method
 
 
 def splits_drawing(splits: Mapping[str, int], weak: str, strong: str, name: str) -> Drawing:
@@ -33,21 +36,35 @@ def splits_drawing(splits: Mapping[str, int], weak: str, strong: str, name: str)
     Parameters
     ----------
     splits : mapping of str to int
-        Rows of weak_train, strong_train, val and test.
+        Number of rows of weak_train, strong_train, val and test.
     weak, strong : str
         Names of the models.
     name : str
-
-    Returns
-    -------
-    Drawing
     """
     figure, axes = new_figure(9.2, 3.7)
-    axis = axes[0, 0]
+    rows = {name: f"{count:,} rows" for name, count in splits.items()}
+    _flow(axes[0, 0], rows, weak, strong)
+    total = sum(splits.values())
+    return Drawing(
+        name,
+        "Which rows train which model",
+        f"{total:,} rows in four parts that share none. Students see the strong-train texts with "
+        "the weak model's labels, relabelled or filtered by a method; their true labels go to the "
+        "ceiling, and to methods that are named on truth, alone.",
+        f"Weak model {weak}: trained on {rows['weak_train']} with true labels; labels "
+        f"{rows['strong_train']} for the students of {strong}; the ceiling is {strong} trained on "
+        f"the same {rows['strong_train']} with true labels; all are scored on {rows['test']} of "
+        f"test; {rows['val']} of validation choose the epoch.",
+        figure,
+        [{"split": split, "rows": count} for split, count in splits.items()],
+    )
+
+
+def _flow(axis: Axes, rows: Mapping[str, str], weak: str, strong: str) -> None:
+    """Boxes for splits and models, arrows for what flows between them."""
     axis.set_axis_off()
     axis.set_xlim(0, 100)
     axis.set_ylim(0, 40)
-    rows = {name: f"{count:,} rows" for name, count in splits.items()}
     _box(axis, 0, 27, 22, 10, f"weak train\n{rows['weak_train']}, true labels", GREY)
     _box(axis, 0, 3, 22, 14, f"strong train\n{rows['strong_train']}", GREY)
     _box(axis, 38, 27, 22, 10, f"weak model\n{weak}", BLUE)
@@ -68,20 +85,6 @@ def splits_drawing(splits: Mapping[str, int], weak: str, strong: str, name: str)
         7,
         f"validation, {rows['val']}: chooses the\nepoch, by each run's own labels",
         GREY,
-    )
-    total = sum(splits.values())
-    return Drawing(
-        name,
-        "Which rows train which model",
-        f"{total:,} rows in four parts that share none. Students see the strong-train texts with "
-        "the weak model's labels, relabelled or filtered by a method; their true labels go to the "
-        "ceiling, and to methods that are named on truth, alone.",
-        f"Weak model {weak}: trained on {rows['weak_train']} with true labels; labels "
-        f"{rows['strong_train']} for the students of {strong}; the ceiling is {strong} trained on "
-        f"the same {rows['strong_train']} with true labels; all are scored on {rows['test']} of "
-        f"test; {rows['val']} of validation choose the epoch.",
-        figure,
-        [{"split": split, "rows": count} for split, count in splits.items()],
     )
 
 
@@ -126,117 +129,65 @@ def _arrow(
     )
 
 
-def weak_labels_in_words(labels: Labels) -> str:
-    """How good the weak labels of the strong-train rows are.
-
-    Parameters
-    ----------
-    labels : dict
-        `Run.strong_train_labels`.
-
-    Returns
-    -------
-    str
-    """
-    weak = labels[WEAK]
-    hard, truth = weak["soft_label"] > THRESHOLD, weak["label"] == 1
-    return (
-        f"The weak labels of the {len(hard):,} rows that students learn from have an AUC of "
-        f"{roc_auc(truth, weak['soft_label']):.3f}; cut at one half, {np.mean(hard != truth):.0%} "
-        f"of them are wrong, and call {np.mean(hard):.0%} of the rows class 1, where "
-        f"{np.mean(truth):.0%} are."
-    )
-
-
-def filters_in_words(cards: Sequence[Mapping[str, Any]]) -> str:
-    """How many of the labels that filters removed were wrong, beside the share of all labels.
-
-    Parameters
-    ----------
-    cards : sequence of dict
-        `cards_of` one run.
-
-    Returns
-    -------
-    str
-        Empty where no filter removed rows. A filter at random is a control, and not among them.
-    """
-    whole = [card for card in cards if card["removed"] and not card["step"]]
-    filters = [card for card in whole if not card["method"].startswith("random")]
-    if not filters:
-        return ""
-    chance = filters[0]["noise_before"]
-
-    shares = ", ".join(f"{plain(card['method'])} {card['precision']:.0%}" for card in filters)
-    worse = any(card["precision"] < chance for card in filters)
-    return (
-        f"Share of wrong labels among the rows that a filter removed: {shares}; among all rows "
-        f"{chance:.0%}." + (" A filter below that removes good labels first." if worse else "")
-    )
-
-
 def cards_of(labels: Labels, run: str) -> list[dict[str, Any]]:
     """What each method did to the weak labels of the strong-train rows.
 
     Parameters
     ----------
     labels : dict
-        `Run.strong_train_labels`.
+        `RunFolder.strong_train_labels`.
     run : str
         Its name, for the rows.
 
     Returns
     -------
     list of dict
-        A row a method and step of its filter, "" for the whole; `removed`, `precision` (share of
-        the removed rows whose weak label was wrong), `recall`, `noise_before`, `noise_after`,
+        One row per method and step of its filter, "" for the whole; `removed`, `precision` (share
+        of the removed rows whose weak label was wrong), `recall`, `noise_before`, `noise_after`,
         `ones_before`, `ones_after` (shares of hard labels that are wrong, and that are 1),
         `flipped` and, of flipped rows, `flips_right`, the share that is right now.
     """
     if WEAK not in labels:
         return []
-    weak = labels[WEAK]
-    hard, truth = weak["soft_label"] > THRESHOLD, weak["label"]
-    found = []
+    weak, found = labels[WEAK], []
     for method, own in labels.items():
-        if method == WEAK:
-            continue
-        now = own["soft_label"] > THRESHOLD
-        flipped = now != hard
-        card = scorecard(own["keep"], weak["soft_label"], truth)
-        kept_wrong = (now != truth)[own["keep"]]
-        whole = {
-            "run": run,
-            "method": method,
-            "step": "",
-            "offered": card.n,
-            "removed": card.removed,
-            "precision": card.precision if card.removed else None,
-            "recall": card.recall,
-            "ones_before": card.share_of_ones_before,
-            "ones_after": float(now[own["keep"]].mean()) if own["keep"].any() else None,
-            "noise_before": card.noise_before,
-            "noise_after": float(kept_wrong.mean()) if kept_wrong.size else None,
-            "flipped": int(flipped.sum()),
-            "flips_right": float((now == truth)[flipped].mean()) if flipped.any() else None,
-        }
-        found.append(whole)
-        steps = [step for step in dict.fromkeys(own["step"].tolist()) if step]
-        for step in steps if len(steps) > 1 else []:
-            taken = own["step"] == step
-            wrong = (hard != truth)[taken]
-            found.append(
-                {
-                    **dict.fromkeys(whole),
-                    "run": run,
-                    "method": method,
-                    "step": step,
-                    "offered": card.n,
-                    "removed": int(taken.sum()),
-                    "precision": float(wrong.mean()),
-                }
-            )
+        if method != WEAK:
+            whole = {"run": run, "method": method, "step": "", **_card(weak, own)}
+            found += [whole, *_steps(whole, weak, own["step"])]
     return found
+
+
+def _card(weak: Columns, own: Columns) -> dict[str, Any]:
+    hard, now, truth = weak["soft_label"] > THRESHOLD, own["soft_label"] > THRESHOLD, weak["label"]
+    keep, flipped, right = own["keep"], now != hard, now == truth
+    card = scorecard(keep, weak["soft_label"], truth)
+    return {
+        "offered": card.n,
+        "removed": card.removed,
+        "precision": card.precision if card.removed else None,
+        "recall": card.recall,
+        "ones_before": card.share_of_ones_before,
+        "ones_after": _share(now[keep]),
+        "noise_before": card.noise_before,
+        "noise_after": _share(~right[keep]),
+        "flipped": int(flipped.sum()),
+        "flips_right": _share(right[flipped]),
+    }
+
+
+def _share(rows: np.ndarray) -> float | None:
+    return float(rows.mean()) if rows.size else None
+
+
+def _steps(whole: dict[str, Any], weak: Columns, step: np.ndarray) -> Iterator[dict[str, Any]]:
+    """Rows that each step of a filter removed, and how many of them were wrong."""
+    steps = [name for name in dict.fromkeys(step.tolist()) if name]
+    wrong = (weak["soft_label"] > THRESHOLD) != weak["label"]
+    for name in steps if len(steps) > 1 else []:
+        removed = step == name
+        card = {"step": name, "removed": int(removed.sum()), "precision": _share(wrong[removed])}
+        same = {key: whole[key] for key in ("run", "method", "offered")}
+        yield dict.fromkeys(whole) | same | card
 
 
 def filters_drawing(cards: Sequence[Mapping[str, Any]], name: str) -> Drawing:
@@ -245,53 +196,30 @@ def filters_drawing(cards: Sequence[Mapping[str, Any]], name: str) -> Drawing:
     Parameters
     ----------
     cards : sequence of mapping
-        Of `cards_of`, of all runs; those that removed something.
+        `cards_of` all runs; those that removed something are drawn.
     name : str
-
-    Returns
-    -------
-    Drawing
     """
     filters = [card for card in cards if card["removed"] and not card["step"]]
-    methods = list(dict.fromkeys(card["method"] for card in filters))
+    methods = list(dict.fromkeys(card["method"] for card in filters))[::-1]
     figure, axes = new_figure(8.2, 1.2 + 0.4 * len(methods))
     axis = axes[0, 0]
-    for place, method in enumerate(reversed(methods)):
+    for y, method in enumerate(methods):
         own = [card for card in filters if card["method"] == method]
-        spread = np.linspace(-0.2, 0.2, len(own)) if len(own) > 1 else [0.0]
-        for card, off in zip(own, spread, strict=True):
-            axis.plot(
-                (card["noise_before"], card["precision"]),
-                (place + off,) * 2,
-                color=GREY,
-                linewidth=0.9,
-            )
-        axis.plot(
-            [card["noise_before"] for card in own],
-            place + np.array(spread),
-            "|",
-            color=INK,
-            markersize=8,
-        )
-        axis.plot(
-            [card["precision"] for card in own],
-            place + np.array(spread),
-            "o",
-            color=GREY if method.startswith("random") else BLUE,
-            markersize=5,
-        )
-    axis.plot([], [], "o", color=BLUE, label="of the removed rows")
-    axis.plot([], [], "|", color=INK, label="of all rows")
-    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-    axis.set_yticks(range(len(methods)), [plain(method) for method in reversed(methods)])
-    axis.set_ylim(-0.6, len(methods) - 0.4)
-    axis.set_xlabel("share whose weak label is wrong")
-    light_axes(axis)
+        heights = spread(y, len(own), 0.2)
+        ends = [[card[key] for card in own] for key in ("noise_before", "precision")]
+        for height, *pair in zip(heights, *ends, strict=True):
+            axis.plot(pair, (height, height), color=GREY, linewidth=0.9)
+        colour = GREY if method.startswith("random") else BLUE
+        axis.plot(ends[0], heights, "|", color=INK, markersize=8)
+        axis.plot(ends[1], heights, "o", color=colour, markersize=5)
+    named_lines(axis, [plain(method) for method in methods], "share whose weak label is wrong")
+    legend_above(axis, [("of the removed rows", "o", BLUE), ("of all rows", "|", INK)], columns=2)
     return Drawing(
         name,
         "What filters removed",
         "Dots: share of the removed rows that were mislabelled (precision), a run each; ticks: "
-        "share among all rows, which is what a random filter (grey) hits on average.",
+        "share among all rows, which is what a random filter (grey) hits on average. A dot left of "
+        "its tick: the filter removes good labels first.",
         "; ".join(
             f"{plain(card['method'])}: {card['removed']} rows, precision {card['precision']:.2f} "
             f"against {card['noise_before']:.2f}"
@@ -303,18 +231,13 @@ def filters_drawing(cards: Sequence[Mapping[str, Any]], name: str) -> Drawing:
 
 
 def overlap_drawing(labels: Sequence[Labels], name: str) -> Drawing | None:
-    """How far filters remove the same rows.
+    """How far filters remove the same rows; None where there are not two filters.
 
     Parameters
     ----------
     labels : sequence of dict
-        `Run.strong_train_labels` of all runs.
+        `RunFolder.strong_train_labels` of all runs.
     name : str
-
-    Returns
-    -------
-    Drawing or None
-        None where there are not two filters.
     """
     runs = [
         {method: own["keep"] for method, own in table.items() if not own["keep"].all()}
@@ -328,44 +251,39 @@ def overlap_drawing(labels: Sequence[Labels], name: str) -> Drawing | None:
             shares.setdefault(pair, []).append(share)
     if not shares:
         return None
-    cells = np.full((len(methods), len(methods)), np.nan)
-    for (one, other), values in shares.items():
-        at = methods.index(one), methods.index(other)
-        cells[at] = cells[at[::-1]] = float(np.mean(values))
-    same = [
-        f"{plain(one)} and {plain(other)}"
-        for (one, other), values in shares.items()
-        if min(values) == 1
-    ]
+    means = {pair: float(np.mean(values)) for pair, values in shares.items()}
+    named = {pair: " and ".join(map(plain, pair)) for pair in shares}
+    same = [named[pair] for pair, values in shares.items() if min(values) == 1]
     size = 2.4 + 0.52 * len(methods)
     figure, axes = new_figure(size + 1.2, size)
-    axis = axes[0, 0]
-    axis.imshow(cells, cmap="Blues", vmin=0, vmax=1)
-    for (down, across), value in np.ndenumerate(cells):
-        if not np.isnan(value):
-            # cells have the same colour in either theme, and so has what stands on them
-            colour = "#fefefe" if value > 0.55 else "#010101"
-            axis.text(
-                across, down, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=8
-            )
-    names = [plain(method) for method in methods]
-    axis.set_xticks(range(len(methods)), names, rotation=40, ha="right")
-    axis.set_yticks(range(len(methods)), names)
-    axis.tick_params(length=0)
-    axis.spines[:].set_visible(False)
+    _matrix(axes[0, 0], methods, means)
     return Drawing(
         name,
         "Overlap of filters",
         "Rows that two filters both remove, as a share of those that either does (Jaccard), mean "
         "over runs. "
         + (f"The same rows in every run: {'; '.join(same)}." if same else "1: the same rows."),
-        ", ".join(
-            f"{plain(one)} and {plain(other)} {np.mean(values):.2f}"
-            for (one, other), values in shares.items()
-        ),
+        ", ".join(f"{named[pair]} {mean:.2f}" for pair, mean in means.items()),
         figure,
-        [
-            {"filter": one, "other": other, "jaccard": float(np.mean(values))}
-            for (one, other), values in shares.items()
-        ],
+        [{"filter": one, "other": other, "jaccard": mean} for (one, other), mean in means.items()],
     )
+
+
+def _matrix(axis: Axes, methods: Sequence[str], means: Mapping[tuple[str, str], float]) -> None:
+    """A symmetric matrix of shares, as colours with numbers on them."""
+    cells = np.full((len(methods), len(methods)), np.nan)
+    for (one, other), mean in means.items():
+        at = methods.index(one), methods.index(other)
+        cells[at] = cells[at[::-1]] = mean
+    axis.imshow(cells, cmap="Blues", vmin=0, vmax=1)
+    text: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8}
+    for (down, across), value in np.ndenumerate(cells):
+        if not np.isnan(value):
+            # cells have the same colour in either theme, and so has what stands on them
+            colour = "#fefefe" if value > 0.55 else "#010101"
+            axis.text(across, down, f"{value:.2f}", color=colour, **text)
+    names = [plain(method) for method in methods]
+    axis.set_xticks(range(len(methods)), names, rotation=40, ha="right")
+    axis.set_yticks(range(len(methods)), names)
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)

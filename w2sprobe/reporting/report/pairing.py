@@ -7,14 +7,14 @@ import numpy as np
 
 from w2sprobe.errors import InputError
 from w2sprobe.metrics import Estimate, ScoredRun, recover
-from w2sprobe.reporting.report.sources import Run
+from w2sprobe.reporting.report.sources import RunFolder
 
 Seeds = tuple[Hashable, Hashable, Hashable]  # of the cut, the supervisor and the learner
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a method of a run says of the test rows, in the order of their ids.
+    """Predictions of a method in one run, in the order of the rows' ids.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Predicted:
     scores: np.ndarray
 
     def same_rows(self, other: "Predicted") -> bool:
-        """Whether both are of the same rows, with the same labels and groups."""
+        """Whether both have the same rows, with the same labels and groups."""
         pairs = ((self.ids, other.ids), (self.truth, other.truth), (self.groups, other.groups))
         return all(
             one is two or (one is not None and two is not None and np.array_equal(one, two))
@@ -38,12 +38,12 @@ class Predicted:
         )
 
 
-def predicted(runs: Iterable[Run], method: str) -> dict[Seeds, Predicted]:
+def predicted(runs: Iterable[RunFolder], method: str) -> dict[Seeds, Predicted]:
     """Predictions of a method in every run of one task and pair of models.
 
     Parameters
     ----------
-    runs : iterable of Run
+    runs : iterable of RunFolder
     method : str
 
     Returns
@@ -108,12 +108,12 @@ def auc_difference(
         return None
 
 
-def filter_differences(runs: Iterable[Run]) -> dict[str, Estimate | None]:
+def filter_differences(runs: Iterable[RunFolder]) -> dict[str, Estimate | None]:
     """AUC of each filter's student less that of a random filter which keeps as many rows.
 
     Parameters
     ----------
-    runs : iterable of Run
+    runs : iterable of RunFolder
         Of one task and pair of models.
 
     Returns

@@ -1,15 +1,16 @@
-"""Tables of the scores beside the AUC: accuracy, calibration, recall, groups of rows."""
+"""Tables of scores other than AUC: accuracy, calibration, recall, groups of rows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from w2sprobe.metrics import MIN_GROUP_ROWS, N_BINS
 from w2sprobe.reporting.numbers import with_interval
+from w2sprobe.reporting.scores import n_tasks
 from w2sprobe.reporting.table import Cell, Column, Table, Tone, numeric, tone_of
 from w2sprobe.reporting.wording import ENDS
 from w2sprobe.results import SummaryRow
 
-# what each score is, and when not to trust it
+# each score: its definition, and when not to trust it
 WORDS = {
     "accuracy": (
         "Share of test rows that get their true label, deciding for 1 above one half. "
@@ -73,7 +74,7 @@ WORDS = {
 
 
 def performance_tables(rows: Sequence[SummaryRow]) -> tuple[Table, ...]:
-    """Scores beside the AUC of every task and method, those of groups, and what each score is.
+    """Scores other than AUC of every task and method, of groups of rows, and their definitions.
 
     Parameters
     ----------
@@ -87,8 +88,7 @@ def performance_tables(rows: Sequence[SummaryRow]) -> tuple[Table, ...]:
     scored = [row for row in rows if row.performance is not None]
     if not scored:
         return ()
-    several = len({row.task for row in rows}) > 1
-    who = [*([Column("task")] if several else []), Column("method")]
+    who = [*([Column("task")] if n_tasks(rows) > 1 else []), Column("method")]
     means = "Several seeds: means; a dash where a seed has no value."
     tables = [
         Table.of(title, [*who, *_with_values(columns, scored)], scored, note + means)

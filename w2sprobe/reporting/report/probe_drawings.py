@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
@@ -19,12 +20,14 @@ from w2sprobe.reporting.report.drawing import (
     Drawing,
     light_axes,
     new_figure,
+    panels,
 )
 from w2sprobe.reporting.wording import plain
 from w2sprobe.votes.selection import is_at_edge
 
 SETTINGS = {"knn": "k", "logistic": "l2"}
 MOST_INDICATORS = 8
+ABREAST = 5  # panels of training curves
 RULES = {  # of early stopping
     "auc": "auc, against labels hardened at one half",
     "soft_auc": "soft_auc, in expectation over labels drawn from the soft ones",
@@ -47,10 +50,6 @@ def surface_of(sweeps: Mapping[str, Sequence[Mapping[str, Any]]], evaluation: st
         Rows of sweep.parquet, by the name of their run.
     evaluation : str
         Which rows are scored: test, or cross_fit.
-
-    Returns
-    -------
-    dict
     """
     found: Surface = {}
     for name, rows in sweeps.items():
@@ -64,7 +63,7 @@ def surface_of(sweeps: Mapping[str, Sequence[Mapping[str, Any]]], evaluation: st
 
 
 def layers_drawing(surface: Surface, name: str, used: Used) -> Drawing:
-    """Gain over layers at the setting that is best on average, a line a run and their mean.
+    """Gain over layers at the setting that is best on average: each run, and their mean.
 
     Parameters
     ----------
@@ -73,10 +72,6 @@ def layers_drawing(surface: Surface, name: str, used: Used) -> Drawing:
     name : str
     used : mapping of str to (int, float)
         Layer and setting of the probe methods, by probe.
-
-    Returns
-    -------
-    Drawing
     """
     probes = list(dict.fromkeys(probe for probe, *_ in surface))
     runs = list(dict.fromkeys(run for values in surface.values() for run in values))
@@ -87,54 +82,64 @@ def layers_drawing(surface: Surface, name: str, used: Used) -> Drawing:
         value = _best_setting(surface, probe)
         if _is_at_edge(surface, probe, value):
             edges.append(f"{SETTINGS[probe]} {value:g}")
-        # runs of different sizes have different settings: only layers that were tried with this
-        layers = sorted(
-            {layer for kind, layer, tried in surface if (kind, tried) == (probe, value)}
-        )
-        lines = {
-            run: [surface.get((probe, layer, value), {}).get(run, math.nan) for layer in layers]
-            for run in runs
-        }
-        mean = np.nanmean(np.array(list(lines.values())), axis=0)
-        if len(runs) > 1:
-            for line in lines.values():
-                axis.plot(layers, line, color=GREY, linewidth=0.8, alpha=0.6)
-        axis.plot(layers, mean, color=BLUE, linewidth=2.2)
-        top = int(np.argmax(mean))
-        axis.plot(layers[top], mean[top], "D", color=ORANGE, zorder=4)
-        axis.margins(y=0.15)
-        axis.axhline(0, color=INK, linewidth=1)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        best = f"best at layer {layers[top]}: {mean[top]:+.3f}"  # beside the mark it hid lines
-        axis.set_title(f"{probe}, {SETTINGS[probe]} {value:g}; {best}")
-        axis.set_xlabel("layer")
-        light_axes(axis, "y")
-        words.append(f"{probe}: highest at layer {layers[top]} of {layers[-1]}, {mean[top]:+.3f}")
+        layers, lines = _lines(surface, probe, value, runs)
+        top, gain = _layers_panel(axis, layers, list(lines.values()))
+        title = f"{probe}, {SETTINGS[probe]} {value:g}; best at layer {top}: {gain:+.3f}"
+        axis.set_title(title)  # beside its mark the text hid lines
+        words.append(f"{probe}: highest at layer {top} of {layers[-1]}, {gain:+.3f}")
         data += [
             {"probe": probe, "value": value, "layer": layer, "run": run, "delta_auc": gain}
             for run, line in lines.items()
             for layer, gain in zip(layers, line, strict=True)
         ]
     axes[0, 0].set_ylabel("AUC less that of the weak labels")
-    several = len(runs) > 1
     return Drawing(
         name,
         "Probes over layers",
         "AUC of a probe fitted on the weak labels less the AUC of these labels, on test rows, at "
         "the setting that is best on average. "
-        + ("Grey: a run each; blue: their mean. " if several else "")
+        + "Grey: a run each; blue: their mean. "
+        * (len(runs) > 1)
         + "Above 0 the probe knows better than the labels it was fitted on. The highest point is "
         "picked on these very rows: it flatters."
         + _beyond(edges)
-        + (
-            f" The probe methods did not look: they used {_used_in_words(used, surface)}."
-            if used
-            else ""
-        ),
+        + f" The probe methods were fixed beforehand: they used {_used_in_words(used, surface)}."
+        * bool(used),
         "; ".join(words),
         figure,
         data,
     )
+
+
+def _lines(
+    surface: Surface, probe: str, value: float, runs: Sequence[str]
+) -> tuple[list[int], dict[str, list[float]]]:
+    """Layers that were tried with a setting, and the gains of each run on them.
+
+    Runs of different sizes have different settings, so not every layer was tried with this one.
+    """
+    layers = sorted({layer for kind, layer, tried in surface if (kind, tried) == (probe, value)})
+    by_layer = [surface[probe, layer, value] for layer in layers]
+    return layers, {run: [gains.get(run, math.nan) for gains in by_layer] for run in runs}
+
+
+def _layers_panel(
+    axis: Axes, layers: Sequence[int], lines: Sequence[Sequence[float]]
+) -> tuple[int, float]:
+    """Draw the lines of the runs and their mean; returns the best layer and its mean gain."""
+    if len(lines) > 1:
+        for line in lines:
+            axis.plot(layers, line, color=GREY, linewidth=0.8, alpha=0.6)
+    mean = np.nanmean(np.array(lines), axis=0)
+    axis.plot(layers, mean, color=BLUE, linewidth=2.2)
+    top = int(np.argmax(mean))
+    axis.plot(layers[top], mean[top], "D", color=ORANGE, zorder=4)
+    axis.margins(y=0.15)
+    axis.axhline(0, color=INK, linewidth=1)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_xlabel("layer")
+    light_axes(axis, "y")
+    return layers[top], float(mean[top])
 
 
 def _used_in_words(used: Used, surface: Surface) -> str:
@@ -178,40 +183,34 @@ def grid_drawing(surface: Surface, name: str, scored: str, used: Used) -> Drawin
         Which rows are scored, in words.
     used : mapping of str to (int, float)
         Layer and setting of the probe methods, by probe; marked where the grid has them.
-
-    Returns
-    -------
-    Drawing
     """
     probes = list(dict.fromkeys(probe for probe, *_ in surface))
     layers = sorted({layer for _, layer, _ in surface})
-    means = {point: float(np.mean(list(values.values()))) for point, values in surface.items()}
     rows: list[dict[str, Any]] = [
-        {"probe": probe, "layer": layer, "value": value, "mean_delta_auc": mean}
-        for (probe, layer, value), mean in means.items()
+        {"probe": probe, "layer": layer, "value": value, "mean_delta_auc": _mean(gains)}
+        for (probe, layer, value), gains in surface.items()
     ]
-    scale = heat_scale(means.values(), centred=True)
-    figure, axes = new_figure(
-        1.2 + 4.2 * len(probes), 1.6 + 0.11 * len(layers), 1, len(probes), sharey=True
-    )
-    highest, edges, marked = [], [], {}
+    scale = heat_scale([row["mean_delta_auc"] for row in rows], centred=True)
+    width, height = 1.2 + 4.2 * len(probes), 1.6 + 0.11 * len(layers)
+    figure, axes = new_figure(width, height, 1, len(probes), sharey=True)
+    highest, edges = [], []
+    marked = {probe: point for probe, point in used.items() if (probe, *point) in surface}
     for axis, probe in zip(axes[0], probes, strict=True):
         setting = SETTINGS[probe]
         own = [{**row, "setting": setting} for row in rows if row["probe"] == probe]
         values = sorted({row["value"] for row in own})
         mesh = heat_panel(axis, own, layers, "mean_delta_auc", scale)
+        axis.set_title(probe)
+        if probe in marked:
+            layer, value = marked[probe]
+            _mark(axis, values.index(value), layers.index(layer), "o")
         best = max(own, key=lambda row: row["mean_delta_auc"])
-        top = values.index(best["value"])
-        words = f"{probe} on layer {best['layer']} at {setting} {best['value']:g}"
-        highest.append(f"{words}, {best['mean_delta_auc']:+.3f}")
+        # may lie inside the circle
+        _mark(axis, values.index(best["value"]), layers.index(best["layer"]), "*")
+        point = f"{probe} on layer {best['layer']} at {setting} {best['value']:g}"
+        highest.append(f"{point}, {best['mean_delta_auc']:+.3f}")
         if _is_at_edge(surface, probe, best["value"]):
             edges.append(f"{setting} {best['value']:g}")
-        layer, value = used.get(probe, (None, None))
-        if layer in layers and value in values:
-            _mark(axis, values.index(value), layers.index(layer), "o")
-            marked[probe] = used[probe]
-        _mark(axis, top, layers.index(best["layer"]), "*")  # may lie inside the circle
-        axis.set_title(probe)
     axes[0, 0].set_ylabel("layer")
     heat_bar(figure, mesh, list(axes[0])).set_label("AUC less that of the weak labels")
     return Drawing(
@@ -219,16 +218,17 @@ def grid_drawing(surface: Surface, name: str, scored: str, used: Used) -> Drawin
         f"Probes over layers and settings, {scored}",
         "Mean over runs of the probe's AUC less that of the weak labels: orange above, purple "
         "below. Star: the highest of a panel."
-        + (
-            f" Circle: what the probe methods used ({_used_in_words(marked, surface)})."
-            if marked
-            else ""
-        )
+        + f" Circle: what the probe methods used ({_used_in_words(marked, surface)})."
+        * bool(marked)
         + _beyond(edges),
         f"Highest: {'; '.join(highest)}",
         figure,
         rows,
     )
+
+
+def _mean(gains: Mapping[str, float]) -> float:
+    return float(np.mean(list(gains.values())))
 
 
 def _mark(axis: Axes, across: int, up: int, marker: str) -> None:
@@ -244,7 +244,7 @@ def indicators_drawing(
     method: str,
     name: str,
 ) -> Drawing:
-    """The indicators with the strongest rank correlation, a dot a task.
+    """The indicators with the strongest rank correlation, a dot for each task.
 
     Parameters
     ----------
@@ -256,38 +256,28 @@ def indicators_drawing(
         Of the same.
     method : str
     name : str
-
-    Returns
-    -------
-    Drawing
     """
     known = [row for row in rows if not math.isnan(row.correlation)]
     shown = sorted(known, key=lambda row: -abs(row.correlation))[:MOST_INDICATORS]
     gain = {task.task: task.delta_auc[method] for task in tasks if method in task.delta_auc}
-    values: dict[str, dict[str, list[float]]] = {}
-    for one in indicators:
-        for indicator, value in one.values.items():
-            values.setdefault(indicator, {}).setdefault(one.task, []).append(value)
-    lines = math.ceil(len(shown) / 4)
-    figure, axes = new_figure(11, 2.5 * lines, lines, min(4, len(shown)), sharey=True)
+    figure, axes = panels(len(shown), 4, 11, 2.5, sharey=True)
     data = []
-    for axis, row in zip(axes.flat, shown, strict=False):
-        dots = {
-            task: float(np.mean(seeds))
-            for task, seeds in values[row.indicator].items()
-            if task in gain and not np.isnan(seeds).any()
+    for axis, row in zip(axes, shown, strict=True):
+        values = {
+            task: value
+            for task, value in _task_means(indicators, row.indicator).items()
+            if task in gain and not math.isnan(value)
         }
-        axis.plot(list(dots.values()), [gain[task] for task in dots], "o", color=BLUE)
+        gains = [gain[task] for task in values]
+        axis.plot(list(values.values()), gains, "o", color=BLUE)
         axis.axhline(0, color=INK, linewidth=0.8)
         axis.set_title(f"{plain(row.indicator)}: {row.correlation:+.2f}")
         light_axes(axis, "y")
         data += [
             {"indicator": row.indicator, "task": task, "value": value, "delta_auc": gain[task]}
-            for task, value in dots.items()
+            for task, value in values.items()
         ]
-    for axis in axes.flat[len(shown) :]:
-        axis.set_visible(False)
-    axes[0, 0].set_ylabel(f"gain of {plain(method)}")
+    axes[0].set_ylabel(f"gain of {plain(method)}")
     return Drawing(
         name,
         "Indicators and the gain",
@@ -299,52 +289,28 @@ def indicators_drawing(
     )
 
 
+def _task_means(indicators: Sequence[IndicatorRow], name: str) -> dict[str, float]:
+    """Mean of an indicator over the runs of each task; nan where a run has none."""
+    values: dict[str, list[float]] = {}
+    for row in indicators:
+        if name in row.values:
+            values.setdefault(row.task, []).append(row.values[name])
+    return {task: float(np.mean(of_runs)) for task, of_runs in values.items()}
+
+
 def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> Drawing:
     """Scores on validation rows over epochs, by each run's own rule and against the truth.
 
     Parameters
     ----------
     rows : sequence of mapping
-        Of training.parquet; without `early_stopping`, of a run before there was a choice, by `auc`;
-        without `val_true_auc`, of a run that did not keep its predictions.
+        Of training.parquet. Without `early_stopping`, the rule was `auc`; `val_true_auc` may be
+        missing, or None.
     name, task : str
-
-    Returns
-    -------
-    Drawing
     """
-    stages = list(dict.fromkeys((row["method"], row["stage"]) for row in rows))
-    columns = min(5, len(stages))
-    lines = math.ceil(len(stages) / columns)
     rules = list(dict.fromkeys(map(_rule, rows)))
-    one_rule = len(rules) == 1
     with_truth = any(row.get("val_true_auc") is not None for row in rows)
-    height = 1.75 * lines + 0.3 * with_truth
-    figure, axes = new_figure(11, height, lines, columns, sharex=True, sharey=one_rule)
-    for axis, (method, stage) in zip(axes.flat, stages, strict=False):
-        own = [row for row in rows if (row["method"], row["stage"]) == (method, stage)]
-        _curve(axis, own)
-        if not one_rule:
-            axis.set_ylabel(_rule(own[0]))
-        same = [other for other in stages if other[0] == method]
-        number = f", student {same.index((method, stage)) + 1}" if len(same) > 1 else ""
-        axis.set_title(plain(method) + number, fontsize=8.5)
-    for axis in axes.flat[len(stages) :]:
-        axis.set_visible(False)
-    for axis in axes.flat[len(stages) - columns : len(stages)]:
-        axis.tick_params(labelbottom=True)  # the lowest that is seen of each column
-        axis.set_xlabel("epoch")
-    if one_rule:
-        axes[0, 0].set_ylabel(rules[0])
-    if with_truth:
-        figure.legend(
-            handles=[
-                Line2D([], [], color=BLUE, marker="o", ms=3.5, label="against the labels given"),
-                Line2D([], [], **TRUTH_LINE, label=f"AUC {SHOWN_ONLY}"),
-            ],
-            loc="outside upper left",
-            ncols=2,
-        )
+    figure = _curves_figure(rows, rules, with_truth=with_truth)
     return Drawing(
         name,
         f"Training curves on {task}",
@@ -362,6 +328,36 @@ def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> D
         figure,
         [dict(row) for row in rows],
     )
+
+
+def _curves_figure(
+    rows: Sequence[Mapping[str, Any]], rules: Sequence[str], *, with_truth: bool
+) -> Figure:
+    """A panel for each training run."""
+    stages = list(dict.fromkeys((row["method"], row["stage"]) for row in rows))
+    one_rule = len(rules) == 1  # panels then share the unit of their y axes
+    more = 0.3 * with_truth  # for the legend
+    figure, axes = panels(len(stages), ABREAST, 11, 1.75, more, sharex=True, sharey=one_rule)
+    for axis, (method, stage) in zip(axes, stages, strict=True):
+        own = [row for row in rows if (row["method"], row["stage"]) == (method, stage)]
+        _curve(axis, own)
+        if not one_rule:
+            axis.set_ylabel(_rule(own[0]))
+        same = [other for other in stages if other[0] == method]
+        number = f", student {same.index((method, stage)) + 1}" if len(same) > 1 else ""
+        axis.set_title(plain(method) + number, fontsize=8.5)
+    for axis in axes[-ABREAST:]:
+        axis.tick_params(labelbottom=True)  # the lowest that is seen of each column
+        axis.set_xlabel("epoch")
+    if one_rule:
+        axes[0].set_ylabel(rules[0])
+    if with_truth:
+        handles = [
+            Line2D([], [], color=BLUE, marker="o", ms=3.5, label="against the labels given"),
+            Line2D([], [], **TRUTH_LINE, label=f"AUC {SHOWN_ONLY}"),
+        ]
+        figure.legend(handles=handles, loc="outside upper left", ncols=2)
+    return figure
 
 
 def _rule(row: Mapping[str, Any]) -> str:

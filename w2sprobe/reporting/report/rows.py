@@ -1,4 +1,4 @@
-"""Explorers beside a report: one a task, where its activations are at hand."""
+"""Write an explorer for each task whose activations are in the cache."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from w2sprobe.labels import LabelTable
 from w2sprobe.reporting.explorer import ExplorerData, explorer_page
 from w2sprobe.reporting.pages import write_page
-from w2sprobe.reporting.report.sources import Run, Source
+from w2sprobe.reporting.report.sources import ResultsFolder, RunFolder
 
 SPLITS = "splits.parquet"
 
@@ -20,20 +20,20 @@ Explore = Callable[[Path, LabelTable, Path], ExplorerData]
 
 @dataclass(frozen=True)
 class Link:
-    """To a page beside the report."""
+    """Link to a page beside the report."""
 
     text: str
     file: str
 
 
 def write_explorers(
-    sources: Sequence[Source], stores: Path, out: Path, explore: Explore
-) -> Iterator[tuple[Source, Link]]:
-    """Write a page a task and pair of models, of the first seed, whose store is there.
+    sources: Sequence[ResultsFolder], stores: Path, out: Path, explore: Explore
+) -> Iterator[tuple[ResultsFolder, Link]]:
+    """Write a page for each task and pair of models whose store exists, for the first seed.
 
     Parameters
     ----------
-    sources : sequence of Source
+    sources : sequence of ResultsFolder
     stores : Path
         Folder that holds activation stores by their names.
     out : Path
@@ -43,7 +43,7 @@ def write_explorers(
 
     Yields
     ------
-    Source, Link
+    ResultsFolder, Link
     """
     number = 0
     for source in sources:
@@ -64,13 +64,13 @@ def write_explorers(
             yield source, Link(f"{title}, labelled by {results.weak_model}", name)
 
 
-def _splits_of(run: Run) -> Path | None:
+def _splits_of(run: RunFolder) -> Path | None:
     """File of the run's splits, or of those that it shares with other seeds and pairs."""
     files = (folder / SPLITS for folder in (run.folder, run.folder.parent))
     return next((file for file in files if file.is_file()), None)
 
 
-def _weak_labels(run: Run) -> LabelTable | None:
+def _weak_labels(run: RunFolder) -> LabelTable | None:
     if run.labels is None:
         return None
     own = run.labels.filter(pc.equal(run.labels["method"].cast("string"), "weak"))

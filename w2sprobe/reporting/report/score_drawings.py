@@ -16,15 +16,19 @@ from w2sprobe.reporting.report.drawing import (
     ORANGE,
     PINK,
     Drawing,
-    light_axes,
+    legend_above,
     mark,
+    named_lines,
     new_figure,
+    panels,
+    spread,
 )
 from w2sprobe.reporting.wording import ON_TRUTH, STUDENT, plain, sources_of_noise
 from w2sprobe.results import SummaryRow
 
 PGR_LIMITS = (-1.5, 1.5)  # beyond, only the direction is shown
 PANELS_ABREAST = 4
+MARKS = {"weak": ("s", GREY), STUDENT: ("o", BLUE), "ceiling": ("D", ORANGE)}
 
 
 def method_drawing(rows: Sequence[SummaryRow], name: str) -> Drawing:
@@ -44,28 +48,20 @@ def method_drawing(rows: Sequence[SummaryRow], name: str) -> Drawing:
     methods = [row for row in rows if row.method not in ends]
     figure, axes = new_figure(9.2, 1.3 + 0.34 * len(methods), 1, 2, sharey=True)
     left, right = axes[0]
-    for place, row in enumerate(reversed(methods)):
+    for y, row in enumerate(reversed(methods)):
         colour = PINK if row.method.endswith(ON_TRUTH) else BLUE
-        mark(left, row.auc, row.auc_interval, place, colour=colour)
+        mark(left, row.auc, row.auc_interval, y, colour=colour)
         if row.pgr is not None:
-            mark(
-                right,
-                row.pgr,
-                row.pgr_interval,
-                place,
-                colour=colour,
-                filled=row.resolved,
-                limits=PGR_LIMITS,
-            )
+            style: dict[str, Any] = {"colour": colour, "filled": row.resolved}
+            mark(right, row.pgr, row.pgr_interval, y, limits=PGR_LIMITS, **style)
     _ends(left, (ends["weak"].auc, ends["ceiling"].auc))
     _ends(right, (0.0, 1.0))
     right.set_xlim(*PGR_LIMITS)
-    left.set_yticks(range(len(methods)), [plain(row.method) for row in reversed(methods)])
-    left.set_ylim(-0.6, len(methods) - 0.4)
-    left.set_xlabel("test AUC")
-    right.set_xlabel("PGR" if ends["ceiling"].resolved else "PGR (hollow: gap not resolved)")
-    for axis in (left, right):
-        light_axes(axis)
+    names = [plain(row.method) for row in reversed(methods)]
+    named_lines(left, names, "test AUC")
+    named_lines(
+        right, names, "PGR" if ends["ceiling"].resolved else "PGR (hollow: gap not resolved)"
+    )
     return Drawing(
         name,
         f"AUC and PGR on {rows[0].task}",
@@ -134,52 +130,25 @@ def tasks_drawing(rows: Sequence[SummaryRow], name: str, published: Sequence[Sco
     name : str
     published : sequence of Score
         Of the source experiments; those of the same tasks are drawn.
-
-    Returns
-    -------
-    Drawing
     """
-    theirs = {(score.task, "weak"): score.weak_auc for score in published}
-    theirs |= {(score.task, "ceiling"): score.ceiling_auc for score in published}
-    shown = ("weak", STUDENT, "ceiling")
     by_task: dict[str, dict[str, SummaryRow]] = {}
     for row in rows:
-        if row.method in shown:
+        if row.method in MARKS:
             by_task.setdefault(row.task, {})[row.method] = row
     order = sorted(by_task, key=lambda task: by_task[task]["ceiling"].gap)
+    theirs = {one.task: {"weak": one.weak_auc, "ceiling": one.ceiling_auc} for one in published}
     figure, axes = new_figure(8.2, 1.2 + 0.42 * len(order))
     axis = axes[0, 0]
-    styles = {"weak": (GREY, "s"), STUDENT: (BLUE, "o"), "ceiling": (ORANGE, "D")}
-    for place, task in enumerate(order):
-        found = by_task[task]
-        axis.plot(
-            (found["weak"].auc, found["ceiling"].auc),
-            (place, place),
-            color=LINE,
-            linewidth=5,
-            zorder=0,
-        )
-        for at, method in enumerate(shown):
-            if method in found:
-                row, (colour, marker) = found[method], styles[method]
-                mark(
-                    axis,
-                    row.auc,
-                    row.auc_interval,
-                    place + 0.17 * (1 - at),
-                    colour=colour,
-                    marker=marker,
-                    filled=row.resolved,
-                )
-    _published_auc(axis, order, published)
-    for method, (colour, marker) in styles.items():
-        axis.plot([], [], marker, color=colour, label=plain(method))
+    for y, task in enumerate(order):
+        _task_line(axis, y, by_task[task])
+        if task in theirs:
+            ends = list(theirs[task].values())
+            axis.plot(ends, (y - 0.36,) * 2, "x-", color=PINK, linewidth=1, markersize=5)
+    legend = [("weak and ceiling, published", "x-", PINK)] if theirs.keys() & by_task else []
+    legend += [(plain(method), marker, colour) for method, (marker, colour) in MARKS.items()]
     axis.axvline(0.5, color=INK, linewidth=0.8, linestyle=":")
-    axis.set_yticks(range(len(order)), order)
-    axis.set_ylim(-0.6, len(order) - 0.4)
-    axis.set_xlabel("test AUC (hollow: gap not resolved; dotted line: chance)")
-    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5)
-    light_axes(axis)
+    named_lines(axis, order, "test AUC (hollow: gap not resolved; dotted line: chance)")
+    legend_above(axis, legend, columns=5)
     return Drawing(
         name,
         "AUC of weak model, student and ceiling",
@@ -191,25 +160,26 @@ def tasks_drawing(rows: Sequence[SummaryRow], name: str, published: Sequence[Sco
         ),
         figure,
         [
-            {**_data(row), "published_auc": theirs.get((task, row.method))}
+            {**_data(row), "published_auc": theirs.get(task, {}).get(row.method)}
             for task in order
             for row in by_task[task].values()
         ],
     )
 
 
-def _published_auc(axis: Axes, order: Sequence[str], published: Sequence[Score]) -> None:
-    """Ends of the source experiments' gaps, beside ours of the same task."""
-    ends = {score.task: (score.weak_auc, score.ceiling_auc) for score in published}
-    drawn = [(place, ends[task]) for place, task in enumerate(order) if task in ends]
-    for place, values in drawn:
-        axis.plot(values, (place - 0.36,) * 2, "x-", color=PINK, linewidth=1, markersize=5)
-    if drawn:
-        axis.plot([], [], "x-", color=PINK, label="weak and ceiling, published")
+def _task_line(axis: Axes, y: int, by_method: Mapping[str, SummaryRow]) -> None:
+    """Weak model, student and ceiling of a task one below the other, on a bar that is the gap."""
+    ends = [by_method[method].auc for method in ("weak", "ceiling")]
+    axis.plot(ends, (y, y), color=LINE, linewidth=5, zorder=0)
+    for dy, (method, (marker, colour)) in zip((0.17, 0.0, -0.17), MARKS.items(), strict=True):
+        if method in by_method:
+            row = by_method[method]
+            style: dict[str, Any] = {"colour": colour, "marker": marker, "filled": row.resolved}
+            mark(axis, row.auc, row.auc_interval, y + dy, **style)
 
 
 def pgr_drawing(rows: Sequence[SummaryRow], name: str, published: Sequence[Score]) -> Drawing:
-    """Many tasks: a panel a method, a task a line.
+    """Many tasks: a panel for each method with a line for each task.
 
     Parameters
     ----------
@@ -217,71 +187,38 @@ def pgr_drawing(rows: Sequence[SummaryRow], name: str, published: Sequence[Score
         Of one pair of models.
     name : str
     published : sequence of Score
-
-    Returns
-    -------
-    Drawing
     """
     methods = [m for m in dict.fromkeys(row.method for row in rows) if m not in ("weak", "ceiling")]
     ceilings = {row.task: row for row in rows if row.method == "ceiling"}
     order = sorted(ceilings, key=lambda task: ceilings[task].gap)
-    by_cell = {(row.task, row.method): row for row in rows}
+    by_method = {m: {row.task: row for row in rows if row.method == m} for m in methods}
     source = {(score.task, score.method): score.pgr for score in published}
     theirs = {
-        (task, method): source[task, _source_name(method)]
-        for task, method in by_cell
-        if (task, _source_name(method)) in source
+        (task, method): source[key]
+        for method, by_task in by_method.items()
+        for task in by_task
+        if (key := (task, _source_name(method))) in source
     }
-    lines = math.ceil(len(methods) / PANELS_ABREAST)
-    figure, axes = new_figure(
-        11,
-        lines * (0.7 + 0.2 * len(order)),
-        lines,
-        min(len(methods), PANELS_ABREAST),
-        sharex=True,
-        sharey=True,
-    )
-    for axis, method in zip(axes.flat, methods, strict=False):
-        for place, task in enumerate(order):
-            row = by_cell.get((task, method))
-            if row is not None and row.pgr is not None:
-                mark(
-                    axis,
-                    row.pgr,
-                    row.pgr_interval,
-                    place,
-                    filled=row.resolved,
-                    colour=BLUE if row.resolved else GREY,
-                    limits=PGR_LIMITS,
-                )
-            if (task, method) in theirs:
-                value = float(np.clip(theirs[task, method], *PGR_LIMITS))
-                axis.plot(value, place - 0.3, "x", color=PINK, markersize=5)
-        for at, colour in ((0.0, GREY), (1.0, ORANGE)):
-            axis.axvline(at, color=colour, linestyle="--", linewidth=1)
-        axis.set_xlim(*PGR_LIMITS)
+    height = 0.7 + 0.2 * len(order)
+    figure, axes = panels(len(methods), PANELS_ABREAST, 11, height, sharex=True, sharey=True)
+    for axis, (method, by_task) in zip(axes, by_method.items(), strict=True):
         axis.set_title(plain(method))
-        axis.set_yticks(range(len(order)), order)
-        axis.set_ylim(-0.6, len(order) - 0.4)
-        light_axes(axis)
-    for axis in axes.flat[len(methods) :]:
-        axis.set_visible(False)
-    crosses = " Crosses: the source experiments." if theirs else ""
+        _pgr_panel(axis, order, by_task, {t: pgr for (t, m), pgr in theirs.items() if m == method})
     return Drawing(
         name,
         "PGR of every task and method",
         "0: no better than the weak model; 1: as good as the ceiling. Bars: 95 % intervals "
         f"{sources_of_noise(rows)}. "
         "Hollow and grey: the gap is not resolved, and the PGR means nothing. Arrows: beyond the "
-        f"axis.{crosses}",
+        "axis." + " Crosses: the source experiments." * bool(theirs),
         "; ".join(
             f"{plain(method)}: "
             + ", ".join(
                 f"{task} {row.pgr:+.2f}{'' if row.resolved else ' (not resolved)'}"
                 for task in reversed(order)
-                if (row := by_cell.get((task, method))) is not None and row.pgr is not None
+                if (row := by_task.get(task)) is not None and row.pgr is not None
             )
-            for method in methods
+            for method, by_task in by_method.items()
         ),
         figure,
         [
@@ -290,6 +227,27 @@ def pgr_drawing(rows: Sequence[SummaryRow], name: str, published: Sequence[Score
             if row.method in methods
         ],
     )
+
+
+def _pgr_panel(
+    axis: Axes,
+    order: Sequence[str],
+    by_task: Mapping[str, SummaryRow],
+    published: Mapping[str, float],
+) -> None:
+    for y, task in enumerate(order):
+        row = by_task.get(task)
+        if row is not None and row.pgr is not None:
+            colour = BLUE if row.resolved else GREY
+            style: dict[str, Any] = {"colour": colour, "filled": row.resolved}
+            mark(axis, row.pgr, row.pgr_interval, y, limits=PGR_LIMITS, **style)
+        if task in published:
+            value = float(np.clip(published[task], *PGR_LIMITS))
+            axis.plot(value, y - 0.3, "x", color=PINK, markersize=5)
+    for at, colour in ((0.0, GREY), (1.0, ORANGE)):
+        axis.axvline(at, color=colour, linestyle="--", linewidth=1)
+    axis.set_xlim(*PGR_LIMITS)
+    named_lines(axis, order)
 
 
 def _source_name(method: str) -> str:
@@ -317,17 +275,15 @@ def differences_drawing(comparison: Comparison, name: str) -> Drawing:
     figure, axes = new_figure(8.2, 1.2 + 0.36 * len(rows))
     axis = axes[0, 0]
     data = list(_dots(comparison))
-    for place, row in enumerate(rows):
+    for y, row in enumerate(rows):
         dots = [one["auc_difference"] for one in data if one["method"] == row.method]
-        spread = np.linspace(-0.16, 0.16, len(dots)) if len(dots) > 1 else [0.0]
-        axis.plot(dots, place + np.array(spread), "o", color=GREY, markersize=3.5, alpha=0.65)
+        heights = spread(y, len(dots), 0.16)
+        axis.plot(dots, heights, "o", color=GREY, markersize=3.5, alpha=0.65)
         interval = row.mean_interval if row.n > 1 else None
-        mark(axis, row.mean, interval, place, marker="D")
+        mark(axis, row.mean, interval, y, marker="D")
     axis.axvline(0, color=INK, linewidth=1)
-    axis.set_yticks(range(len(rows)), [plain(row.method) for row in rows])
-    axis.set_ylim(-0.6, len(rows) - 0.4)
-    axis.set_xlabel(f"test AUC less that of the {plain(comparison.against)}")
-    light_axes(axis)
+    xlabel = f"test AUC less that of the {plain(comparison.against)}"
+    named_lines(axis, [plain(row.method) for row in rows], xlabel)
     return Drawing(
         name,
         f"Each method against the {plain(comparison.against)}",

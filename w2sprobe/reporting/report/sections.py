@@ -1,7 +1,7 @@
-"""The sections of a report: which drawings and tables, in which order, with what words."""
+"""Sections of a report: their order, texts, drawings and tables."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -29,17 +29,16 @@ from w2sprobe.reporting.comparison import (
 )
 from w2sprobe.reporting.gains import gain_tables
 from w2sprobe.reporting.matrix import matrix_tables
-from w2sprobe.reporting.report import tables
 from w2sprobe.reporting.report.declared import declared_in_report
 from w2sprobe.reporting.report.drawing import Drawing
 from w2sprobe.reporting.report.gain_drawings import gains_drawing
+from w2sprobe.reporting.report.key_numbers import KeyNumbers, study_numbers, task_numbers
 from w2sprobe.reporting.report.label_drawings import (
+    WEAK,
     cards_of,
     filters_drawing,
-    filters_in_words,
     overlap_drawing,
     splits_drawing,
-    weak_labels_in_words,
 )
 from w2sprobe.reporting.report.pairing import filter_differences
 from w2sprobe.reporting.report.performance import performance_tables
@@ -57,9 +56,13 @@ from w2sprobe.reporting.report.score_drawings import (
     pgr_drawing,
     tasks_drawing,
 )
-from w2sprobe.reporting.report.sources import Source
-from w2sprobe.reporting.report.study_verdict import verdict_on_study
-from w2sprobe.reporting.report.verdict import Verdict, verdict_on_task
+from w2sprobe.reporting.report.sources import ResultsFolder
+from w2sprobe.reporting.report.tables import (
+    audit_table,
+    labels_table,
+    method_tests_table,
+    times_table,
+)
 from w2sprobe.reporting.scores import gaps_table, scores_table
 from w2sprobe.reporting.table import Column, Table, numeric
 from w2sprobe.reporting.wording import ENDS, STUDENT, plain
@@ -100,66 +103,48 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Part:
-    """The report of one source.
+class SourceReport:
+    """Head and sections of the report on one source; key numbers for each pair of models."""
 
-    Parameters
-    ----------
-    source : Source
-    verdicts : tuple of (str, Verdict)
-        With the pair of models that each is about.
-    sections : tuple of Section
-    """
-
-    source: Source
-    verdicts: tuple[tuple[str, Verdict], ...]
+    source: ResultsFolder
+    key_numbers: tuple[KeyNumbers, ...]
     sections: tuple[Section, ...]
 
 
-def part_of(source: Source, prefix: str = "", describe: Describe | None = None) -> Part:
-    """Lay out the report of a source.
+def report_of(
+    source: ResultsFolder, prefix: str = "", describe: Describe | None = None
+) -> SourceReport:
+    """Lay out the report on a source.
 
     Parameters
     ----------
-    source : Source
+    source : ResultsFolder
     prefix : str, optional
-        Of all names, where a page has several parts.
+        Of all names, where a page reports on several sources.
     describe : callable, optional
-        Says what the methods of a run are.
-
-    Returns
-    -------
-    Part
+        Describes the methods of a run in words.
     """
     config = source.runs[0].results.config
-    against, analysis = (
-        config.get("analysis", {}).get("against", STUDENT),
-        Analysis.of_config(config),
-    )
+    against = config.get("analysis", {}).get("against", STUDENT)
+    analysis = Analysis.of_config(config)
     over = _overview(source, against, analysis)
-    comparisons = (
-        {} if over is None else {(c.weak_model, c.strong_model): c for c in over.comparisons}
-    )
+    comparisons = () if over is None else over.comparisons
+    by_models = {(one.weak_model, one.strong_model): one for one in comparisons}
     sections = [*_warnings(source, prefix), _declared(source, prefix)]
-    verdicts = []
-    for number, pair in enumerate(source.pairs):
-        name = prefix + (f"pair{number + 1}-" if len(source.pairs) > 1 else "")
-        rows = [row for row in source.summary if (row.weak_model, row.strong_model) == pair]
-        several = len({row.task for row in rows}) > 1
-        comparison = comparisons.get(pair)
-        words = " supervises ".join(pair)
-        if several:
-            verdict = verdict_on_study(rows, comparison)
-        else:
-            verdict = _on_task(rows, source, pair, against, analysis)
-        said = _declared_words(source, several=several)
-        verdict = replace(verdict, grounds=(*verdict.grounds, said))
-        verdicts.append((words, verdict))
-        heading = f": {words}" if len(source.pairs) > 1 else ""
-        runs = [run.results for run in source.runs if run.results.key[1:3] == pair]
-        alone = runs[0] if len(runs) == 1 else None
-        sections += _scores(rows, comparison, against, name, heading, alone)
-        sections += _more_than_auc(rows, name, heading)
+    key_numbers = []
+    for number, pair in enumerate(source.pairs, start=1):
+        several = len(source.pairs) > 1
+        of_pair = OfPair(
+            source.of_pair(pair),
+            by_models.get(pair),
+            against,
+            f"{prefix}pair{number}-" if several else prefix,
+            f": {' supervises '.join(pair)}" if several else "",
+        )
+        key_numbers.append(_key_numbers(of_pair, analysis))
+        sections += _scores(of_pair, analysis)
+        sections += _gains(of_pair)
+        sections += _more_than_auc(of_pair)
     if over is not None:
         sections += _pairs(over, prefix)
     if describe is not None:
@@ -167,12 +152,47 @@ def part_of(source: Source, prefix: str = "", describe: Describe | None = None) 
     builders = (_splits, _sweeps, _filters, _indicators, _curves, _audit)
     for builder in builders:
         sections += builder(source, prefix, over)
-    sections += _seeds(list(comparisons.values()), prefix)
+    sections += _seeds(comparisons, prefix)
     sections += _run(source, prefix)
-    return Part(source, tuple(verdicts), tuple(sections))
+    return SourceReport(source, tuple(key_numbers), tuple(sections))
 
 
-def _declared(source: Source, prefix: str) -> Section:
+@dataclass(frozen=True)
+class OfPair:
+    """One pair of models of a source, and how its sections are named."""
+
+    source: ResultsFolder
+    comparison: Comparison | None
+    against: str
+    prefix: str
+    heading: str
+
+    @property
+    def rows(self) -> tuple[SummaryRow, ...]:
+        """Every method of every task."""
+        return self.source.summary
+
+    @property
+    def one_task(self) -> bool:
+        """Tests are then over rows and runs, else over tasks."""
+        return len(self.source.tasks) == 1
+
+
+def _key_numbers(pair: OfPair, analysis: Analysis) -> KeyNumbers:
+    declared = pair.source.preregistration is not None
+    if pair.one_task:
+        labels = (run.strong_train_labels for run in pair.source.runs)
+        return task_numbers(
+            pair.rows,
+            analysis,
+            against=pair.against,
+            declared=declared,
+            labels=next((of_run for of_run in labels if of_run and WEAK in of_run), None),
+        )
+    return study_numbers(pair.rows, pair.comparison, declared=declared)
+
+
+def _declared(source: ResultsFolder, prefix: str) -> Section:
     return Section(
         f"{prefix}declared",
         "Declared before the run",
@@ -180,63 +200,18 @@ def _declared(source: Source, prefix: str) -> Section:
     )
 
 
-def _warnings(source: Source, prefix: str) -> Iterator[Section]:
+def _warnings(source: ResultsFolder, prefix: str) -> Iterator[Section]:
     rows = [(run.name, message) for run in source.runs for message in run.results.warnings]
     if rows:
         yield Section(
             f"{prefix}warnings",
             "Warnings",
-            "What was said while models were trained, and may make results mean something else.",
+            "Warnings of training runs that may change what the results mean.",
             (Table.of_texts("Warnings of trainings", ("run", "warning"), rows),),
         )
 
 
-def _declared_words(source: Source, *, several: bool) -> str:
-    """Which sentences of a verdict were declared before the run."""
-    record = source.preregistration
-    if record is None:
-        return "None of these questions was declared before the run: read p values as exploration."
-    differs = ""
-    if record.deviations:
-        differs = " But the run differs from what was declared: see Declared before the run."
-    if several:
-        return (
-            "Declared before the run: the tests of the baseline's gain, on average and task by "
-            "task, and those of the family. Every PGR and the hierarchical model are exploration."
-            f"{differs}"
-        )
-    return (
-        "Declared before the run: the test of the baseline's gain. Tests of other methods and of "
-        f"filters, and every PGR, are exploration.{differs}"
-    )
-
-
-def _on_task(
-    rows: Sequence[SummaryRow],
-    source: Source,
-    pair: tuple[str, str],
-    against: str,
-    analysis: Analysis,
-) -> Verdict:
-    """A verdict on one task, and how good the weak labels are that all hangs on."""
-    runs = [run for run in source.runs if run.results.key[1:3] == pair]
-    verdict = verdict_on_task(
-        rows,
-        analysis,
-        against=against,
-        defined=runs[0].results.config.get("define", {}),
-        filters=filter_differences(runs),
-    )
-    for run in runs:
-        labels = run.strong_train_labels
-        if labels is not None:
-            words = weak_labels_in_words(labels), filters_in_words(cards_of(labels, run.name))
-            *others, last = verdict.grounds
-            return replace(verdict, grounds=tuple(filter(None, (*others, *words, last))))
-    return verdict
-
-
-def _overview(source: Source, against: str, analysis: Analysis) -> Overview | None:
+def _overview(source: ResultsFolder, against: str, analysis: Analysis) -> Overview | None:
     if len(source.tasks) < 2 or against not in source.methods:
         return None
     try:
@@ -245,53 +220,58 @@ def _overview(source: Source, against: str, analysis: Analysis) -> Overview | No
         return None  # nothing beside the student to compare
 
 
-def _scores(
-    rows: Sequence[SummaryRow],
-    comparison: Comparison | None,
-    against: str,
-    name: str,
-    heading: str,
-    results: Results | None,
-) -> Iterator[Section]:
-    several = len({row.task for row in rows}) > 1
+def _scores(pair: OfPair, analysis: Analysis) -> Iterator[Section]:
+    rows, name = pair.rows, pair.prefix
     blocks: list[Block] = []
-    if several:
-        reference = [s for s in published().scores if s.task in {row.task for row in rows}]
+    if pair.one_task:
+        runs = pair.source.runs
+        scores = scores_table(rows, runs[0].results if len(runs) == 1 else None)
+        tests = method_tests_table(
+            rows,
+            analysis,
+            against=pair.against,
+            defined=runs[0].results.config.get("define", {}),
+            filters=filter_differences(runs),
+        )
+        blocks += [method_drawing(rows, f"{name}methods"), scores, *([tests] if tests.rows else [])]
+    else:
+        reference = [one for one in published().scores if one.task in pair.source.tasks]
         blocks += [tasks_drawing(rows, f"{name}auc", reference)]
         if any(row.pgr is not None for row in rows if row.method not in ENDS):
             blocks += [pgr_drawing(rows, f"{name}pgr", reference)]
-        blocks.append(gaps_table(rows, against))
-    else:
-        blocks += [method_drawing(rows, f"{name}methods")]
+        blocks += [gaps_table(rows, pair.against), scores_table(rows)]
     yield Section(
         f"{name}scores",
-        f"Who recovers the gap{heading}",
+        f"Who recovers the gap{pair.heading}",
         "Test AUC of every method between weak model and ceiling, and the share of that gap it "
         "recovers (PGR). What the names mean: see below, What each method does.",
-        (*blocks, scores_table(rows, results)),
+        tuple(blocks),
     )
+
+
+def _gains(pair: OfPair) -> Iterator[Section]:
+    """Tests over tasks: against the supervisor, and against the baseline."""
+    comparison, name = pair.comparison, pair.prefix
     if comparison is not None and comparison.supervisor_gains:
+        drawing = gains_drawing(comparison, pair.rows, f"{name}gains")
         yield Section(
             f"{name}gains",
-            f"Gains over the supervisor{heading}",
+            f"Gains over the supervisor{pair.heading}",
             "Test AUC of a method less that of the weak model that labelled its rows, over all "
             "tasks, whatever their gap: what generalises from weak to strong.",
-            (
-                *gains_drawing(comparison, rows, f"{name}gains"),
-                *supervisor_gain_tables(comparison),
-            ),
+            (*([drawing] if drawing else []), *supervisor_gain_tables(comparison)),
         )
     if comparison is not None and comparison.methods:
         units = units_of(comparison)[::-1]
         baseline = plain(comparison.against)
         yield Section(
             f"{name}against",
-            f"Methods against the {baseline}{heading}",
+            f"Methods against the {baseline}{pair.heading}",
             f"Test AUC of each method less that of the {baseline}, task by task: what the method "
             "adds.",
             (
                 differences_drawing(comparison, f"{name}differences"),
-                *(one for unit in units for one in method_tables(comparison, unit)),
+                *(table for unit in units for table in method_tables(comparison, unit)),
                 *(task_table(comparison, unit) for unit in units),
             ),
         )
@@ -308,12 +288,12 @@ def _pairs(over: Overview, prefix: str) -> Iterator[Section]:
         )
 
 
-def _more_than_auc(rows: Sequence[SummaryRow], name: str, heading: str) -> Iterator[Section]:
-    blocks = performance_tables(rows)
+def _more_than_auc(pair: OfPair) -> Iterator[Section]:
+    blocks = performance_tables(pair.rows)
     if blocks:
         yield Section(
-            f"{name}more",
-            f"More than AUC{heading}",
+            f"{pair.prefix}more",
+            f"More than AUC{pair.heading}",
             "AUC depends only on the order of the rows. These scores say whether decisions at a "
             "threshold are right, whether probabilities are calibrated, and which groups of rows a "
             "method fails on.",
@@ -321,7 +301,7 @@ def _more_than_auc(rows: Sequence[SummaryRow], name: str, heading: str) -> Itera
         )
 
 
-def _methods(source: Source, prefix: str, describe: Describe) -> Iterator[Section]:
+def _methods(source: ResultsFolder, prefix: str, describe: Describe) -> Iterator[Section]:
     words: dict[str, str] = {}
     for run in source.runs:
         words = {**describe(run.results), **words}
@@ -342,7 +322,7 @@ def _methods(source: Source, prefix: str, describe: Describe) -> Iterator[Sectio
     )
 
 
-def _splits(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
+def _splits(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator[Section]:
     first = source.runs[0].results
     tasks = {run.results.task: run.results for run in source.runs}
 
@@ -371,7 +351,7 @@ def _n_rows(one: Results, *, split: str) -> int:
     return one.splits[split]
 
 
-def _sweeps(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
+def _sweeps(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator[Section]:
     sweeps = {run.name: run.sweep.to_pylist() for run in source.runs if run.sweep is not None}
     used = _used(source)
     blocks: list[Block] = []
@@ -394,7 +374,7 @@ def _sweeps(source: Source, prefix: str, _: Overview | None) -> Iterator[Section
     )
 
 
-def _used(source: Source) -> Used:
+def _used(source: ResultsFolder) -> Used:
     """Layer and setting of the probe methods, where all runs have the same."""
     names = {"knn": "n_neighbors", "logistic": "l2"}
     points = {
@@ -409,7 +389,7 @@ def _used(source: Source) -> Used:
     return {probe: (layer, value) for probe, value in found if value is not None}
 
 
-def _filters(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
+def _filters(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator[Section]:
     found = [
         (run.name, labels) for run in source.runs if (labels := run.strong_train_labels) is not None
     ]
@@ -425,12 +405,12 @@ def _filters(source: Source, prefix: str, _: Overview | None) -> Iterator[Sectio
         f"{prefix}labels",
         "What methods did to the labels",
         "Before a student is trained, a filter removes rows and relabelling changes them. Here "
-        "both are held against the truth, which no method has seen.",
-        (*blocks, tables.labels_table(cards)),
+        "both are compared with the truth, which no method has seen.",
+        (*blocks, labels_table(cards)),
     )
 
 
-def _indicators(source: Source, prefix: str, over: Overview | None) -> Iterator[Section]:
+def _indicators(source: ResultsFolder, prefix: str, over: Overview | None) -> Iterator[Section]:
     if over is None or not over.gains:
         return
     method = over.gains[0].method
@@ -451,7 +431,7 @@ def _indicators(source: Source, prefix: str, over: Overview | None) -> Iterator[
     )
 
 
-def _curves(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
+def _curves(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator[Section]:
     seen: dict[str, pa.Table] = {}
     for run in source.runs:
         if run.curves is not None:
@@ -471,8 +451,8 @@ def _curves(source: Source, prefix: str, _: Overview | None) -> Iterator[Section
     )
 
 
-def _audit(source: Source, prefix: str, _: Overview | None) -> Iterator[Section]:
-    table = tables.audit_table(source)
+def _audit(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator[Section]:
+    table = audit_table(source)
     flags = sum(row.cells[1].text == "flag" for row in table.rows)
     count = {0: "No flags", 1: "One flag"}.get(flags, f"{flags} flags")
     yield Section(
@@ -497,7 +477,7 @@ def _seeds(comparisons: Sequence[Comparison], prefix: str) -> Iterator[Section]:
         )
 
 
-def _run(source: Source, prefix: str) -> Iterator[Section]:
+def _run(source: ResultsFolder, prefix: str) -> Iterator[Section]:
     first = source.runs[0].results
     facts = {**first.versions, **first.machine}
     failed = [(one.experiment, one.stage, one.error) for one in source.failures] + [
@@ -510,7 +490,7 @@ def _run(source: Source, prefix: str) -> Iterator[Section]:
         columns = ("where", "stage", "what")
         blocks.append(Table.of_texts("Stages that failed", columns, failed))
     if len(source.runs) > 1:  # of one, the scores have them
-        blocks.append(tables.times_table(source))
+        blocks.append(times_table(source))
     blocks.append(Table.of_texts("Versions and machine", ("what", "value"), facts.items()))
     config = source.folder / "config.yaml"
     blocks.append(Code("Config, with every default", _config(config, first.config)))

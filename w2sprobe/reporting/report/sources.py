@@ -1,6 +1,6 @@
-"""What a report reads: the folder of a run, with one experiment or with a study."""
+"""Read the results of a run: a folder with one experiment or with a study."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -31,7 +31,7 @@ Labels = dict[str, dict[str, np.ndarray]]  # columns of the training labels, by 
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
     """An experiment's results, and the files beside them.
 
     Parameters
@@ -50,12 +50,12 @@ class Run:
 
     @cached_property
     def predictions(self) -> pa.Table | None:
-        """Of the test rows, a column a method."""
+        """Predictions of the test rows, a column for each method."""
         return self._table("predictions.parquet")
 
     @cached_property
     def labels(self) -> pa.Table | None:
-        """What each method trained on."""
+        """Labels that each method trained on."""
         return self._table("training_labels.parquet")
 
     @cached_property
@@ -65,18 +65,18 @@ class Run:
 
     @cached_property
     def curves(self) -> pa.Table | None:
-        """Looks at the validation rows."""
+        """Evaluations on the validation rows during training."""
         return self._table("training.parquet")
 
     @cached_property
     def sweep(self) -> pa.Table | None:
-        """Probes over layers and settings."""
+        """Scores of probes over layers and settings."""
         return self._table("sweep.parquet")
 
     def _table(self, name: str) -> pa.Table | None:
         path = self.folder / name
         if not path.is_file():
-            return None  # a run before these files were kept, or without a sweep
+            return None  # written by an older version, or without a sweep
         try:
             return pq.read_table(path)
         except (OSError, pa.ArrowException) as error:
@@ -84,40 +84,36 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Source:
+class ResultsFolder:
     """The folder of a run.
 
     Parameters
     ----------
     folder : Path
     name : str
-    runs : tuple of Run
-        One a task, pair of models and seed.
+    runs : tuple of RunFolder
+        One for each task, pair of models and seed.
     summary : tuple of SummaryRow
-        One a task, pair of models and method, over the seeds.
+        One for each task, pair of models and method, over the seeds.
     failures : tuple of Failure
     preregistration : Preregistration, optional
     """
 
     folder: Path
     name: str
-    runs: tuple[Run, ...]
+    runs: tuple[RunFolder, ...]
     summary: tuple[SummaryRow, ...]
     failures: tuple[Failure, ...]
     preregistration: Preregistration | None = None
 
     @classmethod
-    def read(cls, folder: Path) -> "Source":
+    def read(cls, folder: Path) -> "ResultsFolder":
         """Read what `w2sprobe run` has left.
 
         Parameters
         ----------
         folder : Path
             Holds study.json or results.json; or one of these files.
-
-        Returns
-        -------
-        Source
 
         Raises
         ------
@@ -132,13 +128,13 @@ class Source:
         results = Results.read(folder / RESULTS)
         name = results.name
         declared = results.preregistration
-        return cls(folder, name, (Run(folder, results),), results.summary, (), declared)
+        return cls(folder, name, (RunFolder(folder, results),), results.summary, (), declared)
 
     @classmethod
-    def _of_study(cls, folder: Path, study: StudyResults) -> "Source":
+    def _of_study(cls, folder: Path, study: StudyResults) -> "ResultsFolder":
         runs = tuple(
-            Run(folder / place, Results.read(folder / place / RESULTS))
-            for place in study.experiments
+            RunFolder(folder / name, Results.read(folder / name / RESULTS))
+            for name in study.experiments
         )
         if not runs:
             raise InputError(
@@ -154,18 +150,28 @@ class Source:
 
     @property
     def tasks(self) -> list[str]:
-        """In order of appearance."""
+        """Tasks in order of appearance."""
         return list(dict.fromkeys(row.task for row in self.summary))
 
     @property
     def methods(self) -> list[str]:
-        """Beside weak model and ceiling, in order of appearance."""
+        """Methods other than weak model and ceiling, in order of appearance."""
         names = dict.fromkeys(row.method for row in self.summary)
         return [name for name in names if name not in ("weak", "ceiling")]
 
+    def of_pair(self, pair: tuple[str, str]) -> "ResultsFolder":
+        """The part of this source that is about one weak and one strong model."""
+        return replace(
+            self,
+            runs=tuple(run for run in self.runs if run.results.key[1:3] == pair),
+            summary=tuple(
+                row for row in self.summary if (row.weak_model, row.strong_model) == pair
+            ),
+        )
+
     @cached_property
     def scores(self) -> list[Score]:
-        """One a run and method, as `w2sprobe stats` reads them.
+        """One score per run and method, as `w2sprobe stats` reads them.
 
         The scores.csv of a study has the standard errors that its runs share, results.json that of
         a single run.
@@ -176,7 +182,7 @@ class Source:
 
     @cached_property
     def indicators(self) -> list[IndicatorRow]:
-        """One a run, where there are several."""
+        """Indicators of each run of a study; none for a single run."""
         path = self.folder / INDICATORS
         return read_indicators(path) if path.is_file() else []
 

@@ -7,10 +7,18 @@ from operator import itemgetter
 from typing import Any
 
 from w2sprobe.metrics import Estimate
-from w2sprobe.reporting.report.drawing import BLUE, GREY, INK, Drawing, mark, new_figure
+from w2sprobe.reporting.report.drawing import (
+    BLUE,
+    GREY,
+    INK,
+    Drawing,
+    mark,
+    named_lines,
+    new_figure,
+)
 from w2sprobe.reporting.report.pairing import auc_difference, predicted
 from w2sprobe.reporting.report.sections import Section
-from w2sprobe.reporting.report.sources import Source
+from w2sprobe.reporting.report.sources import ResultsFolder
 from w2sprobe.reporting.table import Cell, Column, Table, numeric, tone_of
 from w2sprobe.reporting.wording import plain
 from w2sprobe.results import Interval, SummaryRow
@@ -18,25 +26,23 @@ from w2sprobe.results import Interval, SummaryRow
 Key = tuple[str, str, str, str]  # task, weak and strong model, method
 
 
-def versus(first: Source, other: Source, prefix: str, names: tuple[str, str]) -> Iterator[Section]:
-    """Sections that set one source beside another.
+def versus(
+    first: ResultsFolder, other: ResultsFolder, prefix: str, names: tuple[str, str]
+) -> Section:
+    """The section that compares a source with the first one.
 
     Parameters
     ----------
-    first, other : Source
+    first, other : ResultsFolder
     prefix : str
         Of the names of sections, drawings and tables.
     names : tuple of str
-        What the two are called.
-
-    Yields
-    ------
-    Section
+        Names of the two in titles and columns.
     """
     ours, theirs = (_by_key(source) for source in (first, other))
     both = [key for key in ours if key in theirs]
     blocks: list[Drawing | Table] = [_config_table(first, other, names)]
-    pairs = {key: _Pair(ours[key], theirs[key], _estimate(first, other, key)) for key in both}
+    pairs = {key: _Scored(ours[key], theirs[key], _estimate(first, other, key)) for key in both}
     if pairs:
         blocks = [
             _drawing(pairs, f"{prefix}versus", names),
@@ -44,21 +50,21 @@ def versus(first: Source, other: Source, prefix: str, names: tuple[str, str]) ->
             *blocks,
         ]
     alone = len(ours) + len(theirs) - 2 * len(both)
-    yield Section(
+    return Section(
         f"{prefix}versus",
         f"{names[1]} against {names[0]}",
-        f"{len(both)} scores of the same task, models and method stand in both; {alone} in one "
-        "alone. Intervals are paired by test rows, cuts and seeds, and are given where both have "
-        "the same of each. They are of one difference each, not corrected for their number.",
+        f"Both have {len(both)} scores of the same task, models and method; {alone} more are in "
+        "one of them. Intervals are paired by test rows, cuts and seeds, where both have the same; "
+        "they are not corrected for their number.",
         tuple(blocks),
     )
 
 
-def _by_key(source: Source) -> dict[Key, SummaryRow]:
+def _by_key(source: ResultsFolder) -> dict[Key, SummaryRow]:
     return {(r.task, r.weak_model, r.strong_model, r.method): r for r in source.summary}
 
 
-def _estimate(first: Source, other: Source, key: Key) -> Estimate | None:
+def _estimate(first: ResultsFolder, other: ResultsFolder, key: Key) -> Estimate | None:
     """The other's AUC less the first's, paired by rows, cuts and seeds."""
     ours, theirs = (
         predicted([run for run in source.runs if run.results.key[:3] == key[:3]], key[3])
@@ -68,7 +74,7 @@ def _estimate(first: Source, other: Source, key: Key) -> Estimate | None:
 
 
 @dataclass(frozen=True)
-class _Pair:
+class _Scored:
     """A score that both results have, and their difference where it can be paired."""
 
     ours: SummaryRow
@@ -82,29 +88,27 @@ class _Pair:
 
     @property
     def interval(self) -> Interval | None:
-        """Of 95 %; None where it is not known."""
+        """95 % interval; None where it is not known."""
         return None if self.paired is None else self.paired.interval
 
 
-Pairs = Mapping[Key, _Pair]
+Pairs = Mapping[Key, _Scored]
 
 
 def _drawing(pairs: Pairs, name: str, names: tuple[str, str]) -> Drawing:
     figure, axes = new_figure(8.2, 1.1 + 0.26 * len(pairs))
     axis = axes[0, 0]
-    places = list(range(len(pairs)))[::-1]
     several = len({key[0] for key in pairs}) > 1
-    for place, pair in zip(places, pairs.values(), strict=True):
+    lines = list(pairs.items())[::-1]
+    for y, (_, pair) in enumerate(lines):
         colour = BLUE if pair.interval else GREY
-        mark(axis, pair.difference, pair.interval, place, colour=colour)
+        mark(axis, pair.difference, pair.interval, y, colour=colour)
     axis.axvline(0, color=INK, linewidth=1)
-    axis.set_yticks(
-        places, [f"{key[0]}, {plain(key[3])}" if several else plain(key[3]) for key in pairs]
+    named_lines(
+        axis,
+        [f"{key[0]}, {plain(key[3])}" if several else plain(key[3]) for key, _ in lines],
+        f"test AUC of {names[1]} less that of {names[0]}",
     )
-    axis.set_ylim(-0.7, len(pairs) - 0.3)
-    axis.grid(axis="x")
-    axis.tick_params(length=0)
-    axis.set_xlabel(f"test AUC of {names[1]} less that of {names[0]}")
     return Drawing(
         name,
         f"{names[1]} less {names[0]}",
@@ -114,21 +118,20 @@ def _drawing(pairs: Pairs, name: str, names: tuple[str, str]) -> Drawing:
             f"{key[0]} {plain(key[3])} {pair.difference:+.3f}" for key, pair in pairs.items()
         ),
         figure,
-        [
-            {
-                "task": key[0],
-                "weak_model": key[1],
-                "strong_model": key[2],
-                "method": key[3],
-                "first_auc": pair.ours.auc,
-                "second_auc": pair.theirs.auc,
-                "difference": pair.difference,
-                "low": pair.interval[0] if pair.interval else None,
-                "high": pair.interval[1] if pair.interval else None,
-            }
-            for key, pair in pairs.items()
-        ],
+        [_data(key, pair) for key, pair in pairs.items()],
     )
+
+
+def _data(key: Key, pair: _Scored) -> dict[str, Any]:
+    low, high = pair.interval or (None, None)
+    return {
+        **dict(zip(("task", "weak_model", "strong_model", "method"), key, strict=True)),
+        "first_auc": pair.ours.auc,
+        "second_auc": pair.theirs.auc,
+        "difference": pair.difference,
+        "low": low,
+        "high": high,
+    }
 
 
 def _scores_table(pairs: Pairs, names: tuple[str, str]) -> Table:
@@ -154,7 +157,7 @@ def _scores_table(pairs: Pairs, names: tuple[str, str]) -> Table:
     )
 
 
-def _config_table(first: Source, other: Source, names: tuple[str, str]) -> Table:
+def _config_table(first: ResultsFolder, other: ResultsFolder, names: tuple[str, str]) -> Table:
     ours, theirs = (dict(_flat(source.runs[0].results.config)) for source in (first, other))
     keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     return Table.of_texts(

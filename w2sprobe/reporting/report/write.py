@@ -1,4 +1,4 @@
-"""From results to report.html and figures/."""
+"""Write report.html and figures/ from results."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ from w2sprobe.errors import InputError
 from w2sprobe.reporting.pages import Page, write_page
 from w2sprobe.reporting.report.drawing import Drawing, house_style
 from w2sprobe.reporting.report.rows import Explore, Link, write_explorers
-from w2sprobe.reporting.report.sections import Code, Describe, Part, Section, part_of
-from w2sprobe.reporting.report.sources import Source
+from w2sprobe.reporting.report.sections import Code, Describe, Section, SourceReport, report_of
+from w2sprobe.reporting.report.sources import ResultsFolder
 from w2sprobe.reporting.report.versus import versus
 from w2sprobe.reporting.table import Table
 
@@ -37,19 +37,19 @@ def write_report(
         Folder; gets report.html and figures/, each as PNG, SVG, PDF and CSV. Default: report in
         the folder of the first result.
     stores : Path, optional
-        Folder with the activation stores of the runs; of those that are there, `out` gets
-        explorers where `explore` is given.
+        Folder with activation stores. With `explore`, an explorer is written for each run whose
+        store is there.
     describe : callable, optional
-        Says what the methods of a run are: from its Results to a sentence by name of method, as
+        From Results to a sentence for each method, as
         `w2sprobe.experiments.in_words.methods_in_words`.
     explore : callable, optional
-        Computes what an explorer shows, as `w2sprobe.explorer.explore_run`. It is the one part of a
+        Computes the content of an explorer, as `w2sprobe.explorer.explore_run`; the only part of a
         report that needs torch.
 
     Returns
     -------
     Path
-        Of the page.
+        The page.
 
     Raises
     ------
@@ -62,20 +62,19 @@ def write_report(
         raise InputError(
             "a result that is named twice", where=", ".join(map(str, folders)), allowed="each once"
         )
-    sources = [Source.read(folder) for folder in folders]
+    sources = [ResultsFolder.read(folder) for folder in folders]
     names = _names(sources)
     out = out or sources[0].folder / "report"
     make_folder(out)
     with house_style():
         parts = [
-            part_of(source, f"part{number}-" if len(sources) > 1 else "", describe)
+            report_of(source, f"part{number}-" if len(sources) > 1 else "", describe)
             for number, source in enumerate(sources, start=1)
         ]
         compared = [
-            section
+            versus(sources[0], source, f"versus{number}-", (names[0], name))
             for number, (source, name) in enumerate(zip(sources, names, strict=True), start=1)
             if number > 1
-            for section in versus(sources[0], source, f"versus{number}-", (names[0], name))
         ]
         figures = out / FIGURES
         shutil.rmtree(figures, ignore_errors=True)  # those of an earlier report have other names
@@ -89,7 +88,7 @@ def write_report(
     return out / HTML
 
 
-def _names(sources: Sequence[Source]) -> list[str]:
+def _names(sources: Sequence[ResultsFolder]) -> list[str]:
     """Names of the studies; those of their folders where two have the same."""
     names = [source.name for source in sources]
     if len(set(names)) == len(names):
@@ -98,10 +97,10 @@ def _names(sources: Sequence[Source]) -> list[str]:
 
 
 def _page(
-    parts: Sequence[Part],
+    parts: Sequence[SourceReport],
     compared: Sequence[Section],
     names: Sequence[str],
-    links: Sequence[tuple[Source, Link]],
+    links: Sequence[tuple[ResultsFolder, Link]],
 ) -> Page:
     values: dict[str, Any] = {
         "version": __version__,
@@ -110,7 +109,7 @@ def _page(
             {
                 "name": name,
                 "description": _description(part),
-                "verdicts": part.verdicts,
+                "key_numbers": part.key_numbers,
                 "sections": [_rendered(section) for section in part.sections],
                 "explorers": [link for source, link in links if source is part.source],
             }
@@ -139,7 +138,7 @@ def _rendered(section: Section) -> dict[str, Any]:
     }
 
 
-def _description(part: Part) -> str:
+def _description(part: SourceReport) -> str:
     source = part.source
     seeds = {run.results.seed for run in source.runs}
     counts = (
