@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tests.tiny import save_tiny_model, sentences
-from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.experiments.engines import run_local
-from w2sprobe.experiments.plan import Plan, make_plan
+from w2sprobe.experiments.experiment import Experiment
+from w2sprobe.experiments.plan import StudyPlan, make_plan
 from w2sprobe.experiments.runner import run_study
 from w2sprobe.experiments.scoring import predictions_of
 from w2sprobe.experiments.stages import ASIDE, Cost, Stage, Work
@@ -65,7 +65,7 @@ def plan_one(values: dict[str, Any], cache: Path) -> Experiment:
 def run_one(experiment: Experiment, out: Path) -> Results:
     """Run an experiment that must not fail."""
     config = StudyConfig.model_validate(experiment.config.model_dump(exclude={"seed"}))
-    study = run_study(Plan(config, [experiment], experiment.stages), out)
+    study = run_study(StudyPlan(config, [experiment], experiment.stages), out)
     assert not study.failures, study.failures
     return Results.read(out / "results.json")
 

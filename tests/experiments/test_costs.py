@@ -51,7 +51,7 @@ def test_disk_is_about_what_a_run_leaves(place):
         if stage.kind == "train":
             adapter = stage.folder / "adapter/adapter_model.safetensors"
             assert stage.cost.disk_bytes == pytest.approx(adapter.stat().st_size, rel=0.5)
-        elif stage.place:
+        elif stage.own_folder:
             size = sum(file.stat().st_size for file in stage.folder.rglob("*.h5"))
             assert stage.cost.disk_bytes < size < 100 * stage.cost.disk_bytes
 

@@ -17,7 +17,7 @@ from w2sprobe.experiments.design import design_of, family_of, warnings_of_design
 from w2sprobe.experiments.join import join_studies
 from w2sprobe.experiments.methods import METHODS
 from w2sprobe.experiments.pilots import DEFAULTS, measure
-from w2sprobe.experiments.plan import Plan, make_plan
+from w2sprobe.experiments.plan import StudyPlan, make_plan
 from w2sprobe.experiments.preregistration import declare, preregistered, write_declaration
 from w2sprobe.experiments.runner import run_study
 from w2sprobe.metrics import detectable_effect
@@ -35,7 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def planned(place: Path, **sections: Any) -> Plan:
+def planned(place: Path, **sections: Any) -> StudyPlan:
     values = study(place, **{"methods": ["student", "knn_probe"], **sections})
     return make_plan(StudyConfig.model_validate(values), cache=place / "cache", out=place / "out")
 
@@ -140,7 +140,7 @@ def test_more_seeds_find_smaller_gains(place: Path, vary: list[str]) -> None:
     assert found == sorted(found, reverse=True)
 
 
-def warned(plan: Plan, spread: Spread = DEFAULTS) -> str:
+def warned(plan: StudyPlan, spread: Spread = DEFAULTS) -> str:
     return "\n".join(warnings_of_design(plan.config, design_of(plan, spread)))
 
 

@@ -13,9 +13,9 @@ import pytest
 
 from tests.experiments.cases import plan_one, run_one, save_study, study
 from w2sprobe.data import Rows, truth_table
-from w2sprobe.experiments import steps
-from w2sprobe.experiments.builder import Experiment
+from w2sprobe.experiments import stage_kinds
 from w2sprobe.experiments.config import StudyConfig
+from w2sprobe.experiments.experiment import Experiment
 from w2sprobe.experiments.forecast import forecast
 from w2sprobe.experiments.plan import make_plan
 from w2sprobe.experiments.shared_runs import content_address, same_run_as, train_once
@@ -66,7 +66,7 @@ def trained(monkeypatch: pytest.MonkeyPatch, place: Path) -> list[Path]:
         folders.append(arguments[3])
         return finetune(model, *arguments, **options)
 
-    monkeypatch.setattr(steps, "finetune", noted)
+    monkeypatch.setattr(stage_kinds, "finetune", noted)
     return folders
 
 

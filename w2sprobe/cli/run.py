@@ -14,7 +14,7 @@ from w2sprobe.errors import W2SProbeError
 from w2sprobe.experiments.config import StudyConfig
 
 if TYPE_CHECKING:
-    from w2sprobe.experiments.plan import Plan
+    from w2sprobe.experiments.plan import StudyPlan
     from w2sprobe.experiments.runner import Engine
     from w2sprobe.experiments.stages import Outcome, Stage
     from w2sprobe.results import StudyResults
@@ -98,7 +98,7 @@ def _engine(name: str, address: str | None) -> "Engine":
     return run_local
 
 
-def _print_plan(plan: "Plan", as_json: bool) -> None:
+def _print_plan(plan: "StudyPlan", as_json: bool) -> None:
     from w2sprobe.experiments.forecast import forecast
     from w2sprobe.reporting.plans import plan_tables
 
@@ -112,11 +112,11 @@ def _print_plan(plan: "Plan", as_json: bool) -> None:
         click.echo(f"Note: {note}")
 
 
-def _run(plan: "Plan", out: Path, engine: "Engine", as_json: bool) -> None:
+def _run(plan: "StudyPlan", out: Path, engine: "Engine", as_json: bool) -> None:
     from w2sprobe.experiments.forecast import few_rows
     from w2sprobe.experiments.preregistration import preregistered
+    from w2sprobe.experiments.result_files import FIGURE
     from w2sprobe.experiments.runner import run_study
-    from w2sprobe.experiments.study_files import FIGURE
     from w2sprobe.reporting.figures import results_figure
     from w2sprobe.reporting.scores import results_table
     from w2sprobe.results import RESULTS, Results
@@ -125,7 +125,7 @@ def _run(plan: "Plan", out: Path, engine: "Engine", as_json: bool) -> None:
     numbers = {stage.address: number for number, stage in enumerate(plan.stages, start=1)}
 
     def report(stage: "Stage", outcome: "Outcome | None") -> None:
-        place = plan.place(stage)
+        place = plan.experiment_name(stage)
         title = f"{place}: {stage.title}" if place else stage.title
         click.echo(f"[{numbers[stage.address]}/{n_stages}] {title} {_said(outcome)}", err=True)
 

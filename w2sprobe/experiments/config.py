@@ -29,6 +29,7 @@ from pydantic_core import CoreSchema
 from w2sprobe.data import Splits, SplitSizes, Task, load_splits
 from w2sprobe.data.tasks import Formatting, row_slice
 from w2sprobe.errors import InputError, UnknownName
+from w2sprobe.experiments.config_errors import ONE, SEVERAL, describe, unknown
 from w2sprobe.experiments.methods import (
     DEFAULT_METHODS,
     FINETUNED,
@@ -47,7 +48,6 @@ from w2sprobe.experiments.methods import (
     Preprocessed,
     Whiten,
 )
-from w2sprobe.experiments.mistakes import ONE, SEVERAL, describe, unknown
 from w2sprobe.experiments.supervisors import AnySupervisor, Supervisor
 from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
 from w2sprobe.probing.spec import HeadSettings
@@ -162,7 +162,7 @@ KS = (5, 10, 20, 50, 100, 200, 400)
 L2S = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0)
 
 
-class Candidates(_Config):
+class AutoCandidates(_Config):
     """What `auto` chooses among: by out-of-fold fits to the weak labels; no truth has a say."""
 
     layers: str = Field("all", description="As in `w2sprobe sweep --layers`.")
@@ -221,7 +221,7 @@ class ProbeConfig(_Config):
     head: HeadSettings = Field(
         default_factory=HeadSettings, description="Training of linear heads."
     )
-    candidates: Candidates = Field(default_factory=Candidates)
+    candidates: AutoCandidates = Field(default_factory=AutoCandidates)
 
 
 class StrongToStrongConfig(_Config):
@@ -410,7 +410,7 @@ OneOrMore = Annotated[
 
 
 @dataclass(frozen=True)
-class _Or:
+class _AlsoOfType:
     """For editors: a value may also be of a simple type."""
 
     type: str
@@ -424,7 +424,7 @@ class _Or:
 NamedTask = Annotated[
     TaskConfig,
     BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value),
-    _Or("string"),
+    _AlsoOfType("string"),
 ]
 Varied = Literal["weak", "strong", "split"]
 PARTS: tuple[Varied, ...] = ("split", "weak", "strong")  # from the outside in
@@ -438,7 +438,7 @@ def _counted(value: Any) -> Any:
 
 
 Seeds = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_counted), _Or("integer")
+    tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_counted), _AlsoOfType("integer")
 ]
 
 
@@ -457,7 +457,7 @@ class StudyConfig(_Settings):
     )
     strong: OneOrMore[ModelConfig] = Field(description="The strong model, or a list of several.")
     seeds: Seeds = Field(
-        (), description="A run each; they replace the seeds of what varies. Default: one run."
+        (), description="One run per seed; it replaces the seeds of what `vary` lists."
     )
     vary: tuple[Varied, ...] = Field(
         ("weak", "strong"),
@@ -467,7 +467,7 @@ class StudyConfig(_Settings):
     splits: Seeds = Field(
         (),
         description="Seeds of the cuts of the rows, or how many cuts: each is run with each seed "
-        "of the supervisor and of the learner. Instead of `seeds`.",
+        "of the supervisor and of the learner. Not beside `seeds`.",
     )
     supervisor_seeds: Seeds = Field((), description="Seeds of the supervisor in each cut.")
     learner_seeds: Seeds = Field((), description="Seeds of the learners for each supervisor.")

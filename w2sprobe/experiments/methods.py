@@ -17,7 +17,7 @@ from pydantic import (
 
 from w2sprobe.checks import Preprocess
 from w2sprobe.data.callables import looks_like_callable
-from w2sprobe.experiments.mistakes import unknown
+from w2sprobe.experiments.config_errors import unknown
 from w2sprobe.probing.probers import PROBERS, PROBES
 from w2sprobe.training.settings import LOSSES, LossName
 from w2sprobe.votes.rules import FILTER_RULES

@@ -10,9 +10,11 @@ from w2sprobe.atomic import check_writable
 from w2sprobe.data import Rows, Splits, Task
 from w2sprobe.devices import rank_and_world
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.builder import Builder, Cut, Experiment
+from w2sprobe.experiments.builder import Builder
 from w2sprobe.experiments.config import ExperimentConfig, ModelConfig, StudyConfig, TaskConfig
-from w2sprobe.experiments.costs import Counts, Lengths, count_rows
+from w2sprobe.experiments.costs import RowTokens, TokenCounts, count_rows
+from w2sprobe.experiments.experiment import Cut, Experiment
+from w2sprobe.experiments.experiment_builder import build_experiments
 from w2sprobe.experiments.methods import FINETUNED
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.supervisors import FinetunedSupervisor
@@ -23,7 +25,7 @@ from w2sprobe.training.requirements import check_requirements, check_trainable
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What a study will do.
 
     Parameters
@@ -38,7 +40,7 @@ class Plan:
     experiments: list[Experiment]
     stages: list[Stage]
 
-    def place(self, stage: Stage) -> str:
+    def experiment_name(self, stage: Stage) -> str:
         """Where a stage belongs, in words; empty where there is one experiment."""
         return self._places.get(stage.address, "")
 
@@ -65,7 +67,7 @@ class Plan:
         return others | own
 
 
-def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "auto") -> Plan:
+def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "auto") -> StudyPlan:
     """Check all inputs and lay out the stages; loads no weights and writes nothing.
 
     Parameters
@@ -79,7 +81,7 @@ def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "aut
 
     Returns
     -------
-    Plan
+    StudyPlan
 
     Raises
     ------
@@ -122,7 +124,7 @@ def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "aut
                 built[made.config.key] = made
             advance(1)
     experiments = [built[one.key] for one in configs]
-    return Plan(config, experiments, list(known.values()))
+    return StudyPlan(config, experiments, list(known.values()))
 
 
 def finetunes_strong(config: ExperimentConfig) -> bool:
@@ -140,7 +142,7 @@ class _Facts:
         self._splits: dict[TaskConfig, Splits] = {}
         self._read: dict[str, Task] = {}
         self._cuts: dict[str, list[TaskConfig]] = {}  # by task
-        self._counts: dict[tuple[str, str, bool], Counts] = {}
+        self._counts: dict[tuple[str, str, bool], RowTokens] = {}
 
     def splits(self, task: TaskConfig) -> Splits:
         if task not in self._splits:
@@ -148,13 +150,13 @@ class _Facts:
             _check_test(self._splits[task].test, task.label)
         return self._splits[task]
 
-    def lengths(self, task: TaskConfig, info: ModelInfo, *, truncate: bool) -> Lengths:
+    def lengths(self, task: TaskConfig, info: ModelInfo, *, truncate: bool) -> TokenCounts:
         key = (task.label, info.source, truncate)
         if key not in self._counts:
             splits = [self.splits(one) for one in self._cuts[task.label]]
             parts = [rows for one in splits for _, rows in one.items()]
             self._counts[key] = count_rows(info, parts, truncate=truncate)
-        return Lengths.among(self._counts[key], self.splits(task))
+        return TokenCounts.among(self._counts[key], self.splits(task))
 
     def cuts(self, tasks: list[TaskConfig]) -> dict[TaskConfig, Cut]:
         """Every cut, with the rows that all cuts of its task read."""
@@ -195,7 +197,7 @@ def _build(
 ) -> list[Experiment]:
     """Experiments on one cut of a task, of all supervisors and seeds."""
     infos: dict[str, ModelInfo] = {}
-    lengths: dict[str, Lengths] = {}
+    lengths: dict[str, TokenCounts] = {}
     for config in configs:
         for model in (config.weak, config.strong):
             name = getattr(model, "model", None)
@@ -204,7 +206,7 @@ def _build(
                 lengths[name] = facts.lengths(
                     config.task, infos[name], truncate=getattr(model, "truncate", False)
                 )
-    return Builder(configs, cut, infos, lengths, cache, device, known).build()
+    return build_experiments(Builder(configs, cut, infos, lengths, cache, device, known))
 
 
 def _check_test(test: Rows, task: str) -> None:

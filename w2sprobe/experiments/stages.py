@@ -163,7 +163,7 @@ class Stage:
         For people; not part of the address.
     home : Path
         Where stage folders lie.
-    place : Path, optional
+    own_folder : Path, optional
         Folder of the output where it has an address of its own (stores).
     cost : Cost
         For estimates and for schedulers; not part of the address.
@@ -172,7 +172,7 @@ class Stage:
     work: Work
     title: str
     home: Path
-    place: Path | None = None
+    own_folder: Path | None = None
     cost: Cost = field(default_factory=Cost)
 
     @property
@@ -205,7 +205,7 @@ class Stage:
     @cached_property
     def folder(self) -> Path:
         """Where the output is, or will be."""
-        return self.place or self.home / f"{self.kind}-{self.address}"
+        return self.own_folder or self.home / f"{self.kind}-{self.address}"
 
     @property
     def done(self) -> bool:

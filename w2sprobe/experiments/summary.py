@@ -164,31 +164,6 @@ def recovered(
     return found
 
 
-def rescored(one: Scored) -> Scored:
-    """Score predictions again, as this version does: earlier ones had other intervals.
-
-    Parameters
-    ----------
-    one : Scored
-
-    Returns
-    -------
-    Scored
-        With all that does not come from the scores as it was.
-    """
-    results, n = one.results, len(one.ids)
-    thresholds = {name: results.config[name] for name in LIMITS}
-    found = recovered([_run(one, one.predictions)], thresholds, results.ceilings)
-    ceiling = found["ceiling"].auc
-    of_gap: dict[str, Any] = {
-        "gap": ceiling.gap,
-        "gap_se": ceiling.gap_se,
-        "rows_needed": rows_to_resolve(ceiling.gap, ceiling.gap_se, n, **thresholds),
-        "rows": tuple(row.model_copy(update=scores_of(found[row.method])) for row in results.rows),
-    }
-    return replace(one, results=results.model_copy(update=of_gap))
-
-
 def _run(one: Scored, names: Iterable[str]) -> Run:
     """Its cut, supervisor and learner are the seeds of its split and its models."""
     scores = {name: one.predictions[name] for name in dict.fromkeys((*ENDS, *names))}

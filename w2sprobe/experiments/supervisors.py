@@ -26,7 +26,7 @@ LABELS = "labels.parquet"
 CHARACTERS = (2, 4)  # lengths of the n-grams
 
 
-class States(NamedTuple):
+class WeakStates(NamedTuple):
     """Activations of a supervisor's own model: the weak-to-weak control learns from them."""
 
     model: str
@@ -60,7 +60,7 @@ class Supervisor(BaseModel):
         raise NotImplementedError
 
     @property
-    def states(self) -> States | None:
+    def states(self) -> WeakStates | None:
         """Its model's activations; None where there are none."""
         return None
 
@@ -147,9 +147,9 @@ class FinetunedSupervisor(TrainSettings, Supervisor):
         return self.model
 
     @property
-    def states(self) -> States:
+    def states(self) -> WeakStates:
         """Mean-pooled states of the base model's highest layer."""
-        return States(self.model, -1, "mean", self.truncate)
+        return WeakStates(self.model, -1, "mean", self.truncate)
 
     def settings(self, loss: str) -> TrainSettings:
         """Return the finetuning settings alone, with a loss."""
@@ -178,9 +178,9 @@ class ProbeSupervisor(FewRows):
         return f"{self.model} probe{self._rows_title}"
 
     @property
-    def states(self) -> States:
+    def states(self) -> WeakStates:
         """Those that it is fitted on."""
-        return States(self.model, self.layer, self.position, self.truncate)
+        return WeakStates(self.model, self.layer, self.position, self.truncate)
 
     def stage(self, builder: "Builder") -> Stage:
         """Stage that fits it and predicts."""
@@ -228,9 +228,9 @@ class ZeroShotSupervisor(Supervisor):
         return f"{self.model} zero-shot"
 
     @property
-    def states(self) -> States:
+    def states(self) -> WeakStates:
         """Mean-pooled states of its highest layer."""
-        return States(self.model, -1, "mean", self.truncate)
+        return WeakStates(self.model, -1, "mean", self.truncate)
 
     def n_rows(self, rows: Rows) -> int:  # noqa: ARG002
         """None."""

@@ -41,7 +41,7 @@ def write_report(
         explorers where `explore` is given.
     describe : callable, optional
         Says what the methods of a run are: from its Results to a sentence by name of method, as
-        `w2sprobe.experiments.in_words.methods_in_words`.
+        `w2sprobe.experiments.method_descriptions.describe_methods`.
     explore : callable, optional
         Computes what an explorer shows, as `w2sprobe.explorer.explore_run`. It is the one part of a
         report that needs torch.

@@ -14,11 +14,9 @@ from tests.probing.cases import IDS, SOFT, TRUTH, X, store_in
 from w2sprobe.curation import filter_at_random, filter_by_disagreement, relabel
 from w2sprobe.data import Rows, Splits
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.stages import Stage
-from w2sprobe.experiments.steps import (
+from w2sprobe.experiments.stage_kinds import (
     CURATION,
     HARD,
-    LEFT_OUT,
     CastVotes,
     Curate,
     FilterAtRandom,
@@ -26,7 +24,8 @@ from w2sprobe.experiments.steps import (
     label_file,
     labels_of,
 )
-from w2sprobe.experiments.steps import TRUTH as OF_TRUTH
+from w2sprobe.experiments.stage_kinds import TRUTH as OF_TRUTH
+from w2sprobe.experiments.stages import Stage
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import KNNProbe, LogisticProbe, TopoFilter
 from w2sprobe.probing.spec import VoteSpec
@@ -163,7 +162,6 @@ def test_votes_are_cast_on_weak_labels_hardened_ones_and_truth(votes: Stage) -> 
                                              "test")  # fmt: skip
         expected = LogisticProbe(1e-2).fit(X[LAYER][:N], y[:N]).predict_proba(Q)[:, 1]
         np.testing.assert_allclose(p.align(SPLITS.test.ids).soft_label, expected, rtol=1e-6)
-    assert json.loads((votes.folder / LEFT_OUT).read_text()) == {}
 
 
 def cast(store: Stage, home: Path, tables: dict[str, LabelTable], probes: Sequence[str]) -> Stage:
@@ -184,9 +182,6 @@ def test_labels_of_one_class_stop_no_others(store: Stage, tmp_path: Path) -> Non
     stage.execute()
     layer = Votes.open(stage.folder).layer(LAYER)
     assert {vote.labels for vote in layer.votes} == {"good"}
-    ((name, why),) = json.loads((stage.folder / LEFT_OUT).read_text()).items()
-    assert name == "poor"
-    assert "one class" in why or "both classes" in why or "all" in why
     alone = cast(store, tmp_path / "alone", {"good": TABLE}, ["logistic", "mass-mean"])
     alone.execute()
     for vote, split in layer.p:

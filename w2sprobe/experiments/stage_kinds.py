@@ -51,7 +51,6 @@ LABELS = "labels.parquet"  # predictions of a supervisor or learner; else: new l
 CURATION = "curation.json"
 OUTSIDE_COMPONENT = "outside_component"  # step of a filter; the others are named after their rule
 RELABELLING = "relabelling.json"
-LEFT_OUT = "left_out.json"  # label vectors that no probe could be fitted to
 AUDIT = "audit.json"
 INDICATORS = "indicators.json"
 TRUTH = "truth"  # name of the label vector of true labels
@@ -264,16 +263,14 @@ class CastVotes(Work):
         if self.truth:
             tables[TRUTH] = truth_table(self.train)
         store = ActivationStore.open(self.store.folder)
-        usable, left_out = self._usable(tables, rows)
+        usable = self._usable(tables, rows)
         cast_votes(store, self.spec, rows, usable, folder, every_row=True, device=self.device)
-        write_json(folder / LEFT_OUT, left_out)
 
-    def _usable(
-        self, tables: dict[str, LabelTable], rows: ProbedRows
-    ) -> tuple[dict[str, LabelTable], dict[str, str]]:
-        """Label vectors that every probe can be fitted to, and why others cannot.
+    def _usable(self, tables: dict[str, LabelTable], rows: ProbedRows) -> dict[str, LabelTable]:
+        """Label vectors that every probe can be fitted to.
 
-        One supervisor whose labels are all of one class must not stop the methods of the others.
+        Labels of one class must not stop the methods of other supervisors: they get no votes, and
+        the methods that read them report that.
 
         Raises
         ------
@@ -281,20 +278,21 @@ class CastVotes(Work):
             None can be fitted to.
         """
         if not self.spec.needs_classes:
-            return tables, {}
+            return tables
         folds = folds_of(len(rows.train), self.spec.cv, rows.groups)
-        left_out = {}
+        usable, reason = {}, ""
         for name, table in tables.items():
             given = table.align(rows.train)
-            for fold in range(self.spec.cv):
-                try:
+            try:
+                for fold in range(self.spec.cv):
                     check_both_classes(given.soft_label[given.keep & (folds != fold)])
-                except (InputError, ValueError) as error:
-                    left_out[name] = f"labels outside fold {fold}: {error}"
-        usable = {name: table for name, table in tables.items() if name not in left_out}
+            except (InputError, ValueError) as error:
+                reason = f"labels outside fold {fold}: {error}"
+            else:
+                usable[name] = table
         if not usable:
-            raise InputError(next(iter(left_out.values())))
-        return usable, left_out
+            raise InputError(reason)
+        return usable
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 
 from w2sprobe.atomic import atomic_path
 from w2sprobe.data import Rows, truth_table
-from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.engines import Outcomes
-from w2sprobe.experiments.readings import Reading
+from w2sprobe.experiments.experiment import Experiment
+from w2sprobe.experiments.stage_kinds import CURATION, TRUTH, labels_of, stopped
 from w2sprobe.experiments.stages import Stage
-from w2sprobe.experiments.steps import CURATION, TRUTH, labels_of, stopped
+from w2sprobe.experiments.votes_plan import Reading
 from w2sprobe.metrics import roc_auc
 from w2sprobe.training.saved import RECORD as TRAINING
 from w2sprobe.training.saved import read_validation

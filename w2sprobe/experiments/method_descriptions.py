@@ -25,7 +25,7 @@ LOSSES: dict[LossName, str] = {
 }
 
 
-def in_words(method: Method) -> str:
+def describe_method(method: Method) -> str:
     """Say in a sentence what predicts the test rows.
 
     Parameters
@@ -38,9 +38,9 @@ def in_words(method: Method) -> str:
 
     Examples
     --------
-    >>> in_words(METHODS["strong_to_strong_1"])
+    >>> describe_method(METHODS["strong_to_strong_1"])
     'Strong model, trained on the labels of a student.'
-    >>> in_words(METHODS["knn_relabel"])
+    >>> describe_method(METHODS["knn_relabel"])
     'Strong model, trained on the labels of a kNN probe that was fitted on the weak labels.'
     """
     if method.predicts == "weak":
@@ -95,7 +95,7 @@ def _learnt(method: Method) -> str:
     return f"weak labels without the rows {FILTER_RULES[method.rule].removes} ({probe} probe)"
 
 
-def methods_in_words(results: Results) -> dict[str, str]:
+def describe_methods(results: Results) -> dict[str, str]:
     """Describe the methods of a run, its own ones among them.
 
     Parameters
@@ -113,4 +113,8 @@ def methods_in_words(results: Results) -> dict[str, str]:
             known[name] = Method.model_validate(fields)
         except ValidationError:  # of another version; its name is all there is to say
             known.pop(name, None)
-    return {row.method: in_words(known[row.method]) for row in results.rows if row.method in known}
+    return {
+        row.method: describe_method(known[row.method])
+        for row in results.rows
+        if row.method in known
+    }
