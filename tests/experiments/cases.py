@@ -1,10 +1,8 @@
 """A study that takes seconds: two tiny models and a task of a few rows."""
 
 import csv
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +13,6 @@ from w2sprobe.experiments.experiment import Experiment
 from w2sprobe.experiments.plan import StudyPlan, make_plan
 from w2sprobe.experiments.runner import run_study
 from w2sprobe.experiments.scoring import predictions_of
-from w2sprobe.experiments.stages import ASIDE, Cost, Stage, Work
 from w2sprobe.results import Results
 
 MODEL = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-2, "precision": "float32"}
@@ -75,29 +72,3 @@ def said(experiment: Experiment) -> dict[str, np.ndarray]:
     predictions, missing = predictions_of(experiment, run_local(experiment.stages))
     assert not missing, missing
     return predictions
-
-
-@dataclass(frozen=True)
-class Call(Work):
-    """Work that is a function of its folder, and known by a name."""
-
-    KIND: ClassVar[str] = "train"
-
-    name: object
-    sources: dict[str, Stage]
-    call: Callable[[Path], None] = field(metadata=ASIDE)
-
-    def run(self, folder: Path) -> None:
-        self.call(folder)
-
-
-def call_stage(
-    home: Path,
-    name: str,
-    call: Callable[[Path], None],
-    *inputs: Stage,
-    cost: Cost | None = None,
-) -> Stage:
-    """A stage of this name that calls a function."""
-    work = Call(name, {one.title: one for one in inputs}, call)
-    return Stage(work, name, home, cost=cost or Cost())

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from tests.experiments.cases import Call, plan_one, run_one, save_study, study
+from tests.experiments.calls import Call
+from tests.experiments.cases import plan_one, run_one, save_study, study
 from w2sprobe.experiments.costs import estimate_seconds, product_speed, train_cost
 from w2sprobe.experiments.stages import Cost, Stage
 from w2sprobe.models import count_parameters, describe_model, load_base

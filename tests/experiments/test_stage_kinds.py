@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.experiments.cases import call_stage
+from tests.experiments.calls import call_stage
 from tests.probing.cases import IDS, SOFT, TRUTH, X, store_in
 from w2sprobe.curation import filter_at_random, filter_by_disagreement, relabel
 from w2sprobe.data import Rows, Splits
@@ -21,6 +21,7 @@ from w2sprobe.experiments.stage_kinds import (
     Curate,
     FilterAtRandom,
     Noise,
+    deal_out,
     label_file,
     labels_of,
 )
@@ -234,10 +235,16 @@ def test_noise_of_a_supervisor_without_error_or_without_truth(
 
 
 @given(seed=st.integers(0, 2**31))
-def test_soft_noise_deals_out_the_supervisor_s_labels_inside_each_class(
-    tmp_path_factory: pytest.TempPathFactory, seed: int
-) -> None:
-    table = noise(tmp_path_factory.mktemp("noise"), soft=True, seed=seed)
+def test_soft_noise_permutes_the_supervisor_s_labels_inside_each_class(seed: int) -> None:
+    soft, truth = SOFT[:N], TRUTH[:N]
+    dealt = deal_out(soft, truth, np.random.default_rng(seed))
+    for label in (0, 1):
+        here = truth == label
+        np.testing.assert_array_equal(np.sort(dealt[here]), np.sort(soft[here]))
+
+
+def test_soft_noise_permutes_training_and_validation_labels_apart(tmp_path: Path) -> None:
+    table = noise(tmp_path, soft=True)
     for part in (SPLITS.strong_train, SPLITS.val):
         dealt, own = (one.align(part.ids).soft_label for one in (table, TABLE))
         for label in (0, 1):

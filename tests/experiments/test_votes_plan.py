@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.experiments.cases import MODEL, call_stage, save_study, study
+from tests.experiments.calls import call_stage
+from tests.experiments.cases import MODEL, save_study, study
 from tests.experiments.test_stage_kinds import SPLITS
 from tests.tiny import save_tiny_model
 from w2sprobe.experiments.config import StudyConfig
