@@ -10,13 +10,11 @@ from w2sprobe.errors import InputError
 
 Interval = tuple[float, float]
 RESULTS, STUDY = "results.json", "study.json"  # of one experiment, of several
-
-
 Level = Literal["flag", "warning", "note"]
 
 
 class Finding(BaseModel):
-    """Of a task's audit: a flag makes results doubtful, a warning may, a note informs."""
+    """Finding of a task's audit: a flag makes results doubtful, a warning may, a note informs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,7 +24,7 @@ class Finding(BaseModel):
 
 
 class RunKey(NamedTuple):
-    """What tells the experiments of a study apart.
+    """Key of an experiment in its study.
 
     `seed` names the run: a number, or cut and seeds, as in "cut3-weak1"; empty where there is one.
     """
@@ -218,7 +216,7 @@ class Results(BaseModel):
 
     @property
     def key(self) -> RunKey:
-        """Of this experiment."""
+        """Key of this experiment."""
         return RunKey(self.task, self.weak_model, self.strong_model, self.seed)
 
     @property
@@ -234,7 +232,7 @@ class Results(BaseModel):
 
     @property
     def summary(self) -> "tuple[SummaryRow, ...]":
-        """One run in the form of a study's summary."""
+        """Rows of this run in the form of a study's summary."""
         return tuple(
             SummaryRow(
                 task=self.task,
@@ -273,7 +271,7 @@ class Results(BaseModel):
 
 
 class Failure(BaseModel):
-    """A stage that failed: what it belongs to, its error, its log, how many others wait for it."""
+    """A stage that failed: its experiment, error and log, and how many stages wait for it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -346,9 +344,9 @@ class StudyResults(BaseModel):
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except ValidationError as error:
             first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
+            key = ".".join(map(str, first["loc"]))
             raise InputError(
-                f"{str(path)!r} is not of this version: {place}: {first['msg']}",
+                f"{str(path)!r} is not of this version: {key}: {first['msg']}",
                 advice="Run the study again: what is done is not computed anew.",
             ) from error
         except OSError as error:
@@ -384,9 +382,9 @@ def study_in(folder: Path) -> StudyResults | None:
 
 
 class PlannedStage(BaseModel):
-    """A stage before it is run: numbers count from 1, bytes and seconds are estimates.
+    """A stage of a plan: numbers count from 1, bytes and seconds are estimates.
 
-    `seconds` of a stage that is done are what it took, and do not count in the sum of a forecast.
+    `seconds` of a stage that is done were measured, and are not part of the forecast's sum.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -403,9 +401,9 @@ class PlannedStage(BaseModel):
 
 
 class Forecast(BaseModel):
-    """What a study will do, and what it is expected to take: sums of what is not done yet.
+    """Stages of a study, and estimates for those that are not done yet.
 
-    `notes` say what should be known before it is started.
+    `notes` say what to know before starting it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -72,3 +72,16 @@ def said(experiment: Experiment) -> dict[str, np.ndarray]:
     predictions, missing = predictions_of(experiment, run_local(experiment.stages))
     assert not missing, missing
     return predictions
+
+
+def planned(place: Path, **sections: Any) -> StudyPlan:
+    """Plan of a study with a student and a probe."""
+    values = study(place, **{"methods": ["student", "knn_probe"], **sections})
+    return make_plan(StudyConfig.model_validate(values), cache=place / "cache", out=place / "out")
+
+
+def two_tasks(place: Path) -> dict[str, Any]:
+    """Sections of a study of both tasks."""
+    sizes = {"weak_train": 16, "strong_train": 16, "val": 8, "test": 12}
+    names = [str(place / "task.csv"), str(place / "other.csv")]
+    return {"task": {"sizes": sizes}, "tasks": names}

@@ -1,7 +1,7 @@
-"""From the experiments on one cut of a task's rows to their stages.
+"""Lays out the stages of the experiments on one cut of a task's rows.
 
-First the supervisors' labels; then votes on them, of all supervisors together; then curations,
-which read votes; then votes on curated labels; then everything that is finetuned.
+The order: labels of the supervisors; votes on them, for all supervisors together; curations, which
+read votes; votes on curated labels; everything that is finetuned.
 """
 
 import dataclasses
@@ -48,7 +48,7 @@ def build_experiments(builder: Builder) -> list[Experiment]:
     """
     experiments = [ExperimentBuilder(builder, config) for config in builder.configs]
     for one in experiments:
-        one.read_votes()
+        one.request_votes()
     builder.votes.cast("votes")
     for one in experiments:
         one.curate()
@@ -65,7 +65,7 @@ class ExperimentBuilder:
         self.audit = builder.audit
         self.weak = config.weak.stage(builder)
         self.requests = VoteRequests(builder, config, self.weak)
-        self.who = self.requests.who
+        self.weak_vector = self.requests.weak_vector
         self.layer = self.requests.one_layer("probes", config.probes)
         self.readings: dict[str, Reading] = {}  # of learners, by method
         self.curators: dict[str, Reading] = {}
@@ -77,7 +77,7 @@ class ExperimentBuilder:
         self.sweep: Reading | None = None
 
     def _methods(self) -> dict[str, Method]:
-        """Methods to run, with the ceiling of every learner that is a probe."""
+        """Methods to run, and for every learner that is a probe its own ceiling."""
         config, entries = self.config, self.config.entries
         found: dict[str, Method] = {}
         for name in config.methods:
@@ -100,19 +100,19 @@ class ExperimentBuilder:
         return found
 
     def labels(self, method: Method) -> tuple[str, Stage | None]:
-        """Name and stage of the labels that a method begins with; None of truth."""
+        """Name and stage of a method's labels before curation; the stage is None for truth."""
         if method.labels == "truth":
             return TRUTH, None
         if method.labels == "weak":
-            return self.who, self.weak
+            return self.weak_vector, self.weak
         soft, seed = method.labels == "soft_noise", self.config.strong.seed
-        title = f"{'soft noise' if soft else 'noise'} {seed} like {self.who}"
+        title = f"{'soft noise' if soft else 'noise'} {seed} like {self.weak_vector}"
         rows, val = self.splits.strong_train, self.splits.val
         work = Noise(self.weak, rows, val, soft, seed)
         return title, self.builder.stage(work, title)
 
-    def read_votes(self) -> None:
-        """Note what is read of votes on labels that are not curated by them."""
+    def request_votes(self) -> None:
+        """Request the votes on labels that are not curated."""
         for name, method in self.methods.items():
             self.requests.check_curation(name, method)
             if method.curation in ("relabel", "filter"):
@@ -126,29 +126,30 @@ class ExperimentBuilder:
         if self.config.sweep is not None:
             self.sweep = self.requests.sweep(self.config.sweep)
         functions = any(method.function for method in self.methods.values())
-        if functions or "store" in vars(self.builder):  # else it is not worth its disk space
+        # only where the store is needed anyway: it is not worth its disk space for these alone
+        if functions or "store" in vars(self.builder):
             self.indicators = self.requests.indicators(self.layer)
 
     def curate(self) -> None:
-        """Lay out curations, and note what learners read of votes on their labels."""
+        """Lay out curations, and request the votes on their labels."""
         for name, method in self.methods.items():
             if method.curation or method.function:
                 stage = self._curated(name, method)
                 if method.learns_by_probe:
                     apart = " after topofilter" if self._may_be_refused(method) else " curated"
                     drawn = f" {self.config.strong.seed}" * (method.same_size_as is not None)
-                    vector = f"{name}{drawn} of {self.who}"
+                    vector = f"{name}{drawn} of {self.weak_vector}"
                     self.readings[name] = self.requests.learner(
                         name, method, vector, stage, apart=apart
                     )
 
     def _may_be_refused(self, method: Method) -> bool:
-        """Whether labels are what TopoFilter leaves, which needs hard labels of both classes."""
+        """Whether labels depend on TopoFilter, which fails where hard labels are of one class."""
         like = method if method.same_size_as is None else self.config.entries[method.same_size_as]
         return like.probe == "topofilter"
 
     def finish(self) -> Experiment:
-        """Lay out what is finetuned, and the experiment."""
+        """Lay out the finetuning, and return the experiment."""
         planned = {name: self._planned(name, method) for name, method in self.methods.items()}
         needed = [self.audit, *(stage for one in planned.values() for stage in one.stages)]
         if self.sweep is not None:
@@ -198,7 +199,7 @@ class ExperimentBuilder:
         return PlannedMethod(method, [*curated, *self._students(name, method)], None, weak, curator)
 
     def _students(self, name: str, method: Method) -> list[Stage]:
-        """Stages of a student, of its students and of the labels between them."""
+        """Stages of a student and of its iterations: labels, next student, and so on."""
         plain = "student" if method.loss == "xent" else f"student_{method.loss}"
         vector, labels = self.labels(method)
         if labels is None:
@@ -213,7 +214,7 @@ class ExperimentBuilder:
         for number in range(1, method.iterations + 1):
             student = stages[-1]
             given = self._relabel(f"labels {number} of {title}{how}", method, given, student)
-            # only where it may stop is the student before an input
+            # the student before is an input only where iterations may stop
             again = f"{title}{how}, iteration {number}"
             stages += [given, self._strong(again, method.loss, given, student if stop else None)]
         return stages
@@ -297,13 +298,13 @@ class ExperimentBuilder:
                 rows,
                 val,
             )
-        # where supervisors are voted on together, others' labels are among an experiment's inputs
+        # supervisors that share votes see each other's stages: titles say whose they are
         whose = "" if self.config.weak.finetunes else f" of {self.config.weak.full_label}"
         self.curated[name] = builder.stage(work, f"{name} labels{whose}")
         return self.curated[name]
 
     def _indicators_stage(self, reading: Reading) -> Stage:
-        """Stage that computes what is said to predict the gain, without any truth."""
+        """Stage that computes the label-free indicators of the gain."""
         states = self.config.weak.states
         work = Indicators(
             self.builder.store,
@@ -319,12 +320,12 @@ class ExperimentBuilder:
 
 
 def _with_inputs(stages: list[Stage]) -> set[str]:
-    """Addresses of stages and of all that they need."""
+    """Addresses of stages and of all their inputs."""
     found: set[str] = set()
-    open_ = list(stages)
-    while open_:
-        stage = open_.pop()
+    pending = list(stages)
+    while pending:
+        stage = pending.pop()
         if stage.address not in found:
             found.add(stage.address)
-            open_ += stage.inputs.values()
+            pending += stage.inputs.values()
     return found

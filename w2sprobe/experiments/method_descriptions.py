@@ -1,4 +1,4 @@
-"""What a method does, in a sentence: for those who read its results and not its config."""
+"""Describes each method in one sentence, for readers of results."""
 
 from pydantic import ValidationError
 
@@ -26,7 +26,7 @@ LOSSES: dict[LossName, str] = {
 
 
 def describe_method(method: Method) -> str:
-    """Say in a sentence what predicts the test rows.
+    """Describe in one sentence how the test rows are predicted.
 
     Parameters
     ----------
@@ -64,12 +64,12 @@ def describe_method(method: Method) -> str:
 
 
 def _probe(name: str) -> str:
-    """Name of a probe in a sentence; one of a later version, or of yours, as it is called."""
+    """Title of a probe; its name where it has none."""
     return PROBE_TITLES.get(name, name)
 
 
 def _learnt(method: Method) -> str:
-    """What a learner's labels are."""
+    """Describe the labels that a learner is trained on."""
     if method.labels == "truth":
         return "true labels, for scale"
     if method.labels == "noise":
@@ -96,7 +96,7 @@ def _learnt(method: Method) -> str:
 
 
 def describe_methods(results: Results) -> dict[str, str]:
-    """Describe the methods of a run, its own ones among them.
+    """Describe the methods of a run, including those that its config defines.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def describe_methods(results: Results) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        By name; without methods that this version cannot read.
+        By name, without methods that this version does not know.
     """
     known = dict(METHODS)
     for name, fields in results.config.get("define", {}).items():

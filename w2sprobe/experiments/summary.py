@@ -1,4 +1,4 @@
-"""Scores of an experiment's methods, and of several experiments over their seeds."""
+"""Scores of the methods of an experiment, and their summary over runs."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,22 +30,22 @@ from w2sprobe.results import RESULTS, Interval, Performance, Results, SummaryRow
 
 PREDICTIONS = "predictions.parquet"
 ENDS = ("weak", "ceiling")
-LIMITS = ("min_gap", "min_gap_se")  # of a config: which gaps are resolved
+LIMITS = ("min_gap", "min_gap_se")  # keys of a config that decide which gaps are resolved
 
 Predictions = dict[str, np.ndarray]  # by method, of the test rows in their order
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Results of an experiment, with what each method says of the test rows.
+    """Results of an experiment, with each method's predictions for the test rows.
 
     Parameters
     ----------
     results : Results
     ids : ndarray of str, shape (n,)
-        Of the test rows.
+        Ids of the test rows.
     labels : ndarray of int64, shape (n,)
-        Truth.
+        True labels.
     groups : ndarray of str, shape (n,), optional
     predictions : dict of str to ndarray of float64, shape (n,)
         By method.
@@ -59,7 +59,7 @@ class Scored:
 
     @classmethod
     def on(cls, test: Rows, results: Results, predictions: Predictions) -> "Scored":
-        """Of these test rows."""
+        """Results and predictions for these test rows."""
         return cls(results, test.ids, test.labels, test.groups, predictions)
 
     @classmethod
@@ -69,7 +69,7 @@ class Scored:
         Raises
         ------
         InputError
-            A file that is not there, or is not what it should be.
+            A file is missing or damaged.
         """
         results = Results.read(folder / RESULTS)
         file = folder / PREDICTIONS
@@ -103,7 +103,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Recovered:
-    """What a method recovers of the gap between weak model and ceiling.
+    """Share of the gap between weak model and ceiling that a method recovers.
 
     Parameters
     ----------
@@ -112,9 +112,9 @@ class Recovered:
     performance : Performance
         Mean over the runs.
     own_ceiling : str, default ""
-        The same learner fitted on the truth, where that is not the finetuned ceiling.
+        Method that is the same learner fitted on truth; empty for the finetuned ceiling.
     own : BootstrapPGR, optional
-        In AUC, by the own ceiling.
+        In AUC, by its own ceiling.
     """
 
     auc: BootstrapPGR
@@ -127,16 +127,16 @@ class Recovered:
 def recovered(
     runs: Sequence[Run], thresholds: Mapping[str, Any], ceilings: Mapping[str, str]
 ) -> dict[str, Recovered]:
-    """Gap recovered by every method, the ends included, over the runs of a task and pair of models.
+    """Gap recovered by every method over the runs of a task and pair of models.
 
     Parameters
     ----------
     runs : sequence of Run
         With the same methods, weak model and ceiling among them.
     thresholds : mapping
-        With min_gap and min_gap_se, as a config has them.
+        With min_gap and min_gap_se.
     ceilings : mapping of str to str
-        Own ceilings, as in `Results`; those that the runs do not have are passed over.
+        Own ceilings, as in `Results`; those without predictions are ignored.
 
     Returns
     -------
@@ -165,13 +165,13 @@ def recovered(
 
 
 def _run(one: Scored, names: Iterable[str]) -> Run:
-    """Its cut, supervisor and learner are the seeds of its split and its models."""
+    """Predictions of some methods, identified by the seeds of cut, supervisor and learner."""
     scores = {name: one.predictions[name] for name in dict.fromkeys((*ENDS, *names))}
     return Run(one.labels, scores, one.groups, one.ids, *one.results.seeds)
 
 
 def scores_of(result: Recovered) -> dict[str, Any]:
-    """Fields that a row of results and one of a summary have in common."""
+    """Fields of `MethodScores` except the method's name."""
     auc, accuracy, own = result.auc, result.accuracy, result.own
     return {
         "auc": auc.student_auc,
@@ -201,17 +201,17 @@ def scores_of(result: Recovered) -> dict[str, Any]:
 
 
 def bounded(interval: Interval) -> Interval | None:
-    """An interval for JSON, which has no infinity; None without bounds."""
+    """The interval; None where it is infinite, which JSON cannot hold."""
     return interval if all(map(math.isfinite, interval)) else None
 
 
 def known(value: float) -> float | None:
-    """A number for JSON, which has no nan."""
+    """The number; None for nan, which JSON cannot hold."""
     return None if math.isnan(value) else value
 
 
 def summarise(scored: Iterable[Scored]) -> list[SummaryRow]:
-    """Each method of each task and pair of models, over the runs.
+    """Summarise each method over the runs of each task and pair of models.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ def _rows(names: list[str], scored: list[Scored], row_se: float) -> Iterable[Sum
     together, apart = _own_ceilings(names, scored)
     runs = [_run(one, (*names, *together.values())) for one in scored]
     found = recovered(runs, thresholds, together)
-    for name, own in apart.items():  # over the runs that have its ceiling
+    for name, own in apart.items():  # over those runs that have its ceiling
         some = [_run(one, (name, own)) for one in scored if own in one.predictions]
         by_own = recovered(some, thresholds, apart)[name]
         found[name] = replace(found[name], own_ceiling=own, own=by_own.own)
@@ -274,7 +274,7 @@ def _rows(names: list[str], scored: list[Scored], row_se: float) -> Iterable[Sum
 def _own_ceilings(
     names: Iterable[str], scored: Sequence[Scored]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Own ceilings of methods: those that all runs have, and those that some have."""
+    """Own ceilings by method: those that all runs have, and those that only some have."""
     everywhere: dict[str, str] = {}
     somewhere: dict[str, str] = {}
     of_all = {name: own for one in scored for name, own in one.results.ceilings.items()}
@@ -287,5 +287,5 @@ def _own_ceilings(
 
 
 def row_part(estimate: Estimate) -> float:
-    """Standard error that the rows which all runs share give: the first part."""
+    """Standard error from the test rows that all runs share, which are an estimate's first part."""
     return math.sqrt(estimate.parts[0][0])

@@ -87,15 +87,17 @@ class VoteRequests:
     def __init__(self, builder: "Builder", config: ExperimentConfig, weak: Stage) -> None:
         self.builder, self.config, self.weak = builder, config, weak
         self.splits, self.info = builder.splits, builder.strong_info
-        # name of its labels among those that are voted on together, whatever others there are
-        self.who = "weak" if config.weak.finetunes else f"labels of {config.weak.full_label}"
+        # its label vector; where several supervisors share votes, the name says whose it is
+        self.weak_vector = (
+            "weak" if config.weak.finetunes else f"labels of {config.weak.full_label}"
+        )
 
     def settings(self, method: Method) -> ProbeConfig:
-        """The config's settings of probes, with those that a method has of its own."""
+        """Settings of probes in the config, overridden by those of the method."""
         return self.config.probes.model_copy(update=method.probe_settings)
 
     def one_layer(self, path: str, settings: ProbeConfig) -> int | None:
-        """Number of the probes' layer; None where it is chosen.
+        """Number of the probes' layer; None for auto.
 
         Raises
         ------
@@ -120,7 +122,7 @@ class VoteRequests:
         return LEAVE_ONE_OUT if alone else TRAIN
 
     def check_curation(self, name: str, method: Method) -> None:
-        """Refuse a curation that the rows do not allow, before anything runs."""
+        """Refuse a curation that the rows do not allow."""
         if method.curation not in ("relabel", "filter"):
             return
         settings, rows = self.settings(method), self.splits.strong_train
@@ -140,7 +142,7 @@ class VoteRequests:
             name,
             method,
             str(method.probe),
-            self.who,
+            self.weak_vector,
             self.weak,
             self.split(method, settings),
             cv if isinstance(cv, int) else FOLDS,
@@ -162,12 +164,20 @@ class VoteRequests:
         most = self._most_neighbors(split, FOLDS)
         values = {"knn": tuple(float(k) for k in config.ks if k <= most), "logistic": config.l2s}
         probes = {name: tried for name, tried in values.items() if tried}
-        labels: dict[str, Stage | None] = {self.who: self.weak}
+        labels: dict[str, Stage | None] = {self.weak_vector: self.weak}
         if config.ceiling:
             labels[TRUTH] = None
         # every point is scored: of the pick only probe and layers are read
         layers = self.info.parse_layers(config.layers)
-        pick = Pick(next(iter(probes)), None, (None,), layers, self.who, self.who, "weak_log_loss")
+        pick = Pick(
+            next(iter(probes)),
+            None,
+            (None,),
+            layers,
+            self.weak_vector,
+            self.weak_vector,
+            "weak_log_loss",
+        )
         return self.builder.votes.read(
             VoteRequest(
                 pick,
@@ -185,7 +195,7 @@ class VoteRequests:
         (middle,) = self.info.parse_layers("mid")
         method = Method(learner="logistic", layer=middle if layer is None else layer, l2=1e-2)
         return self._request(
-            _ProbeUse("indicators", method, "logistic", self.who, self.weak, TRAIN)
+            _ProbeUse("indicators", method, "logistic", self.weak_vector, self.weak, TRAIN)
         )
 
     def _request(self, use: _ProbeUse) -> Reading:
@@ -197,7 +207,7 @@ class VoteRequests:
             most = min(most, self.builder.most_by_folds(use.cv))  # settings are chosen by folds
         # truth never chooses: a ceiling is read where the weak labels choose
         chosen_by, chooser = (
-            (self.who, self.weak) if use.labels is None else (use.vector, use.labels)
+            (self.weak_vector, self.weak) if use.labels is None else (use.vector, use.labels)
         )
         pick = Pick(
             use.probe,
@@ -222,7 +232,7 @@ class VoteRequests:
                 self._store(use.method),
                 self._spec_fields(use, settings),
                 probes,
-                {self.who: self.weak} if use.hard else {use.vector: use.labels, chosen_by: chooser},
+                {use.vector: use.labels, chosen_by: chooser},
                 _held_out(use.split, pick, probes),
                 frozenset([use.vector] if use.hard else []),
                 self._together(use, probes),
