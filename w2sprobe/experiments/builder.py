@@ -46,13 +46,10 @@ class Builder:
     ----------
     configs : sequence of ExperimentConfig
         With one task and split, and one strong model but for its seed.
-    cut : Cut
     infos : dict of str to ModelInfo
         By name of the model.
     lengths : dict of str to TokenCounts
         In tokens, by name of the model.
-    cache : Path
-    device : str
     known : dict of str to Stage
         Stages by address, of all experiments so far; new ones are added.
     """

@@ -509,12 +509,7 @@ class StudyConfig(_Settings):
         return list(found.values())
 
     def experiments(self) -> list[ExperimentConfig]:
-        """One config per task, weak model, strong model and run, in this order.
-
-        Returns
-        -------
-        list of ExperimentConfig
-        """
+        """One config per task, weak model, strong model and run, in this order."""
         return [
             self._experiment(task, weak, strong, *run)
             for task, weak, strong in product(self._tasks, _listed(self.weak), _listed(self.strong))
@@ -528,10 +523,6 @@ class StudyConfig(_Settings):
         ----------
         fields : dict
             Fields of TaskConfig. With a name they replace all tasks and their settings.
-
-        Returns
-        -------
-        StudyConfig
         """
         if "name" in fields:
             return self.model_copy(update={"task": SharedTask(**fields), "tasks": ()})
@@ -545,11 +536,6 @@ class StudyConfig(_Settings):
         ----------
         weak, strong : str, optional
             Name or folder.
-        truncate : bool
-
-        Returns
-        -------
-        StudyConfig
 
         Raises
         ------
@@ -590,12 +576,7 @@ class StudyConfig(_Settings):
         return ExperimentConfig(task=own.pop("split"), seed=name, **own)
 
     def resolved(self) -> dict[str, Any]:
-        """JSON that gives the same experiments, with all defaults written out.
-
-        Returns
-        -------
-        dict
-        """
+        """JSON that gives the same experiments, with all defaults written out."""
         values = self.model_dump(mode="json", exclude={"task", "tasks"})
         return {**values, "tasks": [task.model_dump(mode="json") for task in self._tasks]}
 
@@ -681,10 +662,6 @@ def load_config(preset_or_file: str, settings: Iterable[str] = ()) -> StudyConfi
         Name of a preset, or path of a `.yaml` file.
     settings : iterable of str
         Each `path=value`, as in `strong.epochs=2`, the value in YAML; replaces what the file says.
-
-    Returns
-    -------
-    StudyConfig
 
     Raises
     ------

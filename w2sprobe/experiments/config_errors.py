@@ -21,7 +21,6 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
     ----------
     error : ValidationError
         Of `model`.
-    model : type of BaseModel
 
     Returns
     -------

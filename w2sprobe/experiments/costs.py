@@ -131,7 +131,6 @@ def estimate_seconds(stages: list[Stage], seconds: dict[str, float]) -> dict[str
 
     Parameters
     ----------
-    stages : list of Stage
     seconds : dict of str to float
         Duration of the stages that are done, by address.
 

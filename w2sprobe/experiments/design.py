@@ -20,10 +20,6 @@ POWER = 0.8
 def family_of(config: StudyConfig) -> tuple[tuple[str, ...], dict[str, str]]:
     """Methods whose p values are corrected together, and why the other methods are outside.
 
-    Parameters
-    ----------
-    config : StudyConfig
-
     Returns
     -------
     family : tuple of str
@@ -57,13 +53,8 @@ def design_of(plan: "StudyPlan", spread: Spread) -> Design:
 
     Parameters
     ----------
-    plan : StudyPlan
     spread : Spread
         Expected standard deviations of its results.
-
-    Returns
-    -------
-    Design
 
     Notes
     -----
@@ -150,17 +141,7 @@ def _sd_over_tasks(config: StudyConfig, spread: Spread, test_rows: Sequence[int]
 
 
 def warnings_of_design(config: StudyConfig, design: Design) -> Iterator[str]:
-    """Say which questions a study of this size cannot answer.
-
-    Parameters
-    ----------
-    config : StudyConfig
-    design : Design
-
-    Yields
-    ------
-    str
-    """
+    """Say which questions a study of this size cannot answer."""
     yield from _warnings_of_size(config, design)
     yield from _warnings_of_effects(config, design)
 

@@ -43,13 +43,8 @@ def blocked(stage: Stage, outcomes: Outcomes) -> Outcome | None:
 
     Parameters
     ----------
-    stage : Stage
     outcomes : dict of str to Outcome
         Of its inputs.
-
-    Returns
-    -------
-    Outcome or None
     """
     for source in stage.inputs.values():
         outcome = outcomes[source.address]

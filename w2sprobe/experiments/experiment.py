@@ -15,7 +15,6 @@ class PlannedMethod:
 
     Parameters
     ----------
-    method : Method
     stages : list of Stage
         Its stages in order; the last one holds the predictions.
     reading : Reading, optional
@@ -39,15 +38,12 @@ class Experiment:
 
     Parameters
     ----------
-    config : ExperimentConfig
-    splits : Splits
     layer : int or None
         The probes' layer, unless a method sets its own; None where the weak labels choose it.
     truncated : dict of str to int
         Rows cut to the context, by model.
     stages : list of Stage
         Each follows its inputs; other experiments may share some.
-    methods : dict of str to PlannedMethod
     ceilings : dict of str to str
         Maps each method whose learner is a probe to the same learner, fitted on truth.
     left_out : dict of str to str
@@ -73,7 +69,6 @@ class Cut:
 
     Parameters
     ----------
-    splits : Splits
     everywhere : Rows
         Rows whose activations are stored: those of all cuts of the task.
     weak_everywhere : Rows

@@ -14,16 +14,7 @@ PRODUCT = "a product of matrices on this machine"
 
 
 def forecast(plan: StudyPlan) -> Forecast:
-    """List the stages of a plan and estimate those that are missing, run here one at a time.
-
-    Parameters
-    ----------
-    plan : StudyPlan
-
-    Returns
-    -------
-    Forecast
-    """
+    """List the stages of a plan and estimate those that are missing, run here one at a time."""
     spent = {stage.address: seconds_of(stage) for stage in plan.stages if stage.done}
     # copying a finished training run takes no time and would make this machine look fast
     timed = [stage for stage in plan.stages if not same_run_as(stage.folder)]

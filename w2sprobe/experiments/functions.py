@@ -45,10 +45,6 @@ class CurationFunction:
         spec : str
             `module:function`; the current folder is searched for the module first.
 
-        Returns
-        -------
-        CurationFunction
-
         Raises
         ------
         InputError
@@ -86,12 +82,6 @@ class CurationFunction:
 
     def __call__(self, X: np.ndarray, labels: LabelTable, texts: list[str]) -> LabelTable:
         """Call the function and check what it returns.
-
-        Parameters
-        ----------
-        X : ndarray of float32, shape (n, d)
-        labels : LabelTable
-        texts : list of str
 
         Returns
         -------

@@ -28,14 +28,6 @@ LOSSES: dict[LossName, str] = {
 def describe_method(method: Method) -> str:
     """Describe in one sentence how the test rows are predicted.
 
-    Parameters
-    ----------
-    method : Method
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> describe_method(METHODS["strong_to_strong_1"])
@@ -97,10 +89,6 @@ def _learnt(method: Method) -> str:
 
 def describe_methods(results: Results) -> dict[str, str]:
     """Describe the methods of a run, including those that its config defines.
-
-    Parameters
-    ----------
-    results : Results
 
     Returns
     -------

@@ -30,8 +30,6 @@ class StudyPlan:
 
     Parameters
     ----------
-    config : StudyConfig
-    experiments : list of Experiment
     stages : list of Stage
         Those of all experiments, each once and after its inputs.
     """
@@ -72,16 +70,11 @@ def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "aut
 
     Parameters
     ----------
-    config : StudyConfig
     cache : Path
         Holds `stores/` and `stages/`.
     out : Path
         Folder of the results; only checked here.
     device : str, default "auto"
-
-    Returns
-    -------
-    StudyPlan
 
     Raises
     ------

@@ -34,14 +34,9 @@ def declare(plan: "StudyPlan", pilots: Sequence[Path] = ()) -> Declaration:
 
     Parameters
     ----------
-    plan : StudyPlan
     pilots : sequence of Path, optional
         Folders of earlier results to measure variances in; default: variances of the first
         reproduction.
-
-    Returns
-    -------
-    Declaration
 
     Raises
     ------
@@ -77,7 +72,6 @@ def write_declaration(declaration: Declaration, out: Path) -> Declaration:
 
     Parameters
     ----------
-    declaration : Declaration
     out : Path
         Folder for the results.
 
@@ -118,11 +112,6 @@ def write_declaration(declaration: Declaration, out: Path) -> Declaration:
 
 def preregistered(plan: "StudyPlan", out: Path) -> Preregistration | None:
     """Compare a study that is about to be run with the declaration in its folder.
-
-    Parameters
-    ----------
-    plan : StudyPlan
-    out : Path
 
     Returns
     -------

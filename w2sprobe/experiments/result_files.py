@@ -27,11 +27,6 @@ LONGEST = 80  # characters of a folder's name
 def result_folders(runs: Sequence[RunKey], out: Path) -> list[Path]:
     """Folder of each experiment: `out` where there is one, else TASK/WEAK--STRONG--RUN in it.
 
-    Parameters
-    ----------
-    runs : sequence of RunKey
-    out : Path
-
     Returns
     -------
     list of Path
@@ -51,14 +46,6 @@ def result_folders(runs: Sequence[RunKey], out: Path) -> list[Path]:
 
 def file_names(names: Iterable[str]) -> dict[str, str]:
     """Names that files can have, a different one for each name.
-
-    Parameters
-    ----------
-    names : iterable of str
-
-    Returns
-    -------
-    dict of str to str
 
     Examples
     --------
@@ -80,10 +67,8 @@ def write_study(study: StudyResults, results: Sequence[Results], out: Path) -> N
 
     Parameters
     ----------
-    study : StudyResults
     results : sequence of Results
         Results of its experiments.
-    out : Path
     """
     summary = {(r.task, r.weak_model, r.strong_model, r.method): r for r in study.summary}
     _write_csv((row for one in results for row in _score_rows(one, summary)), out / SCORES)
@@ -102,10 +87,6 @@ def warnings_of(results: Mapping[str, Results]) -> tuple[str, ...]:
     ----------
     results : mapping of str to Results
         By folder.
-
-    Returns
-    -------
-    tuple of str
     """
     return tuple(
         f"{folder}: {message}" for folder, one in results.items() for message in one.warnings

@@ -56,12 +56,6 @@ def write_records(experiment: Experiment, outcomes: Outcomes, folder: Path) -> N
     """Write training_labels.parquet, training.parquet, sweep.parquet and sweep.json.
 
     A table without rows is not written, and one of an earlier run is removed.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    outcomes : dict of str to Outcome
-    folder : Path
     """
     _write(list(_labels(experiment, outcomes)), folder / LABELS)
     curves = list(_curves(experiment, outcomes))
@@ -98,17 +92,7 @@ def _write_sweep(experiment: Experiment, sweep: Reading, folder: Path) -> None:
 
 
 def training_warnings(experiment: Experiment, outcomes: Outcomes) -> tuple[str, ...]:
-    """Warnings of the training runs of an experiment, each after the title of its stage.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    outcomes : dict of str to Outcome
-
-    Returns
-    -------
-    tuple of str
-    """
+    """Warnings of the training runs of an experiment, each after the title of its stage."""
     return tuple(
         f"{stage.title}: {message}"
         for stage in experiment.stages

@@ -41,7 +41,6 @@ def run_study(
 
     Parameters
     ----------
-    plan : StudyPlan
     out : Path
         Gets config.yaml. For one experiment also results.json, predictions.parquet,
         splits.parquet, audit.json and what `write_records` writes; for several study.json,
@@ -49,10 +48,6 @@ def run_study(
     engine : callable, default run_local
     report : callable, optional
         As the engine calls it.
-
-    Returns
-    -------
-    StudyResults
 
     Raises
     ------

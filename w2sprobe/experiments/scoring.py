@@ -33,11 +33,6 @@ def predictions_of(
 ) -> tuple[Predictions, dict[str, str]]:
     """Predictions of each method for the test rows, and why some methods have none.
 
-    Parameters
-    ----------
-    experiment : Experiment
-    outcomes : dict of str to Outcome
-
     Returns
     -------
     predictions : dict of str to ndarray of float64, shape (n,)
@@ -91,9 +86,6 @@ def score(
 
     Parameters
     ----------
-    experiment : Experiment
-    outcomes : dict of str to Outcome
-    predictions : dict of str to ndarray
     missing : dict of str to str
         As `predictions_of` returns them.
 
@@ -148,17 +140,7 @@ def _stages(experiment: Experiment, outcomes: Outcomes) -> dict[str, dict[str, A
 
 
 def audit_of(experiment: Experiment, outcomes: Outcomes) -> Audit | None:
-    """Audit of the experiment's task, where that stage is done.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    outcomes : dict of str to Outcome
-
-    Returns
-    -------
-    Audit or None
-    """
+    """Audit of the experiment's task, where that stage is done."""
     (stage,) = (stage for stage in experiment.stages if stage.kind == "audit")
     if outcomes[stage.address].status != "done":
         return None

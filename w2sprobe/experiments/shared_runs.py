@@ -32,14 +32,9 @@ def content_address(made_of: dict[str, Any], table: LabelTable, rows: Rows, val:
     ----------
     made_of : dict
         Everything except the labels; JSON.
-    table : LabelTable
     rows, val : Rows
         Training and validation rows; their texts are in `made_of`. Of a row that `table` leaves
         out only its position enters: its label is not read.
-
-    Returns
-    -------
-    str
     """
     given, judged = table.align(rows.ids), table.align(val.ids)
     return fingerprint(

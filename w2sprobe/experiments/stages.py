@@ -158,7 +158,6 @@ class Stage:
 
     Parameters
     ----------
-    work : Work
     title : str
         For display; not part of the address.
     home : Path

@@ -41,12 +41,10 @@ class Scored:
 
     Parameters
     ----------
-    results : Results
     ids : ndarray of str, shape (n,)
         Ids of the test rows.
     labels : ndarray of int64, shape (n,)
         True labels.
-    groups : ndarray of str, shape (n,), optional
     predictions : dict of str to ndarray of float64, shape (n,)
         By method.
     """
@@ -137,10 +135,6 @@ def recovered(
         With min_gap and min_gap_se.
     ceilings : mapping of str to str
         Own ceilings, as in `Results`; those without predictions are ignored.
-
-    Returns
-    -------
-    dict of str to Recovered
     """
     limits = {name: thresholds[name] for name in LIMITS}
     means = mean_scores(runs)
@@ -212,10 +206,6 @@ def known(value: float) -> float | None:
 
 def summarise(scored: Iterable[Scored]) -> list[SummaryRow]:
     """Summarise each method over the runs of each task and pair of models.
-
-    Parameters
-    ----------
-    scored : iterable of Scored
 
     Returns
     -------

@@ -42,15 +42,12 @@ class _ProbeUse:
     ----------
     name : str
         Name of the method.
-    method : Method
-    probe : str
     vector : str
         Name of the label vector.
     labels : Stage or None
         Labels of that name; None is truth.
     split : str, optional
         How training rows are predicted, as in `w2sprobe.votes.table`; None: not read.
-    cv : int
     hard : bool
         Fit to hardened labels.
     apart : str
@@ -78,8 +75,6 @@ class VoteRequests:
 
     Parameters
     ----------
-    builder : Builder
-    config : ExperimentConfig
     weak : Stage
         The supervisor's labels.
     """

@@ -25,7 +25,6 @@ class VoteRequest:
 
     Parameters
     ----------
-    pick : Pick
     store : Stage
         Activations.
     settings : dict
@@ -63,10 +62,8 @@ class Reading:
 
     Parameters
     ----------
-    pick : Pick
     chooser : Stage or None
         Labels that choose among points; None is truth, which never chooses.
-    votes : Stage, optional
     choices : list of Choice, optional
         What the labels chose; None until it is computed.
     """
@@ -93,8 +90,6 @@ class VotesPlan:
 
     Parameters
     ----------
-    splits : Splits
-    device : str
     make : callable
         `make(work, title)` adds a stage.
     """
