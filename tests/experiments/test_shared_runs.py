@@ -118,16 +118,16 @@ def test_a_study_trains_on_equal_labels_once(
 def test_another_training_is_one(
     place: Path, trained: list[Path], tmp_path: Path, changes: dict[str, dict[str, Any]]
 ) -> None:
-    values = study(place)
-    run_one(make(place, tmp_path / "cache", methods=["student"]), tmp_path / "out")
+    values, cache = study(place), place / "another"  # what all changes share is run once
+    run_one(make(place, cache, methods=["student"]), tmp_path / "out")
     before = len(trained)
     other = {"strong": {**values["strong"], **changes["strong"]}}
-    plan = make(place, tmp_path / "cache", methods=["unchanged"], **other)
+    plan = make(place, cache, methods=["unchanged"], **other)
     run_one(plan, tmp_path / "out")
     assert trained[before:] == [
         plan.methods[name].stages[-1].folder for name in ("ceiling", "unchanged")
     ]
-    again = make(place, tmp_path / "cache", methods=["student"], **other)
+    again = make(place, cache, methods=["student"], **other)
     run_one(again, tmp_path / "out")
     assert (
         same_run_as(again.methods["student"].stages[-1].folder)

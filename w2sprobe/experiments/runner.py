@@ -119,7 +119,8 @@ def _scored(
     if results is None:
         return None
     results = results.model_copy(update={"preregistration": declared})
-    return Scored.on(experiment.splits.test, results, predictions)
+    test = experiment.splits.test
+    return Scored(results, test.ids, test.labels, test.groups, predictions)
 
 
 def _write_splits(plan: StudyPlan, folders: list[Path]) -> None:

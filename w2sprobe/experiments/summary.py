@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2sprobe.atomic import atomic_path
-from w2sprobe.data import Rows
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import PREDICTION_COLUMNS
 from w2sprobe.metrics import (
@@ -54,11 +53,6 @@ class Scored:
     labels: np.ndarray
     groups: np.ndarray | None
     predictions: Predictions
-
-    @classmethod
-    def on(cls, test: Rows, results: Results, predictions: Predictions) -> "Scored":
-        """Results and predictions for these test rows."""
-        return cls(results, test.ids, test.labels, test.groups, predictions)
 
     @classmethod
     def read(cls, folder: Path) -> "Scored":
