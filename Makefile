@@ -65,7 +65,7 @@ test-oldest: fetch $(OLDEST)/.done ## Tests with the oldest versions of what w2s
 	$(OLDEST)/bin/python -m pytest $(WORKERS) $(OLDEST_TESTS)
 
 bench: setup ## Speed of the probes, beside their peers
-	$(BIN)/python -m benchmarks.probe_speed
+	$(BIN)/python -m w2sprobe bench
 
 docs: setup ## The documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

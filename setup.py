@@ -38,13 +38,14 @@ EXTRAS = {
         "cleanlab>=2.9",
         "hdf5plugin>=4.4",
         "hypothesis>=6.100",
-        "import-linter>=2.0",
-        "mypy>=1.11",
+        "import-linter==2.*",
+        "mypy==2.4.*",  # linters are pinned, so that a new rule fails no old commit
         "playwright>=1.50",
+        "pre-commit>=4.0",
         "pytest>=8.2",
         "pytest-xdist>=3.6",
         "ray[default]>=2.45",
-        "ruff>=0.9",
+        "ruff==0.17.*",
         "setuptools>=77",  # a test builds the wheel with it, without a package index
         "statsmodels>=0.14.4",  # tests compare intervals and tests with its own
         "tensorboard>=2.14",

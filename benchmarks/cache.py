@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from w2sprobe.bench.lines import timed
+from w2sprobe.bench.measuring import timed
 from w2sprobe.cache import ActivationStore, ActivationWriter
 from w2sprobe.data import load_task
 from w2sprobe.extraction import extract

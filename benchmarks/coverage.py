@@ -33,7 +33,7 @@ from w2sprobe.comparison.differences import difference, judgement
 from w2sprobe.metrics import (
     BootstrapPGR,
     Estimate,
-    Run,
+    ScoredRun,
     holm,
     pool_tasks,
     pooled_pgr,
@@ -91,7 +91,7 @@ def cells() -> Iterator[Cell]:
         yield Cell(rows, gap, groups, (0.0, 0.0, 0.0), 1, "one")
 
 
-def simulate(cell: Cell, random: np.random.Generator) -> list[Run]:
+def simulate(cell: Cell, random: np.random.Generator) -> list[ScoredRun]:
     """Runs of one study on one task."""
     pool = 2 * cell.n_rows if cell.cuts == "many" else cell.n_rows
     truth = np.arange(pool) % 2
@@ -111,7 +111,7 @@ def simulate(cell: Cell, random: np.random.Generator) -> list[Run]:
             noise = math.sqrt(SHARED_BY_MODELS) * shared + math.sqrt(1 - SHARED_BY_MODELS) * own
             scores[name] = (shift * truth + noise)[rows]
         runs.append(
-            Run(
+            ScoredRun(
                 truth[rows],
                 scores,
                 groups=passage[rows] if cell.groups else None,

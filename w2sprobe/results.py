@@ -178,9 +178,9 @@ class Results(BaseModel):
     `splits` are rows a split; `dropped` counts rows left out and why; `fingerprint` is the task's;
     `store` is the activation store's name in the cache's folder `stores`, empty without one;
     `audit` holds the findings of `audit.json`; `warnings` are those of the trainings, each after
-    its stage; `indicators` what is said to predict the gain, None
-    where a value is not finite, empty where they could not be computed; `stages` maps each stage to
-    its address and the seconds it took when it was run. `machine` is where the results were put
+    its stage; `indicators` are those of `w2sprobe.indicators`, where activations were read, and the
+    CAPA of supervisor and strong models, None where a value is not finite; `stages` maps each stage
+    to its address and the seconds it took when it was run. `machine` is where the results were put
     together; stages may have been run elsewhere. `preregistration` says what was declared before
     the run, None where nothing was.
     """

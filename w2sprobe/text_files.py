@@ -1,4 +1,4 @@
-"""Text files of a user's: UTF-8, packed or not, and the columns of a CSV among them."""
+"""UTF-8 text files of users, also compressed, and the columns of CSV files."""
 
 import csv
 import io
@@ -15,29 +15,29 @@ import pyarrow as pa
 from w2sprobe.cells import Cells, shown
 from w2sprobe.errors import InputError
 
-PACKED = {".gz": "gzip", ".zst": "zstd"}  # suffix to Arrow's name of the codec
-MAX_CELL = 1 << 24  # characters; an unclosed quote must not swallow gigabytes
-# spreadsheets write the separator into a line before the header
+CODECS = {".gz": "gzip", ".zst": "zstd"}  # suffix to Arrow's name of the compression
+MAX_CELL = 1 << 24  # characters; an unclosed quotation mark must not read gigabytes
+# line before the header in which spreadsheets declare the separator
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 
 
 def kind_of(path: Path) -> str:
-    """Return the suffix that says what is in the file, without that of the packing."""
-    unpacked = path.with_suffix("") if path.suffix.lower() in PACKED else path
+    """Return the suffix in lower case, without that of the compression."""
+    unpacked = path.with_suffix("") if path.suffix.lower() in CODECS else path
     return unpacked.suffix.lower()
 
 
 class TextFile:
-    """A file's bytes or lines, unpacked on the way."""
+    """A file that is decompressed while it is read, and counts its lines."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.line = 0  # number of the last one that was read
+        self.line = 0  # number of the last line that was read
 
     @property
     def codec(self) -> str | None:
-        """Arrow's name of the packing."""
-        return PACKED.get(self.path.suffix.lower())
+        """Arrow's name of the compression; None: not compressed."""
+        return CODECS.get(self.path.suffix.lower())
 
     def bytes(self) -> BinaryIO:
         """Open the file."""
@@ -47,7 +47,7 @@ class TextFile:
         return io.BufferedReader(cast(io.RawIOBase, stream), 1 << 20)
 
     def text(self) -> TextIO:
-        """Open the file as UTF-8; InputError where it begins as another encoding does."""
+        """Open the file as UTF-8; InputError if it begins like UTF-16 or UTF-32."""
         with self.bytes() as file:
             start = file.read(4)
         if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
@@ -60,14 +60,14 @@ class TextFile:
         return io.TextIOWrapper(self.bytes(), encoding="utf-8-sig", newline="")
 
     def lines(self) -> Iterator[str]:
-        """Lines with their ends; `line` counts them."""
+        """Iterate over the lines, including their line ends; `line` counts them."""
         with self.text() as file:
             for self.line, line in enumerate(file, start=1):
                 yield line
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Say where reading came to an end, and why."""
+        """Turn errors of reading into an `InputError` that names the file and the line."""
         try:
             yield
         except UnicodeDecodeError as error:
@@ -81,7 +81,7 @@ class TextFile:
             ) from error
 
     def _not_utf8(self) -> InputError:
-        """Read once more, line by line, to say where: text is decoded in blocks."""
+        """Find the line by reading again: text is decoded in blocks, so the error has none."""
         with self.bytes() as file:
             line, byte = first_undecodable(file)
         return InputError(
@@ -92,7 +92,7 @@ class TextFile:
 
 
 def first_undecodable(pieces: Iterable[bytes]) -> tuple[int, int]:
-    """Return the number of the first piece, from 1, that is not UTF-8, and the byte in its way."""
+    """Return the number of the first piece, from 1, that is not UTF-8, and its first bad byte."""
     for number, piece in enumerate(pieces, start=1):
         try:
             piece.decode()
@@ -109,9 +109,9 @@ def read_csv(
     Parameters
     ----------
     source : TextFile
-        With a header; a line `sep=;` before it names another separator, as spreadsheets write it.
+        With a header. A line such as `sep=;` before it declares another separator.
     pick : callable
-        From the header to the columns that are wanted.
+        Header to names of the columns to read.
     delimiter : str, default ","
 
     Returns
@@ -119,12 +119,12 @@ def read_csv(
     dict of str to list of str
         The columns, in the order of `pick`.
     sequence of int
-        The line that each row starts in, from 1.
+        The number of the line that each row starts in, from 1.
 
     Raises
     ------
     InputError
-        Broken CSV, a row of another length than the header, another separator.
+        Broken CSV, a row with more or fewer cells than the header, another separator.
     """
     limit = csv.field_size_limit(MAX_CELL)
     try:
@@ -148,15 +148,15 @@ def _read_cells(
         names = next(filter(None, reader), [])
         _check_delimiter(names, delimiter, path)
         cells: dict[str, Cells] = {name: [] for name in pick(names)}
-        places = [(names.index(name), column) for name, column in cells.items()]
+        indexed = [(names.index(name), column) for name, column in cells.items()]
         start = source.line + 1
         for record in reader:
             if record:
                 if len(record) != len(names):
-                    raise _uneven(len(record), len(names), f"{path}, line {start}")
+                    raise _uneven_row(len(record), len(names), f"{path}, line {start}")
                 starts.append(start)
-                for at, column in places:
-                    column.append(record[at])
+                for index, column in indexed:
+                    column.append(record[index])
             start = source.line + 1
     except csv.Error as error:
         raise InputError(
@@ -179,9 +179,9 @@ def _check_delimiter(names: list[str], delimiter: str, path: Path) -> None:
         )
 
 
-def _uneven(found: int, expected: int, where: str) -> InputError:
+def _uneven_row(n_cells: int, expected: int, where: str) -> InputError:
     return InputError(
-        f"{found} cells where the header has {expected}",
+        f"{n_cells} cells where the header has {expected}",
         where=where,
         advice="Is a text with separators or line breaks without quotation marks?",
     )

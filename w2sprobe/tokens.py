@@ -1,8 +1,4 @@
-"""Texts to padded batches of tokens, the same way for extraction, training and prediction.
-
-Rows are always padded on the right, whatever the tokenizer's own side: causal models then see
-exactly the positions and context of a single row, and encoders mask the padding out.
-"""
+"""Turns texts into padded batches of tokens, for extraction, training and prediction alike."""
 
 import warnings
 from collections.abc import Sequence
@@ -14,12 +10,13 @@ from transformers import PreTrainedTokenizerBase
 
 from w2sprobe.errors import InputError
 
-# Fixed cost of one batch in tokens. smollm2-135m, training step, 2 cores: .2 s + 1.35 ms a token in
-# bfloat16, .25 s + 3.9 ms a token in float32 (without AVX-512); so 150 and 64.
+# Fixed cost of a batch, in tokens. A training step of smollm2-135m on 2 cores takes .2 s + 1.35 ms
+# per token in bfloat16, .25 s + 3.9 ms per token in float32 (without AVX-512): 150 and 64 tokens.
 BATCH_OVERHEAD = 64
-MAX_PADDING = 0.1  # share of a cut's tokens
+MAX_PADDING = 0.1  # share of all tokens, padding included
 CHUNK_ROWS = 1000
-AS_IT_IS = {"truncation": False, "padding": False, "verbose": False}  # the text, all of it
+# options of a tokenizer: all tokens of a text, whatever the tokenizer was saved with
+AS_IT_IS = {"truncation": False, "padding": False, "verbose": False}
 
 
 @dataclass(frozen=True)
@@ -29,14 +26,14 @@ class Tokens:
     Parameters
     ----------
     input_ids : list of ndarray of int32
-        Special tokens included, as the tokenizer adds them.
+        Includes the special tokens that the tokenizer adds.
     n_read : ndarray of int64, shape (n,)
-        How many of the first tokens are those of the whole text: all, or those before the cut,
-        behind which come the special tokens that close a text.
+        Tokens of each row before the cut; all of them where nothing was cut. In a row that was
+        cut, the special tokens that close a text follow.
     n_truncated : int
         Rows that were cut to the model's context.
     n_doubled_bos : int
-        Rows that begin with two tokens for the beginning of a text: one from the text itself.
+        Rows that begin with two beginning-of-text tokens, one of them from the text itself.
     """
 
     input_ids: list[np.ndarray]
@@ -46,7 +43,7 @@ class Tokens:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens a row, int64, shape (n,)."""
+        """Number of tokens of each row, int64, shape (n,)."""
         return np.array([len(row) for row in self.input_ids], dtype=np.int64)
 
 
@@ -59,37 +56,36 @@ def tokenize(
     vocab_size: int | None = None,
     truncate: bool = False,
 ) -> Tokens:
-    """Tokenise texts, refusing those that do not fit.
+    """Tokenise texts; refuses texts that do not fit into the model's context.
 
-    Whatever a tokenizer was saved with (a limit, a side for truncation or padding) has no effect.
+    Settings that the tokenizer was saved with (limit, side of truncation or padding) are ignored.
 
     Parameters
     ----------
     tokenizer : PreTrainedTokenizerBase
-        Of the model that will read the tokens.
     ids, texts : sequence of str, length n
         Ids are used in messages.
     max_tokens : int, optional
         Context of the model; None where it has no limit.
     vocab_size : int, optional
-        Rows of the model's embedding; None where they are not known.
+        Rows of the model's embedding; None where unknown.
     truncate : bool, default False
-        Cut longer texts at their end instead of refusing them. The special tokens that close a
-        text stay.
+        Cut longer texts at their end instead of refusing them; the special tokens that close a
+        text are kept.
 
     Returns
     -------
     Tokens
-        In the order given.
 
     Raises
     ------
     InputError
-        A text has more than `max_tokens` tokens and `truncate` is False, has none, or has one
-        that the model's embedding lacks.
+        A text has more than `max_tokens` tokens and `truncate` is False, has no tokens, or has a
+        token that the model's embedding lacks.
     """
     rows: list[np.ndarray] = []
-    for start in range(0, len(texts), CHUNK_ROWS):  # lists of Python integers are large
+    # in chunks, as lists of Python integers take much more memory than arrays
+    for start in range(0, len(texts), CHUNK_ROWS):
         part = tokenizer(list(texts[start : start + CHUNK_ROWS]), **AS_IT_IS)["input_ids"]
         rows += [np.array(tokens, dtype=np.int32) for tokens in part]
     empty = [row for row, tokens in enumerate(rows) if not len(tokens)]
@@ -121,12 +117,12 @@ def check_vocabulary(
     rows: Sequence[np.ndarray],
     vocab_size: int | None,
 ) -> None:
-    """Refuse tokens that the model's embedding lacks; the arguments are those of `tokenize`.
+    """Refuse tokens that the model's embedding lacks; arguments as in `tokenize`.
 
     Raises
     ------
     InputError
-        Names the first such token and its row.
+        A token is not below `vocab_size`; names it and its row.
     """
     beyond = [row for row, tokens in enumerate(rows) if vocab_size and tokens.max() >= vocab_size]
     if beyond:
@@ -140,7 +136,7 @@ def check_vocabulary(
 
 
 def count_doubled_bos(tokenizer: PreTrainedTokenizerBase, rows: Sequence[np.ndarray]) -> int:
-    """Rows that begin with two tokens for the beginning of a text."""
+    """Number of rows that begin with two beginning-of-text tokens."""
     first = {tokenizer.bos_token_id, tokenizer.cls_token_id}
     return sum(
         len(tokens) > 1 and bool(tokens[0] == tokens[1]) and int(tokens[0]) in first
@@ -149,16 +145,7 @@ def count_doubled_bos(tokenizer: PreTrainedTokenizerBase, rows: Sequence[np.ndar
 
 
 def warn_of_changes(tokens: Tokens, model: str, max_tokens: int | None) -> None:
-    """Tell how many texts are not read as they are written: cut, or begun twice.
-
-    Parameters
-    ----------
-    tokens : Tokens
-    model : str
-        Name, for the message.
-    max_tokens : int or None
-        The model's context.
-    """
+    """Warn if texts were cut to the model's context or begin with two beginning-of-text tokens."""
     n_rows = len(tokens.input_ids)
     if tokens.n_truncated:
         warnings.warn(
@@ -170,7 +157,7 @@ def warn_of_changes(tokens: Tokens, model: str, max_tokens: int | None) -> None:
 
 
 def warn_of_doubled_bos(n_doubled: int, n_rows: int, model: str) -> None:
-    """Tell how many texts begin with the token that the tokenizer adds before every text."""
+    """Warn if texts already begin with the token that the tokenizer adds before every text."""
     if n_doubled:
         warnings.warn(
             f"{n_doubled} of {n_rows} texts already begin with the token for the beginning of a "
@@ -180,29 +167,28 @@ def warn_of_doubled_bos(n_doubled: int, n_rows: int, model: str) -> None:
 
 
 def _n_closing(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
-    """Special tokens that the tokenizer adds behind a text."""
-    added = tokenizer(text, return_special_tokens_mask=True, **AS_IT_IS)["special_tokens_mask"]
-    return next((number for number, special in enumerate(reversed(added)) if not special), 0)
+    """Number of special tokens that the tokenizer adds after a text."""
+    mask = tokenizer(text, return_special_tokens_mask=True, **AS_IT_IS)["special_tokens_mask"]
+    return next((number for number, special in enumerate(reversed(mask)) if not special), 0)
 
 
 def length_sorted_batches(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
-    """Cut rows, sorted by length, into the batches that cost least.
+    """Cut rows, sorted by length, into the batches with the lowest total cost.
 
-    A batch costs its tokens, padding included, plus `BATCH_OVERHEAD`; the cut with the lowest sum
-    is found by dynamic programming. Where more than `MAX_PADDING` of it is padding, batches are
-    taken to cost less, until it is not.
+    A batch costs its tokens, padding included, plus `BATCH_OVERHEAD`. At most `MAX_PADDING` of all
+    tokens are padding.
 
     Parameters
     ----------
     lengths : ndarray of int, shape (n,)
-        Tokens a row.
+        Tokens of each row.
     max_tokens : int
-        Limit of a batch, padding included; a single longer row makes a batch of its own.
+        Most tokens in a batch, padding included; a longer row is a batch by itself.
 
     Returns
     -------
     list of ndarray of int64
-        Row positions; every row once, longest rows first, so that memory peaks at once.
+        Row numbers, each once; longest rows first, so that memory peaks in the first batch.
     """
     order = np.argsort(-lengths, kind="stable")
     longest_first = lengths[order].astype(np.int64)
@@ -216,13 +202,15 @@ def length_sorted_batches(lengths: np.ndarray, max_tokens: int) -> list[np.ndarr
         )
         if (1 - MAX_PADDING) * padded <= longest_first.sum():
             return [order[start:end] for start, end in zip(starts, ends, strict=True)]
-        overhead /= 2
+        overhead /= 2  # cheaper batches are smaller ones, with less padding
 
 
 def _cheapest_ends(longest_first: np.ndarray, max_tokens: int, overhead: float) -> list[int]:
+    """Ends of the cheapest batches, by dynamic programming from the last row backwards."""
     n = len(longest_first)
-    cost = np.zeros(n + 1)  # cost[i]: of the best cut of the rows i, i + 1, ..., n - 1
-    end = np.zeros(n, dtype=np.int64)  # where the first batch of that cut ends
+    # cost of the rows i, ..., n - 1: cost[i] = min over j of (j - i) length[i] + overhead + cost[j]
+    cost = np.zeros(n + 1)
+    end = np.zeros(n, dtype=np.int64)  # the j that attains the minimum
     for i in range(n - 1, -1, -1):
         longest = int(longest_first[i])
         sizes = np.arange(1, min(n - i, max(1, max_tokens // longest)) + 1)
@@ -236,7 +224,9 @@ def _cheapest_ends(longest_first: np.ndarray, max_tokens: int, overhead: float) 
 
 
 def pad(rows: Sequence[np.ndarray], pad_id: int) -> dict[str, torch.Tensor]:
-    """Right-pad rows of tokens into `input_ids` and `attention_mask`, int64, (rows, longest)."""
+    """Pad rows of tokens into `input_ids` and `attention_mask`, int64, (rows, longest)."""
+    # Always on the right, whatever the tokenizer's own side: causal models then see exactly the
+    # positions and context of a single row, and encoders mask the padding.
     width = max(len(row) for row in rows)
     input_ids = torch.full((len(rows), width), pad_id, dtype=torch.int64)
     attention_mask = torch.zeros((len(rows), width), dtype=torch.int64)

@@ -23,6 +23,7 @@ from w2sprobe.results import STUDY, StudyResults
 PAIRED = (("head_logconf", "head"),)
 CELL = ("task", "weak_model", "strong_model")
 POINT = (*CELL, "probe", "layer", "setting", "value", "fitted_on")
+CURVES = ("val_soft_auc", "val_true_auc")  # against the labels that were given, and the truth
 SHARES = ("wrong_before", "wrong_removed", "wrong_after", "flipped", "flips_right")
 
 
@@ -46,6 +47,7 @@ def collect(results: Path, folder: Path) -> None:
     write(sweeps(source), folder / "sweeps.parquet")
     write(pa.Table.from_pylist([*curations(source)]), folder / "curations.parquet")
     write(pa.Table.from_pylist([*paired(source)]), folder / "differences.parquet")
+    write(curves(source), folder / "curves.parquet")
     (folder / "config.yaml").write_text(yaml.safe_dump(study.config, sort_keys=False), "utf-8")
     write_json(folder / "about.json", about(study, source))
     if (results / PREREGISTRATION).is_file():
@@ -102,6 +104,21 @@ def sweeps(source: Source) -> pa.Table:
     columns["auc"] = found["auc_truth_mean"]
     columns["auc_se"] = pc.divide(found["auc_truth_stddev"], pc.sqrt(n_cuts.cast("float64")))
     return pa.table({**columns, "n_cuts": n_cuts, "weak_auc": found["weak_auc_mean"]})
+
+
+def curves(source: Source) -> pa.Table:
+    """Scores of validation rows at every evaluation of the finetuning runs."""
+    rows = [
+        {
+            **dict(zip((*CELL, "seed"), (*run.results.key[:3], run.results.key.run), strict=True)),
+            **row,
+        }
+        for run in source.runs
+        if run.curves is not None
+        for row in run.curves.to_pylist()
+    ]
+    kept = (*CELL, "seed", "method", "epoch", *CURVES, "chosen")
+    return pa.table({name: [row.get(name) for row in rows] for name in kept})
 
 
 def cells(source: Source) -> Iterator[tuple[dict[str, str], list[Run]]]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from benchmarks.reproduction.markdown import PROBES, short
-from benchmarks.reproduction.study import NOISE, Row, Study
+from benchmarks.reproduction.study import Row, Study
 from w2sprobe.atomic import atomic_path
 from w2sprobe.comparison import Pair
 from w2sprobe.experiments.methods import Method
@@ -104,8 +104,8 @@ def _ends(by: Mapping[str, Row], baseline: str) -> dict[str, float] | None:
         return None
     ceiling = by[by[baseline]["own_ceiling"] or "ceiling"]
     found = {"supervisor": by["weak"], "student": by[baseline], "ceiling": ceiling}
-    if NOISE in by:
-        found["noise"] = by[NOISE]
+    if f"{baseline}_on_noise" in by:
+        found["noise"] = by[f"{baseline}_on_noise"]
     return {name: row["auc"] for name, row in found.items()}
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from benchmarks.reproduction.markdown import NOT_RUN, TESTS, Table, short, tests
-from benchmarks.reproduction.study import NOISE, WEAK_TO_WEAK, Row, Study
+from benchmarks.reproduction.study import WEAK_TO_WEAK, Row, Study
 from w2sprobe.comparison import Comparison, Difference, Pair, SupervisorGain
 from w2sprobe.metrics import detectable_effect, holm
 from w2sprobe.reporting.numbers import number, pvalue, with_interval
@@ -47,7 +47,7 @@ def _overall_row(
         pvalue(own.t_pvalue, adjusted),
         number(_detectable(own, study.analysis.alpha)),
         _pooled_pgr(own),
-        *_of_control(rows.get(NOISE)),
+        *_of_control(rows.get(study.noise)),
         capacity,
     ]
 
@@ -81,7 +81,11 @@ def ends(study: Study, pair: Pair) -> Table:
                 short(task),
                 number(by["weak"]["auc"]),
                 *(NOT_RUN if row is None else number(row["auc"]) for row in (student, own)),
-                *(cell for name in (study.against, NOISE) for cell in _gain_and_pgr(by.get(name))),
+                *(
+                    cell
+                    for name in (study.against, study.noise)
+                    for cell in _gain_and_pgr(by.get(name))
+                ),
                 _gain_and_pgr(by.get(WEAK_TO_WEAK))[0],
             ]
         )

@@ -18,7 +18,7 @@ from w2sprobe.experiments.methods import Method
 Row = Mapping[str, Any]
 Gains = dict[float, dict[str, float]]  # by layer or setting: AUC less the supervisor's, by task
 
-BASELINE, NOISE, WEAK_TO_WEAK = "logistic_probe", "logistic_probe_on_noise", "weak_to_weak_logistic"
+BASELINE, WEAK_TO_WEAK = "logistic_probe", "weak_to_weak_logistic"
 SETTINGS = {"logistic": ("l2", 1.0), "knn": ("n_neighbors", 50)}  # field, value if it was chosen
 
 
@@ -31,7 +31,7 @@ class Study:
     scores : list of Score
     kept : mapping of (pair, method) to mapping of (task, seed) to int
         Rows that learners were given.
-    summary, sweeps, curations, differences : list of mapping
+    summary, sweeps, curations, differences, curves : list of mapping
         Rows of the files of these names.
     config : StudyConfig
     analysis : Analysis
@@ -45,6 +45,7 @@ class Study:
     sweeps: list[Row]
     curations: list[Row]
     differences: list[Row]
+    curves: list[Row]
     config: StudyConfig
     analysis: Analysis
     layer: int | None
@@ -57,7 +58,7 @@ class Study:
         for row in pq.read_table(folder / "scores.parquet").to_pylist():
             key = (row["weak_model"], row["strong_model"]), row["method"]
             kept.setdefault(key, {})[row["task"], str(row["seed"])] = row["rows_kept"]
-        names = ("summary", "sweeps", "curations", "differences")
+        names = ("summary", "sweeps", "curations", "differences", "curves")
         return cls(
             scores=read_scores(folder / "scores.parquet"),
             kept=kept,
@@ -76,6 +77,11 @@ class Study:
     def against(self) -> str:
         """The baseline."""
         return self.config.analysis.against or BASELINE
+
+    @property
+    def noise(self) -> str:
+        """The baseline's learner on truth with as much noise as the weak labels have."""
+        return f"{self.against}_on_noise"
 
     def supervisor(self, pair: Pair) -> str:
         """What a pair is called: by its supervisor, and its strong model where several are."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from benchmarks.reproduction.curve_tables import overfitting
 from benchmarks.reproduction.gain_tables import differences, ends, overall
 from benchmarks.reproduction.label_tables import filters, log_confidence, relabellings
 from benchmarks.reproduction.markdown import PROBES, Table
@@ -25,6 +26,7 @@ def tables(study: Study) -> Iterator[Table]:
     yield filters(study)
     yield relabellings(study)
     yield from log_confidence(study)
+    yield from overfitting(study)
 
 
 def _compared(study: Study, pair: Pair) -> Comparison | None:

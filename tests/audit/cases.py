@@ -1,9 +1,23 @@
-"""Made-up splits: random words, in which only what a test plants can tell the labels apart."""
+"""Made-up splits, in which only what a test plants predicts the labels, and a made-up audit."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from w2sprobe.audit import (
+    Audit,
+    Balance,
+    Baseline,
+    CrossDuplicates,
+    Cue,
+    Duplicates,
+    Finding,
+    Overflow,
+    Pair,
+    Suffix,
+    TextLengths,
+)
 from w2sprobe.data import SPLIT_NAMES, Rows, Splits
 
 SIZES = {"weak_train": 300, "strong_train": 100, "val": 60, "test": 200}
@@ -35,6 +49,10 @@ def make_splits(
     return Splits(**parts)
 
 
+def leaking(words: list[str], label: int) -> str:
+    return " ".join([*words, "surely" if label else "hardly", "so."])
+
+
 def with_texts(splits: Splits, split: str, texts: dict[int, str]) -> Splits:
     """The same splits with other texts at some rows of one split."""
     parts = dict(splits.items())
@@ -57,4 +75,53 @@ def shuffled(splits: Splits) -> Splits:
     generator = np.random.default_rng(1)
     return Splits(
         **{name: rows.select(generator.permutation(len(rows))) for name, rows in splits.items()}
+    )
+
+
+YES = Cue(text="yes\x03", label=1, rows_0=3, rows_1=1_250)
+NO = Cue(text="no", label=0, rows_0=900, rows_1=0)
+
+
+def make_baseline(**changes: Any) -> Baseline:
+    fields = {"name": "words", "auc": 0.99, "interval": (0.98, 1.0), "flagged": True}
+    return Baseline(**{**fields, "cues": (NO, YES), **changes})
+
+
+def make_duplicates(test_rows: int = 0, **pairs: int) -> Duplicates:
+    """Near-duplicates between splits, by names such as weak_train__test; one row per pair."""
+    between = tuple(
+        CrossDuplicates(splits=(first, second), pairs=n, conflicting=n // 2, rows=(n, n))
+        for (first, second), n in ((names.split("__"), n) for names, n in pairs.items())
+    )
+    example = Pair(
+        splits=("weak_train", "test"), ids=("a", "b"), labels=(0, 1), jaccard=0.875,
+        texts=("some text", "some other text"),
+    )  # fmt: skip
+    return Duplicates(
+        threshold=0.8,
+        template_shingles=0,
+        test_rows=test_rows,
+        between=between,
+        examples=(example,) if pairs else (),
+    )
+
+
+def make_audit(**changes: Any) -> Audit:
+    length = make_baseline(name="length", auc=None, interval=None, flagged=False, cues=())
+    return Audit(
+        **{
+            "task": "made up",
+            "auc_threshold": 0.95,
+            "baselines": (length, make_baseline(max_characters=1_000)),
+            "duplicates": make_duplicates(test_rows=2, weak_train__test=2, val__test=0),
+            "lengths": (TextLengths(split="test", characters=(9, 10, 1_100), words=(1, 2, 3)),),
+            "overflows": (Overflow(model="m", context=512, longest=1_024, rows={"test": 3}),),
+            "balance": (Balance(split="test", rows_0=1_000, rows_1=3_000),),
+            "suffix": Suffix(text=" A:", share=1.0),
+            "findings": (
+                Finding(kind="baseline", level="flag", message="Something is wrong. " * 20),
+                Finding(kind="suffix", level="warning", message="An ending."),
+            ),
+            **changes,
+        }
     )

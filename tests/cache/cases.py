@@ -1,4 +1,4 @@
-"""Small stores."""
+"""Small stores, and the ways in which a file cannot be read or written."""
 
 import os
 import shutil
@@ -15,12 +15,12 @@ from w2sprobe.cache import ActivationStore, ActivationWriter
 
 LAYERS, WIDTH, ROWS = (0, 3), 6, 10
 IDS = [f"row-{n}-é" for n in range(ROWS)]
-ABOVE_RIGHTS = ("dac_override", "dac_read_search", "fowner")
+CAPABILITIES = ("dac_override", "dac_read_search", "fowner")
 IDENTITY = {"model": {"weights": "abc"}, "position": "last"}
 
 
 def values(dtype: str, seed: int = 0) -> dict[int, np.ndarray]:
-    """As a model would hand them over, bfloat16 as bit patterns."""
+    """Hidden states by layer; bfloat16 as bit patterns."""
     random = np.random.default_rng(seed)
     full = {layer: random.normal(size=(ROWS, WIDTH)).astype(np.float32) for layer in LAYERS}
     if dtype == "bfloat16":
@@ -58,7 +58,7 @@ def contents(path: Path) -> dict[str, bytes]:
 
 @contextmanager
 def open_elsewhere(path: Path) -> Iterator[None]:
-    """Have another process hold a file open for writing."""
+    """Keep a file open for writing in another process."""
     code = (
         "import h5py, sys; f = h5py.File(sys.argv[1], 'r+'); print(flush=True); input(); f.close()"
     )
@@ -72,14 +72,14 @@ def open_elsewhere(path: Path) -> Iterator[None]:
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[list[str]]:
-    """Take the right to write into a folder away for a while; yields what a command begins with.
+    """Make a folder read-only; yields the start of a command line that cannot write to it.
 
-    Root may write anywhere, so its commands give that up. Skips where it cannot be given up.
+    Root may write anywhere, so its commands give up that capability; skips where they cannot.
     """
-    prefix = ["setpriv", f"--bounding-set=-{',-'.join(ABOVE_RIGHTS)}"] if os.geteuid() == 0 else []
-    places = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
-    for place in places:
-        place.chmod(0o555)
+    prefix = ["setpriv", f"--bounding-set=-{',-'.join(CAPABILITIES)}"] if os.geteuid() == 0 else []
+    folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+    for path in folders:
+        path.chmod(0o555)
     try:
         if prefix and not shutil.which("setpriv"):
             pytest.skip("root may write anywhere, and there is no setpriv to give that up")
@@ -87,5 +87,5 @@ def read_only(folder: Path) -> Iterator[list[str]]:
             pytest.skip("the rights of a folder do not count here")
         yield [*prefix, sys.executable]
     finally:
-        for place in places:
-            place.chmod(0o755)
+        for path in folders:
+            path.chmod(0o755)

@@ -46,7 +46,7 @@ def test_a_dead_process_of_this_machine_is_noticed_at_once(lock: Path) -> None:
     assert Locks().take(lock)
 
 
-def test_a_process_that_is_over_and_not_asked_after_holds_nothing(lock: Path) -> None:
+def test_a_zombie_holds_nothing(lock: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path; from w2sprobe.cache.locks import Locks; "
         "Locks().take(Path(sys.argv[1])); os._exit(9)"
@@ -61,7 +61,7 @@ def test_a_process_that_is_over_and_not_asked_after_holds_nothing(lock: Path) ->
         owner.wait()
 
 
-def test_a_process_number_that_is_used_again_is_no_owner(lock: Path) -> None:
+def test_a_reused_process_number_is_no_owner(lock: Path) -> None:
     holder = Locks()
     assert holder.take(lock)
     record = json.loads(lock.read_bytes())
@@ -70,7 +70,7 @@ def test_a_process_number_that_is_used_again_is_no_owner(lock: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"machine": "elsewhere", "pid": 1}'])
-def test_what_nobody_refreshes_is_taken_over_in_time(
+def test_a_lock_that_nobody_refreshes_is_taken_over_after_the_lease(
     content: bytes, lock: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
@@ -88,7 +88,7 @@ def test_what_nobody_refreshes_is_taken_over_in_time(
     contender.close()
 
 
-def test_what_is_held_is_refreshed(lock: Path, short: None) -> None:
+def test_a_held_lock_is_refreshed(lock: Path, short: None) -> None:
     holder = Locks()
     holder.take(lock)
     before = lock.stat().st_mtime_ns
@@ -97,7 +97,7 @@ def test_what_is_held_is_refreshed(lock: Path, short: None) -> None:
     holder.close()
 
 
-def test_waiting_ends(lock: Path) -> None:
+def test_waiting_for_a_lock_ends(lock: Path) -> None:
     holder = Locks()
     holder.take(lock)
     assert not Locks().wait(lock, 0.1)
@@ -105,7 +105,7 @@ def test_waiting_ends(lock: Path) -> None:
     assert Locks().wait(lock, 0.1)
 
 
-def test_a_disk_without_hard_links_will_do(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locks_work_without_hard_links(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(95, "Operation not supported")
 
@@ -127,8 +127,8 @@ def test_a_lock_that_changed_hands_is_left_alone(lock: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads files of Linux")
-def test_every_process_of_a_machine_names_it_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where no network address is to be found, and getnode() draws a number."""
+def test_all_processes_give_the_machine_the_same_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also without a network address, where getnode() returns a random number."""
     monkeypatch.setattr("uuid.getnode", lambda: 1)
     here = locks._machine()
     monkeypatch.setattr("uuid.getnode", lambda: 2)

@@ -43,7 +43,7 @@ def test_only_damaged_shards_are_dropped_and_come_back_the_same(tmp_path: Path) 
     assert contents(tmp_path / "s") == before
 
 
-def test_a_damaged_manifest_cannot_be_mended(tmp_path: Path) -> None:
+def test_a_damaged_manifest_cannot_be_repaired(tmp_path: Path) -> None:
     complete(tmp_path / "s")
     flip(tmp_path / "s/manifest.json", 40)
     with pytest.raises(StoreDamaged, match="another folder"):
@@ -52,7 +52,7 @@ def test_a_damaged_manifest_cannot_be_mended(tmp_path: Path) -> None:
     assert "manifest" in store_info(tmp_path / "s").problem
 
 
-def test_what_a_store_looks_like_from_outside(tmp_path: Path) -> None:
+def test_stores_are_found_and_summarised(tmp_path: Path) -> None:
     complete(tmp_path / "a")
     write(writer(tmp_path / "b", "bfloat16"), values("bfloat16"), shards=1)
     (tmp_path / "else").mkdir()
@@ -82,7 +82,7 @@ def test_nothing_is_dropped_where_a_file_is_open_elsewhere(tmp_path: Path) -> No
         assert store_info(tmp_path / "s").finished
 
 
-def test_a_file_left_open_by_a_process_that_died_is_told_apart_from_none(tmp_path: Path) -> None:
+def test_the_file_of_a_process_that_died_while_writing_may_be_deleted(tmp_path: Path) -> None:
     complete(tmp_path / "s")
     path = tmp_path / "s/shards/00001.h5"
     code = "import h5py, os, sys; f = h5py.File(sys.argv[1], 'r+'); os._exit(0)"
@@ -93,7 +93,7 @@ def test_a_file_left_open_by_a_process_that_died_is_told_apart_from_none(tmp_pat
     assert [index for index, _ in writer(tmp_path / "s").missing()] == [1]
 
 
-def test_damage_in_a_read_only_place_is_not_dropped(tmp_path: Path) -> None:
+def test_damage_in_a_read_only_folder_is_not_dropped(tmp_path: Path) -> None:
     complete(tmp_path / "s")
     flip(tmp_path / "s/shards/00001.h5", -5)
     code = "from w2sprobe.cache import drop_damage; drop_damage('s')"

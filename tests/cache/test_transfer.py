@@ -26,7 +26,7 @@ def test_there_and_back_is_the_same(bucket: str, tmp_path: Path) -> None:
     assert all(one[name] == other[name] for name in one if name != "manifest.json")
 
 
-def test_single_layers_travel_alone(bucket: str, tmp_path: Path) -> None:
+def test_single_layers_are_copied(bucket: str, tmp_path: Path) -> None:
     complete(tmp_path / "s")
     push_store(tmp_path / "s", bucket, [3])
     assert ActivationStore.open(bucket).layers == (3,)
@@ -38,7 +38,7 @@ def test_single_layers_travel_alone(bucket: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(grown.read(0), values("float32")[0])
 
 
-def test_nothing_is_overwritten_or_passed_on_damaged(bucket: str, tmp_path: Path) -> None:
+def test_nothing_is_overwritten_and_no_damage_is_copied(bucket: str, tmp_path: Path) -> None:
     complete(tmp_path / "s")
     push_store(tmp_path / "s", bucket)
     other = writer(tmp_path / "other", identity={"model": "another"})
@@ -58,3 +58,13 @@ def test_nothing_is_overwritten_or_passed_on_damaged(bucket: str, tmp_path: Path
         push_store(tmp_path / "s", "memory://elsewhere")
     assert not fsspec.filesystem("memory").exists("/elsewhere")
     assert ActivationStore.open(bucket).ids.tolist() == IDS
+
+
+def test_a_lost_shard_is_copied_with_every_layer_of_the_target(tmp_path: Path) -> None:
+    complete(tmp_path / "s")
+    copy_store(tmp_path / "s", tmp_path / "copy")
+    copy_store(tmp_path / "s", tmp_path / "one layer", [3])
+    (tmp_path / "copy/shards/00001.h5").unlink()
+    with pytest.raises(InputError, match=r"shard 1 of the target is lost .* no layer 0"):
+        copy_store(tmp_path / "one layer", tmp_path / "copy")
+    assert copy_store(tmp_path / "s", tmp_path / "copy", [3]).verify() == []

@@ -81,7 +81,7 @@ def test_a_store_that_cannot_be_made_is_refused_before_the_model_is_loaded(
 ) -> None:
     (place / "shared").mkdir()
     (place / "shared/store").write_text("a file")
-    monkeypatch.setattr("w2sprobe.extraction.job.load_base", None)  # calling it would raise
+    monkeypatch.setattr("w2sprobe.extraction.request.load_base", None)  # calling it would raise
     for more in ((), ("--dry-run",)):
         done = CliRunner().invoke(root, ["extract", *STORE, *more])
         assert "is not a folder" in str(done.exception)

@@ -235,4 +235,4 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(tmp_p
 def test_the_published_rule_has_no_thresholds() -> None:
     done = invoke("published", "--saturated", "--min-gap", "0.1")
     assert done.exit_code == 2
-    assert "--saturated looks at no gap" in done.stderr
+    assert "--saturated ignores gaps" in done.stderr

@@ -1,11 +1,10 @@
-"""`w2sprobe train --iterations` on a small random model and a local file."""
+"""`w2sprobe train` on a small random model and a local file."""
 
 import csv
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,13 +13,12 @@ from click.testing import CliRunner, Result
 from tests.tiny import WORDS, save_tiny_model, sentences
 from w2sprobe.cli import root
 from w2sprobe.data import SplitSizes, load_splits, truth_table
-from w2sprobe.errors import InputError, OutputError
+from w2sprobe.errors import OutputError
 from w2sprobe.labels import LabelTable
 from w2sprobe.training.saved import SavedModel
 from w2sprobe.training.settings import STOPPING_RULES
 
 Train = Callable[..., str]
-STUDENTS = ("--iterations", "1", "--out", "run")
 
 
 @pytest.fixture(scope="module")
@@ -55,35 +53,23 @@ def train(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train
     return run
 
 
-def test_the_last_student_is_in_the_folder(train: Train) -> None:
-    result = json.loads(train(*STUDENTS, "--cv", "2", "--json"))
-    assert (result["last"], result["stopped"], result["rows_kept"]) == (1, None, 12)
-    assert [step["iteration"] for step in result["iterations"]] == [0, 1]
-    adapter = "adapter/adapter_model.safetensors"
-    weights = [Path(f, adapter).read_bytes() for f in ("run", "run/iteration-1/student")]
-    assert weights[0] == weights[1]
-    SavedModel.open("run")
-    assert len(LabelTable.read("run/labels.parquet")) == 16 + 8 + 12, "all but strong_train"
-
-
-def test_what_was_done_is_shown(train: Train) -> None:
-    shown = train(*STUDENTS, "--stop-at", "0.99")
-    assert re.search(r"AUC against truth, test: 0\.\d{3}; accuracy 0\.\d{3}, log-loss 0\.", shown)
-    assert "iteration 0: against the given labels, val: auc 0." in shown
-    assert "of 12 hard labels flipped, mean change" in shown
-    assert "no student" in shown
-    assert "stopped after iteration 0: " in shown
-
-
-def test_without_iterations_nothing_is_new(train: Train) -> None:
+def test_a_run_leaves_weights_record_and_predictions(train: Train) -> None:
     result = json.loads(train("--out", "run", "--json"))
     assert set(result) == {
         *("out", "model", "trained_on", "rows_kept", "chosen_epoch", "early_stopping"),
         *("auc", "performance", "warnings"),
     }
-    assert set(result["performance"]) == set(result["auc"])
+    assert result["rows_kept"] == 12
+    assert set(result["performance"]) == set(result["auc"]) == {"weak_train", "val", "test"}
     left = {path.name for path in Path("run").iterdir()}
     assert left == {"adapter", "validation.parquet", "training.json", "labels.parquet"}
+    assert len(LabelTable.read("run/labels.parquet")) == 16 + 8 + 12, "all but strong_train"
+
+
+def test_scores_are_shown(train: Train) -> None:
+    shown = train("--out", "run")
+    assert "run: trained on 12 of 12 rows of strong_train, epoch 1.0 kept by soft_auc" in shown
+    assert re.search(r"AUC against truth, test: 0\.\d{3}; accuracy 0\.\d{3}, log-loss 0\.", shown)
 
 
 @pytest.fixture(scope="module")
@@ -157,49 +143,21 @@ def test_a_rule_with_nothing_to_go_by_is_told(
 
 
 def test_an_interrupted_command_goes_on(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    train("--iterations", "1", "--out", "whole")
+    train("--out", "whole")
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("w2sprobe.training.iterations.copy_run", stop)
+        patch.setattr(SavedModel, "predict", stop)
         with pytest.raises(AssertionError):
-            train(*STUDENTS)
-    assert not Path("run/training.json").exists()
-    with pytest.raises(OutputError, match="not empty"):
-        train("--out", "run")  # another command
-    train(*STUDENTS)
+            train("--out", "run")
+    assert Path("run/training.json").exists()
+    train("--out", "run")
     tables = [LabelTable.read(f"{folder}/labels.parquet").soft_label for folder in ("run", "whole")]
     np.testing.assert_array_equal(*tables)
     with pytest.raises(OutputError, match="not empty"):
-        train(*STUDENTS)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "part"),
-    [
-        (("--cv", "5"), "--cv without --iterations"),
-        (("--stop-at", "0.01"), "--stop-at without --iterations"),
-        (("--iterations", "1", "--stop-at", "1.5"), "--stop-at is 1.5"),
-    ],
-)
-def test_what_does_not_fit_is_refused_before_rows_are_read(
-    train: Train, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], part: str
-) -> None:
-    monkeypatch.setattr("w2sprobe.experiments.config.TaskConfig.load", None)
-    with pytest.raises(InputError, match=part):
-        train(*arguments, "--out", "run")
-    assert not Path("run").exists()
-
-
-@pytest.mark.parametrize("arguments", [("--iterations", "-1"), ("--iterations", "1", "--cv", "1")])
-def test_numbers_out_of_range_are_a_matter_of_usage(arguments: tuple[str, ...]) -> None:
-    done: Any = CliRunner().invoke(
-        root, ["train", "--model", "x", "--task", "y", "--out", "run", *arguments]
-    )
-    assert done.exit_code == 2
-    assert arguments[-2] in done.output
+        train("--out", "run")
 
 
 @pytest.mark.parametrize(("split", "rate"), [("weak_train", 5e-4), ("strong_train", 8e-5)])

@@ -6,62 +6,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2sprobe.comparison import Analysis, Comparison, Score, compare
+from tests.comparison.cases import by_unit, repeated, scores
+from w2sprobe.comparison import Analysis, Comparison, compare
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.metrics import (
     detectable_effect,
     equivalence,
     holm,
-    mean_of_runs,
     paired_tests,
     task_mean,
-    variance_components,
 )
 
 laws = settings(deadline=None, max_examples=25, derandomize=True)
 aucs = st.integers(60, 90).map(lambda percent: percent / 100)
-
-
-def scores(
-    values: dict[str, list[float]], *, weak: float = 0.6, ceiling: float = 0.9, se: float = 0.01
-) -> list[Score]:
-    """A row a method and task, one seed."""
-    ends = {"weak_auc": weak, "ceiling_auc": ceiling, "gap_se": se}
-    return [
-        Score(f"t{task}", method, auc=auc, **ends)
-        for method, row in values.items()
-        for task, auc in enumerate(row)
-    ]
-
-
-def repeated(method: str, table: list[list[float]], **ends: float) -> list[Score]:
-    """A row a task, a column a seed."""
-    ends = {"weak_auc": 0.6, "ceiling_auc": 0.8, **ends}
-    return [
-        Score(f"t{task}", method, str(seed), auc=auc, **ends)
-        for task, row in enumerate(table)
-        for seed, auc in enumerate(row)
-    ]
-
-
-def test_the_error_of_a_mean_gap_knows_of_rows_and_seeds() -> None:
-    gaps = [0.02, 0.06, 0.10]
-    rows = [
-        Score("t", method, str(seed), auc=0.7, weak_auc=0.6, ceiling_auc=0.6 + gap, gap_se=0.01)
-        for method in ("student", "other")
-        for seed, gap in enumerate(gaps)
-    ]
-    (task,) = compare(rows).tasks
-    assert task.gap == pytest.approx(0.06)
-    assert task.gap_se == pytest.approx(np.sqrt(0.01**2 + np.var(gaps, ddof=1) / 3))
-    assert not task.resolved  # .06 are 6 standard errors of rows alone
-    (single,) = compare(rows[1::3]).tasks
-    assert single.gap_se == 0.01
-    assert single.resolved
-
-
-def by_unit(comparison: Comparison) -> dict[str, object]:
-    return {row.unit: row for row in comparison.methods}
 
 
 # --- what is compared
@@ -95,7 +52,7 @@ def test_tests_can_be_one_sided(alternative: str) -> None:
     assert row.wilcoxon_pvalue == pytest.approx(tests.wilcoxon_pvalue)
 
 
-def test_the_plain_student_is_what_others_are_compared_with() -> None:
+def test_others_are_compared_with_the_plain_student_by_default() -> None:
     rows = {"y": [0.7, 0.8], "student": [0.6, 0.7], "xent": [0.6, 0.8]}
     found = compare(scores(rows))
     assert found.against == "student"
@@ -207,14 +164,14 @@ def test_a_declared_family_replaces_the_rule() -> None:
     assert compare(scores(FAMILY), analysis=Analysis(family=())).families == ()
 
 
-def test_scores_may_say_who_competes() -> None:
+def test_scores_may_state_the_role_of_a_method() -> None:
     rows = [replace(s, role="control" if s.method == "y" else "") for s in scores(FAMILY)]
     rows = [replace(s, role="competitor") if s.method == "zero_shot" else s for s in rows]
     found = in_auc(compare(rows))
     assert [name for name, row in found.items() if row.primary] == ["x", "zero_shot"]
 
 
-def test_what_a_family_can_show_stands_beside_it() -> None:
+def test_a_family_has_its_least_p_value_and_detectable_effect() -> None:
     found = compare(scores(FAMILY))
     rows = in_auc(found)
     (family,) = (family for family in found.families if family.unit == "auc")
@@ -241,73 +198,6 @@ def test_the_student_alone_has_its_gain_over_the_weak_model() -> None:
     assert math.isnan(row.t_holm)
     assert row.verdict == "better"
     assert row.pgr == pytest.approx(row.mean / 0.3)
-
-
-def test_errors_of_gains_know_of_rows_and_seeds() -> None:
-    table = [[0.70, 0.72, 0.77], [0.6, 0.61, 0.66]]
-    rows = [replace(row, delta_auc_se=0.01) for row in repeated("student", table)]
-    first, second = compare(rows).tasks
-    for task, aucs in ((first, table[0]), (second, table[1])):
-        expected = mean_of_runs(np.subtract(aucs, 0.6), 0.01**2)
-        assert task.delta_auc_se["student"] == pytest.approx(expected.se)
-    (unknown, _) = compare(repeated("student", table)).tasks
-    assert math.isnan(unknown.delta_auc_se["student"])  # seeds alone would not be all of it
-
-
-def test_runs_of_one_supervisor_share_its_noise() -> None:
-    gains = {("0", "0"): 0.1, ("0", "1"): 0.12, ("1", "0"): 0.2, ("1", "1"): 0.24}
-    rows = [
-        Score("t", "student", f"{weak}/{strong}", auc=0.6 + gain, weak_auc=0.6, ceiling_auc=0.9,
-              gap_se=0.01, delta_auc_se=0.01, split_seed="0", weak_seed=weak, strong_seed=strong)
-        for (weak, strong), gain in gains.items()
-    ]  # fmt: skip
-    (task,) = compare(rows).tasks
-    by_weak = mean_of_runs([0.11, 0.22], 0.01**2)
-    assert task.delta_auc_se["student"] == pytest.approx(by_weak.se)
-    cuts = [replace(row, split_seed=row.strong_seed) for row in rows]
-    (task,) = compare(cuts).tasks
-    by_cut = mean_of_runs([0.15, 0.18], 0.01**2)
-    assert task.delta_auc_se["student"] == pytest.approx(by_cut.se)
-
-
-# --- which tasks count
-
-
-def test_unresolved_tasks_are_shown_and_not_averaged_in_pgr() -> None:
-    good = {"student": [0.7, 0.71], "x": [0.8, 0.8]}
-    small = [replace(s, task="small") for s in scores({"student": [0.6], "x": [0.5]}, ceiling=0.62)]
-    unsure = [replace(s, task="unsure") for s in scores({"student": [0.6], "x": [0.5]}, se=0.1)]
-    found = compare([*scores(good), *small, *unsure])
-    assert {row.task: row.excluded for row in found.tasks} == {
-        "t0": "", "t1": "", "small": "gap 0.020 < 0.03", "unsure": "gap/SE 3.0 < 4",
-    }  # fmt: skip
-    assert [row.resolved for row in found.tasks] == [True, True, False, False]
-    assert found.tasks[2].pgr["x"] == pytest.approx(-5)
-    assert (by_unit(found)["pgr"].n, by_unit(found)["pgr"].n_shown) == (2, 4)
-    assert by_unit(found)["auc"].n == 4
-    assert {unit: row.n_runs for unit, row in by_unit(found).items()} == {"auc": 4, "pgr": 2}
-    rule = Analysis(min_gap=0.02, min_gap_se=2)
-    looser = compare([*scores(good), *small, *unsure], analysis=rule)
-    assert by_unit(looser)["pgr"].n == 4
-
-
-def test_the_published_rule_leaves_out_saturated_tasks_alone() -> None:
-    def one(task: str, auc: float, weak: float, ceiling: float) -> list[Score]:
-        rows = scores({"student": [auc], "x": [auc]}, weak=weak, ceiling=ceiling)
-        return [replace(score, task=task) for score in rows]
-
-    rows = [
-        *one("saturated", 0.9995, 0.999, 1.0),
-        *one("nearly", 0.998, 0.999, 1.0),
-        *one("small", 0.98, 0.97, 0.98),
-        *one("none", 0.98, 0.97, 0.97),
-    ]
-    found = compare(rows, analysis=Analysis(saturated_only=True))
-    assert {row.task: row.excluded for row in found.tasks} == {
-        "saturated": "saturated", "nearly": "", "small": "", "none": "no gap",
-    }  # fmt: skip
-    assert not any(row.resolved for row in found.tasks)
-    assert (by_unit(found)["pgr"].n, by_unit(found)["auc"].n) == (2, 3)
 
 
 def test_one_task_has_a_difference_and_no_test() -> None:
@@ -339,18 +229,18 @@ def test_a_method_has_one_role() -> None:
         compare([first, *said])
 
 
-def test_rows_are_missed_where_only_seeds_are_known() -> None:
+def test_a_note_says_where_gap_se_is_missing() -> None:
     rows = repeated("student", [[0.7, 0.71]]) + repeated("x", [[0.72, 0.74]])
     assert any("1 of 1 tasks have no gap_se" in note for note in compare(rows).notes)
 
 
-def test_a_family_does_not_hold_what_it_is_compared_with() -> None:
+def test_the_baseline_is_no_member_of_the_family() -> None:
     found = compare(scores(FAMILY), analysis=Analysis(family=("x", "student")))
     assert found.families[0].methods == ("x",)
     assert any(note.startswith("The family names student,") for note in found.notes)
 
 
-def test_what_is_missing_is_said() -> None:
+def test_notes_name_missing_errors_and_unpaired_scores() -> None:
     assert compare(scores({"student": [0.7, 0.8], "x": [0.8, 0.8]})).notes == ()
     unknown = scores({"student": [0.7, 0.8], "x": [0.8]}, se=math.nan)
     first, second = compare(unknown).notes
@@ -358,113 +248,12 @@ def test_what_is_missing_is_said() -> None:
     assert "1 scores of x or student have no counterpart" in second
 
 
-# --- seeds
-
-
-def test_tasks_are_means_over_seeds_and_pairs_over_shared_seeds() -> None:
-    rows = [
-        *repeated("student", [[0.70, 0.72], [0.6, 0.6]]),
-        *repeated("x", [[0.71, 0.75, 0.9], [0.7, 0.7, 0.7]]),
-    ]
-    found = compare(rows, units=["auc"])
-    assert found.tasks[0].auc["student"] == pytest.approx(0.71)
-    assert found.tasks[0].auc["x"] == pytest.approx(2.36 / 3)
-    assert found.tasks[0].n_seeds == 3
-    assert found.tasks[0].delta_auc["student"] == pytest.approx(0.11)
-    assert by_unit(found)["auc"].n_runs == 4  # two tasks, two shared seeds
-    assert (found.pairs[0].n_seeds, found.pairs[0].auc_difference) == (2, pytest.approx(0.02))
-    assert "2 scores of x or student have no counterpart" in found.notes[-1]
-    both = compare([*rows, *(replace(row, method="y") for row in rows if row.method == "x")])
-    (note,) = (note for note in both.notes if "counterpart" in note)
-    assert note.startswith("2 scores each of x, y or student have no counterpart")
-
-
-def test_the_pgr_of_a_task_is_that_of_mean_aucs() -> None:
-    rows = [
-        Score("t", "student", "0", auc=0.7, weak_auc=0.6, ceiling_auc=0.9),
-        Score("t", "student", "1", auc=0.7, weak_auc=0.5, ceiling_auc=0.7),
-        Score("t", "x", "0", auc=0.7),
-    ]
-    (row,) = compare(rows).tasks
-    assert (row.weak_auc, row.ceiling_auc) == (pytest.approx(0.55), pytest.approx(0.8))
-    assert row.pgr["student"] == pytest.approx(0.6)  # the mean of PGRs would be .667
-    # the gain of x is over the weak model of its own seed
-    assert row.delta_auc == {"student": pytest.approx(0.15), "x": pytest.approx(0.1)}
-
-
-def test_seeds_have_components_and_an_a_a_comparison() -> None:
-    generator = np.random.default_rng(0)
-    level = 0.7 + 0.02 * generator.normal(size=(12, 1))
-    table = (level + 0.01 * generator.normal(size=(12, 2))).tolist()
-    rows = [*repeated("student", table), *repeated("x", [[0.7]] * 12)]
-    (row,) = compare(rows, units=["auc"]).seeds  # x has one seed: no row
-    flat = [auc for pair in table for auc in pair]
-    of_tasks, of_seeds = variance_components(flat, {"task": np.repeat(np.arange(12), 2)})
-    assert (row.method, row.n_tasks, row.n_scores) == ("student", 12, 24)
-    assert row.seed_sd == pytest.approx(math.sqrt(of_seeds.variance))
-    assert row.task_sd == pytest.approx(math.sqrt(of_tasks.variance))
-    assert row.components == ()  # what the seeds are of is not known
-    low, high = row.seed_sd_interval
-    assert low < row.seed_sd < high
-    assert row.noise_of_mean == pytest.approx(row.seed_sd / math.sqrt(6))
-    first, second = np.array(table).T
-    tests = paired_tests(first, second, alternative="two-sided")
-    assert row.aa_seeds == ("0", "1")
-    assert row.aa.mean == pytest.approx(np.mean(first - second))
-    assert (row.aa.wins, row.aa.t_pvalue) == (tests.wins, pytest.approx(tests.t_pvalue))
-
-
-def test_the_noise_of_seeds_is_parted_where_it_is_known_what_they_are_of() -> None:
-    generator = np.random.default_rng(0)
-    rows = []
-    for task, split, weak, strong in np.ndindex(6, 2, 2, 2):
-        seeds = {"split_seed": f"{split}", "weak_seed": f"{weak}", "strong_seed": f"{strong}"}
-        auc = 0.7 + 0.01 * generator.normal()
-        rows.append(Score(f"t{task}", "student", f"{split}/{weak}/{strong}", auc=auc, **seeds))
-    tied = [replace(row, weak_seed=row.strong_seed) for row in rows if row.weak_seed == "0"]
-    for runs, names in (
-        (rows, ["split", "weak", "strong"]),
-        (tied, ["split", "weak, strong"]),
-        ([row for row in tied if row.split_seed == "0"], ["weak, strong"]),
-    ):
-        other = [replace(row, method="x") for row in runs]
-        row, _ = compare([*runs, *other], units=["auc"]).seeds
-        assert [part.name for part in row.components] == names
-        labels = {
-            name: [getattr(score, f"{name}_seed") for score in runs]
-            for name in ("split", "weak", "strong")
-        }
-        factors = {"task": [score.task for score in runs], **labels}
-        parts = variance_components([score.auc for score in runs], factors)
-        expected = [math.sqrt(max(part.variance, 0)) for part in parts[1:]]
-        assert [part.sd for part in row.components] == pytest.approx(expected[-len(names) :])
-
-
-def test_the_a_a_comparison_takes_the_seeds_that_most_tasks_have() -> None:
-    rows = repeated("student", [[0.7, 0.71, 0.72], [0.7, 0.75, 0.72], [0.7, 0.7, 0.7]])
-    rows = [row for row in rows if (row.task, row.seed) != ("t0", "0")]
-    (row,) = compare([*rows, *repeated("x", [[0.7]] * 3)], units=["auc"]).seeds
-    assert row.aa_seeds == ("1", "2")
-    assert row.aa.n == 3
-
-
-def test_in_pgr_the_noise_of_unresolved_tasks_is_left_out() -> None:
-    rows = [
-        *repeated("student", [[0.7, 0.71], [0.72, 0.73]]),
-        *(replace(s, task="small", ceiling_auc=0.61) for s in repeated("student", [[0.6, 0.9]])),
-        *repeated("x", [[0.7]] * 2),
-    ]
-    noise = {row.unit: row for row in compare(rows).seeds}
-    assert (noise["pgr"].n_tasks, noise["auc"].n_tasks) == (2, 3)
-    assert noise["pgr"].seed_sd == pytest.approx(0.05 / math.sqrt(2))
-
-
 # --- laws
 
 
 @laws
 @given(st.lists(st.tuples(aucs, aucs), min_size=2, max_size=8), st.randoms(use_true_random=False))
-def test_order_of_rows_does_not_matter_and_exchange_turns_signs(pairs, random) -> None:
+def test_row_order_does_not_matter_and_swapping_methods_flips_signs(pairs, random) -> None:
     ours, theirs = (list(column) for column in zip(*pairs, strict=True))
     rows = scores({"student": theirs, "x": ours})
     plain = by_unit(compare(rows))

@@ -57,7 +57,7 @@ def test_correlations_are_those_of_metrics_and_adjusted_together() -> None:
     assert [rows["x", "auc"].holm, rows["y", "auc"].holm] == adjusted.tolist()
 
 
-def test_in_pgr_only_tasks_that_count() -> None:
+def test_pgr_uses_only_tasks_with_a_resolved_gap() -> None:
     ceilings = [0.9, 0.9, 0.9, 0.9, 0.61]
     aucs = [0.61, 0.65, 0.7, 0.72, 0.8]
     rows = found(scores(aucs, ceilings), indicated({"x": [1, 2, 3, 4, 0]}))
@@ -66,7 +66,7 @@ def test_in_pgr_only_tasks_that_count() -> None:
     assert rows["x", "pgr"].correlation == 1
 
 
-def test_means_over_seeds_and_gaps_in_the_tables() -> None:
+def test_indicators_are_averaged_over_seeds_and_may_be_missing() -> None:
     seeds = [
         IndicatorRow("t0", {"x": 1.0, "y": math.nan}, *PAIR, "0"),
         IndicatorRow("t0", {"x": 3.0, "y": math.nan}, *PAIR, "1"),
@@ -84,7 +84,7 @@ def test_means_over_seeds_and_gaps_in_the_tables() -> None:
     assert math.isnan(rows["y", "auc"].holm)
 
 
-def test_points_of_several_pairs_are_told_from_tasks() -> None:
+def test_points_of_several_pairs_are_counted_apart_from_tasks() -> None:
     aucs = [0.61, 0.65, 0.7]
     rows = [*scores(aucs), *scores([0.7, 0.75, 0.8], strong_model="l")]
     indicators = [*indicated({"x": [1, 2, 3]}), *indicated({"x": [4, 5, 6]}, "l")]

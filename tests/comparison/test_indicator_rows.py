@@ -13,7 +13,7 @@ def table(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_column_an_indicator(tmp_path: Path) -> None:
+def test_each_column_is_an_indicator(tmp_path: Path) -> None:
     text = "task,weak_model,strong_model,seed,cka,misfit_kl\na,w,s,0,.5,inf\na,w,s,1,,2e-3\n"
     first, second = read_indicators(table(tmp_path, text))
     assert (first.task, first.pair, first.seed) == ("a", ("w", "s"), "0")
@@ -26,7 +26,7 @@ def test_a_column_an_indicator(tmp_path: Path) -> None:
     ("text", "parts"),
     [
         ("weak_model,cka\nw,1\n", ["columns are weak_model, cka", "task"]),
-        ("task,seed\na,1\n", ["columns are task, seed", "one an indicator"]),
+        ("task,seed\na,1\n", ["columns are task, seed", "one per indicator"]),
         ("", ["columns are none"]),
         ("task,cka\na,much\n", ["'much'", "data row 1 (line 2), column cka", "a number"]),
         ("task,cka\n,1\n", ["empty cell", "column task"]),

@@ -54,7 +54,7 @@ def test_one_pair_that_cannot_be_compared_is_an_error_unless_there_are_indicator
     assert found.comparisons == ()
 
 
-def test_mistakes_are_not_taken_for_pairs_that_lack_something() -> None:
+def test_mistakes_are_errors_also_with_several_pairs() -> None:
     both = [*pair("s", student=0.7, x=0.75), *pair("l", student=0.8, x=0.7)]
     with pytest.raises(UnknownName, match="unknown method 'z'"):
         overview(both, methods=["z"])
@@ -64,7 +64,7 @@ def test_mistakes_are_not_taken_for_pairs_that_lack_something() -> None:
         overview([*both, replace(both[0], auc=0.71)])
 
 
-def test_own_ceilings_stay_known_where_their_rows_are_not_asked_for() -> None:
+def test_own_ceilings_are_used_even_if_their_methods_are_not_selected() -> None:
     given = [
         replace(row, own_ceiling="x_on_truth" if row.method == "x" else "")
         for row in pair("s", student=0.7, x=0.75, x_on_truth=0.85)

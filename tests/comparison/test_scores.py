@@ -94,7 +94,7 @@ def test_a_table_that_cannot_be_used(text: str, parts: list[str], tmp_path: Path
         assert part in str(error.value)
 
 
-def test_files_that_are_no_scores(tmp_path: Path) -> None:
+def test_files_without_scores_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown kind"):
         read_scores(tmp_path / "scores.txt")
     for name in ("none.csv", "none.parquet", "none.json"):
@@ -206,7 +206,7 @@ def test_own_ceilings_are_methods_of_the_same_run(tmp_path: Path) -> None:
     assert complete_scores([first]) == [replace(first)]
 
 
-def test_an_auc_and_a_pgr_give_one_another() -> None:
+def test_auc_and_pgr_follow_from_each_other() -> None:
     ends = {"weak_auc": 0.6, "ceiling_auc": 0.8}
     (by_auc,) = complete(Score("t", "x", auc=0.65, **ends))
     (by_pgr,) = complete(Score("t", "x", pgr=0.25, **ends))
@@ -266,7 +266,7 @@ def test_completing_twice_changes_nothing() -> None:
             [
                 "weak_auc is 0.4 and 0.41",
                 "a, 1 and a, 2",
-                "one weak_auc a task, pair of models and seed",
+                "one weak_auc per task, pair of models and seed",
             ],
         ),
         (

@@ -1,22 +1,13 @@
-"""Scores of several results together, and their differences in a file."""
+"""Scores of several results together."""
 
 import json
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from tests.reporting.cases import save_study
-from w2sprobe.comparison import (
-    PUBLISHED,
-    Score,
-    compare,
-    published,
-    read_sources,
-    study_overview,
-    write_differences,
-)
-from w2sprobe.errors import InputError, UnknownName
+from w2sprobe.comparison import PUBLISHED, published, read_sources, study_overview
+from w2sprobe.errors import UnknownName
 from w2sprobe.results import StudyResults
 
 
@@ -55,21 +46,3 @@ def test_a_study_without_a_baseline_is_not_compared(tmp_path: Path) -> None:
     assert found.comparisons[0].against == "student"
     alone = [row for row in study.summary if row.method in ("weak", "ceiling")]
     assert study_overview(study.model_copy(update={"summary": tuple(alone)}), tmp_path) is None
-
-
-def test_differences_are_written_a_row_per_method_and_task(tmp_path: Path) -> None:
-    ends = {"weak_auc": 0.7, "ceiling_auc": 0.9}
-    scores = [
-        Score(task, name, auc=0.8 + 0.01 * i, **ends)
-        for task in ("one", "two")
-        for i, name in enumerate(("student", "x"))
-    ]
-    write_differences([compare(scores)], tmp_path / "d.parquet")
-    rows = pq.read_table(tmp_path / "d.parquet").to_pylist()
-    assert [(row["task"], row["method"]) for row in rows] == [("one", "x"), ("two", "x")]
-    assert [row["auc_difference"] for row in rows] == pytest.approx([0.01, 0.01])
-    assert rows[0]["gap_se"] is None
-    with pytest.raises(InputError, match=r"\.csv or \.parquet"):
-        write_differences([compare(scores)], tmp_path / "d.json")
-    with pytest.raises(InputError, match="no differences"):
-        write_differences([], tmp_path / "d.csv")

@@ -54,14 +54,14 @@ def test_planted_flips_are_found(find: Filter, seed: int) -> None:
     assert (wrong & ~keep).sum() > by_chance + 6 * standard_error
 
 
-def test_at_random_they_are_not() -> None:
+def test_random_filters_do_not_find_planted_flips() -> None:
     removed = [~filter_at_random(N, N_FLIPPED, seed=seed)[FLIPPED] for seed in range(200)]
     share = N_FLIPPED / N
     assert np.mean(removed) == pytest.approx(share, abs=5 * np.sqrt(share / (200 * N_FLIPPED)))
 
 
 @pytest.mark.parametrize("find", [confident_learning, neighbors])
-def test_without_a_share_the_planted_flips_go(find: Filter) -> None:
+def test_without_a_contamination_planted_flips_are_removed(find: Filter) -> None:
     keep = find(X, SOFT)
     assert (~keep[FLIPPED]).mean() >= 0.9
     assert (~keep).sum() <= 2 * N_FLIPPED
@@ -70,7 +70,7 @@ def test_without_a_share_the_planted_flips_go(find: Filter) -> None:
 @every_filter
 @law
 @given(seed=seeds, share=shares)
-def test_the_share_is_exact(find: Filter, seed: int, share: float) -> None:
+def test_the_contamination_is_exact(find: Filter, seed: int, share: float) -> None:
     X, soft, _ = planted(seed)
     assert (~find(X, soft, contamination=share)).sum() == round(share * N)
 
@@ -78,7 +78,7 @@ def test_the_share_is_exact(find: Filter, seed: int, share: float) -> None:
 @every_filter
 @law
 @given(seed=seeds, share=shares)
-def test_the_share_is_exact_in_each_class(find: Filter, seed: int, share: float) -> None:
+def test_the_contamination_is_exact_in_each_class(find: Filter, seed: int, share: float) -> None:
     X, soft, _ = planted(seed)
     lopsided = np.argsort(soft)[: N - 40]  # fewer ones than zeros
     X, soft = X[lopsided], soft[lopsided]
@@ -107,7 +107,7 @@ def test_permuted_rows_permute_the_mask(find: Filter, seed: int) -> None:
 @pytest.mark.parametrize("hard", [False, True])
 @law
 @given(seed=seeds)
-def test_naming_the_classes_the_other_way_changes_nothing(
+def test_exchanging_the_classes_changes_nothing(
     find: Filter, options: dict, hard: bool, seed: int
 ) -> None:
     X, y, _ = planted(seed)
@@ -171,7 +171,7 @@ def test_neighbors_vote_as_in_the_distance_matrix(k: int, seed: int) -> None:
 
 @law
 @given(seed=seeds)
-def test_confident_learning_is_cleanlabs(seed: int) -> None:
+def test_confident_learning_equals_cleanlab(seed: int) -> None:
     X, soft, _ = planted(seed)
     hard, p = (soft > 0.5).astype(int), relabel(LogisticProbe(), X, soft, cv=5)
     both = np.column_stack([1 - p, p])
@@ -184,7 +184,7 @@ def test_confident_learning_is_cleanlabs(seed: int) -> None:
     assert sorted(np.flatnonzero(~keep)) == sorted(np.argsort(quality)[: N // 5])
 
 
-def test_of_hard_labels_it_ranks_like_disagreement() -> None:
+def test_confident_learning_ranks_hard_labels_like_disagreement() -> None:
     np.testing.assert_array_equal(
         filter_by_confident_learning(LogisticProbe(), X, Y, contamination=0.2),
         filter_by_disagreement(LogisticProbe(), X, Y, contamination=0.2, cv=5),
@@ -227,6 +227,6 @@ def test_a_random_filter_removes_as_many_as_asked() -> None:
         (lambda: filter_at_random(5, -1), "n_removed is -1"),
     ],
 )
-def test_bad_input(call, part: str) -> None:
+def test_bad_input_is_refused(call, part: str) -> None:
     with pytest.raises(InputError, match=part):
         call()

@@ -27,14 +27,14 @@ def test_relabelling_repairs_flipped_labels(probe, cv: int | None) -> None:
 
 
 @pytest.mark.parametrize(("probe", "cv"), HONEST)
-def test_a_rows_own_label_has_no_say(probe, cv: int | None) -> None:
+def test_a_row_s_label_does_not_influence_its_prediction(probe, cv: int | None) -> None:
     changed = Y.copy()
     changed[7] = 1 - changed[7]
     before, after = relabel(probe, X, Y, cv=cv)[7], relabel(probe, X, changed, cv=cv)[7]
     assert after == pytest.approx(before, abs=1e-6)
 
 
-def test_in_sample_it_has() -> None:
+def test_in_sample_it_does() -> None:
     changed = Y.copy()
     changed[7] = 1 - changed[7]
     for probe in (KNNProbe(9), LogisticProbe(), MassMeanProbe()):
@@ -106,7 +106,7 @@ def test_bad_folds(cv) -> None:
     ("probe", "cv"),
     [(KNNProbe(5), None), (KNNProbe(5), 4), (LogisticProbe(), 4), (MassMeanProbe(), 4)],
 )
-def test_copies_of_a_row_have_no_say_in_its_label(probe, cv: int | None) -> None:
+def test_copies_of_a_row_do_not_influence_its_prediction(probe, cv: int | None) -> None:
     twice, labels = np.vstack([X, X]), np.concatenate([Y, Y])
     groups = np.tile(np.arange(N), 2)
     changed = labels.copy()

@@ -227,7 +227,7 @@ def test_what_raises_is_named_with_its_line(module: str, code: str, what: str, l
     with pytest.raises(InputError) as error:
         read_callable(f"{module}:load")
     assert f"'{module}:load' raised {what}" in str(error.value)
-    assert f" in {path}:{line}. Mend it there" in str(error.value)
+    assert f" in {path}:{line}. Fix it there" in str(error.value)
     assert type(error.value.__cause__).__name__ == what.split(":")[0]
 
 

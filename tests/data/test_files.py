@@ -179,7 +179,11 @@ def test_bytes_that_read(
 
 DEEP = b"[" * 100_000
 BAD_FILES = [
-    ("rows.jsonl", b'{"text": "a", "label": 0}\n\n{"text"\n', ["broken JSON", ", line 3.", "Mend"]),
+    (
+        "rows.jsonl",
+        b'{"text": "a", "label": 0}\n\n{"text"\n',
+        ["broken JSON", ", line 3.", "Correct it"],
+    ),
     ("rows.jsonl", b'{"text": "a", "label": 0}{}\n', ["Extra data at character 26", "line 1"]),
     ("rows.jsonl", b'{"text": "a", "label": 0}\n[1]', ["a list where a row", "line 2", ".json"]),
     ("rows.jsonl", b'{"text": "a", "label": %s}' % (b"9" * 5000), ["broken JSON", "line 1"]),
@@ -195,7 +199,7 @@ BAD_FILES = [
     ("rows.json", b'[{"text": "a",\n "label": 0}, 7]', ["a int where", ", item 2.", '{"text"']),
     ("rows.json", b'[{"text": "a",\n "label": 2}]', ["label is 2", ", item 1.", "0 or 1"]),
     ("rows.json", b'[{"text": "a"},\n{"text"}]', ["Expecting ':'", ", line 2."]),
-    ("rows.json", b'[{"text": "a"}\n{"text": 1}]', ["',' or ']' at character 15 in", ", line 1."]),
+    ("rows.json", b'[{"text": "a"}\n{"text": 1}]', ["',' or ']' at character 1 in", ", line 2."]),
     ("rows.json", b'[{"text": "a"}', ["broken JSON", "line 1"]),
     ("rows.json", b'[{"text": "a"}] x', ["nothing after the array"]),
     ("rows.json", b"[%s" % DEEP, ["broken JSON", "a JSON array", "line 1"]),

@@ -87,8 +87,8 @@ def test_other_folders(tmp_path: Path) -> None:
     save(tmp_path / "cut", train=TRAIN)
     (file,) = (tmp_path / "cut").rglob("*.arrow")
     file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(InputError, match=r"cannot be read.*Save the data set anew"):
+    with pytest.raises(InputError, match=r"cannot be read.*Save the data set again"):
         load_task(tmp_path / "cut")
     file.unlink()
-    with pytest.raises(InputError, match=r"cannot be read.*Save the data set anew"):
+    with pytest.raises(InputError, match=r"cannot be read.*Save the data set again"):
         load_task(tmp_path / "cut")

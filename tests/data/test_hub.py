@@ -1,7 +1,7 @@
-"""Files by name; and the real clients against a hub of our own, on this machine.
+"""Files of a split by name; and the real hub clients against a fake hub on this machine.
 
-Endpoint, cache and offline mode are read when `huggingface_hub` is imported, so each client is a
-process of its own.
+`huggingface_hub` reads endpoint and offline mode when it is imported, so the clients are two
+processes, online and offline. All tests of the module share them; each test has its own cache.
 """
 
 import json
@@ -27,8 +27,8 @@ from w2sprobe.data import hub
 from w2sprobe.data.hub import (
     RECORD,
     SAMPLED_GROUPS,
-    Found,
-    Source,
+    HubFiles,
+    HubSource,
     availability,
     locate,
     select_files,
@@ -144,13 +144,13 @@ def test_mirror_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_some_files_of_a_split_are_not_all() -> None:
-    source = Source("o/n", ("train",), ("test",), parts=2)
+    source = HubSource("o/n", ("train",), ("test",), parts=2)
     assert hub._missing(HH, source) == []
     assert hub._missing(HH[1:], source) == ["test"]
-    assert hub._missing(HH[1:], Source("o/n", ("train",), ("test",))) == []
+    assert hub._missing(HH[1:], HubSource("o/n", ("train",), ("test",))) == []
 
 
-# A hub of our own.
+# A fake hub.
 
 
 @dataclass(frozen=True)
@@ -276,14 +276,18 @@ BRANCH = "refs/convert/parquet"
 CLIENT = """
 import json, os, sys
 from pathlib import Path
+import huggingface_hub.constants
+from huggingface_hub import HfFileSystem
 from w2sprobe.data import hub
 from w2sprobe.data.registry import HUB_TASKS
 from w2sprobe.errors import InputError
 
 for line in sys.stdin:
     asked = json.loads(line)
-    source = eval(asked["source"], {"Source": hub.Source, "HUB_TASKS": HUB_TASKS})
+    source = eval(asked["source"], {"HubSource": hub.HubSource, "HUB_TASKS": HUB_TASKS})
     os.environ[hub.MIRROR] = asked["mirror"]
+    huggingface_hub.constants.HF_HUB_CACHE = asked["cache"]
+    HfFileSystem.clear_instance_cache()  # it remembers the files of repositories
     try:
         said = {"before": hub.availability(source)}
         if asked["fill"]:
@@ -301,7 +305,7 @@ for line in sys.stdin:
 
 @dataclass
 class Client:
-    """Processes with one cache, one of them offline, which know no other hub than ours."""
+    """Asks processes, one of them offline, for the rows of a source."""
 
     home: Path
     hub: FakeHub
@@ -309,7 +313,7 @@ class Client:
 
     def __call__(
         self,
-        source: Source | str,
+        source: HubSource | str,
         *,
         mirror: Path | str = "",
         fill: Path | str = "",
@@ -318,15 +322,15 @@ class Client:
         """Rows of a source, or its bytes if a mirror is filled with it; or the error's text."""
         if offline not in self.processes:
             self.processes[offline] = self.start(offline)
-        talk = self.processes[offline]
-        assert talk.stdin
-        assert talk.stdout
+        process = self.processes[offline]
+        assert process.stdin
+        assert process.stdout
         asked = {"source": str(source), "mirror": str(mirror), "fill": str(fill)}
-        talk.stdin.write(f"{json.dumps(asked)}\n")
-        talk.stdin.flush()
-        said = json.loads(talk.stdout.readline())
-        assert isinstance(said, dict)
-        return said
+        process.stdin.write(f"{json.dumps({**asked, 'cache': str(self.home / 'hub')})}\n")
+        process.stdin.flush()
+        answer = json.loads(process.stdout.readline())
+        assert isinstance(answer, dict)
+        return answer
 
     def start(self, offline: str) -> subprocess.Popen[str]:
         env = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
@@ -354,15 +358,10 @@ class Client:
             assert process.returncode == 0
 
 
-@pytest.fixture
-def fake(tmp_path: Path) -> Iterator[FakeHub]:
-    served = FakeHub(tmp_path / "served", {BRANCH: "b" * 40, "b" * 40: "b" * 40})
-    for task in HUB_TASKS.values():
-        revision = task.source.revision
-        if re.fullmatch("[0-9a-f]{40}", revision):
-            served.commits[revision] = revision
-    served.commits |= {"main": "a" * 40, "a" * 40: "a" * 40}
-    served.root.mkdir()
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeHub]:
+    """One server for the module; `fake` gives it the content of one test."""
+    served = FakeHub(Path())
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler(served))
     served.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -373,18 +372,40 @@ def fake(tmp_path: Path) -> Iterator[FakeHub]:
     thread.join()
 
 
+@pytest.fixture(scope="module")
+def processes(
+    server: FakeHub, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, subprocess.Popen[str]]]:
+    shared = Client(tmp_path_factory.mktemp("hf"), server)
+    yield shared.processes
+    shared.close()
+
+
 @pytest.fixture
-def client(tmp_path: Path, fake: FakeHub) -> Iterator[Client]:
-    made = Client(tmp_path / ".cache" / "hf", fake)  # hidden, as people have it
-    yield made
-    made.close()
+def fake(server: FakeHub, tmp_path: Path) -> FakeHub:
+    server.root = tmp_path / "served"
+    server.root.mkdir()
+    server.lost = "no file"
+    server.requests.clear()
+    server.commits = {BRANCH: "b" * 40, "b" * 40: "b" * 40, "main": "a" * 40, "a" * 40: "a" * 40}
+    for task in HUB_TASKS.values():
+        revision = task.source.revision
+        if re.fullmatch("[0-9a-f]{40}", revision):
+            server.commits[revision] = revision
+    return server
+
+
+@pytest.fixture
+def client(tmp_path: Path, fake: FakeHub, processes: dict[str, subprocess.Popen[str]]) -> Client:
+    # a hidden folder, as people have it
+    return Client(tmp_path / ".cache" / "hf", fake, processes)
 
 
 def task(name: str) -> str:
     return f"HUB_TASKS[{name!r}].source"
 
 
-def offline(client: Client, source: Source | str) -> dict[str, Any]:
+def offline(client: Client, source: HubSource | str) -> dict[str, Any]:
     before = len(client.hub.requests)
     said = client(source, offline="1")
     assert len(client.hub.requests) == before
@@ -420,7 +441,7 @@ def test_downloaded_once_and_then_offline(client: Client, fake: FakeHub) -> None
     assert fake.sent() - sent < 100  # no file, no listing
 
     # another config of the repository is not there, though the repository is
-    other = Source("nyu-mll/glue", ("train",), (), "sst2", source.revision)
+    other = HubSource("nyu-mll/glue", ("train",), (), "sst2", source.revision)
     said = offline(client, other)
     assert "cannot get nyu-mll/glue" in said["error"]
     assert client(other)["after"] == "cache"
@@ -456,7 +477,7 @@ def test_interrupted_download_is_not_taken_for_all(client: Client, fake: FakeHub
 
 
 GROUPS, GROUP, SHOWN = 200, 100, 1000
-STREAM = Source("o/many", ("train",), (), "big", stream={"train": SHOWN})
+STREAM = HubSource("o/many", ("train",), (), "big", stream={"train": SHOWN})
 
 
 def sorted_by_label(fake: FakeHub, *, shards: int = 2) -> int:
@@ -559,13 +580,13 @@ def test_nothing_to_be_had(client: Client, fake: FakeHub, tmp_path: Path, fill: 
         (HUB_TASKS["boolq"].source.revision, "404 Client Error. Repository Not Found for url"),
         ("gone", "404 Client Error. Revision Not Found for url"),
     ]:
-        said = client(Source("google/boolq", ("train",), (), revision=revision), fill=place)
+        said = client(HubSource("google/boolq", ("train",), (), revision=revision), fill=place)
         assert f"cannot get google/boolq from the Hugging Face hub: {fact}" in said["error"]
         advice = "a machine that reaches it" if fill else "set W2SPROBE_HUB_MIRROR to a folder"
         assert advice in said["error"]
 
     write_mirror(fake.root, "google/boolq")
-    said = client(Source("google/boolq", ("train",), ("test",)), fill=place)
+    said = client(HubSource("google/boolq", ("train",), ("test",)), fill=place)
     assert "no data files for split test in google/boolq at revision main" in said["error"]
     assert fake.files() == set()
     assert not (tmp_path / "mirror").exists()
@@ -575,7 +596,7 @@ def test_file_that_is_listed_but_not_there(client: Client, fake: FakeHub, tmp_pa
     write_mirror(fake.root, "dataset-org/dream")
     sorted_by_label(fake)
     fake.lost = "train"
-    expected: list[tuple[Source | str, str]] = [
+    expected: list[tuple[HubSource | str, str]] = [
         (STREAM, "cannot read: 404 Client Error"),
         (task("dream"), "cannot get dataset-org/dream from the Hugging Face hub: 404 Client Error"),
     ]
@@ -589,14 +610,15 @@ def test_file_that_is_listed_but_not_there(client: Client, fake: FakeHub, tmp_pa
     assert client(task("dream"))["after"] == "cache"
 
 
-def test_server_that_is_gone(client: Client, fake: FakeHub) -> None:
-    fake.url = "http://127.0.0.1:9"  # discard: nobody listens
+def test_server_that_is_gone(tmp_path: Path) -> None:
+    client = Client(tmp_path, FakeHub(tmp_path, url="http://127.0.0.1:9"))  # nobody listens
     said = client(task("boolq"))
+    client.close()
     assert "cannot get google/boolq from the Hugging Face hub" in said["error"]
     assert "w2sprobe tasks mirror" in said["error"]
 
 
 def test_file_that_went_away_while_reading(tmp_path: Path) -> None:
-    found = Found(str(tmp_path), ["train.parquet"], "")
+    found = HubFiles(str(tmp_path), ["train.parquet"], "")
     with pytest.raises(InputError, match=r"cannot read.*train\.parquet"):
-        next(hub.read_rows(Source("o/n", ("train",), ()), found))
+        next(hub.read_rows(HubSource("o/n", ("train",), ()), found))

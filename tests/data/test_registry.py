@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.data.hub_rows import NONE, REPOS, Row, write_mirror, write_part
-from w2sprobe.data.formats import Cells, Unusable, hellaswag, preference, quartz
 from w2sprobe.data.hub import MIRROR
 from w2sprobe.data.registry import HUB_TASKS, read_hub_task
 from w2sprobe.data.rows import SourceRows
@@ -626,16 +625,6 @@ class TestRowsLeftOut:
         edit(own, "piqa", lambda rows: rows[0].update(sol1="Wait.", sol2=" Wait."))
         assert read_hub_task("piqa", published=False).dropped == {"no_wrong_answer": 1}
 
-    def test_wrong_answer_that_is_the_right_one(self) -> None:
-        labels = set()
-        for n in range(40):
-            ending, label = hellaswag(
-                Cells({"ctx": f"Day {n}:", "endings": ["a", "b", "a", "a"], "label": "2"})
-            )
-            assert ('Does "a"' in ending) == (label == 1)
-            labels.add(label)
-        assert labels == {0, 1}
-
 
 class TestBrokenRows:
     @pytest.mark.parametrize(
@@ -699,16 +688,6 @@ class TestBrokenRows:
         assert error.value.where.startswith(str(path))
         assert error.value.where.endswith(", row 1")
         assert error.value.allowed == f"found {', '.join(kept.names)}"
-
-    def test_letters_without_texts(self) -> None:
-        row = {
-            "para": "p",
-            "question": "q",
-            "choices": {"text": ["a"], "label": ["A", "B"]},
-            "answerKey": "B",
-        }
-        with pytest.raises(InputError, match="as many letters as texts"):
-            quartz(Cells(row))
 
     def test_file_that_is_not_what_its_name_says(self, own: Path) -> None:
         path = edit(own, "sst2", lambda rows: None)
@@ -831,36 +810,6 @@ class TestFiles:
 def dict_of(mapping: object) -> dict[str, int]:
     assert isinstance(mapping, dict)
     return mapping
-
-
-class TestCoin:
-    """Half of all rows show the right answer; which wrong one is shown is even, too."""
-
-    N = 2000
-
-    def test_right_answers_and_wrong_ones(self) -> None:
-        counts = {"a": 0, "b": 0, "c": 0, "d": 0}
-        for n in range(self.N):
-            row = {"ctx": f"Day {n}:", "endings": list("abcd"), "label": "1"}
-            text, label = hellaswag(Cells(row))
-            answer = shown(text, r'Does "(.)"')
-            assert label == (answer == "b")
-            counts[answer] += 1
-        sd = (self.N / 4) ** 0.5
-        assert abs(counts["b"] - self.N / 2) < 4 * sd
-        for wrong in "acd":
-            assert abs(counts[wrong] - self.N / 6) < 4 * sd
-
-    def test_the_better_reply_comes_second_in_half_of_all_rows(self) -> None:
-        ones = 0
-        for n in range(self.N):
-            turns = f"\n\nHuman: {n}?\n\nAssistant:"
-            ones += preference(Cells({"chosen": f"{turns} yes", "rejected": f"{turns} no"}))[1]
-        assert abs(ones - self.N / 2) < 4 * (self.N / 4) ** 0.5
-
-    def test_a_row_without_label_is_not_an_example(self) -> None:
-        with pytest.raises(Unusable, match="no_label"):
-            hellaswag(Cells({"ctx": "Day 1:", "endings": list("abcd"), "label": ""}))
 
 
 def main() -> None:

@@ -16,8 +16,9 @@ from w2sprobe.experiments.stage_kinds import label_file
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.labels import LabelTable
 from w2sprobe.training import trainer
-from w2sprobe.training.iterations import strong_to_strong
+from w2sprobe.training.iterations import cross_fit, relabelled
 from w2sprobe.training.saved import SavedModel
+from w2sprobe.training.trainer import finetune
 
 METHODS = ("student", "strong_to_strong_1", "strong_to_strong_2", "strong_to_strong_1_cross_fit")
 Make = Callable[..., Experiment]
@@ -142,14 +143,23 @@ def test_a_student_is_trained_on_the_labels_of_the_one_before(done: Experiment) 
 
 @pytest.mark.parametrize("name", METHODS[1:])
 def test_stages_do_what_the_library_does(done: Experiment, tmp_path: Path, name: str) -> None:
-    options = {"iterations": int(name.split("_")[3]), "cv": 2 if "cross" in name else None}
-    weak = table(done.methods["weak"].stages[0])
     config, splits = done.config.strong, done.splits
     train, val = splits.strong_train, splits.val
-    settings = config.settings("xent")
-    student = strong_to_strong(config.model, train, weak, val, tmp_path, settings, **options)
+    labels = table(done.methods["weak"].stages[0]).align([*train.ids, *val.ids])
+
+    def fit(given: LabelTable, out: Path) -> SavedModel:
+        return finetune(config.model, train, given, val, out, config.settings("xent"))
+
+    student = fit(labels, tmp_path / "0")
+    for iteration in range(1, int(name.split("_")[3]) + 1):
+        if "cross" in name:
+            predicted = cross_fit(fit, train, labels, tmp_path / "folds", cv=2)
+        else:
+            predicted = student.predict(train)
+        labels = relabelled(labels, predicted)
+        student = fit(labels, tmp_path / str(iteration))
     last = done.methods[name].stages[-1]
-    assert weights(tmp_path) == weights(last.folder)
+    assert weights(student.folder) == weights(last.folder)
     np.testing.assert_array_equal(
         student.predict(splits.test).soft_label, table(last).align(splits.test.ids).soft_label
     )
@@ -186,8 +196,7 @@ def test_where_it_stops_the_student_before_is_the_last(
         trained.append(arguments[4].name)
         return trainer.finetune(*arguments, **options)
 
-    monkeypatch.setattr("w2sprobe.experiments.stage_kinds.finetune", None)
-    monkeypatch.setattr("w2sprobe.training.iterations.finetune", watched)
+    monkeypatch.setattr("w2sprobe.experiments.stage_kinds.finetune", watched)
     results = run_one(plan, place / "stopped")
     assert trained == [f"fold-{number}" for number in range(folds)]
     for stage in (second, third):
@@ -220,7 +229,7 @@ def test_an_interrupted_cross_fit_goes_on(
             raise KeyboardInterrupt
         return trainer.finetune(*arguments, **options)
 
-    monkeypatch.setattr("w2sprobe.training.iterations.finetune", watched)
+    monkeypatch.setattr("w2sprobe.experiments.stage_kinds.finetune", watched)
     with pytest.raises(KeyboardInterrupt):
         labels.execute()
     assert not labels.done

@@ -19,7 +19,7 @@ from w2sprobe.experiments.join import join_studies
 from w2sprobe.experiments.plan import make_plan
 from w2sprobe.experiments.runner import run_study
 from w2sprobe.experiments.summary import Scored, recovered, scores_of
-from w2sprobe.metrics import Run as Predicted
+from w2sprobe.metrics import ScoredRun
 from w2sprobe.results import ResultRow, Results, StudyResults
 
 TASKS = ("task.csv", "other.csv")
@@ -191,7 +191,7 @@ def made_up(folder: Path, **sections: Any) -> list[Path]:
         labels = np.arange(40) % 2
         scores = {name: (labels + 2 * rng.random(40)) / 3 for name in ("weak", "ceiling")}
         thresholds = {"min_gap": config.min_gap, "min_gap_se": config.min_gap_se}
-        found = recovered([Predicted(labels, scores)], thresholds, {})
+        found = recovered([ScoredRun(labels, scores)], thresholds, {})
         results = Results(
             name=config.name,
             **config.key._asdict(),

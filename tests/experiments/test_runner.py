@@ -20,7 +20,7 @@ from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.experiments.forecast import forecast
 from w2sprobe.experiments.plan import StudyPlan, make_plan
 from w2sprobe.experiments.runner import run_study
-from w2sprobe.metrics import bootstrap_pgr, roc_auc
+from w2sprobe.metrics import bootstrap_pgr, capa, roc_auc
 from w2sprobe.results import Results, StudyResults
 
 METHODS = ["student", "knn_probe", "logistic_relabel"]
@@ -73,7 +73,11 @@ def test_every_experiment_has_results_that_stand_alone(
             auc = roc_auc(table["label"].to_numpy(), table[row.method].to_numpy())
             assert row.auc == pytest.approx(auc, abs=1e-12)
         assert not one.missing
-        assert set(one.indicators) >= {"misfit_squared", "overlap_density", "subspace_overlap"}
+        assert set(one.indicators) >= {"misfit_squared", "subspace_overlap", "capa_student"}
+        label, weak, student = (table[key].to_numpy() for key in ("label", "weak", "student"))
+        assert one.indicators["capa_student"] == pytest.approx(capa(label, weak, student))
+        hard = capa(label, weak > 0.5, student > 0.5)
+        assert one.indicators["capa_hard_student"] == pytest.approx(hard)
         ids = Splits.read((place / "out" / name).parent / "splits.parquet").test.ids.tolist()
         assert ids == table["id"].to_pylist()
         assert Audit.read(place / "out" / name / "audit.json").task == one.task
@@ -214,15 +218,18 @@ def test_results_of_an_earlier_study_are_not_taken_for_this_one_s(
     out = place / "turns"
     run_study(make(methods=["student"]), out)  # reads no activations
     assert (out / "scores.csv").is_file()
-    assert not (out / "indicators.csv").exists()
+    header = (out / "indicators.csv").read_text().splitlines()[0]
+    assert '"capa_hard_ceiling"' in header
+    assert "misfit" not in header
     plan = make(methods=["student"], seeds=[])
     one = StudyPlan(plan.config, plan.experiments[:1], plan.experiments[0].stages)
     run_study(one, out)
     assert (out / "results.json").is_file()
     assert not (out / "scores.csv").exists()
+    assert not (out / "indicators.csv").exists()
     assert not (out / "study.json").exists()
     run_study(make(), out)
-    assert (out / "indicators.csv").is_file()
+    assert "misfit" in (out / "indicators.csv").read_text()
     assert not (out / "results.json").exists()
 
 

@@ -11,7 +11,7 @@ import pytest
 from w2sprobe.comparison import read_scores
 from w2sprobe.experiments.result_files import write_study
 from w2sprobe.experiments.summary import Scored, recovered, scores_of, summarise
-from w2sprobe.metrics import BootstrapPGR, Run, bootstrap_pgr
+from w2sprobe.metrics import BootstrapPGR, ScoredRun, bootstrap_pgr
 from w2sprobe.results import ResultRow, Results, StudyResults, SummaryRow
 
 N = 300
@@ -47,7 +47,7 @@ def run(
         for name, value in (("task", cut), ("weak", weak), ("strong", strong))
     }
     ids = np.array([f"r{row}" for row in range(N)])
-    found = recovered([Run(TRUTH, scores, rows=ids)], LIMITS, ceilings)
+    found = recovered([ScoredRun(TRUTH, scores, rows=ids)], LIMITS, ceilings)
     results = Results(
         name="made-up",
         task="t",

@@ -94,8 +94,6 @@ CASES = [
         (("train", "--model", "minilm-l6", "--task", "good.csv", "--out", "o", *given), parts)
         for given, parts in (
             (("--epochs", "0"), ["--epochs is 0", "greater than or equal to 1"]),
-            (("--cv", "5"), ["--cv without --iterations"]),
-            (("--iterations", "1", "--stop-at", "1"), ["--stop-at is 1.0", "below 1"]),
             (("--full", "--lora-from-layer", "2"), ["full, which trains all", "lora_from_layer"]),
             (("--report-to", "smoke"), ["--report-to is 'smoke'", "tensorboard"]),
             (("--window-radius", "7"), ["--window-radius is '7'", "0 to 0.5"]),

@@ -146,7 +146,7 @@ def test_soft_auc_of_flipped_labels(rows):
 
 @laws
 @given(softly_labelled_rows(SIXTEENTHS), st.integers(0, 2**32 - 1))
-def test_soft_auc_orders_predictions_alike_wherever_the_labels_lie(rows, seed):
+def test_soft_auc_ranks_predictions_alike_when_labels_shift_or_shrink(rows, seed):
     """Only differences of labels count, so shifted and shrunk ones choose the same predictions."""
     q, scores = rows
     other = np.random.default_rng(seed).permutation(scores)

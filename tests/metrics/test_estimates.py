@@ -38,7 +38,7 @@ def test_degrees_of_freedom_by_hand():
     assert found.variance == 3
 
 
-def test_seeds_without_noise_leave_the_rows_theirs():
+def test_seeds_without_noise_leave_the_degrees_of_freedom_of_the_rows():
     # a gap between probes that no seed changes: the shared rows are all that is uncertain
     found = mean_of_runs([0.15, 0.15], 0.02**2)
     assert found.df == math.inf
@@ -57,7 +57,7 @@ def test_infinite_weights_would_be_satterthwaites_of_scipy():
 
 @laws
 @given(parts)
-def test_degrees_of_freedom_lie_between_the_least_and_the_sum(given):
+def test_degrees_of_freedom_lie_between_the_smallest_and_the_sum(given):
     df = Estimate(0.0, tuple(given)).df
     least, most = min(n for _, n in given), sum(n for _, n in given)
     assert least * (1 - 1e-9) <= df <= most * (1 + 1e-9)

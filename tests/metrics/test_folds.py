@@ -22,7 +22,7 @@ def cross_fitted(draw):
 
 @laws
 @given(cross_fitted())
-def test_it_is_the_mean_of_the_aucs_by_fold(rows):
+def test_it_is_the_mean_of_the_aucs_of_the_folds(rows):
     truth, scores, folds = rows
     masks = [folds == fold for fold in set(folds.tolist())]
     of_both = [mask for mask in masks if len(set(truth[mask].tolist())) == 2]
@@ -40,7 +40,7 @@ def test_it_is_the_mean_of_the_aucs_by_fold(rows):
 
 @laws
 @given(cross_fitted())
-def test_each_fold_may_have_a_scale_of_its_own(rows):
+def test_folds_may_have_different_scales(rows):
     truth, scores, folds = rows
     one = auc_inside_folds(truth, scores, folds)
     other = auc_inside_folds(truth, 3 * scores + 100 * folds, folds)
@@ -58,7 +58,7 @@ def test_one_fold_is_the_auc_of_all_rows(rows):
         assert found == (None, 0, 1)
 
 
-def test_labels_exchanged_inside_a_fold_average_one_half():
+def test_permuted_labels_inside_folds_average_one_half():
     """Why it has no bias: all orders of a fold's labels are as likely, and no score moves."""
     scores, folds = np.array([3.0, 1.0, 2.0, 0.5, 9.0, 9.0, 7.0]), np.array([0, 0, 0, 0, 1, 1, 1])
     orders = [

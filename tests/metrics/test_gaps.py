@@ -79,7 +79,7 @@ def test_rows_to_resolve_follows_the_thresholds():
 
 @laws
 @given(gaps, errors, row_counts)
-def test_with_those_rows_there_is_no_objection_and_with_one_fewer_there_is(gap, gap_se, n_rows):
+def test_rows_to_resolve_is_the_smallest_number_without_objection(gap, gap_se, n_rows):
     rows = rows_to_resolve(gap, gap_se, n_rows, min_gap=0)
     enough = gap_se * math.sqrt(n_rows / rows)
     assert not gap_objection(known(gap, enough * (1 - 1e-6)), min_gap=0)

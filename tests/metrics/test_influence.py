@@ -17,7 +17,7 @@ def arrays(rows):
 
 @laws
 @given(samples)
-def test_auc_is_roc_auc_and_each_class_sums_to_nothing(rows):
+def test_auc_is_roc_auc_and_influences_of_each_class_sum_to_0(rows):
     positive, scores = arrays(rows)
     auc, influence = auc_influence(positive, scores)
     assert auc == pytest.approx(roc_auc(positive, scores))

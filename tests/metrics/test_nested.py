@@ -7,7 +7,7 @@ import pytest
 
 from tests.metrics.cases import models
 from w2sprobe.errors import InputError
-from w2sprobe.metrics import Run, roc_auc
+from w2sprobe.metrics import ScoredRun, roc_auc
 from w2sprobe.metrics.nested import mean_scores
 
 GAP = {"ceiling": 1, "weak": -1}
@@ -15,7 +15,7 @@ GAP = {"ceiling": 1, "weak": -1}
 
 def run(n=200, seed=0, **labels):
     truth, weak, student, ceiling = models(n, seed)
-    return Run(truth, {"weak": weak, "student": student, "ceiling": ceiling}, **labels)
+    return ScoredRun(truth, {"weak": weak, "student": student, "ceiling": ceiling}, **labels)
 
 
 def shifted(one, model, by, **labels):
@@ -57,7 +57,7 @@ def test_the_outermost_factor_with_several_levels_gives_the_variance():
         assert between == pytest.approx((aucs.var(ddof=1) / 3, 2.0))
 
 
-def test_rows_that_runs_share_stay_and_others_average_out():
+def test_noise_of_shared_rows_stays_and_of_others_averages_out():
     # the same scores in every run: only rows vary, and all runs share them
     one = run(rows=np.arange(200))
     alone = mean_scores([one]).contrast(GAP)
@@ -77,7 +77,7 @@ def test_rows_of_several_cuts_are_matched_by_name():
 
     def cut(number, rows):
         scores = {name: values[rows] for name, values in whole.scores.items()}
-        return Run(whole.truth[rows], scores, rows=rows, cut=number)
+        return ScoredRun(whole.truth[rows], scores, rows=rows, cut=number)
 
     half = [cut(0, np.arange(300)), cut(1, np.arange(100, 400))]
     apart = [cut(0, np.arange(200)), cut(1, np.arange(200, 400))]
@@ -89,11 +89,13 @@ def test_rows_of_several_cuts_are_matched_by_name():
     assert mean_scores(apart).contrast(GAP).parts[0][0] == pytest.approx(0, abs=1e-9)
 
 
-def test_shared_part_is_what_resampling_all_cuts_together_gives():
+def test_shared_variance_is_that_of_resampling_all_cuts_together():
     whole = run(300, seed=5)
     cuts = [np.arange(200), np.arange(100, 300)]
     runs = [
-        Run(whole.truth[rows], {n: v[rows] for n, v in whole.scores.items()}, rows=rows, cut=i)
+        ScoredRun(
+            whole.truth[rows], {n: v[rows] for n, v in whole.scores.items()}, rows=rows, cut=i
+        )
         for i, rows in enumerate(cuts)
     ]
     random = np.random.default_rng(0)
@@ -112,7 +114,7 @@ def test_shared_part_is_what_resampling_all_cuts_together_gives():
     assert mean_scores(runs).contrast(GAP).parts[0][0] == pytest.approx(covariance, rel=0.12)
 
 
-def test_a_ceiling_beside_several_supervisors_has_noise_of_its_own():
+def test_a_ceiling_beside_several_supervisors_keeps_its_seed_noise():
     one = run()
     runs = [
         shifted(
@@ -130,8 +132,8 @@ def test_a_ceiling_beside_several_supervisors_has_noise_of_its_own():
 def test_groups_vary_together():
     truth, *scores = models(50)
     names = ("weak", "student", "ceiling")
-    alone = Run(truth, dict(zip(names, scores, strict=True)))
-    copies = Run(
+    alone = ScoredRun(truth, dict(zip(names, scores, strict=True)))
+    copies = ScoredRun(
         np.tile(truth, 9),
         {name: np.tile(of_model, 9) for name, of_model in alone.scores.items()},
         groups=np.tile([f"passage {row}" for row in range(50)], 9),

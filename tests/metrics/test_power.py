@@ -25,7 +25,7 @@ def test_the_effect_is_that_of_statsmodels(n: int, alpha: float, alternative: st
 
 
 @pytest.mark.parametrize("alpha", [0.05, 1e-4])
-def test_two_differences_have_the_power_that_counting_gives(alpha: float) -> None:
+def test_power_with_two_differences_is_the_average_over_estimated_sds(alpha: float) -> None:
     """With one degree of freedom, scipy's noncentral t and statsmodels stumble; averages do not."""
     effect = detectable_effect(1, 2, alpha=alpha)
     critical = stats.t.isf(alpha / 2, 1)
@@ -35,7 +35,7 @@ def test_two_differences_have_the_power_that_counting_gives(alpha: float) -> Non
     assert chance.mean() == pytest.approx(0.8, abs=1e-4)
 
 
-def test_drawn_differences_reject_as_often_as_was_asked_for() -> None:
+def test_simulated_differences_are_rejected_with_the_wanted_power() -> None:
     rng = np.random.default_rng(0)
     drawn = rng.normal(detectable_effect(0.05, 8), 0.05, (4000, 8))
     rejected = np.mean([stats.ttest_1samp(one, 0).pvalue < 0.05 for one in drawn])

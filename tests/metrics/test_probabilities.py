@@ -128,7 +128,7 @@ def test_recall_is_the_best_point_of_the_curve(case, fpr) -> None:
     assert recall_at_fpr(truth, p**3, fpr) == recall_at_fpr(truth, p, fpr)
 
 
-def test_rows_that_tie_with_too_many_zeros_are_not_found() -> None:
+def test_recall_excludes_rows_that_tie_with_too_many_zeros() -> None:
     truth, p = [0, 0, 0, 0, 1, 1], [0.1, 0.1, 0.9, 0.9, 0.9, 0.95]
     assert recall_at_fpr(truth, p, 0.25) == 0.5
     assert recall_at_fpr(truth, p, 0.5) == 1
@@ -139,8 +139,8 @@ def test_rows_that_tie_with_too_many_zeros_are_not_found() -> None:
     [
         (lambda: accuracy([], []), "at least one row"),
         (lambda: accuracy([[0, 1]], [0.1, 0.2]), "at least one row"),
-        (lambda: accuracy([0, 2], [0.1, 0.2]), "truth is 2.0, row 1"),
-        (lambda: best_threshold([0, 2], [0.1, 0.2]), "labels is 2.0, row 1"),
+        (lambda: accuracy([0, 2], [0.1, 0.2]), "truth is 2, row 1"),
+        (lambda: best_threshold([0, 2], [0.1, 0.2]), "labels is 2, row 1"),
         (lambda: brier([0, 1], [0.1, 1.2]), "p is 1.2, row 1"),
         (lambda: log_loss([0, 1], [0.1]), "p has shape"),
         (lambda: expected_calibration_error([0, 1], [0.1, 0.2], 0), "n_bins is 0"),
@@ -192,7 +192,7 @@ def test_performance_collects_the_functions() -> None:
     assert Performance.model_validate_json(found.model_dump_json()) == found
 
 
-def test_no_truth_has_a_say_in_the_threshold() -> None:
+def test_the_threshold_does_not_depend_on_the_truth() -> None:
     truth, p = rows()
     weak = rows(seed=1)[1]
     assert (
@@ -248,7 +248,7 @@ def test_means_over_seeds() -> None:
     assert found.worst_group.accuracy >= np.mean([run.groups[0].accuracy for run in runs])
 
 
-def test_a_mean_of_some_runs_is_not_given() -> None:
+def test_a_score_that_one_run_lacks_has_no_mean() -> None:
     truth, p = rows()
     certain = np.where(np.arange(400) == 0, 1.0, p)  # row 0 is a zero
     few = performance(truth[:60], p[:60], weak_p=np.zeros(60), groups=np.repeat(["a", "b"], 30))

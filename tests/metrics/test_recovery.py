@@ -9,12 +9,12 @@ from tests.metrics.cases import models
 from w2sprobe import metrics
 from w2sprobe.errors import InputError
 from w2sprobe.metrics import (
-    Run,
+    ScoredRun,
     bootstrap_pgr,
-    bootstrap_pgrs,
     gap_recovered,
     mean_scores,
     pgr,
+    recover,
     roc_auc,
 )
 
@@ -75,14 +75,15 @@ def test_fieller_is_the_closed_form_where_rows_are_the_only_noise():
 
 def test_students_together_are_what_they_are_alone():
     truth, weak, student, ceiling = models(80)
-    students = {"a": student, "weak": weak, "b": np.array([student, ceiling]), "c": -student}
-    found = bootstrap_pgrs(truth, weak, students, ceiling)
-    for name, one in students.items():
-        alone, together = bootstrap_pgr(truth, weak, one, ceiling), found[name]
+    scores = {"weak": weak, "a": student, "c": -student, "ceiling": ceiling}
+    found = recover([ScoredRun(truth, scores)])
+    assert list(found) == list(scores)
+    for name, of_model in scores.items():
+        alone, together = bootstrap_pgr(truth, weak, of_model, ceiling), found[name]
         assert together.pgr == pytest.approx(alone.pgr)
         assert together.delta_estimate.variance == pytest.approx(alone.delta_estimate.variance)
-    with pytest.raises(InputError, match="student b"):
-        bootstrap_pgrs(truth, weak, {"a": student, "b": student[1:]}, ceiling)
+    with pytest.raises(InputError, match="c has shape"):
+        recover([ScoredRun(truth, {**scores, "c": student[1:]})])
 
 
 def test_only_the_order_of_scores_counts():
@@ -91,12 +92,12 @@ def test_only_the_order_of_scores_counts():
     assert plain == bootstrap_pgr(truth, np.exp(weak), student * 3, ceiling - 8)
 
 
-def test_what_earlier_calls_passed_is_accepted():
+def test_arguments_of_earlier_versions_are_accepted():
     rows = models(60)
     assert bootstrap_pgr(*rows, n_resamples=2000, seed=3) == bootstrap_pgr(*rows)
 
 
-def test_identical_models_differ_by_exactly_nothing():
+def test_identical_models_differ_by_exactly_0():
     truth, weak, _, ceiling = models(80)
     result = bootstrap_pgr(truth, weak, weak, ceiling)
     assert (result.delta_auc, result.delta_auc_interval) == (0, (0, 0))
@@ -266,7 +267,7 @@ def runs(n, n_seeds, spread, seed=0):
     return truth, weak[0], student, ceiling
 
 
-def test_one_seed_is_no_seed():
+def test_an_axis_of_one_seed_changes_nothing():
     truth, *scores = models(60)
     plain = bootstrap_pgr(truth, *scores)
     assert bootstrap_pgr(truth, *(s[np.newaxis] for s in scores)) == plain
@@ -327,7 +328,7 @@ def test_any_model_can_be_the_ceiling():
     scores = {"weak": np.stack([weak] * 4), "ceiling": ceiling, "probe": student, "own": own}
     means = mean_scores(
         [
-            Run(truth, {name: of[seed] for name, of in scores.items()}, supervisor=seed)
+            ScoredRun(truth, {name: of[seed] for name, of in scores.items()}, supervisor=seed)
             for seed in range(4)
         ]
     )

@@ -28,7 +28,7 @@ def test_golden() -> None:
     )
 
 
-def test_without_truth_nothing_is_said_of_noise() -> None:
+def test_noise_is_unknown_without_truth() -> None:
     assert scorecard(KEEP, SOFT) == Scorecard(8, 3, 3 / 8, 5 / 8, 3 / 5)
 
 

@@ -44,7 +44,7 @@ def test_balanced_by_hand():
 
 @laws
 @given(repeats)
-def test_it_is_the_analysis_of_variance_that_scipy_has(tasks):
+def test_one_factor_agrees_with_the_analysis_of_variance_of_scipy(tasks):
     values, groups = flat(tasks)
     task, run = of_tasks(values, groups)
     sizes = np.array([len(of_task) for of_task in tasks])
@@ -67,7 +67,7 @@ def test_laws_of_shift_scale_and_order(tasks, shift, random):
 
 
 @pytest.mark.parametrize("sizes", [[3] * 20, [1, 1, 2, 2, 3, 5, 8]])
-def test_it_finds_what_was_simulated(sizes):
+def test_simulated_variances_are_recovered(sizes):
     n_trials, between, within = 400, 0.06, 0.03
     found = list(simulated(n_trials, sizes, between, within))
     for place, true in ((0, between**2), (1, within**2)):
@@ -127,7 +127,7 @@ def test_balanced_nested_design_is_that_of_statsmodels():
     assert [part.variance for part in parts] == pytest.approx(expected, rel=1e-3)
 
 
-def test_factors_that_nothing_tells_apart_stand_together():
+def test_factors_that_vary_together_share_a_component():
     seeds = {"split": [0, 1, 2], "weak": [0, 1, 2], "strong": [0, 1, 2]}
     (only,) = variance_components([1, 2, 3], {"task": ["a"] * 3, **seeds})
     assert (only.name, only.variance, only.df) == ("split, weak, strong", pytest.approx(1), 2)

@@ -51,7 +51,7 @@ def test_paired_tests_agree_with_scipy(alternative):
     )
 
 
-def test_exchanging_the_methods_exchanges_the_alternatives():
+def test_swapping_the_methods_swaps_the_alternatives():
     greater = paired_tests(PUBLISHED_LOGCONF, PUBLISHED_XENT)
     less = paired_tests(PUBLISHED_XENT, PUBLISHED_LOGCONF, alternative="less")
     assert (less.wins, less.losses) == (5, 16)
@@ -137,7 +137,7 @@ def test_the_order_of_tasks_does_not_matter(values, random):
 
 @laws
 @given(differences)
-def test_exchanging_the_methods_turns_every_sign(values):
+def test_swapping_the_methods_flips_every_sign(values):
     zeros = np.zeros(len(values))
     ours, theirs = paired_tests(values, zeros), paired_tests(zeros, values, alternative="less")
     assert (ours.wins, ours.losses) == (theirs.losses, theirs.wins)
@@ -189,7 +189,7 @@ def test_equivalence_agrees_with_statsmodels():
 
 @laws
 @given(differences, st.floats(0.01, 2))
-def test_equivalence_knows_no_direction_and_grows_with_the_margin(values, margin):
+def test_equivalence_ignores_the_sign_and_grows_with_the_margin(values, margin):
     pvalue = equivalence(values, margin)
     assert pvalue == pytest.approx(equivalence(np.negative(values), margin), nan_ok=True)
     assert math.isnan(pvalue) or equivalence(values, 2 * margin) <= pvalue
@@ -200,7 +200,7 @@ def test_equivalence_knows_no_direction_and_grows_with_the_margin(values, margin
 
 
 @pytest.mark.parametrize("values", [0.1, [[0.1, 0.2]], [0.1, math.nan]])
-def test_what_is_no_list_of_differences_is_refused(values):
+def test_differences_of_another_shape_are_refused(values):
     with pytest.raises(InputError, match="differences"):
         task_mean(values)
     with pytest.raises(InputError, match="differences"):
@@ -234,7 +234,7 @@ def test_holm_keeps_order_and_never_lowers(values):
     assert holm(values[::-1]) == pytest.approx(adjusted[::-1], nan_ok=True)
 
 
-def test_holm_keeps_its_promise_where_nothing_is_true():
+def test_holm_bounds_false_alarms_under_the_null():
     trials = np.random.default_rng(0).uniform(size=(2000, 5))
     alarms = np.mean([holm(trial).min() < 0.05 for trial in trials])
     assert alarms < 0.05 + 4 * math.sqrt(0.05 * 0.95 / 2000)

@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForCausalLM
 
+from tests.models.cases import set_config
 from tests.tiny import save_tiny_model, sentences
 from tests.training.test_zero_shot import ANSWERS, rows
 from w2sprobe import extract
@@ -20,8 +21,7 @@ ROWS = [{"id": f"r{number}", "text": text} for number, text in enumerate(sentenc
 
 
 @pytest.fixture(autouse=True)
-def _afresh() -> None:
-    forget_models()
+def _load_anew() -> None:
     forget_base()
 
 
@@ -29,11 +29,6 @@ def rewrite(model: str, change) -> None:
     """Change the tensors of a saved model."""
     file = Path(model) / "model.safetensors"
     save_file(change(load_file(file)), file, metadata={"format": "pt"})
-
-
-def set_config(model: str, **values: object) -> None:
-    file = Path(model) / "config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
 def load_by(kind: str, model: str) -> object:
@@ -83,7 +78,7 @@ def test_one_missing_tensor_is_named(kind: str, tmp_path: Path) -> None:
         load_by(kind, model)
 
 
-def test_blocks_that_the_config_leaves_out_are_told(tmp_path: Path) -> None:
+def test_blocks_that_the_config_leaves_out_are_named(tmp_path: Path) -> None:
     model = save_tiny_model("llama", tmp_path / "model")
     set_config(model, num_hidden_layers=2)
     with pytest.warns(UserWarning, match=r"weights that its config leaves out: .*layers\.2"):
@@ -137,7 +132,7 @@ def test_an_index_that_is_not_read_does_not_matter(tmp_path: Path) -> None:
     load_by("base", model)
 
 
-def test_weights_that_the_config_leaves_out_are_told(tmp_path: Path) -> None:
+def test_weights_that_the_config_leaves_out_are_named(tmp_path: Path) -> None:
     model = save_tiny_model("llama", tmp_path / "model")
     rewrite(model, lambda all_: all_ | {"model.layers.0.self_attn.q_proj.bias": torch.ones(32)})
     for kind in ("base", "lora"):

@@ -102,7 +102,7 @@ def test_more_candidates_than_a_gpu_finds(
     backend: str, gpus: FakeFaiss, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     X = points("random", 60, 5, 0)
-    monkeypatch.setattr(backends, "GPU_MOST", 40)
+    monkeypatch.setattr(backends, "GPU_MAX_CANDIDATES", 40)
     assert nearest_neighbors(X, k=8, backend=backend).indices.shape == (60, 8)
     gpus.calls.clear()
     # spare candidates are a luxury, neighbours are not

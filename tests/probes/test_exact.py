@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,14 +6,13 @@ from hypothesis import strategies as st
 from tests.probes.cases import KINDS, assert_same, naive, points
 from w2sprobe.probes import _exact
 from w2sprobe.probes._exact import (
-    Candidates,
     Frame,
-    expand,
     nearest_of,
     product_error,
     search_again,
     squared_norms,
 )
+from w2sprobe.probes._kernels import NeighborCandidates
 
 NORMAL_SIZED = sorted(set(KINDS) - {"tiny"})  # subnormal products have no relative error
 
@@ -26,10 +23,10 @@ def products(X: np.ndarray) -> np.ndarray:
     return norms[:, None] + norms[None] - 2 * (X @ X.T)
 
 
-def everything(X: np.ndarray, bound: tuple[float, float]) -> Candidates:
+def everything(X: np.ndarray, bound: tuple[float, float]) -> NeighborCandidates:
     n = len(X)
     rows = np.tile(np.arange(n), (n, 1))
-    return Candidates(products(X), rows, np.full(n, np.inf), np.zeros(n), *bound)
+    return NeighborCandidates(products(X), rows, np.full(n, np.inf), np.zeros(n), *bound)
 
 
 def as_given(width: int) -> Frame:
@@ -80,11 +77,11 @@ def test_proven_is_what_the_limit_allows() -> None:
     assert_same((np.sqrt(squared), rows), naive(X, k=5))
     assert proven.all()
     # a row that is left out may be as near as the k-th: no proof
-    _, _, doubtful = nearest_of(X, X, frame, replace(whole, limit=squared[:, -1]), 5)
+    _, _, doubtful = nearest_of(X, X, frame, whole._replace(limit=squared[:, -1]), 5)
     assert not doubtful.any()
     # and far beyond it, a proof
     far = squared[:, -1] + 0.1
-    _, _, sure = nearest_of(X, X, frame, replace(whole, limit=far), 5)
+    _, _, sure = nearest_of(X, X, frame, whole._replace(limit=far), 5)
     assert sure.all()
 
 
@@ -104,7 +101,7 @@ def test_an_offset_is_what_near_lacks() -> None:
     near = norms.astype(np.float32)[None] - 2 * (moved @ moved.T)
     rows = np.tile(np.arange(60), (60, 1))
     bound = product_error(6, 2.0**-24, rounded_norms=False)
-    whole = Candidates(near, rows, np.full(60, np.inf), norms, *bound)
+    whole = NeighborCandidates(near, rows, np.full(60, np.inf), norms, *bound)
     squared, found, proven = nearest_of(X, X, frame, whole, 5)
     assert_same((np.sqrt(squared), found), naive(X, k=5))
     assert proven.all()
@@ -119,23 +116,3 @@ def test_a_frame_brings_every_size_into_the_middle_of_float32(size: float) -> No
     assert np.frexp(frame.scale)[0] == 0.5
     wide = (X - frame.centre) * frame.scale
     np.testing.assert_allclose(moved, wide, rtol=2.0**-24)
-
-
-@settings(deadline=None, max_examples=60, derandomize=True)
-@given(st.integers(1, 30), st.integers(1, 8), st.integers(0, 10**6), st.booleans())
-def test_expanding_copies_is_searching_them(n: int, d: int, seed: int, grouped: bool) -> None:
-    random = np.random.default_rng(seed)
-    X = random.integers(0, 2, size=(n, min(d, 3))).astype(np.float32)
-    _, first, member = np.unique(X, axis=0, return_index=True, return_inverse=True)
-    order = np.argsort(first)  # distinct rows in the order of their first copies
-    known, member = X[first[order]], np.argsort(order)[member]
-    group = random.integers(0, 3, n) if grouped else np.empty(0, dtype=np.int64)
-    k = n - (int(np.bincount(group).max()) if grouped else 0)
-    if not k:
-        return
-    distances, rows = naive(known, k=len(known))
-    starts = np.concatenate([[0], np.cumsum(np.bincount(member))])
-    members = np.argsort(member, kind="stable")
-    squared, found = expand(distances**2, rows, member, members, starts, group, k)
-    expected = naive(X, k=k, groups=group if grouped else None)
-    assert_same((np.sqrt(squared), found), expected)

@@ -329,7 +329,7 @@ def test_too_few_steps_warn(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = problem(60, 5, 0)
     hard = (y > 0.5).astype(np.float64)
     assert LogisticProbe(1e-5).fit(X, hard).converged_
-    monkeypatch.setattr(_newton, "MAX_STEPS", 1)
+    monkeypatch.setattr(_newton, "MAX_NEWTON_STEPS", 1)
     with pytest.warns(ConvergenceWarning, match=r"l2=1e-05: gradient norm .* after 1 steps"):
         probe = LogisticProbe(1e-5).fit(X, hard)
     assert not probe.converged_

@@ -205,8 +205,8 @@ def test_an_approximate_backend_measures_its_recall(
 ) -> None:
     X = points("random", 240, 8, 0)  # fewer than the sample, so that every query counts
     for probed, effort in [(16, 128), (1, 1)]:
-        monkeypatch.setattr(backends, "IVF_PROBED", probed)
-        monkeypatch.setattr(backends, "HNSW_EFFORT", effort)
+        monkeypatch.setattr(backends, "IVF_N_PROBE", probed)
+        monkeypatch.setattr(backends, "HNSW_EF_SEARCH", effort)
         for k in (1, 5, 30):
             found = nearest_neighbors(X, k=k, backend=backend, **options)
             _, true = naive(X, k=k, **options)
@@ -219,14 +219,14 @@ def test_an_approximate_backend_measures_its_recall(
 def test_a_bad_setting_shows_in_the_recall(monkeypatch: pytest.MonkeyPatch) -> None:
     X = points("random", 240, 8, 0)
     assert nearest_neighbors(X, k=5, backend="faiss-ivf").recall > 0.99
-    monkeypatch.setattr(backends, "IVF_PROBED", 1)
+    monkeypatch.setattr(backends, "IVF_N_PROBE", 1)
     assert nearest_neighbors(X, k=5, backend="faiss-ivf").recall < 0.8
 
 
 def test_an_approximate_backend_that_finds_too_few_is_helped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(backends, "IVF_PROBED", 1)
+    monkeypatch.setattr(backends, "IVF_N_PROBE", 1)
     X = points("random", 240, 8, 0)
     found = nearest_neighbors(X, k=60, backend="faiss-ivf")
     assert found.n_searched_again > 0

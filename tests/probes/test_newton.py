@@ -8,7 +8,7 @@ from tests.probes.cases import gradient_norm, objective, problem
 from w2sprobe.devices import resolve_device
 from w2sprobe.errors import InputError
 from w2sprobe.probes import _newton
-from w2sprobe.probes._newton import TOLERANCE, Minima, _Problem, minimise
+from w2sprobe.probes._newton import TOLERANCE, Minima, _Columns, _Problem, minimise
 
 
 def solve(X: np.ndarray, soft: np.ndarray, l2s: list[float]) -> Minima:
@@ -85,12 +85,12 @@ def test_gradient_and_curvature_are_those_of_the_objective(monkeypatch: pytest.M
     (slope,) = torch.autograd.grad(value_at(point), point)
     hessian = torch.autograd.functional.hessian(value_at, point)
     value, gradient, curvature = part.evaluate(
-        point.detach()[None], soft, weight, l2s, torch.arange(1)
+        point.detach()[None], _Columns(soft, weight, l2s, torch.arange(1))
     )
     assert float(value[0]) == pytest.approx(float(value_at(point).detach()))
     torch.testing.assert_close(gradient[0], slope)
     step = torch.tensor([[1.0, 2.0, -1.0, 0.5]])
-    image = part.curve(step, curvature, l2s.float())
+    image = part.hvp(step, curvature, l2s.float())
     torch.testing.assert_close(image[0].double(), hessian @ step[0].double(), rtol=1e-4, atol=1e-4)
 
 
@@ -99,7 +99,7 @@ def test_too_few_steps_show_in_the_gradient(monkeypatch: pytest.MonkeyPatch) -> 
     hard = (y > 0.5).astype(np.float64)
     done = solve(X, hard[None], [1e-5])
     assert done.n_iter[0] > 1
-    monkeypatch.setattr(_newton, "MAX_STEPS", 1)
+    monkeypatch.setattr(_newton, "MAX_NEWTON_STEPS", 1)
     short = solve(X, hard[None], [1e-5])
     assert short.n_iter[0] == 1
     assert short.gradient_norm[0] > TOLERANCE

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w2sprobe.metrics import bootstrap_pgrs
+from w2sprobe.metrics import ScoredRun, recover
 from w2sprobe.results import Finding, ResultRow, Results, StudyResults, SummaryRow
 
 METHODS = ("weak", "ceiling", "student", "knn_probe", "knn_relabel", "topofilter", "random_filter")
@@ -38,7 +38,7 @@ def save_run(
         for name in methods
     }
     scores = {name: 1 / (1 + np.exp(-margin)) for name, margin in margins.items()}
-    found = bootstrap_pgrs(truth, scores["weak"], scores, scores["ceiling"])
+    found = recover([ScoredRun(truth, scores)])
     results = Results(
         name="made-up",
         task=task,

@@ -1,11 +1,11 @@
 from rich.console import Console
 
-from w2sprobe.comparison import Cell, Matrix
+from w2sprobe.comparison import Matrix, MatrixCell
 from w2sprobe.reporting.matrix import matrix_tables
 
 
-def cell(weak: str, strong: str, n: int, value: float) -> Cell:
-    return Cell(
+def cell(weak: str, strong: str, n: int, value: float) -> MatrixCell:
+    return MatrixCell(
         weak_model=weak,
         strong_model=strong,
         n_pgr=n,

@@ -10,9 +10,8 @@ from tests.zoo import save_tiny
 from w2sprobe.data import Rows
 from w2sprobe.errors import InputError, MissingDependency
 from w2sprobe.labels import LabelTable
-from w2sprobe.models import describe_model, load_tokenizer, read_config
+from w2sprobe.models import describe_model, load_tokenizer
 from w2sprobe.training import requirements
-from w2sprobe.training.heads import check_closing_tokens
 from w2sprobe.training.requirements import check_requirements, check_trainable
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import finetune
@@ -63,16 +62,6 @@ def test_a_classifier_that_reads_a_closing_token_needs_one(family: str, tmp_path
     without_closing_token(model)
     with pytest.raises(InputError, match=rf"{family} classifiers read .* adds 0"):
         check_trainable(describe_model(model), TrainSettings())
-
-
-def test_a_text_with_a_closing_token_of_its_own_is_named(tmp_path: Path) -> None:
-    config = read_config(save_tiny("t5", tmp_path / "model"))
-    rows = [np.array([5, 6, 3]), np.array([5, 3, 6, 3])]
-    check_closing_tokens(config, ["a", "b"], rows[:1])
-    with pytest.raises(InputError, match=r"2 closing tokens \(3\) in a text, id 'b' \(and 0 more"):
-        check_closing_tokens(config, ["a", "b"], rows)
-    # no other family minds
-    check_closing_tokens(read_config(save_tiny("llama", tmp_path / "llama")), ["a", "b"], rows)
 
 
 def test_a_padding_token_that_closes_texts_is_refused(tmp_path: Path) -> None:

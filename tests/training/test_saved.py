@@ -10,7 +10,7 @@ from w2sprobe.data import Rows
 from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import load_tokenizer
-from w2sprobe.training.saved import SavedModel, read_run
+from w2sprobe.training.saved import SavedModel, copy_run, read_run
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import finetune
 
@@ -50,7 +50,7 @@ def test_an_opened_run_predicts_what_the_run_did(run: Path) -> None:
     assert np.ptp(table.soft_label) > 0
 
 
-def test_neighbours_in_the_batch_change_nothing(run: Path) -> None:
+def test_other_rows_in_the_batch_change_no_prediction(run: Path) -> None:
     saved = SavedModel.open(run)
     table = saved.predict(VAL)
     order = np.random.default_rng(0).permutation(len(VAL))
@@ -60,7 +60,7 @@ def test_neighbours_in_the_batch_change_nothing(run: Path) -> None:
     np.testing.assert_allclose(alone, table.soft_label[:9], atol=1e-6)
 
 
-def test_the_side_of_the_padding_changes_nothing(tmp_path: Path) -> None:
+def test_the_padding_side_changes_no_prediction(tmp_path: Path) -> None:
     tables = []
     for side in ("left", "right"):
         model = save_tiny_model("llama", tmp_path / side, padding_side=side)
@@ -108,7 +108,7 @@ def test_an_unfinished_run_is_refused(copy: Path, name: str, part: str) -> None:
     assert "no finished run" in str(caught.value)
 
 
-def test_what_is_no_run_is_told_apart(copy: Path, tmp_path: Path) -> None:
+def test_folders_that_are_no_runs_are_told_apart(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no run folder"):
         read_run(tmp_path / "nowhere")
     with pytest.raises(InputError, match="It is a base model"):
@@ -134,3 +134,28 @@ def test_another_base_model_is_refused(copy: Path) -> None:
     (copy / "training.json").write_text(json.dumps(record))
     with pytest.raises(InputError, match=r"base model of run .*: unknown model 'gone/away'"):
         SavedModel.open(copy)
+
+
+def test_a_copied_run_replaces_another_with_all_its_files(copy: Path, tmp_path: Path) -> None:
+    target = Path(shutil.copytree(copy, tmp_path / "target"))
+    (copy / "validation.parquet").unlink()  # as earlier versions left a run
+    (copy / "adapter/adapter_model.safetensors").write_bytes(b"other weights")
+    copy_run(copy, target, {"same_run_as": "a"})
+    assert (target / "adapter/adapter_model.safetensors").read_bytes() == b"other weights"
+    assert not (target / "validation.parquet").exists(), "predictions of another student"
+    assert read_run(target) == read_run(copy) | {"same_run_as": "a"}
+
+
+def test_a_copy_that_was_cut_short_is_no_run(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = Path(shutil.copytree(copy, tmp_path / "target"))
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "copytree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        copy_run(copy, target)
+    with pytest.raises(InputError, match=r"lacks 'training\.json'"):
+        read_run(target)

@@ -37,7 +37,7 @@ def test_scores_are_those_of_their_definitions() -> None:
         ((0.2, 0.8), {"auc", "soft_auc", "log_loss"}),
     ],
 )
-def test_what_cannot_be_scored_is_none_and_told(soft: tuple[float, ...], defined: set[str]) -> None:
+def test_undefined_scores_are_none(soft: tuple[float, ...], defined: set[str]) -> None:
     scores = validation_scores(labels(*soft), P[: len(soft)])
     assert {rule for rule in STOPPING_RULES if scores[rule] is not None} == defined
     for rule in STOPPING_RULES:
@@ -67,7 +67,7 @@ def kept(rule: str, scores: list[dict[str, float | None]]) -> int:
     return int(np.argmax(wanted))
 
 
-def test_the_best_is_kept_the_earliest_of_ties_and_the_last_where_nothing_is_known() -> None:
+def test_the_best_checkpoint_is_the_earliest_of_ties_and_the_last_without_a_score() -> None:
     values = [0.6, 0.8, 0.8, 0.4]
     for rule, best in (("auc", 1), ("soft_auc", 1), ("log_loss", 3)):
         assert kept(rule, [{rule: value} for value in values]) == best

@@ -1,8 +1,6 @@
 import dataclasses
 import json
-import shutil
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,39 +9,30 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
-from tests.tiny import CONFIGS, save_tiny_model, sentences
-from w2sprobe.data import Rows
+from tests.tiny import CONFIGS, save_tiny_model
+from tests.training.cases import SETTINGS, TRAIN, TRUTH, VAL, make_rows, weights
 from w2sprobe.errors import IdMismatch, InputError, W2SProbeError
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import describe_model, load_tokenizer
-from w2sprobe.training import checkpoints
 from w2sprobe.training import trainer as trainer_module
-from w2sprobe.training.batches import micro_batches
 from w2sprobe.training.classifiers import load_classifier
 from w2sprobe.training.loop import BatchTrainer
-from w2sprobe.training.losses import LOSSES
 from w2sprobe.training.predict import predict
-from w2sprobe.training.prefix import Prefix
 from w2sprobe.training.saved import SavedModel, read_validation
 from w2sprobe.training.settings import STOPPING_RULES, VAL_SCORES, StoppingRule, TrainSettings
 from w2sprobe.training.stopping import validation_scores
 from w2sprobe.training.trainer import finetune
 
-SETTINGS = TrainSettings(epochs=2, batch_size=8, learning_rate=1e-2, precision="float32")
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save_tiny_model("llama", tmp_path_factory.mktemp("model"))
 
 
-def rows(n: int, seed: int, tag: str) -> Rows:
-    texts = sentences(n, seed=seed)
-    labels = np.array([("good" in text or "great" in text) for text in texts], dtype=np.int64)
-    return Rows(ids=np.array([f"{tag}{i}" for i in range(n)]), texts=texts, labels=labels)
-
-
-TRAIN, VAL = rows(40, 1, "t"), rows(30, 2, "v")
-TRUTH = LabelTable([*TRAIN.ids, *VAL.ids], [*TRAIN.labels, *VAL.labels])
-
-
-def weights(folder: Path) -> bytes:
-    return (folder / "adapter" / "adapter_model.safetensors").read_bytes()
+@pytest.fixture(scope="module")
+def plain(model: str, tmp_path_factory: pytest.TempPathFactory) -> SavedModel:
+    """A finished run, to compare others with; tests must not write to its folder."""
+    return finetune(model, TRAIN, TRUTH, VAL, tmp_path_factory.mktemp("plain") / "run", SETTINGS)
 
 
 @pytest.mark.parametrize("architecture", CONFIGS)
@@ -74,59 +63,34 @@ def test_lora_reaches_the_seven_projections_of_every_block(tmp_path: Path) -> No
     assert any("score" in name for name in trained)
 
 
-def test_the_same_run_twice_is_bit_for_bit_the_same(tmp_path: Path) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
-    for name in ("one", "two"):
-        finetune(model, TRAIN, TRUTH, VAL, tmp_path / name, SETTINGS)
-    assert weights(tmp_path / "one") == weights(tmp_path / "two")
+def test_the_same_run_twice_is_bit_for_bit_the_same(
+    model: str, plain: SavedModel, tmp_path: Path
+) -> None:
+    finetune(model, TRAIN, TRUTH, VAL, tmp_path / "again", SETTINGS)
+    assert weights(tmp_path / "again") == weights(plain.folder)
     other = SETTINGS.model_copy(update={"seed": 1})
-    finetune(model, TRAIN, TRUTH, VAL, tmp_path / "three", other)
-    assert weights(tmp_path / "one") != weights(tmp_path / "three")
+    finetune(model, TRAIN, TRUTH, VAL, tmp_path / "other", other)
+    assert weights(tmp_path / "other") != weights(plain.folder)
 
 
-def test_settings_know_every_loss() -> None:
-    assert get_args(TrainSettings.model_fields["loss"].annotation) == LOSSES
-
-
-def test_micro_batches_add_up_to_the_batch(tmp_path: Path) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
-    whole, cut = (
-        finetune(
-            model,
-            TRAIN,
-            TRUTH,
-            VAL,
-            tmp_path / str(tokens),
-            SETTINGS.model_copy(update={"micro_batch_tokens": tokens}),
-        )
-        for tokens in (10_000, 1)
-    )
-    np.testing.assert_allclose(whole.record["train_loss"], cut.record["train_loss"], rtol=1e-4)
+def test_micro_batches_add_up_to_the_batch(model: str, plain: SavedModel, tmp_path: Path) -> None:
+    row_by_row = SETTINGS.model_copy(update={"micro_batch_tokens": 1})
+    cut = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", row_by_row)
+    np.testing.assert_allclose(plain.record["train_loss"], cut.record["train_loss"], rtol=1e-4)
     np.testing.assert_allclose(
-        whole.predict(VAL).soft_label, cut.predict(VAL).soft_label, atol=1e-3
+        plain.predict(VAL).soft_label, cut.predict(VAL).soft_label, atol=1e-3
     )
-
-
-def test_a_batch_is_cut_without_losing_rows() -> None:
-    examples = [{"input_ids": [1] * n, "soft_label": n / 10, "position": n} for n in (1, 9, 3, 7)]
-    parts = [part for part, counts in micro_batches(examples, pad_id=0, max_tokens=8) if counts]
-    found = torch.cat([part["soft_label"] for part in parts])
-    assert sorted(round(x, 1) for x in found.tolist()) == [0.1, 0.3, 0.7, 0.9]
-    for part in parts:
-        lengths = part["attention_mask"].sum(dim=1)
-        np.testing.assert_allclose(lengths / 10, part["soft_label"])
 
 
 def test_training_learns_what_the_labels_say(tmp_path: Path) -> None:
     model = save_tiny_model("bert", tmp_path / "model")
-    long = SETTINGS.model_copy(update={"epochs": 20})
+    long = SETTINGS.model_copy(update={"epochs": 10, "learning_rate": 2e-2})
     trained = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", long)
     assert trained.record["train_loss"][-1] < 0.7 * trained.record["train_loss"][0]
     assert trained.record["chosen_epoch"] == 1 + int(np.argmax(trained.record["val_soft_auc"]))
 
 
-def test_filtered_rows_do_not_enter(tmp_path: Path) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
+def test_filtered_rows_are_not_trained_on(model: str, tmp_path: Path) -> None:
     keep = np.ones(len(TRUTH.ids), dtype=bool)
     keep[:20] = False
     flipped = TRUTH.soft_label.copy()
@@ -139,18 +103,17 @@ def test_filtered_rows_do_not_enter(tmp_path: Path) -> None:
     assert weights(tmp_path / "one") == weights(tmp_path / "two")
 
 
-def test_rows_own_labels_are_not_read(tmp_path: Path) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
+def test_true_labels_of_the_rows_are_not_read(
+    model: str, plain: SavedModel, tmp_path: Path
+) -> None:
     turned = [dataclasses.replace(part, labels=1 - part.labels) for part in (TRAIN, VAL)]
-    finetune(model, TRAIN, TRUTH, VAL, tmp_path / "one", SETTINGS)
-    finetune(model, turned[0], TRUTH, turned[1], tmp_path / "two", SETTINGS)
-    assert weights(tmp_path / "one") == weights(tmp_path / "two")
+    finetune(model, turned[0], TRUTH, turned[1], tmp_path / "run", SETTINGS)
+    assert weights(tmp_path / "run") == weights(plain.folder)
 
 
-def test_validation_does_not_touch_the_loss(tmp_path: Path) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
+def test_validation_does_not_touch_the_loss(model: str, tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"loss": "logconf"})
-    more = rows(10, 3, "w")
+    more = make_rows(10, 3, "w")
     both = LabelTable.concatenate([TRUTH, LabelTable(more.ids, more.labels)])
     one = finetune(model, TRAIN, both, VAL, tmp_path / "one", settings)
     two = finetune(model, TRAIN, both, more, tmp_path / "two", settings)
@@ -158,10 +121,8 @@ def test_validation_does_not_touch_the_loss(tmp_path: Path) -> None:
 
 
 def test_an_adapter_that_does_not_reproduce_the_run_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
-
     def forgetful(*arguments: object, **options: object) -> PeftModel:
         classifier = load(*arguments, **options)
         with torch.no_grad():
@@ -178,9 +139,8 @@ def test_an_adapter_that_does_not_reproduce_the_run_is_refused(
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
     monkeypatch.setattr(
         trainer_module, "make_loss", lambda *_: lambda logits, soft, ramp: logits.sum() * np.nan
     )
@@ -201,10 +161,8 @@ def out_of_memory_beyond(tokens: int, patch: pytest.MonkeyPatch) -> None:
 
 
 def test_micro_batches_are_halved_where_memory_is_short(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, plain: SavedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
-    plain = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "plain", SETTINGS)
     out_of_memory_beyond(40, monkeypatch)
     halved = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "halved", SETTINGS)
     assert halved.record["micro_batch_tokens"] < plain.record["micro_batch_tokens"] == 512
@@ -214,19 +172,17 @@ def test_micro_batches_are_halved_where_memory_is_short(
     )
 
 
-def test_a_row_that_does_not_fit_is_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_out_of_memory_is_raised_if_a_single_row_does_not_fit(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
     out_of_memory_beyond(10, monkeypatch)
     with pytest.raises(torch.OutOfMemoryError):
         finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS)
 
 
-def test_checkpoints_of_another_run_are_not_gone_on_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_checkpoints_of_another_run_are_refused(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
     with monkeypatch.context() as patch:
         patch.setattr(
             trainer_module, "make_loss", lambda *_: lambda logits, soft, ramp: logits.sum() * np.nan
@@ -239,10 +195,8 @@ def test_checkpoints_of_another_run_are_not_gone_on_with(
     finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS)
 
 
-def test_the_record_says_what_was_done(tmp_path: Path) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
-    finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS)
-    record = json.loads((tmp_path / "run" / "training.json").read_text())
+def test_the_record_says_what_was_done(plain: SavedModel) -> None:
+    record = json.loads((plain.folder / "training.json").read_text())
     assert record["settings"] == SETTINGS.model_dump()
     assert (record["n_rows"], record["n_steps"], record["precision"]) == (40, 10, "float32")
     assert record["val_step"] == [5, 10]
@@ -264,82 +218,14 @@ def test_the_record_says_what_was_done(tmp_path: Path) -> None:
     ],
 )
 def test_what_does_not_fit_is_refused(
-    labels: LabelTable, settings: TrainSettings, error: type, part: str, tmp_path: Path
+    model: str, labels: LabelTable, settings: TrainSettings, error: type, part: str, tmp_path: Path
 ) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
     with pytest.raises(error, match=part):
         finetune(model, TRAIN, labels, VAL, tmp_path / "run", settings)
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("architecture", CONFIGS)
-def test_a_prefix_computed_once_changes_nothing(
-    architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without dropout, which a prefix leaves out: the same run as one that computes every block."""
-    model = save_tiny_model(architecture, tmp_path / "model")
-    upper = SETTINGS.model_copy(update={"lora_from_layer": 2})
-    with monkeypatch.context() as patch:
-        patch.setattr(torch.nn.Dropout, "forward", lambda _, x: x)
-        patch.setattr(torch.nn.functional, "dropout", lambda x, *_, **__: x)
-        cached = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "cached", upper)
-        patch.setattr(trainer_module, "shared_prefix", lambda *_, **__: None)
-        plain = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "plain", upper)
-    np.testing.assert_allclose(cached.record["train_loss"], plain.record["train_loss"], rtol=1e-4)
-    np.testing.assert_allclose(
-        cached.predict(VAL).soft_label, plain.predict(VAL).soft_label, atol=1e-4
-    )
-    assert not (tmp_path / "cached" / "checkpoints").exists()
-
-
-def test_a_prefix_is_shared_by_runs_on_the_same_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
-    upper = SETTINGS.model_copy(update={"lora_from_layer": 1})
-    place = tmp_path / "prefixes"
-    first = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "1", upper, prefixes=place)
-    monkeypatch.setattr(Prefix, "_compute", None)  # not called again
-    flipped = LabelTable(TRUTH.ids, 1 - TRUTH.soft_label)
-    finetune(model, TRAIN, flipped, VAL, tmp_path / "2", upper, prefixes=place)
-    again = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "3", upper, prefixes=place)
-    assert len(list(place.iterdir())) == 1
-    assert weights(tmp_path / "1") == weights(tmp_path / "3") != weights(tmp_path / "2")
-    np.testing.assert_array_equal(first.predict(VAL).soft_label, again.predict(VAL).soft_label)
-    other = upper.model_copy(update={"lora_from_layer": 2})
-    with pytest.raises(TypeError):
-        finetune(model, TRAIN, TRUTH, VAL, tmp_path / "4", other, prefixes=place)
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("architecture", CONFIGS)
-def test_predictions_share_a_prefix_too(
-    architecture: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = save_tiny_model(architecture, tmp_path / "model")
-    changes = {"lora_from_layer": 2, "epochs": 1, "precision": precision}
-    place = tmp_path / "prefixes"
-    run = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS.model_copy(update=changes))
-    whole = run.predict(VAL)
-    shared = run.predict(VAL, prefixes=place)
-    # the same batches, so bfloat16 rounds alike
-    np.testing.assert_allclose(shared.soft_label, whole.soft_label, atol=1e-6)
-    np.testing.assert_array_equal(run.predict(VAL).soft_label, whole.soft_label)  # detached
-    monkeypatch.setattr(Prefix, "_compute", None)  # not called again
-    again = SavedModel.open(tmp_path / "run").predict(VAL, prefixes=place)
-    np.testing.assert_array_equal(again.soft_label, shared.soft_label)
-
-
-def test_predictions_of_all_blocks_have_no_prefix(tmp_path: Path) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
-    settings = SETTINGS.model_copy(update={"epochs": 1})
-    run = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", settings)
-    run.predict(VAL, prefixes=tmp_path / "prefixes")
-    assert not (tmp_path / "prefixes").exists()
-
-
-def test_lora_starts_at_the_block_asked_for(tmp_path: Path) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
+def test_lora_starts_at_the_block_asked_for(model: str, tmp_path: Path) -> None:
     upper = SETTINGS.model_copy(update={"lora_from_layer": 2, "epochs": 1})
     finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", upper)
     adapter = load_file(tmp_path / "run" / "adapter" / "adapter_model.safetensors")
@@ -350,8 +236,7 @@ def test_lora_starts_at_the_block_asked_for(tmp_path: Path) -> None:
         finetune(model, TRAIN, TRUTH, VAL, tmp_path / "other", above)
 
 
-def test_validation_rows_are_evaluated_every_so_many_steps(tmp_path: Path) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
+def test_validation_rows_are_evaluated_every_so_many_steps(model: str, tmp_path: Path) -> None:
     often = SETTINGS.model_copy(update={"eval_every": 3})
     run = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "often", often)
     assert run.record["val_step"] == [3, 6, 9, 10]
@@ -379,11 +264,10 @@ def test_full_finetuning_leaves_an_ordinary_model(architecture: str, tmp_path: P
     np.testing.assert_array_equal(opened.soft_label, table.soft_label)
 
 
-def test_full_finetuning_moves_every_layer(tmp_path: Path) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
+def test_full_finetuning_moves_every_layer(model: str, tmp_path: Path) -> None:
     full = SETTINGS.model_copy(update={"full": True, "epochs": 1})
     finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", full)
-    before = load_file(tmp_path / "model/model.safetensors")
+    before = load_file(Path(model) / "model.safetensors")
     after = load_file(tmp_path / "run/model/model.safetensors")
     kept = [name for name in before if name in after and torch.equal(before[name], after[name])]
     assert kept == []
@@ -423,21 +307,6 @@ def test_gradient_checkpointing_computes_blocks_again(tmp_path: Path) -> None:
     assert len(calls) == 2
 
 
-def test_curves_go_to_tensorboard(tmp_path: Path) -> None:
-    events = pytest.importorskip(
-        "tensorboard.backend.event_processing.event_accumulator", reason="needs tensorboard"
-    )
-    model = save_tiny_model("llama", tmp_path / "model")
-    settings = SETTINGS.model_copy(update={"report_to": "tensorboard"})
-    finetune(model, TRAIN, TRUTH, VAL, tmp_path / "watched", settings)
-    finetune(model, TRAIN, TRUTH, VAL, tmp_path / "plain", SETTINGS)
-    assert weights(tmp_path / "watched") == weights(tmp_path / "plain")
-    log = events.EventAccumulator(str(tmp_path / "watched/logs"))
-    log.Reload()
-    assert [event.step for event in log.Scalars("train/loss")] == list(range(1, 11))
-    assert [event.step for event in log.Scalars("eval/auc")] == [5, 10]
-
-
 def test_four_bits_train_and_come_back(tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes", reason="needs bitsandbytes")
     # with AVX512-bfloat16, bitsandbytes packs weights in blocks of 64
@@ -451,8 +320,7 @@ def test_four_bits_train_and_come_back(tmp_path: Path) -> None:
     np.testing.assert_allclose(opened.soft_label, table.soft_label, atol=1e-6)
 
 
-def test_the_record_holds_the_radius_that_auto_found(tmp_path: Path) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
+def test_the_record_holds_the_radius_that_auto_found(model: str, tmp_path: Path) -> None:
     soft = np.linspace(0, 1, len(TRUTH.ids))
     settings = SETTINGS.model_copy(update={"loss": "window", "epochs": 1})
     table = LabelTable(TRUTH.ids, soft)
@@ -462,16 +330,14 @@ def test_the_record_holds_the_radius_that_auto_found(tmp_path: Path) -> None:
 
 
 def test_a_finished_run_is_not_trained_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, plain: SavedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
-    first = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS).predict(VAL)
     other = SETTINGS.model_copy(update={"seed": 1})
     with pytest.raises(InputError, match="a finished run with other rows"):
-        finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", other)
+        finetune(model, TRAIN, TRUTH, VAL, plain.folder, other)
     monkeypatch.setattr(trainer_module, "BatchTrainer", None)  # calling it would raise
-    again = finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS).predict(VAL)
-    np.testing.assert_array_equal(again.soft_label, first.soft_label)
+    again = finetune(model, TRAIN, TRUTH, VAL, plain.folder, SETTINGS).predict(VAL)
+    np.testing.assert_array_equal(again.soft_label, plain.predict(VAL).soft_label)
 
 
 def test_another_device_than_the_first_is_refused() -> None:
@@ -479,7 +345,7 @@ def test_another_device_than_the_first_is_refused() -> None:
         type, index = "cuda", 1
 
     with pytest.raises(InputError, match="CUDA_VISIBLE_DEVICES=1"):
-        trainer_module._arguments(SETTINGS, 8, Second(), Path("run"))
+        trainer_module._training_arguments(SETTINGS, 8, Second(), Path("run"))
 
 
 # rank as truth does, on both sides of one half or below it
@@ -494,8 +360,9 @@ def best_of(record: dict, rule: StoppingRule) -> int:
 
 
 @pytest.mark.parametrize("rule", STOPPING_RULES)
-def test_the_evaluation_is_kept_that_its_rule_prefers(rule: StoppingRule, tmp_path: Path) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
+def test_the_evaluation_is_kept_that_its_rule_prefers(
+    model: str, rule: StoppingRule, tmp_path: Path
+) -> None:
     settings = SIX.model_copy(update={"early_stopping": rule})
     record = finetune(model, TRAIN, ACROSS, VAL, tmp_path / "run", settings).record
     assert record["chosen_step"] == record["val_step"][best_of(record, rule)]
@@ -507,15 +374,18 @@ def test_the_evaluation_is_kept_that_its_rule_prefers(rule: StoppingRule, tmp_pa
 @pytest.mark.parametrize("labels", [ACROSS, BELOW], ids=["across", "below"])
 @pytest.mark.parametrize("rule", STOPPING_RULES)
 def test_an_interrupted_run_keeps_what_an_uninterrupted_one_keeps(
-    rule: StoppingRule, labels: LabelTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str,
+    rule: StoppingRule,
+    labels: LabelTable,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
-    settings = SIX.model_copy(update={"early_stopping": rule, "epochs": 4})
+    settings = SIX.model_copy(update={"early_stopping": rule, "epochs": 3})
     whole = finetune(model, TRAIN, labels, VAL, tmp_path / "whole", settings)
     step = BatchTrainer.training_step
 
     def interrupted(self: BatchTrainer, *arguments: object, **options: object) -> torch.Tensor:
-        if self.state.global_step == 12:  # in the third of four epochs
+        if self.state.global_step == 12:  # in the third epoch
             raise KeyboardInterrupt
         return step(self, *arguments, **options)
 
@@ -528,8 +398,7 @@ def test_an_interrupted_run_keeps_what_an_uninterrupted_one_keeps(
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
 
 
-def test_the_predictions_of_every_evaluation_are_kept(tmp_path: Path) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
+def test_the_predictions_of_every_evaluation_are_kept(model: str, tmp_path: Path) -> None:
     saved = finetune(model, TRAIN, ACROSS, VAL, tmp_path / "run", SIX)
     found, record = read_validation(tmp_path / "run"), saved.record
     assert list(found) == record["val_step"]
@@ -542,24 +411,8 @@ def test_the_predictions_of_every_evaluation_are_kept(tmp_path: Path) -> None:
     np.testing.assert_allclose(chosen, saved.predict(VAL).soft_label, atol=1e-6)
 
 
-def test_a_run_that_an_earlier_version_began_ends_without_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def remove(folder: Path, keep: set[str]) -> None:
-        for checkpoint in folder.glob("checkpoint-*"):
-            if checkpoint.name not in keep:
-                shutil.rmtree(checkpoint)
-
-    monkeypatch.setattr(checkpoints, "prune", remove)
-    model = save_tiny_model("llama", tmp_path / "model")
-    saved = finetune(model, TRAIN, ACROSS, VAL, tmp_path / "run", SIX)
-    assert saved.record["val_step"] == [5, 10, 15, 20, 25, 30]
-    assert read_validation(tmp_path / "run") == {}
-
-
-def test_labels_on_one_side_choose_as_those_on_both(tmp_path: Path) -> None:
+def test_labels_on_one_side_choose_as_those_on_both(model: str, tmp_path: Path) -> None:
     """The training rows have the same labels, so that predictions are the same."""
-    model = save_tiny_model("llama", tmp_path / "model")
     records = []
     for name, val in (("across", ACROSS), ("below", BELOW)):
         labels = LabelTable.concatenate([ACROSS.align(TRAIN.ids), val.align(VAL.ids)])
@@ -582,9 +435,8 @@ def test_labels_on_one_side_choose_as_those_on_both(tmp_path: Path) -> None:
     ids=["below", "above", "all 0"],
 )
 def test_a_rule_with_nothing_to_go_by_keeps_the_last_and_says_so(
-    rule: StoppingRule, labels: LabelTable, tmp_path: Path
+    model: str, rule: StoppingRule, labels: LabelTable, tmp_path: Path
 ) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
     settings = SIX.model_copy(update={"early_stopping": rule, "epochs": 3})
     with pytest.warns(UserWarning, match=NOTHING):
         finetune(model, TRAIN, labels, VAL, tmp_path / "run", settings)
@@ -600,9 +452,8 @@ def test_a_rule_with_nothing_to_go_by_keeps_the_last_and_says_so(
 @pytest.mark.parametrize("rule", STOPPING_RULES)
 @pytest.mark.parametrize("n", [1, 2])
 def test_few_validation_rows_are_enough_to_train(
-    n: int, rule: StoppingRule, tmp_path: Path
+    model: str, n: int, rule: StoppingRule, tmp_path: Path
 ) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
     settings = SETTINGS.model_copy(update={"early_stopping": rule})
     few = VAL.select(range(n))
     record = finetune(model, TRAIN, ACROSS, few, tmp_path / "run", settings).record
@@ -610,8 +461,9 @@ def test_few_validation_rows_are_enough_to_train(
     assert (record["val_soft_auc"][0] is None) == (n == 1)
 
 
-def test_no_validation_rows_are_refused_before_anything_is_written(tmp_path: Path) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
+def test_no_validation_rows_are_refused_before_anything_is_written(
+    model: str, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match="no validation rows"):
         finetune(model, TRAIN, TRUTH, VAL.select([]), tmp_path / "run", SETTINGS)
     assert not (tmp_path / "run").exists()
@@ -619,9 +471,8 @@ def test_no_validation_rows_are_refused_before_anything_is_written(tmp_path: Pat
 
 @pytest.mark.parametrize("rule", STOPPING_RULES)
 def test_of_constant_predictions_the_first_is_kept(
-    rule: StoppingRule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, rule: StoppingRule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = save_tiny_model("llama", tmp_path / "model")
     settings = SETTINGS.model_copy(update={"early_stopping": rule})
 
     def constant(_: object, rows: list, **__: object) -> np.ndarray:

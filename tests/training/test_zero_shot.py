@@ -83,11 +83,11 @@ def test_examples_come_first_with_their_labels(
         for text in some.texts
     ]
     read: list[int] = []
-    read_once = zero_shot_module._read_once
+    shared_cache = zero_shot_module._shared_cache
     monkeypatch.setattr(
         zero_shot_module,
-        "_read_once",
-        lambda network, tokens: read.append(len(tokens)) or read_once(network, tokens),
+        "_shared_cache",
+        lambda network, tokens: read.append(len(tokens)) or shared_cache(network, tokens),
     )
     table = zero_shot(model, some, shots=shots, answers=answers)
     wanted = asked_one_by_one(model, prompts, answers)

@@ -1,7 +1,7 @@
-"""Audit of a task's splits: what could make its numbers mean something else than they seem to.
+"""Audit of a task's splits: checks for artefacts that make its results misleading.
 
-Texts and labels only, no model: simple baselines that should fail, rows that two splits share,
-rows that a model cannot read whole, label balance, and endings that all rows have.
+The checks need texts and labels only, no model: baselines that should fail, near-duplicates across
+splits, rows longer than a model's context, label balance, and endings common to all rows.
 """
 
 from w2sprobe.audit.report import render
@@ -12,10 +12,10 @@ from w2sprobe.audit.result import (
     CrossDuplicates,
     Cue,
     Duplicates,
-    Lengths,
     Overflow,
     Pair,
     Suffix,
+    TextLengths,
 )
 from w2sprobe.audit.run import audit_splits
 from w2sprobe.audit.texts import ModelLengths
@@ -29,11 +29,11 @@ __all__ = [
     "Cue",
     "Duplicates",
     "Finding",
-    "Lengths",
     "ModelLengths",
     "Overflow",
     "Pair",
     "Suffix",
+    "TextLengths",
     "audit_splits",
     "render",
 ]

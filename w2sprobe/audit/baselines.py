@@ -1,6 +1,6 @@
-"""Classifiers too shallow to understand a text: what they get right, a probe may get for free.
+"""Baselines on surface features, such as length: what they predict needs no understanding.
 
-Such partial-input and surface baselines uncovered annotation artefacts of whole benchmarks:
+Such baselines uncovered annotation artefacts of whole benchmarks:
 Gururangan et al. 2018 (arXiv 1803.02324), Poliak et al. 2018 (arXiv 1805.01042).
 """
 
@@ -13,100 +13,65 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import normalize
 
-from w2sprobe.audit.result import Baseline, Cue
+from w2sprobe.audit.result import Baseline, BaselineName, Cue
 from w2sprobe.data.rows import Rows
 from w2sprobe.metrics import auc_intervals, roc_auc
 
 AUC_THRESHOLD = 0.95
-MAX_FEATURES = 30_000  # the most frequent
-# Read by the character baseline in all, train and test; 5,000 + 5,000 long texts are then cut to
-# 1,000 characters each, half from each end. Words are cheap and read whole.
+MAX_FEATURES = 30_000  # the most frequent ones
+# Characters that the character baseline reads in all, train and test together: 5,000 + 5,000 long
+# texts are cut to 1,000 characters each, half from each end. Words are cheap, so texts are not cut.
 CHARACTER_BUDGET = 10_000_000
 CHARACTER_NGRAMS = (2, 4)
-WORD = r"\w+|[^\w\s]"  # single letters and punctuation count: an answer may be "B", or end in "?"
-START, END = "\x02", "\x03"  # marks that make "ends in B" a run of characters
-N_CUES = 4  # shown a label
+WORD = r"\w+|[^\w\s]"  # also single letters and punctuation: an answer may be "B" or end in "?"
+START, END = "\x02", "\x03"  # marks that turn "ends in B" into a character n-gram
+N_CUES = 4  # reported per label
 LENGTH_FEATURES = ("characters", "words", "lines", "characters of the last line")
 
 
 def score_baselines(train: Rows, test: Rows) -> tuple[Baseline, ...]:
-    """Train each baseline on one split, score it on another.
+    """Train the baselines length, characters and words on one split and score them on another.
 
     Parameters
     ----------
     train, test : Rows
-        Weak-train and test, in an order of their own: it decides nothing but rounding.
-
-    Returns
-    -------
-    tuple of Baseline
-        length, characters, words.
+        Weak-train and test, always in the same order: it affects rounding.
 
     Notes
     -----
-    Length: a random forest on `LENGTH_FEATURES`, so that a class in the middle is found too.
-    Characters and words: the presence of each feature, scaled by its naive Bayes log-count ratio,
-    in an L2 logistic regression (Wang & Manning 2012, "Baselines and Bigrams"). Under plain TF-IDF
-    a perfect cue drowns: "B" for right answers after 300 random words gave a test AUC of .59 from
-    characters and .76 from words, 500 rows each; with the ratio, 1.00 both.
+    Length: a random forest on `LENGTH_FEATURES`, which also finds a class of medium length.
+    Characters and words: an L2 logistic regression on the presence of each feature, scaled by its
+    naive Bayes log-count ratio (Wang & Manning 2012, "Baselines and Bigrams"). Plain TF-IDF would
+    bury a perfect cue: with "B" for right answers after 300 random words, 500 rows per split, its
+    test AUC was .59 from characters and .76 from words; with the ratio, 1.00 for both.
     """
     if any(len(np.unique(rows.labels)) < 2 for rows in (train, test)):
         return tuple(
             Baseline(name=name, auc=None, interval=None, flagged=False)
             for name in ("length", "characters", "words")
         )
-    length, about = _score_length(train, test)
     limit = max(2, CHARACTER_BUDGET // (len(train) + len(test)))
-    characters, character_cues = _score_presence(
-        [_marked(text, limit) for text in train.texts],
-        train.labels,
-        [_marked(text, limit) for text in test.texts],
-        CountVectorizer(
-            analyzer="char",
-            lowercase=False,
-            ngram_range=CHARACTER_NGRAMS,
-            max_features=MAX_FEATURES,
-            binary=True,
-            dtype=np.float32,
-        ),
-    )
-    words, word_cues = _score_presence(
-        train.texts,
-        train.labels,
-        test.texts,
-        CountVectorizer(
-            token_pattern=WORD,
-            lowercase=False,
-            max_features=MAX_FEATURES,
-            binary=True,
-            dtype=np.float32,
-        ),
-    )
+    length_scores, about = _score_length(train, test)
+    character_scores, character_cues = _score_characters(train, test, limit)
+    word_scores, word_cues = _score_words(train, test)
+    scores = [length_scores, character_scores, word_scores]
+    intervals = auc_intervals(test.labels, scores, groups=test.groups) or (None, None, None)
     is_cut = any(len(text) > limit for rows in (train, test) for text in rows.texts)
-    aucs = [roc_auc(test.labels, scores) for scores in (length, characters, words)]
-    drawn = auc_intervals(test.labels, [length, characters, words], groups=test.groups)
-    intervals = drawn or (None, None, None)
-    flagged = [auc > AUC_THRESHOLD for auc in aucs]
+
+    def baseline(name: BaselineName, number: int, **details: Any) -> Baseline:
+        auc = roc_auc(test.labels, scores[number])
+        flagged = auc > AUC_THRESHOLD
+        return Baseline(name=name, auc=auc, interval=intervals[number], flagged=flagged, **details)
+
     return (
-        Baseline(
-            name="length", auc=aucs[0], interval=intervals[0], flagged=flagged[0], about=about
-        ),
-        Baseline(
-            name="characters",
-            auc=aucs[1],
-            interval=intervals[1],
-            flagged=flagged[1],
-            max_characters=limit if is_cut else None,
-            cues=character_cues,
-        ),
-        Baseline(
-            name="words", auc=aucs[2], interval=intervals[2], flagged=flagged[2], cues=word_cues
-        ),
+        baseline("length", 0, about=about),
+        baseline("characters", 1, cues=character_cues, max_characters=limit if is_cut else None),
+        baseline("words", 2, cues=word_cues),
     )
 
 
 def _score_length(train: Rows, test: Rows) -> tuple[np.ndarray, str]:
-    """Test scores, and the quartiles a label of the feature that the forest used most."""
+    """Test scores, and per-label quartiles of the feature that the forest uses most."""
     X, labels = _length_features(train.texts), train.labels
     forest = RandomForestClassifier(min_samples_leaf=max(2, len(X) // 100), random_state=0)
     forest.fit(X, labels)
@@ -129,51 +94,76 @@ def _length_features(texts: list[str]) -> np.ndarray:
     )
 
 
+def _score_characters(train: Rows, test: Rows, limit: int) -> tuple[np.ndarray, tuple[Cue, ...]]:
+    vectorizer = CountVectorizer(
+        analyzer="char",
+        lowercase=False,
+        ngram_range=CHARACTER_NGRAMS,
+        max_features=MAX_FEATURES,
+        binary=True,
+        dtype=np.float32,
+    )
+    train_texts = [_marked(text, limit) for text in train.texts]
+    test_texts = [_marked(text, limit) for text in test.texts]
+    return _score_presence(train_texts, train.labels, test_texts, vectorizer)
+
+
+def _score_words(train: Rows, test: Rows) -> tuple[np.ndarray, tuple[Cue, ...]]:
+    vectorizer = CountVectorizer(
+        token_pattern=WORD,
+        lowercase=False,
+        max_features=MAX_FEATURES,
+        binary=True,
+        dtype=np.float32,
+    )
+    return _score_presence(train.texts, train.labels, test.texts, vectorizer)
+
+
 def _score_presence(
     train: list[str], labels: np.ndarray, test: list[str], vectorizer: CountVectorizer
 ) -> tuple[np.ndarray, tuple[Cue, ...]]:
-    """Test scores of an NB-weighted logistic regression, and the features that matter most."""
+    """Test scores of a logistic regression weighted by naive Bayes, and its strongest features."""
     X = vectorizer.fit_transform(train)
     counts = np.stack([np.asarray(X[labels == label].sum(axis=0)).ravel() for label in (0, 1)])
-    # Wang & Manning 2012, section 2.1, with smoothing 1; of rows, as features are present or not
+    # Wang & Manning 2012, section 2.1, with smoothing 1. Features are present or not, so rates are
+    # per row, and the smoothing adds two rows per label: one with the feature, one without.
     rates = (counts + 1) / (np.bincount(labels, minlength=2)[:, np.newaxis] + 2)
-    ratio = np.log(rates[1]) - np.log(rates[0])
-    model = LogisticRegression(max_iter=1000).fit(_weighted(X, ratio), labels)
-    weights = model.coef_[0] * ratio
-    scores = model.decision_function(_weighted(vectorizer.transform(test), ratio))
-    return np.asarray(scores), _cues(
-        vectorizer.get_feature_names_out(), weights, counts, len(labels)
-    )
+    log_ratio = np.log(rates[1]) - np.log(rates[0])
+    model = LogisticRegression(max_iter=1000).fit(_weighted(X, log_ratio), labels)
+    scores = model.decision_function(_weighted(vectorizer.transform(test), log_ratio))
+    names, weights = vectorizer.get_feature_names_out(), model.coef_[0] * log_ratio
+    return np.asarray(scores), _cues(names, weights, counts, len(labels))
 
 
-def _weighted(X: Any, ratio: np.ndarray) -> Any:
-    """Scale columns, then rows to length 1: the penalty must not depend on the texts' lengths."""
-    return normalize(X @ sparse.diags_array(ratio).astype(np.float32))
+def _weighted(X: Any, log_ratio: np.ndarray) -> Any:
+    """Scale columns by the log-ratio, then rows to unit length: long texts weigh no more."""
+    return normalize(X @ sparse.diags_array(log_ratio).astype(np.float32))
 
 
 def _cues(
     names: np.ndarray, weights: np.ndarray, counts: np.ndarray, n_rows: int
 ) -> tuple[Cue, ...]:
-    """The features that move the scores of most rows, those for label 0 first."""
+    """Features with the largest effect on the scores, those for label 0 first."""
     share = counts.sum(axis=0) / n_rows
-    effects = weights * np.sqrt(share * (1 - share))  # weight times deviation of its presence
+    # weight times the standard deviation of the feature's presence
+    effects = weights * np.sqrt(share * (1 - share))
     cues: list[Cue] = []
-    for label, pull in ((0, -effects), (1, effects)):
-        found: list[Cue] = []
-        for column in np.argsort(-pull, kind="stable"):
-            if len(found) == N_CUES or pull[column] <= 0:
+    for label, effect in ((0, -effects), (1, effects)):
+        of_label: list[Cue] = []
+        for column in np.argsort(-effect, kind="stable"):
+            if len(of_label) == N_CUES or effect[column] <= 0:
                 break
             text = str(names[column])
-            # runs of characters come in families: "nic", "nice", " nic"
-            if not any(text in cue.text or cue.text in text for cue in found):
+            # one of "nic", "nice" and " nic" is enough
+            if not any(text in cue.text or cue.text in text for cue in of_label):
                 rows_0, rows_1 = counts[:, column].astype(int).tolist()
-                found.append(Cue(text=text, label=label, rows_0=rows_0, rows_1=rows_1))
-        cues += found
+                of_label.append(Cue(text=text, label=label, rows_0=rows_0, rows_1=rows_1))
+        cues += of_label
     return tuple(cues)
 
 
 def _marked(text: str, limit: int) -> str:
-    """The text between marks, at most `limit` characters of it, half from each end."""
+    """Add marks at both ends of a text, after cutting its middle if it is longer than `limit`."""
     if len(text) > limit:
         text = text[: limit // 2] + text[-(limit // 2) :]
     return START + text + END

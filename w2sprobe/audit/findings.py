@@ -1,4 +1,4 @@
-"""From numbers to sentences: what is wrong, where, what it means, what to do."""
+"""Findings of an audit in words: what is wrong, where, what it means, what to do."""
 
 from w2sprobe.audit.result import (
     Balance,
@@ -11,19 +11,19 @@ from w2sprobe.audit.result import (
 )
 from w2sprobe.results import Finding, Level
 
-DUPLICATE_SHARE = 0.01  # of rows with a near-duplicate where none may be: more is flagged
-EVEN = (0.4, 0.6)  # shares of label 1 that need no mention
+DUPLICATE_SHARE = 0.01  # of rows with a near-duplicate in another split; more is flagged
+BALANCED = (0.4, 0.6)  # shares of label 1 that are not noted
 LEVELS: tuple[Level, ...] = ("flag", "warning", "note")
-LEARNED = {
+BASELINE_WORDS = {
     "length": "length alone",
-    "characters": "runs of characters",
+    "characters": "character n-grams",
     "words": "single words",
 }
 SHOWN_SUFFIX = 60
 
 
 def find_baselines(baselines: tuple[Baseline, ...]) -> list[Finding]:
-    """Flag what the baselines that are flagged learned; note where there is no AUC."""
+    """Report flagged baselines with their cues; note if there is no AUC."""
     if any(baseline.auc is None for baseline in baselines):
         message = (
             "No baseline has an AUC, as weak-train or test has one label only. "
@@ -31,25 +31,25 @@ def find_baselines(baselines: tuple[Baseline, ...]) -> list[Finding]:
         )
         return [Finding(kind="baseline", level="note", message=message)]
     flagged = [
-        f"{LEARNED[baseline.name]}, test AUC {baseline.auc:.3f} ({_why(baseline)})"
+        f"{BASELINE_WORDS[baseline.name]}, test AUC {baseline.auc:.3f} ({_why(baseline)})"
         for baseline in baselines
         if baseline.flagged
     ]
     if not flagged:
         return []
     message = (
-        f"The labels can be told without understanding, by {'; by '.join(flagged)}. "
-        "If that comes from the format, mend the source; if it is content, the task needs no more "
-        "than this, and weak and strong models will hardly differ."
+        f"The labels can be predicted without understanding the text, by {'; by '.join(flagged)}. "
+        "If that comes from the format, fix the source; if it is content, the task is so easy "
+        "that weak and strong models will hardly differ."
     )
     return [Finding(kind="baseline", level="flag", message=message)]
 
 
 def find_duplicate_rows(duplicates: Duplicates, n_strong: int, n_test: int) -> list[Finding]:
-    """Flag when more than `DUPLICATE_SHARE` of the rows have a near-duplicate where none may be.
+    """Report near-duplicates; a flag if more than `DUPLICATE_SHARE` of the rows have one.
 
-    Test rows in training are remembered instead of understood. Strong-train rows in weak-train have
-    weak labels better than the weak model's on new rows.
+    Test rows that are also in training can be memorised. Strong-train rows that are also in
+    weak-train have better weak labels than the weak model gives to new rows.
     """
     of_test = [cross for cross in duplicates.between if cross.reaches_test]
     of_strong = [
@@ -59,14 +59,14 @@ def find_duplicate_rows(duplicates: Duplicates, n_strong: int, n_test: int) -> l
         cross for cross in duplicates.between if cross not in (*of_test, *of_strong) and cross.pairs
     ]
     found = [
-        _crossing(
+        _finding(
             of_test,
             f"{duplicates.test_rows:,} of {n_test:,} test rows",
             duplicates.test_rows / n_test,
-            "weak-train or strong-train: remembering it helps where the labels agree and misleads "
-            "where they differ",
+            "weak-train or strong-train: memorising it helps if the labels agree and misleads "
+            "if they differ",
         ),
-        _crossing(
+        _finding(
             of_strong,
             f"{sum(cross.rows[1] for cross in of_strong):,} of {n_strong:,} strong-train rows",
             sum(cross.rows[1] for cross in of_strong) / n_strong,
@@ -76,13 +76,13 @@ def find_duplicate_rows(duplicates: Duplicates, n_strong: int, n_test: int) -> l
     if elsewhere:
         message = (
             f"Pairs of near-duplicates between val and other splits: "
-            f"{sum(cross.pairs for cross in elsewhere):,}. Val chooses the checkpoint, no more."
+            f"{sum(cross.pairs for cross in elsewhere):,}. Val only selects the checkpoint."
         )
         found.append(Finding(kind="duplicates", level="note", message=message))
     return [finding for finding in found if finding]
 
 
-def _crossing(
+def _finding(
     between: list[CrossDuplicates], which: str, share: float, meaning: str
 ) -> Finding | None:
     pairs = sum(cross.pairs for cross in between)
@@ -94,19 +94,19 @@ def _crossing(
         level="flag" if share > DUPLICATE_SHARE else "warning",
         message=f"{which} ({100 * share:.2f} %) have a near-duplicate in {meaning}; labels differ "
         f"in {conflicting:,} of {pairs:,} pairs. Look at the examples; give rows that belong "
-        "together one group, so that they stay on one side.",
+        "together the same group, so that they stay in one split.",
     )
 
 
 def find_overflows(overflows: tuple[Overflow, ...]) -> list[Finding]:
-    """Flag each model that cannot read all of its rows."""
+    """Flag each model whose context is shorter than some rows."""
     return [
         Finding(
             kind="context",
             level="flag",
             message=f"Rows longer than the {overflow.context:,} tokens of {overflow.model}: "
             f"{_where(overflow.rows)}; the longest has {overflow.longest:,}. "
-            "They are refused, or with --truncate cut at their end, where questions often stand; "
+            "They are refused, or with --truncate cut at the end, where the question often is; "
             "shorten the texts or choose a model with a longer context.",
         )
         for overflow in overflows
@@ -115,24 +115,24 @@ def find_overflows(overflows: tuple[Overflow, ...]) -> list[Finding]:
 
 
 def find_imbalance(balance: tuple[Balance, ...]) -> list[Finding]:
-    """Note the splits whose share of label 1 is outside `EVEN`."""
+    """Note the splits whose share of label 1 is outside `BALANCED`."""
     shares = {part.split: part.rows_1 / (part.rows_0 + part.rows_1) for part in balance}
     uneven = [
         f"{name} {100 * share:.0f} %"
         for name, share in shares.items()
-        if not EVEN[0] <= share <= EVEN[1]
+        if not BALANCED[0] <= share <= BALANCED[1]
     ]
     if not uneven:
         return []
     message = (
-        f"Label 1 is far from half of the rows: {', '.join(uneven)}. AUC does not mind, accuracy, "
-        "soft labels and losses do; leave it if this prior is wanted."
+        f"Label 1 is far from half of the rows: {', '.join(uneven)}. AUC does not depend on this; "
+        "accuracy, soft labels and losses do. Leave it if this prior is intended."
     )
     return [Finding(kind="balance", level="note", message=message)]
 
 
 def find_constant_suffix(suffix: Suffix | None) -> list[Finding]:
-    """Warn of an ending that nearly all rows have."""
+    """Warn about an ending that nearly all rows have."""
     if suffix is None:
         return []
     shown = suffix.text if len(suffix.text) <= SHOWN_SUFFIX else "…" + suffix.text[-SHOWN_SUFFIX:]
@@ -150,15 +150,15 @@ def in_order(findings: list[Finding]) -> tuple[Finding, ...]:
 
 
 def show_cue(cue: Cue) -> str:
-    """A cue in quotation marks, and the weak-train rows of either label that have it."""
+    """Format a cue: its text, and the weak-train rows of each label that contain it."""
     inner = repr(cue.text).replace("\\x02", "<start>").replace("\\x03", "<end>")
     return f"{inner} ({cue.rows_0:,} | {cue.rows_1:,})"
 
 
 def _why(baseline: Baseline) -> str:
-    """What was learned, with the foremost cue of each label."""
-    foremost = {cue.label: cue for cue in reversed(baseline.cues)}
-    cues = [f"{show_cue(foremost[label])} for label {label}" for label in sorted(foremost)]
+    """What a baseline learned: the strongest cue for each label."""
+    strongest = {cue.label: cue for cue in reversed(baseline.cues)}
+    cues = [f"{show_cue(strongest[label])} for label {label}" for label in sorted(strongest)]
     return ", ".join(cues) or baseline.about
 
 

@@ -1,4 +1,4 @@
-"""An audit as plain text, for people."""
+"""An audit as plain text."""
 
 from collections import Counter
 from textwrap import wrap
@@ -7,25 +7,15 @@ from w2sprobe.audit.findings import show_cue
 from w2sprobe.audit.result import Audit, Baseline, Duplicates
 
 WIDTH = 110
-N_PAIRS = 2  # examples shown
+N_PAIRS = 2  # near-duplicates shown
 
 
 def render(audit: Audit) -> str:
-    """Write an audit as text: findings first, then the numbers behind them.
-
-    Parameters
-    ----------
-    audit : Audit
-
-    Returns
-    -------
-    str
-        Some 40 lines of at most `WIDTH` characters, without a line break at the end.
-    """
+    """Render an audit as about 40 lines of text: findings first, then the numbers."""
     levels = Counter(finding.level for finding in audit.findings)
     verdict = "nothing flagged" if audit.clean else f"{levels['flag']} flagged"
     if levels["warning"]:
-        verdict += f", {levels['warning']} to be warned of"
+        verdict += f", {levels['warning']} warned about"
     lines = [f"Audit of {audit.task}: {verdict}", ""]
     for finding in audit.findings:
         lines += wrap(

@@ -1,4 +1,4 @@
-"""Schema of an audit: a section a check, and the findings in words."""
+"""Schema of an audit: one section per check, and the findings in words."""
 
 from pathlib import Path
 from typing import Literal
@@ -10,19 +10,20 @@ from w2sprobe.errors import InputError
 from w2sprobe.results import Finding
 
 Interval = tuple[float, float]
+BaselineName = Literal["length", "characters", "words"]
 
 
-class Part(BaseModel):
-    """What all sections share: no unknown keys, no changes."""
+class AuditSection(BaseModel):
+    """Base class of all sections: immutable, no unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Cue(Part):
-    """One feature that tells the labels apart in weak-train.
+class Cue(AuditSection):
+    """A feature that predicts the label in weak-train.
 
-    `text` is a word or a run of characters (`<start>` and `<end>` are those of the row), `label`
-    the one it speaks for; `rows_0` and `rows_1` count the weak-train rows of each label that
+    `text` is a word or a character n-gram (`<start>` and `<end>` mark the ends of the row); `label`
+    is the label it predicts; `rows_0` and `rows_1` count the weak-train rows of each label that
     contain it.
     """
 
@@ -32,15 +33,15 @@ class Cue(Part):
     rows_1: int
 
 
-class Baseline(Part):
+class Baseline(AuditSection):
     """A shallow classifier trained on weak-train and scored on test.
 
-    `auc` is None where a split has one class only, `interval` (95 %, over test rows or
-    groups) also where test is one group. `max_characters` is the most that was read of a text,
-    half from each end; None: all. `about` says in words what was learned, where there are no cues.
+    `auc` is None if a split has one class only; `interval` (95 %, over test rows or groups) is also
+    None if test is one group. `max_characters` limits what was read of a text, half from each end;
+    None: all was read. `about` says in words what a baseline without cues learned.
     """
 
-    name: Literal["length", "characters", "words"]
+    name: BaselineName
     auc: float | None
     interval: Interval | None
     flagged: bool
@@ -49,8 +50,8 @@ class Baseline(Part):
     cues: tuple[Cue, ...] = ()
 
 
-class Pair(Part):
-    """Two near-duplicates; texts are shortened around the first difference."""
+class Pair(AuditSection):
+    """Two near-duplicates; texts are cut around the first difference."""
 
     splits: tuple[str, str]
     ids: tuple[str, str]
@@ -59,11 +60,11 @@ class Pair(Part):
     texts: tuple[str, str]
 
 
-class CrossDuplicates(Part):
+class CrossDuplicates(AuditSection):
     """Near-duplicates between two splits.
 
-    `rows` counts the rows of each that have at least one in the other; `conflicting` the pairs
-    whose labels differ.
+    `rows` counts the rows of each split that have a near-duplicate in the other; `conflicting`
+    counts the pairs whose labels differ.
     """
 
     splits: tuple[str, str]
@@ -73,15 +74,15 @@ class CrossDuplicates(Part):
 
     @property
     def reaches_test(self) -> bool:
-        """Whether these are between a training split and test."""
+        """Whether one split is for training and the other is test."""
         return self.splits in {("weak_train", "test"), ("strong_train", "test")}
 
 
-class Duplicates(Part):
+class Duplicates(AuditSection):
     """Near-duplicates across splits: Jaccard similarity of word shingles of at least `threshold`.
 
-    `test_rows` counts the test rows with one in weak-train or strong-train. `template_shingles`
-    are those found in so many rows that they were left out.
+    `test_rows` counts the test rows with a near-duplicate in weak-train or strong-train.
+    `template_shingles` counts the shingles that were ignored because too many rows have them.
     """
 
     threshold: float
@@ -91,7 +92,7 @@ class Duplicates(Part):
     examples: tuple[Pair, ...]
 
 
-class Lengths(Part):
+class TextLengths(AuditSection):
     """Characters and words of a split's texts: median, 95 % quantile, maximum."""
 
     split: str
@@ -99,7 +100,7 @@ class Lengths(Part):
     words: tuple[int, int, int]
 
 
-class Overflow(Part):
+class Overflow(AuditSection):
     """Rows of each split that are longer than a model's context, in tokens."""
 
     model: str
@@ -108,7 +109,7 @@ class Overflow(Part):
     rows: dict[str, int]
 
 
-class Balance(Part):
+class Balance(AuditSection):
     """Rows of each label in a split."""
 
     split: str
@@ -116,15 +117,15 @@ class Balance(Part):
     rows_1: int
 
 
-class Suffix(Part):
-    """The longest text that nearly all rows, `share` of them, end in."""
+class Suffix(AuditSection):
+    """The longest ending that nearly all rows have in common; `share` is their share."""
 
     text: str
     share: float
 
 
-class Audit(Part):
-    """All checks of one task's splits, and what was found; flags come first.
+class Audit(AuditSection):
+    """All checks of one task's splits, and the findings; flags come first.
 
     `auc_threshold` is the test AUC above which a baseline is flagged.
     """
@@ -133,7 +134,7 @@ class Audit(Part):
     auc_threshold: float
     baselines: tuple[Baseline, ...]
     duplicates: Duplicates
-    lengths: tuple[Lengths, ...]
+    lengths: tuple[TextLengths, ...]
     overflows: tuple[Overflow, ...]
     balance: tuple[Balance, ...]
     suffix: Suffix | None
@@ -141,7 +142,7 @@ class Audit(Part):
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was flagged; there may be warnings and notes."""
+        """Whether there is no flag; there may be warnings and notes."""
         return all(finding.level != "flag" for finding in self.findings)
 
     def write(self, path: Path) -> None:
@@ -150,12 +151,12 @@ class Audit(Part):
 
     @classmethod
     def read(cls, path: Path) -> "Audit":
-        """Read what `write` wrote.
+        """Read a file that `write` wrote.
 
         Raises
         ------
         InputError
-            No such file, or not an audit.
+            Missing file, or not an audit.
         """
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""All checks on one task's splits."""
+"""Run all checks on one task's splits."""
 
 from dataclasses import replace
 
@@ -27,31 +27,29 @@ from w2sprobe.data.splits import Splits
 
 
 def audit_splits(splits: Splits, *, token_counts: dict[str, ModelLengths] | None = None) -> Audit:
-    """Look for what could make the results on these splits mean something else.
+    """Audit a task's splits.
 
     Parameters
     ----------
     splits : Splits
-        The order of rows within a split has no influence.
+        The order of rows within a split does not matter.
     token_counts : dict of str to ModelLengths, optional
-        A model's name to the tokens of the rows, in the order of `splits`. None: contexts are not
-        checked.
+        Tokens of the rows, in the order of `splits`, by model name. None: contexts are not checked.
 
     Returns
     -------
     Audit
-        The same splits give the same audit.
+        Deterministic.
 
     Raises
     ------
     InputError
-        A split has another number of rows than of token counts.
+        The numbers of rows and of token counts of a split differ.
     UnknownName
-        Token counts for a split that does not exist.
+        Token counts for an unknown split.
     """
     overflows = count_overflows(splits, token_counts or {})
-    # forests, solvers and sketches see rows in the order of their ids, so that the same rows give
-    # the same numbers to the last bit
+    # Forests, solvers and sketches depend on the order of rows in their last digits.
     ordered = replace(
         splits,
         weak_train=_by_id(splits.weak_train),

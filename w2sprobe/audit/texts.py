@@ -1,34 +1,34 @@
-"""Lengths, contexts, label balance and common endings: counted, nothing learned."""
+"""Counts of an audit: lengths, rows beyond a context, label balance, common endings."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from w2sprobe.audit.result import Balance, Lengths, Overflow, Suffix
+from w2sprobe.audit.result import Balance, Overflow, Suffix, TextLengths
 from w2sprobe.data.splits import Splits
 from w2sprobe.errors import InputError
 
-SUFFIX_SHARE = 0.95  # of all rows, which have an ending in common
+SUFFIX_SHARE = 0.95  # of all rows must have an ending for it to be reported
 
 
 @dataclass(frozen=True)
 class ModelLengths:
-    """Tokens of each row, by one model's tokenizer.
+    """Number of tokens of each row, by one model's tokenizer.
 
     Parameters
     ----------
     context : int or None
-        Tokens that the model can read, special tokens included. None: any number.
+        Tokens that the model can read, special tokens included. None: no limit.
     tokens : dict of str to ndarray of int, shape (rows of the split,)
-        A split's name to the tokens of its rows, special tokens included. Splits that the model
-        does not read may be left out.
+        Tokens of each row by split, special tokens included. Splits that the model does not read
+        may be left out.
     """
 
     context: int | None
     tokens: dict[str, np.ndarray]
 
     def summary(self) -> dict[str, int | None]:
-        """Median, 95 % quantile and most tokens of a row, and how many rows exceed the context."""
+        """Median, 95 % quantile and maximum of tokens per row, and rows beyond the context."""
         tokens, context = np.concatenate(list(self.tokens.values())), self.context
         return {
             "median": int(np.median(tokens)),
@@ -39,10 +39,10 @@ class ModelLengths:
         }
 
 
-def measure_lengths(splits: Splits) -> tuple[Lengths, ...]:
+def measure_lengths(splits: Splits) -> tuple[TextLengths, ...]:
     """Characters and words of each split's texts."""
     return tuple(
-        Lengths(
+        TextLengths(
             split=name,
             characters=_spread([len(text) for text in rows.texts]),
             words=_spread([len(text.split()) for text in rows.texts]),
@@ -52,14 +52,14 @@ def measure_lengths(splits: Splits) -> tuple[Lengths, ...]:
 
 
 def count_overflows(splits: Splits, models: dict[str, ModelLengths]) -> tuple[Overflow, ...]:
-    """Count the rows of each split that do not fit each model.
+    """Count the rows of each split that are longer than each model's context.
 
     Raises
     ------
     InputError
-        A split has another number of rows than of token counts.
+        The numbers of rows and of token counts of a split differ.
     UnknownName
-        No such split.
+        Unknown split.
     """
     overflows = []
     for model, lengths in models.items():
@@ -71,7 +71,7 @@ def count_overflows(splits: Splits, models: dict[str, ModelLengths]) -> tuple[Ov
                 raise InputError(
                     f"{len(tokens)} token counts for {len(splits[name])} rows",
                     where=f"{name} of {model}",
-                    allowed="one count a row",
+                    allowed="one count per row",
                 )
             over[name] = int(np.count_nonzero(np.asarray(tokens) > lengths.context))
             longest = max(longest, int(np.max(tokens)))
@@ -88,11 +88,11 @@ def count_labels(splits: Splits) -> tuple[Balance, ...]:
 
 
 def find_suffix(splits: Splits) -> Suffix | None:
-    """Find the longest ending that `SUFFIX_SHARE` of all rows have, spaces alone not counting."""
+    """Find the longest ending that `SUFFIX_SHARE` of all rows have; None if it is blank."""
     backwards = sorted(text[::-1] for _, rows in splits.items() for text in rows.texts)
     least = int(np.ceil(SUFFIX_SHARE * len(backwards)))
-    # sorted, rows with the same ending stand together, and the first and last of a run of rows
-    # have in common what all of them have
+    # Rows with the same ending are neighbours after sorting, and what the first and the last of a
+    # run of rows have in common, all rows between them have.
     common = max(
         (
             first[: shared_start(first, last)]
@@ -106,10 +106,10 @@ def find_suffix(splits: Splits) -> Suffix | None:
     return Suffix(text=common[::-1], share=having / len(backwards))
 
 
-def shared_start(one: str, other: str) -> int:
-    """Characters before the first difference of two texts."""
-    shorter = min(len(one), len(other))
-    return next((at for at in range(shorter) if one[at] != other[at]), shorter)
+def shared_start(first: str, second: str) -> int:
+    """Number of characters before the first difference of two texts."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((at for at, (one, two) in pairs if one != two), min(len(first), len(second)))
 
 
 def _spread(values: list[int]) -> tuple[int, int, int]:

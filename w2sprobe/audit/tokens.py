@@ -1,4 +1,4 @@
-"""Tokens of a task's rows, by a model's own tokenizer."""
+"""Token counts of a task's rows, by a model's own tokenizer."""
 
 from w2sprobe.audit.texts import ModelLengths
 from w2sprobe.data import SPLIT_NAMES, Splits
@@ -17,14 +17,10 @@ def count_tokens(model: str, splits: Splits, names: tuple[str, ...] = SPLIT_NAME
     names : tuple of str
         Splits that the model reads.
 
-    Returns
-    -------
-    ModelLengths
-
     Raises
     ------
     InputError
-        No such model.
+        Unknown model.
     """
     info = describe_model(model)
     tokenizer = load_tokenizer(info.source)

@@ -1,19 +1,17 @@
-"""Speed and memory of the probes, beside their peers, in one run on one machine."""
+"""Speed and memory of the probes beside FAISS, torch and scikit-learn, on this machine."""
 
-from w2sprobe.bench.growth import growth, growth_figure
-from w2sprobe.bench.lines import Line
-from w2sprobe.bench.memory import memory
-from w2sprobe.bench.speed import knn, logistic, search, topofilter
-from w2sprobe.bench.sweep import sweep
+from collections.abc import Callable, Iterator
 
-PARTS = {
+from w2sprobe.bench.measuring import Measurement
+from w2sprobe.bench.parts import knn, logistic, search, topofilter
+from w2sprobe.bench.peak_memory import memory
+
+PARTS: dict[str, Callable[[int, int], Iterator[Measurement]]] = {  # of rows and columns
     "search": search,
     "knn": knn,
     "logistic": logistic,
     "topofilter": topofilter,
     "memory": memory,
-    "sweep": sweep,
-    "growth": growth,
 }
 
-__all__ = ["PARTS", "Line", "growth_figure"]
+__all__ = ["PARTS"]

@@ -1,4 +1,4 @@
-"""What others would write: the code that ours is compared with."""
+"""The same computations without w2sprobe: with FAISS, torch, scikit-learn, or dense matrices."""
 
 from typing import Any
 
@@ -11,18 +11,18 @@ from w2sprobe.probes.backends import import_faiss
 
 
 def cdist_topk(X: np.ndarray, k: int) -> np.ndarray:
-    """Neighbours from a whole matrix of distances, self included."""
+    """Neighbours from the whole matrix of distances, self included."""
     tensor = torch.from_numpy(X)
-    found: np.ndarray = torch.cdist(tensor, tensor).topk(k, largest=False).indices.numpy()
-    return found
+    indices: np.ndarray = torch.cdist(tensor, tensor).topk(k, largest=False).indices.numpy()
+    return indices
 
 
 def faiss_flat(X: np.ndarray, k: int) -> np.ndarray:
     """FAISS's exhaustive search on the CPU, self included."""
     index = import_faiss().IndexFlatL2(X.shape[1])
     index.add(X)
-    found: np.ndarray = index.search(X, k)[1]
-    return found
+    indices: np.ndarray = index.search(X, k)[1]
+    return indices
 
 
 def lbfgs(X: np.ndarray, soft: np.ndarray, l2: float) -> tuple[np.ndarray, float]:
@@ -48,7 +48,7 @@ def lbfgs(X: np.ndarray, soft: np.ndarray, l2: float) -> tuple[np.ndarray, float
 
 
 def doubled_rows(X: np.ndarray, soft: np.ndarray, l2: float) -> tuple[np.ndarray, float]:
-    """One penalty by scikit-learn, each row once a label with its probability for a weight."""
+    """One penalty by scikit-learn: each row with either label, weighted by its probability."""
     fit = LogisticRegression(C=1 / (2 * len(X) * l2), max_iter=10_000).fit(
         np.vstack([X, X]),
         np.repeat([1, 0], len(X)),
@@ -60,7 +60,7 @@ def doubled_rows(X: np.ndarray, soft: np.ndarray, l2: float) -> tuple[np.ndarray
 def dense_topofilter(
     X: np.ndarray, soft: np.ndarray, k: int, contamination: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Component mask and keep mask through n x n distances and a dense adjacency, twice."""
+    """Component mask and keep mask, from n x n distances and a dense adjacency matrix."""
     component = np.zeros(len(X), dtype=bool)
     near = _nearest_others(X, k)
     edges = np.zeros((len(X), len(X)), dtype=bool)

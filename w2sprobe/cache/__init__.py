@@ -1,7 +1,9 @@
-"""The activation store: hidden states of a model, row by row, in HDF5."""
+"""The activation store: hidden states of a model, one vector (or more) per row, in HDF5."""
 
+from w2sprobe.cache.dtypes import store_size_bytes
+from w2sprobe.cache.graphs import read_graph, write_graph
 from w2sprobe.cache.layout import VERSION as FORMAT_VERSION
-from w2sprobe.cache.layout import graph_path, read_graph, store_size_bytes, write_graph
+from w2sprobe.cache.layout import graph_path
 from w2sprobe.cache.maintenance import (
     StoreInfo,
     drop_damage,
@@ -9,9 +11,10 @@ from w2sprobe.cache.maintenance import (
     leftovers,
     store_info,
 )
+from w2sprobe.cache.manifest import is_store
 from w2sprobe.cache.reader import ActivationStore
 from w2sprobe.cache.transfer import copy_store, push_store
-from w2sprobe.cache.writer import ActivationWriter, is_store
+from w2sprobe.cache.writer import ActivationWriter
 
 __all__ = [
     "FORMAT_VERSION",

@@ -1,9 +1,7 @@
-"""Who works on what: lock files that survive a dead owner, without byte-range locks.
+"""Lock files that name their owner, so that the lock of a dead process can be taken over.
 
-A lock file appears together with its owner's record, by a hard link: a process that is killed at
-any moment leaves a lock that names it, or none. (filelock 4's leases create an empty file first;
-one left by a kill at that moment blocked its shard for good.) Two owners of one lock are possible
-where a machine stops for a minute and goes on; they would write the same bytes twice.
+Two owners of one lock are possible where a machine is suspended for a minute and resumes; they
+would write the same bytes twice.
 """
 
 import json
@@ -21,8 +19,8 @@ import psutil
 from w2sprobe.atomic import PREFIX
 from w2sprobe.errors import OutputError
 
-# A dead owner on this machine is noticed at once, one on another machine when its lock has not been
-# refreshed for so long; only this process's own clock counts.
+# A dead owner on this machine is noticed at once; one on another machine, when its lock was not
+# refreshed for this long by this process's own clock.
 LEASE_SECONDS = 60.0
 LOCK_PREFIX = ".lock-"
 MANIFEST_LOCK = f"{LOCK_PREFIX}manifest"
@@ -30,12 +28,12 @@ POLL_SECONDS = 0.2
 
 
 def is_working_file(name: str) -> bool:
-    """Whether a file is a lock or a temporary one: of a process at work, or of one that died."""
+    """Whether a file is a lock or a temporary file, of a running or a dead process."""
     return name.startswith((PREFIX, LOCK_PREFIX))
 
 
 class Locks:
-    """Lock files that this process holds; a thread refreshes them until they are given back."""
+    """Lock files that this process holds; a thread refreshes them until they are released."""
 
     def __init__(self) -> None:
         self._record = json.dumps({**_owner(os.getpid()), "token": uuid.uuid4().hex}).encode()
@@ -45,7 +43,7 @@ class Locks:
         self._thread: threading.Thread | None = None
 
     def take(self, path: Path) -> bool:
-        """Try to take a lock: False where a process that may be alive holds it.
+        """Try to take a lock; False where a process that may be alive holds it.
 
         Raises
         ------
@@ -66,7 +64,7 @@ class Locks:
         return True
 
     def wait(self, path: Path, seconds: float) -> bool:
-        """Take a lock, waiting for it if need be."""
+        """Wait for a lock and take it; False if the time is over first."""
         end = time.monotonic() + seconds
         while not self.take(path):
             if time.monotonic() > end:
@@ -75,13 +73,13 @@ class Locks:
         return True
 
     def give_back(self, path: Path) -> None:
-        """Give a lock back, if it is held and still ours."""
+        """Release a lock, if this process still owns it."""
         if path in self._held:
             self._held.discard(path)
             _remove(path, self._record)
 
     def close(self) -> None:
-        """Give all locks back."""
+        """Release all locks."""
         for path in list(self._held):
             self.give_back(path)
         self._stop.set()
@@ -89,13 +87,13 @@ class Locks:
     def _refresh(self) -> None:
         while not self._stop.wait(LEASE_SECONDS / 3):
             for path in list(self._held):
-                # gone, or another's: what we write is the same as what its owner writes
-                with suppress(OSError):  # a network disk that fails once; the next time may do
-                    if _read(path) == self._record:
+                # a network disk may fail once; the lease lasts for three attempts
+                with suppress(OSError):
+                    if _read(path) == self._record:  # else another process took it over
                         os.utime(path)
 
     def _abandoned(self, path: Path) -> bytes | None:
-        """Record of a lock whose owner is dead, or has not refreshed it for too long."""
+        """Record of a lock whose owner is dead or has stopped refreshing it; otherwise None."""
         record = _read(path)
         if record is None:
             return None
@@ -104,9 +102,10 @@ class Locks:
             here = owner["machine"] == _machine()
             pid, started = int(owner["pid"]), owner["started"]
         except (ValueError, KeyError, TypeError):
-            here, pid, started = False, 0, None
+            here, pid, started = False, 0, None  # no readable record: wait for the lease to end
         if here:
             return record if _started(pid) != started else None
+        # the owner's clock may be wrong: count from when this process saw the lock change
         state = (record, path.stat().st_mtime_ns if path.exists() else 0)
         if self._seen.get(path, (None, 0.0))[0] != state:
             self._seen[path] = (state, time.monotonic())
@@ -114,7 +113,10 @@ class Locks:
 
 
 def _create(path: Path, record: bytes) -> bool:
-    """Make the lock, with its record in it; False where it exists."""
+    """Make the lock file with its record in it; False where it exists."""
+    # The file appears together with its record, by a hard link: a process that is killed at any
+    # moment leaves a lock that names it, or none. (filelock 4's leases create an empty file first;
+    # a kill at that moment blocks the shard for good.)
     draft = path.with_name(f"{PREFIX}{uuid.uuid4().hex}")
     draft.write_bytes(record)
     try:
@@ -130,7 +132,7 @@ def _create(path: Path, record: bytes) -> bool:
 
 
 def _create_without_links(path: Path, record: bytes) -> bool:
-    """As `_create`, where the file system has no hard links; a kill may leave an empty lock."""
+    """Variant of `_create` without hard links; a kill may leave an empty lock file."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     except FileExistsError:
@@ -141,19 +143,22 @@ def _create_without_links(path: Path, record: bytes) -> bool:
 
 
 def _remove(path: Path, record: bytes) -> bool:
-    """Remove a lock that has this record, and no other."""
+    """Remove a lock that has this record; False where it has another one or is gone."""
+    # renamed before it is read: reading first, then deleting, could delete the lock of a process
+    # that took it in between
     aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     try:
         path.rename(aside)
     except FileNotFoundError:
         return False
-    found = _read(aside)
-    if found is not None and found != record and not path.exists():
-        # somebody took it between the look and the rename; gone if the store was just finished
+    actual = _read(aside)
+    if actual is not None and actual != record and not path.exists():
+        # another process took it just before the rename: put it back, unless that process has
+        # meanwhile finished the store and deleted the file
         with suppress(FileNotFoundError):
             aside.rename(path)
     aside.unlink(missing_ok=True)
-    return found == record
+    return actual == record
 
 
 def _read(path: Path) -> bytes | None:
@@ -168,10 +173,10 @@ def _owner(pid: int) -> dict[str, Any]:
 
 
 def _started(pid: int) -> float | None:
-    """When a process began; None where there is none, so that a reused number is noticed."""
+    """Start time of a process, which tells a reused process number; None where there is none."""
     try:
         process = psutil.Process(pid)
-        # one that is over and that nobody has asked after holds nothing
+        # a zombie has ended; only its exit status was not collected yet
         dead = process.status() == psutil.STATUS_ZOMBIE
         return None if dead else float(process.create_time())
     except psutil.NoSuchProcess:
@@ -179,12 +184,12 @@ def _started(pid: int) -> float | None:
 
 
 def _machine() -> str:
-    """Name the machine and its process numbers: containers of one host count apart."""
+    """Name of the machine and its process namespace: containers of one host are separate."""
     namespace = Path("/proc/self/ns/pid")
     numbers = namespace.stat().st_ino if namespace.exists() else 0
-    # getnode() is random in each process where nothing tells a network address, as in a slim
-    # container; the boot's own id would do everywhere, but a lock may have to outlive a reboot
+    # getnode() is random in each process where there is no network address, as in a slim container;
+    # the boot id comes second, as a lock may have to be recognised after a reboot
     files = (Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id"))
-    found = [file.read_text(encoding="utf-8").strip() for file in files if file.is_file()]
-    host = next(filter(None, found), f"{uuid.getnode():x}")
+    names = [file.read_text(encoding="utf-8").strip() for file in files if file.is_file()]
+    host = next(filter(None, names), f"{uuid.getnode():x}")
     return f"{socket.gethostname()} {host} {numbers}"

@@ -1,4 +1,4 @@
-"""Housekeeping of stores: what is there, what is damaged, what can go."""
+"""Housekeeping: lists stores, drops damaged files, finds what killed runs left behind."""
 
 import time
 from collections.abc import Iterator
@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from w2sprobe.atomic import check_writable
-from w2sprobe.cache import layout
+from w2sprobe.cache.graphs import graph_files
+from w2sprobe.cache.hdf5 import check_bytes
+from w2sprobe.cache.layout import MANIFEST, WHOLE, shard_name
 from w2sprobe.cache.locks import LEASE_SECONDS, is_working_file
+from w2sprobe.cache.manifest import is_store, read_manifest
+from w2sprobe.cache.shards import check_shard, present_shards
 from w2sprobe.errors import StoreDamaged, W2SProbeError
 
 DAY = 86_400.0
@@ -15,24 +19,20 @@ DAY = 86_400.0
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """A store at a glance.
+    """Summary of a store.
 
     Parameters
     ----------
-    path : Path
     address, model, position, dtype : str
         Empty where the manifest cannot be read.
-    n_rows, hidden_size : int
     layers : tuple of int
-        In every shard.
-    shards : int
-        That have a file.
-    n_shards : int
-        Of the finished store.
+        Layers that are in every shard.
+    shards, n_shards : int
+        Shards that have a file; shards of the finished store.
     bytes : int
-        Of all files.
+        Size of all files.
     age_days, unused_days : float
-        Since the first shard was written, and since the store was last opened.
+        Time since the first file was written, and since the store was last opened.
     problem : str
         Why the manifest cannot be read; empty where it can.
     """
@@ -59,30 +59,30 @@ class StoreInfo:
 
     @property
     def state(self) -> str:
-        """Finished, unreadable, or how many shards there are."""
+        """`finished`, `unreadable`, or how many shards are there."""
         if self.problem:
             return "unreadable"
         return "finished" if self.finished else f"{self.shards} of {self.n_shards} shards"
 
 
 def find_stores(folder: str | Path) -> list[Path]:
-    """Stores in a folder, or the folder itself where it is one; by name."""
-    place = Path(folder)
-    if layout.has_manifest(place):
-        return [place]
-    inside = place.iterdir() if place.is_dir() else ()
-    return sorted(item for item in inside if item.is_dir() and layout.has_manifest(item))
+    """Stores in a folder, sorted by name; the folder itself where it is a store."""
+    root = Path(folder)
+    if is_store(root):
+        return [root]
+    inside = root.iterdir() if root.is_dir() else ()
+    return sorted(item for item in inside if item.is_dir() and is_store(item))
 
 
 def store_info(path: str | Path) -> StoreInfo:
-    """Look at a store without reading activations, and without counting as a use of it."""
+    """Summarise a store without reading activations; does not count as a use of it."""
     folder = Path(path)
     files = [file.stat() for file in folder.rglob("*") if file.is_file()]
     size, now = sum(file.st_size for file in files), time.time()
-    unused = (now - (folder / layout.MANIFEST).stat().st_mtime) / DAY
+    unused = (now - (folder / MANIFEST).stat().st_mtime) / DAY
     age = (now - min(file.st_mtime for file in files)) / DAY
     try:
-        manifest = layout.read_manifest(folder)
+        manifest = read_manifest(folder)
     except W2SProbeError as error:
         return StoreInfo(folder, bytes=size, age_days=age, unused_days=unused, problem=str(error))
     return StoreInfo(
@@ -94,7 +94,7 @@ def store_info(path: str | Path) -> StoreInfo:
         n_rows=manifest.n_rows,
         hidden_size=manifest.hidden_size,
         layers=manifest.layers,
-        shards=len(layout.present_shards(folder, manifest)),
+        shards=len(present_shards(folder, manifest)),
         n_shards=manifest.n_shards,
         bytes=size,
         age_days=age,
@@ -103,58 +103,53 @@ def store_info(path: str | Path) -> StoreInfo:
 
 
 def drop_damage(path: str | Path) -> list[str]:
-    """Delete the shards that are damaged; extracting again computes those and no others.
-
-    Parameters
-    ----------
-    path : str or Path
-        Folder of a store.
+    """Delete damaged shards; extracting again then computes these and no others.
 
     Returns
     -------
     list of str
-        What was wrong, one line each; empty where the store is sound.
+        Everything that was wrong, one line each; empty where the store is sound.
 
     Raises
     ------
     InputError
-        No store there, or one of another format version.
+        No store there, or a store of another format version.
     StoreDamaged
-        The manifest is damaged: nothing says any more what the shards hold.
+        The manifest is damaged, so that nothing says what the shards should hold.
     StoreUnavailable
-        A file cannot be read now, such as one that another process has open for writing. Nothing
-        has been deleted.
+        A file cannot be read now, for example because another process has it open for writing.
+        Nothing has been deleted.
     OutputError
-        The store lies where nothing can be deleted.
+        The folder is read-only.
     """
     folder = Path(path)
     try:
-        manifest = layout.read_manifest(folder)
+        manifest = read_manifest(folder)
     except StoreDamaged as error:
         raise StoreDamaged(
             error.what, where=error.where, advice="Extract again into another folder."
         ) from error
-    present = layout.present_shards(folder, manifest)
+    present = present_shards(folder, manifest)
     problems = [f"no shard {index}" for index in range(manifest.n_shards) if index not in present]
-    found = {
-        folder / layout.shard_name(index): layout.check_shard(folder, manifest, index)
+    damage = {
+        folder / shard_name(index): check_shard(folder, manifest, index)
         for index in sorted(present)
     }
-    if manifest.layers:
-        found[folder / layout.WHOLE] = layout.check_whole(folder)
-    found |= {graph: layout.check_graph(graph) for graph in layout.graph_files(folder)}
-    # only now: a file that cannot be judged leaves all as it is
-    damaged = [file for file, wrong in found.items() if wrong]
+    for file in [folder / WHOLE] * bool(manifest.layers) + graph_files(folder):
+        damage[file] = [f"{problem} in {str(file)!r}" for problem in check_bytes(file)]
+    # Nothing is deleted before all files were checked: one that cannot be read now raises above
+    # and leaves everything as it is.
+    damaged = [file for file, wrong in damage.items() if wrong]
     for file in damaged:
         check_writable(file.parent)
     for file in damaged:
-        problems += found[file]
+        problems += damage[file]
         file.unlink(missing_ok=True)
     return problems
 
 
 def leftovers(folder: str | Path) -> Iterator[Path]:
-    """Files that killed runs left in stores: temporary ones, and locks nobody refreshes."""
+    """Files that killed runs left in stores: old temporary files, and locks nobody refreshes."""
     for store in find_stores(folder):
         for file in sorted(store.rglob(".*")):
             age = time.time() - file.stat().st_mtime

@@ -1,7 +1,7 @@
-"""Reading a store: every value is checked against its checksum before anyone sees it."""
+"""Reading a store; every value is compared with its checksum before it is returned."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -11,7 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from w2sprobe.cache import layout
+from w2sprobe.cache import shards
+from w2sprobe.cache.dtypes import to_float32
+from w2sprobe.cache.graphs import graph_files
+from w2sprobe.cache.hdf5 import check_bytes
+from w2sprobe.cache.layout import MANIFEST, SHARDS, WHOLE, as_folder, shard_name
+from w2sprobe.cache.manifest import Manifest, read_manifest
 from w2sprobe.cells import as_names
 from w2sprobe.errors import (
     IdMismatch,
@@ -25,7 +30,7 @@ from w2sprobe.fingerprint import fingerprint_strings
 
 
 class ActivationStore:
-    """Hidden states of one model for rows known by their ids; opened by `open`.
+    """Hidden states of one model for rows with ids; made by `open`.
 
     Attributes
     ----------
@@ -33,9 +38,9 @@ class ActivationStore:
         Folder of the store.
     """
 
-    def __init__(self, path: Path, manifest: layout.Manifest, absent: frozenset[int]) -> None:
+    def __init__(self, path: Path, manifest: Manifest, absent: frozenset[int]) -> None:
         self._finished = bool(manifest.layers)
-        if not self._finished:
+        if not self._finished:  # the layers that are being written can be read shard by shard
             manifest = replace(manifest, layers=manifest.pending)
         self.path, self._manifest, self._absent = path, manifest, absent
 
@@ -46,11 +51,11 @@ class ActivationStore:
         Parameters
         ----------
         path : str or Path
-            Folder of the store, or an fsspec URL of it: s3://, gs://, https://, hf://datasets/...
-            A layer's bytes are then fetched when that layer is read, and no others.
+            Folder or fsspec URL of the store: s3://, gs://, https://, hf://datasets/... From a URL,
+            a layer's bytes are fetched when that layer is read, and no others.
         partial : bool, default False
-            Open a store that is still being extracted, too: `available` says which rows can be
-            read. What appears later is seen by opening it again.
+            Also open a store that is still being extracted: `available` says which rows can be
+            read. Open it again to see shards that were written since.
 
         Returns
         -------
@@ -59,13 +64,14 @@ class ActivationStore:
         Raises
         ------
         InputError
-            No store there, one of another format version, or, unless `partial`, an unfinished one.
+            No store there, a store of another format version, or, unless `partial`, an unfinished
+            one.
         StoreDamaged
-            The manifest is not what was written.
+            The manifest differs from what was written.
         """
-        folder = layout.as_folder(path)
-        manifest = layout.read_manifest(folder)
-        present = layout.present_shards(folder, manifest) if isinstance(folder, Path) else None
+        folder = as_folder(path)
+        manifest = read_manifest(folder)
+        present = shards.present_shards(folder, manifest) if isinstance(folder, Path) else None
         absent = frozenset(() if present is None else set(range(manifest.n_shards)) - present)
         if not partial and (absent or not manifest.layers):
             lost = f"{len(absent)} of {manifest.n_shards} shards missing"
@@ -74,7 +80,7 @@ class ActivationStore:
                 if manifest.layers
                 else f"unfinished store: {lost}",
                 where=str(folder),
-                advice=f"Copy all of {layout.SHARDS}/, or run the same extraction again."
+                advice=f"Copy all of {SHARDS}/, or run the same extraction again."
                 if manifest.layers
                 else "Run the same extraction again: it goes on at the first missing shard.",
             )
@@ -97,17 +103,17 @@ class ActivationStore:
 
     @property
     def dtype(self) -> str:
-        """As stored: float32, float16 or bfloat16."""
+        """Stored type: float32, float16 or bfloat16."""
         return self._manifest.dtype
 
     @property
     def ragged(self) -> bool:
-        """Whether a row has one vector a token; see `offsets`."""
+        """Whether a row has one vector per token; see `offsets`."""
         return self._manifest.ragged
 
     @cached_property
     def available(self) -> np.ndarray:
-        """Rows that can be read, bool, shape (n,): all of them unless opened as `partial`."""
+        """Mask of the rows that can be read, shape (n,); all of them unless opened as `partial`."""
         mask = np.ones(len(self), dtype=bool)
         for index in self._absent:
             mask[self._manifest.rows(index)] = False
@@ -117,19 +123,19 @@ class ActivationStore:
     def offsets(self) -> np.ndarray:
         """Vectors before each row, int64, shape (n + 1,).
 
-        Row r has the vectors offsets[r] to offsets[r + 1] of a layer that is read as a whole: one
-        a token in a ragged store, else one.
+        In a layer that is read as a whole, row r has the vectors offsets[r] to offsets[r + 1]: one
+        per token in a ragged store, otherwise one.
 
         Raises
         ------
         StoreDamaged
             Offsets differ from their checksums.
         """
-        return layout.read_all_offsets(self.path, self._manifest)
+        return shards.read_all_offsets(self.path, self._manifest)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """Everything that the address was computed from (`identity`), and the facts about it."""
+        """Content of `manifest.json`; `identity` is what the address was computed from."""
         return self._manifest.to_dict()
 
     @cached_property
@@ -144,33 +150,28 @@ class ActivationStore:
         return self._read_ids()
 
     def read(self, layer: int, rows: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
-        """One layer, widened to float32 without loss.
+        """Read one layer, widened to float32 without loss.
 
         Parameters
         ----------
         layer : int
             One of `layers`.
         rows : sequence of int, or ndarray of bool with shape (n,), optional
-            Positions in any order, or a mask. All rows by default.
+            Row numbers in any order, or a mask. All rows by default.
 
         Returns
         -------
         ndarray of float32, shape (n, hidden_size) or (len(rows), hidden_size)
-            C-contiguous. Of a ragged store, the vectors of the rows one after the other.
+            C-contiguous. In a ragged store, the vectors of the rows one after the other.
 
         Raises
         ------
         InputError
             No such layer; rows out of range, of another type, or not extracted yet.
         StoreDamaged
-            Shape, type, place or checksum do not fit; names shard and layer.
+            Shape, type, address or checksum differ from the manifest; names shard and layer.
         StoreUnavailable
             A shard cannot be read now: open for writing in another process, no permission.
-
-        Notes
-        -----
-        A checksum covers a layer of a shard, so that of each shard with a row asked for, the
-        layer is read as a whole; other shards and layers are not touched.
         """
         if not isinstance(layer, Integral) or isinstance(layer, bool) or layer not in self.layers:
             raise InputError(
@@ -178,30 +179,31 @@ class ActivationStore:
                 where=str(self.path),
                 allowed=", ".join(map(str, self.layers)),
             )
-        wanted = np.arange(len(self)) if rows is None else self._positions(rows)
+        wanted = np.arange(len(self)) if rows is None else self._row_numbers(rows)
         self._check_available(wanted)
         lengths = np.diff(self.offsets)[wanted]
         ends = np.cumsum(lengths)
         out = np.empty((ends[-1] if len(ends) else 0, self.hidden_size), dtype=np.float32)
         for index in range(self._manifest.n_shards):
             held = self._manifest.rows(index)
-            places = np.flatnonzero((wanted >= held.start) & (wanted < held.stop))
-            if not places.size:
+            chosen = np.flatnonzero((wanted >= held.start) & (wanted < held.stop))
+            if not chosen.size:
                 continue
-            stored = layout.read_layer(self.path, self._manifest, index, int(layer))
-            if rows is None:
+            # a checksum covers a layer of a shard, so that the shard's layer is read as a whole
+            stored = shards.read_layer(self.path, self._manifest, index, int(layer))
+            if rows is None:  # straight into the output, without a copy
                 target = out[self.offsets[held.start] : self.offsets[held.stop]]
-                layout.to_float32(stored, self.dtype, target)
+                to_float32(stored, self.dtype, target)
                 continue
-            source = self.offsets[wanted[places]] - self.offsets[held.start]
-            chosen = stored[_runs(source, lengths[places])]
-            widened = np.empty(chosen.shape, dtype=np.float32)
-            layout.to_float32(chosen, self.dtype, widened)
-            out[_runs(ends[places] - lengths[places], lengths[places])] = widened
+            source = self.offsets[wanted[chosen]] - self.offsets[held.start]
+            vectors = stored[_runs(source, lengths[chosen])]
+            widened = np.empty(vectors.shape, dtype=np.float32)
+            to_float32(vectors, self.dtype, widened)
+            out[_runs(ends[chosen] - lengths[chosen], lengths[chosen])] = widened
         return out
 
     def rows_of(self, ids: Sequence[Any] | np.ndarray) -> np.ndarray:
-        """Positions of ids, in their order.
+        """Row numbers of ids, in the order of the ids.
 
         Parameters
         ----------
@@ -215,7 +217,7 @@ class ActivationStore:
         Raises
         ------
         IdMismatch
-            An id is not in the store, or is asked for twice.
+            An id is not in the store, or is given twice.
         """
         names = as_names(ids, "ids")
         unknown = [name for name in names if name not in self._position]
@@ -232,27 +234,31 @@ class ActivationStore:
         return positions
 
     def verify(self) -> list[str]:
-        """All that is wrong, one line each; reads the whole store. Empty when it is sound.
+        """List everything that is wrong, one line each; empty when the store is sound.
 
-        Of an unfinished store, what is there.
+        Reads the whole store; in an unfinished one, the shards that are there.
         """
         problems = []
         for index in range(self._manifest.n_shards):
             if index not in self._absent:
-                problems += _all_of(layout.check_shard, self.path, self._manifest, index)
+                problems += self._check_shard(index)
             elif self._finished:
-                problems.append(f"no shard {index}, {self.path / layout.shard_name(index)}")
-        if self._finished:
-            problems += _all_of(layout.check_whole, self.path)
-        for graph in layout.graph_files(self.path):
-            problems += _all_of(layout.check_graph, graph)
+                problems.append(f"no shard {index}, {self.path / shard_name(index)}")
+        for file in [self.path / WHOLE] * self._finished + graph_files(self.path):
+            problems += _check_file(file)
         try:
-            layout.read_manifest(self.path)
+            read_manifest(self.path)
             if not problems and not self._absent:
                 self._read_ids()
         except W2SProbeError as error:
             problems.append(str(error))
         return problems
+
+    def _check_shard(self, index: int) -> list[str]:
+        try:
+            return shards.check_shard(self.path, self._manifest, index)
+        except StoreUnavailable as error:
+            return [str(error)]
 
     def _read_ids(self) -> np.ndarray:
         names: list[str] = []
@@ -261,7 +267,7 @@ class ActivationStore:
             names += (
                 [""] * (rows.stop - rows.start)
                 if index in self._absent
-                else layout.read_ids(self.path, self._manifest, index)
+                else shards.read_ids(self.path, self._manifest, index)
             )
         if not self._absent and fingerprint_strings(names) != self._manifest.ids_fingerprint:
             raise StoreDamaged("ids differ from the manifest's", where=str(self.path))
@@ -280,7 +286,7 @@ class ActivationStore:
                 allowed="rows that are `available`",
             )
 
-    def _positions(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+    def _row_numbers(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         given = np.asarray(rows)
         if given.dtype == bool:
             if given.shape != (len(self),):
@@ -291,7 +297,7 @@ class ActivationStore:
         if given.ndim != 1 or not np.issubdtype(given.dtype, np.integer):
             raise InputError(
                 f"rows of type {given.dtype} and shape {given.shape}",
-                allowed="positions (n,) of integers, or a mask of booleans",
+                allowed="row numbers (n,), integers, or a mask of booleans",
             )
         outside = given[(given < 0) | (given >= len(self))]
         if outside.size:
@@ -303,21 +309,20 @@ class ActivationStore:
         return given.astype(np.int64)
 
 
-def _all_of(check: Callable[..., list[str]], *what: Any) -> list[str]:
-    """What a check finds, or why it cannot be made."""
+def _check_file(path: Path) -> list[str]:
     try:
-        return check(*what)
+        return [f"{problem} in {str(path)!r}" for problem in check_bytes(path)]
     except StoreUnavailable as error:
         return [str(error)]
 
 
 def _runs(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Positions start, start + 1, ... of each run, one run after the other."""
+    """Indices start, start + 1, ... of each run, one run after the other."""
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
 
 
 def _mark_as_used(folder: Path) -> None:
-    """Set the time that `w2sprobe store gc` goes by, where we may."""
-    with suppress(OSError):  # a read-only place
-        os.utime(folder / layout.MANIFEST)
+    """Set the time of last use, by which `w2sprobe store gc` finds unused stores."""
+    with suppress(OSError):  # a read-only folder
+        os.utime(folder / MANIFEST)

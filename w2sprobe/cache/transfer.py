@@ -1,4 +1,4 @@
-"""Stores from place to place: whole, or a few layers of them."""
+"""Copies stores, or a few of their layers, between folders and URLs."""
 
 import tempfile
 from collections.abc import Sequence
@@ -6,9 +6,11 @@ from pathlib import Path
 
 import fsspec
 
-from w2sprobe.cache import layout
+from w2sprobe.cache.layout import MANIFEST
 from w2sprobe.cache.locks import is_working_file
+from w2sprobe.cache.manifest import read_manifest
 from w2sprobe.cache.reader import ActivationStore
+from w2sprobe.cache.shards import read_layer, read_offsets
 from w2sprobe.cache.writer import ActivationWriter
 from w2sprobe.errors import InputError, OutputError
 
@@ -18,8 +20,8 @@ def copy_store(
 ) -> ActivationStore:
     """Copy a store, or some of its layers, into a local folder; every value is checked on the way.
 
-    Only the layers asked for are fetched. A copy that was cut short continues where it stopped; a
-    copy that has other layers gets these beside them.
+    Only the requested layers are fetched. An interrupted copy continues where it stopped; a target
+    that has other layers of the same store gets these in addition.
 
     Parameters
     ----------
@@ -37,19 +39,13 @@ def copy_store(
     Raises
     ------
     InputError
-        No store, a layer that it lacks, or a target that holds something else.
+        No store, a layer that it lacks, or a target that holds another store.
     StoreDamaged
         A value of the source differs from its checksum.
     """
     store = ActivationStore.open(source)
-    wanted = tuple(store.layers if layers is None else layers)
-    if absent := sorted(set(wanted) - set(store.layers)):
-        raise InputError(
-            f"no layer {absent[0]}",
-            where=str(source),
-            allowed=", ".join(map(str, store.layers)),
-        )
-    manifest = layout.read_manifest(store.path)
+    wanted = _checked_layers(store, layers)
+    manifest = read_manifest(store.path)
     with ActivationWriter.create(
         target,
         identity=manifest.identity,
@@ -62,20 +58,37 @@ def copy_store(
         compression=manifest.compression,
         rows_per_shard=manifest.rows_per_shard,
     ) as writer:
-        if not writer.has_shards_of(manifest.rows_per_shard):
+        if writer.rows_per_shard != manifest.rows_per_shard:
             raise InputError(
-                "the target cuts its rows into other shards",
+                f"the target has {writer.rows_per_shard} rows per shard, the source "
+                f"{manifest.rows_per_shard}",
                 where=str(target),
                 advice="Choose another folder.",
             )
         for index, _ in writer.claims():
-            states = {
-                layer: layout.read_layer(store.path, manifest, index, layer)
-                for layer in writer.needed(index)
-            }
-            offsets = layout.read_offsets(store.path, manifest, index) if store.ragged else None
+            needed = writer.needed(index)
+            if lost := sorted(set(needed) - set(store.layers)):
+                raise InputError(
+                    f"shard {index} of the target is lost or damaged, and the source has no layer "
+                    f"{lost[0]} to replace it",
+                    where=str(target),
+                    advice="Copy from a store that has all layers of the target.",
+                )
+            states = {layer: read_layer(store.path, manifest, index, layer) for layer in needed}
+            offsets = read_offsets(store.path, manifest, index) if store.ragged else None
             writer.write_shard(index, states, offsets)
         return writer.finish({"copied_runs": list(manifest.runs)})
+
+
+def _checked_layers(store: ActivationStore, layers: Sequence[int] | None) -> tuple[int, ...]:
+    wanted = tuple(store.layers if layers is None else layers)
+    if absent := sorted(set(wanted) - set(store.layers)):
+        raise InputError(
+            f"no layer {absent[0]}",
+            where=str(store.path),
+            allowed=", ".join(map(str, store.layers)),
+        )
+    return wanted
 
 
 def push_store(
@@ -88,46 +101,46 @@ def push_store(
     source : str or Path
         Folder of a finished store.
     target : str or Path
-        `s3://bucket/store`, `gs://...`, `hf://datasets/user/repository/store`, a folder; must not
-        hold a store of something else. The manifest goes last: a reader sees a whole store or none.
+        `s3://bucket/store`, `gs://...`, `hf://datasets/user/repository/store` or a folder; must not
+        hold another store.
     layers : sequence of int, optional
         All by default.
 
     Returns
     -------
     list of str
-        Files sent, as they are named in the store.
+        Files that were sent, by their paths in the store.
 
     Raises
     ------
     InputError
         No store, or a layer that it lacks.
     StoreDamaged
-        A value differs from its checksum; nothing is sent.
+        A value differs from its checksum; nothing was sent.
     OutputError
         The target holds another store, or layers that would be lost.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        # checks every value; what is sent is sound
+        # the copy compares every value with its checksum, so that no damage is sent
         store = copy_store(source, Path(scratch) / "store", layers)
         filesystem, root = fsspec.core.url_to_fs(str(target))
-        place = f"{root}/{layout.MANIFEST}"
-        if filesystem.exists(place):
-            there = ActivationStore.open(target)
-            lost = sorted(set(there.layers) - set(store.layers))
-            if there.manifest["address"] != store.manifest["address"] or lost:
+        if filesystem.exists(f"{root}/{MANIFEST}"):
+            existing = ActivationStore.open(target)
+            lost = sorted(set(existing.layers) - set(store.layers))
+            if existing.manifest["address"] != store.manifest["address"] or lost:
                 raise OutputError(
-                    f"another store is there: {there.manifest['address']}"
+                    f"another store is there: {existing.manifest['address']}"
                     + (f" with layers {lost}" if lost else ""),
                     where=str(target),
-                    advice="Choose another place, or pull it, add layers and push them all.",
+                    advice="Choose another target, or pull it, add layers and push them all.",
                 )
         files = sorted(
             str(file.relative_to(store.path))
             for file in store.path.rglob("*")
             if file.is_file() and not is_working_file(file.name)
         )
-        files.sort(key=lambda name: name == layout.MANIFEST)
+        # the manifest goes last: a reader at the target sees a complete store or none
+        files.sort(key=lambda name: name == MANIFEST)
         for name in files:
             filesystem.makedirs(f"{root}/{name}".rpartition("/")[0], exist_ok=True)
             filesystem.put_file(str(store.path / name), f"{root}/{name}")

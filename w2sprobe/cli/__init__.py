@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Everything it does can be done from Python."""
+"""The command line: parses options, calls the library, prints results."""
 
 import importlib
 import logging
@@ -63,7 +63,7 @@ def root() -> None:
 def main() -> None:
     """Run the command line.
 
-    Exit with 2 for a user's mistake, 1 for ours, 130 for Ctrl-C, 143 for SIGTERM.
+    Exit status: 2 for invalid input, 1 for a failure of w2sprobe, 130 for Ctrl-C, 143 for SIGTERM.
     """
     stopped_by = [signal.SIGINT]
 
@@ -72,7 +72,7 @@ def main() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
-    # what libraries say on loading a model is not for users of this command
+    # messages of libraries while a model is loaded mean nothing to users of this command
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -88,8 +88,8 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("Interrupted. Finished stages and shards are kept; run the same command again.")
-        # an interrupt that went through exec("..."), as in the making of a dataclass, is remembered
-        # by CPython, and ends `python -m` by SIGINT whatever we say; the next exec forgets it
+        # CPython remembers an interrupt raised inside exec(), which dataclasses use, and would end
+        # `python -m` with SIGINT whatever status is asked for; another exec() resets that
         exec("")
         sys.exit(128 + stopped_by[0])
     except W2SProbeError as error:
@@ -97,7 +97,7 @@ def main() -> None:
             traceback.print_exc()
         _fail(f"Error: {error}")
         sys.exit(error.exit_code)
-    except Exception as error:  # noqa: BLE001 - the edge: any other failure is ours
+    except Exception as error:  # noqa: BLE001 - last resort: a bug
         if debug:
             traceback.print_exc()
         _fail(f"Failed: {type(error).__name__}: {error}\nRun again with --debug for the traceback.")

@@ -1,4 +1,4 @@
-"""What the shell completes where an option takes more than a fixed choice."""
+"""Shell completion of task, model, asset and method names."""
 
 from collections.abc import Callable, Iterable
 
@@ -9,7 +9,7 @@ Completion = Callable[[click.Context, click.Parameter, str], list[CompletionItem
 
 
 def _completion(names: Callable[[], Iterable[str]], *, beside: str | None = None) -> Completion:
-    """Complete names, and what the shell finds: `file` or `dir`."""
+    """Complete names, and beside them paths of the kind `beside`: `file` or `dir`."""
 
     def complete(
         ctx: click.Context, parameter: click.Parameter, incomplete: str

@@ -1,4 +1,4 @@
-"""Options that mean the same thing in every command, and options made from config models."""
+"""Options shared by commands, and options generated from config models."""
 
 import functools
 import math
@@ -19,7 +19,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class FiniteRange(click.FloatRange):
-    """A number in a range; click's own lets nan and infinity pass."""
+    """Finite number in a range; unlike click.FloatRange it refuses nan and infinity."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -31,7 +31,7 @@ class FiniteRange(click.FloatRange):
 
 
 def cache_folder() -> Path:
-    """Default place of stores and stages: `$W2SPROBE_CACHE`, else `cache/` here."""
+    """Default folder of stores and stages: `$W2SPROBE_CACHE`, else `cache/` here."""
     return Path(os.environ.get("W2SPROBE_CACHE", "cache"))
 
 
@@ -40,20 +40,20 @@ def common(function: Command) -> Command:
     function = click.option(
         "--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."
     )(function)
-    # read by main(), which sees every error
+    # main() looks for --debug in sys.argv, as errors of any command end there
     return click.option(
         "--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."
     )(function)
 
 
 def preprocess(function: Command) -> Command:
-    """Add `--preprocess`: what probes do to activations first."""
+    """Add `--preprocess`."""
     option = click.option(
         "--preprocess",
         default="none",
         show_default=True,
         type=click.Choice(["none", "center", "standardize"]),
-        help="Of the activations, learnt from the training rows.",
+        help="Preprocessing of the activations, learnt from the training rows; center is as none.",
     )
     return option(function)
 
@@ -61,14 +61,17 @@ def preprocess(function: Command) -> Command:
 def device(function: Command) -> Command:
     """Add `--device`."""
     return click.option(
-        "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."
+        "--device",
+        default="auto",
+        show_default=True,
+        help="Compute device: auto, cpu, cuda or cuda:N.",
     )(function)
 
 
 def task(
     *, required: bool = True, argument: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add the options that choose rows and their splits; the command gets a TaskConfig `task`.
+    """Add the options that choose a task and its splits; the command receives a TaskConfig `task`.
 
     Parameters
     ----------
@@ -92,7 +95,7 @@ def task(
 def task_options(
     *, required: bool, argument: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add one option a field of TaskConfig; those not given are None, or False."""
+    """Add one option per field of TaskConfig; an option that is not given is None or False."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for name, field in reversed(TaskConfig.model_fields.items()):
@@ -121,7 +124,7 @@ def task_options(
 
 
 def task_fields(given: dict[str, Any]) -> dict[str, Any]:
-    """Take what `task_options` gave out of a command's arguments: fields of TaskConfig.
+    """Remove the options of `task_options` from a command's arguments; return fields of TaskConfig.
 
     Raises
     ------
@@ -172,14 +175,14 @@ def checked(model: type[Model], fields: dict[str, Any]) -> Model:
     except ValidationError as error:
         problem = error.errors()[0]
         message = problem["msg"].removeprefix("Value error, ")
-        if not problem["loc"]:  # options that do not go together
+        if not problem["loc"]:  # a check of several options together
             raise InputError(message) from error
         flag = "--" + str(problem["loc"][0]).replace("_", "-")
         raise InputError(f"{flag} is {problem['input']!r}: {message}") from error
 
 
 def from_model(model: type[BaseModel], **defaults: Any) -> Callable[[Command], Command]:
-    """Add one option a field of a config model: its name, type, default and help.
+    """Add one option per field of a config model, with its name, type, default and description.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Comparisons of methods on stdout, for the commands that end with them."""
+"""Printing of comparisons of methods, shared by several commands."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +38,7 @@ def print_overview(result: "Overview") -> None:
 
 
 def print_study(study: "StudyResults", out: Path) -> None:
-    """Its tables, what `w2sprobe stats` says of methods over several tasks, its files."""
+    """Print a study's tables, its comparisons over several tasks, warnings and file names."""
     from w2sprobe.comparison import SCORES, study_overview
     from w2sprobe.reporting.scores import study_tables
     from w2sprobe.results import STUDY

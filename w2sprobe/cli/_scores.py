@@ -1,4 +1,4 @@
-"""Scores of predicted rows whose truth is known, for `train` and `predict`."""
+"""Scores of predictions for rows with true labels, for `train` and `predict`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def scores(rows: "Rows", table: "LabelTable") -> dict[str, Any] | None:
-    """`w2sprobe.results.Performance` as JSON; None where there are no rows."""
+    """Compute `w2sprobe.results.Performance` as JSON; None without rows."""
     from w2sprobe.metrics import performance
 
     if not len(rows):
@@ -18,7 +18,7 @@ def scores(rows: "Rows", table: "LabelTable") -> dict[str, Any] | None:
 
 
 def shown(found: dict[str, Any] | None) -> str:
-    """Scores beside the AUC on one line; empty where there are none."""
+    """Format accuracy, losses and calibration on one line; empty without scores."""
     if found is None:
         return ""
     loss = found["log_loss"]

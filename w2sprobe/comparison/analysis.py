@@ -1,18 +1,18 @@
-"""How methods are compared: which tasks count, and which tests are made."""
+"""Settings of a comparison: which tasks count, and which tests are made."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
 
-from w2sprobe.comparison.tasks import Row
+from w2sprobe.comparison._base import FrozenModel
 from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE, Alternative
 
 ALPHA = 0.05
 MARGIN = 0.01
 
 
-class Analysis(Row):
+class Analysis(FrozenModel):
     """Settings of a comparison; a study's config may declare them before it is run."""
 
     min_gap: float = Field(
@@ -46,16 +46,12 @@ class Analysis(Row):
 
     @classmethod
     def of_config(cls, config: Mapping[str, Any]) -> "Analysis":
-        """What the config of a study declares; the defaults where it does not.
+        """Settings that the config of a study declares; the defaults where it does not.
 
         Parameters
         ----------
         config : mapping of str to Any
             As `StudyResults` and `Results` hold it, of this or an earlier version.
-
-        Returns
-        -------
-        Analysis
         """
         declared = {**config, **config.get("analysis", {})}
         return cls(**{name: declared[name] for name in cls.model_fields if name in declared})

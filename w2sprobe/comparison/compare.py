@@ -1,34 +1,26 @@
-"""Methods against one of them: which tasks count, differences, tests, noise of seeds."""
+"""Methods of one pair of models, compared with one of them over tasks."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from statistics import median
 
+from w2sprobe.comparison._base import UNKNOWN, FrozenModel
 from w2sprobe.comparison.analysis import Analysis
 from w2sprobe.comparison.differences import TESTS, Difference, Judgement, difference, judgement
 from w2sprobe.comparison.family import Role, role_of
-from w2sprobe.comparison.scores import UNKNOWN, Pair, Score, by_pair, complete_scores, pair_name
-from w2sprobe.comparison.seeds import SeedRow, seed_rows
+from w2sprobe.comparison.scores import Pair, Score, by_pair, complete_scores, pair_name
+from w2sprobe.comparison.seeds import SeedRow, seed_row
 from w2sprobe.comparison.supervisor_gains import SupervisorGain, supervisor_gains
-from w2sprobe.comparison.tasks import (
-    UNITS,
-    Row,
-    Seeds,
-    TaskRow,
-    Unit,
-    by_method,
-    task_rows,
-    value_of,
-)
+from w2sprobe.comparison.tasks import UNITS, Seeds, TaskRow, Unit, by_method, task_rows, value_of
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.metrics import detectable_effect, holm, least_pvalue
 
 EQUIVALENCE = "equivalence"
-BASELINES = ("student", "xent")  # what the plain student is called: by us, in the source
+BASELINES = ("student", "xent")  # names of the plain student: ours, and the source's
 
 
-class PairRow(Row):
-    """A method less the one it is compared against, on one task, over the seeds both have."""
+class PairRow(FrozenModel):
+    """Difference of a method to the one it is compared with, on one task, over shared seeds."""
 
     method: str
     task: str
@@ -38,13 +30,13 @@ class PairRow(Row):
 
 
 class MethodRow(Difference):
-    """A method against another in one unit; `n_shown` tasks have both.
+    """Difference of a method to another in one unit; `n_shown` tasks have both.
 
-    `n_runs` counts the seeds that both have, over the tasks that count. Methods of the `primary`
-    family have `t_holm` and its like, p values adjusted for the number of these; of others they are
-    nan, and the `verdict` comes from the p values as they are. `detectable` is the minimum
-    detectable effect: the smallest true mean difference that the t test finds with a power of 80 %,
-    in the family at the first level of Holm.
+    `n_runs` counts the seeds that both have, over the tasks that count. In the `primary` family
+    `t_holm` and the other `_holm` fields are p values adjusted for its size, which give the
+    `verdict`; other methods have nan there and a verdict from the plain p values. `detectable` is
+    the minimum detectable effect: the smallest true mean difference that the t test finds with a
+    power of 80 %, in the family at the first level of Holm.
     """
 
     method: str
@@ -61,12 +53,13 @@ class MethodRow(Difference):
     verdict: Judgement = "undecided"
 
 
-class FamilyRow(Row):
-    """The primary family in one unit: what its tests can show at best.
+class FamilyRow(FrozenModel):
+    """What the tests of the primary family can show at best, in one unit.
 
-    `n_tasks` are those of the method that has most. `least_pvalue` is the least p that Wilcoxon's
-    and the sign test can give with them, `least_holm` the same after Holm: at or above the level,
-    these two cannot reject whatever the results. `detectable` is the median of the methods'.
+    `n_tasks` are those of the method that has most. `least_pvalue` is the least p value that
+    Wilcoxon's and the sign test can give with them, `least_holm` the same after Holm: where it is
+    not below the level, these two cannot reject whatever the results. `detectable` is the median of
+    the methods' minimum detectable effects.
     """
 
     unit: Unit
@@ -77,8 +70,8 @@ class FamilyRow(Row):
     detectable: float
 
 
-class Comparison(Row):
-    """Methods of one pair of models. `notes` say what could not be done."""
+class Comparison(FrozenModel):
+    """Comparison of the methods of one pair of models; `notes` say what could not be done."""
 
     weak_model: str
     strong_model: str
@@ -112,9 +105,8 @@ def compare(
     against : str, optional
         The one to compare with; default: student, or xent as the source calls it.
     units : sequence of {"pgr", "auc"}
-        In PGR only tasks whose gap is resolved count; in AUC, where no gap is divided by, all do.
+        In PGR only tasks whose gap is resolved count; in AUC all do.
     analysis : Analysis, optional
-        Which tasks count, which methods are the primary family, and which tests are made.
 
     Returns
     -------
@@ -125,8 +117,7 @@ def compare(
     ------
     InputError
         No method to compare with, or nothing to compare it with, not even its weak model; several
-        pairs of models (`by_pair` parts them); roles of a method that differ; as
-        `complete_scores`.
+        pairs of models (`by_pair` separates them); a method with two roles; as `complete_scores`.
     UnknownName
         No such method.
     """
@@ -134,12 +125,10 @@ def compare(
     completed = complete_scores(scores)
     weak_model, strong_model = _only_pair(completed)
     table = by_method(completed)
-    against, *named_methods = chosen(table, methods, against)
-    compared = tuple(named_methods) or tuple(name for name in table if name != against)
+    against, *asked_for = choose_methods(table, methods, against)
+    compared = tuple(asked_for) or tuple(name for name in table if name != against)
     named = {name: table[name] for name in (against, *compared)}
-    tasks = task_rows(
-        named, **analysis.model_dump(include={"min_gap", "min_gap_se", "saturated_only"})
-    )
+    tasks = task_rows(named, analysis)
     roles = _roles(completed, compared)
     primary = [name for name in compared if _is_primary(name, roles[name], analysis)]
     gains = supervisor_gains(tasks, [against, *compared], primary, analysis)
@@ -150,15 +139,10 @@ def compare(
             advice=f"Methods there: {', '.join(table)}.",
         )
     pairs = tuple(_pairs(named, against, compared, tasks))
-    counted: dict[Unit, list[str]] = {
-        "pgr": [row.task for row in tasks if not row.excluded],
-        "auc": [row.task for row in tasks if not row.saturated],
+    counted = _counted(tasks)
+    rows = {
+        unit: _method_rows(roles, primary, pairs, unit, counted[unit], analysis) for unit in units
     }
-    rows = [
-        row
-        for unit in units
-        for row in _method_rows(roles, primary, pairs, unit, counted[unit], analysis)
-    ]
     return Comparison(
         weak_model=weak_model,
         strong_model=strong_model,
@@ -166,25 +150,37 @@ def compare(
         analysis=analysis,
         tasks=tasks,
         pairs=pairs,
-        methods=tuple(rows),
-        families=tuple(
-            _family([row for row in rows if row.primary and row.unit == unit], unit, analysis)
-            for unit in units
-            if primary
-        ),
+        methods=tuple(row for unit in units for row in rows[unit]),
+        families=tuple(_family(rows[unit], unit, analysis) for unit in units if primary),
         supervisor_gains=gains,
-        seeds=tuple(
-            row
-            for unit in units
-            for name, by_task in named.items()
-            for row in seed_rows(name, by_task, unit, counted[unit])
-        ),
+        seeds=_seeds(named, counted, units),
         notes=tuple(_notes(tasks, named, against, analysis)),
     )
 
 
+def _counted(tasks: Sequence[TaskRow]) -> dict[Unit, list[str]]:
+    """Names of the tasks that count in each unit."""
+    return {
+        "pgr": [row.task for row in tasks if not row.excluded],
+        "auc": [row.task for row in tasks if not row.saturated],
+    }
+
+
+def _seeds(
+    named: Mapping[str, Mapping[str, Seeds]],
+    counted: Mapping[Unit, Sequence[str]],
+    units: Sequence[Unit],
+) -> tuple[SeedRow, ...]:
+    rows = (
+        seed_row(name, by_task, unit, counted[unit])
+        for unit in units
+        for name, by_task in named.items()
+    )
+    return tuple(row for row in rows if row is not None)
+
+
 def _roles(scores: Iterable[Score], compared: Sequence[str]) -> dict[str, Role]:
-    """Roles of methods: as their scores say, otherwise by name."""
+    """Role of each method, from its scores, or by its name where they do not say."""
     said: dict[str, Score] = {}
     roles = {name: role_of(name, {}) for name in compared}
     for score in scores:
@@ -196,7 +192,7 @@ def _roles(scores: Iterable[Score], compared: Sequence[str]) -> dict[str, Role]:
             raise InputError(
                 f"role of {score.method!r} is {first.role} and {score.role}",
                 where=f"{first.where} and {score.where}",
-                allowed="one role a method",
+                allowed="one role per method",
             )
     return roles
 
@@ -210,14 +206,16 @@ def _only_pair(scores: Sequence[Score]) -> Pair:
     if len(pairs) > 1:
         raise InputError(
             f"scores of {len(pairs)} pairs of models: {', '.join(map(pair_name, pairs))}",
-            allowed="one pair, as its weak models and ceilings are others' than the next one's",
-            advice="Choose one with --pair, or part them with by_pair.",
+            allowed="one pair: each has its own weak models and ceilings",
+            advice="Choose one with --pair, or separate them with by_pair.",
         )
     return pairs[0]
 
 
-def chosen(there: Collection[str], methods: Sequence[str], against: str | None) -> tuple[str, ...]:
-    """Name the method that others are compared with, and those that were asked for.
+def choose_methods(
+    there: Collection[str], methods: Sequence[str], against: str | None
+) -> tuple[str, ...]:
+    """Name the method that others are compared with, and after it those that were asked for.
 
     Parameters
     ----------
@@ -225,11 +223,6 @@ def chosen(there: Collection[str], methods: Sequence[str], against: str | None) 
         Methods that have scores.
     methods, against
         As in `compare`.
-
-    Returns
-    -------
-    tuple of str
-        `against` or its default first, then `methods`, each once.
 
     Raises
     ------
@@ -257,7 +250,7 @@ def _pairs(
     against: str,
     compared: Sequence[str],
     tasks: Sequence[TaskRow],
-) -> Iterable[PairRow]:
+) -> Iterator[PairRow]:
     for method in compared:
         for row in tasks:
             ours, theirs = (named[name].get(row.task, {}) for name in (method, against))
@@ -289,11 +282,9 @@ def _method_rows(
     rows = []
     for method, role in roles.items():
         shown = [pair for pair in pairs if pair.method == method]
-        own = [pair for pair in shown if pair.task in counted]
-        values = [getattr(pair, f"{unit}_difference") for pair in own]
-        found = difference(
-            [value for value in values if not math.isnan(value)], analysis.alternative, margin
-        )
+        kept = [pair for pair in shown if pair.task in counted]
+        values = [getattr(pair, f"{unit}_difference") for pair in kept]
+        known = [value for value in values if not math.isnan(value)]
         rows.append(
             MethodRow(
                 method=method,
@@ -301,42 +292,44 @@ def _method_rows(
                 role=role,
                 primary=method in primary,
                 n_shown=len(shown),
-                n_runs=sum(pair.n_seeds for pair in own),
-                **found.model_dump(),
+                n_runs=sum(pair.n_seeds for pair in kept),
+                **difference(known, analysis.alternative, margin).model_dump(),
             )
         )
-    adjusted = {
+    return _adjusted(rows, analysis)
+
+
+def _adjusted(rows: Sequence[MethodRow], analysis: Analysis) -> list[MethodRow]:
+    """Rows with p values adjusted in the primary family, detectable effects and verdicts."""
+    holm_values = {
         f"{test}_holm": holm(
             [getattr(row, f"{test}_pvalue") if row.primary else UNKNOWN for row in rows]
         )
         for test in (*TESTS, EQUIVALENCE)
     }
     n_tests = sum(row.primary and not math.isnan(row.t_pvalue) for row in rows)
-    decided = []
-    for at, row in enumerate(rows):
-        of_family = {name: float(values[at]) for name, values in adjusted.items()}
+    adjusted = []
+    for number, row in enumerate(rows):
+        of_family = {name: float(values[number]) for name, values in holm_values.items()}
         different, same = (
             of_family[f"{test}_holm"] if row.primary else getattr(row, f"{test}_pvalue")
             for test in ("t", EQUIVALENCE)
         )
+        # Holm compares the smallest p value with alpha / number of tests
         level = analysis.alpha / max(n_tests, 1) if row.primary else analysis.alpha
-        decided.append(
-            row.model_copy(
-                update={
-                    **of_family,
-                    "verdict": judgement(row.mean, different, same, analysis),
-                    "detectable": detectable_effect(
-                        row.sd, row.n, alpha=level, alternative=analysis.alternative
-                    )
-                    if row.sd > 0
-                    else UNKNOWN,
-                }
+        detectable = UNKNOWN
+        if row.sd > 0:
+            detectable = detectable_effect(
+                row.sd, row.n, alpha=level, alternative=analysis.alternative
             )
-        )
-    return decided
+        verdict = judgement(row.mean, different, same, analysis)
+        update = {**of_family, "verdict": verdict, "detectable": detectable}
+        adjusted.append(row.model_copy(update=update))
+    return adjusted
 
 
-def _family(rows: Sequence[MethodRow], unit: Unit, analysis: Analysis) -> FamilyRow:
+def _family(all_rows: Sequence[MethodRow], unit: Unit, analysis: Analysis) -> FamilyRow:
+    rows = [row for row in all_rows if row.primary]
     n_tasks = max(row.n for row in rows)
     least = least_pvalue(n_tasks, analysis.alternative)
     known = [row.detectable for row in rows if not math.isnan(row.detectable)]
@@ -355,7 +348,7 @@ def _notes(
     named: dict[str, dict[str, Seeds]],
     against: str,
     analysis: Analysis,
-) -> Iterable[str]:
+) -> Iterator[str]:
     absent = [name for name in analysis.family or () if name not in named or name == against]
     if absent:
         yield f"The family names {', '.join(absent)}, not among the methods compared here."
@@ -365,26 +358,31 @@ def _notes(
             f"{n_unknown} of {len(tasks)} tasks have no weak_auc and ceiling_auc: their gaps were "
             "not checked."
         )
-    without = {
+    without_se = {
         task
         for by_task in named.values()
         for task, seeds in by_task.items()
         if any(math.isnan(score.gap_se) for score in seeds.values())
     }
-    n_without = sum(row.task in without and not math.isnan(row.gap) for row in tasks)
+    n_without = sum(row.task in without_se and not math.isnan(row.gap) for row in tasks)
     if n_without:
         yield (
             f"{n_without} of {len(tasks)} tasks have no gap_se: the noise of test rows in their "
             "gaps is not known."
         )
+    yield from _unpaired(named, against)
+
+
+def _unpaired(named: Mapping[str, Mapping[str, Seeds]], against: str) -> Iterator[str]:
+    """Notes on scores that no difference uses; methods with equally many share a note."""
     runs = {
         name: {(task, seed) for task, seeds in by_task.items() for seed in seeds}
         for name, by_task in named.items()
     }
-    alone: dict[int, list[str]] = {}
+    by_number: dict[int, list[str]] = {}
     for name in named:
-        alone.setdefault(len(runs[name] ^ runs[against]), []).append(name)
-    for n_alone, names in alone.items():
+        by_number.setdefault(len(runs[name] ^ runs[against]), []).append(name)
+    for n_alone, names in by_number.items():
         if n_alone:
             each = " each" if len(names) > 1 else ""
             yield (

@@ -1,4 +1,4 @@
-"""One difference per task: its mean, tests, and what they say in a word."""
+"""One difference per task: mean, tests and verdict."""
 
 import math
 from collections.abc import Sequence
@@ -6,9 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from w2sprobe.comparison._base import UNKNOWN, UNKNOWN_INTERVAL, FrozenModel
 from w2sprobe.comparison.analysis import Analysis
-from w2sprobe.comparison.scores import UNKNOWN
-from w2sprobe.comparison.tasks import UNKNOWN_INTERVAL, Row
 from w2sprobe.metrics import Alternative, equivalence, paired_tests, task_mean
 from w2sprobe.results import Interval
 
@@ -16,12 +15,12 @@ TESTS = ("t", "wilcoxon", "sign")
 Judgement = Literal["better", "worse", "no difference", "undecided"]
 
 
-class Difference(Row):
+class Difference(FrozenModel):
     """Mean with Student's t interval over tasks, median and tests of one difference per task.
 
     `n` tasks count, `wins` of them are above 0 and `losses` below; `sd` is the standard deviation
-    over tasks. `equivalence_pvalue` is that of two one-sided t tests: small where the mean surely
-    lies within the margin; it is known for AUC only. nan where there are too few tasks.
+    over tasks. `equivalence_pvalue` is that of two one-sided t tests: small where the mean lies
+    within the margin; known for AUC only. nan where there are too few tasks.
     """
 
     n: int
@@ -48,11 +47,7 @@ def difference(
         Finite.
     alternative : {"two-sided", "greater", "less"}
     margin : float or None
-        Of the test of equivalence; None makes none.
-
-    Returns
-    -------
-    Difference
+        Of the test of equivalence, which None leaves out.
     """
     found = task_mean(values)
     known = {name: getattr(found, name) for name in ("n", "mean", "mean_interval", "median", "sd")}
@@ -72,21 +67,22 @@ def difference(
 def judgement(
     mean: float, pvalue: float, equivalence_pvalue: float, analysis: Analysis
 ) -> Judgement:
-    """What tests say of a difference.
+    """Verdict on a difference from its tests.
 
     Parameters
     ----------
     mean : float
     pvalue, equivalence_pvalue : float
-        Of its t test and of the test of equivalence, each adjusted where several are made; nan
-        decides nothing.
+        Of the t test and the test of equivalence, each adjusted where several are made; nan decides
+        nothing.
     analysis : Analysis
+        Its `alpha` is the level.
 
     Returns
     -------
     {"better", "worse", "no difference", "undecided"}
-        "no difference" is shown by the test of equivalence: none beyond the margin. A large p value
-        of a test of difference leaves it undecided.
+        "no difference" needs a significant test of equivalence; a large p value of the t test alone
+        leaves it undecided.
     """
     if pvalue < analysis.alpha and not math.isnan(mean):
         return "better" if mean > 0 else "worse"

@@ -1,4 +1,4 @@
-"""Differences of every task in a file, for other programs."""
+"""Table of the differences of every task, for other programs."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,19 +20,19 @@ WRITERS: dict[str, Callable[..., None]] = {
 
 
 def check_differences_file(path: Path) -> None:
-    """Refuse a kind of file that `write_differences` does not write.
+    """Refuse a file name that `write_differences` has no format for.
 
     Raises
     ------
     InputError
-        Neither .csv nor .parquet.
+        It ends in neither .csv nor .parquet.
     """
     if path.suffix not in WRITERS:
         raise InputError(f"--out is {str(path)!r}", allowed="a file that ends in .csv or .parquet")
 
 
 def write_differences(comparisons: Sequence[Comparison], path: Path) -> None:
-    """Write a row per pair of models, method and task: what both have, and whether it counts.
+    """Write one row per pair of models, method and task: scores, differences, whether it counts.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def write_differences(comparisons: Sequence[Comparison], path: Path) -> None:
     Raises
     ------
     InputError
-        There are no differences, or another kind of file.
+        There are no differences, or the file has another ending.
     """
     check_differences_file(path)
     rows = []

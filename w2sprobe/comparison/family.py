@@ -1,4 +1,4 @@
-"""Which methods are competitors, and which are there for scale or as a control."""
+"""Which methods compete with the baseline, and which are controls."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -13,16 +13,8 @@ NOT_WEAK = ("truth", "noise", "soft_noise")  # labels that come from no supervis
 def is_competitor(method: str) -> bool:
     """Tell by its name whether a method competes with the baseline.
 
-    Parameters
-    ----------
-    method : str
-        Name of a method of this package, or of any table.
-
-    Returns
-    -------
-    bool
-        False for controls (random filters, noise, weak-to-weak), learners that saw true labels, and
-        zero-shot.
+    False for controls (random filters, noise, weak-to-weak), learners that saw true labels, and
+    zero-shot.
 
     Examples
     --------
@@ -45,10 +37,6 @@ def role_of(method: str, defined: Mapping[str, Mapping[str, Any]]) -> Role:
     defined : mapping of str to mapping
         The section `define` of the study's config: a method that is defined there has the role that
         its settings give it, others that of their name.
-
-    Returns
-    -------
-    {"competitor", "control"}
     """
     settings = defined.get(method)
     if settings is None:

@@ -1,25 +1,26 @@
-"""Indicators of the gain against the gain that was measured."""
+"""Correlation of indicators with the gains that were measured."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from w2sprobe.comparison._base import UNKNOWN, FrozenModel
 from w2sprobe.comparison.indicator_rows import IndicatorRow
-from w2sprobe.comparison.scores import UNKNOWN, Pair
-from w2sprobe.comparison.tasks import Row, TaskRow, Unit
+from w2sprobe.comparison.scores import Pair
+from w2sprobe.comparison.tasks import TaskRow, Unit
 from w2sprobe.metrics import holm, rank_correlation
 from w2sprobe.results import Interval
 
 Point = tuple[Pair, str]  # a pair of models on a task
 
 
-class GainRow(Row):
+class GainRow(FrozenModel):
     """Spearman's correlation of an indicator with the gain of a method.
 
-    `unit` is that of the gain: "auc" is the AUC less the weak model's, "pgr" the PGR of the tasks
-    that count. Over `n` points, a task and pair of models each, of `n_tasks` tasks. `holm` is the
-    p value adjusted for the number of indicators of the method and unit. nan where unknown, as in
-    `rank_correlation`.
+    `unit` is that of the gain: "auc" is the AUC less the weak model's over all tasks, "pgr" the PGR
+    of the tasks that count. Of the `n` points, each a pair of models on a task, several may be of
+    one of the `n_tasks` tasks. `holm` is the p value adjusted for the number of indicators of the
+    method and unit. nan where unknown, as in `rank_correlation`.
     """
 
     indicator: str
@@ -41,21 +42,20 @@ def gains(
     Parameters
     ----------
     tasks : mapping of (weak model, strong model) to sequence of TaskRow
-        Of each pair as `task_rows` returns it.
     indicators : iterable of IndicatorRow
-        Means over their seeds are taken; those of no task and pair above do not count.
+        Averaged over seeds; those of other tasks and pairs are ignored.
     method : str
 
     Returns
     -------
     tuple of GainRow
-        AUC gain first. PGR shares the weak AUC and the ceiling with much of what is said to
-        predict it, so that a correlation with it may be that of a number with itself.
+        AUC gain first. PGR shares the weak AUC and the ceiling with many indicators, so a
+        correlation with it may be that of a number with itself.
 
     Notes
     -----
-    Points count as independent; those of several pairs on one task are not, and their interval is
-    too narrow and their p value too small.
+    Points count as independent. Those of several pairs on one task are not: their interval is too
+    narrow and their p value too small.
     """
     predicted = _means(indicators)
     names = list(dict.fromkeys(name for values in predicted.values() for name in values))
@@ -72,7 +72,7 @@ def gains(
 
 
 def _means(indicators: Iterable[IndicatorRow]) -> dict[Point, dict[str, float]]:
-    """Means over the seeds on which an indicator is known."""
+    """Mean of each indicator over the seeds on which it is known."""
     seeds: dict[Point, dict[str, list[float]]] = {}
     for row in indicators:
         here = seeds.setdefault((row.pair, row.task), {})

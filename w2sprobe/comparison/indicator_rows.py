@@ -1,4 +1,4 @@
-"""Indicators of many runs, a row a task, pair and seed: from CSV."""
+"""Indicators of many runs, read from CSV."""
 
 import csv
 from collections.abc import Sequence
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from w2sprobe.comparison._base import UNKNOWN
 from w2sprobe.comparison._tables import csv_rows, names_of, text
-from w2sprobe.comparison.scores import UNKNOWN, Pair
+from w2sprobe.comparison.scores import Pair
 from w2sprobe.errors import InputError
 
 INDICATORS = "indicators.csv"  # of a study, beside its scores
@@ -46,11 +47,7 @@ def read_indicators(path: Path) -> list[IndicatorRow]:
     ----------
     path : Path
         A CSV file with the columns task, optionally weak_model, strong_model and seed, and one
-        column an indicator. An empty cell is a number that is not known.
-
-    Returns
-    -------
-    list of IndicatorRow
+        column per indicator. An empty cell is a number that is not known.
 
     Raises
     ------
@@ -68,7 +65,7 @@ def read_indicators(path: Path) -> list[IndicatorRow]:
                 raise InputError(
                     f"indicators of task {names['task']!r}, seed {names['seed']!r} occur twice",
                     where=f"{seen[key]} and {where}",
-                    allowed="one row a task, pair of models and seed",
+                    allowed="one row per task, pair of models and seed",
                 )
             seen[key] = where
             values = {
@@ -87,7 +84,7 @@ def _check_columns(names: Sequence[str], path: Path) -> None:
         raise InputError(
             f"columns are {', '.join(names) or 'none'}",
             where=str(path),
-            allowed=f"task, optionally {', '.join(OPTIONAL)}, and one an indicator",
+            allowed=f"task, optionally {', '.join(OPTIONAL)}, and one per indicator",
         )
 
 

@@ -4,14 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from w2sprobe.comparison.scores import UNKNOWN, Pair
-from w2sprobe.comparison.tasks import Row, TaskRow
+from w2sprobe.comparison._base import UNKNOWN, FrozenModel
+from w2sprobe.comparison.scores import Pair
+from w2sprobe.comparison.tasks import TaskRow
 
 
-class Cell(Row):
-    """A method on one pair: means over the tasks that count, and how many these are.
+class MatrixCell(FrozenModel):
+    """A method on one pair of models: means over the tasks that count, and their numbers.
 
-    In PGR those whose gap is resolved count, in AUC gain (`delta_auc`) all. nan of none.
+    In PGR tasks with a resolved gap count, in AUC gain (`delta_auc`) all. nan of no task.
     """
 
     weak_model: str
@@ -22,11 +23,11 @@ class Cell(Row):
     delta_auc: float
 
 
-class Matrix(Row):
-    """A method on every pair there is."""
+class Matrix(FrozenModel):
+    """A method on every pair of models."""
 
     method: str
-    cells: tuple[Cell, ...]
+    cells: tuple[MatrixCell, ...]
 
 
 def matrix(tasks: Mapping[Pair, Sequence[TaskRow]], method: str) -> Matrix:
@@ -35,20 +36,15 @@ def matrix(tasks: Mapping[Pair, Sequence[TaskRow]], method: str) -> Matrix:
     Parameters
     ----------
     tasks : mapping of (weak model, strong model) to sequence of TaskRow
-        Of each pair as `task_rows` returns it.
     method : str
         Pairs without it have nan and 0 tasks.
-
-    Returns
-    -------
-    Matrix
     """
     cells = []
     for (weak_model, strong_model), rows in tasks.items():
         n_pgr, pgr = _mean(row.pgr.get(method, UNKNOWN) for row in rows if not row.excluded)
         n_auc, gain = _mean(row.delta_auc.get(method, UNKNOWN) for row in rows if not row.saturated)
         cells.append(
-            Cell(
+            MatrixCell(
                 weak_model=weak_model,
                 strong_model=strong_model,
                 n_pgr=n_pgr,
@@ -61,7 +57,7 @@ def matrix(tasks: Mapping[Pair, Sequence[TaskRow]], method: str) -> Matrix:
 
 
 def _mean(values: Iterable[float]) -> tuple[int, float]:
-    """Of those that are known."""
+    """Number and mean of the values that are known."""
     given = np.array(list(values))
     known = given[~np.isnan(given)]
     return len(known), float(known.mean()) if len(known) else UNKNOWN

@@ -1,22 +1,23 @@
-"""Everything that `w2sprobe stats` shows of scores of one pair of models or of several."""
+"""Everything that `w2sprobe stats` shows, for one pair of models or several."""
 
 from collections.abc import Iterable, Sequence
 
+from w2sprobe.comparison._base import FrozenModel
 from w2sprobe.comparison.analysis import Analysis
-from w2sprobe.comparison.compare import Comparison, chosen, compare
+from w2sprobe.comparison.compare import Comparison, choose_methods, compare
 from w2sprobe.comparison.gains import GainRow, gains
 from w2sprobe.comparison.indicator_rows import IndicatorRow
 from w2sprobe.comparison.matrix import Matrix, matrix
 from w2sprobe.comparison.scores import Score, by_pair, complete_scores, pair_name
-from w2sprobe.comparison.tasks import UNITS, Row, Unit, by_method, task_rows
+from w2sprobe.comparison.tasks import UNITS, Unit, by_method, task_rows
 from w2sprobe.errors import InputError
 
 
-class Overview(Row):
-    """Pairs one by one, and what is over all of them.
+class Overview(FrozenModel):
+    """Comparisons of each pair of models, and tables over all pairs.
 
-    `matrices` and `gains` are of the method that others are compared with and of those that were
-    named; `gains` is empty without indicators. `notes` say which pairs could not be compared.
+    `matrices` and `gains` cover the method that others are compared with and those that were named;
+    `gains` is empty without indicators. `notes` say which pairs could not be compared.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -34,32 +35,28 @@ def overview(
     units: Sequence[Unit] = UNITS,
     analysis: Analysis | None = None,
 ) -> Overview:
-    """Compare methods pair by pair, and look at the pairs together.
+    """Compare methods pair by pair, and average them over each pair.
 
     Parameters
     ----------
     scores : iterable of Score
         Of any number of pairs of models; completed here, as by `complete_scores`.
     indicators : sequence of IndicatorRow, optional
-        To be held against the gains.
+        Correlated with the gains.
     methods, against, units, analysis
         As in `compare`.
-
-    Returns
-    -------
-    Overview
 
     Raises
     ------
     InputError
-        As `compare` of the one pair there is. Of several pairs, or with indicators, a pair on
-        which methods cannot be compared is left out with a note.
+        As `compare`, where there is one pair and no indicator. Otherwise a pair that cannot be
+        compared is left out with a note.
     UnknownName
         No pair has such a method.
     """
     analysis = analysis or Analysis()
     completed = complete_scores(scores)
-    shown = chosen({score.method for score in completed}, methods, against)
+    shown = choose_methods({score.method for score in completed}, methods, against)
     if methods:
         completed = [score for score in completed if score.method in shown]
     pairs = by_pair(completed)
@@ -73,8 +70,7 @@ def overview(
             if len(pairs) == 1 and not indicators:
                 raise
             notes.append(f"{pair_name(pair)}: {error}")
-    rule = analysis.model_dump(include={"min_gap", "min_gap_se", "saturated_only"})
-    tasks = {pair: task_rows(by_method(own), **rule) for pair, own in pairs.items()}
+    tasks = {pair: task_rows(by_method(own), analysis) for pair, own in pairs.items()}
     return Overview(
         comparisons=tuple(comparisons),
         matrices=tuple(matrix(tasks, method) for method in shown),

@@ -1,4 +1,4 @@
-"""The numbers that the source experiments published, as far as their plots can be read."""
+"""Numbers that the source experiments published, as read from their plots."""
 
 import json
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from typing import Any
 
 from w2sprobe.comparison.scores import Score, complete_scores
 
-AXIS_END = -1.5  # of the plots: a bar that leaves them is null in the file
+AXIS_END = -1.5  # end of the plots' PGR axis, taken for bars beyond it, null in the file
 
 
 @dataclass(frozen=True)
 class Published:
-    """Scores, and where they are from.
+    """Scores and their origin.
 
     Parameters
     ----------
     scores : tuple of Score
-        Of 13 methods on 21 tasks, and of one on four more, which are saturated.
+        13 methods on 21 tasks, and one method on four more, which are saturated.
     about : dict
         title, urls, how, uncertainty, check, notes.
     """
@@ -28,10 +28,6 @@ class Published:
 
 def published() -> Published:
     """Read the reference numbers that come with the package.
-
-    Returns
-    -------
-    Published
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Scores in long form, a row a task, pair, method and seed: from results, CSV or Parquet."""
+"""Scores, one per task, pair of models, method and seed: read from results, CSV or Parquet."""
 
 import csv
 import math
@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from w2sprobe.comparison._base import UNKNOWN
 from w2sprobe.comparison._tables import csv_rows, names_of, text
 from w2sprobe.comparison.family import Role, role_of
 from w2sprobe.errors import InputError
@@ -28,11 +29,10 @@ ROLES = ("", *get_args(Role))
 RANGES = {"pgr": (-math.inf, math.inf), "gap_se": (0.0, math.inf), "delta_auc_se": (0.0, math.inf)}
 END_ROWS = {"weak": "weak_auc", "ceiling": "ceiling_auc"}  # methods that are ends of the gap
 CONTRADICTION = 0.005  # in AUC: more than rounding of published numbers explains
-UNKNOWN = float("nan")
-NO_PAIR = "unnamed"  # spelling of the pair of scores that name no models
+NO_PAIR = "unnamed"  # name of the pair where scores name no models
 
 Pair = tuple[str, str]  # names of the weak and the strong model; empty where not known
-Run = tuple[str, Pair, str]  # task, pair and seed: what the methods of one run share
+RunId = tuple[str, Pair, str]  # task, pair and seed: what the methods of one run share
 
 
 @dataclass(frozen=True)
@@ -95,22 +95,13 @@ class Score:
         return self.weak_model, self.strong_model
 
     @property
-    def run(self) -> Run:
+    def run(self) -> RunId:
         """Task, pair and seed."""
         return self.task, self.pair, self.seed
 
 
 def by_pair(scores: Iterable[Score]) -> dict[Pair, list[Score]]:
-    """Split scores by their pair of models, in order of first appearance.
-
-    Parameters
-    ----------
-    scores : iterable of Score
-
-    Returns
-    -------
-    dict of (weak model, strong model) to list of Score
-    """
+    """Split scores by their pair of models, in order of first appearance."""
     found: dict[Pair, list[Score]] = {}
     for score in scores:
         found.setdefault(score.pair, []).append(score)
@@ -118,16 +109,7 @@ def by_pair(scores: Iterable[Score]) -> dict[Pair, list[Score]]:
 
 
 def pair_name(pair: Pair) -> str:
-    """Spell a pair as `--pair` takes it.
-
-    Parameters
-    ----------
-    pair : tuple of str
-        Weak and strong model; two empty names where they are not known.
-
-    Returns
-    -------
-    str
+    """Spell a pair of models as `--pair` takes it.
 
     Examples
     --------
@@ -145,12 +127,8 @@ def read_scores(path: Path) -> list[Score]:
     path : Path
         `results.json` of `w2sprobe run`, a folder that holds `scores.csv` or else `results.json`,
         or a `.csv` or `.parquet` file with the columns task and method, at least one of auc and
-        pgr, and any other fields of `Score`; further columns are not read. An empty cell is a
-        number or a name that is not known.
-
-    Returns
-    -------
-    list of Score
+        pgr, and any other fields of `Score`; further columns are ignored. An empty cell is a number
+        or a name that is not known.
 
     Raises
     ------
@@ -181,8 +159,8 @@ def complete_scores(scores: Iterable[Score]) -> list[Score]:
     Parameters
     ----------
     scores : iterable of Score
-        Rows of the methods weak and ceiling give the ends of their task, pair and seed, those
-        without a seed the ends of every seed that has none of its own.
+        Rows of the methods weak and ceiling give the ends of their task, pair and seed; those
+        without a seed give them to every seed that has none of its own.
 
     Returns
     -------
@@ -193,11 +171,11 @@ def complete_scores(scores: Iterable[Score]) -> list[Score]:
     Raises
     ------
     InputError
-        A task, pair, method and seed occurs twice; a row has neither AUC nor PGR; two rows
-        disagree on the ends of a task, pair and seed, or AUC and PGR of a row on each other.
+        A task, pair, method and seed occurs twice; a row has neither AUC nor PGR; two rows disagree
+        on the ends of a task, pair and seed, or AUC and PGR of a row on each other.
     """
     given = list(scores)
-    seen: dict[tuple[Run, str], Score] = {}
+    seen: dict[tuple[RunId, str], Score] = {}
     for score in given:
         key = (score.run, score.method)
         if key in seen:
@@ -205,7 +183,7 @@ def complete_scores(scores: Iterable[Score]) -> list[Score]:
                 f"task {score.task!r}, method {score.method!r}, seed {score.seed!r} of the pair "
                 f"{pair_name(score.pair)!r} occurs twice",
                 where=f"{seen[key].where} and {score.where}",
-                allowed="one row a task, pair of models, method and seed",
+                allowed="one row per task, pair of models, method and seed",
                 advice="Repeated runs need different seeds, other models the columns weak_model "
                 "and strong_model.",
             )
@@ -218,9 +196,9 @@ def complete_scores(scores: Iterable[Score]) -> list[Score]:
     ]
 
 
-def _shared_numbers(scores: list[Score]) -> dict[tuple[Run, str], Score]:
-    """Of every run and name in `SHARED`, the first row that gives that number."""
-    found: dict[tuple[Run, str], Score] = {}
+def _shared_numbers(scores: list[Score]) -> dict[tuple[RunId, str], Score]:
+    """First row that gives each number in `SHARED`, by run and name."""
+    found: dict[tuple[RunId, str], Score] = {}
     for score in scores:
         if score.method in END_ROWS:
             end: dict[str, Any] = {END_ROWS[score.method]: score.auc}
@@ -234,12 +212,12 @@ def _shared_numbers(scores: list[Score]) -> dict[tuple[Run, str], Score]:
                 raise InputError(
                     f"{name} is {getattr(first, name):g} and {value:g}",
                     where=f"{first.where} and {score.where}",
-                    allowed=f"one {name} a task, pair of models and seed",
+                    allowed=f"one {name} per task, pair of models and seed",
                 )
     return found
 
 
-def _complete(score: Score, shared: dict[tuple[Run, str], Score]) -> Score:
+def _complete(score: Score, shared: dict[tuple[RunId, str], Score]) -> Score:
     if math.isnan(score.auc) and math.isnan(score.pgr):
         raise InputError("neither auc nor pgr", where=score.where, allowed="at least one of them")
     for name in SHARED:
@@ -262,7 +240,7 @@ def _complete(score: Score, shared: dict[tuple[Run, str], Score]) -> Score:
     return replace(score, pgr=pgr(score.weak_auc, score.auc, score.ceiling_auc))
 
 
-def _with_own_ceiling(score: Score, given: dict[tuple[Run, str], Score]) -> Score:
+def _with_own_ceiling(score: Score, given: dict[tuple[RunId, str], Score]) -> Score:
     source = given.get((score.run, score.own_ceiling))
     if source is None or not math.isnan(score.own_ceiling_auc):
         return score

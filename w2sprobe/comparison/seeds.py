@@ -1,13 +1,14 @@
-"""Noise of seeds: what repeated runs of one method add to its results."""
+"""Noise of seeds: spread of repeated runs of one method."""
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
+from w2sprobe.comparison._base import UNKNOWN, FrozenModel
 from w2sprobe.comparison.differences import Difference, difference
-from w2sprobe.comparison.scores import UNKNOWN, Score
-from w2sprobe.comparison.tasks import Row, Seeds, Unit, value_of
+from w2sprobe.comparison.scores import Score
+from w2sprobe.comparison.tasks import Seeds, Unit, value_of
 from w2sprobe.metrics import variance_components
 from w2sprobe.results import Interval
 
@@ -15,11 +16,11 @@ TASK = "task"
 FACTORS = ("split", "weak", "strong")  # nested, outermost first
 
 
-class SeedComponent(Row):
-    """Standard deviation that one factor gives to a run: 0 where its variance comes out below 0.
+class SeedComponent(FrozenModel):
+    """Standard deviation of a run due to one factor; 0 where its variance comes out below 0.
 
-    Factors that never vary apart share a component: "weak, strong". `n_levels` are those of all
-    tasks together.
+    Factors that always vary together share a component: "weak, strong". `n_levels` counts the
+    levels of all tasks together.
     """
 
     name: str
@@ -27,15 +28,15 @@ class SeedComponent(Row):
     n_levels: int
 
 
-class SeedRow(Row):
+class SeedRow(FrozenModel):
     """Noise of a method's seeds in one unit, from tasks that count.
 
-    `seed_sd` is the standard deviation of one run within a task, with its interval, whatever its
-    source; `task_sd` that of the tasks' own levels. `components` part `seed_sd` into cuts of the
-    rows, seeds of the weak and seeds of the strong model; empty where these are not known.
-    `noise_of_mean` is the standard deviation that seeds alone give to the mean difference of two
-    runs over `n_tasks` tasks: sqrt(2 / n_tasks) seed_sd. `aa` is the A/A comparison, two-sided: the
-    method's seed `aa_seeds[0]` less its seed `aa_seeds[1]`.
+    `seed_sd` is the standard deviation of one run within a task, with its interval; `task_sd` that
+    of the tasks' means. `components` split `seed_sd` into cuts of the rows, seeds of the weak and
+    seeds of the strong model; empty where these are not known. `noise_of_mean` is the standard
+    deviation that seeds alone give to the mean difference of two runs over `n_tasks` tasks:
+    sqrt(2 / n_tasks) seed_sd. `aa` is the A/A comparison, two-sided: the method's seed
+    `aa_seeds[0]` less its seed `aa_seeds[1]`.
     """
 
     method: str
@@ -51,10 +52,10 @@ class SeedRow(Row):
     aa: Difference
 
 
-def seed_rows(
+def seed_row(
     method: str, by_task: Mapping[str, Seeds], unit: Unit, counted: Sequence[str]
-) -> Iterable[SeedRow]:
-    """Measure the noise of a method's seeds.
+) -> SeedRow | None:
+    """Measure the noise of a method's seeds; None where no task that counts has two.
 
     Parameters
     ----------
@@ -64,32 +65,27 @@ def seed_rows(
     unit : {"pgr", "auc"}
     counted : sequence of str
         Tasks that count.
-
-    Yields
-    ------
-    SeedRow
-        One, or none where no task that counts has two seeds.
     """
     known: dict[str, dict[str, float]] = {}
     runs: list[tuple[Score, float]] = []
     for task in counted:
-        values = {seed: value_of([one], unit) for seed, one in by_task.get(task, {}).items()}
+        values = {seed: value_of([score], unit) for seed, score in by_task.get(task, {}).items()}
         known[task] = {seed: value for seed, value in values.items() if not math.isnan(value)}
         runs += [(by_task[task][seed], value) for seed, value in known[task].items()]
     shared = Counter(pair for seeds in known.values() for pair in combinations(sorted(seeds), 2))
     if not shared:
-        return
+        return None
     tasks = [score.task for score, _ in runs]
     parts = variance_components([value for _, value in runs], {TASK: tasks})
     within, between = parts[-1], parts[0].variance if len(parts) > 1 else UNKNOWN
-    # of the pairs on most tasks, the first by name
+    # the two seeds that most tasks have; of several such pairs the first by name
     first, second = max(sorted(shared), key=shared.__getitem__)
     differences = [
         seeds[first] - seeds[second] for seeds in known.values() if {first, second} <= {*seeds}
     ]
     low, high = within.interval
     n_tasks = len({*tasks})
-    yield SeedRow(
+    return SeedRow(
         method=method,
         unit=unit,
         n_scores=len(runs),

@@ -1,4 +1,4 @@
-"""Scores and indicators of several results together, and what their configs declare."""
+"""Scores and indicators of several results together, with the analysis their configs declare."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from w2sprobe.errors import UnknownName
 from w2sprobe.results import RESULTS, STUDY, Results, StudyResults
 
 PUBLISHED = "published"
-DECLARED = ("analysis", "min_gap", "min_gap_se")  # of a config: what it says of its analysis
+DECLARED = ("analysis", "min_gap", "min_gap_se")  # keys of a config that declare its analysis
 
 
 @dataclass(frozen=True)
-class Given:
+class LoadedScores:
     """Scores of several results together.
 
     Parameters
@@ -27,7 +27,7 @@ class Given:
     scores : list of Score
     indicators : list of IndicatorRow
     config : dict
-        What their configs say of the analysis; empty where they differ, or have none.
+        The analysis that their configs declare; empty where they differ, or have none.
     """
 
     scores: list[Score]
@@ -47,24 +47,20 @@ class Given:
         UnknownName
             No such pair.
         """
-        # looked up by its spelling: names of models may hold colons themselves
+        # looked up by the whole spelling, as names of models may hold colons
         pairs = {pair_name(pair): own for pair, own in by_pair(self.scores).items()}
         if wanted not in pairs:
             raise UnknownName("pair of models", wanted, pairs)
         return pairs[wanted]
 
 
-def read_sources(names: Sequence[str]) -> Given:
+def read_sources(names: Sequence[str]) -> LoadedScores:
     """Read results, tables of scores, or the published numbers.
 
     Parameters
     ----------
     names : sequence of str
         Files and folders as `read_scores` takes them, or "published".
-
-    Returns
-    -------
-    Given
 
     Raises
     ------
@@ -76,11 +72,11 @@ def read_sources(names: Sequence[str]) -> Given:
         for name in names
         for score in (published().scores if name == PUBLISHED else read_scores(Path(name)))
     ]
-    found = [Path(name) / INDICATORS for name in names]
-    indicators = [row for path in found if path.is_file() for row in read_indicators(path)]
+    paths = [Path(name) / INDICATORS for name in names]
+    indicators = [row for path in paths if path.is_file() for row in read_indicators(path)]
     configs = [_declared(Path(name)) for name in names]
     same = all(config == configs[0] for config in configs)
-    return Given(scores, indicators, configs[0] if same else {})
+    return LoadedScores(scores, indicators, configs[0] if same else {})
 
 
 def _declared(folder: Path) -> dict[str, Any]:
@@ -101,13 +97,9 @@ def study_overview(study: StudyResults, folder: Path) -> Overview | None:
     study : StudyResults
     folder : Path
         Holds its scores, and its indicators where there are any.
-
-    Returns
-    -------
-    Overview or None
     """
     methods = {row.method for row in study.summary}
-    against = study.config.get("analysis", {}).get("against")  # it may have failed
+    against = study.config.get("analysis", {}).get("against")  # may have failed: no row then
     if not methods & {*BASELINES, against}:
         return None
     given = read_sources([str(folder)])

@@ -3,15 +3,15 @@
 import math
 from collections.abc import Collection, Sequence
 
+from w2sprobe.comparison._base import UNKNOWN, UNKNOWN_INTERVAL, FrozenModel
 from w2sprobe.comparison.analysis import Analysis
 from w2sprobe.comparison.differences import Difference, Judgement, difference, judgement
-from w2sprobe.comparison.scores import UNKNOWN
-from w2sprobe.comparison.tasks import UNKNOWN_INTERVAL, Row, TaskRow
+from w2sprobe.comparison.tasks import TaskRow
 from w2sprobe.metrics import RatioOfMeans, holm, pool_tasks, pooled_pgr
 from w2sprobe.results import Interval
 
 
-class TaskGain(Row):
+class TaskGain(FrozenModel):
     """A method's gain on one task, as measured and shrunken; nan where not known."""
 
     task: str
@@ -25,11 +25,11 @@ class SupervisorGain(Difference):
     """AUC of a method less that of its weak model, over all tasks, whatever their gap.
 
     Tests are two-sided. `t_holm` is adjusted for the methods of the `primary` family, nan for
-    others: the baseline's own gain is one question, asked before all others. The fields from
-    `pooled_mean` on are those of `pool_tasks`: mean at the mean gap, standard deviation `tau` of
-    the true gains over tasks, slope on the gap. `pgr` is that of `pooled_pgr` over the `n_pgr`
-    tasks whose gap is known; `pgr_interval` is None where it has no bounds. `own_pgr` is the same
-    by the method's own ceiling, the same learner fitted on the truth: nan, over 0 tasks, without.
+    others. `pooled_mean` to `slope_pvalue` come from `pool_tasks`: mean at the mean gap, standard
+    deviation `tau` of the true gains over tasks, slope on the gap. `pgr` comes from `pooled_pgr`
+    over the `n_pgr` tasks whose gap is known; `pgr_interval` is None where it has no bounds.
+    `own_pgr` is the same by the method's own ceiling, the same learner fitted on the truth; nan,
+    over 0 tasks, without one.
     """
 
     method: str
@@ -58,22 +58,17 @@ def supervisor_gains(
     primary: Collection[str],
     analysis: Analysis,
 ) -> tuple[SupervisorGain, ...]:
-    """Test every method's gain over its weak model.
+    """Test every method's gain over its weak model; methods without a known gain are left out.
 
     Parameters
     ----------
     tasks : sequence of TaskRow
-        Of one pair of models, as `task_rows` returns them.
+        Of one pair of models.
     methods : sequence of str
     primary : collection of str
         The primary family: methods whose p values are adjusted together.
     analysis : Analysis
         Margin and level; tests are two-sided whatever it says.
-
-    Returns
-    -------
-    tuple of SupervisorGain
-        Of the methods that have a known gain on some task that is not saturated.
     """
     rows = [row for row in (_gain(tasks, name, primary, analysis) for name in methods) if row.n]
     different, same = (
@@ -99,25 +94,22 @@ def _gain(
     primary: Collection[str],
     analysis: Analysis,
 ) -> SupervisorGain:
-    known = [
+    rows = [
         row
         for row in tasks
         if not row.saturated and not math.isnan(row.delta_auc.get(method, UNKNOWN))
     ]
-    gains = [row.delta_auc[method] for row in known]
-    errors = [row.delta_auc_se[method] for row in known]
-    with_gap = [row for row in known if not math.isnan(row.gap)]
+    gains = [row.delta_auc[method] for row in rows]
+    errors = [row.delta_auc_se[method] for row in rows]
+    gaps = [row.gap for row in rows]
     pooled = pool_tasks(
         gains,
+        # all or none: known and unknown errors, or gaps, do not go into one model
         None if any(map(math.isnan, errors)) else errors,
-        [row.gap for row in known] if len(with_gap) == len(known) else None,
+        None if any(map(math.isnan, gaps)) else gaps,
     )
-    ratio = pooled_pgr([row.delta_auc[method] for row in with_gap], [row.gap for row in with_gap])
-    with_own = [row for row in known if not math.isnan(row.own_gap[method])]
-    own_ratio = pooled_pgr(
-        [row.delta_auc[method] for row in with_own], [row.own_gap[method] for row in with_own]
-    )
-    of_tasks = zip(known, gains, errors, pooled.shrunken, pooled.shrunken_intervals, strict=True)
+    ratio = _ratio(gains, gaps)
+    own_ratio = _ratio(gains, [row.own_gap[method] for row in rows])
     return SupervisorGain(
         method=method,
         primary=method in primary,
@@ -136,10 +128,22 @@ def _gain(
         own_pgr=own_ratio.value,
         own_pgr_interval=_bounded(own_ratio),
         tasks=tuple(
-            TaskGain(task=row.task, gain=gain, gain_se=se, shrunken=value, shrunken_interval=ends)
-            for row, gain, se, value, ends in of_tasks
+            TaskGain(
+                task=row.task,
+                gain=row.delta_auc[method],
+                gain_se=row.delta_auc_se[method],
+                shrunken=pooled.shrunken[number],
+                shrunken_interval=pooled.shrunken_intervals[number],
+            )
+            for number, row in enumerate(rows)
         ),
     )
+
+
+def _ratio(gains: Sequence[float], gaps: Sequence[float]) -> RatioOfMeans:
+    """Pooled PGR of the tasks whose gap is known."""
+    known = [pair for pair in zip(gains, gaps, strict=True) if not math.isnan(pair[1])]
+    return pooled_pgr([gain for gain, _ in known], [gap for _, gap in known])
 
 
 def _bounded(ratio: RatioOfMeans) -> Interval | None:

@@ -6,41 +6,27 @@ from operator import attrgetter
 from typing import Literal, get_args
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from w2sprobe.comparison.scores import UNKNOWN, Score
-from w2sprobe.metrics import (
-    MIN_GAP,
-    MIN_GAP_SE,
-    Estimate,
-    gap_objection,
-    mean_of_runs,
-    pgr,
-)
+from w2sprobe.comparison._base import UNKNOWN, FrozenModel
+from w2sprobe.comparison.analysis import Analysis
+from w2sprobe.comparison.scores import Score
+from w2sprobe.metrics import Estimate, gap_objection, mean_of_runs, pgr
 
 Unit = Literal["pgr", "auc"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
-SATURATED = 0.999
-UNKNOWN_INTERVAL = (UNKNOWN, UNKNOWN)
+SATURATED = 0.999  # AUC of weak model, ceiling and all methods, for Analysis.saturated_only
 
 Seeds = dict[str, Score]  # a method's scores on one task
 
 
-class Row(BaseModel):
-    """Base of all rows: no field too many, none changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TaskRow(Row):
-    """One task: its gap, and every method's mean over seeds.
+class TaskRow(FrozenModel):
+    """One task: its gap, and every method's mean over seeds; nan where a number is not known.
 
     `resolved` tasks have a gap that is large and sure enough for a PGR. `excluded` says why the
     task's PGR is not averaged; empty where it is. `saturated` tasks are left out in AUC as well.
     `delta_auc` is a method's gain over the weak models of its own seeds, `own_gap` what the same
     learner fitted on the truth gains over them, `own_pgr` the ratio of the two. Standard errors are
-    over test rows and seeds; that of a gain is nan where the noise of test rows is not known. nan:
-    not known.
+    over test rows and seeds; that of a gain is nan where the noise of test rows is not known.
     """
 
     task: str
@@ -61,16 +47,7 @@ class TaskRow(Row):
 
 
 def by_method(scores: Iterable[Score]) -> dict[str, dict[str, Seeds]]:
-    """Scores of one pair of models by method, task and seed.
-
-    Parameters
-    ----------
-    scores : iterable of Score
-
-    Returns
-    -------
-    dict of method to dict of task to dict of seed to Score
-    """
+    """Scores of one pair of models by method, task and seed."""
     table: dict[str, dict[str, Seeds]] = {}
     for score in scores:
         table.setdefault(score.method, {}).setdefault(score.task, {})[score.seed] = score
@@ -78,83 +55,72 @@ def by_method(scores: Iterable[Score]) -> dict[str, dict[str, Seeds]]:
 
 
 def task_rows(
-    named: dict[str, dict[str, Seeds]],
-    *,
-    min_gap: float = MIN_GAP,
-    min_gap_se: float = MIN_GAP_SE,
-    saturated_only: bool = False,
+    named: dict[str, dict[str, Seeds]], analysis: Analysis | None = None
 ) -> tuple[TaskRow, ...]:
     """Every task that any of the methods has, and whether it counts.
 
     Parameters
     ----------
     named : dict
-        Of one pair of models, as `by_method` returns it.
-    min_gap, min_gap_se, saturated_only
-        As in `Analysis`.
-
-    Returns
-    -------
-    tuple of TaskRow
+        Scores of one pair of models, from `by_method`.
+    analysis : Analysis, optional
+        Which gaps are resolved, and whether only saturated tasks are left out.
     """
-    rows = []
-    for task in dict.fromkeys(task for by_task in named.values() for task in by_task):
-        here = {name: by_task[task] for name, by_task in named.items() if task in by_task}
-        # ends are the same for all methods of a seed, so each seed is taken once
-        ends = list({seed: one for seeds in here.values() for seed, one in seeds.items()}.values())
-        weak, ceiling = (mean_of(ends, name) for name in ("weak_auc", "ceiling_auc"))
-        gap = mean_of_runs(levels_of(ends, _gap), mean_of(ends, "gap_se") ** 2)
-        auc = {name: value_of(seeds.values(), "auc") for name, seeds in here.items()}
-        of_weak, of_own = (
-            {name: mean_of(seeds.values(), end) for name, seeds in here.items()}
-            for end in ("weak_auc", "own_ceiling_auc")
+    tasks = dict.fromkeys(task for by_task in named.values() for task in by_task)
+    return tuple(
+        _task_row(
+            task,
+            {name: by_task[task] for name, by_task in named.items() if task in by_task},
+            analysis or Analysis(),
         )
-        saturated = saturated_only and all(
-            value >= SATURATED for value in (weak, ceiling, *auc.values())
-        )
-        unresolved = gap_objection(gap, min_gap=min_gap, min_gap_se=min_gap_se)
-        excluded = unresolved
-        if saturated_only:
-            no_gap = gap_objection(Estimate(gap.value, ()), min_gap=-math.inf)
-            excluded = "saturated" if saturated else no_gap
-        rows.append(
-            TaskRow(
-                task=task,
-                n_seeds=len(ends),
-                weak_auc=weak,
-                ceiling_auc=ceiling,
-                gap=gap.value,
-                gap_se=gap.se if gap.parts else UNKNOWN,
-                resolved=not unresolved,
-                excluded=excluded,
-                saturated=saturated,
-                auc=auc,
-                delta_auc={name: auc[name] - of_weak[name] for name in here},
-                delta_auc_se={name: _gain_se(seeds.values()) for name, seeds in here.items()},
-                pgr={name: value_of(seeds.values(), "pgr") for name, seeds in here.items()},
-                own_gap={name: of_own[name] - of_weak[name] for name in here},
-                own_pgr={name: pgr(of_weak[name], auc[name], of_own[name]) for name in here},
-            )
-        )
-    return tuple(rows)
+        for task in tasks
+    )
+
+
+def _task_row(task: str, methods: dict[str, Seeds], analysis: Analysis) -> TaskRow:
+    # weak model and ceiling are the same for all methods of a seed, so each seed is taken once
+    by_seed = {seed: score for seeds in methods.values() for seed, score in seeds.items()}
+    runs = list(by_seed.values())
+    weak, ceiling = (mean_of(runs, name) for name in ("weak_auc", "ceiling_auc"))
+    gap = mean_of_runs(levels_of(runs, _gap), mean_of(runs, "gap_se") ** 2)
+    scores = {name: list(seeds.values()) for name, seeds in methods.items()}
+    auc = {name: value_of(own, "auc") for name, own in scores.items()}
+    weak_of, ceiling_of = (
+        {name: mean_of(own, end) for name, own in scores.items()}
+        for end in ("weak_auc", "own_ceiling_auc")
+    )
+    saturated = analysis.saturated_only and all(
+        value >= SATURATED for value in (weak, ceiling, *auc.values())
+    )
+    unresolved = gap_objection(gap, min_gap=analysis.min_gap, min_gap_se=analysis.min_gap_se)
+    excluded = unresolved
+    if analysis.saturated_only:
+        no_gap = gap_objection(Estimate(gap.value, ()), min_gap=-math.inf)
+        excluded = "saturated" if saturated else no_gap
+    return TaskRow(
+        task=task,
+        n_seeds=len(runs),
+        weak_auc=weak,
+        ceiling_auc=ceiling,
+        gap=gap.value,
+        gap_se=gap.se if gap.parts else UNKNOWN,
+        resolved=not unresolved,
+        excluded=excluded,
+        saturated=saturated,
+        auc=auc,
+        delta_auc={name: auc[name] - weak_of[name] for name in scores},
+        delta_auc_se={name: _gain_se(own) for name, own in scores.items()},
+        pgr={name: value_of(own, "pgr") for name, own in scores.items()},
+        own_gap={name: ceiling_of[name] - weak_of[name] for name in scores},
+        own_pgr={name: pgr(weak_of[name], auc[name], ceiling_of[name]) for name in scores},
+    )
 
 
 def levels_of(scores: Iterable[Score], value: Callable[[Score], float]) -> list[float]:
-    """Independent values that several runs of one task give, with as few runs as there are.
+    """Independent values of one task: runs within a level share its noise, so they are averaged.
 
-    Parameters
-    ----------
-    scores : iterable of Score
-        At least one.
-    value : callable
-        Of a score.
-
-    Returns
-    -------
-    list of float
-        One per cut of the rows where there are several, otherwise one per seed of the weak model
-        where there are several, otherwise one per run: runs within such a level share its noise, so
-        their mean is taken.
+    One value per cut of the rows where there are several, otherwise one per seed of the weak model
+    where there are several, otherwise one per run.
     """
     cuts: dict[str, dict[str, list[float]]] = {}
     for score in scores:
@@ -170,35 +136,14 @@ def levels_of(scores: Iterable[Score], value: Callable[[Score], float]) -> list[
 
 
 def mean_of(scores: Iterable[Score], name: str) -> float:
-    """Mean of a number that every score has, over cuts of means over seeds.
-
-    Parameters
-    ----------
-    scores : iterable of Score
-        At least one.
-    name : str
-        A field of Score.
-
-    Returns
-    -------
-    float
-        nan where one of them is not known.
-    """
+    """Mean of a field of all scores, over cuts of means over seeds; nan where one is not known."""
     return float(np.mean(levels_of(scores, attrgetter(name))))
 
 
 def value_of(scores: Collection[Score], unit: Unit) -> float:
-    """Mean AUC; the PGR of mean AUCs, a steadier ratio than the mean of ratios.
+    """Mean AUC of one method on one task; or the PGR of the mean AUCs.
 
-    Parameters
-    ----------
-    scores : collection of Score
-        One method on one task, at least one seed.
-    unit : {"pgr", "auc"}
-
-    Returns
-    -------
-    float
+    That ratio is steadier than the mean of the runs' PGRs, which stands in for unknown AUCs.
     """
     if unit == "auc":
         return mean_of(scores, "auc")

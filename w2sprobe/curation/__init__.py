@@ -1,4 +1,4 @@
-"""What a probe does to labels: relabel rows or choose which to keep, and an account of it."""
+"""Curation of labels by a probe: relabel rows, filter them, and record what was done."""
 
 from w2sprobe.curation.filters import (
     filter_by_confident_learning,

@@ -1,7 +1,4 @@
-"""Filters: each answers with the rows to keep.
-
-Nothing is removed from an array here; a mask travels in `LabelTable.keep`.
-"""
+"""Filters of training rows: each returns a mask of the rows to keep, for `LabelTable.keep`."""
 
 from typing import Any
 
@@ -31,21 +28,24 @@ def filter_by_disagreement(
     per_class: bool = False,
     groups: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Rows to keep when those go whose label is furthest from the probe's prediction.
+    """Filter out the rows whose label is furthest from the probe's prediction.
+
+    The score is |y - p|, higher is removed first; all rows are ranked together, as in EleutherAI's
+    weak-to-strong experiments.
 
     Parameters
     ----------
     probe, X, y, groups
         As in `relabel`.
     cv : int or "in-sample", optional
-        As in `relabel`: by default a row's own label has no say in the prediction that it is held
-        against. "in-sample": it has, as published.
+        As in `relabel`: by default predictions are out-of-fold. "in-sample", as published: by a
+        probe fitted on the rows themselves.
     contamination : float, default 0.1, in (0, 1)
-        Share of the rows to remove, rounded to whole rows; ties (to 12 decimals) go by position,
-        first removed first.
+        Share of the rows to remove, rounded to whole rows; of tied rows (to 12 decimals) the first
+        are removed.
     per_class : bool, default False
-        Remove this share of each class of the hard labels (soft label > 0.5), so that the balance
-        of the labels stays, instead of this share of all rows.
+        Remove this share of each class of the hard labels (soft label > 0.5), which keeps the class
+        balance, instead of this share of all rows.
 
     Returns
     -------
@@ -56,11 +56,6 @@ def filter_by_disagreement(
     ------
     InputError
         `contamination` or `cv` is out of range; whatever the probe refuses.
-
-    Notes
-    -----
-    Score |y - p|, higher = removed first; all rows ranked together, as in EleutherAI's
-    weak-to-strong experiments.
     """
     check_rule("disagreement", contamination, per_class=per_class)
     p = relabel(probe, X, y, cv=cv, groups=groups)
@@ -77,19 +72,19 @@ def filter_by_confident_learning(
     per_class: bool = False,
     groups: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Rows to keep when those go that confident learning takes for label errors.
+    """Filter out the rows that confident learning estimates to be mislabelled.
 
     Parameters
     ----------
     probe, X, y, groups
         As in `relabel`.
     contamination : float, optional, in (0, 1)
-        Share of the rows to remove, those first whose hard label (soft label > 0.5) the probe
-        finds least probable; ties as in `filter_by_disagreement`. None: as many as the confident
-        joint estimates to be wrong.
+        Share of the rows to remove, those whose hard label (soft label > 0.5) has the lowest
+        probability first; ties as in `filter_by_disagreement`. None: as many as the confident joint
+        estimates to be wrong.
     cv : int, optional, default 5
-        As in `relabel`. Confident learning asks for predictions that the row's own label had no
-        say in: "in-sample" is not what its authors mean.
+        As in `relabel`. Confident learning requires out-of-fold predictions, so "in-sample"
+        departs from the method.
     per_class : bool, default False
         Remove the share `contamination` of each class of the hard labels.
 
@@ -108,12 +103,11 @@ def filter_by_confident_learning(
 
     Notes
     -----
-    Northcutt, Jiang & Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR
-    2021 (arXiv 1911.00068), by the authors' library cleanlab. Without a contamination, its default
-    rule `prune_by_noise_rate` removes from each class the rows with the largest margin p(other
-    label) - p(label), as many as the joint counts, save those whose label the probe predicts. For
-    two classes that margin and self-confidence p(label) rank alike, so that `prune_by_class` is
-    the same rule. Which of the rows tied at the cut go is cleanlab's choice. With a contamination
+    Northcutt, Jiang & Chuang, JAIR 2021 (arXiv 1911.00068), by the authors' library cleanlab.
+    Without a contamination, its default rule `prune_by_noise_rate` removes from each class the rows
+    with the largest margin p(other label) - p(label), as many as the joint counts, except those
+    whose label the probe predicts; cleanlab chooses among ties. For two classes the margin and the
+    self-confidence p(label) rank alike, so `prune_by_class` is the same rule. With a contamination
     the score is 1 - self-confidence: for hard labels, that of `filter_by_disagreement`.
     """
     check_rule("confident-learning", contamination, per_class=per_class)
@@ -132,7 +126,7 @@ def filter_by_neighbors(
     search: Search = nearest_neighbors,
     groups: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Rows to keep when those go that their neighbours outvote.
+    """Filter out the rows whose label contradicts most of their nearest neighbours.
 
     Parameters
     ----------
@@ -140,11 +134,11 @@ def filter_by_neighbors(
     y : array_like of float, shape (n,)
         Soft labels in [0, 1]; the hard labels (soft label > 0.5) vote.
     n_neighbors : int, default 50, in [1, n - 1]
-        Nearest other rows that vote.
+        Number of nearest other rows that vote.
     contamination : float, optional, in (0, 1)
-        Share of the rows to remove, those first that most of their neighbours contradict; ties as
-        in `filter_by_disagreement`. None: all rows whose label is not that of at least half of
-        their neighbours.
+        Share of the rows to remove, those with the most contradicting neighbours first; ties as in
+        `filter_by_disagreement`. None: all rows whose label fewer than half of their neighbours
+        have.
     per_class : bool, default False
         Remove the share `contamination` of each class of the hard labels.
     search : callable, default nearest_neighbors
@@ -165,8 +159,7 @@ def filter_by_neighbors(
     Notes
     -----
     Bahri, Jiang & Gupta, "Deep k-NN for Noisy Labels", ICML 2020 (arXiv 2004.12289), who search in
-    the logits of a preliminary model; here X is searched, whatever layer it is. A row does not
-    vote on itself.
+    the logits of a preliminary model; here in X. A row does not vote on itself.
     """
     check_rule("deep-knn", contamination, per_class=per_class)
     soft = check_labels(y, len(np.asarray(X)))

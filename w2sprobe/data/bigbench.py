@@ -1,9 +1,9 @@
-"""BIG-bench: multiple-choice tasks of the fetched asset as two classes.
+"""Multiple-choice tasks of BIG-bench as binary tasks.
 
 Source: Srivastava et al., "Beyond the Imitation Game", arXiv 2206.04615; files as in `assets`.
-A row's answer is its choice of highest score. Where all rows choose among the same class names, the
-text is the bare question, and two classes become 1 and 0. Where every row has choices of its own,
-the text is the question and one of them, and 1 means that it is a right one.
+The answer of a row is the choice with the highest score. If all rows have the same choices, these
+are classes: the text is the question, and two of the classes become 1 and 0. If choices differ
+between rows, the text is the question with one choice, and 1 means that this choice is right.
 """
 
 import difflib
@@ -22,11 +22,11 @@ from w2sprobe.data.rows import SourceRows
 from w2sprobe.errors import InputError, UnknownName
 
 ASSET = "bigbench"
-SHOWN = 8  # names of a long list that a message shows
-MOST_CLASSES = 20  # more names than that are answers, not classes
-NEARLY_ALL = 0.8  # of the rows: some files have a few rows with a class of their own
-KEY_LENGTH = 16  # hex digits of a group key's SHA-256; the passages themselves are long
-# the class that says yes, and its opposite; small letters, no full stop
+MAX_LISTED = 8  # names listed in a message
+MAX_CLASSES = 20  # more names are answers, not classes
+NEARLY_ALL = 0.8  # share of rows; in some files a few rows have other classes
+KEY_LENGTH = 16  # hex digits of the SHA-256 that names a group, as passages are long
+# positive class and its opposite, in lower case, without full stop
 OBVIOUS_PAIRS = {
     "acceptable": "unacceptable",
     "correct": "incorrect",
@@ -54,27 +54,26 @@ def read_bigbench(
     task : str
         Path under BIG-bench's `benchmark_tasks`, as in `multiemo/all_sentence_en`.
     positive, negative : str, optional
-        Classes that become 1 and 0, whatever the curated list says. Curated tasks have defaults;
-        so have classes that are opposites, such as yes and no.
+        Classes that become 1 and 0. Curated tasks have defaults, and so have opposites such as yes
+        and no.
 
     Returns
     -------
     SourceRows
-        Without outer whitespace, without ids. Groups: rows about the same thing, where some are.
-        `dropped` counts rows of other classes, of no single best choice and without text, or
-        (open choices) rows whose choices are all right.
+        Texts are stripped; there are no ids; rows about the same passage are a group. `dropped`
+        counts rows of other classes, with several best choices or without text; for open choices,
+        rows without a wrong choice.
 
     Raises
     ------
     InputError
-        BIG-bench has not been fetched, or the task has fixed classes and none are chosen.
+        BIG-bench has not been fetched, or the task has classes and none are chosen.
     UnknownName
-        No such task or class.
+        Unknown task or class.
 
     Notes
     -----
-    Which choice a row shows hangs on its content alone: neither on the order of rows nor on the
-    order of choices.
+    Which choice a row shows depends on its content only, not on the order of rows or choices.
     """
     inputs, scores = _read_columns(task)
     entry = CURATED.get(task)
@@ -86,14 +85,13 @@ def read_bigbench(
         high, low = _chosen_classes(task, entry, scores, positive, negative)
         mode = {"mode": "classes", "positive": high, "negative": low}
         kept, texts, labels, dropped = _of_classes(inputs, scores, high, low)
-        # without a pattern a key would be the whole text, and no text is there twice
+        # Without a pattern the key is the whole text, and no text is kept twice.
         patterned = kept if entry and entry.group else ()
         keys = [_question_key(inputs[row], scores[row], entry) for row in patterned]
     return SourceRows(
         texts,
         labels,
-        # not where every row would stand alone
-        groups=keys if len(set(keys)) < len(keys) else None,
+        groups=keys if len(set(keys)) < len(keys) else None,  # None: no two rows share a key
         dropped=dropped,
         made_of={**identity(ASSET), "task": task, **mode},
     )
@@ -102,7 +100,7 @@ def read_bigbench(
 def _read_columns(task: str) -> tuple[list[str], list[Scores]]:
     if not is_fetched(ASSET):
         raise InputError(
-            f"task 'bigbench:{task}' is not here: BIG-bench has not been fetched",
+            f"task 'bigbench:{task}' cannot be read: BIG-bench has not been fetched",
             advice="Run: w2sprobe fetch bigbench",
         )
     folder = asset_path(ASSET)
@@ -120,7 +118,7 @@ def _read_columns(task: str) -> tuple[list[str], list[Scores]]:
     return table["input"].to_pylist(), table["target_scores"].to_pylist()
 
 
-# --- fixed classes
+# Tasks with classes
 
 
 def _is_by_classes(entry: CuratedTask | None, scores: Sequence[Scores]) -> bool:
@@ -128,12 +126,12 @@ def _is_by_classes(entry: CuratedTask | None, scores: Sequence[Scores]) -> bool:
 
 
 def _shared_classes(scores: Sequence[Scores]) -> list[str]:
-    """The few names that nearly all rows offer and choose among; empty: choices are open."""
+    """Class names that nearly all rows offer and answer with; empty if choices are open."""
     enough = NEARLY_ALL * len(scores)
     offered = Counter(name for row in scores for name in _names(row))
     shared = {name for name, count in offered.items() if count >= enough}
     answered = sum(_class_of(row) in shared for row in scores)
-    return sorted(shared) if 2 <= len(shared) <= MOST_CLASSES and answered >= enough else []
+    return sorted(shared) if 2 <= len(shared) <= MAX_CLASSES and answered >= enough else []
 
 
 def _chosen_classes(
@@ -143,7 +141,7 @@ def _chosen_classes(
     positive: str | None,
     negative: str | None,
 ) -> tuple[str, str]:
-    """Positive and negative class: as asked for, else as curated, else an obvious pair."""
+    """Positive and negative class: the user's, else the curated ones, else an obvious pair."""
     counts = Counter(name for row in scores if (name := _class_of(row)) is not None)
     if entry:
         positive, negative = positive or entry.positive, negative or entry.negative
@@ -165,15 +163,15 @@ def _obvious_pair(classes: Sequence[str]) -> tuple[str, str] | tuple[None, None]
 
 
 def _known_class(task: str, side: str, name: str | None, counts: Counter[str]) -> str:
-    listing = ", ".join(f"{value} {count}" for value, count in counts.most_common(SHOWN))
-    advice = f"Rows a class: {listing}" + (", ..." if len(counts) > SHOWN else ".")
+    listing = ", ".join(f"{value} {count}" for value, count in counts.most_common(MAX_LISTED))
+    advice = f"Rows per class: {listing}" + (", ..." if len(counts) > MAX_LISTED else ".")
     if name is None:
         raise InputError(
             f"no {side} class for task 'bigbench:{task}'",
             advice=f"Choose --positive and --negative. {advice}",
         )
     if name not in counts:
-        shown = _nearest(name, list(counts)) if len(counts) > SHOWN else counts
+        shown = _nearest(name, list(counts)) if len(counts) > MAX_LISTED else counts
         raise UnknownName(f"{side} class", name, shown, advice=advice)
     return name
 
@@ -181,11 +179,11 @@ def _known_class(task: str, side: str, name: str | None, counts: Counter[str]) -
 def _of_classes(
     inputs: Sequence[str], scores: Sequence[Scores], positive: str, negative: str
 ) -> tuple[list[int], list[str], list[int], dict[str, int]]:
-    """Positions, texts and labels of the rows of two classes, and how many are not."""
+    """Row numbers, texts and labels of the rows of two classes, and counts of the others."""
     dropped = {"other_class": 0, "no_single_class": 0, "empty_text": 0}
     kept, texts, labels = [], [], []
     for row, name in enumerate(map(_class_of, scores)):
-        # outer whitespace tells the classes of metaphor_boolean apart
+        # strip: outer whitespace gives away the classes of metaphor_boolean
         text = inputs[row].strip()
         if name is None:
             dropped["no_single_class"] += 1
@@ -200,13 +198,13 @@ def _of_classes(
     return kept, texts, labels, dropped
 
 
-# --- open choices
+# Tasks with open choices
 
 
 def _with_candidates(
     inputs: Sequence[str], scores: Sequence[Scores], entry: CuratedTask | None
 ) -> tuple[list[int], list[str], list[int], dict[str, int]]:
-    """Positions, texts and labels of the rows that have right and wrong choices."""
+    """Row numbers, texts and labels of the rows that have right and wrong choices."""
     never = re.compile(entry.never) if entry and entry.never else None
     kept, texts, labels = [], [], []
     for row, (question, choices) in enumerate(zip(inputs, scores, strict=True)):
@@ -225,29 +223,29 @@ def _with_candidates(
 
 
 def _joined(question: str, candidate: str, lead: str | None) -> str:
-    """Question and candidate; the text ends with it, so that a last token's state knows both."""
+    """Join question and candidate; the candidate is last, so that the last token sees both."""
     stem = question.strip()
-    if not stem:  # all of the row is in its choices
+    if not stem:  # the whole row is in its choices
         return candidate
     if lead is None:
-        # 'Q: ... A:' and sentences that break off, '... is ', want nothing in between
+        # nothing between after 'Q: ... A:' and after unfinished sentences, '... is '
         breaks_off = stem.endswith(":") or (question[-1].isspace() and stem[-1].isalnum())
         lead = " " if breaks_off else ANSWER
     return f"{stem}{lead}{candidate}"
 
 
-# --- both
+# Both
 
 
 def _question_key(question: str, choices: Scores, entry: CuratedTask | None) -> str:
-    """What a row is about: what the pattern finds in its question, by default all of it."""
+    """Hash of what the task's pattern finds in the question, by default of the whole question."""
     text = " ".join(question.split()) or "\n".join(_names(choices))
-    found = " ".join(re.findall(entry.group, text)) if entry and entry.group else ""
-    return hashlib.sha256((found or text).encode()).hexdigest()[:KEY_LENGTH]
+    matches = " ".join(re.findall(entry.group, text)) if entry and entry.group else ""
+    return hashlib.sha256((matches or text).encode()).hexdigest()[:KEY_LENGTH]
 
 
 def _names(choices: Scores) -> list[str]:
-    """What a row offers, in an order of its own."""
+    """Sorted choices of a row."""
     return sorted({name.strip() for name, _ in choices} - {""})
 
 
@@ -262,7 +260,7 @@ def _class_of(choices: Scores) -> str | None:
 
 
 def _nearest(name: str, known: Sequence[str]) -> list[str]:
-    """A few of a long list: those that contain the name, then those spelt alike."""
+    """Up to `MAX_LISTED` known names: those that contain the name, then similar ones."""
     inside = sorted(value for value in known if name in value)
-    alike = difflib.get_close_matches(name, known, n=SHOWN, cutoff=0.4)
-    return list(dict.fromkeys([*inside, *alike]))[:SHOWN] or sorted(known)[:SHOWN]
+    alike = difflib.get_close_matches(name, known, n=MAX_LISTED, cutoff=0.4)
+    return list(dict.fromkeys([*inside, *alike]))[:MAX_LISTED] or sorted(known)[:MAX_LISTED]

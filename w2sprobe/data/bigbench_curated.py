@@ -1,33 +1,34 @@
-"""The curated BIG-bench tasks: what label 1 means, how rows are made, which belong together."""
+"""The curated BIG-bench tasks: meaning of label 1, prompt, and groups of rows."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 ANSWER = "\nAnswer: "
-GOES_ON = " "  # the question is the beginning of a sentence that the choice completes
+GOES_ON = " "  # for questions that are the beginning of a sentence
 
 
 @dataclass(frozen=True)
 class CuratedTask:
-    """One task of the list; `read_bigbench` makes its rows.
+    """Settings of a curated task, for `read_bigbench`.
 
     Parameters
     ----------
     name : str
         Path under BIG-bench's `benchmark_tasks`.
     rows : int
-        Usable ones, no text twice.
+        Number of usable rows, without repeated texts.
     about : str
-        What label 1 means.
+        Meaning of label 1.
     positive, negative : str, optional
-        Classes that become 1 and 0. None: a right and a wrong choice do.
+        Classes that become 1 and 0. None: right and wrong choices become 1 and 0.
     lead : str, default ANSWER
-        Between a question and the choice shown; of no use with classes.
+        Text between question and choice; unused for classes.
     group : str, optional
-        Regular expression; rows in whose question it finds the same belong together. Whitespace of
-        the question counts as single blanks. None: only rows of the same question do.
+        Regular expression; rows with the same matches in their question, whitespace normalised, are
+        a group. None: rows with the same question are a group.
     never : str, optional
-        Regular expression of choices not to show: always wrong, and known by their wording.
+        Regular expression of choices that are not shown, because they are always wrong and can be
+        recognised by their wording.
     """
 
     name: str
@@ -41,11 +42,11 @@ class CuratedTask:
 
     @property
     def mode(self) -> Literal["classes", "choices"]:
-        """Whether a text is a bare question or a question with a choice."""
+        """Kind of text: a question ("classes"), or a question with one choice ("choices")."""
         return "classes" if self.positive else "choices"
 
 
-_LETTERS = r"[A-Za-z]+"  # without numbers: they differ between variants of one problem
+_LETTERS = r"[A-Za-z]+"  # numbers differ between variants of a problem
 _LAST_SENTENCE = r"([^.!?]+[.!?])$"
 _NOBODY_KNOWS = r"^(?:Can't|Cannot|Not|Undetermined|Unknown)\b"
 

@@ -1,4 +1,4 @@
-"""Functions of the user's, module:function, and rows from one called without arguments."""
+"""Functions that users name as module:function, and tasks whose rows such a function returns."""
 
 import importlib
 import inspect
@@ -18,14 +18,14 @@ from w2sprobe.data.rows import SourceRows
 from w2sprobe.data.tables import read_table
 from w2sprobe.errors import InputError
 
-NOT_THE_USERS = (
+INSTALLED = (  # folders of code that is not the user's: w2sprobe, Python, site-packages
     Path(__file__).parents[1],
     *(Path(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib")),
 )
 
 
 def looks_like_callable(name: str) -> bool:
-    """Whether a task's name is that of a function in a module.
+    """Whether a task's name has the form module:function.
 
     >>> looks_like_callable("my.rows:load"), looks_like_callable("rows.csv")
     (True, False)
@@ -37,27 +37,20 @@ def looks_like_callable(name: str) -> bool:
 
 
 def read_callable(spec: str) -> SourceRows:
-    """Call a function and check the rows that it returns, every cell.
+    """Call a user's function and check every cell of the rows that it returns.
 
     Parameters
     ----------
     spec : str
-        `module:function`, dots allowed in both. The module is looked for in the current folder,
-        then in the environment. The function takes no arguments and returns rows as mappings, in
-        any iterable, or a table: a `datasets.Dataset`, a data frame, a dict of columns; or a dict
-        of tables "train" and "test", such as a `datasets.DatasetDict`. Columns text and label,
-        optionally id, group and split ("train" or "test").
-
-    Returns
-    -------
-    SourceRows
-        A group of more than 64 characters is replaced by 32 hex digits of its SHA-256.
+        As in `find_function`. The function takes no arguments and returns a table as in
+        `read_table`, with columns text and label, optionally id, group and split ("train" or
+        "test").
 
     Raises
     ------
     InputError
-        No such module or function, one that needs arguments, raises an error or returns something
-        else; a column or a cell that cannot be used: names the row, counted from 1.
+        No such module or function; a function that needs arguments, raises an error or returns
+        no rows; a missing column or invalid cell. Names the row, counted from 1.
     IdMismatch
         An id occurs twice.
     """
@@ -70,16 +63,12 @@ def read_callable(spec: str) -> SourceRows:
 
 
 def find_function(spec: str) -> Callable[..., object]:
-    """Import a function, from the current folder if it is there.
+    """Import a function from the current folder, else from the environment.
 
     Parameters
     ----------
     spec : str
         `module:function`, dots allowed in both.
-
-    Returns
-    -------
-    callable
 
     Raises
     ------
@@ -94,14 +83,14 @@ def find_function(spec: str) -> Callable[..., object]:
 
 @contextmanager
 def calling(spec: str) -> Iterator[None]:
-    """Surround a call of the user's function: say which of its lines an error comes from."""
+    """Turn errors of the user's function into an `InputError` that names its file and line."""
     with _current_folder_first(), _users_errors(spec):
         yield
 
 
 @contextmanager
 def _current_folder_first() -> Iterator[None]:
-    """What the user's code prints goes to stderr, and a folder it changes to is left again."""
+    """Import from the current folder first; print to stderr; undo changes of the folder."""
     folder = str(Path.cwd())
     sys.path.insert(0, folder)
     importlib.invalidate_caches()  # a module may have been written a moment ago
@@ -120,10 +109,10 @@ def _find(spec: str) -> Callable[..., object]:
     try:
         function = attrgetter(name)(module)
     except AttributeError as error:
-        place = getattr(module, "__file__", None)
+        file = getattr(module, "__file__", None)
         raise InputError(
             f"no function {name!r}",
-            where=f"module {module_name!r}" + (f" ({place})" if place else ""),
+            where=f"module {module_name!r}" + (f" ({file})" if file else ""),
             advice="Check the name after the colon.",
         ) from error
     if not callable(function):
@@ -140,32 +129,32 @@ def _import(name: str, spec: str) -> ModuleType:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
             if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-                raise  # the module is there, and imports one that is not
+                raise  # the module exists, and imports another one that does not
             raise InputError(
                 f"no module {error.name!r}",
                 where=f"the current folder {str(Path.cwd())!r} or the environment {sys.prefix!r}",
-                advice=f"Go to the folder that {name!r} lies in, or install it.",
+                advice=f"Change to the folder that holds {name!r}, or install it.",
             ) from error
 
 
 def _check_needs_no_arguments(function: Callable[..., object], spec: str) -> None:
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # compiled functions may not tell
+    except (TypeError, ValueError):  # compiled functions may have no signature
         return
     try:
         signature.bind()
     except TypeError as error:
         raise InputError(
             f"{spec!r} takes arguments {signature}",
-            allowed="a function that is called without any",
-            advice="Give each a default, or wrap the call in a function of its own.",
+            allowed="a function that can be called without arguments",
+            advice="Give each a default, or wrap the call in another function.",
         ) from error
 
 
 @contextmanager
 def _users_errors(spec: str) -> Iterator[None]:
-    """Say which line of the user's code an error comes from; that it came through here is noise."""
+    """Re-raise errors as `InputError`, with the line of the user's code they come from."""
     try:
         yield
     except InputError:
@@ -174,20 +163,20 @@ def _users_errors(spec: str) -> Iterator[None]:
         raise InputError(
             f"{spec!r} raised {type(error).__name__}: {str(error) or 'no message'}",
             where=_users_line(error),
-            advice="Mend it there, then run the same command again.",
+            advice="Fix it there, then run the same command again.",
         ) from error
 
 
 def _users_line(error: BaseException) -> str:
-    """Innermost line of the user's own; of anyone's, if the function is not the user's either."""
-    places = [
+    """File and line of the innermost frame in the user's code, else of the innermost frame."""
+    frames = [
         (Path(frame.filename), frame.lineno)
         for frame in traceback.extract_tb(error.__traceback__)
         if Path(frame.filename).is_file() and frame.filename != __file__
     ]
-    own = [
-        place
-        for place in places
-        if not any(place[0].is_relative_to(folder) for folder in NOT_THE_USERS)
+    users = [
+        (path, line)
+        for path, line in frames
+        if not any(path.is_relative_to(folder) for folder in INSTALLED)
     ]
-    return next((f"{path}:{line}" for path, line in reversed(own or places)), "")
+    return next((f"{path}:{line}" for path, line in reversed(users or frames)), "")

@@ -1,6 +1,7 @@
-"""What a task's columns may hold, wherever they come from.
+"""Validation of a task's columns, the same for files, folders and tables in memory.
 
-A whole column is tested at C speed; rows are walked to convert it, or to name the first bad one.
+A whole column is tested first, which is fast; only if that fails are rows visited one by one, to
+convert them or to name the first invalid one.
 """
 
 import hashlib
@@ -11,7 +12,6 @@ from functools import partial
 from typing import Any
 
 from w2sprobe.cells import (
-    BINARY,
     FILL,
     MAX_SHOWN,
     Cells,
@@ -28,16 +28,16 @@ from w2sprobe.data.rows import SourceRows
 from w2sprobe.data.splits import SPLIT_NAMES
 from w2sprobe.errors import IdMismatch, InputError, first_few
 
-PARTS: dict[object, bool] = {"train": False, "test": True}
-MAX_ID = 256  # characters; ids are shown to people
-MAX_GROUP = 64  # characters; arrays of strings are as wide as their longest
-DIGEST = 32  # hex digits that stand for a longer group
+IS_TEST: dict[object, bool] = {"train": False, "test": True}  # values of the column split
+MAX_ID = 256  # characters; ids appear in messages
+MAX_GROUP = 64  # characters; numpy stores every string as wide as the longest
+GROUP_DIGITS = 32  # hex digits of the hash that replaces a longer group
 MAX_VALUES = 8  # labels listed in a message
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Columns that are asked for, and how messages say so."""
+class ColumnNames:
+    """Names of required and optional columns, with the words and the example for messages."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
@@ -46,17 +46,17 @@ class Wanted:
 
     @property
     def all(self) -> tuple[str, ...]:
-        """Both."""
+        """Required, then optional names."""
         return (*self.required, *self.optional)
 
 
-TASK = Wanted(
+TASK = ColumnNames(
     ("text", "label"),
     ("id", "group", "split"),
     "columns text and label, optionally id, group and split",
     '{"text": "...", "label": 1}',
 )
-TEXTS = Wanted(("id", "text"), (), "columns id and text", '{"id": "a", "text": "..."}')
+TEXTS = ColumnNames(("id", "text"), (), "columns id and text", '{"id": "a", "text": "..."}')
 
 
 class _Absent:
@@ -64,68 +64,68 @@ class _Absent:
         return "absent"
 
 
-ABSENT = _Absent()  # the cell of a row that lacks the column; None is a value that was written
+ABSENT = _Absent()  # cell of a record without this key; None is a value that the source holds
 
 
 @dataclass(frozen=True)
 class RawColumns:
-    """Cells as they came, and how to name their place.
+    """Unchecked cells of a source.
 
     Parameters
     ----------
     cells : dict of str to list
         Columns among those of `TASK`, text and label at least, of equal length.
     where : str
-        The source.
-    place : callable
-        From a row's position, from 0, to its place in the source as a person would look for it.
+        Name of the source in messages.
+    locate : callable
+        Row number, from 0, to the words that help a user find the row, such as "a.csv, line 3".
     """
 
     cells: dict[str, Cells]
     where: str
-    place: Callable[[int], str]
+    locate: Callable[[int], str]
 
 
 class RecordColumns:
-    """Columns gathered from records, one at a time; what is not wanted is let go at once."""
+    """Columns collected from records; other keys are discarded at once."""
 
-    def __init__(self, wanted: Wanted = TASK) -> None:
+    def __init__(self, wanted: ColumnNames = TASK) -> None:
         self._wanted = wanted
         self._cells: dict[str, Cells] = {name: [] for name in wanted.all}
         self._pairs = list(self._cells.items())
-        self._first: list[str] = []
+        self._first_keys: list[str] = []
 
     def add(self, record: Mapping[Any, Any]) -> None:
-        """Take one row."""
-        if not self._first:
-            self._first = [str(name) for name in record]
+        """Append one row."""
+        if not self._first_keys:
+            self._first_keys = [str(name) for name in record]
         for name, column in self._pairs:
             column.append(record.get(name, ABSENT))
 
     def present(self, where: str) -> dict[str, Cells]:
-        """Columns that at least one record has.
+        """Return the columns that at least one record has.
 
         Raises
         ------
         InputError
-            One that is required is not among them.
+            A required column is missing.
         """
         cells = {name: cells for name, cells in self._pairs if cells.count(ABSENT) < len(cells)}
-        _check_required(self._wanted, cells, self._first, where)
+        _check_required(self._wanted, cells, self._first_keys, where)
         return cells
 
 
-def pick_columns(found: Sequence[str], where: str, wanted: Wanted = TASK) -> list[str]:
-    """Columns to read, of those that the source has.
+def pick_columns(names: Sequence[str], where: str, wanted: ColumnNames = TASK) -> list[str]:
+    """Choose the columns to read.
 
     Raises
     ------
     InputError
-        One that is required is not among them, or one that is wanted is there twice.
+        A required column is missing, or a column to read occurs twice.
     """
-    _check_required(wanted, found, found, where)
-    picked = [name for name in wanted.all if name in found]
-    doubled = [name for name in picked if found.count(name) > 1]
+    _check_required(wanted, names, names, where)
+    picked = [name for name in wanted.all if name in names]
+    doubled = [name for name in picked if names.count(name) > 1]
     if doubled:
         raise InputError(
             f"doubled column {', '.join(map(repr, doubled))}",
@@ -136,54 +136,53 @@ def pick_columns(found: Sequence[str], where: str, wanted: Wanted = TASK) -> lis
 
 
 def check_columns(raw: RawColumns, made_of: dict[str, Any]) -> SourceRows:
-    """Check every cell.
+    """Validate every cell.
 
     Parameters
     ----------
     raw : RawColumns
-        Emptied column by column, so that none is held as it was and as it becomes.
+        Its columns are removed one by one, so that no column is in memory before and after
+        conversion at the same time.
     made_of : dict
         As in `SourceRows`.
-
-    Returns
-    -------
-    SourceRows
 
     Raises
     ------
     InputError
-        No rows; a text that is empty or no text, a label other than 0 or 1, an empty or overlong
-        id, an empty group, a part other than train and test.
+        No rows; a text that is empty or no string; a label other than 0 or 1; an empty or overlong
+        id; an empty group; a split other than train and test.
     IdMismatch
         An id occurs twice.
     """
-    cells, place = raw.cells, raw.place
+    cells, locate = raw.cells, raw.locate
     if not cells["text"]:
         raise InputError("no rows", where=raw.where, allowed=f"rows with {TASK.words}")
-    labels = _labels(cells.pop("label"), place)
-    texts = converted(cells.pop("text"), all_filled, partial(filled, "text"), place)
+    labels = _labels(cells.pop("label"), locate)
+    texts = converted(cells.pop("text"), all_filled, partial(filled, "text"), locate)
     ids = groups = held_out = None
     if "id" in cells:
-        ids = converted(cells.pop("id"), partial(_all_short, MAX_ID), _id, place)
-        _check_unique(ids, place)
+        ids = converted(cells.pop("id"), partial(_all_short, MAX_ID), _id, locate)
+        _check_unique(ids, locate)
     if "group" in cells:
-        groups = converted(cells.pop("group"), partial(_all_short, MAX_GROUP), _group, place)
+        groups = converted(cells.pop("group"), partial(_all_short, MAX_GROUP), _group, locate)
     if "split" in cells:
-        held_out = _held_out(cells.pop("split"), place)
+        held_out = _held_out(cells.pop("split"), locate)
     return SourceRows(texts, labels, ids, groups, held_out, made_of=made_of)
 
 
 def _check_required(
-    wanted: Wanted, given: Collection[str], found: Sequence[str], where: str
+    wanted: ColumnNames, given: Collection[str], listed: Sequence[str], where: str
 ) -> None:
+    """Refuse a source without a required column; the message lists the columns in `listed`."""
     missing = [name for name in wanted.required if name not in given]
-    if missing and not found:
+    if missing and not listed:
         raise InputError("no rows", where=where, allowed=f"rows with {wanted.words}")
     if missing:
+        shortened = [name[:MAX_SHOWN] for name in listed]
         raise InputError(
             f"no column {', '.join(map(repr, missing))}",
             where=where,
-            allowed=f"{wanted.words}; found {first_few([name[:MAX_SHOWN] for name in found], 12)}",
+            allowed=f"{wanted.words}; found {first_few(shortened, 12)}",
             advice="Rename the columns that hold them.",
         )
 
@@ -206,57 +205,52 @@ def _id(value: object) -> str:
 
 def _group(value: object) -> str:
     name = key("group", value, "Fill the cell, or leave out the column group.")
-    # numpy drops a NUL at the end, which would join two groups
+    # numpy drops a NUL at the end, which would merge two groups
     if len(name) <= MAX_GROUP and "\0" not in name:
         return name
-    return hashlib.sha256(name.encode()).hexdigest()[:DIGEST]
+    return hashlib.sha256(name.encode()).hexdigest()[:GROUP_DIGITS]
 
 
-def _check_unique(ids: list[str], place: Callable[[int], str]) -> None:
+def _check_unique(ids: list[str], locate: Callable[[int], str]) -> None:
     if len(set(ids)) == len(ids):
         return
     first: dict[str, int] = {}
     for row, name in enumerate(ids):
         if first.setdefault(name, row) != row:
             raise IdMismatch(
-                f"id {shown(name)} of {place(first[name])} occurs again",
-                where=place(row),
+                f"id {shown(name)} of {locate(first[name])} occurs again",
+                where=locate(row),
                 allowed="ids that occur once",
                 advice="Give each row its own id, or leave out the column id.",
             )
 
 
-def _held_out(cells: Cells, place: Callable[[int], str]) -> list[bool]:
+def _held_out(cells: Cells, locate: Callable[[int], str]) -> list[bool]:
     try:
-        return [PARTS[part] for part in cells]
-    except (KeyError, TypeError):  # TypeError: a list cannot be looked up
-        row = next(row for row, part in enumerate(cells) if part not in list(PARTS))
+        return [IS_TEST[cell] for cell in cells]
+    except (KeyError, TypeError):  # TypeError: a list is no key of a dict
+        row = next(row for row, cell in enumerate(cells) if cell not in list(IS_TEST))
+        allowed = "'train' or 'test'"
+        advice = "Rename the column if it means something else, or remove rows of other splits."
         if cells[row] in SPLIT_NAMES:
-            raise InputError(
-                f"split is {shown(cells[row])}",
-                where=place(row),
-                advice="These look like splits of w2sprobe that another program has rewritten, "
-                "which loses what belongs to them: use the original, or cut the task again.",
-            ) from None
+            allowed = ""
+            advice = (
+                "These look like splits of w2sprobe that another program has rewritten, "
+                "which loses their metadata: use the original file, or cut the task again."
+            )
         raise InputError(
-            f"split is {shown(cells[row])}",
-            where=place(row),
-            allowed="'train' or 'test'",
-            advice="Rename the column if it means something else, or remove rows of other parts.",
+            f"split is {shown(cells[row])}", where=locate(row), allowed=allowed, advice=advice
         ) from None
 
 
-def _labels(cells: Cells, place: Callable[[int], str]) -> list[int]:
-    try:
-        return [BINARY[label] for label in cells]
-    except (KeyError, TypeError):
-        labels = [as_binary(label) for label in cells]  # takes TRUE, too
+def _labels(cells: Cells, locate: Callable[[int], str]) -> list[int]:
+    labels = [as_binary(cell) for cell in cells]
     good = [label for label in labels if label is not None]
     if len(good) < len(labels):
         row = labels.index(None)
         raise InputError(
             f"label is {shown(cells[row])}",
-            where=place(row),
+            where=locate(row),
             allowed="0 or 1, false or true",
             advice=_label_advice([cell for cell in cells if not is_gap(cell)]),
         )
@@ -264,6 +258,7 @@ def _labels(cells: Cells, place: Callable[[int], str]) -> list[int]:
 
 
 def _label_advice(present: Cells) -> str:
+    """Say how to make the labels binary; `present` are the cells that are not empty."""
     if all(as_binary(cell) is not None for cell in present):
         return FILL
     counts = Counter(map(shown, present))

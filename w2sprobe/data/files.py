@@ -1,12 +1,16 @@
-"""Local files: JSON, CSV or Parquet with the columns of a task, packed or not."""
+"""Tasks from local files: JSON, CSV or Parquet, also compressed.
+
+The readers of pandas, pyarrow and datasets are not used for JSON and CSV: they read rows of uneven
+length, bad quoting or UTF-16 without an error, or their error does not name the line.
+"""
 
 import json
 import re
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,15 +23,11 @@ from w2sprobe.fingerprint import sha256_file
 from w2sprobe.text_files import TextFile, first_undecodable, kind_of, read_csv
 
 FILE_KINDS = ".jsonl, .json, .csv, .tsv or .parquet, also with .gz or .zst after it"
-BATCH = 1 << 14  # rows of a Parquet file at a time
-BEFORE_ITEMS = re.compile(r"[ \t\r\n]*\[[ \t\r\n]*(\][ \t\r\n]*)?")
-AFTER_ITEM = re.compile(r"[ \t\r\n]*(,|\])[ \t\r\n]*")
-END = re.compile(r"\Z")
-EXPECTED = {BEFORE_ITEMS: "'['", AFTER_ITEM: "',' or ']'", END: "nothing after the array"}
+JSON_SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def is_task_file(name: str) -> bool:
-    """Whether a task's name is that of a file, by its suffix.
+    """Whether a task's name is a file name, judged by its suffix.
 
     >>> is_task_file("reviews.CSV.gz"), is_task_file("bigbench:multiemo")
     (True, False)
@@ -36,25 +36,20 @@ def is_task_file(name: str) -> bool:
 
 
 def read_file(path: Path) -> SourceRows:
-    """Read and check a file, every cell of it.
+    """Read a task file and check every cell.
 
     Parameters
     ----------
     path : Path
-        `.jsonl` (one object a line), `.json` (the same, or one array of objects), `.csv` or
-        `.tsv` (with a header), `.parquet`; each may end in `.gz` or `.zst`. UTF-8. Columns text
-        and label, optionally id, group and split ("train" or "test").
-
-    Returns
-    -------
-    SourceRows
-        A group of more than 64 characters is replaced by 32 hex digits of its SHA-256.
+        `.jsonl` (one object per line), `.json` (the same, or one array of objects), `.csv` or
+        `.tsv` (with a header), `.parquet`; each may end in `.gz` or `.zst`. Text is UTF-8. Columns
+        text and label, optionally id, group and split ("train" or "test").
 
     Raises
     ------
     InputError
-        No such file, another suffix, unreadable; a column or a cell that cannot be used: names the
-        row, counted from 1, or the line.
+        Missing or unreadable file, unknown suffix, missing column or invalid cell. Names the line,
+        or the row counted from 1.
     IdMismatch
         An id occurs twice.
     """
@@ -78,72 +73,76 @@ def _read_json(source: TextFile) -> RawColumns:
 
 
 def _read_json_lines(source: TextFile) -> RawColumns:
-    rows, numbers = RecordColumns(), array("Q")
+    columns, line_numbers = RecordColumns(), array("Q")
     for line in source.lines():
         if line.isspace():
             continue
+        where = f"{source.path}, line {source.line}"
         try:
             record = json.loads(line.rstrip("\r\n"))
-        except (ValueError, RecursionError) as error:  # ValueError: also an endless integer
-            raise _broken_json(f"{source.path}, line {source.line}", error) from error
-        rows.add(_object(record, f"{source.path}, line {source.line}"))
-        numbers.append(source.line)
+        except (ValueError, RecursionError) as error:  # ValueError: also an integer too long
+            raise _broken_json(where, error) from error
+        columns.add(_checked_object(record, where))
+        line_numbers.append(source.line)
     return RawColumns(
-        rows.present(str(source.path)),
+        columns.present(str(source.path)),
         str(source.path),
-        lambda row: f"{source.path}, line {numbers[row]}",
+        lambda row: f"{source.path}, line {line_numbers[row]}",
     )
 
 
 def _read_json_array(source: TextFile) -> RawColumns:
     with source.text() as file:
         text = file.read()
-    rows = RecordColumns()
+    columns = RecordColumns()
     try:
-        for number, item in enumerate(_items(text), start=1):
-            rows.add(_object(item, f"{source.path}, item {number}"))
+        for number, item in enumerate(_array_items(text), start=1):
+            columns.add(_checked_object(item, f"{source.path}, item {number}"))
     except json.JSONDecodeError as error:
         raise _broken_json(f"{source.path}, line {error.lineno}", error) from error
     return RawColumns(
-        rows.present(str(source.path)),
+        columns.present(str(source.path)),
         str(source.path),
         lambda row: f"{source.path}, item {row + 1}",
     )
 
 
-def _items(text: str) -> Iterator[Any]:
-    """Items of one JSON array, one at a time: all of them as objects would be several times it."""
+def _array_items(text: str) -> Iterator[Any]:
+    """Decode a JSON array item by item: all objects at once would need several times the memory."""
     decode = json.JSONDecoder().raw_decode
-    match = _match(BEFORE_ITEMS, text, 0)
-    at, is_open = match.end(), match[1] is None
-    while is_open:
+    at = _skip_space(text, text.index("[") + 1)
+    is_closed = text.startswith("]", at)
+    while not is_closed:
         try:
             item, at = decode(text, at)
         except json.JSONDecodeError:
             raise
-        except (ValueError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # an integer too long, nested too deeply
             raise json.JSONDecodeError(str(error), text, at) from error
         yield item
-        match = _match(AFTER_ITEM, text, at)
-        at, is_open = match.end(), match[1] == ","
-    _match(END, text, at)
+        at = _skip_space(text, at)
+        if text[at : at + 1] not in (",", "]"):
+            raise json.JSONDecodeError("Expecting ',' or ']'", text, at)
+        is_closed = text[at] == "]"
+        if not is_closed:
+            at = _skip_space(text, at + 1)
+    if text[at + 1 :].strip():
+        raise json.JSONDecodeError("Expecting nothing after the array", text, at + 1)
 
 
-def _match(pattern: re.Pattern[str], text: str, at: int) -> re.Match[str]:
-    match = pattern.match(text, at)
-    if match is None:
-        raise json.JSONDecodeError(f"Expecting {EXPECTED[pattern]}", text, at)
-    return match
+def _skip_space(text: str, at: int) -> int:
+    match = JSON_SPACE.match(text, at)
+    return match.end() if match else at
 
 
-def _object(record: Any, where: str) -> Mapping[str, Any]:
+def _checked_object(record: Any, where: str) -> dict[str, Any]:
     if isinstance(record, dict):
         return record
     raise InputError(
         f"a {type(record).__name__} where a row should be",
         where=where,
         allowed='objects, as in {"text": "...", "label": 1}',
-        advice="One array of objects belongs in a file named .json, one object a line in .jsonl.",
+        advice="One array of objects belongs in a .json file, one object per line in a .jsonl one.",
     )
 
 
@@ -152,7 +151,7 @@ def _broken_json(where: str, error: ValueError | RecursionError) -> InputError:
     if isinstance(error, json.JSONDecodeError):
         what = f"{error.msg} at character {error.colno}"
     return InputError(
-        f"broken JSON: {what}", where=where, advice="Mend it there, or write the file anew."
+        f"broken JSON: {what}", where=where, advice="Correct it there, or write the file anew."
     )
 
 
@@ -166,37 +165,35 @@ def _read_csv(source: TextFile, *, delimiter: str = ",") -> RawColumns:
 
 def _read_parquet(source: TextFile) -> RawColumns:
     path = source.path
-    with pq.ParquetFile(_seekable(source), buffer_size=1 << 20) as file:
+    with pq.ParquetFile(_seekable(source)) as file:  # read_table makes columns of folder names, too
         names = pick_columns(file.schema_arrow.names, str(path))
         cells: dict[str, Cells] = {name: [] for name in names}
-        for batch in file.iter_batches(batch_size=BATCH, columns=names):
+        for batch in file.iter_batches(columns=names):
             for name, column in cells.items():
-                column.extend(_unpacked(batch.column(name), f"{path}, column {name}", len(column)))
+                column += _cells(batch[name], f"{path}, column {name}", len(column))
     return RawColumns(cells, str(path), lambda row: f"{path}, data row {row + 1} (counted from 1)")
 
 
 def _seekable(source: TextFile) -> Any:
-    """Parquet is read from its end, so a packed one is unpacked in memory."""
+    """Parquet is read from its end, so a compressed file is decompressed in memory."""
     if source.codec is None:
         return source.path
     with source.bytes() as file:
         return pa.BufferReader(file.read())
 
 
-def _unpacked(column: pa.Array, where: str, before: int) -> Cells:
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+def _cells(column: pa.Array, where: str, rows_before: int) -> Cells:
     try:
-        return cast(Cells, column.to_pylist())
+        cells: Cells = column.to_pylist()
     except UnicodeDecodeError as error:
-        row, byte = first_undecodable(
-            data or b"" for data in column.cast(pa.large_binary()).to_pylist()
-        )
+        raw = column.cast(pa.large_binary()).to_pylist()
+        row, byte = first_undecodable(data or b"" for data in raw)
         raise InputError(
             f"not UTF-8: byte {byte:#04x}",
-            where=f"{where}, data row {before + row} (counted from 1)",
+            where=f"{where}, data row {rows_before + row} (counted from 1)",
             advice="Write the column as UTF-8 text.",
         ) from error
+    return cells
 
 
 READERS: dict[str, Callable[[TextFile], RawColumns]] = {

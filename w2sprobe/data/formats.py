@@ -1,8 +1,8 @@
-"""How rows of the source experiments' data sets become a text with a binary label.
+"""Prompts of the source experiments' tasks: a row of a data set to a text with a binary label.
 
-The formats follow EleutherAI/w2s (`ds_registry.py`, as described in the project's notes), in words
-of our own. Where that code has a bug, `*_published` keeps it. Which answer is shown, a right or a
-wrong one, hangs on a hash of the row's cells and not on a stream of random numbers, in both.
+The formats follow EleutherAI/w2s (`ds_registry.py`); the wording is our own. Where that code has a
+bug, `*_published` keeps it. Whether a text shows a right or a wrong answer depends on a hash of the
+row's cells, not on a random generator.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,55 +17,49 @@ NONE_OF_THE_ABOVE = "none of the above choices"
 PREFERENCE_TURN = "\n\nAssistant:"
 
 
-class Unusable(Exception):  # not an error: the row is left out, and counted
-    """A row that its task cannot use; the message is the reason it is counted under."""
+class Unusable(Exception):  # not an error: the row is dropped and counted
+    """Raised for a row that a task cannot use; the message is the reason in `dropped`."""
 
 
-class Cells:
-    """A row of a source, with cells checked as they are read.
-
-    Parameters
-    ----------
-    row : mapping
-        Column to cell.
-    """
+class HubRow:
+    """A row of a data set whose cells are checked when they are read."""
 
     def __init__(self, row: Mapping[str, Any]) -> None:
         self._row = row
 
     def __getitem__(self, column: str) -> Any:
-        """Any cell.
+        """Return any cell.
 
         Raises
         ------
         InputError
-            No such column.
+            Unknown column.
         """
         if column not in self._row:
             raise InputError(f"no column {column!r}", allowed=f"found {', '.join(self._row)}")
         return self._row[column]
 
     def text(self, column: str) -> str:
-        """A text that is not empty.
+        """Return a text that is not empty.
 
         Raises
         ------
         InputError
-            No such column, or not text.
+            Unknown column, or not text.
         Unusable
             Empty or null.
         """
         return _filled(column, self[column])
 
     def texts(self, column: str) -> list[str]:
-        """A list of texts that are not empty.
+        """Return a list of texts that are not empty.
 
         Raises
         ------
         InputError
-            No such column, or not a list of texts.
+            Unknown column, or not a list of texts.
         Unusable
-            One is empty or null.
+            A text is empty or null.
         """
         value = self[column]
         if value is None or value == []:
@@ -75,14 +69,14 @@ class Cells:
         return [_filled(column, part) for part in value]
 
     def index(self, column: str, n: int, *, first: int = 0) -> int:
-        """A number from `first` on, as a position from 0 to `n` - 1.
+        """Return a number from `first` to `first` + `n` - 1 as an index from 0.
 
         Raises
         ------
         InputError
-            No such column, or another value.
+            Unknown column, or another value.
         Unusable
-            Null, -1 or empty: the hub's marks for a hidden label.
+            Null, -1 or empty: labels that the data set hides.
         """
         value = self[column]
         if value in (None, "", -1, "-1"):
@@ -93,12 +87,12 @@ class Cells:
         return int(value) - first
 
     def flag(self, column: str) -> int:
-        """A label 0 or 1, also as true or false.
+        """Return a label 0 or 1, also written as true or false.
 
         Raises
         ------
         InputError
-            No such column, or another value.
+            Unknown column, or another value.
         Unusable
             Null, -1 or empty.
         """
@@ -108,12 +102,12 @@ class Cells:
         return self.index(column, 2)
 
     def choices(self, column: str, key: str) -> tuple[list[str], int]:
-        """Lettered choices `{text: [...], label: [...]}`, and the position of the right one.
+        """Return lettered choices `{text: [...], label: [...]}` and the index of the right one.
 
         Raises
         ------
         InputError
-            No such columns, not choices, or a key that is none of the letters.
+            Unknown columns, not choices, or a key that is none of the letters.
         Unusable
             An empty choice, or no key.
         """
@@ -122,7 +116,7 @@ class Cells:
             raise Unusable("empty_cell")
         if not isinstance(value, Mapping) or not {"text", "label"} <= value.keys():
             raise InputError(f"{column} is {value!r}", allowed="lists of text and label")
-        texts, letters = Cells(value).texts("text"), Cells(value).texts("label")
+        texts, letters = HubRow(value).texts("text"), HubRow(value).texts("label")
         if len(texts) != len(letters):
             raise InputError(f"{column} is {value!r}", allowed="as many letters as texts")
         if not answer:
@@ -132,7 +126,7 @@ class Cells:
         return texts, letters.index(answer)
 
 
-Format = Callable[[Cells], Example]
+Format = Callable[[HubRow], Example]
 
 
 def _filled(column: str, value: object) -> str:
@@ -146,7 +140,7 @@ def _filled(column: str, value: object) -> str:
 
 
 def _shown(right: str, wrong: Sequence[str], *row: str) -> Example:
-    """The right answer for half of all rows, else one that differs from it."""
+    """Choose the right answer for half of the rows, else a different one; with the label."""
     coin = Coin.of(*row, right, *wrong)
     others = [text for text in wrong if text != right]
     if not others:
@@ -154,21 +148,21 @@ def _shown(right: str, wrong: Sequence[str], *row: str) -> Example:
     return (right, 1) if coin.heads else (coin.pick(others), 0)
 
 
-def _without(texts: Sequence[str], position: int) -> list[str]:
-    return [text for at, text in enumerate(texts) if at != position]
+def _without(texts: Sequence[str], index: int) -> list[str]:
+    return [*texts[:index], *texts[index + 1 :]]
 
 
 def bare(*columns: str) -> Format:
-    """Cells as they are, one after the other."""
+    """Format that joins the cells with a blank."""
 
-    def format_row(row: Cells) -> Example:
+    def format_row(row: HubRow) -> Example:
         return " ".join(row.text(column) for column in columns), row.flag("label")
 
     return format_row
 
 
-def anli(row: Cells) -> Example:
-    """Premise, hypothesis and the question of entailment (classes 1 and 2 are one)."""
+def anli(row: HubRow) -> Example:
+    """Premise, hypothesis and the question of entailment (class 0 against 1 and 2)."""
     label = int(row.index("label", 3) == 0)
     return (
         f"Premise: {row.text('premise')}\nHypothesis: {row.text('hypothesis')}\n"
@@ -177,13 +171,13 @@ def anli(row: Cells) -> Example:
     )
 
 
-def dream(row: Cells) -> Example:
+def dream(row: HubRow) -> Example:
     """Dialogue, question and an answer.
 
     Raises
     ------
     Unusable
-        The right answer is none of the choices.
+        The right answer is not among the choices.
     """
     choices, right = row.texts("choice"), row.text("answer")
     if right not in choices:
@@ -193,7 +187,7 @@ def dream(row: Cells) -> Example:
     return f"{dialogue}\n\nQ: {question}\nA: {answer}", label
 
 
-def deontology(row: Cells) -> Example:
+def deontology(row: HubRow) -> Example:
     """Scenario and an excuse."""
     return (
         f"Q: Does this excuse hold morally?\n{row.text('scenario')}\n{row.text('excuse')}\nA:",
@@ -201,20 +195,20 @@ def deontology(row: Cells) -> Example:
     )
 
 
-def justice(row: Cells) -> Example:
-    """Scenario with the reason that it is or is not just for."""
+def justice(row: HubRow) -> Example:
+    """Scenario with the reason why it is or is not just."""
     return f"Q: Is this just?\n{row.text('scenario')}\nA:", row.flag("label")
 
 
-def virtue(row: Cells) -> Example:
-    """Scenario and trait come in one cell, with [SEP] between them.
+def virtue(row: HubRow) -> Example:
+    """Scenario and trait, which the data set joins with [SEP].
 
     Raises
     ------
     InputError
         No [SEP].
     Unusable
-        Nothing before or after it.
+        No scenario or no trait.
     """
     scenario, separator, trait = row.text("scenario").partition("[SEP]")
     if separator and not (scenario.strip() and trait.strip()):
@@ -227,13 +221,13 @@ def virtue(row: Cells) -> Example:
     )
 
 
-def utilitarianism(row: Cells) -> Example:
+def utilitarianism(row: HubRow) -> Example:
     """Two scenarios in random order, and the number of one of them.
 
     Raises
     ------
     Unusable
-        Both are the same.
+        The scenarios are the same.
     """
     better, worse = row.text("baseline"), row.text("less_pleasant")
     if better == worse:
@@ -247,7 +241,7 @@ def utilitarianism(row: Cells) -> Example:
     )
 
 
-def mc_taco(row: Cells) -> Example:
+def mc_taco(row: HubRow) -> Example:
     """Sentence, question about time and a proposed answer."""
     return (
         f"{row.text('sentence')}\nKnowing this: {row.text('question')} "
@@ -256,8 +250,8 @@ def mc_taco(row: Cells) -> Example:
     )
 
 
-def hellaswag(row: Cells) -> Example:
-    """Context, all endings, and one of them named."""
+def hellaswag(row: HubRow) -> Example:
+    """Context, all endings, and a proposed one."""
     endings = row.texts("endings")
     right = row.index("label", len(endings))
     context = row.text("ctx")
@@ -269,7 +263,7 @@ def hellaswag(row: Cells) -> Example:
     )
 
 
-def multirc(row: Cells) -> Example:
+def multirc(row: HubRow) -> Example:
     """Passage, question and a proposed answer; several may be right."""
     return (
         f"Passage: {row.text('paragraph')}\n\n"
@@ -278,15 +272,15 @@ def multirc(row: Cells) -> Example:
     )
 
 
-def openbookqa(row: Cells) -> Example:
-    """Question, lettered choices, and the text of one of them."""
+def openbookqa(row: HubRow) -> Example:
+    """Question, lettered choices, and the text of a proposed one."""
     choices, right = row.choices("choices", "answerKey")
     question = row.text("question_stem")
     answer, label = _shown(choices[right], _without(choices, right), question)
     return _openbook_text(question, choices, answer), label
 
 
-def openbookqa_published(row: Cells) -> Example:
+def openbookqa_published(row: HubRow) -> Example:
     """Right answers appear as their letter, wrong ones as their text: the label leaks."""
     text, label = openbookqa(row)
     if not label:
@@ -301,7 +295,7 @@ def _openbook_text(question: str, choices: Sequence[str], answer: str) -> str:
     return f"Q: {question}\n\nChoices:\n{listed}\n\nAnswer: {answer}"
 
 
-def paws(row: Cells) -> Example:
+def paws(row: HubRow) -> Example:
     """Two sentences with many words in common."""
     return (
         f"Sent 1: {row.text('sentence1')}\nSent 2: {row.text('sentence2')}\n"
@@ -310,7 +304,7 @@ def paws(row: Cells) -> Example:
     )
 
 
-def piqa(row: Cells) -> Example:
+def piqa(row: HubRow) -> Example:
     """Goal and a way to reach it."""
     solutions, right = [row.text("sol1"), row.text("sol2")], row.index("label", 2)
     goal = row.text("goal")
@@ -318,7 +312,7 @@ def piqa(row: Cells) -> Example:
     return f"Q: {goal}\nA: {answer}", label
 
 
-def quail(row: Cells) -> Example:
+def quail(row: HubRow) -> Example:
     """Passage, question and a proposed answer."""
     answers = row.texts("answers")
     return _about_passage(
@@ -329,7 +323,7 @@ def quail(row: Cells) -> Example:
     )
 
 
-def quartz(row: Cells) -> Example:
+def quartz(row: HubRow) -> Example:
     """Passage, question and a proposed answer."""
     choices, right = row.choices("choices", "answerKey")
     return _about_passage(row.text("para"), row.text("question"), choices, right)
@@ -340,8 +334,8 @@ def _about_passage(passage: str, question: str, choices: Sequence[str], right: i
     return f'Passage: {passage}\n\nQ: "{question}" Is "{answer}" the answer?', label
 
 
-def social_i_qa(row: Cells) -> Example:
-    """Situation, question, three choices, and one of them named."""
+def social_i_qa(row: HubRow) -> Example:
+    """Situation, question, three choices, and a proposed one."""
     answers = [row.text(f"answer{letter}") for letter in "ABC"]
     context, question = row.text("context"), row.text("question")
     right = row.index("label", 3, first=1)
@@ -353,8 +347,8 @@ def social_i_qa(row: Cells) -> Example:
     )
 
 
-def wic(row: Cells) -> Example:
-    """Two sentences and a word that both have."""
+def wic(row: HubRow) -> Example:
+    """Two sentences and a word that occurs in both."""
     return (
         f"{row.text('sentence1')}\n{row.text('sentence2')}\n"
         f'Q: Is "{row.text("word")}" used in one and the same sense?',
@@ -362,13 +356,13 @@ def wic(row: Cells) -> Example:
     )
 
 
-def sciq(row: Cells) -> Example:
+def sciq(row: HubRow) -> Example:
     """Question and an answer."""
     answer, label = _science_answer(row)
     return f"Q: {row.text('question')}\nA: {answer}", label
 
 
-def sciq_with_support(row: Cells) -> Example:
+def sciq_with_support(row: HubRow) -> Example:
     """Passage, question and proposed answer; some rows have no passage."""
     answer, label = _science_answer(row)
     support = str(row["support"] or "").strip()
@@ -376,20 +370,20 @@ def sciq_with_support(row: Cells) -> Example:
     return f'Name: Bob\n\n{passage}Q1: "{row.text("question")}" Is it "{answer}"?', label
 
 
-def _science_answer(row: Cells) -> Example:
+def _science_answer(row: HubRow) -> Example:
     wrong = [row.text(f"distractor{number}") for number in (1, 2, 3)]
     return _shown(row.text("correct_answer"), wrong, row.text("question"))
 
 
-def preference(row: Cells) -> Example:
+def preference(row: HubRow) -> Example:
     """Both replies to a dialogue; label 1 if the second one was preferred.
 
-    One reply alone, as published, can hardly be judged: its AUC stays below .56.
+    A single reply, as published, can hardly be judged: the AUC stays below .56.
 
     Raises
     ------
     Unusable
-        The replies answer different dialogues, or are the same.
+        The replies belong to different dialogues, or are the same.
     """
     chosen, rejected = row.text("chosen"), row.text("rejected")
     better, worse = chosen.rpartition(PREFERENCE_TURN), rejected.rpartition(PREFERENCE_TURN)
@@ -406,18 +400,18 @@ def preference(row: Cells) -> Example:
     )
 
 
-def preference_published(row: Cells) -> Example:
-    """One whole dialogue, the preferred or the other one."""
+def preference_published(row: HubRow) -> Example:
+    """A whole dialogue with the preferred or the rejected reply."""
     return _shown(row.text("chosen"), [row.text("rejected")])
 
 
-def cosmos_qa(row: Cells) -> Example:
+def cosmos_qa(row: HubRow) -> Example:
     """Context, question and an answer.
 
     Raises
     ------
     Unusable
-        No answer but "none of the above" is right: shown or not, that would be a cue.
+        "None of the above" is the right answer: shown or not, that would give the label away.
     """
     answers, right = [row.text(f"answer{n}") for n in range(4)], row.index("label", 4)
     if _is_none(answers[right]):
@@ -426,14 +420,14 @@ def cosmos_qa(row: Cells) -> Example:
     return _cosmos_text(row, answers[right], wrong)
 
 
-def cosmos_qa_published(row: Cells) -> Example:
-    """Where "None of the above" is right the label is 0, whatever is shown."""
+def cosmos_qa_published(row: HubRow) -> Example:
+    """If "None of the above" is right, the label is 0 whatever answer is shown."""
     answers, right = [row.text(f"answer{n}") for n in range(4)], row.index("label", 4)
     text, label = _cosmos_text(row, answers[right], _without(answers, right))
     return text, 0 if _is_none(answers[right]) else label
 
 
-def _cosmos_text(row: Cells, right: str, wrong: Sequence[str]) -> Example:
+def _cosmos_text(row: HubRow, right: str, wrong: Sequence[str]) -> Example:
     context, question = row.text("context"), row.text("question")
     answer, label = _shown(right, wrong, context, question)
     return f"Context: {context}\nQuestion: {question}\nAnswer: {answer}", label
@@ -443,6 +437,6 @@ def _is_none(answer: str) -> bool:
     return answer.rstrip(" .").lower() == NONE_OF_THE_ABOVE
 
 
-def boolq(row: Cells) -> Example:
-    """Passage and a question to be answered with yes or no."""
+def boolq(row: HubRow) -> Example:
+    """Passage and a yes-no question."""
     return f"Passage: {row.text('passage')}\nQuestion: {row.text('question')}", row.flag("answer")

@@ -1,4 +1,4 @@
-"""The tasks that are known by name, and whether their rows are at hand."""
+"""List of the tasks that have a name, and whether their rows can be read offline."""
 
 from typing import Any
 
@@ -9,12 +9,9 @@ from w2sprobe.data.registry import HUB_TASKS
 
 
 def known_tasks() -> list[dict[str, Any]]:
-    """Name, source, number of rows, positive class, and where rows are read without a network.
+    """Name, source, number of rows and positive class of each task.
 
-    Returns
-    -------
-    list of dict
-        `offline` is empty where a network is needed.
+    `offline` says where the rows are ("mirror", "cache", "fetched"); empty: a network is needed.
     """
     fetched = "fetched" if is_fetched("bigbench") else ""
     return [

@@ -1,7 +1,7 @@
-"""The 25 tasks of the source experiments: adding a task is adding an entry.
+"""The 25 tasks of the source experiments, one entry each.
 
-Repositories, splits and label meanings follow EleutherAI/w2s, `ds_registry.py`; where its
-repository is a script, which `datasets` no longer runs, the entry names a copy that is not one.
+Repositories, splits and label meanings follow EleutherAI/w2s, `ds_registry.py`. If its repository
+is a script, which `datasets` no longer runs, the entry names a copy that consists of data files.
 """
 
 from collections import Counter
@@ -10,66 +10,66 @@ from dataclasses import dataclass, replace
 
 from w2sprobe.data import formats
 from w2sprobe.data.coin import Coin
-from w2sprobe.data.formats import Cells, Format, Unusable
-from w2sprobe.data.hub import Source, locate, read_rows
+from w2sprobe.data.formats import Format, HubRow, Unusable
+from w2sprobe.data.hub import HubSource, locate, read_rows
 from w2sprobe.data.rows import SourceRows
 from w2sprobe.errors import InputError
 
-# The hub's own Parquet copies of script repositories lie on the branch refs/convert/parquet: dream
-# and cosmos_qa are pinned to a commit of it. Of mc_taco's and of twitter-sentiment's commits none
-# is known for sure, so these two follow a branch; what was read is in a task's `made_of`.
+# Branch with the hub's own Parquet copy of a script repository: dream and cosmos_qa are pinned to a
+# commit of it. No commit of mc_taco and twitter-sentiment is known for sure, so these two follow a
+# branch; the commit that was read is in a task's `made_of`.
 CONVERTED = "refs/convert/parquet"
 
 
 @dataclass(frozen=True)
 class HubTask:
-    """One task.
+    """Source and format of a task.
 
     Parameters
     ----------
-    source : Source
+    source : HubSource
     format : callable
         Row to text and label.
     positive : str
-        What label 1 means.
+        Meaning of label 1.
     rows : tuple of int
-        Rows that are read of the source: to train on, and those it sets aside for testing.
+        Number of training and of test rows in the source, for listings.
     group : str or callable, optional
-        Column, or function of the row, that the rows of one group share; empty: stands alone.
+        Column, or function of the row, that defines its group; empty: each row is a group.
     published_format : callable, optional
-        Where the published text or label differs.
-    published_source : Source, optional
-        Where the published splits differ.
+        If the published text or label differs.
+    published_source : HubSource, optional
+        If the published splits differ.
     """
 
-    source: Source
+    source: HubSource
     format: Format
     positive: str
     rows: tuple[int, int]
-    group: str | Callable[[Cells], str] = ""
+    group: str | Callable[[HubRow], str] = ""
     published_format: Format | None = None
-    published_source: Source | None = None
+    published_source: HubSource | None = None
 
 
 def read_hub_task(name: str, *, published: bool) -> SourceRows:
-    """Rows of a task, formatted.
+    """Read and format the rows of a task.
 
     Parameters
     ----------
     name : str
-        Of `HUB_TASKS`.
+        Key of `HUB_TASKS`.
     published : bool
-        Format as published, known bugs included.
+        Format as published, including known bugs.
 
     Returns
     -------
     SourceRows
-        Groups are hashes: passages are too long to be names.
+        Groups are hashes, because passages are too long for names.
 
     Raises
     ------
     InputError
-        No data, no such column, an impossible cell: names the file and the row.
+        Missing data or column, or an invalid cell; names the file and the row.
     """
     task = HUB_TASKS[name]
     source = (published and task.published_source) or task.source
@@ -77,10 +77,10 @@ def read_hub_task(name: str, *, published: bool) -> SourceRows:
     texts, labels, groups, held_out = [], [], [], []
     dropped: Counter[str] = Counter()
     rows_read: Counter[str] = Counter()
-    found = locate(source)
-    for split, place, cells in read_rows(source, found):
+    located = locate(source)
+    for split, where, cells in read_rows(source, located):
         rows_read[split] += 1
-        row = Cells(cells)
+        row = HubRow(cells)
         try:
             text, label = make(row)
             group = task.group(row) if callable(task.group) else task.group and row[task.group]
@@ -88,10 +88,10 @@ def read_hub_task(name: str, *, published: bool) -> SourceRows:
             dropped[str(reason)] += 1
             continue
         except InputError as error:
-            raise InputError(error.what, where=place, allowed=error.allowed) from error
+            raise InputError(error.what, where=where, allowed=error.allowed) from error
         texts.append(text)
         labels.append(label)
-        key = " ".join(str(group or "").split()) or text  # a blank passage is none
+        key = " ".join(str(group or "").split()) or text  # a blank passage groups nothing
         groups.append(Coin.of(key).digest.hex()[:16])
         held_out.append(split in source.test)
     return SourceRows(
@@ -104,7 +104,7 @@ def read_hub_task(name: str, *, published: bool) -> SourceRows:
             "repo": source.repo,
             "config": source.config,
             "revision": source.revision,
-            "commit": found.commit,
+            "commit": located.commit,
             "splits": list(source.splits),
             "rows_read": dict(rows_read),
             "formatting": "published" if published else "repaired",
@@ -112,36 +112,36 @@ def read_hub_task(name: str, *, published: bool) -> SourceRows:
     )
 
 
-def _dialogue(row: Cells) -> str:
+def _dialogue(row: HubRow) -> str:
     return "\n".join(row.texts("dialogue"))
 
 
-def _reason_open(row: Cells) -> str:
-    """Justice rows come in sets that differ in the reason given."""
+def _reason_open(row: HubRow) -> str:
+    """Rows of one scenario differ in the reason given."""
     return row.text("scenario").split(" because ")[0]
 
 
-def _without_trait(row: Cells) -> str:
+def _without_trait(row: HubRow) -> str:
     return row.text("scenario").split("[SEP]")[0]
 
 
-def _words(row: Cells) -> str:
-    """Pairs are made by swapping words: a sentence comes back, first or second, in other order."""
+def _words(row: HubRow) -> str:
+    """Pairs were made by swapping words: a sentence recurs with its words in another order."""
     return " ".join(sorted(row.text("sentence1").lower().split()))
 
 
-def _first_sentence(row: Cells) -> str:
-    """Scenarios to compare are one story with other endings."""
+def _first_sentence(row: HubRow) -> str:
+    """The scenarios of a pair are one story with different endings."""
     return row.text("baseline").split(".")[0]
 
 
-def _opening(row: Cells) -> str:
-    """Longer dialogues of a set go on from shorter ones."""
+def _opening(row: HubRow) -> str:
+    """Some dialogues continue others."""
     return row.text("chosen").split(formats.PREFERENCE_TURN)[0]
 
 
-def _ethics(config: str) -> Source:
-    return Source(
+def _ethics(config: str) -> HubSource:
+    return HubSource(
         "hendrycks/ethics",
         ("train",),
         ("test_hard",),
@@ -150,13 +150,13 @@ def _ethics(config: str) -> Source:
     )
 
 
-def _super_glue(config: str) -> Source:
+def _super_glue(config: str) -> HubSource:
     commit = "3de24cf8022e94f4ee4b9d55a6f539891524d646"
-    return Source("aps/super_glue", ("train",), ("validation",), config, commit)
+    return HubSource("aps/super_glue", ("train",), ("validation",), config, commit)
 
 
-_MC_TACO = Source("CogComp/mc_taco", ("validation",), ("test",), revision=CONVERTED)
-_SCIQ = Source(
+_MC_TACO = HubSource("CogComp/mc_taco", ("validation",), ("test",), revision=CONVERTED)
+_SCIQ = HubSource(
     "allenai/sciq",
     ("train", "validation"),
     ("test",),
@@ -167,7 +167,7 @@ _SCIQ_PUBLISHED = replace(_SCIQ, train=("train", "validation", "test"), test=())
 
 HUB_TASKS: dict[str, HubTask] = {
     "anli-r2": HubTask(
-        Source(
+        HubSource(
             "facebook/anli",
             ("train_r2",),
             ("test_r2",),
@@ -180,7 +180,7 @@ HUB_TASKS: dict[str, HubTask] = {
         group="premise",
     ),
     "cola": HubTask(
-        Source(
+        HubSource(
             "nyu-mll/glue",
             ("train",),
             ("validation",),
@@ -192,7 +192,7 @@ HUB_TASKS: dict[str, HubTask] = {
         (8_551, 1_043),
     ),
     "dream": HubTask(
-        Source(
+        HubSource(
             "dataset-org/dream",
             ("train",),
             ("test",),
@@ -233,7 +233,7 @@ HUB_TASKS: dict[str, HubTask] = {
         published_source=replace(_MC_TACO, train=_MC_TACO.test, test=_MC_TACO.train),
     ),
     "hellaswag": HubTask(
-        Source(
+        HubSource(
             "Rowan/hellaswag",
             ("train",),
             ("validation",),
@@ -253,7 +253,7 @@ HUB_TASKS: dict[str, HubTask] = {
         group="paragraph",
     ),
     "openbookqa": HubTask(
-        Source(
+        HubSource(
             "allenai/openbookqa",
             ("train",),
             ("test",),
@@ -267,7 +267,7 @@ HUB_TASKS: dict[str, HubTask] = {
         published_format=formats.openbookqa_published,
     ),
     "paws": HubTask(
-        Source(
+        HubSource(
             "google-research-datasets/paws",
             ("train",),
             ("test",),
@@ -280,7 +280,7 @@ HUB_TASKS: dict[str, HubTask] = {
         group=_words,
     ),
     "piqa": HubTask(
-        Source(
+        HubSource(
             "baber/piqa",
             ("train",),
             ("validation",),
@@ -293,7 +293,7 @@ HUB_TASKS: dict[str, HubTask] = {
         group="goal",
     ),
     "quail": HubTask(
-        Source(
+        HubSource(
             "textmachinelab/quail",
             ("train",),
             ("validation",),
@@ -306,7 +306,7 @@ HUB_TASKS: dict[str, HubTask] = {
         group="context",
     ),
     "quartz": HubTask(
-        Source(
+        HubSource(
             "allenai/quartz", ("train",), ("test",), "", "28c1dbb56caf81799296cb17892fa73402e23464"
         ),
         formats.quartz,
@@ -315,7 +315,7 @@ HUB_TASKS: dict[str, HubTask] = {
         group="para",
     ),
     "social_i_qa": HubTask(
-        Source(
+        HubSource(
             "lighteval/siqa",
             ("train",),
             ("validation",),
@@ -328,7 +328,7 @@ HUB_TASKS: dict[str, HubTask] = {
         group="context",
     ),
     "sst2": HubTask(
-        Source(
+        HubSource(
             "stanfordnlp/sst2",
             ("train",),
             ("validation",),
@@ -347,7 +347,7 @@ HUB_TASKS: dict[str, HubTask] = {
         group="word",
     ),
     "twitter-sentiment": HubTask(
-        Source(
+        HubSource(
             "EleutherAI/twitter-sentiment",
             ("train",),
             ("test",),
@@ -374,7 +374,7 @@ HUB_TASKS: dict[str, HubTask] = {
         published_source=_SCIQ_PUBLISHED,
     ),
     "anthropic_hh": HubTask(
-        Source(
+        HubSource(
             "Anthropic/hh-rlhf",
             ("train",),
             ("test",),
@@ -389,7 +389,7 @@ HUB_TASKS: dict[str, HubTask] = {
         published_format=formats.preference_published,
     ),
     "cosmos_qa": HubTask(
-        Source(
+        HubSource(
             "allenai/cosmos_qa",
             ("train",),
             ("validation",),
@@ -403,7 +403,7 @@ HUB_TASKS: dict[str, HubTask] = {
         published_format=formats.cosmos_qa_published,
     ),
     "boolq": HubTask(
-        Source(
+        HubSource(
             "google/boolq",
             ("train",),
             ("validation",),
@@ -416,7 +416,7 @@ HUB_TASKS: dict[str, HubTask] = {
         group="passage",
     ),
     "amazon_polarity": HubTask(
-        Source(
+        HubSource(
             "fancyzhx/amazon_polarity",
             ("train",),
             ("test",),

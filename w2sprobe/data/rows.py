@@ -1,4 +1,4 @@
-"""Rows: what a task consists of, whatever it was read from."""
+"""Rows of a task: ids, texts, labels and groups, checked."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -25,21 +25,22 @@ from w2sprobe.labels import LabelTable
 
 @dataclass(frozen=True)
 class SourceRows:
-    """What a reader of a source returns: checked columns of equal length, nothing deduplicated.
+    """Checked columns of a source, before deduplication.
 
     Parameters
     ----------
     texts : list of str
         Not empty, valid Unicode.
     labels : list of int, each 0 or 1
-    ids, groups : list of str, optional
-        Where the source has them.
+    ids : list of str, optional
+    groups : list of str, optional
+        Rows of one group stay in one split.
     held_out : list of bool, optional
-        True: the source sets this row aside for testing. None: the source has one part only.
+        True: the source sets this row aside for testing. None: the source has one split only.
     dropped : dict of str to int
-        Rows of the source that are not here, a reason.
+        Reason to number of rows that were left out.
     made_of : dict
-        Where the rows come from, for people and records; JSON.
+        Where the rows come from: JSON, stored with the splits.
     """
 
     texts: list[str]
@@ -55,7 +56,7 @@ class SourceRows:
 class Rows:
     """Texts with their true labels.
 
-    Columns are lists, arrays or series; a cell means what it means in a file.
+    Columns are lists, arrays or series; cells are read as in a file.
 
     Parameters
     ----------
@@ -66,17 +67,17 @@ class Rows:
     labels : sequence of int, length n
         Truth, 0 or 1; kept as an ndarray of int64.
     groups : sequence of str or int, length n, optional
-        Rows of one group (a passage, an author) must not be split. None: each row stands alone.
+        Rows of one group (a passage, an author) stay in one split. None: each row is a group.
     name : str, default ""
-        Of the task.
+        Task name.
     held_out : sequence of bool, length n, optional
-        True: the source sets this row aside for testing, so it is tested on or not used at all.
-        None: any row may go anywhere.
+        True: the source sets this row aside for testing, so it goes to `test` or is not used.
+        None: any row may go to any split.
 
     Raises
     ------
     InputError
-        Columns of different length; a cell that cannot be used: names its row.
+        Columns of different length, or an invalid cell; names its row.
     IdMismatch
         An id occurs twice.
     """
@@ -112,13 +113,13 @@ class Rows:
         convert: Callable[[Any], Any],
         dtype: type | None = None,
     ) -> None:
-        """Take a column as it was given and keep it as it should be."""
+        """Check a column and store it as a list or an array."""
 
-        def place(row: int) -> str:
+        def locate(row: int) -> str:
             return f"{self.name}, row {row + 1} (counted from 1)".removeprefix(", ")
 
         cells = as_cells(getattr(self, column), f"{self.name}, {column}".removeprefix(", "))
-        values = converted(cells, all_fine, convert, place)
+        values = converted(cells, all_fine, convert, locate)
         object.__setattr__(self, column, values if dtype is None else np.array(values, dtype=dtype))
 
     def __len__(self) -> int:
@@ -126,7 +127,7 @@ class Rows:
 
     @cached_property
     def content(self) -> str:
-        """Fingerprint of ids and texts, in their order."""
+        """Fingerprint of ids and texts; depends on their order."""
         return fingerprint_strings(self.ids.tolist(), self.texts)
 
     @cached_property
@@ -136,7 +137,7 @@ class Rows:
         return fingerprint([self.content, self.labels.tolist(), groups])
 
     def blind(self) -> "Rows":
-        """Return the same rows with all labels 0: for work that must not see the truth."""
+        """Return the same rows with all labels 0, for code that must not see the truth."""
         return replace(self, labels=np.zeros(len(self), dtype=np.int64))
 
     def __repr__(self) -> str:
@@ -160,7 +161,7 @@ class Rows:
         Parameters
         ----------
         rows : sequence of int, each in [0, n - 1]
-            None twice.
+            Without repeats.
         """
         chosen = np.asarray(rows, dtype=np.int64)
         return Rows(
@@ -178,12 +179,12 @@ def _all_binary(cells: Cells) -> bool:
 
 
 def check_unique(ids: list[str], where: str) -> None:
-    """Refuse ids that occur twice.
+    """Check that no id occurs twice.
 
     Raises
     ------
     IdMismatch
-        Names the first three.
+        Names the first three ids that do.
     """
     if len(set(ids)) < len(ids):
         doubled = [name for name, count in Counter(ids).items() if count > 1]
@@ -191,7 +192,7 @@ def check_unique(ids: list[str], where: str) -> None:
 
 
 def join_rows(*parts: Rows) -> Rows:
-    """Rows of all parts, one after the other, without groups; IdMismatch if a row is in two."""
+    """Concatenate rows, dropping their groups; IdMismatch if a row is in two parts."""
     return Rows(
         np.concatenate([part.ids for part in parts]),
         [text for part in parts for text in part.texts],
@@ -200,7 +201,7 @@ def join_rows(*parts: Rows) -> Rows:
 
 
 def truth_table(*parts: Rows) -> LabelTable:
-    """Labels of the rows of all parts as a table: training on truth is training on this one.
+    """True labels of the rows of all parts as a label table.
 
     Raises
     ------

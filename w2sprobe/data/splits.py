@@ -1,4 +1,4 @@
-"""Four disjoint splits of a task, and the file that keeps them."""
+"""The four disjoint splits of a task, and the Parquet file that stores them."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.fingerprint import fingerprint_strings
 
 SPLIT_NAMES = ("weak_train", "strong_train", "val", "test")
-META = b"w2sprobe"  # key of what a Parquet file of splits says beside its rows
+META = b"w2sprobe"  # key of the splits' metadata in the Parquet file
 
 Count = Annotated[
     int | float, Field(description="Rows, or a share of those that it can be cut from.")
@@ -30,13 +30,14 @@ Count = Annotated[
 class SplitSizes:
     """Size of each split: rows (int), or a share (float) of the rows that it can be cut from.
 
-    Those are all rows of the task, or, where the source sets rows aside for testing, these for
-    `test` and the others for the rest; balanced, they count twice the rarer label.
+    These are all rows of the task; if the source sets rows aside for testing, they are those rows
+    for `test` and the others for the rest. For balanced splits, a share is of twice the rarer
+    label.
 
     Raises
     ------
     InputError
-        Less than 2 rows, or a share that is not above 0 and at most 1.
+        Fewer than 2 rows, or a share outside (0, 1].
     """
 
     weak_train: Count
@@ -46,7 +47,7 @@ class SplitSizes:
 
     def __post_init__(self) -> None:
         for name, given in zip(SPLIT_NAMES, astuple(self), strict=True):
-            size = int(given) if isinstance(given, Integral) else given  # numpy's, too
+            size = int(given) if isinstance(given, Integral) else given  # also numpy's integers
             is_share = isinstance(size, float) and 0 < size <= 1
             if isinstance(given, bool) or not (is_share or (isinstance(size, int) and size >= 2)):
                 raise InputError(
@@ -62,16 +63,19 @@ class SplitSizes:
 
 @dataclass(frozen=True)
 class Splits:
-    """Rows by purpose: no row, no group and no text is in two splits.
+    """The four splits of a task: no row, group or text is in two of them.
 
     Parameters
     ----------
-    weak_train, strong_train, val, test : Rows
-        Weak models are trained on the first, strong ones on the second.
+    weak_train : Rows
+        Training rows of weak models.
+    strong_train : Rows
+        Training rows of strong models.
+    val, test : Rows
     dropped : dict of str to int
-        Rows of the source that are in no split, a reason.
+        Reason to number of rows that are in no split.
     about : dict
-        What they were cut from and how: task, its fingerprint, seed, prior; JSON.
+        Task, its fingerprint, split seed, prior and origin of the rows: JSON.
     """
 
     weak_train: Rows
@@ -83,17 +87,17 @@ class Splits:
 
     @property
     def sizes(self) -> SplitSizes:
-        """Rows a split."""
+        """Number of rows in each split."""
         return SplitSizes(*(len(rows) for _, rows in self.items()))
 
     @cached_property
     def stored(self) -> Rows:
-        """Rows whose activations are extracted: a student trains, stops and is tested on them."""
+        """Rows whose activations are extracted: students train, stop and are tested on them."""
         return join_rows(self.strong_train, self.val, self.test)
 
     @cached_property
     def blind(self) -> "Splits":
-        """The same splits with all labels 0: for work that must not see the truth."""
+        """The same splits with all labels 0, for code that must not see the truth."""
         return replace(
             self,
             weak_train=self.weak_train.blind(),
@@ -113,14 +117,14 @@ class Splits:
         return ((name, self[name]) for name in SPLIT_NAMES)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Rows of label 0 and 1, a split."""
+        """Rows of label 0 and of label 1 in each split."""
         return {
             name: {f"label_{label}": int((rows.labels == label).sum()) for label in (0, 1)}
             for name, rows in self.items()
         }
 
     def summary(self) -> dict[str, Any]:
-        """What the splits are made of: name, counts of labels and groups, rows left out."""
+        """Task name, counts of labels and groups per split, and dropped rows."""
         groups = {
             name: len(set(rows.groups.tolist()))
             for name, rows in self.items()
@@ -138,12 +142,12 @@ class Splits:
         """The first n test rows of each label."""
         rows = self.test.records()
         return {
-            label: [rows[at] for at in np.flatnonzero(self.test.labels == label)[:n]]
+            label: [rows[row] for row in np.flatnonzero(self.test.labels == label)[:n]]
             for label in (0, 1)
         }
 
     def write(self, path: str | Path) -> None:
-        """Write a Parquet file (id, text, label, group, split), atomically."""
+        """Write a Parquet file with columns id, text, label, group and split, atomically."""
         parts = [part for _, part in self.items()]
         columns: dict[str, Any] = {
             "id": [name for part in parts for name in part.ids.tolist()],
@@ -168,12 +172,12 @@ class Splits:
 
     @classmethod
     def read(cls, path: str | Path) -> "Splits":
-        """Read what `write` wrote.
+        """Read a file that `write` wrote.
 
         Raises
         ------
         InputError
-            No such file, not one of splits, or one that was changed after it was written.
+            Missing file, another kind of file, or a file that was changed after it was written.
         """
         try:
             table = pq.read_table(path)
@@ -208,7 +212,7 @@ class Splits:
 
 
 def _rows_hash(table: pa.Table) -> str:
-    """Hash of all cells; AttributeError and KeyError where cells or columns are missing."""
+    """Hash of all cells; AttributeError or KeyError if cells or columns are missing."""
     names = ["id", "text", "label", "split", *(["group"] if "group" in table.column_names else [])]
     return fingerprint_strings(
         *(

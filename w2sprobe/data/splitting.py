@@ -1,9 +1,10 @@
-"""How rows find their split: by hashes, so that neither order nor machine has a say.
+"""Assignment of rows to splits by hash, independent of row order and machine.
 
-Each split owns an interval of hash space and takes its rows from there. What it lacks then comes
-from rows left over elsewhere. So a row that is added moves no other one, unless its split is full
-(it may push out the last one) or another one is short (it may take a stand-in's place). Where the
-default share of `test` shrinks because there are more rows, some of its rows go to training.
+Each split owns an interval of hash space, [0, 1), and takes the groups whose hashes fall into it. A
+split that lacks rows then gets groups that are left over from other intervals. So adding a row
+moves no other row, with two exceptions: it may push the last row out of a full split, and it may
+replace a row that another interval lent to a split that lacked some. Where the default share of
+`test` shrinks because there are more rows, some test rows become training rows.
 """
 
 import hashlib
@@ -19,12 +20,21 @@ from w2sprobe.errors import InputError
 TESTING: tuple[str, ...] = ("test",)
 TRAINING: tuple[str, ...] = ("val", "weak_train", "strong_train")
 FILL_ORDER = TESTING + TRAINING
-# default share of the rows that a split can be cut from, where rows are set aside for testing;
-# where none are: that of `val`, the bounds of that of `test`, and the rows that are enough for it
-# (`make_splits`); and the published sizes, which are the most that is taken
+
+# Default shares for a source that sets test rows aside; `test` is all of those.
 SHARES_HELD_OUT = SplitSizes(0.45, 0.45, 0.1, 1.0)
+# Default shares for all other sources: `test` is as large as `ENOUGH_TEST_ROWS`, within bounds.
 VAL_SHARE, LEAST_TEST_SHARE, MOST_TEST_SHARE = 0.1, 0.2, 0.4
+# Test rows that resolve a gap of .05 between weak model and ceiling, i.e. make it 4 standard errors
+# (`w2sprobe.metrics.gap_objection`). The variance of an AUC A from n test rows, half of either
+# class, is
+#     (A (1 - A) + (n/2 - 1) (A / (2 - A) + 2 A^2 / (1 + A) - 2 A^2)) / (n/2)^2
+# (Hanley & McNeil, Radiology 143, 1982), and that of a difference of two AUCs s^2 + t^2 - 2 r s t,
+# where r, their correlation, is about .6 for scores that correlate by .7 within classes (Hanley &
+# McNeil, Radiology 148, 1983). Then 1,000 rows resolve a gap of .053 above a weak AUC of .75 and of
+# .042 above .85; 200 rows resolve .113 and .089. docs/tasks.md has the cost in training rows.
 ENOUGH_TEST_ROWS = 1000
+# Largest default sizes: those of the source experiments.
 PUBLISHED = {"weak_train": 5000, "strong_train": 5000, "val": 1000, "test": 5000}
 
 MORE_ROWS = "Choose smaller splits, or give more rows."
@@ -44,22 +54,21 @@ def make_splits(
     Parameters
     ----------
     rows : Rows
-        Those that are held out go to `test` or nowhere. Without any, all may go everywhere.
+        Held-out rows go to `test` or are not used. Without any, all rows may go to any split.
     sizes : SplitSizes, optional
-        Rows are met exactly; of shares a little less is taken where groups do not fit. None: 20
-        percent to test, or as much as makes 1,000 rows, but at most 40; 10 to val, half of the rest
-        to either training split (with rows that are held out: all of them to test, 45, 45 and 10
-        percent of the others); at most the published 5,000, 5,000, 1,000 and 5,000.
+        Numbers of rows are met exactly; shares may be missed by a few rows where groups do not fit.
+        None: 20 % of the rows to test, or more, up to 40 %, to have 1,000 of them; 10 % to val,
+        half of the rest to each training split. With held-out rows: all of them to test, and 45,
+        45 and 10 % of the others. At most the published 5,000, 5,000, 1,000 and 5,000.
     seed : int, default 0
-        Other seeds give other splits.
     keep_prior : bool, default False
         False: half of each split is label 0, half label 1; surplus rows are dropped. True: each
-        split has the classes in the proportion of the rows that it was cut from.
+        split has the class proportions of the rows that it is cut from.
 
     Returns
     -------
     Splits
-        Rows of a split are in the order of their hashes; the order of `rows` has no influence.
+        Rows in the order of their hashes; the order of `rows` does not matter.
 
     Raises
     ------
@@ -69,23 +78,9 @@ def make_splits(
 
     Notes
     -----
-    Groups (a row without one is its own) come in the order of SHA-256(seed, group). Test, val,
-    weak_train and strong_train, in this order, own intervals of hash space as long as their
-    sizes. A group goes to the owner of its hash if that can use all its rows. Each of the others
-    is offered to its owner once more, for the rows that this can use, and after that to all splits:
-    it goes to the first that can use most of it. What a group's split cannot use is dropped. Of a
-    group with rows inside and outside the source's test set, those outside are dropped first.
-
-    The default test size is what lets a gap between weak model and ceiling be resolved, that is, be
-    4 standard errors (`w2sprobe.metrics.gap_objection`). Of n test rows, half of either class, an
-    AUC A has the variance
-
-        (A (1 - A) + (n/2 - 1) (A / (2 - A) + 2 A^2 / (1 + A) - 2 A^2)) / (n/2)^2
-
-    (Hanley & McNeil, Radiology 143, 1982), and a difference of two AUCs the variance s^2 + t^2 -
-    2 r s t, r being their correlation (Hanley & McNeil, Radiology 148, 1983): about .6 where scores
-    correlate by .7 within classes. There 1,000 rows resolve a gap of .053 above a weak AUC of .75
-    and of .042 above .85, 200 rows one of .113 and .089. docs/tasks.md says what training loses.
+    Groups (a row without one is a group) are visited in the order of SHA-256(seed, group), three
+    times: see `_assign`. Rows that the split of their group has no room for are dropped. If a group
+    has held-out and other rows, the others are dropped first.
     """
     if not isinstance(seed, int) or seed < 0:
         raise InputError(f"split seed is {seed!r}", allowed="0, 1, 2, ...")
@@ -98,29 +93,36 @@ def make_splits(
     hashes = [_hash(seed, "row", name) for name in kept.ids.tolist()]
     groups = _groups(kept, seed, hashes)
     _check_group_sizes(kept, groups, quotas)
-    places = _assign(groups, kept.labels.tolist(), quotas, _intervals(kept, sizes, wanted, quotas))
-    places = {name: sorted(place, key=hashes.__getitem__) for name, place in places.items()}
+    members = _assign(groups, kept.labels.tolist(), quotas, _intervals(kept, sizes, wanted, quotas))
+    members = {name: sorted(part, key=hashes.__getitem__) for name, part in members.items()}
     for name, size in wanted.items():
-        short = sum(quotas[name]) - len(places[name])
-        if short and isinstance(size, float) and not keep_prior:
-            places[name] = _even_out(kept.labels, places[name])
-        _check_filled(kept, name, places[name], quotas, short=short if isinstance(size, int) else 0)
-    used = np.concatenate([kept.labels[place] for place in places.values()])
+        missing = sum(quotas[name]) - len(members[name])
+        if missing and isinstance(size, float) and not keep_prior:
+            members[name] = _balance(kept.labels, members[name])
+        if missing and isinstance(size, int):
+            raise InputError(
+                f"too few rows: {name} lacks {missing}",
+                where=kept.name,
+                allowed=_needed(kept, quotas),
+                advice=MORE_ROWS,
+            )
+        _check_both_labels(kept, name, members[name])
+    used = np.concatenate([kept.labels[part] for part in members.values()])
     left = np.array(_count(kept.labels)) - np.array(_count(used))
     return Splits(
-        **{name: kept.select(place) for name, place in places.items()},
+        **{name: kept.select(part) for name, part in members.items()},
         dropped={**dropped, "unused_label_0": int(left[0]), "unused_label_1": int(left[1])},
         about={"split_seed": seed, "keep_prior": keep_prior},
     )
 
 
 class _Group(NamedTuple):
-    """Rows that stay together, in hash order."""
+    """Rows that stay together."""
 
-    key: bytes
-    rows: list[int]
+    key: bytes  # SHA-256
+    rows: list[int]  # in the order of their hashes
     counts: Counts
-    splits: tuple[str, ...]  # where it may go, in FILL_ORDER
+    splits: tuple[str, ...]  # those it may go to, in FILL_ORDER
 
 
 def _count(labels: np.ndarray) -> Counts:
@@ -129,22 +131,22 @@ def _count(labels: np.ndarray) -> Counts:
 
 
 def _pool(rows: Rows, name: str) -> np.ndarray:
-    """Mask of the rows that a split can be cut from."""
+    """Mask of the pool of a split: the rows that it can be cut from."""
     if rows.held_out is None:
         return np.ones(len(rows), dtype=bool)
     return rows.held_out if name == "test" else ~rows.held_out
 
 
 def _without_straddlers(rows: Rows) -> tuple[Rows, dict[str, int]]:
-    """Rows without those to train on whose group has rows that are held out, and their number."""
+    """Drop training rows whose group also has held-out rows; return the rest and a count."""
     if rows.groups is None or rows.held_out is None:
         return rows, {}
-    aside = np.isin(rows.groups, rows.groups[rows.held_out]) & ~rows.held_out
-    return rows.select(np.flatnonzero(~aside)), {"group_is_held_out": int(aside.sum())}
+    straddles = np.isin(rows.groups, rows.groups[rows.held_out]) & ~rows.held_out
+    return rows.select(np.flatnonzero(~straddles)), {"group_is_held_out": int(straddles.sum())}
 
 
 def _default_sizes(rows: Rows, pool: Counts, *, keep_prior: bool) -> SplitSizes:
-    """Shares where none were asked for; `pool`: what `test` can be cut from."""
+    """Shares to use when the user gives none; `pool` counts the rows `test` can be cut from."""
     if rows.held_out is not None:
         return SHARES_HELD_OUT
     enough = ENOUGH_TEST_ROWS / max(_usable(pool, keep_prior=keep_prior), 1)
@@ -161,18 +163,18 @@ def _quotas(
     *,
     keep_prior: bool,
 ) -> dict[str, Counts]:
-    """Rows of each label that each split wants."""
-    given = dict(wanted.items())
+    """Rows of each label that each split is to have."""
+    size_of = dict(wanted.items())
     quotas = {}
-    for side in _sides(rows):
-        zeros, ones = pools[side[0]]
+    for names in _splits_by_pool(rows):
+        zeros, ones = pools[names[0]]
         taken = taken_ones = 0
-        for name in side:
-            size = _rows_wanted(name, given[name], pools[name], keep_prior=keep_prior)
+        for name in names:
+            size = _rows_wanted(name, size_of[name], pools[name], keep_prior=keep_prior)
             size = min(size, most.get(name, size))
             taken += size
-            # rounded over all splits up to here, so that their sum is that of the pool; and a
-            # split of both labels where there are both
+            # The running total is rounded, not each split, so that rounding errors do not add up
+            # to more rows of a label than there are. A split gets at least one row of each label.
             n_ones = math.floor(taken * ones / max(zeros + ones, 1) + 0.5) - taken_ones
             if size >= 2 and zeros and ones:
                 n_ones = min(max(n_ones, 1), size - 1)
@@ -197,20 +199,20 @@ def _rows_wanted(name: str, size: Count, pool: Counts, *, keep_prior: bool) -> i
 def _check_quotas(
     rows: Rows, quotas: dict[str, Counts], pools: dict[str, Counts], *, keep_prior: bool
 ) -> None:
-    """Refuse early what cannot be filled, whatever the groups."""
+    """Refuse sizes that cannot be met, however the groups fall."""
     for name, (zeros, ones) in pools.items():
         if not zeros or not ones:
-            aside = rows.held_out is not None
+            has_test_rows = rows.held_out is not None
             raise InputError(
                 f"too few rows: {zeros} of label 0 and {ones} of label 1 for {name}",
                 where=rows.name,
                 allowed="rows of both labels",
                 advice="Rows with split 'test' are tested on, the others train; or leave that "
-                "column out." * aside,
+                "column out." * has_test_rows,
             )
     if any(
-        sum(sum(quotas[name]) for name in side) > _usable(pools[side[0]], keep_prior=keep_prior)
-        for side in _sides(rows)
+        sum(sum(quotas[name]) for name in names) > _usable(pools[names[0]], keep_prior=keep_prior)
+        for names in _splits_by_pool(rows)
     ):
         raise InputError(
             "too few rows", where=rows.name, allowed=_needed(rows, quotas), advice=MORE_ROWS
@@ -225,30 +227,21 @@ def _check_quotas(
             )
 
 
-def _check_filled(
-    rows: Rows, name: str, place: list[int], quotas: dict[str, Counts], *, short: int
-) -> None:
-    """Refuse a split that groups have left short, empty or with one label."""
-    if short:
+def _check_both_labels(rows: Rows, name: str, members: list[int]) -> None:
+    """Refuse a split that whole groups have left empty or with one label."""
+    zeros, ones = _count(rows.labels[members])
+    if not zeros or not ones:
         raise InputError(
-            f"too few rows: {name} lacks {short}",
-            where=rows.name,
-            allowed=_needed(rows, quotas),
-            advice=MORE_ROWS,
-        )
-    found = _count(rows.labels[place])
-    if min(found) < 1:
-        raise InputError(
-            f"too few rows: {name} would have {found[0]} of label 0 and {found[1]} of label 1, as "
+            f"too few rows: {name} would have {zeros} of label 0 and {ones} of label 1, as "
             "groups stay whole",
             where=rows.name,
             allowed="both labels in every split",
-            advice="Choose larger splits, finer groups, or another --split-seed.",
+            advice="Choose larger splits, smaller groups, or another --split-seed.",
         )
 
 
-def _sides(rows: Rows) -> list[tuple[str, ...]]:
-    """Splits that are cut from the same rows, in FILL_ORDER."""
+def _splits_by_pool(rows: Rows) -> list[tuple[str, ...]]:
+    """Names of the splits that are cut from the same rows, in FILL_ORDER."""
     return [FILL_ORDER] if rows.held_out is None else [TESTING, TRAINING]
 
 
@@ -259,28 +252,28 @@ def _usable(pool: Counts, *, keep_prior: bool) -> int:
 def _intervals(
     rows: Rows, sizes: SplitSizes | None, wanted: SplitSizes, quotas: dict[str, Counts]
 ) -> dict[tuple[str, ...], list[tuple[float, str]]]:
-    """Splits a group may go to: the upper ends of their intervals of hash space, from 0 to 1."""
-    nominal = dict(wanted.items())
-    if any(isinstance(size, int) for size in nominal.values()):
-        nominal = {name: sum(quota) for name, quota in quotas.items()}
+    """Upper ends of the splits' intervals of hash space, by the splits that share a pool."""
+    size_of = dict(wanted.items())
+    if any(isinstance(size, int) for size in size_of.values()):
+        size_of = {name: sum(quota) for name, quota in quotas.items()}
     ends: dict[tuple[str, ...], list[tuple[float, str]]] = {}
-    for side in _sides(rows):
-        lengths = [(name, nominal[name]) for name in side]
-        if sizes is None and side == FILL_ORDER:
-            # what `test` has beyond its least share lies between the training splits: where that
-            # shrinks, as rows are added, both grow into it, and no row passes from one to the other
+    for names in _splits_by_pool(rows):
+        lengths = [(name, size_of[name]) for name in names]
+        if sizes is None and names == FILL_ORDER:
+            # The default test share shrinks as rows are added. Its variable part lies between the
+            # two training intervals: both grow into it, and no row moves from one to the other.
             lengths[0] = "test", LEAST_TEST_SHARE
-            lengths.insert(3, ("test", nominal["test"] - LEAST_TEST_SHARE))
+            lengths.insert(3, ("test", size_of["test"] - LEAST_TEST_SHARE))
         total, reached = sum(length for _, length in lengths), 0.0
-        ends[side] = []
+        ends[names] = []
         for name, length in lengths:
             reached += length
-            ends[side].append((reached / total, name))
+            ends[names].append((reached / total, name))
     return ends
 
 
 def _groups(rows: Rows, seed: int, hashes: list[bytes]) -> list[_Group]:
-    """All groups in the order of their hashes, their rows in the order of theirs."""
+    """Groups in the order of their hashes."""
     labels = rows.labels.tolist()
     members: dict[bytes, list[int]] = {}
     if rows.groups is None:
@@ -314,51 +307,69 @@ def _check_group_sizes(rows: Rows, groups: list[_Group], quotas: dict[str, Count
             )
 
 
+class _Filling:
+    """A split while it is filled."""
+
+    def __init__(self, quota: Counts) -> None:
+        self.rows: list[int] = []
+        self.free = list(quota)  # rows of label 0 and of label 1 that it still takes
+
+    def usable(self, group: _Group) -> int:
+        """Rows of a group that there is room for."""
+        return sum(min(count, free) for count, free in zip(group.counts, self.free, strict=True))
+
+    def take(self, group: _Group, labels: list[int]) -> None:
+        """Add the rows of a group that there is room for."""
+        for row in group.rows:
+            if self.free[labels[row]]:
+                self.free[labels[row]] -= 1
+                self.rows.append(row)
+
+
 def _assign(
     groups: list[_Group],
     labels: list[int],
     quotas: dict[str, Counts],
     intervals: dict[tuple[str, ...], list[tuple[float, str]]],
 ) -> dict[str, list[int]]:
-    """Positions of the rows of each split; at most its quota of either label."""
-    room = {name: list(quota) for name, quota in quotas.items()}
-    places: dict[str, list[int]] = {name: [] for name in SPLIT_NAMES}
+    """Rows of each split, at most its quota of each label."""
+    splits = {name: _Filling(quotas[name]) for name in SPLIT_NAMES}
 
-    def usable(group: _Group, name: str) -> int:
-        zeros, ones = room[name]
-        return min(group.counts[0], zeros) + min(group.counts[1], ones)
+    def owner(group: _Group) -> _Filling:
+        position = int.from_bytes(group.key[:6], "big") / (1 << 48)  # in hash space, [0, 1)
+        return splits[next(name for end, name in intervals[group.splits] if position < end)]
 
-    def fill(name: str, group: _Group, *, whole: bool = False) -> bool:
-        """Take what there is room for, or nothing; whether anything was taken."""
-        taken = usable(group, name)
-        if not taken or (whole and taken < len(group.rows)):
-            return False
-        for row in group.rows:
-            if room[name][labels[row]]:
-                room[name][labels[row]] -= 1
-                places[name].append(row)
-        return True
-
-    def owner(group: _Group) -> str:
-        place = int.from_bytes(group.key[:6], "big") / (1 << 48)
-        return next(name for end, name in intervals[group.splits] if place < end or end >= 1)
-
-    unfit = [group for group in groups if not fill(owner(group), group, whole=True)]
-    # rows of its own interval first, so that what one split has no room for ends up in no other
-    left = [group for group in unfit if not fill(owner(group), group)]
+    # 1. A group goes to the owner of its hash if there is room for all of its rows.
+    too_large = []
+    for group in groups:
+        split = owner(group)
+        if split.usable(group) == len(group.rows):
+            split.take(group, labels)
+        else:
+            too_large.append(group)
+    # 2. The owner takes what it has room for, before any group goes to another split.
+    left = []
+    for group in too_large:
+        split = owner(group)
+        if split.usable(group):
+            split.take(group, labels)
+        else:
+            left.append(group)
+    # 3. Each remaining group goes to the split that can use most of it, of equals the first.
     for group in left:
-        if not any(free for pair in room.values() for free in pair):
+        if not any(any(split.free) for split in splits.values()):
             break
-        fill(max(group.splits, key=lambda name: usable(group, name)), group)  # the first of equals
-    return places
+        best = max(group.splits, key=lambda name: splits[name].usable(group))
+        splits[best].take(group, labels)
+    return {name: split.rows for name, split in splits.items()}
 
 
-def _even_out(labels: np.ndarray, place: list[int]) -> list[int]:
-    """The first of each label, as many as there are of the rarer one."""
-    half = min(_count(labels[place]))
+def _balance(labels: np.ndarray, members: list[int]) -> list[int]:
+    """Keep the first rows of each label, as many as there are of the rarer label."""
+    half = min(_count(labels[members]))
     free = [half, half]
     kept = []
-    for row in place:
+    for row in members:
         if free[labels[row]]:
             free[labels[row]] -= 1
             kept.append(row)
@@ -366,13 +377,13 @@ def _even_out(labels: np.ndarray, place: list[int]) -> list[int]:
 
 
 def _needed(rows: Rows, quotas: dict[str, Counts]) -> str:
-    """How many rows of each label the splits want, and how many there are."""
+    """Words for the rows of each label that the splits need, and those that there are."""
     needs = []
-    for side in _sides(rows):
-        zeros, ones = (max(1, sum(quotas[name][label] for name in side)) for label in (0, 1))
-        found = _count(rows.labels[_pool(rows, side[0])])
+    for names in _splits_by_pool(rows):
+        zeros, ones = (max(1, sum(quotas[name][label] for name in names)) for label in (0, 1))
+        found = _count(rows.labels[_pool(rows, names[0])])
         needs.append(
-            f"for {', '.join(side)} at least {zeros} rows of label 0 and {ones} of label 1; "
+            f"for {', '.join(names)} at least {zeros} rows of label 0 and {ones} of label 1; "
             f"found {found[0]} and {found[1]}"
         )
     return "; ".join(needs) + (

@@ -1,36 +1,36 @@
-"""Rows and tables of other libraries as columns: dicts, data frames, data sets."""
+"""Columns of in-memory tables: rows as dicts, data frames, data sets."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from w2sprobe.cells import Cells, as_cells, shown
-from w2sprobe.data.columns import PARTS, RecordColumns, Wanted, pick_columns
+from w2sprobe.data.columns import IS_TEST, ColumnNames, RecordColumns, pick_columns
 from w2sprobe.errors import InputError, first_few
 
 KINDS = "rows as dicts, or a table (a data set, a data frame, a dict of lists)"
 
 
-def read_table(table: object, wanted: Wanted, where: str) -> dict[str, Cells]:
-    """Read the columns that are wanted.
+def read_table(table: object, wanted: ColumnNames, where: str) -> dict[str, Cells]:
+    """Read the wanted columns of a table.
 
     Parameters
     ----------
     table : object
-        Rows as mappings, in any iterable; a `datasets.Dataset`, a data frame, a dict of columns;
-        where a column `split` is wanted, also a dict of tables "train" and "test", to be joined.
-    wanted : Wanted
+        Rows as mappings, in any iterable; a `datasets.Dataset`, a data frame or a dict of columns.
+        If a column `split` is wanted, also a dict of the tables "train" and "test".
+    wanted : ColumnNames
     where : str
-        The source, for messages.
+        Name of the source in messages.
 
     Returns
     -------
     dict of str to list
-        Of equal length.
+        Columns of equal length.
 
     Raises
     ------
     InputError
-        Something else; a column is missing, or columns differ in length.
+        Another type; a missing column; columns of different length.
     """
     parts = _parts(table)
     if parts:
@@ -57,7 +57,7 @@ def read_table(table: object, wanted: Wanted, where: str) -> dict[str, Cells]:
 
 
 def _parts(table: object) -> dict[str, object]:
-    """Tables in a dict, such as a `datasets.DatasetDict`; empty where there are none."""
+    """Tables in a dict, such as a `datasets.DatasetDict`; empty if `table` is none."""
     if not isinstance(table, Mapping):
         return {}
     marks = ("column_names", "columns")
@@ -65,35 +65,35 @@ def _parts(table: object) -> dict[str, object]:
     return parts if any(hasattr(part, mark) for part in parts.values() for mark in marks) else {}
 
 
-def _joined(parts: dict[str, object], wanted: Wanted, where: str) -> dict[str, Cells]:
-    """Columns of tables that are called train and test, and `split`, which says whose a row is."""
-    chosen = next(iter(parts))
-    if "split" not in wanted.optional or (len(parts) > 1 and not {*parts} <= {*PARTS}):
+def _joined(parts: dict[str, object], wanted: ColumnNames, where: str) -> dict[str, Cells]:
+    """Concatenate the tables train and test, and add the column `split`; or take a single table."""
+    first = next(iter(parts))
+    if "split" not in wanted.optional or (len(parts) > 1 and not {*parts} <= {*IS_TEST}):
         raise InputError(
             f"tables {first_few(parts)} where one should be",
             where=where,
             allowed="one table" + ", or train and test" * ("split" in wanted.optional),
-            advice=f"Choose one, as in tables[{chosen!r}], or join them.",
+            advice=f"Choose one, as in tables[{first!r}], or join them.",
         )
-    found = {name: read_table(part, wanted, f"{where}, {name}") for name, part in parts.items()}
-    if len(found) == 1:
-        return found[chosen]
-    columns = {name: list(cells) for name, cells in found.items()}
-    if "split" in columns[chosen] or len({frozenset(names) for names in columns.values()}) > 1:
+    read = {name: read_table(part, wanted, f"{where}, {name}") for name, part in parts.items()}
+    if len(read) == 1:
+        return read[first]
+    columns = {name: list(cells) for name, cells in read.items()}
+    if "split" in columns[first] or len({frozenset(names) for names in columns.values()}) > 1:
         raise InputError(
             f"columns {columns} of tables to be joined",
             where=where,
             allowed="the same columns, and no split among them",
         )
     cells = {
-        name: [cell for part in found.values() for cell in part[name]] for name in columns[chosen]
+        name: [cell for part in read.values() for cell in part[name]] for name in columns[first]
     }
-    cells["split"] = [name for name, part in found.items() for _ in part[columns[chosen][0]]]
+    cells["split"] = [name for name, part in read.items() for _ in part[columns[first][0]]]
     return cells
 
 
 def _column_names(table: object) -> list[str] | None:
-    """Names of a table's columns; None where it is no table, or one that only streams."""
+    """Column names of a table; None for other objects and for tables that can only be streamed."""
     if not hasattr(table, "__getitem__") or not hasattr(table, "__len__"):
         return None
     if isinstance(table, Mapping):
@@ -102,7 +102,9 @@ def _column_names(table: object) -> list[str] | None:
     return None if names is None else [str(name) for name in names]
 
 
-def _columns_of_table(table: Any, names: list[str], wanted: Wanted, where: str) -> dict[str, Cells]:
+def _columns_of_table(
+    table: Any, names: list[str], wanted: ColumnNames, where: str
+) -> dict[str, Cells]:
     picked = pick_columns(names, where, wanted)
     if hasattr(table, "with_format") and hasattr(table, "select_columns"):
         # a datasets.Dataset gives rows and columns one by one, but Arrow tables whole

@@ -1,4 +1,4 @@
-"""Tasks by name: where rows come from, and what all of them have in common."""
+"""Loading of tasks by name, deduplication of their rows, and cutting them into splits."""
 
 import difflib
 import hashlib
@@ -34,11 +34,11 @@ class Task:
     Parameters
     ----------
     rows : Rows
-        No text twice, whitespace aside; both classes occur.
+        No two texts are the same up to whitespace; both classes occur.
     dropped : dict of str to int
-        Rows of the source that are not in `rows`, a reason.
+        Reason to number of source rows that are not in `rows`.
     made_of : dict
-        Where the rows come from; JSON, without paths.
+        Where the rows come from: JSON, without folder names.
     """
 
     rows: Rows
@@ -47,18 +47,18 @@ class Task:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of ids, texts, labels, groups and what is held out; not of their order or place."""
+        """Hash of ids, texts, labels, groups and held-out rows; independent of order and source."""
         rows = self.rows
         order = np.argsort(rows.ids, kind="stable")
-        nothing = [""] * len(rows)
-        groups = nothing if rows.groups is None else rows.groups[order].tolist()
-        aside = nothing if rows.held_out is None else rows.held_out[order].astype(str).tolist()
+        empty = [""] * len(rows)
+        groups = empty if rows.groups is None else rows.groups[order].tolist()
+        held_out = empty if rows.held_out is None else rows.held_out[order].astype(str).tolist()
         return fingerprint_strings(
             rows.ids[order].tolist(),
             [rows.texts[row] for row in order],
             rows.labels[order].astype(str).tolist(),
             groups,
-            aside,
+            held_out,
         )
 
 
@@ -74,14 +74,14 @@ def load_task(
     Parameters
     ----------
     name : str or Path
-        One of the source experiments' tasks (`HUB_TASKS`), `bigbench:<task>`, a file of JSON
-        lines, CSV or Parquet (also `.gz`, `.zst`), a folder that `save_to_disk` of the datasets
-        library wrote, or a function `module:function`. Files, folders and functions give text and
-        label (0 or 1), optionally id, group, and split (train or test).
+        A task of the source experiments (`HUB_TASKS`); `bigbench:<task>`; a file of JSON lines, CSV
+        or Parquet (also `.gz`, `.zst`); a folder that `save_to_disk` of the datasets library wrote;
+        or a function `module:function`. Files, folders and functions give columns text and label (0
+        or 1), optionally id, group and split (train or test).
     positive, negative : str, optional
         Classes of a BIG-bench task that become 1 and 0.
     formatting : {"repaired", "published"}, default "repaired"
-        Of the source experiments' tasks: as published, their known bugs included, or mended.
+        "published" keeps the known bugs of the source experiments' tasks.
 
     Returns
     -------
@@ -90,19 +90,19 @@ def load_task(
     Raises
     ------
     InputError
-        Not there, unreadable, an unusable cell, one class only, an option that this kind of task
-        does not have.
+        Missing or unreadable source, invalid cell, rows of one class only, or an option that this
+        kind of task does not have.
     UnknownName
-        No BIG-bench task, class or formatting of this name.
+        Unknown BIG-bench task, class or formatting.
     IdMismatch
         An id occurs twice.
 
     Notes
     -----
-    A row without id is known by the first 16 hex digits of its text's SHA-256. Of texts that
-    differ in whitespace or in how accents are encoded only, and have one label, the row with the
-    smallest SHA-256 of its id is kept, a held-out one first; those that occur with both labels are
-    dropped everywhere.
+    The id of a row without one is the first 16 hex digits of its text's SHA-256. Texts are the same
+    if they differ only in whitespace or in the encoding of accents. Of the rows with the same text
+    and label, the held-out one is kept, else the one with the smallest SHA-256 of its id. Rows with
+    the same text and both labels are dropped.
     """
     name = _checked_name(name)
     if formatting not in get_args(Formatting):
@@ -155,7 +155,7 @@ def _read(
     near = difflib.get_close_matches(name, HUB_TASKS, n=1)
     raise InputError(
         f"unknown task {name!r}",
-        allowed=f"a name that w2sprobe tasks ls lists, bigbench:NAME, a file ({FILE_KINDS}), a "
+        allowed=f"a name from `w2sprobe tasks ls`, bigbench:NAME, a file ({FILE_KINDS}), a "
         "folder that save_to_disk wrote, or module:function",
         advice=f"Did you mean {near[0]!r}?" if near else "",
     )
@@ -178,29 +178,30 @@ def load_splits(
     Parameters
     ----------
     name : str or Path
-        As in `load_task`, or a Parquet file that `Splits.write` wrote; that one is taken as it is.
+        As in `load_task`, or a Parquet file that `Splits.write` wrote, whose splits are returned
+        unchanged.
     positive, negative, formatting
         As in `load_task`.
     rows : int or str, optional
-        Cut only so many rows of the task, the first by their hashes whatever the seed, groups
-        whole: many cuts then share activations. `"A:B"` takes those from place A on and before
-        place B, so that `"0:900"` and `"900:"` have no row in common. Default: all.
+        Use only the first so many rows in the order of their hashes, which do not depend on the
+        seed, so that many cuts share activations. Groups stay whole. A slice `"A:B"` takes rows A
+        to B - 1 of this order: `"0:900"` and `"900:"` have no row in common. Default: all.
     sizes, seed, keep_prior
         As in `make_splits`.
     read : dict of str to Task, optional
-        Tasks that were read already, which other cuts need not read again; a new one is added.
+        Tasks that were loaded before and need not be read again; a new one is added.
 
     Returns
     -------
     Splits
         `dropped` counts all rows of the source that are in no split; `about` holds the task's
-        name, its fingerprint and what it was made of.
+        name, its fingerprint and its `made_of`.
 
     Raises
     ------
     InputError
-        As `load_task` and `make_splits`; options given for splits that are cut already; `rows`
-        that are no number and no slice, or hold none of the task's.
+        As `load_task` and `make_splits`; options given for rows that are split already; `rows`
+        that are neither a number nor a slice, or select no rows.
     """
     name = _checked_name(name)
     if is_task_file(name) and is_splits_file(Path(name)):
@@ -211,15 +212,18 @@ def load_splits(
                 advice="Leave classes, formatting, rows, sizes, seed and prior out.",
             )
         return Splits.read(name)
-    known = {} if read is None else read
+    tasks = {} if read is None else read
     key = repr((name, positive, negative, formatting))
-    if key not in known:
-        known[key] = load_task(name, positive=positive, negative=negative, formatting=formatting)
-    task = known[key]
-    chosen = task.rows if rows is None else _some(task.rows, *row_slice(rows), where=name)
+    if key not in tasks:
+        tasks[key] = load_task(name, positive=positive, negative=negative, formatting=formatting)
+    task = tasks[key]
+    chosen = task.rows if rows is None else _select_slice(task.rows, *row_slice(rows), where=name)
     splits = make_splits(chosen, sizes, seed, keep_prior=keep_prior)
-    about: dict[str, Any] = {"task": name, "fingerprint": task.fingerprint}
-    about["made_of"] = task.made_of
+    about: dict[str, Any] = {
+        "task": name,
+        "fingerprint": task.fingerprint,
+        "made_of": task.made_of,
+    }
     dropped: dict[str, int] = {**task.dropped, **splits.dropped}
     if len(chosen) < len(task.rows):
         about["rows"] = len(chosen)
@@ -230,22 +234,17 @@ def load_splits(
 
 
 def row_slice(rows: int | str) -> tuple[int, int | None]:
-    """Begin and end of a part of a task, among its rows in the order of their hashes.
-
-    Parameters
-    ----------
-    rows : int or str
-        The end, or `"begin:end"`, either of which may be empty.
-
-    Returns
-    -------
-    tuple of int and (int or None)
-        Begin, and end; None: no end.
+    """Parse a number of rows, or a slice `"begin:end"` either side of which may be empty.
 
     Raises
     ------
     InputError
         Neither a number nor a slice that can hold rows.
+
+    Examples
+    --------
+    >>> row_slice(900), row_slice("900:")
+    ((0, 900), (900, None))
     """
     begin, colon, end = str(rows).rpartition(":")
     parts = (begin, end) if colon else ("", end)
@@ -256,8 +255,8 @@ def row_slice(rows: int | str) -> tuple[int, int | None]:
     raise InputError(f"rows is {rows!r}", allowed="a number, or a slice such as 0:900 or 900:")
 
 
-def _some(rows: Rows, begin: int, end: int | None, *, where: str) -> Rows:
-    """Groups whose first row is in this part, in the order of the groups' hashes; groups whole."""
+def _select_slice(rows: Rows, begin: int, end: int | None, *, where: str) -> Rows:
+    """Select the groups whose first row is in the slice, in the order of the groups' hashes."""
     names = (rows.ids if rows.groups is None else rows.groups).tolist()
     members: dict[str, list[int]] = {}
     for row, name in enumerate(names):
@@ -270,23 +269,13 @@ def _some(rows: Rows, begin: int, end: int | None, *, where: str) -> Rows:
         passed += len(members[name])
     if not chosen:
         raise InputError(
-            f"no rows from place {begin} on", where=where, allowed=f"less than {len(rows)}"
+            f"no rows from {begin} on", where=where, allowed=f"a start below {len(rows)}"
         )
     return rows.select(sorted(chosen))
 
 
 def make_task(name: str, source: SourceRows) -> Task:
-    """Deduplicated rows of a source, with ids.
-
-    Parameters
-    ----------
-    name : str
-        Of the task, for messages and records.
-    source : SourceRows
-
-    Returns
-    -------
-    Task
+    """Deduplicate the rows of a source and give them ids.
 
     Raises
     ------
@@ -303,19 +292,17 @@ def make_task(name: str, source: SourceRows) -> Task:
         name,
         _column(source.held_out, kept, np.bool_),
     )
-    found = np.unique(rows.labels).tolist()
-    if len(found) < 2:
-        what = f"only label {found[0]} in {len(rows)} usable rows" if found else "no usable rows"
-        dropped = {
-            reason: count for reason, count in {**source.dropped, **repeats}.items() if count
-        }
+    dropped = {**source.dropped, **repeats}
+    labels = np.unique(rows.labels).tolist()
+    if len(labels) < 2:
+        some = {reason: count for reason, count in dropped.items() if count}
         raise InputError(
-            what,
+            f"only label {labels[0]} in {len(rows)} usable rows" if labels else "no usable rows",
             where=name,
             allowed="rows of label 0 and of label 1",
-            advice=f"Dropped: {dropped}." if dropped else "",
+            advice=f"Dropped: {some}." if some else "",
         )
-    return Task(rows, {**source.dropped, **repeats}, source.made_of)
+    return Task(rows, dropped, source.made_of)
 
 
 def _column(values: list[Any] | None, kept: list[int], dtype: type) -> np.ndarray | None:
@@ -323,39 +310,37 @@ def _column(values: list[Any] | None, kept: list[int], dtype: type) -> np.ndarra
 
 
 def _without_repeats(source: SourceRows, ids: list[str]) -> tuple[list[int], dict[str, int]]:
-    """Positions of the rows to keep, and how many are not: a text is there once, with one label."""
-    keeper: dict[bytes, int] = {}
-    contradicting = set()
-    # hashes, not texts: a second copy of a million texts is what memory has no room for
-    keys = [_key(text) for text in source.texts]
+    """Rows to keep, so that no text occurs twice, and how many are dropped for what reason."""
+    keys = [_text_key(text) for text in source.texts]
 
     def rank(row: int) -> tuple[bool, str, str]:
-        aside = source.held_out is not None and source.held_out[row]
-        return not aside, _hash(ids[row]), source.groups[row] if source.groups else ""
+        is_held_out = source.held_out is not None and source.held_out[row]
+        return not is_held_out, _hash(ids[row]), source.groups[row] if source.groups else ""
 
+    kept_row: dict[bytes, int] = {}
+    contradicting = set()
     for row, key in enumerate(keys):
-        other = keeper.setdefault(key, row)
+        other = kept_row.setdefault(key, row)
         if other == row:
             continue
         if source.labels[other] != source.labels[row]:
             contradicting.add(key)
         elif rank(row) < rank(other):
-            keeper[key] = row
+            kept_row[key] = row
     counts = {"repeated_text": 0, "whitespace_variant": 0, "contradicting_labels": 0}
     for row, key in enumerate(keys):
         if key in contradicting:
             counts["contradicting_labels"] += 1
-        elif row != keeper[key]:
-            same = source.texts[row] == source.texts[keeper[key]]
-            counts["repeated_text" if same else "whitespace_variant"] += 1
-    return sorted(row for key, row in keeper.items() if key not in contradicting), counts
+        elif row != kept_row[key]:
+            is_same = source.texts[row] == source.texts[kept_row[key]]
+            counts["repeated_text" if is_same else "whitespace_variant"] += 1
+    return sorted(row for key, row in kept_row.items() if key not in contradicting), counts
 
 
-def _key(text: str) -> bytes:
-    """Hash of what a text says, however its whitespace and its accents are written."""
-    return hashlib.sha256(unicodedata.normalize("NFC", " ".join(text.split())).encode()).digest()[
-        :16
-    ]
+def _text_key(text: str) -> bytes:
+    """Hash of a text up to whitespace and encoding of accents; it takes less memory than a copy."""
+    normal = unicodedata.normalize("NFC", " ".join(text.split()))
+    return hashlib.sha256(normal.encode()).digest()[:16]
 
 
 def _hash(text: str) -> str:

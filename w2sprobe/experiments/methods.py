@@ -54,7 +54,7 @@ Folds = Annotated[
 ]
 Preprocessed = Annotated[
     Preprocess,
-    Field(description="What is done to activations before a probe: none, center, standardize."),
+    Field(description="Scaling of activations: none or standardize (center is as none)."),
 ]
 Whiten = Annotated[
     bool, Field(description="mass-mean: multiply by the inverse within-class covariance.")

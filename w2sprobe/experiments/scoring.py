@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import math
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -20,11 +21,13 @@ from w2sprobe.experiments.stage_kinds import AUDIT, CURATION, INDICATORS, labels
 from w2sprobe.experiments.stages import RECORD, Outcome, Stage
 from w2sprobe.experiments.summary import ENDS, Predictions, Recovered, recovered, scores_of
 from w2sprobe.experiments.votes_plan import Reading
-from w2sprobe.metrics import Run, rows_to_resolve
+from w2sprobe.labels import THRESHOLD
+from w2sprobe.metrics import ScoredRun, capa, rows_to_resolve
 from w2sprobe.results import ResultRow, Results
 from w2sprobe.votes.selection import Choice
 from w2sprobe.votes.table import Votes
 
+CAPA_OF = ("student", "ceiling")  # strong models whose errors are compared with the supervisor's
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "h5py")
 
 
@@ -98,7 +101,7 @@ def score(
         return None
     config, splits = experiment.config, experiment.splits
     test, thresholds = splits.test, config.model_dump(include={"min_gap", "min_gap_se"})
-    run = Run(test.labels, predictions, test.groups, test.ids)
+    run = ScoredRun(test.labels, predictions, test.groups, test.ids)
     found = recovered([run], thresholds, experiment.ceilings)
     ceiling = found["ceiling"].auc
     audit = audit_of(experiment, outcomes)
@@ -119,7 +122,10 @@ def score(
         rows=tuple(_row(experiment, name, result) for name, result in found.items()),
         missing=missing,
         ceilings=experiment.ceilings,
-        indicators=_indicators(experiment, outcomes),
+        indicators={
+            **_label_free_indicators(experiment, outcomes),
+            **_error_similarities(test.labels, predictions),
+        },
         stages=_stages(experiment, outcomes),
         config=config.model_dump(mode="json", exclude={"seed"}),
         versions=versions(),
@@ -215,9 +221,20 @@ def _store(experiment: Experiment, outcomes: Outcomes) -> str:
     return ""
 
 
-def _indicators(experiment: Experiment, outcomes: Outcomes) -> dict[str, float | None]:
+def _label_free_indicators(experiment: Experiment, outcomes: Outcomes) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for stage in experiment.stages:
         if stage.kind == "indicators" and outcomes[stage.address].status == "done":
             found = json.loads((stage.folder / INDICATORS).read_text(encoding="utf-8"))
     return found
+
+
+def _error_similarities(truth: np.ndarray, predictions: Predictions) -> dict[str, float | None]:
+    """CAPA of supervisor and strong models on the test rows, of soft and of hard predictions."""
+    weak, found = predictions["weak"], {}
+    for name in CAPA_OF:
+        if name in predictions:
+            p = predictions[name]
+            found[f"capa_{name}"] = capa(truth, weak, p)
+            found[f"capa_hard_{name}"] = capa(truth, weak > THRESHOLD, p > THRESHOLD)
+    return {name: None if math.isnan(value) else value for name, value in found.items()}

@@ -18,8 +18,7 @@ from w2sprobe.data import Rows
 from w2sprobe.fingerprint import fingerprint
 from w2sprobe.labels import LabelTable
 from w2sprobe.training.checkpoints import FOLDER as CHECKPOINTS
-from w2sprobe.training.iterations import copy_run
-from w2sprobe.training.saved import RECORD
+from w2sprobe.training.saved import RECORD, copy_run
 
 RUNS = "runs"  # folder in the cache, one small JSON file per run
 SAME_RUN_AS = "same_run_as"  # key of training.json: title of the stage that trained

@@ -31,8 +31,8 @@ from w2sprobe.probing.cast import cast_votes
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.training.classifiers import forget_base
-from w2sprobe.training.iterations import FOLDS, change, copy_run, cross_fit, relabelled
-from w2sprobe.training.saved import SavedModel
+from w2sprobe.training.iterations import FOLDS, change, cross_fit, relabelled
+from w2sprobe.training.saved import SavedModel, copy_run
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import finetune
 from w2sprobe.training.zero_shot import zero_shot
@@ -181,18 +181,17 @@ class Relabel(Work):
             student = SavedModel.open(self.student.folder, self.device)
             new = relabelled(table, student.predict(rows, prefixes=self.prefixes))
         else:
-            settings = self.settings.model_copy(update={"precision": self.precision})
-            options: dict[str, Any] = {"cv": self.cv, "device": self.device}
-            options["prefixes"] = self.prefixes
-            new = relabelled(
-                table,
-                cross_fit(self.model.name, rows, table, val, folder / FOLDS, settings, **options),
-            )
+            new = relabelled(table, cross_fit(self._fit, rows, table, folder / FOLDS, cv=self.cv))
         new.write(label_file(folder))
         made = change(table, new, rows)  # after a stop nothing changes, so that it stops again
         record = {**dataclasses.asdict(made), "stopped": made.ends(self.stop_at)}
         write_json(folder / RELABELLING, record)
         shutil.rmtree(folder / FOLDS, ignore_errors=True)
+
+    def _fit(self, labels: LabelTable, out: Path) -> SavedModel:
+        settings = self.settings.model_copy(update={"precision": self.precision})
+        options: dict[str, Any] = {"device": self.device, "prefixes": self.prefixes}
+        return finetune(self.model.name, self.rows, labels, self.val, out, settings, **options)
 
 
 @dataclass(frozen=True)
@@ -466,10 +465,10 @@ def write_curated(
 
 @dataclass(frozen=True)
 class Indicators(Work):
-    """Compute the indicators; values that are not finite become null."""
+    """Compute the label-free indicators; values that are not finite become null."""
 
     KIND: ClassVar[str] = "indicators"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     store: Stage
     weak_store: Stage | None

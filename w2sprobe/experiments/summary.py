@@ -16,7 +16,7 @@ from w2sprobe.experiments.config import PREDICTION_COLUMNS
 from w2sprobe.metrics import (
     BootstrapPGR,
     Estimate,
-    Run,
+    ScoredRun,
     accuracy_influence,
     gap_recovered,
     mean_performance,
@@ -117,13 +117,13 @@ class Recovered:
 
 
 def recovered(
-    runs: Sequence[Run], thresholds: Mapping[str, Any], ceilings: Mapping[str, str]
+    runs: Sequence[ScoredRun], thresholds: Mapping[str, Any], ceilings: Mapping[str, str]
 ) -> dict[str, Recovered]:
     """Gap recovered by every method over the runs of a task and pair of models.
 
     Parameters
     ----------
-    runs : sequence of Run
+    runs : sequence of ScoredRun
         With the same methods, weak model and ceiling among them.
     thresholds : mapping
         With min_gap and min_gap_se.
@@ -152,10 +152,10 @@ def recovered(
     return found
 
 
-def _run(one: Scored, names: Iterable[str]) -> Run:
+def _run(one: Scored, names: Iterable[str]) -> ScoredRun:
     """Predictions of some methods, identified by the seeds of cut, supervisor and learner."""
     scores = {name: one.predictions[name] for name in dict.fromkeys((*ENDS, *names))}
-    return Run(one.labels, scores, one.groups, one.ids, *one.results.seeds)
+    return ScoredRun(one.labels, scores, one.groups, one.ids, *one.results.seeds)
 
 
 def scores_of(result: Recovered) -> dict[str, Any]:

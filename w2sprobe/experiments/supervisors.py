@@ -169,7 +169,7 @@ class ProbeSupervisor(FewRows):
     layer: int | str = Field(-1, description="Layer of the weak model; default: its highest.")
     position: str = Field("mean", description="Pooling of its states: mean, last or first.")
     l2: float = Field(1e-2, gt=0, description="Penalty.")
-    preprocess: Preprocess = Field("standardize", description="none, center or standardize.")
+    preprocess: Preprocess = Field("standardize", description="none or standardize.")
     truncate: bool = Field(default=False, description="Cut texts to the model's context.")
 
     @property

@@ -1,6 +1,6 @@
 """Forward passes that keep a few tokens of a few layers and stop when they have them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -12,6 +12,11 @@ from w2sprobe.models import DTYPES, hidden_states, text_config
 from w2sprobe.progress import Advance
 from w2sprobe.tokens import length_sorted_batches, pad
 
+BATCH_TOKENS = 512  # 2 cores: 53 rows a second at 512 tokens a batch, 46 at 1,024
+
+# waits for a batch's results on the host, shape (layers, vectors, width)
+WaitForStates = Callable[[], torch.Tensor]
+
 
 class Extractor:
     """Hidden states of many rows, batched by length.
@@ -21,15 +26,15 @@ class Extractor:
     network : PreTrainedModel
         Base model in evaluation mode.
     average : bool
-        One vector a row instead of one a token of its span.
+        Return one vector per row instead of one per token of its span.
     dtype : {"float32", "float16", "bfloat16"}
-        Of what is returned.
+        Type of the returned states.
     batch_tokens : int
-        Tokens in a batch, padding included. Halved when the device runs out of memory.
+        Tokens per batch, padding included. Halved when the device runs out of memory.
     whole_pass : bool, default False
         As in `hidden_states`; the self-test says whether a model needs it.
     one_batch : bool, default False
-        All rows in one batch, however much of it is padding.
+        Put all rows into one batch, however much padding that takes.
     """
 
     def __init__(
@@ -54,23 +59,23 @@ class Extractor:
         layers: Sequence[int],
         advance: Advance = lambda _: None,
     ) -> dict[int, np.ndarray]:
-        """Hidden states of rows.
+        """Compute hidden states of rows.
 
         Parameters
         ----------
         input_ids : sequence of ndarray of int, length n
             Tokens of each row, without padding.
         spans : ndarray of int64, shape (n, 2)
-            Tokens of each row that are kept.
+            First token of each row that is kept, and the one after the last.
         layers : sequence of int
             Ascending indices into `hidden_states`.
         advance : callable, optional
-            Told the rows of each finished batch.
+            Called with the number of rows of each finished batch.
 
         Returns
         -------
         dict of int to ndarray, shape (vectors, width)
-            Rows in the order given; bfloat16 as uint16 bit patterns.
+            In the order of the rows; bfloat16 as uint16 bit patterns.
 
         Raises
         ------
@@ -83,6 +88,26 @@ class Extractor:
         ends = np.cumsum(lengths)
         width = text_config(self._network.config).hidden_size
         out = torch.empty(len(layers), int(ends[-1]), width, dtype=self._dtype)
+
+        def collect(wait: WaitForStates, rows: np.ndarray) -> None:
+            vectors = torch.cat([torch.arange(ends[row] - lengths[row], ends[row]) for row in rows])
+            out[:, vectors] = self._cast(wait(), layers)
+            advance(len(rows))
+
+        # a batch is collected after the next one has started, so that copy and pass overlap
+        previous: tuple[WaitForStates, np.ndarray] | None = None
+        for started in self._started_batches(input_ids, spans, layers):
+            if previous:
+                collect(*previous)
+            previous = started
+        if previous:
+            collect(*previous)
+        return {layer: to_numpy(part) for layer, part in zip(layers, out, strict=True)}
+
+    def _started_batches(
+        self, input_ids: Sequence[np.ndarray], spans: np.ndarray, layers: Sequence[int]
+    ) -> Iterator[tuple[WaitForStates, np.ndarray]]:
+        """Run batch after batch; one that does not fit into memory is cut in halves."""
         sizes = np.array([len(row) for row in input_ids])
         todo = (
             [np.arange(len(sizes))]
@@ -90,17 +115,10 @@ class Extractor:
             else length_sorted_batches(sizes, self.batch_tokens)
         )
         todo.reverse()
-
-        def collect(ready: Callable[[], torch.Tensor], rows: np.ndarray) -> None:
-            places = torch.cat([torch.arange(ends[row] - lengths[row], ends[row]) for row in rows])
-            out[:, places] = self._cast(ready(), layers)
-            advance(len(rows))
-
-        running: tuple[Callable[[], torch.Tensor], np.ndarray] | None = None
         while todo:
             rows = todo.pop()
             try:
-                ready = self._start(input_ids, spans, layers, rows)
+                wait = self._start(input_ids, spans, layers, rows)
             except torch.OutOfMemoryError as error:
                 if len(rows) == 1:
                     raise W2SProbeError(
@@ -110,13 +128,8 @@ class Extractor:
                 torch.cuda.empty_cache()
                 self.batch_tokens = max(1, self.batch_tokens // 2)
                 todo += [rows[len(rows) // 2 :], rows[: len(rows) // 2]]
-                continue
-            if running:
-                collect(*running)
-            running = ready, rows
-        if running:
-            collect(*running)
-        return {layer: to_numpy(part) for layer, part in zip(layers, out, strict=True)}
+            else:
+                yield wait, rows
 
     def _start(
         self,
@@ -124,25 +137,26 @@ class Extractor:
         spans: np.ndarray,
         layers: Sequence[int],
         rows: np.ndarray,
-    ) -> Callable[[], torch.Tensor]:
-        """Run a batch; return what waits for its copy: (layers, vectors, width) on the host."""
+    ) -> WaitForStates:
+        """Run a batch and begin the copy of its states to the host."""
         device = self._network.device
         batch = {
             name: tensor.to(device)
             for name, tensor in pad([input_ids[row] for row in rows], pad_id=0).items()
         }
         kept = torch.as_tensor(spans[rows], device=device)
-        found = hidden_states(
+        states = hidden_states(
             self._network,
             batch,
             layers,
+            # reduced on the device, layer by layer: only the kept vectors stay in memory
             lambda hidden: keep_tokens(hidden, kept, average=self._average),
             whole_pass=self._whole_pass,
         )
-        stacked = torch.stack([found[layer].to(device) for layer in layers])
+        stacked = torch.stack([states[layer].to(device) for layer in layers])
         if device.type != "cuda":
             return lambda: stacked
-        # the copy runs while the next batch computes
+        # pinned memory lets the copy run while the next batch computes
         host = torch.empty(stacked.shape, dtype=stacked.dtype, pin_memory=True)
         host.copy_(stacked, non_blocking=True)
         done = torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -158,12 +172,13 @@ class Extractor:
         if states.dtype == self._dtype:
             return states
         cast = states.to(self._dtype)
-        lost = (states.isfinite() & ~cast.isfinite()).flatten(1).any(dim=1)
-        if lost.any():
-            place = int(lost.nonzero()[0, 0])
-            largest = float(states[place].abs().max())
+        # values that were infinite before the cast are refused by the writer
+        overflowed = (states.isfinite() & ~cast.isfinite()).flatten(1).any(dim=1)
+        if overflowed.any():
+            first = int(overflowed.nonzero()[0, 0])
+            largest = float(states[first].abs().max())
             raise InputError(
-                f"layer {layers[place]} holds {largest:.6g}, which {self._dtype} cannot",
+                f"layer {layers[first]} holds {largest:.6g}, which {self._dtype} cannot",
                 allowed=f"up to {torch.finfo(self._dtype).max:.6g}",
                 advice="Store bfloat16 or float32.",
             )
@@ -171,7 +186,7 @@ class Extractor:
 
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
-    """Array of a store: bfloat16 as uint16 bit patterns."""
+    """Convert a tensor to an array as stores hold it: bfloat16 as uint16 bit patterns."""
     if tensor.dtype == torch.bfloat16:
         return tensor.view(torch.uint16).numpy()
     return tensor.numpy()

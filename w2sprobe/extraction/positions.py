@@ -1,4 +1,4 @@
-"""Which tokens of a row are kept, and whether they are averaged."""
+"""Positions: which tokens of a row are kept, and whether they are averaged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ POSITIONS = ("last", "first", "mean", "all", "marker:TEXT", "after:TEXT")
 
 @dataclass(frozen=True)
 class Position:
-    """A position as people write it.
+    """Tokens of a row that are kept.
 
     Parameters
     ----------
     kind : {"last", "first", "mean", "all", "marker", "after"}
-        Last or first token; mean over all tokens; all tokens, one vector each; last token of the
-        marker; mean over the tokens that follow the marker. Special tokens of the tokenizer count.
+        Last or first token; mean over all tokens; all tokens, with one vector each; last token of
+        the marker; mean over the tokens that follow the marker. Special tokens count.
     text : str
-        The marker: its last occurrence in a row counts.
+        The marker; its last occurrence in a row is used.
     """
 
     kind: str
@@ -31,7 +31,7 @@ class Position:
 
     @property
     def ragged(self) -> bool:
-        """Whether a row has one vector a token."""
+        """Whether a row has one vector per token."""
         return self.kind == "all"
 
     @property
@@ -46,7 +46,7 @@ def parse_position(spec: str) -> Position:
     Raises
     ------
     InputError
-        None of these.
+        Another text.
 
     Examples
     --------
@@ -68,17 +68,17 @@ def token_spans(
     texts: Sequence[str],
     tokens: Tokens,
 ) -> np.ndarray:
-    """First token of each row that is kept, and the one after the last.
+    """Find the first token of each row that is kept, and the one after the last.
 
     Parameters
     ----------
     position : Position
     tokenizer : PreTrainedTokenizerBase
-        That of the tokens; markers need a fast one.
+        The tokenizer that made the tokens; markers need a fast one.
     ids, texts : sequence of str, length n
         Ids are used in messages.
     tokens : Tokens
-        Of these texts. In one that was cut, the marker is looked for before the cut.
+        Tokens of these texts. In a text that was cut, the marker must be before the cut.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def token_spans(
     Raises
     ------
     InputError
-        A row lacks the marker, or has it where nothing follows it; the tokenizer is slow.
+        A row lacks the marker, or nothing follows it; or the tokenizer is slow.
     """
     lengths = tokens.lengths
     starts, ends = np.zeros_like(lengths), lengths
@@ -98,11 +98,11 @@ def token_spans(
     elif position.text:
         if not tokenizer.is_fast:
             raise InputError(
-                f"{type(tokenizer).__name__} cannot say where a token lies in the text",
+                f"{type(tokenizer).__name__} does not report the position of a token in the text",
                 allowed="position last, first, mean or all",
             )
         spans = [
-            _marked(position, tokenizer, text, n_read)
+            _marked_span(position, tokenizer, text, n_read)
             for text, n_read in zip(texts, tokens.n_read.tolist(), strict=True)
         ]
         starts, ends = np.array(spans, dtype=np.int64).reshape(-1, 2).T
@@ -117,19 +117,20 @@ def token_spans(
     return np.stack([starts, ends], axis=1).astype(np.int64)
 
 
-def _marked(
+def _marked_span(
     position: Position, tokenizer: PreTrainedTokenizerBase, text: str, n_read: int
 ) -> tuple[int, int]:
     """Span among the first `n_read` tokens of a row, or (-1, -1)."""
     offsets = tokenizer(text, return_offsets_mapping=True, **AS_IT_IS)["offset_mapping"]
     cut = n_read < len(offsets)
-    # special tokens lie at (0, 0)
+    # special tokens have the offsets (0, 0)
     inside = [token for token, (first, last) in enumerate(offsets[:n_read]) if last > first]
-    seen = max((offsets[token][1] for token in inside), default=0) if cut else len(text)
-    found = text.rfind(position.text, 0, seen)
-    if found < 0:
+    # characters that the model reads: a marker behind the cut does not count
+    n_visible = max((offsets[token][1] for token in inside), default=0) if cut else len(text)
+    start = text.rfind(position.text, 0, n_visible)
+    if start < 0:
         return -1, -1
-    end = found + len(position.text)
+    end = start + len(position.text)
     before = [token for token in inside if offsets[token][0] < end]
     after = [token for token in inside if offsets[token][0] >= end]
     if position.kind == "marker":
@@ -138,7 +139,7 @@ def _marked(
 
 
 def keep_tokens(hidden: torch.Tensor, spans: torch.Tensor, *, average: bool) -> torch.Tensor:
-    """Vectors of the spans, one row's after the other's.
+    """Select the vectors of the spans, one row after the other.
 
     Parameters
     ----------
@@ -146,7 +147,7 @@ def keep_tokens(hidden: torch.Tensor, spans: torch.Tensor, *, average: bool) -> 
     spans : Tensor of int64, shape (rows, 2)
         On any device.
     average : bool
-        One vector a row; the mean is taken in float32.
+        Return the mean of each span instead, computed in float32.
 
     Returns
     -------
@@ -156,8 +157,9 @@ def keep_tokens(hidden: torch.Tensor, spans: torch.Tensor, *, average: bool) -> 
     spans = spans.to(hidden.device)
     lengths = spans[:, 1] - spans[:, 0]
     rows = torch.repeat_interleave(torch.arange(len(spans), device=hidden.device), lengths)
-    before = torch.repeat_interleave(lengths.cumsum(0) - lengths - spans[:, 0], lengths)
-    vectors = hidden[rows, torch.arange(len(rows), device=hidden.device) - before]
+    # output vector i of a row is token i - shift, without a loop over rows
+    shift = torch.repeat_interleave(lengths.cumsum(0) - lengths - spans[:, 0], lengths)
+    vectors = hidden[rows, torch.arange(len(rows), device=hidden.device) - shift]
     if not average:
         return vectors
     total = torch.zeros(len(spans), hidden.shape[2], dtype=torch.float32, device=hidden.device)

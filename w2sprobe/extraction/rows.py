@@ -1,10 +1,10 @@
-"""Ids and texts of the rows that an extraction is given."""
+"""Ids and texts of the rows of an extraction."""
 
 from functools import partial
 
 from w2sprobe.cells import all_filled, all_names, as_name, converted, filled
 from w2sprobe.data.columns import TEXTS
-from w2sprobe.data.rows import check_unique
+from w2sprobe.data.rows import Rows, check_unique
 from w2sprobe.data.tables import read_table
 from w2sprobe.errors import InputError
 
@@ -12,34 +12,38 @@ WHERE = "the dataset"
 
 
 def read_rows(dataset: object) -> tuple[list[str], list[str]]:
-    """Ids and texts of a data set, checked.
+    """Read and validate the ids and texts of a data set.
 
     Parameters
     ----------
     dataset : object
-        Rows with id and text, or a table that has these columns, as in `extract`.
+        `Rows`, rows with `id` and `text`, or a table with these columns, as in `extract`.
 
     Returns
     -------
     list of str
-        Ids; integers as their digits.
+        Ids; integers become their digits.
     list of str
         Texts.
 
     Raises
     ------
     InputError
-        No rows, no such columns, or a cell that cannot be used: names its row.
+        No rows, no such columns, or a cell that cannot be used; names its row.
     IdMismatch
         An id occurs twice.
     """
+    if isinstance(dataset, Rows):
+        if not len(dataset):
+            raise InputError(f"no rows in {WHERE}")
+        return dataset.ids.tolist(), list(dataset.texts)  # validated when they were made
 
-    def place(row: int) -> str:
+    def where(row: int) -> str:
         return f"{WHERE}, row {row + 1} (counted from 1)"
 
     cells = read_table(dataset, TEXTS, WHERE)
-    ids = converted(cells["id"], all_names, partial(as_name, "id"), place)
+    ids = converted(cells["id"], all_names, partial(as_name, "id"), where)
     if not ids:
         raise InputError(f"no rows in {WHERE}")
     check_unique(ids, WHERE)
-    return ids, converted(cells["text"], all_filled, partial(filled, "text"), place)
+    return ids, converted(cells["text"], all_filled, partial(filled, "text"), where)

@@ -1,8 +1,12 @@
-"""Does batching change the numbers? A few rows, computed alone, answer before a job begins."""
+"""Self-test before an extraction: refuses models whose numbers depend on batching.
+
+A few rows are computed in one padded batch and one by one, as transformers returns them.
+"""
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,7 +25,7 @@ TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
 
 
 def choose_rows(lengths: np.ndarray) -> np.ndarray:
-    """Positions of the shortest and the longest row and of some between them."""
+    """Row numbers of the shortest row, the longest row and a few between them."""
     order = np.argsort(lengths, kind="stable")
     picks = np.linspace(0, len(order) - 1, min(N_ROWS, len(order))).round().astype(int)
     chosen: np.ndarray = order[np.unique(picks)]
@@ -36,65 +40,49 @@ def self_test(
     *,
     average: bool,
 ) -> dict[str, Any]:
-    """Compare rows in one padded batch with the same rows alone, as transformers returns them.
-
-    Parameters
-    ----------
-    network : PreTrainedModel
-        Text model in evaluation mode.
-    input_ids : sequence of ndarray of int, length n
-        Rows of different lengths.
-    spans : ndarray of int64, shape (n, 2)
-    layers : sequence of int
-        Ascending.
-    average : bool
+    """Compare rows in one padded batch with the same rows alone; arguments as in `Extractor`.
 
     Returns
     -------
     dict
-        `rows`, `max_relative_difference`, `tolerance`, `padding_side`; `whole_pass`, whether hidden
-        states must be taken from what transformers returns, as they are not what the blocks read;
-        `layer_0_is_embedding`, whether transformers' first hidden state is what the first block
-        reads; and `last_layer_is_normed`, whether the model's last hidden state is what its last
-        block returned (false) or that after a final norm (true). The last two are None where the
-        blocks are not found.
+        `rows`, `max_relative_difference`, `tolerance`, `padding_side`; `whole_pass`, whether
+        hidden states must be those that transformers returns, as the blocks read something else;
+        `layer_0_is_embedding`, whether the first hidden state is what the first block reads; and
+        `last_layer_is_normed`, whether the last hidden state comes after a final norm (true) or is
+        what the last block returned (false). The last two are None where the blocks are not found.
 
     Raises
     ------
     InputError
-        transformers does not return one vector a token, layer and row; or the difference is beyond
-        the tolerance, which depends on what the model computes in.
+        transformers does not return one vector per token, layer and row; or the difference exceeds
+        the tolerance, which depends on the type in which the model computes.
     """
     dtype = str(network.dtype).removeprefix("torch.")
-    alone = _alone(network, input_ids, spans, layers, average=average)
-    worst = np.inf
+    alone = _rows_alone(network, input_ids, spans, layers, average=average)
+    # the fast way first: stop at the highest layer and take what the blocks read
     for whole_pass in (False, True):
         extractor = Extractor(
             network,
             average=average,
-            dtype="float32",
+            dtype="float32",  # widened without loss, to compare with the rows alone
             batch_tokens=sum(map(len, input_ids)),
             whole_pass=whole_pass,
             one_batch=True,
         )
-        worst = _difference(extractor.states(input_ids, spans, layers), alone.states)
-        if worst <= TOLERANCE[dtype]:
+        difference = _difference(extractor.states(input_ids, spans, layers), alone.states)
+        if difference <= TOLERANCE[dtype]:
             break
     else:
         raise InputError(
-            f"hidden states of rows in a batch and alone differ by {worst:.3g}, relatively",
+            f"hidden states of rows in a batch and alone differ by {difference:.3g}, relatively",
             allowed=f"up to {TOLERANCE[dtype]} in {dtype}",
             advice=f"{type(network).__name__} mixes padding or other rows into them; try float32.",
         )
     if alone.first_is_embedding is False:
-        warnings.warn(
-            f"hidden_states[0] of {type(network).__name__} is not the embedding: transformers "
-            "numbers this model's layers by what its blocks return, so layer 0 follows block 0",
-            stacklevel=3,
-        )
+        _warn_of_numbering(network)
     return {
         "rows": len(input_ids),
-        "max_relative_difference": worst,
+        "max_relative_difference": difference,
         "tolerance": TOLERANCE[dtype],
         "padding_side": "right",
         "whole_pass": whole_pass,
@@ -103,21 +91,31 @@ def self_test(
     }
 
 
+def _warn_of_numbering(network: PreTrainedModel) -> None:
+    warnings.warn(
+        f"hidden_states[0] of {type(network).__name__} is not the embedding: transformers "
+        "numbers this model's layers by what its blocks return, so layer 0 follows block 0",
+        stacklevel=5,
+    )
+
+
 def _difference(batched: dict[int, np.ndarray], alone: dict[int, np.ndarray]) -> float:
+    """Largest difference of a vector, relative to its norm, over all layers."""
     worst = 0.0
     for layer, expected in alone.items():
         difference = np.linalg.norm(batched[layer] - expected, axis=1)
         norm = np.linalg.norm(expected, axis=1)
         relative = difference / np.maximum(norm, np.finfo(np.float32).tiny)
-        # a row that is not finite by itself is the writer's to name; NaN must not pass as small
+        # NaN in the batch must not pass as small; a row that is not finite alone is left to the
+        # writer, which names it
         relative = np.where(np.isnan(relative), np.inf, relative)[np.isfinite(norm)]
         worst = max(worst, float(relative.max(initial=0.0)))
     return worst
 
 
 @dataclass(frozen=True)
-class _Alone:
-    """Rows as transformers returns them one by one, and how its numbering fits the blocks."""
+class _RowsAlone:
+    """Hidden states that transformers returns for single rows, and how they are numbered."""
 
     states: dict[int, np.ndarray]
     first_is_embedding: bool | None
@@ -125,81 +123,106 @@ class _Alone:
 
 
 @torch.inference_mode()
-def _alone(
+def _rows_alone(
     network: PreTrainedModel,
     input_ids: Sequence[np.ndarray],
     spans: np.ndarray,
     layers: Sequence[int],
     *,
     average: bool,
-) -> _Alone:
-    blocks = blocks_of(network)
-    read: list[torch.Tensor] = []
-    returned: list[torch.Tensor] = []
-
-    def reads(_: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        read.append(args[0] if args else kwargs["hidden_states"])
-
-    def returns(_: torch.nn.Module, __: Any, output: Any) -> None:
-        returned.append(output[0] if isinstance(output, tuple | list) else output)
-
-    handles = []
-    if blocks is not None:
-        handles = [
-            blocks[0].register_forward_pre_hook(reads, with_kwargs=True),
-            blocks[-1].register_forward_hook(returns),
-        ]
+) -> _RowsAlone:
     parts: dict[int, list[torch.Tensor]] = {layer: [] for layer in layers}
     first_is_embedding = last_is_normed = None
-    try:
+    with _observed(network) as ends:
         for row, span in zip(input_ids, spans, strict=True):
-            tokens = torch.as_tensor(row[None], dtype=torch.int64, device=network.device)
-            with running(network):
-                output = network(
-                    input_ids=tokens,
-                    attention_mask=torch.ones_like(tokens),
-                    output_hidden_states=True,
-                    use_cache=False,
-                )
-                states = _checked(network, output.hidden_states, len(row))
+            states = _one_row(network, row)
             kept = torch.as_tensor(span[None])
             for layer in layers:
                 vectors = keep_tokens(states[layer], kept, average=average)
                 parts[layer].append(vectors.float().cpu())
-            if read and returned and len(read[-1]) == len(returned[-1]) == 1:  # rows come first
-                # some read a text that is filled up to a multiple of their window
-                first_is_embedding = _equal(read[-1][:, : len(row)], states[0])
-                last_is_normed = not _equal(returned[-1][:, : len(row)], states[-1])
+            # only where the blocks work on (rows, tokens, width): the first dimension is the row
+            if ends.first_input and ends.last_output and ends.have_one_row():
+                # some models pad a text to a multiple of their window
+                first_is_embedding = _equal(ends.first_input[-1][:, : len(row)], states[0])
+                last_is_normed = not _equal(ends.last_output[-1][:, : len(row)], states[-1])
+    states_alone = {layer: torch.cat(rows).numpy() for layer, rows in parts.items()}
+    return _RowsAlone(states_alone, first_is_embedding, last_is_normed)
+
+
+@dataclass
+class _BlockEnds:
+    """What the first block read and the last block returned, pass by pass."""
+
+    first_input: list[torch.Tensor] = field(default_factory=list)
+    last_output: list[torch.Tensor] = field(default_factory=list)
+
+    def have_one_row(self) -> bool:
+        return len(self.first_input[-1]) == len(self.last_output[-1]) == 1
+
+
+@contextmanager
+def _observed(network: PreTrainedModel) -> Iterator[_BlockEnds]:
+    """Record both ends of the stack of blocks; nothing where the blocks are not in one list."""
+    ends = _BlockEnds()
+
+    def read(_: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        ends.first_input.append(args[0] if args else kwargs["hidden_states"])
+
+    def returned(_: torch.nn.Module, __: Any, output: Any) -> None:
+        ends.last_output.append(output[0] if isinstance(output, tuple | list) else output)
+
+    blocks = blocks_of(network)
+    handles = []
+    if blocks is not None:
+        handles = [
+            blocks[0].register_forward_pre_hook(read, with_kwargs=True),
+            blocks[-1].register_forward_hook(returned),
+        ]
+    try:
+        yield ends
     finally:
         for handle in handles:
             handle.remove()
-    found = {layer: torch.cat(rows).numpy() for layer, rows in parts.items()}
-    return _Alone(found, first_is_embedding, last_is_normed)
 
 
-def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Bit for bit, values that are not finite included; on any devices."""
-    if one.shape != other.shape:
+def _one_row(network: PreTrainedModel, row: np.ndarray) -> Sequence[torch.Tensor]:
+    """All hidden states of a single row, as transformers returns them."""
+    tokens = torch.as_tensor(row[None], dtype=torch.int64, device=network.device)
+    with running(network):
+        output = network(
+            input_ids=tokens,
+            attention_mask=torch.ones_like(tokens),
+            output_hidden_states=True,
+            use_cache=False,
+        )
+        return _checked(network, output.hidden_states, len(row))
+
+
+def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether tensors agree bit for bit, non-finite values included; on any devices."""
+    if a.shape != b.shape:
         return False
-    return bool(torch.allclose(one.to(other.device), other, rtol=0, atol=0, equal_nan=True))
+    return bool(torch.allclose(a.to(b.device), b, rtol=0, atol=0, equal_nan=True))
 
 
 def _checked(
     network: PreTrainedModel, states: Sequence[torch.Tensor] | None, n_tokens: int
 ) -> Sequence[torch.Tensor]:
-    """One vector a token, for the embedding and each block; the last may have another width."""
-    wanted = n_blocks(network.config)
+    """Refuse anything but one vector per token for the embedding and each block."""
+    expected = n_blocks(network.config) + 1
     name = type(network).__name__
-    if states is None or len(states) != wanted + 1:
-        found = "none" if states is None else str(len(states))
+    if states is None or len(states) != expected:
+        n_states = "none" if states is None else str(len(states))
         raise InputError(
-            f"{name} returns {found} hidden states", allowed=f"{wanted + 1}, for {wanted} blocks"
+            f"{name} returns {n_states} hidden states",
+            allowed=f"{expected}, for {expected - 1} blocks",
         )
     for layer, state in enumerate(states):
+        # the width is not compared: the last layer of some models has another one
         if state.ndim != 3 or tuple(state.shape[:2]) != (1, n_tokens):
             raise InputError(
                 f"hidden state {layer} of {name} has shape {tuple(state.shape)} for a row of "
                 f"{n_tokens} tokens",
-                allowed="one vector a token",
+                allowed="one vector per token",
             )
     return states

@@ -1,4 +1,4 @@
-"""Activations that other code saved with torch, as a store."""
+"""Imports activations that other code saved with `torch.save`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from w2sprobe.cells import as_names
 from w2sprobe.errors import InputError, first_few
 from w2sprobe.extraction.forward import to_numpy
 from w2sprobe.fingerprint import sha256_file
+from w2sprobe.models import DTYPES
 
 
 def import_tensors(
@@ -23,20 +24,19 @@ def import_tensors(
 ) -> ActivationStore:
     """Turn a folder of `.pt` files, as EleutherAI's w2s code writes `activations/`, into a store.
 
-    Each file is one tensor of shape (rows, layers, width), one file a split (`train.pt`,
-    `test.pt`); the layers stand in the order of the model's hidden states. Files are read with
-    `weights_only`, so that nothing in them can run.
+    Each file (`train.pt`, `test.pt`) is one tensor of shape (rows, layers, width), with layers in
+    the order of the model's hidden states. Only tensors are loaded: no code in the files runs.
 
     Parameters
     ----------
     source : str or Path
-        The folder, or one file.
+        The folder, or a single file.
     path : str or Path
         Folder of the new store.
     ids : sequence of str or int, optional
-        Of all rows, files in the order of their names. By default `<file>-<row>`.
+        Ids of all rows, files sorted by name. By default `<file>-<row>`.
     model : str
-        For readers of the manifest; the files do not say.
+        Name of the model, for readers of the manifest; the files do not say.
     first_layer : int, default 0
         Number of the first layer in the files: 1 where the embedding output was left out.
 
@@ -48,76 +48,79 @@ def import_tensors(
     Raises
     ------
     InputError
-        No files, not tensors of that shape, different shapes or types, too few or many ids, values
-        that are not finite.
+        No files, no tensors of that shape, different shapes or types, too few or too many ids,
+        values that are not finite.
     """
-    place = Path(source)
-    files = [place] if place.is_file() else sorted(place.glob("*.pt"))
+    root = Path(source)
+    files = [root] if root.is_file() else sorted(root.glob("*.pt"))
     if not files:
         raise InputError(f"no .pt files in {str(source)!r}")
     tensors = [_load(file) for file in files]
-    shapes = {(tensor.shape[1:], tensor.dtype) for tensor in tensors}
-    if len(shapes) > 1:
-        found = sorted(map(str, shapes))
-        raise InputError(f"tensors of different kinds: {found}", where=str(place))
-    names = [f"{f.stem}-{r}" for f, t in zip(files, tensors, strict=True) for r in range(len(t))]
-    if ids is not None:
-        given = as_names(ids, "ids")
-        if len(given) != len(names):
-            raise InputError(f"{len(given)} ids for {len(names)} rows")
-        names = given
+    kinds = {(tensor.shape[1:], tensor.dtype) for tensor in tensors}
+    if len(kinds) > 1:
+        raise InputError(f"tensors of different kinds: {sorted(map(str, kinds))}", where=str(root))
+    names = _row_ids(files, tensors, ids)
     joined = torch.cat(tensors)
-    layers = range(first_layer, first_layer + joined.shape[1])
-    dtype = str(joined.dtype).removeprefix("torch.")
-    identity = {
-        "imported": {file.name: sha256_file(file) for file in files},
-        "first_layer": first_layer,
-    }
     with ActivationWriter.create(
         path,
-        identity=identity,
+        identity={
+            "imported": {file.name: sha256_file(file) for file in files},
+            "first_layer": first_layer,
+        },
         ids=names,
-        layers=layers,
+        layers=range(first_layer, first_layer + joined.shape[1]),
         hidden_size=joined.shape[2],
-        dtype=dtype,
+        dtype=str(joined.dtype).removeprefix("torch."),
         model=model,
     ) as writer:
         for index, rows in writer.claims():
-            part = {layer: joined[rows, layer - first_layer] for layer in writer.needed(index)}
-            writer.write_shard(
-                index, {layer: to_numpy(states.contiguous()) for layer, states in part.items()}
-            )
-        return writer.finish({"imported_from": str(place.resolve().name)})
+            states = {
+                layer: to_numpy(joined[rows, layer - first_layer].contiguous())
+                for layer in writer.needed(index)
+            }
+            writer.write_shard(index, states)
+        return writer.finish({"imported_from": str(root.resolve().name)})
+
+
+def _row_ids(
+    files: Sequence[Path], tensors: Sequence[torch.Tensor], ids: Sequence[Any] | None
+) -> list[str]:
+    default = [f"{f.stem}-{r}" for f, t in zip(files, tensors, strict=True) for r in range(len(t))]
+    if ids is None:
+        return default
+    names = as_names(ids, "ids")
+    if len(names) != len(default):
+        raise InputError(f"{len(names)} ids for {len(default)} rows")
+    return names
 
 
 def _load(file: Path) -> torch.Tensor:
     try:
-        # tensors only: no code of the file runs
-        tensor = torch.load(file, map_location="cpu", weights_only=True)  # noqa: TID251
-    except Exception as error:  # torch raises what it likes for a file that is none of its own
+        # weights_only: no code of the file runs
+        loaded = torch.load(file, map_location="cpu", weights_only=True)  # noqa: TID251
+    except Exception as error:  # torch raises many types for files that it did not write
         raise InputError(f"not a tensor file: {error}", where=str(file)) from error
-    kinds = (torch.float32, torch.float16, torch.bfloat16)
     usable = (
-        isinstance(tensor, torch.Tensor)
-        and (tensor.layout, tensor.ndim) == (torch.strided, 3)
-        and tensor.dtype in kinds
-        and not tensor.is_meta
+        isinstance(loaded, torch.Tensor)
+        and (loaded.layout, loaded.ndim) == (torch.strided, 3)
+        and loaded.dtype in DTYPES.values()
+        and not loaded.is_meta
     )
     if not usable:
         raise InputError(
-            _in_words(tensor),
+            _description(loaded),
             where=str(file),
             allowed="one tensor (rows, layers, width) of float32, float16 or bfloat16",
             advice="Save that tensor alone in a file, with torch.save.",
         )
-    if 0 in tensor.shape:
-        raise InputError(f"an empty tensor of shape {tuple(tensor.shape)}", where=str(file))
-    found: torch.Tensor = tensor.detach()  # what has a gradient cannot become an array
-    return found
+    if 0 in loaded.shape:
+        raise InputError(f"an empty tensor of shape {tuple(loaded.shape)}", where=str(file))
+    tensor: torch.Tensor = loaded.detach()  # numpy takes no tensor that has a gradient
+    return tensor
 
 
-def _in_words(found: object) -> str:
-    if isinstance(found, torch.Tensor):
-        return f"{found.dtype} {tuple(found.shape)}"
-    keys = f" of {first_few(found)}" if isinstance(found, dict) else ""
-    return f"a {type(found).__name__}{keys}"
+def _description(loaded: object) -> str:
+    if isinstance(loaded, torch.Tensor):
+        return f"{loaded.dtype} {tuple(loaded.shape)}"
+    keys = f" of {first_few(loaded)}" if isinstance(loaded, dict) else ""
+    return f"a {type(loaded).__name__}{keys}"

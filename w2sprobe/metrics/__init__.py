@@ -1,17 +1,20 @@
 """AUC, performance gap recovered (PGR), and how sure we are of them: numpy and scipy only.
 
-One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; of cross-fitted scores
-`auc_inside_folds`; decisions, calibration and groups:
-`performance` and the functions it collects; test rows that a gap takes: `rows_to_resolve`,
-`rows_for_gap`. Several tasks: `task_mean`, `paired_tests`, `equivalence`, `holm`, `pool_tasks`,
-`pooled_pgr`, `rank_correlation`; before any is run: `detectable_effect`, `least_pvalue`. Several
-seeds: `variance_components`. Filters of labels: `scorecard`, `overlap`.
+- One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; out-of-fold scores: `auc_inside_folds`;
+  decisions, calibration and groups: `performance` and the functions it collects; test rows needed
+  for a gap: `rows_to_resolve`, `rows_for_gap`; error similarity of two models: `capa`.
+- Several tasks: `task_mean`, `paired_tests`, `equivalence`, `holm`, `pool_tasks`, `pooled_pgr`,
+  `rank_correlation`; before any is run: `detectable_effect`, `least_pvalue`.
+- Several runs: `recover`, `mean_scores`, `variance_components`.
+- Filters of labels: `scorecard`, `overlap`.
+
 `docs/statistics.md` says what each number means. scipy.stats takes a second to load and is imported
 where it is used: every command, and the completion of its options, imports this package.
 """
 
 from w2sprobe.metrics.auc import roc_auc as roc_auc
 from w2sprobe.metrics.auc import soft_auc as soft_auc
+from w2sprobe.metrics.error_similarity import capa as capa
 from w2sprobe.metrics.estimates import CONFIDENCE as CONFIDENCE
 from w2sprobe.metrics.estimates import Estimate as Estimate
 from w2sprobe.metrics.estimates import mean_of_runs as mean_of_runs
@@ -27,7 +30,7 @@ from w2sprobe.metrics.gaps import rows_to_resolve as rows_to_resolve
 from w2sprobe.metrics.influence import accuracy_influence as accuracy_influence
 from w2sprobe.metrics.influence import auc_influence as auc_influence
 from w2sprobe.metrics.nested import Means as Means
-from w2sprobe.metrics.nested import Run as Run
+from w2sprobe.metrics.nested import ScoredRun as ScoredRun
 from w2sprobe.metrics.nested import mean_scores as mean_scores
 from w2sprobe.metrics.pooling import PooledTasks as PooledTasks
 from w2sprobe.metrics.pooling import RatioOfMeans as RatioOfMeans
@@ -52,7 +55,6 @@ from w2sprobe.metrics.ranks import rank_correlation as rank_correlation
 from w2sprobe.metrics.recovery import BootstrapPGR as BootstrapPGR
 from w2sprobe.metrics.recovery import auc_intervals as auc_intervals
 from w2sprobe.metrics.recovery import bootstrap_pgr as bootstrap_pgr
-from w2sprobe.metrics.recovery import bootstrap_pgrs as bootstrap_pgrs
 from w2sprobe.metrics.recovery import gap_recovered as gap_recovered
 from w2sprobe.metrics.recovery import pgr as pgr
 from w2sprobe.metrics.recovery import recover as recover

@@ -26,10 +26,6 @@ def roc_auc(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     InputError
         Shapes differ, `truth` is not 0 or 1 or has one class, or a score is not finite.
 
-    Notes
-    -----
-    The Mann-Whitney statistic with midranks, divided by its maximum.
-
     Examples
     --------
     >>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.4, 0.8])
@@ -37,6 +33,7 @@ def roc_auc(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     """
     positive = check_truth(truth)
     values = check_scores(scores, "scores", len(positive))
+    # the Mann-Whitney statistic: a tie counts in `upto` only, that is one half
     ones, zeros = values[positive], np.sort(values[~positive])
     below, upto = (np.searchsorted(zeros, ones, side=side) for side in ("left", "right"))
     return int(below.sum() + upto.sum()) / (2 * len(ones) * len(zeros))
@@ -60,17 +57,8 @@ def soft_auc(soft_labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     Raises
     ------
     InputError
-        Shapes differ, fewer than 2 rows, a soft label outside [0, 1], all of them 0 or all 1, or
-        a score that is not finite.
-
-    Notes
-    -----
-    With labels drawn row by row, independently, the sum over ordered pairs i != j of
-    q_i (1 - q_j) counts the pairs of a 1 and a 0 that are expected. This is the ratio of two
-    expectations: pairs in the right order (a tie counts one half) to all pairs. The mean AUC of
-    the draws is close to it, but does not exist where a draw may be of one class. The ratio is
-    undefined only where no pair is expected: if 0 < q_i < 1, row i makes a pair with any other row,
-    so every q must be 0 or every q must be 1.
+        Shapes differ, fewer than 2 rows, a soft label outside [0, 1], all of them 0 or all 1, or a
+        score that is not finite.
 
     Examples
     --------
@@ -79,6 +67,9 @@ def soft_auc(soft_labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     """
     q = check_soft_labels(soft_labels)
     values = check_scores(scores, "scores", len(q))
+    # Labels are drawn independently, so rows i != j are expected to make q_i (1 - q_j) pairs of a 1
+    # and a 0. The result is a ratio of two expectations, pairs in the right order to all pairs; the
+    # mean AUC of the draws is close, but does not exist where a draw may be of one class.
     _, group = np.unique(values, return_inverse=True)  # rows that tie, in the order of scores
     ones, zeros = np.bincount(group, q), np.bincount(group, 1 - q)
     right = ones @ (np.cumsum(zeros) - zeros)

@@ -1,4 +1,4 @@
-"""A number with what makes it uncertain: test rows, seeds, cuts of the rows."""
+"""A number with its sources of noise: test rows, seeds, cuts of the rows."""
 
 import math
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Estimate:
     value : float
     parts : tuple of (float, float)
         Variance and degrees of freedom of each independent source: the variance of test rows is
-        known from many rows, that of seeds is estimated from the few seeds there are. Without
-        parts, nothing is known of the noise.
+        known from many rows, that of seeds is estimated from few. Empty: nothing is known of the
+        noise.
 
     Examples
     --------
@@ -52,14 +52,13 @@ class Estimate:
 
         Notes
         -----
-        Satterthwaite (1946, Biometrics Bulletin 2): (sum of v)^2 / sum of v^2 / df, over the
-        variances v of the parts. Few seeds that agree by luck have too small a variance, and with
-        it too little say in the degrees of freedom: at worst, 95 % intervals then hold the truth in
-        87 % of trials with two seeds and in 92 % with three. Here each variance counts 1 + 3 / df
-        times in the degrees of freedom, 4 times for two seeds and once for many rows, which leaves
-        92 and 94 % at worst and at most 96 % (normal noise, simulated; `benchmarks/coverage.py`
-        measures it for AUC).
+        Satterthwaite 1946, Biometrics Bulletin 2: (sum of v)^2 / sum of v^2 / df over the variances
+        v of the parts, here with each v multiplied by 1 + 3 / df.
         """
+        # Few seeds that agree by luck have too small a variance, and with it too little weight in
+        # the degrees of freedom: plain Satterthwaite intervals of 95 % hold the truth in 87 % of
+        # trials at worst with two seeds, in 92 % with three. The factor (4 for two seeds, 1 for
+        # many rows) leaves 92 and 94 % (normal noise; `benchmarks/coverage.py` measures AUC).
         weighed = [(variance * (1 + 3 / df), df) for variance, df in self.parts]
         total = math.fsum(v for v, _ in weighed)
         if not total:
@@ -68,16 +67,12 @@ class Estimate:
         return float(total**2 / squares) if squares else math.inf
 
     def critical(self, tail: float = (1 - CONFIDENCE) / 2) -> float:
-        """Standard errors that an interval reaches to either side.
+        """Half width of an interval in standard errors.
 
         Parameters
         ----------
         tail : float, in (0, .5)
             Probability beyond each end.
-
-        Returns
-        -------
-        float
         """
         return t_quantile(tail, self.df)
 
@@ -91,7 +86,7 @@ class Estimate:
     def pvalue(self) -> float:
         """Two-sided p value of the hypothesis that the true number is 0.
 
-        nan where the value is not 0 although nothing varies: there is no noise to hold it against.
+        nan where nothing varies although the value is not 0.
         """
         if not self.variance:
             return 1.0 if self.value == 0 else math.nan
@@ -108,16 +103,12 @@ def mean_of_runs(values: npt.ArrayLike, row_variance: float, row_df: float = mat
     Parameters
     ----------
     values : array_like of float, shape (n,)
-        One number a run; their spread is that of seeds.
+        One number per run; their spread is that of seeds.
     row_variance : float
         Variance that the shared rows give to each of them; it does not fall with their number. nan
         where it is not known: then it is left out.
     row_df : float
         Its degrees of freedom.
-
-    Returns
-    -------
-    Estimate
     """
     runs = np.asarray(values, dtype=np.float64)
     parts = [] if math.isnan(row_variance) else [(float(row_variance), row_df)]

@@ -9,16 +9,16 @@ from w2sprobe.errors import InputError
 
 
 class FoldAUC(NamedTuple):
-    """Mean over folds of each fold's AUC.
+    """Mean of the AUCs inside each fold.
 
     Attributes
     ----------
     auc : ndarray of float64, shape (m,), or () of one vector of scores, optional
         In [0, 1]; None where no fold has rows of both classes.
     n_folds : int
-        Folds that the mean is of: those with rows of both classes.
+        Folds with rows of both classes, which the mean is over.
     of : int
-        Folds that the rows lie in.
+        All folds.
     """
 
     auc: np.ndarray | None
@@ -29,7 +29,7 @@ class FoldAUC(NamedTuple):
 def auc_inside_folds(
     truth: npt.ArrayLike, scores: npt.ArrayLike, folds: npt.ArrayLike | None
 ) -> FoldAUC:
-    """AUC of scores that come from another fit in each fold.
+    """AUC of out-of-fold scores: rows are ranked only among rows of the same fold.
 
     Parameters
     ----------
@@ -38,7 +38,8 @@ def auc_inside_folds(
     scores : array_like of float, shape (n,) or (m, n)
         Finite; higher means more like class 1. Only their order inside each fold matters.
     folds : array_like, shape (n,), optional
-        Rows of one value were scored by one fit, that on all other rows. None: all rows were.
+        Rows of one value were scored by one model, which was fitted to all other rows. None: one
+        model scored all rows.
 
     Returns
     -------
@@ -51,14 +52,10 @@ def auc_inside_folds(
 
     Notes
     -----
-    A fit that misses a fold with many rows of class 1 scores all rows lower, and it is asked about
-    just these. To rank rows of different fits together therefore puts scores that know nothing
-    below one half, by more where regularisation is stronger (Parker, Günter & Bedo, BMC
-    Bioinformatics 8:326, 2007). Inside a fold all rows are scored by one fit that saw none of their
-    labels: exchanging these changes no score, and scores that know nothing have an AUC of one half
-    in expectation. The mean over folds is AUC_avg of Forman & Scholz, SIGKDD Explorations 12(1),
-    2010. Folds have equal weight, whatever their classes; where they are random, the AUC of scores
-    that are from one fit has the same expectation inside them as over all rows.
+    Each fold's model was fitted without that fold, so a fold with many rows of class 1 gets lower
+    scores. Ranking rows of different folds together therefore puts uninformative scores below one
+    half (Parker, Günter & Bedo 2007, BMC Bioinformatics 8:326). The mean over folds, with equal
+    weights, is AUC_avg of Forman & Scholz 2010, SIGKDD Explorations 12(1).
 
     Examples
     --------
@@ -79,7 +76,7 @@ def auc_inside_folds(
         raise InputError("scores are not finite", allowed="finite numbers")
     numbers = np.zeros(len(hard), dtype=np.int64) if folds is None else np.asarray(folds)
     if numbers.shape != hard.shape:
-        raise InputError(f"folds of shape {numbers.shape}", allowed=f"({len(hard)},), one a row")
+        raise InputError(f"folds of shape {numbers.shape}", allowed=f"({len(hard)},), one per row")
     masks = [numbers == fold for fold in np.unique(numbers)]
     scored = [rows for rows in masks if 0 < hard[rows].sum() < rows.sum()]
     if not scored:
@@ -89,10 +86,11 @@ def auc_inside_folds(
 
 
 def _aucs(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """AUC of each vector of scores, (..., n), as `roc_auc` has it: from the sum of midranks."""
+    """AUC of each vector of scores, (..., n), from the sum of midranks (Mann-Whitney)."""
     from scipy.stats import rankdata
 
     n_ones = int(positive.sum())
+    # all vectors at once, which `roc_auc` cannot do
     ranks = rankdata(scores, axis=-1)[..., positive].sum(axis=-1)
     aucs: np.ndarray = (ranks - n_ones * (n_ones + 1) / 2) / (n_ones * (len(positive) - n_ones))
     return aucs

@@ -8,14 +8,14 @@ from w2sprobe.metrics.estimates import Estimate
 
 MIN_GAP = 0.03  # a smaller gap between weak and ceiling is not resolved, however sure it is
 MIN_GAP_SE = 4.0  # nor is one of fewer standard errors
-TIE_DECIMALS = 12  # what agrees so far is equal: rounding noise decides no rank and no threshold
-ROW_DECIMALS = 6  # of a row: rounding noise asks for no further row
+TIE_DECIMALS = 12  # values that agree so far are equal: rounding noise must decide no rank
+ROW_DECIMALS = 6  # rounding noise of a number of rows must not ask for one more row
 
 
 def gap_objection(
     gap: Estimate, *, min_gap: float = MIN_GAP, min_gap_se: float = MIN_GAP_SE
 ) -> str:
-    """Why a gap between weak model and ceiling carries no PGR; empty where it does.
+    """Say why a gap between weak model and ceiling carries no PGR; empty where it does.
 
     Parameters
     ----------
@@ -24,12 +24,7 @@ def gap_objection(
     min_gap : float
         Smallest gap.
     min_gap_se : float
-        Smallest gap in standard errors. Where few seeds estimate the error, its 95 % interval must
-        lie above 0 as well: two seeds that agree by luck have a small standard error.
-
-    Returns
-    -------
-    str
+        Smallest gap in standard errors. The gap's 95 % interval must lie above 0 as well.
 
     Examples
     --------
@@ -46,6 +41,7 @@ def gap_objection(
         return f"gap {gap.value:.3f} < {min_gap:g}"
     if not gap.parts:
         return ""
+    # Two seeds that agree by luck have a small standard error, but few degrees of freedom.
     needed = max(min_gap_se, gap.critical())
     if gap.value < needed * gap.se:
         return f"gap/SE {gap.value / gap.se:.1f} < {needed:.3g}"
@@ -71,27 +67,19 @@ def rows_to_resolve(
     n_rows : int
         Test rows of that measurement.
     min_gap, min_gap_se : float
-        When a gap is resolved, as in `gap_objection`.
+        As in `gap_objection`.
 
     Returns
     -------
     int or None
-        At least 2; `n_rows` or fewer where the gap is resolved. None where no number of rows
-        helps: the gap is below `min_gap`, or not positive.
+        At least 2; `n_rows` or fewer where the gap is resolved. None where no number of rows helps:
+        the gap is below `min_gap`, or not positive. With this number, about every second sample of
+        rows resolves the gap.
 
     Raises
     ------
     InputError
         A number is not finite, `gap_se` is negative, or there is no row.
-
-    Notes
-    -----
-    An AUC is a two-sample U statistic, and so is the difference of two on the same rows: its
-    variance falls as 1 / rows while the share of the classes stays (Hoeffding 1948; van der Vaart,
-    Asymptotic Statistics, chapter 12). gap >= k SE(n) with SE(n) = gap_se sqrt(n_rows / n) gives
-    n = n_rows (k gap_se / gap)^2. Rows in groups: as many more groups of the same size. The
-    measured gap stands for the true one; even if it is, an equal gap comes out larger or smaller
-    in new rows, and is resolved about every second time.
 
     Examples
     --------
@@ -104,13 +92,16 @@ def rows_to_resolve(
         raise InputError(f"n_rows is {n_rows!r}", allowed="1 or more")
     if round(gap, TIE_DECIMALS) <= 0 or round(gap, TIE_DECIMALS) < min_gap:
         return None
+    # The difference of two AUCs on the same rows is a two-sample U statistic: its variance falls as
+    # 1 / rows while class shares stay (van der Vaart 1998, Asymptotic Statistics, chapter 12), so
+    # gap >= k SE(n) with SE(n) = gap_se sqrt(n_rows / n) gives n = n_rows (k gap_se / gap)^2.
     return max(2, math.ceil(round(n_rows * (min_gap_se * gap_se / gap) ** 2, ROW_DECIMALS)))
 
 
 def expected_gap_se(
     auc_weak: float, auc_ceiling: float, n_rows: float, correlation: float
 ) -> float:
-    """Standard error of a gap that nobody has measured yet, half of the rows in each class.
+    """Standard error of a gap before it is measured, half of the rows in each class.
 
     Parameters
     ----------
@@ -124,19 +115,12 @@ def expected_gap_se(
     Returns
     -------
     float
-        0 where both AUCs are 0 or 1, which no sample shows to be so.
+        0 where both AUCs are 0 or 1.
 
     Raises
     ------
     InputError
         A number is out of range.
-
-    Notes
-    -----
-    Of an AUC A with m rows in each class: variance = [A (1 - A) + (m - 1) (Q1 + Q2 - 2 A^2)] / m^2,
-    Q1 = A / (2 - A), Q2 = 2 A^2 / (1 + A): Hanley & McNeil 1982, Radiology 143, eq. 1 and 2, exact
-    for exponentially distributed scores and near for others. Of the difference: SE1^2 + SE2^2 -
-    2 r SE1 SE2: Hanley & McNeil 1983, Radiology 148.
 
     Examples
     --------
@@ -151,7 +135,7 @@ def expected_gap_se(
     if not -1 <= correlation <= 1:
         raise InputError(f"correlation is {correlation!r}", allowed="-1 to 1")
     weak, ceiling = (_auc_variance(auc, n_rows / 2) for auc in (auc_weak, auc_ceiling))
-    # equal AUCs and a correlation of 1 leave rounding noise of either sign
+    # Hanley & McNeil 1983, Radiology 148; max: equal AUCs with correlation 1 leave rounding noise
     return math.sqrt(max(0.0, weak + ceiling - 2 * correlation * math.sqrt(weak * ceiling)))
 
 
@@ -178,18 +162,13 @@ def rows_for_gap(
     Returns
     -------
     int
-        Rows of both classes together, half in each.
+        Rows of both classes together, half in each. About every second sample of so many rows
+        resolves the gap, and 19 of 20 samples of twice as many: 4 standard errors are then 5.7.
 
     Raises
     ------
     InputError
         A number is out of range; as `expected_gap_se`.
-
-    Notes
-    -----
-    A true gap of this size then measures that many standard errors about every second time; with
-    twice the rows 19 times of 20, as 4 are then 5.7. One that equals `MIN_GAP` stays below it every
-    second time, whatever the rows.
 
     Examples
     --------
@@ -210,5 +189,9 @@ def rows_for_gap(
 
 
 def _auc_variance(auc: float, per_class: float) -> float:
+    """Variance of an AUC with so many rows in each class (Hanley & McNeil 1982, Radiology 143).
+
+    Equations 1 and 2: exact for exponentially distributed scores and near for others.
+    """
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     return (auc * (1 - auc) + (per_class - 1) * (q1 + q2 - 2 * auc**2)) / per_class**2

@@ -1,4 +1,4 @@
-"""How much each test row moves a score: the variance that test rows give, without resampling."""
+"""Influence of each test row on a score: the variance that test rows give, without resampling."""
 
 from collections.abc import Callable
 
@@ -30,10 +30,9 @@ def auc_influence(positive: np.ndarray, scores: np.ndarray) -> Influence:
 
     Notes
     -----
-    The placement values of DeLong, DeLong & Clarke-Pearson (1988, Biometrics 44, eq. 3 and 4). They
-    are the AUC's derivatives by the weights of the rows, so that their squares sum to the variance
-    of the bootstrap over rows, up to a factor (n - 1) / n (Efron 1982, chapter 6: the infinitesimal
-    jackknife).
+    The placement values of DeLong, DeLong & Clarke-Pearson (1988, Biometrics 44, eq. 3 and 4).
+    Their squares sum to the variance of the bootstrap over rows, up to a factor (n - 1) / n: the
+    infinitesimal jackknife (Efron 1982, chapter 6).
     """
     ones, zeros = scores[positive], scores[~positive]
     placements = np.empty(len(scores))
@@ -45,7 +44,7 @@ def auc_influence(positive: np.ndarray, scores: np.ndarray) -> Influence:
 
 
 def accuracy_influence(positive: np.ndarray, scores: np.ndarray) -> Influence:
-    """Share of rows on the right side of one half, and what each row adds to its deviation.
+    """Accuracy at one half, and what each row adds to its deviation.
 
     Parameters
     ----------
@@ -58,7 +57,7 @@ def accuracy_influence(positive: np.ndarray, scores: np.ndarray) -> Influence:
     float
         In [0, 1].
     ndarray of float64, shape (n,)
-        (1 where the row is right, else 0, less the accuracy) / n.
+        ((1 where the row is right, else 0) - accuracy) / n.
     """
     right = (scores > THRESHOLD) == positive
     accuracy = float(right.mean())

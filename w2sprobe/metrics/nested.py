@@ -1,4 +1,4 @@
-"""Scores of several runs: their means, and the variance that rows, cuts and seeds give them.
+"""Mean scores over several runs, and the variance that rows, cuts and seeds give them.
 
 Three factors are nested: a cut of the rows (split), in it seeds of the supervisor, and for each of
 these seeds of the learner. A run is one of each.
@@ -17,8 +17,8 @@ from w2sprobe.metrics.influence import Metric, auc_influence
 
 
 @dataclass(frozen=True)
-class Run:
-    """What several models say of the test rows of one run.
+class ScoredRun:
+    """Scores that several models give the test rows in one run.
 
     Parameters
     ----------
@@ -28,9 +28,10 @@ class Run:
     groups : ndarray, shape (n,), optional
         Rows that share a value depend on one another.
     rows : ndarray, shape (n,), optional
-        Names of the rows; a row may be in several cuts. None: the rows of each cut are others.
+        Names of the rows, by which those of several cuts are matched. None: no row is in two cuts.
     cut, supervisor, learner : hashable
-        Which of each. Supervisors are counted anew in each cut, learners for each supervisor.
+        Levels of the three factors. Supervisors of different cuts are different, and so are
+        learners of different supervisors.
     """
 
     truth: np.ndarray
@@ -53,14 +54,14 @@ class Means:
     values : ndarray of float64, shape (models,)
         Means over cuts of means over supervisors of means over learners.
     rows : ndarray of float64, shape (models, models)
-        Covariance that test rows give to the means, as far as all runs share it.
+        Covariance of the means that comes from the test rows which all runs share.
     row_df : float
         Its degrees of freedom.
     factors : tuple of (ndarray of float64, float)
-        Covariance of the means between the levels of a factor, and its degrees of freedom; what
-        varies below the level varies between its means, and so do rows that levels do not share.
+        Covariance of the means that comes from the levels of a factor, and its degrees of freedom.
+        It includes what varies inside a level, and rows that levels do not share.
     n_levels : tuple of int
-        Cuts, supervisors, learners: the most that any of the level above has.
+        Cuts, supervisors, learners: the most that any level above them has.
     """
 
     names: tuple[str, ...]
@@ -71,35 +72,31 @@ class Means:
     n_levels: tuple[int, int, int]
 
     def contrast(self, weights: Mapping[str, float]) -> Estimate:
-        """Sum of the means, each times its weight, with its sources of noise.
+        """Weighted sum of the means, with its sources of noise.
 
         Parameters
         ----------
         weights : mapping of str to float
-            By model; of those left out 0.
-
-        Returns
-        -------
-        Estimate
+            By model; 0 for those left out.
         """
-        places = [self.names.index(name) for name in weights]
+        models = [self.names.index(name) for name in weights]
         w = np.array(list(weights.values()))
 
         def variance(covariance: np.ndarray) -> float:
-            # an estimate of what runs share may come out below 0
-            return max(float(w @ covariance[np.ix_(places, places)] @ w), 0.0)
+            # a difference of estimates, as `rows` is, may come out below 0
+            return max(float(w @ covariance[np.ix_(models, models)] @ w), 0.0)
 
         parts = [(variance(self.rows), self.row_df)]
         parts += [(variance(covariance), df) for covariance, df in self.factors]
-        return Estimate(float(w @ self.values[places]), tuple(parts))
+        return Estimate(float(w @ self.values[models]), tuple(parts))
 
 
-def mean_scores(runs: Sequence[Run], metric: Metric = auc_influence) -> Means:
+def mean_scores(runs: Sequence[ScoredRun], metric: Metric = auc_influence) -> Means:
     """Score every model in every run and average over learners, supervisors and cuts.
 
     Parameters
     ----------
-    runs : sequence of Run
+    runs : sequence of ScoredRun
         At least one; no two of the same cut, supervisor and learner.
     metric : callable, default `auc_influence`
 
@@ -114,27 +111,13 @@ def mean_scores(runs: Sequence[Run], metric: Metric = auc_influence) -> Means:
 
     Notes
     -----
-    The means at the outermost factor with several levels are independent but for the rows they
-    share. The variance of their mean is therefore s^2 / levels + c, with s^2 the variance between
-    levels and c the mean covariance that shared rows give to two of them. c follows from the
-    influence of each row; influences of a group are summed first (Obuchowski 1997, Biometrics 53),
-    and rows of several cuts are matched by name. Whatever varies further inside is in s^2. A model
-    that only the learner's seed changes, such as a ceiling beside several supervisors, has a term
-    of its own. Without a factor of several levels, the variance is that of the rows.
+    Variance of a mean: s^2 / levels + c, with s^2 the variance between the levels of the outermost
+    factor that has several, and c the mean covariance of two levels due to the rows they share. s^2
+    holds whatever varies further inside. c comes from the influence of each row; influences of a
+    group are summed first (Obuchowski 1997, Biometrics 53), and rows of several cuts are matched by
+    name. Without a factor of several levels, the variance is that of the rows.
     """
-    names = tuple(runs[0].scores)
-    tree: dict[Hashable, dict[Hashable, dict[Hashable, _Node]]] = {}
-    smallest = math.inf
-    for run, (unit, n_units) in zip(runs, _units(runs), strict=True):
-        learners = tree.setdefault(run.cut, {}).setdefault(run.supervisor, {})
-        if run.learner in learners:
-            raise InputError(
-                f"two runs of cut {run.cut!r}, supervisor {run.supervisor!r}, learner "
-                f"{run.learner!r}",
-                allowed="one run each",
-            )
-        learners[run.learner], n_of_class = _score(run, metric, unit, n_units)
-        smallest = min(smallest, n_of_class)
+    tree, smallest = _score_all(runs, metric)
     supervisors = [[_mean(list(of.values())) for of in cut.values()] for cut in tree.values()]
     cuts = [_mean(of_cut) for of_cut in supervisors]
     spreads = []
@@ -145,13 +128,15 @@ def mean_scores(runs: Sequence[Run], metric: Metric = auc_influence) -> Means:
         of_learners = _learners_alone(list(cut.values()))
         spreads = [_spread(supervisors[0]), *([_spread(of_learners)] if of_learners else [])]
     elif len(runs) > 1:
+        ((learners,),) = (cut.values() for cut in tree.values())
         spreads = [_spread(list(learners.values()))]
     whole = _mean(cuts)
+    # row variance of the mean, less the part that the spreads between levels already hold
     rows = whole.influence @ whole.influence.T
     for _, of_rows, _ in spreads:
         rows = rows - of_rows
     return Means(
-        names=names,
+        names=tuple(runs[0].scores),
         values=whole.values,
         rows=rows,
         row_df=smallest - 1.0,
@@ -166,14 +151,37 @@ def mean_scores(runs: Sequence[Run], metric: Metric = auc_influence) -> Means:
 
 @dataclass(frozen=True)
 class _Node:
-    """Mean scores of some runs: values (models,), influences of units of rows (models, units)."""
+    """Mean scores of some runs: values (models,) and influences of row units (models, units).
+
+    A unit is a row, or a group of rows.
+    """
 
     values: np.ndarray
     influence: np.ndarray
 
 
-def _units(runs: Sequence[Run]) -> Iterable[tuple[np.ndarray, int]]:
-    """Number of the unit that each row of each run belongs to, and how many units there are."""
+_Tree = dict[Hashable, dict[Hashable, dict[Hashable, _Node]]]
+
+
+def _score_all(runs: Sequence[ScoredRun], metric: Metric) -> tuple[_Tree, float]:
+    """Scores of every run by cut, supervisor and learner, and the units of the rarest class."""
+    tree: _Tree = {}
+    smallest = math.inf
+    for run, (unit, n_units) in zip(runs, _units(runs), strict=True):
+        learners = tree.setdefault(run.cut, {}).setdefault(run.supervisor, {})
+        if run.learner in learners:
+            raise InputError(
+                f"two runs of cut {run.cut!r}, supervisor {run.supervisor!r}, learner "
+                f"{run.learner!r}",
+                allowed="one run each",
+            )
+        learners[run.learner], n_of_class = _score(run, metric, unit, n_units)
+        smallest = min(smallest, n_of_class)
+    return tree, smallest
+
+
+def _units(runs: Sequence[ScoredRun]) -> Iterable[tuple[np.ndarray, int]]:
+    """Unit number of each row of each run, and how many units there are."""
     ends = np.cumsum([len(run.truth) for run in runs])
     names = [
         check_groups(run.groups, len(run.truth)) if run.groups is not None else run.rows
@@ -194,8 +202,8 @@ def _units(runs: Sequence[Run]) -> Iterable[tuple[np.ndarray, int]]:
     return [(unit, len(units)) for unit in np.split(numbers_of_all, ends[:-1])]
 
 
-def _score(run: Run, metric: Metric, unit: np.ndarray, n_units: int) -> tuple[_Node, int]:
-    """Scores and influences of one run, and the units of its rarer class."""
+def _score(run: ScoredRun, metric: Metric, unit: np.ndarray, n_units: int) -> tuple[_Node, int]:
+    """Scores and influences of one run, and how many units its rarer class has."""
     positive = check_truth(run.truth)
     scale = np.empty(len(positive))
     sizes = []
@@ -228,7 +236,7 @@ def _mean(nodes: Sequence[_Node]) -> _Node:
 
 
 def _spread(nodes: Sequence[_Node]) -> tuple[np.ndarray, np.ndarray, float]:
-    """Covariance of the mean between levels, the part of it that comes from rows, and its df."""
+    """Covariance of the mean between levels, the part of it due to rows, degrees of freedom."""
     n = len(nodes)
     values = np.stack([node.values for node in nodes])
     values = values - values.mean(axis=0)
@@ -243,7 +251,10 @@ def _spread(nodes: Sequence[_Node]) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def _learners_alone(supervisors: Sequence[Mapping[Hashable, _Node]]) -> list[_Node]:
-    """Levels of the learner, for the models that are the same whoever supervises; else none."""
+    """Levels of the learner for the models that do not depend on the supervisor; else none.
+
+    Such as a ceiling beside several supervisors: its noise is in no spread between supervisors.
+    """
     first = supervisors[0]
     if len(first) < 2 or any(other.keys() != first.keys() for other in supervisors):
         return []

@@ -28,6 +28,11 @@ class PooledTasks:
         Tasks.
     mean : float
         Expected gain of a task with the mean gap. nan of no task.
+    shrunken : tuple of float
+        Each task's gain, drawn towards the model the more the noisier it is; the gain itself
+        without standard errors.
+    shrunken_intervals : tuple of tuple of float
+        nan without standard errors.
     mean_interval : tuple of float
     pvalue : float
         Of a mean of 0.
@@ -38,23 +43,18 @@ class PooledTasks:
         Change of the expected gain for each unit of gap; nan without one.
     slope_interval : tuple of float
     slope_pvalue : float
-    shrunken : tuple of float
-        Each task's gain, drawn towards the model the more the noisier it is; the gain itself
-        without standard errors.
-    shrunken_intervals : tuple of tuple of float
-        nan without standard errors.
     """
 
     n: int
     mean: float
-    mean_interval: Interval
-    pvalue: float
-    tau: float
-    slope: float
-    slope_interval: Interval
-    slope_pvalue: float
     shrunken: tuple[float, ...]
     shrunken_intervals: tuple[Interval, ...]
+    mean_interval: Interval = NO_INTERVAL
+    pvalue: float = math.nan
+    tau: float = math.nan
+    slope: float = math.nan
+    slope_interval: Interval = NO_INTERVAL
+    slope_pvalue: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,9 @@ def pool_tasks(
     Returns
     -------
     PooledTasks
-        Without intervals and p values for fewer than 2 tasks.
+        Without intervals and p values for fewer than 2 tasks. Read the slope as a description:
+        noise of the measured gap biases it, to 0 by the ceiling's noise and to 1 by the weak
+        model's.
 
     Raises
     ------
@@ -105,22 +107,8 @@ def pool_tasks(
 
     Notes
     -----
-    gain_t = mean + slope (gap_t - mean gap) + u_t + e_t, with var(u_t) = tau², var(e_t) =
-    gain_se_t², taken as known (0 where not given). tau² solves sum of w_t residual_t² = n - p with
-    w_t = 1 / (tau² + gain_se_t²) (Paule & Mandel 1982, Journal of Research of the National Bureau
-    of Standards 87; Fay & Herriot 1979, JASA 74); 0 where there is no solution. Coefficients
-    by weighted least squares; their intervals are those of Knapp & Hartung (2003, Statistics in
-    Medicine 22), with n - p degrees of freedom. If all errors are equal, they are the intervals of
-    Student's t test or of ordinary least squares.
-
-    Shrunken gains are empirical best linear unbiased predictions. Their variance is g1 + g2 + 2 g3:
-    the noise that is left, the coefficients and tau² (Prasad & Rao 1990, JASA 85; g3 for this
-    estimator of tau² by Datta, Rao & Smith 2005, Biometrika 92, without their correction for bias,
-    which would narrow the intervals of unequally noisy tasks a little).
-
-    The slope only describes. Noise of the measured gap biases it (errors in variables; Fuller 1987,
-    Measurement Error Models, section 1.1): that of the ceiling's AUC draws it to 0, that of the
-    weak AUC, which gain and gap share, draws it to 1. `pooled_pgr` does not have this bias.
+    gain_t = mean + slope (gap_t - mean gap) + u_t + e_t with var(u_t) = tau² and known var(e_t) =
+    gain_se_t²: the area model of Fay & Herriot 1979, JASA 74.
 
     Examples
     --------
@@ -139,18 +127,8 @@ def pool_tasks(
         if n >= MIN_TASKS_FOR_SLOPE and np.ptp(np.round(gaps, TIE_DECIMALS)):
             columns.append(gaps - gaps.mean())
     if n < 2:
-        return PooledTasks(
-            n=n,
-            mean=float(values[0]) if n else math.nan,
-            mean_interval=NO_INTERVAL,
-            pvalue=math.nan,
-            tau=math.nan,
-            slope=math.nan,
-            slope_interval=NO_INTERVAL,
-            slope_pvalue=math.nan,
-            shrunken=tuple(values.tolist()),
-            shrunken_intervals=(NO_INTERVAL,) * n,
-        )
+        mean = float(values[0]) if n else math.nan
+        return PooledTasks(n, mean, tuple(values.tolist()), (NO_INTERVAL,) * n)
     return _fitted(values, variances, np.column_stack(columns))
 
 
@@ -161,24 +139,17 @@ def pooled_pgr(gain: npt.ArrayLike, gap: npt.ArrayLike) -> RatioOfMeans:
     ----------
     gain, gap : array_like of float, shape (n,)
         Finite; student_auc - weak_auc and ceiling_auc - weak_auc of each task, whether its gap is
-        resolved or not.
+        resolved or not. Selecting tasks by their measured gap would make the PGR too small.
 
     Returns
     -------
     RatioOfMeans
+        With the interval of Fieller 1954, Journal of the Royal Statistical Society B 16.
 
     Raises
     ------
     InputError
         Shapes differ, or a value is not finite.
-
-    Notes
-    -----
-    The interval holds every rho for which the t test over tasks does not reject a mean of
-    gain_t - rho gap_t of 0 (Fieller 1954, Journal of the Royal Statistical Society B 16). Noise of
-    a task's gap averages out in the sum, so it does not bias the ratio as it does a slope; and no
-    task is selected by its measured gap, which would favour gaps that came out too large and make
-    the PGR too small.
 
     Examples
     --------
@@ -194,10 +165,11 @@ def pooled_pgr(gain: npt.ArrayLike, gap: npt.ArrayLike) -> RatioOfMeans:
     value = float(numerators.sum()) / total if total else math.nan
     if n < 2:
         return RatioOfMeans(value, NO_INTERVAL, n)
-    critical = t_quantile((1 - CONFIDENCE) / 2, n - 1)
+    critical = _critical(n - 1)
     (variance, covariance), (_, gap_variance) = np.cov(numerators, denominators) / n
     gain_mean, gap_mean = numerators.mean(), denominators.mean()
-    # a rho² - 2 b rho + c <= 0
+    # The interval holds every rho for which the t test over tasks does not reject a mean of
+    # gain_t - rho gap_t of 0, that is a rho² - 2 b rho + c <= 0.
     a = gap_mean**2 - critical**2 * gap_variance
     b = gain_mean * gap_mean - critical**2 * covariance
     c = gain_mean**2 - critical**2 * variance
@@ -218,8 +190,7 @@ def _variances(gain_se: npt.ArrayLike | None, n: int) -> np.ndarray | None:
 
 
 def _fitted(values: np.ndarray, variances: np.ndarray | None, design: np.ndarray) -> PooledTasks:
-    from scipy import special
-
+    """Fit by weighted least squares, and shrink the gains of single tasks."""
     n, p = design.shape
     if variances is None:
         weights = np.ones(n)
@@ -229,26 +200,21 @@ def _fitted(values: np.ndarray, variances: np.ndarray | None, design: np.ndarray
         tau2 = _paule_mandel(values, variances, design)
         weights = 1 / (tau2 + variances)
         coefficients, inverse, residuals = _least_squares(values, weights, design)
-    # observed spread over the expected one, 1 wherever tau² is above 0: Knapp & Hartung 2003, eq. 7
+    # observed spread over the expected one, 1 wherever tau² is above 0: Knapp & Hartung 2003,
+    # Statistics in Medicine 22, eq. 7; with equal errors the intervals are those of Student's t
     scale = float(weights @ residuals**2) / (n - p)
-    critical = t_quantile((1 - CONFIDENCE) / 2, n - p)
-
-    def inference(at: int) -> tuple[float, Interval, float]:
-        value, se = float(coefficients[at]), math.sqrt(scale * inverse[at, at])
-        ends = (value - critical * se, value + critical * se)
-        return value, ends, 2 * float(special.stdtr(n - p, -abs(value) / se)) if se else math.nan
-
-    mean, mean_interval, pvalue = inference(0)
+    variance_of = scale * np.diag(inverse)
+    mean, mean_interval, pvalue = _inference(coefficients[0], variance_of[0], n - p)
     slope, slope_interval, slope_pvalue = (
-        inference(1) if p > 1 else (math.nan, NO_INTERVAL, math.nan)
+        _inference(coefficients[1], variance_of[1], n - p)
+        if p > 1
+        else (math.nan, NO_INTERVAL, math.nan)
     )
     shrunken, reach = values, np.full(n, math.nan)
     if variances is not None:
         noise = variances * weights  # share of a gain's variance that is noise
         shrunken = values - noise * residuals
-        g2 = noise**2 * np.einsum("ti,ij,tj->t", design, inverse, design)
-        g3 = noise**2 * weights * 2 * n / weights.sum() ** 2
-        reach = critical * np.sqrt(noise * tau2 + g2 + 2 * g3)
+        reach = _critical(n - p) * _prediction_se(noise, weights, tau2, design, inverse)
     low, high = (shrunken - reach).tolist(), (shrunken + reach).tolist()
     return PooledTasks(
         n=n,
@@ -264,6 +230,32 @@ def _fitted(values: np.ndarray, variances: np.ndarray | None, design: np.ndarray
     )
 
 
+def _critical(df: int) -> float:
+    return t_quantile((1 - CONFIDENCE) / 2, df)
+
+
+def _inference(coefficient: float, variance: float, df: int) -> tuple[float, Interval, float]:
+    """Coefficient, its t interval and its two-sided p value; nan where nothing varies."""
+    from scipy import special
+
+    value, se = float(coefficient), math.sqrt(variance)
+    reach = _critical(df) * se
+    pvalue = 2 * float(special.stdtr(df, -abs(value) / se)) if se else math.nan
+    return value, (value - reach, value + reach), pvalue
+
+
+def _prediction_se(
+    noise: np.ndarray, weights: np.ndarray, tau2: float, design: np.ndarray, inverse: np.ndarray
+) -> np.ndarray:
+    """Standard errors of the shrunken gains (Prasad & Rao 1990, JASA 85)."""
+    g1 = noise * tau2  # the noise that is left
+    g2 = noise**2 * np.einsum("ti,ij,tj->t", design, inverse, design)  # of the coefficients
+    # of tau², for this estimator: Datta, Rao & Smith 2005, Biometrika 92, without their correction
+    # for bias, which would narrow the intervals of unequally noisy tasks a little
+    g3 = noise**2 * weights * 2 * len(noise) / weights.sum() ** 2
+    return np.asarray(np.sqrt(g1 + g2 + 2 * g3))
+
+
 def _least_squares(
     values: np.ndarray, weights: np.ndarray, design: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -275,7 +267,11 @@ def _least_squares(
 
 
 def _paule_mandel(values: np.ndarray, variances: np.ndarray, design: np.ndarray) -> float:
-    """Variance between tasks with which the weighted squares are as large as expected."""
+    """Variance tau² between tasks for which the weighted squares of the residuals are n - p.
+
+    Paule & Mandel 1982, Journal of Research of the National Bureau of Standards 87; 0 where there
+    is no solution.
+    """
     from scipy.optimize import brentq
 
     n, p = design.shape

@@ -1,4 +1,4 @@
-"""What a number of tasks or seeds can show before anything is run: smallest effect, least p."""
+"""What a number of tasks or seeds can show before anything is run: least effect, least p value."""
 
 import math
 from collections.abc import Callable
@@ -38,10 +38,8 @@ def detectable_effect(
 
     Notes
     -----
-    Exact for normal differences: t has a noncentral t distribution of noncentrality
-    sqrt(n) mean / sd (Cohen 1988, Statistical Power Analysis, chapter 2; Julious 2004, Statistics
-    in Medicine 23, section 3.2), and its square, for the two-sided test, a noncentral F
-    distribution.
+    Exact for normal differences (Cohen 1988, Statistical Power Analysis, chapter 2; Julious 2004,
+    Statistics in Medicine 23, section 3.2).
 
     Examples
     --------
@@ -56,7 +54,9 @@ def detectable_effect(
     critical = float(stats.t.isf(alpha / 2 if alternative == "two-sided" else alpha, n - 1))
 
     def power_of(noncentrality: float) -> float:
-        if alternative == "two-sided":  # scipy's nct.cdf is nan far out in a tail; ncf is not
+        # t is noncentral t with noncentrality sqrt(n) mean / sd, and t^2 noncentral F; the latter
+        # for two sides, since scipy's nct.cdf is nan far out in a tail
+        if alternative == "two-sided":
             return float(stats.ncf.sf(critical**2, 1, n - 1, noncentrality**2))
         return float(stats.nct.sf(critical, n - 1, noncentrality))
 
@@ -75,7 +75,7 @@ def least_pvalue(n: int, alternative: str = "two-sided") -> float:
     Returns
     -------
     float
-        In (0, 1]: the p value where all differences point to the same side.
+        In (0, 1]: the p value where all differences have the same sign.
 
     Raises
     ------
@@ -83,11 +83,6 @@ def least_pvalue(n: int, alternative: str = "two-sided") -> float:
         n is negative.
     UnknownName
         No such alternative.
-
-    Notes
-    -----
-    Under the hypothesis all 2^n patterns of signs are equally likely (Fisher 1935, The Design of
-    Experiments, section 21).
 
     Examples
     --------
@@ -98,6 +93,7 @@ def least_pvalue(n: int, alternative: str = "two-sided") -> float:
         raise InputError(f"n is {n!r}", allowed="0 or more")
     if alternative not in ALTERNATIVES:
         raise UnknownName("alternative", alternative, ALTERNATIVES)
+    # under the hypothesis all 2^n patterns of signs are equally likely
     sides = 2 if alternative == "two-sided" else 1
     return min(1.0, sides * 0.5**n)
 

@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 
 from w2sprobe.errors import InputError
 from w2sprobe.labels import THRESHOLD
+from w2sprobe.metrics._checks import check_labels, check_probabilities
 from w2sprobe.metrics.auc import roc_auc
-from w2sprobe.metrics.scorecard import check_labels
 from w2sprobe.results import GroupPerformance, Performance
 
 N_BINS = 10  # of the calibration error; Guo et al. use 15 for samples of 10,000
@@ -41,12 +41,12 @@ def accuracy(truth: ArrayLike, p: ArrayLike, threshold: float = THRESHOLD) -> fl
     >>> accuracy([0, 0, 1, 1], [0.1, 0.6, 0.7, 0.9])
     0.75
     """
-    positive, values = _checked(truth, p)
+    positive, values = check_probabilities(truth, p)
     return float(((values > threshold) == positive).mean())
 
 
 def best_threshold(labels: ArrayLike, p: ArrayLike) -> float:
-    """Threshold on p at which the hard decisions agree with most of the given hard labels.
+    """Threshold on p at which the hard decisions agree best with the given hard labels.
 
     Parameters
     ----------
@@ -58,42 +58,40 @@ def best_threshold(labels: ArrayLike, p: ArrayLike) -> float:
     Returns
     -------
     float
-        A row is 1 where p is above it. At least the largest p where no row is best called 1, below
-        the smallest p (-1 if that is 0) where all are.
+        Midway between two neighbouring values of p; a row is 1 where p is above it. At least the
+        largest p where no row is best called 1, below the smallest p (-1 if that is 0) where all
+        are.
 
     Raises
     ------
     InputError
         No rows, shapes differ, `labels` are not 0 or 1, or a probability is outside [0, 1].
 
-    Notes
-    -----
-    All thresholds between two neighbouring values of p decide alike; the one in the middle stands
-    for them. Of equally good ones the nearest to one half is taken, and of two as near the lower.
-
     Examples
     --------
     >>> best_threshold([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4])  # all below one half
     0.25
     """
-    positive, values = _checked(labels, p, "labels")
-    levels, place = np.unique(values, return_inverse=True)
-    ones = np.bincount(place[positive], minlength=len(levels))
-    zeros = np.bincount(place[~positive], minlength=len(levels))
+    positive, values = check_probabilities(labels, p, "labels")
+    levels, level = np.unique(values, return_inverse=True)
+    ones = np.bincount(level[positive], minlength=len(levels))
+    zeros = np.bincount(level[~positive], minlength=len(levels))
     # cut c calls the c lowest levels 0 and the others 1: agreements, exact in integers
     agree = np.concatenate([[0], np.cumsum(zeros)]) + np.concatenate(
         [np.cumsum(ones[::-1])[::-1], [0]]
     )
     middles = levels[:-1] + np.diff(levels) / 2
-    middles = np.where(middles < levels[1:], middles, levels[:-1])  # neighbouring floats
+    # between two neighbouring floats there is no middle: it rounds to one of them
+    middles = np.where(middles < levels[1:], middles, levels[:-1])
     below = levels[0] / 2 if levels[0] > 0 else -1.0
     cuts = np.concatenate([[below], middles, [(levels[-1] + 1) / 2]])
+    # of equally good ones the nearest to one half, and of two as near the lower
     best = cuts[agree == agree.max()]
     return float(best[np.argmin(np.abs(best - THRESHOLD))])
 
 
 def log_loss(truth: ArrayLike, p: ArrayLike) -> float:
-    """Mean of -log P(true label), natural logarithm; nothing is clipped.
+    """Mean of -log P(true label), natural logarithm (Good 1952); nothing is clipped.
 
     Parameters
     ----------
@@ -112,19 +110,14 @@ def log_loss(truth: ArrayLike, p: ArrayLike) -> float:
     InputError
         No rows, shapes differ, `truth` is not 0 or 1, or a probability is outside [0, 1].
 
-    Notes
-    -----
-    The logarithmic score of Good (1952, Rational Decisions). scikit-learn clips p to machine
-    precision instead, so that one wrong row of certainty costs 36 and the mean depends on the
-    floating-point type.
-
     Examples
     --------
     >>> log_loss([0, 1], [0.0, 0.5]), log_loss([0, 1], [1.0, 0.5])
     (0.34657359027997264, inf)
     """
-    positive, values = _checked(truth, p)
+    positive, values = check_probabilities(truth, p)
     right = np.where(positive, values, 1 - values)
+    # scikit-learn clips p to machine precision: one wrong row of certainty then costs 36 in float64
     with np.errstate(divide="ignore"):
         return abs(float(np.log(right).mean()))  # the mean is at most 0; abs makes -0 to 0
 
@@ -148,7 +141,7 @@ def brier(truth: ArrayLike, p: ArrayLike) -> float:
     InputError
         No rows, shapes differ, `truth` is not 0 or 1, or a probability is outside [0, 1].
     """
-    positive, values = _checked(truth, p)
+    positive, values = check_probabilities(truth, p)
     return float(((values - positive) ** 2).mean())
 
 
@@ -176,9 +169,8 @@ def expected_calibration_error(truth: ArrayLike, p: ArrayLike, n_bins: int = N_B
 
     Notes
     -----
-    Naeini, Cooper & Hauskrecht (2015, AAAI), equation 3, with bins of P(label = 1); weighted by the
-    rows of each bin. Guo et al. (2017, ICML), equation 3, have bins of max(p, 1 - p) instead, the
-    confidence in the more probable label.
+    Naeini, Cooper & Hauskrecht 2015, AAAI, equation 3. Guo et al. 2017, ICML, equation 3, bin the
+    confidence max(p, 1 - p) instead.
 
     Examples
     --------
@@ -187,11 +179,11 @@ def expected_calibration_error(truth: ArrayLike, p: ArrayLike, n_bins: int = N_B
     """
     if n_bins < 1:
         raise InputError(f"n_bins is {n_bins!r}", allowed="1 or more")
-    positive, values = _checked(truth, p)
+    positive, values = check_probabilities(truth, p)
     edges = np.arange(1, n_bins) / n_bins
-    place = np.searchsorted(edges, values, side="right")
-    # rows of a bin / n times the difference of means = difference of sums / n
-    return float(np.abs(np.bincount(place, values - positive)).sum() / len(values))
+    in_bin = np.searchsorted(edges, values, side="right")
+    # (rows of a bin / n) times the difference of its means = difference of its sums / n
+    return float(np.abs(np.bincount(in_bin, values - positive)).sum() / len(values))
 
 
 def recall_at_fpr(truth: ArrayLike, p: ArrayLike, fpr: float) -> float:
@@ -202,25 +194,20 @@ def recall_at_fpr(truth: ArrayLike, p: ArrayLike, fpr: float) -> float:
     truth : array_like of 0 and 1, shape (n,)
         Both classes present.
     p : array_like of float, shape (n,)
-        P(label = 1), in [0, 1]. Only their order matters.
+        P(label = 1), in [0, 1]. Only their order matters; rows of equal p lie on the same side.
     fpr : float
-        Share of zeros that may lie above the threshold, in [0, 1]. It moves in steps of
-        1 / (number of zeros): with fewer than 1 / fpr zeros no false positive is allowed at all.
+        Largest share of zeros above the threshold, in [0, 1]. It moves in steps of 1 / (number of
+        zeros): with fewer than 1 / fpr zeros no false positive is allowed at all.
 
     Returns
     -------
     float
-        In [0, 1], higher is better.
+        In [0, 1], higher is better; a point of the ROC curve, without interpolation.
 
     Raises
     ------
     InputError
         Shapes differ, `truth` is not 0 or 1 or has one class, or a number is outside [0, 1].
-
-    Notes
-    -----
-    A point of the ROC curve. Rows of equal p lie on the same side; nothing is interpolated, so ties
-    make it lower, never higher.
 
     Examples
     --------
@@ -231,13 +218,14 @@ def recall_at_fpr(truth: ArrayLike, p: ArrayLike, fpr: float) -> float:
     """
     if not 0 <= fpr <= 1:
         raise InputError(f"fpr is {fpr!r}", allowed="0 to 1")
-    positive, values = _checked(truth, p)
+    positive, values = check_probabilities(truth, p)
     if positive.all() or not positive.any():
         raise InputError(
             f"truth has one class in {len(values)} rows", allowed="rows of both classes"
         )
     zeros = np.sort(values[~positive])[::-1]
-    # the most false positives whose rate is not above fpr; division as in a ROC curve's rates
+    # the most false positives whose rate is not above fpr; i / n is rounded as in a ROC curve's
+    # rates, while fpr * n might round to the next integer
     n_allowed = int((np.arange(1, len(zeros) + 1) / len(zeros) <= fpr).sum())
     if n_allowed == len(zeros):
         return 1.0
@@ -250,7 +238,7 @@ def performance(
     weak_p: ArrayLike | None = None,
     groups: ArrayLike | None = None,
 ) -> Performance:
-    """All scores of this file, of one model on one set of rows; undefined ones are None.
+    """Compute all scores of this file for one model on one set of rows; undefined ones are None.
 
     Parameters
     ----------
@@ -258,11 +246,10 @@ def performance(
     p : array_like of float, shape (n,)
         P(label = 1), in [0, 1].
     weak_p : array_like of float, shape (n,), optional
-        The weak model's on the same rows. Where its hard labels (above .5) are of both classes,
-        `best_threshold` for them is the second threshold of the accuracy: no truth is used.
+        The weak model's on the same rows. `best_threshold` for its hard labels (above .5) gives a
+        second accuracy that uses no truth; None where these are of one class.
     groups : array_like of str, shape (n,), optional
-        Each group of at least `MIN_GROUP_ROWS` rows is scored, where there are two such groups or
-        more.
+        Groups of at least `MIN_GROUP_ROWS` rows are scored, if there are at least two of them.
 
     Returns
     -------
@@ -273,7 +260,7 @@ def performance(
     InputError
         No rows, shapes differ, `truth` is not 0 or 1, or a probability is outside [0, 1].
     """
-    positive, values = _checked(truth, p)
+    positive, values = check_probabilities(truth, p)
     n_zeros = int((~positive).sum())
     both = 0 < n_zeros < len(values)
     loss = log_loss(positive, values)
@@ -304,7 +291,7 @@ def performance(
 
 
 def mean_performance(runs: Sequence[Performance]) -> Performance:
-    """Mean over runs, for example seeds, of one method on one task.
+    """Average the scores of one method over runs, for example seeds.
 
     Parameters
     ----------
@@ -313,10 +300,9 @@ def mean_performance(runs: Sequence[Performance]) -> Performance:
     Returns
     -------
     Performance
-        Each score is the mean over all runs, and None where one of them has none: a mean over the
-        others would be of other runs than the method's remaining scores. Groups are those that all
-        runs score; the worst one is that of the lowest mean, which is above the mean of the runs'
-        worst ones. `n_rows`, `n_zeros` and `n_groups` are the smallest of the runs.
+        A score that one run lacks is None. Groups are those that all runs score, ordered by their
+        mean accuracy: the worst one is above the mean of the runs' worst ones. `n_rows`, `n_zeros`
+        and `n_groups` are the smallest of the runs.
 
     Raises
     ------
@@ -356,6 +342,7 @@ _MEANS = (
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
+    """Mean; None where one is unknown, as the mean of the others would be of other runs."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if len(known) == len(values) else None
 
@@ -380,32 +367,23 @@ def _groups(
         raise InputError(
             f"groups has shape {names.shape}", allowed=f"({len(values)},), one for each row"
         )
-    found, place, counts = np.unique(names, return_inverse=True, return_counts=True)
+    distinct, group, counts = np.unique(names, return_inverse=True, return_counts=True)
     large = np.flatnonzero(counts >= MIN_GROUP_ROWS)
     if len(large) < 2:
-        return (), len(found)
+        return (), len(distinct)
     scored = []
     for number in large:
-        truth, p = positive[place == number], values[place == number]
+        truth, p = positive[group == number], values[group == number]
         scored.append(
             GroupPerformance(
-                name=str(found[number]),
+                name=str(distinct[number]),
                 n_rows=len(p),
                 accuracy=accuracy(truth, p),
                 auc=roc_auc(truth, p) if truth.any() and not truth.all() else None,
             )
         )
-    return _worst_first(scored), len(found)
+    return _worst_first(scored), len(distinct)
 
 
 def _worst_first(groups: Sequence[GroupPerformance]) -> tuple[GroupPerformance, ...]:
     return tuple(sorted(groups, key=lambda group: (group.accuracy, group.name)))
-
-
-def _checked(truth: ArrayLike, p: ArrayLike, name: str = "truth") -> tuple[np.ndarray, np.ndarray]:
-    """Rows of class 1 as a mask, and probabilities."""
-    labels = np.asarray(truth)
-    if labels.ndim != 1 or not len(labels):
-        raise InputError(f"{name} has shape {labels.shape}", allowed="(n,), at least one row")
-    positive = check_labels(labels, name, len(labels), hard=True) == 1
-    return positive, check_labels(p, "p", len(labels)).astype(np.float64)

@@ -43,25 +43,19 @@ def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike, *, seed: int = 0) -> Ra
     Parameters
     ----------
     x, y : array_like of float, shape (n,)
-        One number a point each; infinite values have a rank, nan has none.
+        Infinite values have a rank, nan has none. Values that agree to `TIE_DECIMALS` decimals tie.
     seed : int
         Of the permutations that are drawn.
 
     Returns
     -------
     RankCorrelation
+        Interval and test assume independent points.
 
     Raises
     ------
     InputError
         Shapes differ, or a value is nan.
-
-    Notes
-    -----
-    Pearson's correlation of midranks; values that agree to `TIE_DECIMALS` decimals tie. Interval:
-    tanh(atanh r +- 1.96 sqrt((1 + r^2 / 2) / (n - 3))), Bonett & Wright 2000, Psychometrika 65.
-    The test takes all orders up to 7 points, beyond `N_PERMUTATIONS` drawn ones. Both assume
-    independent points.
 
     Examples
     --------
@@ -76,7 +70,7 @@ def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike, *, seed: int = 0) -> Ra
     if np.isnan(first).any() or np.isnan(second).any():
         raise InputError("x or y holds nan", allowed="numbers", advice="Leave the point out.")
     n = len(first)
-    # twice the midrank is an integer, so that sums of products are exact
+    # twice the midrank is an integer: sums of products are exact, and equal permutations tie
     ranks = [2 * stats.rankdata(np.round(values, TIE_DECIMALS)) for values in (first, second)]
     if n < 2 or any(np.ptp(one) == 0 for one in ranks):
         return RankCorrelation(n)
@@ -84,6 +78,7 @@ def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike, *, seed: int = 0) -> Ra
     correlation = float(a @ b) / math.sqrt(float(a @ a) * float(b @ b))
     if n < LEAST_POINTS:
         return RankCorrelation(n, correlation)
+    # up to 7 points scipy takes all orders, as there are fewer than N_PERMUTATIONS
     test = stats.permutation_test(
         (a,),
         lambda permuted, axis: (permuted * b).sum(axis=axis),
@@ -96,6 +91,7 @@ def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike, *, seed: int = 0) -> Ra
 
 
 def _interval(correlation: float, n: int) -> Interval:
+    """Fisher's z with the variance of Bonett & Wright 2000, Psychometrika 65."""
     from scipy import stats
 
     if abs(correlation) >= 1:

@@ -17,7 +17,7 @@ from w2sprobe.metrics._checks import check_truth
 from w2sprobe.metrics.estimates import Estimate, Interval
 from w2sprobe.metrics.gaps import MIN_GAP, MIN_GAP_SE, gap_objection
 from w2sprobe.metrics.influence import Metric, auc_influence
-from w2sprobe.metrics.nested import Means, Run, mean_scores
+from w2sprobe.metrics.nested import Means, ScoredRun, mean_scores
 
 UNBOUNDED = (-math.inf, math.inf)
 WEAK, CEILING = "weak", "ceiling"
@@ -40,10 +40,10 @@ class BootstrapPGR:
     pgr_interval : tuple of float
         Fieller's; (-inf, inf) where the gap's own interval holds 0 or lies below; nan with `pgr`.
     resolved : bool
-        No objection of `gap_objection`: only then is `pgr` worth reading.
+        `gap_objection` has none: only then is `pgr` worth reading.
     n_cuts, n_supervisors, n_learners : int
-        Levels of the three factors: cuts of the rows, seeds of the supervisor in a cut, seeds of
-        the learner for a supervisor. Of one level the intervals know no noise.
+        Cuts of the rows, supervisors per cut, learners per supervisor. A factor with one level adds
+        nothing to the intervals: its noise is not known.
     """
 
     weak: Estimate
@@ -160,13 +160,13 @@ def bootstrap_pgr(
     truth : array_like of 0 and 1, shape (n,) or (cuts, n)
         Both classes present. A second axis: each cut of the rows has test rows of its own.
     weak, student, ceiling : array_like of float, shape (n,), (seeds, n) or (supervisors, learners,
-        n), after an axis of cuts where truth has one
+    n), after an axis of cuts where truth has one
         Scores of the same rows, finite; higher means more like class 1. Run i of the models that
         have several belongs to the same seed; a model with one run, or an axis of size 1, serves
         all. (seeds, n): each supervisor has one learner.
     n_resamples, seed : int, optional
         Change nothing: the variance of the bootstrap over rows is computed without resampling.
-        They are accepted so that calls written for earlier versions work.
+        Accepted so that calls written for earlier versions work.
     groups : array_like, shape of truth, optional
         Rows that share a value (a passage, a scenario) vary together. None: every row alone, which
         gives too narrow intervals when rows depend on one another.
@@ -188,66 +188,15 @@ def bootstrap_pgr(
 
     Notes
     -----
-    Differences are taken row by row, so that what the models have in common cancels. Variance: that
-    of the rows with all runs fixed, plus that between runs (`mean_scores`); intervals use Student's
-    t for what few runs estimate (`Estimate`). A ratio whose denominator may be 0 has no finite
-    interval (Fieller 1954, JRSS B 16), hence `resolved` and the unbounded `pgr_interval`.
-    `benchmarks/coverage.py` measures how often the intervals hold the truth.
+    The variance is that of `mean_scores`; `benchmarks/coverage.py` measures how often the intervals
+    hold the truth.
     """
-    (result,) = bootstrap_pgrs(
-        truth,
-        weak,
-        {"student": student},
-        ceiling,
-        groups=groups,
-        rows=rows,
-        min_gap=min_gap,
-        min_gap_se=min_gap_se,
-    ).values()
-    return result
-
-
-def bootstrap_pgrs(
-    truth: npt.ArrayLike,
-    weak: npt.ArrayLike,
-    students: Mapping[str, npt.ArrayLike],
-    ceiling: npt.ArrayLike,
-    *,
-    groups: npt.ArrayLike | None = None,
-    rows: npt.ArrayLike | None = None,
-    min_gap: float = MIN_GAP,
-    min_gap_se: float = MIN_GAP_SE,
-) -> dict[str, BootstrapPGR]:
-    """`bootstrap_pgr` of several students of one weak model and ceiling.
-
-    Parameters
-    ----------
-    truth, weak, ceiling, groups, rows, min_gap, min_gap_se
-        As in `bootstrap_pgr`.
-    students : mapping of str to array_like
-        Each as `student` there.
-
-    Returns
-    -------
-    dict of str to BootstrapPGR
-        What `bootstrap_pgr` returns of each.
-
-    Raises
-    ------
-    InputError
-        As `bootstrap_pgr`.
-    """
-    models = {WEAK: weak, **{f"student {name}": scores for name, scores in students.items()}}
-    if len(students) == 1:
-        models = {WEAK: weak, "student": next(iter(students.values()))}
-    models[CEILING] = ceiling
-    runs = _runs(truth, models, groups, rows)
-    found = recover(runs, min_gap=min_gap, min_gap_se=min_gap_se)
-    return {name: found[model] for name, model in zip(students, list(models)[1:-1], strict=True)}
+    runs = _runs(truth, {WEAK: weak, "student": student, CEILING: ceiling}, groups, rows)
+    return recover(runs, min_gap=min_gap, min_gap_se=min_gap_se)["student"]
 
 
 def recover(
-    runs: Sequence[Run],
+    runs: Sequence[ScoredRun],
     *,
     metric: Metric = auc_influence,
     min_gap: float = MIN_GAP,
@@ -257,7 +206,7 @@ def recover(
 
     Parameters
     ----------
-    runs : sequence of Run
+    runs : sequence of ScoredRun
         With the models "weak" and "ceiling", and any others.
     metric : callable, default `auc_influence`
     min_gap, min_gap_se : float
@@ -266,8 +215,7 @@ def recover(
     Returns
     -------
     dict of str to BootstrapPGR
-        By model: the ends too, which recover nothing and all of it. With another metric, its
-        numbers stand where AUCs are.
+        By model, the two ends included. With another metric, its values stand where AUCs are.
 
     Raises
     ------
@@ -324,20 +272,15 @@ def gap_recovered(
 def share_interval(estimate: Estimate) -> Interval:
     """95 % interval of an AUC or another share, within [0, 1].
 
-    Parameters
-    ----------
-    estimate : Estimate
-        In [0, 1].
-
     Returns
     -------
     tuple of float
-        Symmetric on the scale of log odds, where the noise of shares near 0 and 1 is more nearly
-        so; the value itself where it is 0 or 1.
+        The value itself where it is 0 or 1.
     """
     value = estimate.value
     if not 0 < value < 1:
         return value, value
+    # on the scale of log odds, where the noise of shares near 0 and 1 is more nearly symmetric
     log_odds = math.log(value / (1 - value))
     reach = estimate.critical() * estimate.se / (value * (1 - value))
     low, high = (1 / (1 + math.exp(-(log_odds + side * reach))) for side in (-1, 1))
@@ -376,7 +319,7 @@ def auc_intervals(
     if any(len(np.unique(unit[of_class])) < 2 for of_class in (positive, ~positive)):
         return None
     named = {str(number): np.asarray(of_model) for number, of_model in enumerate(scores)}
-    means = mean_scores([Run(positive, named, groups=None if groups is None else unit)])
+    means = mean_scores([ScoredRun(positive, named, groups=None if groups is None else unit)])
     return [share_interval(means.contrast({name: 1})) for name in named]
 
 
@@ -385,45 +328,57 @@ def _runs(
     models: Mapping[str, npt.ArrayLike],
     groups: npt.ArrayLike | None,
     rows: npt.ArrayLike | None,
-) -> list[Run]:
+) -> list[ScoredRun]:
     """Runs from arrays with axes of cuts, supervisors, learners and rows."""
     truths = np.asarray(truth)
-    several = truths.ndim == 2
+    has_cuts = truths.ndim == 2
     truths = np.atleast_2d(truths)
     n_cuts, n = truths.shape
     arrays = {
-        name: _four_axes(scores, name, n_cuts if several else 0, n)
+        name: _four_axes(scores, name, n_cuts if has_cuts else 0, n)
         for name, scores in models.items()
     }
-    levels = [sorted({array.shape[axis] for array in arrays.values()} - {1}) for axis in (1, 2)]
-    if any(len(sizes) > 1 for sizes in levels):
+    n_supervisors, n_learners = _n_levels(arrays)
+    by_cut = {
+        name: _like_truth(values, name, np.shape(truth)).reshape(truths.shape)
+        for name, values in (("groups", groups), ("rows", rows))
+        if values is not None
+    }
+    runs = []
+    for cut, supervisor, learner in product(range(n_cuts), range(n_supervisors), range(n_learners)):
+        scores = {
+            # an axis of size 1 serves all supervisors or learners
+            name: array[cut, supervisor % array.shape[1], learner % array.shape[2]]
+            for name, array in arrays.items()
+        }
+        of_cut = {name: values[cut] for name, values in by_cut.items()}
+        runs.append(
+            ScoredRun(
+                truths[cut], scores, cut=cut, supervisor=supervisor, learner=learner, **of_cut
+            )
+        )
+    return runs
+
+
+def _n_levels(arrays: Mapping[str, np.ndarray]) -> tuple[int, int]:
+    """Supervisors per cut and learners per supervisor, which models with several must share."""
+    sizes = [{array.shape[axis] for array in arrays.values()} - {1} for axis in (1, 2)]
+    if any(len(of_axis) > 1 for of_axis in sizes):
         *first, last = arrays
         raise InputError(
             f"{', '.join(first)} and {last} have "
             f"{', '.join(_seeds_text(array) for array in arrays.values())} seeds",
             allowed="the same number, or one",
         )
-    n_supervisors, n_learners = (sizes[0] if sizes else 1 for sizes in levels)
-    by_cut: dict[str, np.ndarray] = {}
-    for name, values in (("groups", groups), ("rows", rows)):
-        if values is not None:
-            given = np.asarray(values)
-            if given.shape != np.shape(truth):
-                raise InputError(
-                    f"{name} has shape {given.shape}", allowed=f"{np.shape(truth)}, that of truth"
-                )
-            by_cut[name] = given.reshape(truths.shape)
-    runs = []
-    for cut, supervisor, learner in product(range(n_cuts), range(n_supervisors), range(n_learners)):
-        scores = {
-            name: array[cut, supervisor % array.shape[1], learner % array.shape[2]]
-            for name, array in arrays.items()
-        }
-        own = {name: values[cut] for name, values in by_cut.items()}
-        runs.append(
-            Run(truths[cut], scores, cut=cut, supervisor=supervisor, learner=learner, **own)
-        )
-    return runs
+    n_supervisors, n_learners = (of_axis.pop() if of_axis else 1 for of_axis in sizes)
+    return n_supervisors, n_learners
+
+
+def _like_truth(values: npt.ArrayLike, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    given = np.asarray(values)
+    if given.shape != shape:
+        raise InputError(f"{name} has shape {given.shape}", allowed=f"{shape}, that of truth")
+    return given
 
 
 def _four_axes(scores: npt.ArrayLike, name: str, n_cuts: int, n: int) -> np.ndarray:
@@ -456,7 +411,10 @@ def _gain(name: str, ceiling: str, ratio: float = 0.0) -> dict[str, float]:
 
 
 def _fieller(means: Means, name: str, ceiling: str, delta: Estimate, gap: Estimate) -> Interval:
-    """Ratios that are not rejected: student - weak - ratio (ceiling - weak) may be 0."""
+    """Ratios that are not rejected: student - weak - ratio (ceiling - weak) may be 0.
+
+    Fieller 1954, Journal of the Royal Statistical Society B 16.
+    """
     if not gap.value:
         return math.nan, math.nan
     if gap.interval[0] <= 0:
@@ -477,7 +435,7 @@ def _end(excess: Callable[[float], float], point: float, side: int) -> float:
     from scipy.optimize import brentq
 
     step = 1e-3
-    # ends: the gap's interval is above 0, so that ratios far away are rejected
+    # this ends, as the gap's interval is above 0: ratios far away are rejected
     while excess(point + side * step) < 0:
         step *= 2
     return float(brentq(excess, point, point + side * step))

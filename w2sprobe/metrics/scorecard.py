@@ -1,4 +1,4 @@
-"""What a filter did: how many rows went, of which label, and how many of them were wrong."""
+"""What a filter did: rows removed, by label, and how many of them were wrong."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from w2sprobe.errors import InputError
 from w2sprobe.labels import THRESHOLD
-from w2sprobe.metrics._checks import check_scores
+from w2sprobe.metrics._checks import check_labels
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,17 @@ class Scorecard:
     Parameters
     ----------
     n, removed : int
-        Rows offered, and rows that went.
+        Rows offered, and rows that were removed.
     removed_share : float
         removed / n.
     share_of_ones_before, share_of_ones_after : float
-        Of the hard labels of all rows, and of the kept ones: a filter that moves this changes the
-        balance that a student learns from.
+        Among all rows, and among the kept ones: the class balance that a student learns from.
     noise_before, noise_after : float, optional
         Share of wrong hard labels among all rows, and among the kept ones; a good filter lowers it.
     precision : float, optional
-        Share of the removed rows that were wrong; that of a random filter is noise_before.
+        Share of the removed rows that were wrong; a random filter has noise_before.
     recall : float, optional
-        Share of the wrong rows that were removed; that of a random filter is removed_share.
+        Share of the wrong rows that were removed; a random filter has removed_share.
     """
 
     n: int
@@ -47,7 +46,7 @@ class Scorecard:
 
 
 def scorecard(keep: ArrayLike, soft_label: ArrayLike, truth: ArrayLike | None = None) -> Scorecard:
-    """Say what a filter did.
+    """Count what a filter removed, and with the truth how much of it was wrong.
 
     Parameters
     ----------
@@ -55,8 +54,8 @@ def scorecard(keep: ArrayLike, soft_label: ArrayLike, truth: ArrayLike | None = 
         True: kept.
     soft_label : array_like of float, shape (n,)
         The labels that were filtered, in [0, 1].
-    truth : array_like, shape (n,), optional
-        True labels, each 0 or 1. For looking back only: no filter sees it.
+    truth : array_like of 0 and 1, shape (n,), optional
+        For evaluation only: no filter sees it.
 
     Returns
     -------
@@ -95,19 +94,18 @@ def scorecard(keep: ArrayLike, soft_label: ArrayLike, truth: ArrayLike | None = 
 
 
 def overlap(keeps: Mapping[str, ArrayLike]) -> dict[tuple[str, str], float]:
-    """How far filters of the same rows remove the same ones.
+    """Jaccard index of the rows that every two filters remove.
 
     Parameters
     ----------
     keeps : mapping of str to array_like of bool, shape (n,)
-        Masks by the names of their filters.
+        Masks of the same rows, by the names of their filters.
 
     Returns
     -------
     dict of pairs of names to float
-        Jaccard index of the removed rows of every two filters, in the order of `keeps`: rows that
-        both remove, as a share of those that either does, in [0, 1]. 1: the same rows, none at all
-        included.
+        Rows that both remove, as a share of those that either removes, in [0, 1]; 1 where neither
+        removes any. Pairs in the order of `keeps`.
 
     Raises
     ------
@@ -141,18 +139,6 @@ def _check_mask(keep: ArrayLike, name: str) -> np.ndarray:
             f"{name} is {mask.dtype} of shape {mask.shape}", allowed="a mask: bool, (rows,)"
         )
     return mask
-
-
-def check_labels(labels: ArrayLike, name: str, n: int, *, hard: bool = False) -> np.ndarray:
-    """Labels as an array, each in [0, 1], or with `hard` either 0 or 1."""
-    values = check_scores(labels, name, n)
-    bad = np.flatnonzero(~np.isin(values, (0, 1)) if hard else (values < 0) | (values > 1))
-    if bad.size:
-        raise InputError(
-            f"{name} is {float(values[bad[0]])!r}, row {bad[0]} (and {bad.size - 1} more)",
-            allowed="0 or 1" if hard else "0 to 1",
-        )
-    return values
 
 
 def _share(mask: np.ndarray) -> float:

@@ -1,7 +1,7 @@
-"""How much of the spread of results comes from tasks, cuts of the rows and seeds."""
+"""Variance of results by source: tasks, cuts of the rows, seeds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,8 @@ from w2sprobe.errors import InputError
 from w2sprobe.metrics._checks import check_scores
 from w2sprobe.metrics.estimates import CONFIDENCE, Interval
 
-RUN = "run"  # name of what varies between runs of the same levels
+RUN = "run"  # factor that varies between runs of the same levels
+UNKNOWN_INTERVAL = (float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,16 @@ def variance_components(
     Parameters
     ----------
     values : array_like of float, shape (n,)
-        Finite, one a run.
+        Finite, one per run.
     factors : mapping of str to array_like, shape (n,)
-        Levels of each factor, outermost first, such as task, split, weak and strong. Levels are
-        counted anew within each level of the factors before. Runs of the same levels differ by a
-        last factor, `RUN`.
+        Levels of each factor, outermost first, such as task, split, weak and strong. Equal levels
+        in different outer levels are different levels. Runs of the same levels differ by a last
+        factor, `RUN`.
 
     Returns
     -------
     tuple of Component
-        Outermost first; factors of which nothing repeats stand together.
+        Outermost first; factors that always vary together share a component.
 
     Raises
     ------
@@ -66,10 +67,9 @@ def variance_components(
 
     Notes
     -----
-    Analysis of variance of the nested random model for unequal numbers: the sums of squares
-    between the levels of each factor within those of the one before are set equal to what is
-    expected of them (Searle, Casella & McCulloch 1992, Variance Components, chapters 3 and 5; Gates
-    & Shiue 1962, Biometrics 18). Unbiased whatever the distributions.
+    Analysis of variance of the nested random model for unequal numbers (Searle, Casella & McCulloch
+    1992, Variance Components, chapters 3 and 5; Gates & Shiue 1962, Biometrics 18). Unbiased
+    whatever the distributions.
 
     Examples
     --------
@@ -82,41 +82,42 @@ def variance_components(
     n = len(first)
     results = check_scores(np.atleast_1d(values), "values", n)
     names, numbers, counts = _levels(factors, n) if n > 1 else ([], [], [])
-    # one level a run: nothing tells the noise of runs from that of the outermost factor
+    # with one run per level, nothing tells the noise of runs from that of the outermost factor
     if not names or (len(names) == 1 and len(factors) > 1 and len(np.unique(first)) > 1):
         raise InputError(
-            f"nothing repeats: {n} values, a level each",
+            f"nothing repeats: {n} values, each of its own level",
             allowed="a level of at least 2 runs",
             advice="The noise of seeds needs a task with two of them.",
         )
     df = np.diff([1, *counts])
+    squares, variances = _solve(results, numbers)
+    components = [
+        Component(name, float(variance), UNKNOWN_INTERVAL, int(of_factor), count)
+        for name, variance, of_factor, count in zip(names, variances, df, counts, strict=True)
+    ]
+    # only the innermost mean square is a multiple of a chi-squared variable
+    components[-1] = replace(components[-1], interval=_interval(float(squares[-1]), int(df[-1])))
+    return tuple(components)
+
+
+def _solve(results: np.ndarray, numbers: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of squares between the levels of each factor, and the variances they estimate."""
     # sums over levels of (sum of their values)^2 / (number of their values); the mean is level 0
-    all_levels = [np.zeros(n, dtype=np.int64), *numbers]
+    all_levels = [np.zeros(len(results), dtype=np.int64), *numbers]
     sizes = [np.bincount(level) for level in all_levels]
     sums = [
         float(np.sum(np.bincount(level, results) ** 2 / size))
         for level, size in zip(all_levels, sizes, strict=True)
     ]
-    n_factors = len(names)
-    expected = np.zeros((n_factors + 1, n_factors))
+    expected = np.zeros((len(all_levels), len(numbers)))
     for i, outer in enumerate(all_levels):
         for j, (inner, inner_sizes) in enumerate(zip(numbers, sizes[1:], strict=True)):
             # each run is in one inner level; inner levels lie in one outer level or equal it
             shared = inner_sizes[inner] if j >= i else sizes[i][outer]
             expected[i, j] = np.sum(shared / sizes[i][outer])
-    variances = np.linalg.solve(np.diff(expected, axis=0), np.diff(sums))
-    return tuple(
-        Component(
-            name=name,
-            variance=float(variances[at]),
-            interval=_interval(float(np.diff(sums)[at]), int(df[at]))
-            if at == n_factors - 1
-            else (float("nan"), float("nan")),
-            df=int(df[at]),
-            n_levels=counts[at],
-        )
-        for at, name in enumerate(names)
-    )
+    # method of moments: observed sums of squares are set equal to their expectations
+    squares = np.diff(sums)
+    return squares, np.linalg.solve(np.diff(expected, axis=0), squares)
 
 
 def _levels(
@@ -130,7 +131,7 @@ def _levels(
     for name, labels in {**factors, RUN: np.arange(n)}.items():
         given = np.atleast_1d(np.asarray(labels))
         if given.shape != (n,):
-            raise InputError(f"{name} has shape {given.shape}", allowed=f"({n},), one a value")
+            raise InputError(f"{name} has shape {given.shape}", allowed=f"({n},), one per value")
         own = np.unique(given, return_inverse=True)[1]
         path = np.unique(path * (own.max() + 1) + own, return_inverse=True)[1]
         count = int(path.max()) + 1
@@ -144,6 +145,7 @@ def _levels(
 
 
 def _interval(squares: float, df: int) -> Interval:
+    """Interval of a variance whose sum of squares is chi-squared with `df` degrees of freedom."""
     from scipy import stats
 
     tail = (1 - CONFIDENCE) / 2

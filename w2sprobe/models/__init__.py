@@ -1,4 +1,4 @@
-"""Models by name, folder or asset: what they are, their text model, their hidden states."""
+"""Models by name, folder or asset: their description, text model and hidden states."""
 
 from w2sprobe.models.counting import ParameterCounts, count_parameters, has_blocks
 from w2sprobe.models.describe import (
@@ -9,11 +9,10 @@ from w2sprobe.models.describe import (
     forget_models,
     load_tokenizer,
     read_config,
-    reading,
-    running,
 )
 from w2sprobe.models.families import n_blocks, text_config
 from w2sprobe.models.files import check_weights
+from w2sprobe.models.library_errors import reading, running
 from w2sprobe.models.loading import POOLER, check_loaded, load_base, text_model
 from w2sprobe.models.quantized import FOUR_BITS, quantization_of
 from w2sprobe.models.states import blocks_of, hidden_states

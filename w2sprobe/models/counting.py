@@ -1,4 +1,4 @@
-"""Sizes of a model, from its config alone."""
+"""Counts a model's parameters from its config alone."""
 
 import functools
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from w2sprobe.models.states import blocks_of
 
 @dataclass(frozen=True)
 class ParameterCounts:
-    """Sizes of a text model's weights.
+    """Numbers of parameters of a text model.
 
     Parameters
     ----------
     total : int
         All parameters.
     blocks : int
-        Of matrices that every token is multiplied by: all but the embeddings.
+        Parameters of the matrices that every token is multiplied by: all but the embeddings.
     sides : int
-        Sum of the rows and columns of these matrices: a low-rank update of rank r has r times as
+        Sum of the rows and columns of these matrices; a low-rank update of rank r has r times as
         many parameters.
     """
 
@@ -42,7 +42,7 @@ def _without_weights(source: str) -> PreTrainedModel:
 
 
 def has_blocks(source: str) -> bool:
-    """Whether the text model's blocks stand in one list; only the config is read."""
+    """Whether the text model's blocks are in one list; only the config is read."""
     return blocks_of(_without_weights(source)) is not None
 
 

@@ -1,7 +1,7 @@
-"""What differs between families of models: where their text model is, how many tokens they take.
+"""Differences between model families: text model, number of blocks, context, refused families.
 
-Facts about a family that its config does not say stand in the tables here and in
-`w2sprobe.training.heads`; `tests/models/test_zoo.py` runs tiny models of many families.
+The tables here and in `w2sprobe.training.heads` hold what configs do not say;
+`tests/models/test_zoo.py` runs tiny models of many families.
 """
 
 from typing import Any
@@ -9,10 +9,10 @@ from typing import Any
 from transformers import MODEL_MAPPING, PreTrainedConfig
 
 NO_LIMIT = 1_000_000  # tokenizers without a limit report a huge one
-# Names under which configs keep the number of positions. Those that bound nothing are left out
-# (T5's n_positions, say: its positions are relative).
+# Names under which configs keep the number of positions. Names that limit nothing are left out,
+# such as n_positions of T5, whose positions are relative.
 CONTEXT_FIELDS = ("max_position_embeddings", "max_encoder_position_embeddings", "max_seq_len")
-# Positions begin after the padding token's id, so that many of the table are never used.
+# Positions begin after the padding token's id, so that the first entries of the table are unused.
 POSITIONS_AFTER_PADDING = frozenset(
     {
         *("camembert", "data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke"),
@@ -25,7 +25,7 @@ POSITIONS_AFTER_PADDING = frozenset(
 STREAMS = "it keeps several hidden states per token and layer"
 PADDING = "its hidden states depend on padding, and so on the other rows of a batch"
 LAYOUT = "it needs the position of every word on a page"
-# Families whose hidden states are not one vector a token and layer, or depend on other rows.
+# Families whose hidden states are not one vector per token and layer, or depend on other rows.
 REFUSED = {
     "canine": "it reads characters, and its blocks shorten the sequence",
     "convbert": PADDING,
@@ -52,7 +52,7 @@ REFUSED = {
 
 
 def refusal(config: PreTrainedConfig) -> str:
-    """Why a model cannot be used, as a sentence's end; empty where it can."""
+    """Reason why a model cannot be used, as the end of a sentence; empty where it can."""
     if config.model_type in REFUSED:
         return REFUSED[config.model_type]
     if type(config) not in MODEL_MAPPING:
@@ -66,53 +66,41 @@ def refusal(config: PreTrainedConfig) -> str:
 
 
 def text_config(config: PreTrainedConfig) -> PreTrainedConfig:
-    """Config of the part that reads text: of a multimodal model, of an encoder-decoder's encoder.
+    """Config of the part that reads text: a multimodal model's text model, or an encoder.
 
-    Parameters
-    ----------
-    config : PreTrainedConfig
-        Of the whole model.
-
-    Returns
-    -------
-    PreTrainedConfig
-        `config` itself where there is one part only.
+    `config` itself where the model has a single part.
     """
     if config.is_encoder_decoder:
-        encoder = getattr(config, "encoder", None)  # T5Gemma's has a config of its own
+        encoder = getattr(config, "encoder", None)  # T5Gemma's encoder has a config of its own
         return text_config(encoder) if isinstance(encoder, PreTrainedConfig) else config
     return config.get_text_config()
 
 
 def n_blocks(config: PreTrainedConfig) -> int:
-    """Transformer blocks of the text model; 0 where the config does not say."""
+    """Number of transformer blocks of the text model; 0 where the config does not say."""
     text = text_config(config)
     names = ("encoder_layers", "num_encoder_layers") if text.is_encoder_decoder else ()
     for name in (*names, "num_hidden_layers"):
-        found = getattr(text, name, None)
-        if isinstance(found, int):
-            return found
+        number = getattr(text, name, None)
+        if isinstance(number, int):
+            return number
     return 0
 
 
 def usable_context(config: PreTrainedConfig, tokenizer_limit: int) -> int | None:
-    """Most tokens that a row may have, special ones included.
+    """Most tokens that a row may have, special tokens included; None without a limit.
 
     Parameters
     ----------
     config : PreTrainedConfig
     tokenizer_limit : int
-        `model_max_length` of the tokenizer.
-
-    Returns
-    -------
-    int or None
-        None where neither model nor tokenizer has a limit. Configs and tokenizers write that as
-        None, -1 or a huge number.
+        `model_max_length` of the tokenizer. No limit is written as None, -1 or a huge number, in
+        configs as well.
     """
     text = text_config(config)
     limits = [tokenizer_limit, *(getattr(text, name, None) for name in CONTEXT_FIELDS)]
-    unused = 2 if text.model_type == "mpnet" else 0  # whatever its padding token
+    # MPNet's positions begin at 2, whatever its padding token
+    unused = 2 if text.model_type == "mpnet" else 0
     if text.model_type in POSITIONS_AFTER_PADDING:
         unused = (text.pad_token_id or 0) + 1
     limits[1:] = [limit - unused for limit in limits[1:] if limit]
@@ -121,7 +109,7 @@ def usable_context(config: PreTrainedConfig, tokenizer_limit: int) -> int | None
 
 
 def layers_of(config: PreTrainedConfig) -> range:
-    """Layers of one width: all but OPT's last where it is projected to another."""
+    """Layers of the same width: all, except OPT's last one where it is projected."""
     n_layers = n_blocks(config)
     projected = getattr(text_config(config), "word_embed_proj_dim", None)
     same = projected in (None, text_config(config).hidden_size)

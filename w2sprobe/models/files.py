@@ -1,4 +1,4 @@
-"""Checks of the files of a model folder: pointers, cut or missing files."""
+"""Checks the files of a model folder: Git LFS pointers, incomplete and missing files."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ ADAPTER = "adapter_config.json"
 
 
 def check_weights(folder: Path) -> None:
-    """Refuse pointers and cut files among the safetensors of a folder, whatever they belong to.
+    """Refuse pointers and incomplete files among the safetensors of a folder.
 
     Raises
     ------
@@ -22,13 +22,13 @@ def check_weights(folder: Path) -> None:
 
 
 def check_files(folder: Path, patterns: tuple[str, ...]) -> None:
-    """Refuse a folder with pointers, cut or missing files.
+    """Refuse a model folder with pointers, incomplete or missing files, or a PEFT adapter.
 
     Parameters
     ----------
     folder : Path
     patterns : tuple of str
-        Of the files that a model is read from.
+        Glob patterns of the files that a model is read from.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def _check_index(folder: Path) -> None:
 
 
 def _index(folder: Path) -> Path | None:
-    """The index of shards that transformers would read; None where it reads one whole file."""
+    """Index of shards that transformers would read; None where it reads a single file."""
     for name in ("model.safetensors", "pytorch_model.bin"):
         index = folder / f"{name}.index.json"
         if (folder / name).is_file():
@@ -90,7 +90,7 @@ def _index(folder: Path) -> Path | None:
 
 
 def _check_safetensors(file: Path) -> None:
-    """Compare a file's size with what its header says: 8 bytes, header, tensors."""
+    """Compare a file's size with its header; the header follows 8 bytes with its length."""
     size = file.stat().st_size
     with file.open("rb") as content:
         length = int.from_bytes(content.read(HEADER_LENGTH), "little")

@@ -1,38 +1,39 @@
-"""Weights of base models, checked against what the checkpoint holds.
+"""Loads base models and refuses weights that the checkpoint does not hold.
 
 transformers fills a tensor that the checkpoint lacks with random values and says so in a log. Here
-that is an error, unless nothing reads the tensor.
+that is an error, unless hidden states do not depend on the tensor.
 """
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from transformers import AutoModel, PreTrainedModel
 
 from w2sprobe.errors import InputError, first_few
-from w2sprobe.models.describe import DTYPES, ModelInfo, read_config, reading
+from w2sprobe.models.describe import DTYPES, ModelInfo, read_config
 from w2sprobe.models.families import text_config
+from w2sprobe.models.library_errors import reading
 
-POOLER = "pooler"  # made for another task: hidden states do not depend on it
-BLOCK = re.compile(r"\b(layers?|blocks?|h)\.\d+\.")  # in a tensor's name
+POOLER = "pooler"  # trained for another task; hidden states do not depend on it
+BLOCK = re.compile(r"\b(layers?|blocks?|h)\.\d+\.")  # number of a block in a tensor's name
 
 
 def load_base(
     info: ModelInfo, dtype: str, device: torch.device, device_map: str | None = None
 ) -> PreTrainedModel:
-    """The text model in evaluation mode: no classification head, no LoRA, no vision tower.
+    """Load the text model in evaluation mode: no classification head, LoRA or vision tower.
 
     Parameters
     ----------
     info : ModelInfo
-    dtype : str
-        float32, float16 or bfloat16: what the model computes in.
+    dtype : {"float32", "float16", "bfloat16"}
+        Type in which the model computes.
     device : torch.device
     device_map : str, optional
-        Spreads the model over several devices instead, as transformers and accelerate do it.
+        Spreads the model over several devices instead, by accelerate.
 
     Raises
     ------
@@ -46,7 +47,8 @@ def load_base(
             config=read_config(info.source),
             dtype=DTYPES[dtype],
             device_map=device_map or ({"": device} if quantized else None),
-            ignore_mismatched_sizes=True,  # they are named below
+            # check_loaded names them all, transformers only the first
+            ignore_mismatched_sizes=True,
             output_loading_info=True,
             trust_remote_code=False,
         )
@@ -60,17 +62,17 @@ def load_base(
 
 
 def text_model(network: PreTrainedModel) -> PreTrainedModel:
-    """Part of a base model that reads text, see `text_config`; often the model itself."""
+    """Return the part of a base model that reads text, see `text_config`; often all of it."""
     if network.config.is_encoder_decoder:
         encoder: PreTrainedModel = network.get_encoder()
         return text_model(encoder) if encoder is not network else network
     if text_config(network.config) is network.config:
         return network
     part = network.get_decoder()  # type: ignore[no-untyped-call]
-    # Llama 4's is a causal model, head included
+    # Llama 4's decoder is a causal model with a head
     body: Any = part.base_model if isinstance(part, PreTrainedModel) else network
-    found: PreTrainedModel = body
-    return found
+    without_head: PreTrainedModel = body
+    return without_head
 
 
 def check_loaded(
@@ -80,20 +82,20 @@ def check_loaded(
     loading: dict[str, Any],
     optional: str | None = POOLER,
 ) -> None:
-    """Refuse weights of `body` that are not the checkpoint's; tell those that nothing reads.
+    """Refuse weights of `body` that are not the checkpoint's; warn of weights that nothing reads.
 
     Parameters
     ----------
     name : str
-        The model's, for messages.
+        Name of the model, for messages.
     whole : PreTrainedModel
-        What was loaded.
+        The model as it was loaded.
     body : Module
-        Part of it whose weights must all be the checkpoint's.
+        Part of `whole` whose weights must all come from the checkpoint.
     loading : dict
-        transformers' loading report, of `output_loading_info`.
+        Loading report of transformers (`output_loading_info`).
     optional : str, optional
-        What a tensor's name may hold that need not be there. None: all must.
+        Tensors with this in their name may be missing. None: none may.
 
     Raises
     ------
@@ -104,31 +106,22 @@ def check_loaded(
         raise InputError(f"weights of model {name!r}: {first_few(loading['error_msgs'])}")
     (path,) = [path for path, module in whole.named_modules() if module is body]
     start = f"{path}." if path else ""
-    mismatched = {str(key): (found, wanted) for key, found, wanted in loading["mismatched_keys"]}
-    wrong = sorted(
+    mismatched = {str(key): shapes for key, *shapes in loading["mismatched_keys"]}
+    lacking = sorted(
         key
         for key in {*loading["missing_keys"], *mismatched}
         if key.startswith(start) and (optional is None or optional not in key)
     )
-    if wrong:
-        shapes = "".join(
-            f"; {key} has shape {tuple(mismatched[key][0])} in the file, "
-            f"{tuple(mismatched[key][1])} in the model"
-            for key in [key for key in wrong if key in mismatched][:1]
-        )
-        prefixed = [
-            key
-            for key in sorted(map(str, loading["unexpected_keys"]))
-            if key.endswith(tuple(f".{lacking}" for lacking in wrong))
-        ]
-        held = f" It holds {first_few(prefixed)}: take the prefix out." if prefixed else ""
+    unexpected = sorted(map(str, loading["unexpected_keys"]))
+    if lacking:
         raise InputError(
             f"the checkpoint of {name!r} does not hold these weights of "
-            f"{type(body).__name__}: {first_few(wrong)}{shapes}",
+            f"{type(body).__name__}: {first_few(lacking)}{_shapes(lacking, mismatched)}",
             allowed="a checkpoint with every tensor that the config describes",
-            advice=f"transformers would fill them with random values.{held}",
+            advice="transformers would fill them with random values."
+            + _prefix_advice(lacking, unexpected),
         )
-    unread = _unread(map(str, loading["unexpected_keys"]), whole)
+    unread = _unread(unexpected, whole)
     if unread:
         warnings.warn(
             f"the checkpoint of {name!r} holds weights that its config leaves out: "
@@ -137,15 +130,32 @@ def check_loaded(
         )
 
 
-def _unread(keys: Iterable[str], whole: PreTrainedModel) -> list[str]:
-    """Tensors of modules that the model has, or of one more block like its others; sorted."""
+def _shapes(lacking: Sequence[str], mismatched: Mapping[str, Sequence[Any]]) -> str:
+    """Shapes of the first tensor whose shape in the file differs from the model's."""
+    for key in lacking:
+        if key in mismatched:
+            in_file, in_model = map(tuple, mismatched[key])
+            return f"; {key} has shape {in_file} in the file, {in_model} in the model"
+    return ""
+
+
+def _prefix_advice(lacking: Sequence[str], unexpected: Sequence[str]) -> str:
+    """Advice for checkpoints of wrapped models, whose tensor names have a prefix."""
+    endings = tuple(f".{key}" for key in lacking)
+    prefixed = [key for key in unexpected if key.endswith(endings)]
+    return f" It holds {first_few(prefixed)}: take the prefix out." if prefixed else ""
+
+
+def _unread(keys: Sequence[str], whole: PreTrainedModel) -> list[str]:
+    """Unexpected tensors that belong to the model: of modules it has, or of further blocks."""
     prefix = f"{whole.base_model_prefix}."
     modules = {
         name.rpartition(".")[0] for name, _ in whole.named_parameters(remove_duplicate=False)
     }
-    found = []
-    for key in sorted(keys):
+    unread = []
+    for key in keys:
+        # a block that the config leaves out is recognised by its modules in block 0
         module = BLOCK.sub(r"\1.0.", key).rpartition(".")[0]
         if not modules.isdisjoint({module, module.removeprefix(prefix), f"{prefix}{module}"}):
-            found.append(key)
-    return found
+            unread.append(key)
+    return unread

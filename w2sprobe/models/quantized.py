@@ -11,37 +11,23 @@ FOUR_BITS, EIGHT_BITS = "4bit", "8bit"
 
 
 def quantization_of(config: PreTrainedConfig) -> str:
-    """How a checkpoint's weights are quantised.
+    """How a checkpoint's weights are quantised; empty where they are not.
 
-    Parameters
-    ----------
-    config : PreTrainedConfig
-
-    Returns
-    -------
-    str
-        "4bit" or "8bit" for bitsandbytes, else the method's name (gptq, awq, fp8, ...); empty
-        where they are not.
+    "4bit" or "8bit" for bitsandbytes, else the method's name (gptq, awq, fp8, ...).
     """
-    found = _stored(config)
-    if not found:
+    settings = _stored(config)
+    if not settings:
         return ""
-    if found.get("load_in_4bit"):
+    if settings.get("load_in_4bit"):
         return FOUR_BITS
-    if found.get("load_in_8bit"):
+    if settings.get("load_in_8bit"):
         return EIGHT_BITS
-    method = found.get("quant_method", "a method that the config does not name")
+    method = settings.get("quant_method", "a method that the config does not name")
     return str(getattr(method, "value", method))
 
 
 def check_quantizer(name: str, config: PreTrainedConfig) -> None:
-    """Refuse a checkpoint that nothing here can read.
-
-    Parameters
-    ----------
-    name : str
-        The model's, for messages.
-    config : PreTrainedConfig
+    """Refuse a quantised checkpoint that cannot be read on this machine.
 
     Raises
     ------
@@ -62,7 +48,7 @@ def check_quantizer(name: str, config: PreTrainedConfig) -> None:
 
 def _stored(config: PreTrainedConfig) -> dict[str, Any]:
     for part in (config, config.get_text_config()):
-        found = getattr(part, "quantization_config", None)
-        if found:
-            return dict(found) if isinstance(found, dict) else found.to_dict()
+        settings = getattr(part, "quantization_config", None)
+        if settings:
+            return dict(settings) if isinstance(settings, dict) else settings.to_dict()
     return {}

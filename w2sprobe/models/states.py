@@ -1,4 +1,4 @@
-"""Hidden states of a text model, in one forward pass that stops when it has them."""
+"""Hidden states of a text model from one forward pass, which stops at the highest layer."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ Reduce = Callable[[torch.Tensor], torch.Tensor]
 
 
 def blocks_of(network: torch.nn.Module) -> torch.nn.ModuleList | None:
-    """The transformer blocks; None where they do not stand in one list."""
+    """Transformer blocks of a model; None where they are not in one list."""
     config: Any = network.config
     n_layers = n_blocks(config)
     lists = [
@@ -24,7 +24,7 @@ def blocks_of(network: torch.nn.Module) -> torch.nn.ModuleList | None:
 
 
 class _Enough(Exception):
-    """Raised inside a forward pass when no later layer is wanted."""
+    """Raised inside a forward pass when the highest layer was read."""
 
 
 class _OtherLayout(Exception):
@@ -39,7 +39,7 @@ def hidden_states(
     *,
     whole_pass: bool = False,
 ) -> dict[int, torch.Tensor]:
-    """Reduced hidden states of some layers; blocks above the highest one are not run.
+    """Compute reduced hidden states of some layers; blocks above the highest are not run.
 
     Parameters
     ----------
@@ -48,23 +48,24 @@ def hidden_states(
     batch : dict of str to Tensor
         `input_ids` and `attention_mask`, on the network's device.
     layers : sequence of int
-        Indices into `hidden_states`: l is what block l reads, the highest what the model returns.
+        Indices into `hidden_states`: layer l is what block l reads, the highest one what the model
+        returns.
     reduce : callable
-        Takes (rows, tokens, width); what it returns is kept instead.
+        Maps (rows, tokens, width) to what is kept of a layer.
     whole_pass : bool, default False
-        Run all blocks and take what transformers returns, for families whose `hidden_states` are
-        not what their blocks read.
+        Run all blocks and take the states that transformers returns, for families whose blocks
+        read something else.
 
     Returns
     -------
     dict of int to Tensor
     """
     blocks = None if whole_pass else blocks_of(network)
-    found = None if blocks is None else _from_blocks(network, blocks, batch, layers, reduce)
-    if found is None:
+    states = None if blocks is None else _from_blocks(network, blocks, batch, layers, reduce)
+    if states is None:
         output = network(**batch, output_hidden_states=True, use_cache=False)
-        found = {layer: reduce(output.hidden_states[layer]) for layer in layers}
-    return found
+        states = {layer: reduce(output.hidden_states[layer]) for layer in layers}
+    return states
 
 
 def _from_blocks(
@@ -74,8 +75,8 @@ def _from_blocks(
     layers: Sequence[int],
     reduce: Reduce,
 ) -> dict[int, torch.Tensor] | None:
-    """What the blocks read; None where that is not (rows, tokens, width), or not to be had."""
-    found: dict[int, torch.Tensor] = {}
+    """States that the blocks read; None where these are not (rows, tokens, width)."""
+    states: dict[int, torch.Tensor] = {}
     highest = max(layers)
 
     def keep(layer: int) -> Callable[..., None]:
@@ -83,7 +84,8 @@ def _from_blocks(
             hidden = args[0] if args else kwargs.get("hidden_states")
             if hidden is None or hidden.shape[:-1] != batch["input_ids"].shape:
                 raise _OtherLayout
-            found[layer] = reduce(hidden)
+            states[layer] = reduce(hidden)
+            # only an exception ends a forward pass from inside; caught below
             if layer == highest:
                 raise _Enough
 
@@ -96,7 +98,7 @@ def _from_blocks(
     ]
     try:
         output = network(**batch, use_cache=False)
-        found[len(blocks)] = reduce(output.last_hidden_state)
+        states[len(blocks)] = reduce(output.last_hidden_state)
     except _Enough:
         pass
     except _OtherLayout:
@@ -104,4 +106,5 @@ def _from_blocks(
     finally:
         for handle in handles:
             handle.remove()
-    return found if found.keys() >= set(layers) else None  # a list that the model does not call
+    # a layer is missing where the model does not call the blocks of the list
+    return states if states.keys() >= set(layers) else None

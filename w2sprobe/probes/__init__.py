@@ -1,4 +1,4 @@
-"""Probes on activations: arrays in, arrays out; estimators and whole-grid functions."""
+"""Probes on arrays of activations: scikit-learn estimators, and functions for whole grids."""
 
 from typing import Literal
 
@@ -38,21 +38,21 @@ def make_probe(
     ----------
     name : {"knn", "logistic", "mass-mean", "topofilter"}
     n_neighbors : int, default 50
-        k of the vote, or of both of TopoFilter's graphs.
+        k of kNN, and of both steps of TopoFilter.
     l2 : float or "auto", default 1e-2
-        Penalty of the logistic probe.
+        Penalty of the logistic probe; "auto" chooses it by out-of-fold loss.
     contamination : float, default 0.1
         Share of the rows that TopoFilter removes.
     whiten : bool, default False
-        Of the mass-mean probe.
+        Mass-mean probe: multiply by the inverse within-class covariance.
     preprocess : {"none", "center", "standardize"}, default "none"
-        Of every probe.
+        Centring and scaling for every probe; "center" changes no prediction.
     per_class : bool, default False
-        TopoFilter removes the share of each class.
+        TopoFilter removes this share of each class.
     search : callable, default nearest_neighbors
-        Finds neighbours.
+        Neighbour search of kNN and TopoFilter.
     device : str, default "auto"
-        Of the linear probes.
+        Device of the linear probes.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def make_probe(
     Raises
     ------
     UnknownName
-        Not a probe.
+        No such probe.
     """
     probes: dict[str, Probe] = {
         "knn": KNNProbe(n_neighbors, search, preprocess),

@@ -1,59 +1,32 @@
-"""From approximate distances to the exact nearest rows, with a proof for each.
+"""From approximate distances to the exact nearest rows, with a proof for each query.
 
-Whatever finds candidates, their distances are computed anew in float64 from differences of the
-original rows, and a bound on the error of the candidates' own distances shows whether a row that
-is no candidate could be nearer. Where it could, the row is searched again in float64.
+Whatever finds candidates, their distances are computed again in float64 from differences of the
+original rows. A bound on the error of the candidates' own distances shows whether a row that is no
+candidate could be nearer. Where it could, the query is searched again in float64.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from w2sprobe.probes._kernels import count_out, refine
+from w2sprobe.probes._kernels import Nearest, NeighborCandidates, refine
 from w2sprobe.probes._threads import in_parts
 
-BLOCK_ROWS = 4096  # of one float64 product
-MOVED_ROWS = 128  # that are in float64 at once, in the processor's cache
+UNIT_FLOAT32, UNIT_FLOAT64 = 2.0**-24, 2.0**-53  # unit roundoff
+BLOCK_ROWS = 4096  # rows of X in one float64 product
+MOVED_ROWS = 128  # rows in float64 at once: they stay in the processor's cache
 BLOCK_VALUES = 1 << 23  # float64 distances held at once by the second search: 64 MB
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """What a backend found for m queries.
-
-    Parameters
-    ----------
-    near : ndarray of float, shape (m, c)
-        Squared distances up to `offset` and rounding, in any order.
-    rows : ndarray of int, shape (m, c)
-        Their rows; -1 for none.
-    limit : ndarray of float, shape (m,)
-        No row that is left out has a smaller `near`; inf where none is left out.
-    offset : ndarray of float64, shape (m,)
-        What `near` lacks of a squared distance.
-    error : float
-        |near + offset - squared distance| <= error * (|x| + |q|)² + `tiny`, x and q centred.
-    tiny : float
-        What numbers too small for the precision may add.
-    """
-
-    near: np.ndarray
-    rows: np.ndarray
-    limit: np.ndarray
-    offset: np.ndarray
-    error: float
-    tiny: float
-
-
 def product_error(width: int, unit: float, *, rounded_norms: bool) -> tuple[float, float]:
-    """`Candidates.error` and `Candidates.tiny` of |x|² + |q|² - 2 x·q.
+    """`relative` and `absolute` error of |x|² + |q|² - 2 x·q, as in `NeighborCandidates`.
 
     Parameters
     ----------
     width : int
         d, the terms of the product.
     unit : float
-        Unit roundoff: 2**-24 for float32, 2**-53 for float64.
+        Unit roundoff of the products.
     rounded_norms : bool
         Whether the squared norms are sums in that precision too, rather than rounded once.
 
@@ -71,13 +44,13 @@ def product_error(width: int, unit: float, *, rounded_norms: bool) -> tuple[floa
 
 @dataclass(frozen=True)
 class Frame:
-    """Where float32 products are exact enough: (x - centre) * scale.
+    """Coordinates in which float32 products are precise: (x - centre) * scale.
 
     Parameters
     ----------
     centre : ndarray of float64, shape (d,)
     scale : float
-        A power of two, so that it rounds nothing; largest coordinates become about 2**40, whose
+        A power of two, so that it rounds nothing. The largest coordinates become about 2**40: their
         squares are far from both ends of float32.
     """
 
@@ -86,8 +59,9 @@ class Frame:
 
     @classmethod
     def of(cls, points: np.ndarray, queries: np.ndarray) -> "Frame":
-        """Around the mean of the points."""
-        largest = max(max(X.max(), -X.min()) for X in (points, queries))  # no copy, as of abs(X)
+        """Frame around the mean of the points."""
+        # unlike abs(X).max(), this makes no copy of X
+        largest = max(max(X.max(), -X.min()) for X in (points, queries))
         exponent = int(np.frexp(largest)[1]) if largest else 0
         return cls(points.mean(axis=0, dtype=np.float64), 2.0 ** (39 - exponent))
 
@@ -95,58 +69,44 @@ class Frame:
         """Rows in the frame, rounded once to float32."""
         moved = np.empty_like(X)
         for start in range(0, len(X), MOVED_ROWS):
-            part = slice(start, start + MOVED_ROWS)
-            moved[part] = (X[part] - self.centre) * self.scale
+            block = slice(start, start + MOVED_ROWS)
+            moved[block] = (X[block] - self.centre) * self.scale
         return moved
 
 
 def nearest_of(
-    points: np.ndarray, queries: np.ndarray, frame: Frame, found: Candidates, k: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The k nearest candidates of each query by (distance, row); `found` is reordered.
-
-    Returns
-    -------
-    squared : ndarray of float64, shape (m, k)
-    rows : ndarray of int64, shape (m, k)
-    proven : ndarray of bool, shape (m,)
-        False: a row that is no candidate may be nearer, or there are fewer than k candidates.
-    """
+    points: np.ndarray, queries: np.ndarray, frame: Frame, candidates: NeighborCandidates, k: int
+) -> Nearest:
+    """The k nearest candidates of each query by exact distances; reorders `candidates`."""
     m = len(queries)
-    squared, rows = np.empty((m, k)), np.empty((m, k), dtype=np.int64)
-    proven = np.zeros(m, dtype=bool)
-    in_parts(
-        refine, m, points, queries, frame.centre, frame.scale, found.near, found.rows, found.limit,
-        found.offset, found.error, found.tiny, squared, rows, proven,
-    )  # fmt: skip
-    return squared, rows, proven
+    nearest = Nearest(np.empty((m, k)), np.empty((m, k), dtype=np.int64), np.zeros(m, dtype=bool))
+    in_parts(refine, m, points, queries, frame.centre, frame.scale, candidates, nearest)
+    return nearest
 
 
 def search_again(
     points: np.ndarray, queries: np.ndarray, frame: Frame, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k nearest rows through float64 products, every row a candidate: (m, k) each."""
+    """Squared distances and rows (m, k) by float64 products, with every row a candidate."""
     n = len(points)
     squared, rows = np.empty((len(queries), k)), np.empty((len(queries), k), dtype=np.int64)
     step = max(1, BLOCK_VALUES // n)
-    error, tiny = product_error(points.shape[1], 2.0**-53, rounded_norms=True)
+    error = product_error(points.shape[1], UNIT_FLOAT64, rounded_norms=True)
     for start in range(0, len(queries), step):
-        some = queries[start : start + step]
-        moved = (some - frame.centre) * frame.scale
-        near = np.empty((len(some), n))
+        block = slice(start, start + step)
+        moved = (queries[block] - frame.centre) * frame.scale
+        near = np.empty((len(moved), n))
         for low in range(0, n, BLOCK_ROWS):
-            block = (points[low : low + BLOCK_ROWS] - frame.centre) * frame.scale
-            near[:, low : low + BLOCK_ROWS] = squared_norms(block) - 2 * moved @ block.T
-        everything = Candidates(
+            known = (points[low : low + BLOCK_ROWS] - frame.centre) * frame.scale
+            near[:, low : low + BLOCK_ROWS] = squared_norms(known) - 2 * moved @ known.T
+        candidates = NeighborCandidates(
             near,
-            np.tile(np.arange(n, dtype=np.int32), (len(some), 1)),
-            np.full(len(some), np.inf),
+            np.tile(np.arange(n, dtype=np.int32), (len(moved), 1)),
+            np.full(len(moved), np.inf),
             squared_norms(moved),
-            error,
-            tiny,
+            *error,
         )
-        part = slice(start, start + len(some))
-        squared[part], rows[part], _ = nearest_of(points, some, frame, everything, k)
+        squared[block], rows[block], _ = nearest_of(points, queries[block], frame, candidates, k)
     return squared, rows
 
 
@@ -154,38 +114,3 @@ def squared_norms(X: np.ndarray) -> np.ndarray:
     """|x|² of each row in float64, shape (n,)."""
     norms: np.ndarray = np.einsum("nd,nd->n", X, X, dtype=np.float64)
     return norms
-
-
-def expand(
-    squared: np.ndarray,
-    rows: np.ndarray,
-    query: np.ndarray,
-    members: np.ndarray,
-    starts: np.ndarray,
-    group: np.ndarray,
-    k: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """From nearest distinct rows to nearest rows, leaving out those of a query's own group.
-
-    Parameters
-    ----------
-    squared, rows : ndarray, shape (u, c)
-        Nearest distinct rows of each distinct query, ascending.
-    query : ndarray of int, shape (m,)
-        The distinct query that each query is.
-    members, starts : ndarray of int, shape (n,) and (distinct rows + 1,)
-        Rows of distinct row r: members[starts[r]:starts[r + 1]], ascending.
-    group : ndarray of int, shape (max(m, n),)
-        Row and query of one number are not neighbours; empty: nothing is left out.
-    k : int
-        Neighbours a query; `c` is large enough for them.
-
-    Returns
-    -------
-    squared : ndarray of float64, shape (m, k)
-    rows : ndarray of int64, shape (m, k)
-    """
-    m = len(query)
-    all_squared, all_rows = np.empty((m, k)), np.empty((m, k), dtype=np.int64)
-    in_parts(count_out, m, squared, rows, query, members, starts, group, all_squared, all_rows)
-    return all_squared, all_rows

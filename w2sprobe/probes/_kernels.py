@@ -1,24 +1,139 @@
-"""Compiled loops of the neighbour search.
+"""Compiled loops of the neighbour search and of the kNN vote.
 
-All in one file: numba keeps compiled code beside the file of a function and does not see that a
-function in another file, which it calls, has changed.
+All in one file: numba stores compiled code beside the file of a function, and does not see that a
+function or tuple of another file, which it uses, has changed.
+
+Each kernel works on the queries (or rows) from `low` to `high`, so that threads can share the work.
 """
+
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
 from w2sprobe.probes._threads import compiled
 
-STRIP = 16  # products that are tested at once, in one or two vector registers
-SAMPLED = 17  # of a full reservoir, to find where to cut it
+STRIP = 16  # products tested at once: one or two vector registers
 
 
+class NeighborCandidates(NamedTuple):
+    """Candidates that a backend found for m queries, with approximate squared distances.
+
+    Parameters
+    ----------
+    near : ndarray of float, shape (m, c)
+        Squared distances less `offset`, up to rounding, in any order.
+    rows : ndarray of int, shape (m, c)
+        Their rows; -1 from the first unused column on.
+    limit : ndarray of float, shape (m,)
+        No row that is missing here has a smaller `near`; inf where none is missing.
+    offset : ndarray of float64, shape (m,)
+        |q|² where a backend leaves it out, as it does not change the order; else 0.
+    relative, absolute : float
+        |near + offset - squared distance| <= relative * (|x| + |q|)² + absolute, for centred x, q.
+    """
+
+    near: np.ndarray
+    rows: np.ndarray
+    limit: np.ndarray
+    offset: np.ndarray
+    relative: float
+    absolute: float
+
+
+class Nearest(NamedTuple):
+    """The k nearest rows of m queries, ascending by (distance, row).
+
+    Parameters
+    ----------
+    squared : ndarray of float64, shape (m, k)
+        Squared distances, from differences in float64.
+    rows : ndarray of int64, shape (m, k)
+    proven : ndarray of bool, shape (m,)
+        False: a row that is no candidate may be nearer, or there are fewer than k candidates.
+    """
+
+    squared: np.ndarray
+    rows: np.ndarray
+    proven: np.ndarray
+
+
+class Copies(NamedTuple):
+    """Which rows are copies of which distinct row.
+
+    Parameters
+    ----------
+    query : ndarray of int, shape (m,)
+        Number of each query among the distinct queries.
+    members, starts : ndarray of int, shape (n,) and (number of distinct rows + 1,)
+        Rows equal to distinct row r: members[starts[r]:starts[r + 1]], ascending.
+    group : ndarray of int, shape (max(m, n),)
+        Rows of a query's group are not its neighbours; empty: no row is left out.
+    """
+
+    query: np.ndarray
+    members: np.ndarray
+    starts: np.ndarray
+    group: np.ndarray
+
+
+class Reservoirs(NamedTuple):
+    """The nearest rows so far of each of n rows, unsorted.
+
+    Parameters
+    ----------
+    near, rows : ndarray of float32 and of int32, shape (n, capacity)
+    counts : ndarray of int64, shape (n,)
+        Used columns.
+    limit : ndarray of float32, shape (n + STRIP,)
+        A row enters below this `near`; -inf behind the last row.
+    n_wanted : int
+        Columns kept when a reservoir is full.
+    """
+
+    near: np.ndarray
+    rows: np.ndarray
+    counts: np.ndarray
+    limit: np.ndarray
+    n_wanted: int
+
+
+class Block(NamedTuple):
+    """Products of rows `top` to `top + height` with rows `left` to `left + width`."""
+
+    products: np.ndarray
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class Voters(NamedTuple):
+    """Rows that may vote.
+
+    Parameters
+    ----------
+    soft : ndarray of float64, shape (v, n)
+        Soft labels of each label vector.
+    keep : ndarray of bool, shape (v, n)
+        Rows that vote in each label vector; empty: all do.
+    group : ndarray of int, shape (n,)
+        Rows of a query's own group do not vote; empty: all do.
+    """
+
+    soft: np.ndarray
+    keep: np.ndarray
+    group: np.ndarray
+
+
+# without these two, the loop would not use vector registers; the sum is reordered in the same way
+# for all rows, so that equal rows have equal distances
 @numba.njit(nogil=True, fastmath={"reassoc", "contract"})
-def squared_distance(one: np.ndarray, other: np.ndarray) -> float:
-    """|one - other|² in float64; the order of the sum is the compiler's, the same for all rows."""
+def squared_distance(x: np.ndarray, y: np.ndarray) -> float:
+    """|x - y|² in float64, from differences: near rows do not cancel."""
     total = 0.0
-    for column in range(one.shape[0]):
-        difference = np.float64(one[column]) - np.float64(other[column])
+    for column in range(x.shape[0]):
+        difference = np.float64(x[column]) - np.float64(y[column])
         total += difference * difference
     return total
 
@@ -29,111 +144,75 @@ def refine(
     queries: np.ndarray,
     centre: np.ndarray,
     scale: float,
-    near: np.ndarray,
-    rows: np.ndarray,
-    limit: np.ndarray,
-    offset: np.ndarray,
-    error: float,
-    tiny: float,
-    squared: np.ndarray,
-    found: np.ndarray,
-    proven: np.ndarray,
+    candidates: NeighborCandidates,
+    nearest: Nearest,
     low: int,
     high: int,
 ) -> None:
-    """Queries low to high of `_exact.nearest_of`."""
+    """Find the nearest candidates by exact distances, and whether they are proven to be nearest.
+
+    With e = `relative` and t = `absolute`, a row x at distance D from query q satisfies
+    |near + offset - D²| <= e (|x| + |q|)² + t <= e (D + 2 |q|)² + t, because |x| <= D + |q|. Let
+    K = max(k-th smallest near + offset, 0). The k candidates up to there have
+    D² <= K + e (D + 2 |q|)² + t, so the true k-th distance is at most the larger root D* of that
+    quadratic. Every row within D* has near <= cut = D*² + e (D* + 2 |q|)² + t - offset.
+    Candidates above `cut` need no exact distance, and if `limit` is above `cut`, no missing row is
+    nearer.
+    """
+    near, rows, limit, offset, relative, absolute = candidates
+    squared, nearest_rows, proven = nearest
     k = squared.shape[1]
     for i in range(low, high):
-        n_found = 0
-        while n_found < near.shape[1] and rows[i, n_found] >= 0:
-            n_found += 1
-        if n_found < k:
+        n_candidates = 0
+        while n_candidates < near.shape[1] and rows[i, n_candidates] >= 0:
+            n_candidates += 1
+        if n_candidates < k:
             continue
-        # the k-th distance is at most the root `most` of D² = kth + error (2 |q| + D)² + tiny,
-        # because |x| <= |q| + D; a row within it has at most `cut` for its approximate distance
         norm = scale * np.sqrt(squared_distance(queries[i], centre))
-        kth = max(np.float64(select(near, rows, i, n_found, k)) + offset[i], 0.0) + tiny
-        half = 2 * norm * error
-        most = (half + np.sqrt(half * half + (1 - error) * (2 * norm * half + kth))) / (1 - error)
-        cut = most * most + error * (2 * norm + most) ** 2 + tiny - offset[i]
+        kth = max(np.float64(select(near, rows, i, n_candidates, k)) + offset[i], 0.0) + absolute
+        # larger root of (1 - e) D² - 4 e |q| D - (4 e |q|² + K + t) = 0
+        half = 2 * norm * relative
+        discriminant = half * half + (1 - relative) * (2 * norm * half + kth)
+        farthest = (half + np.sqrt(discriminant)) / (1 - relative)
+        cut = farthest * farthest + relative * (2 * norm + farthest) ** 2 + absolute - offset[i]
         n_sorted = 0
-        for t in range(n_found):
+        for t in range(n_candidates):
             if near[i, t] > cut:
                 continue
             row = rows[i, t]
             distance = squared_distance(points[row], queries[i])
-            # insert by (distance, row); the farthest falls out
-            spot = n_sorted
-            if n_sorted == k:
-                spot -= 1
-                last = squared[i, spot]
-                if distance > last or (distance == last and row > found[i, spot]):
-                    continue
-            else:
-                n_sorted += 1
-            while spot > 0 and (
-                squared[i, spot - 1] > distance
-                or (squared[i, spot - 1] == distance and found[i, spot - 1] > row)
-            ):
-                squared[i, spot] = squared[i, spot - 1]
-                found[i, spot] = found[i, spot - 1]
-                spot -= 1
-            squared[i, spot] = distance
-            found[i, spot] = row
+            n_sorted = insert(squared, nearest_rows, i, n_sorted, distance, row)
         proven[i] = limit[i] > cut and n_sorted == k
 
 
 @compiled
-def count_out(
-    squared: np.ndarray,
-    rows: np.ndarray,
-    query: np.ndarray,
-    members: np.ndarray,
-    starts: np.ndarray,
-    group: np.ndarray,
-    all_squared: np.ndarray,
-    all_rows: np.ndarray,
-    low: int,
-    high: int,
-) -> None:
-    """Queries low to high of `_exact.expand`."""
-    k = all_squared.shape[1]
-    for i in range(low, high):
-        n_found = 0
-        for t in range(rows.shape[1]):
-            distance = squared[query[i], t]
-            if n_found == k and distance > all_squared[i, k - 1]:
-                break
-            start = starts[rows[query[i], t]]
-            for place in range(start, starts[rows[query[i], t] + 1]):
-                row = members[place]
-                if len(group) and group[row] == group[i]:
-                    continue
-                if n_found == k:
-                    if row > all_rows[i, k - 1]:
-                        break  # so are the others of this distinct row
-                    spot = k - 1
-                else:
-                    spot = n_found
-                    n_found += 1
-                while (
-                    spot > 0
-                    and all_squared[i, spot - 1] == distance
-                    and all_rows[i, spot - 1] > row
-                ):
-                    all_squared[i, spot] = distance
-                    all_rows[i, spot] = all_rows[i, spot - 1]
-                    spot -= 1
-                all_squared[i, spot] = distance
-                all_rows[i, spot] = row
+def insert(squared: np.ndarray, rows: np.ndarray, i: int, n: int, distance: float, row: int) -> int:
+    """Insert into n entries sorted by (distance, row); if the row is full, the last falls out."""
+    spot = n
+    if n == squared.shape[1]:
+        spot -= 1
+        if distance > squared[i, spot] or (distance == squared[i, spot] and row > rows[i, spot]):
+            return n
+    else:
+        n += 1
+    while spot > 0 and (
+        squared[i, spot - 1] > distance
+        or (squared[i, spot - 1] == distance and rows[i, spot - 1] > row)
+    ):
+        squared[i, spot] = squared[i, spot - 1]
+        rows[i, spot] = rows[i, spot - 1]
+        spot -= 1
+    squared[i, spot] = distance
+    rows[i, spot] = row
+    return n
 
 
 @compiled
-def select(near: np.ndarray, rows: np.ndarray, i: int, n: int, keep: int) -> float:
-    """Move the `keep` smallest of near[i, :n], and their rows, to the front; return the largest.
+def select(near: np.ndarray, rows: np.ndarray, i: int, n: int, k: int) -> float:
+    """Move the k smallest of near[i, :n], and their rows, to the front; return the largest of them.
 
-    Quickselect (Hoare 1961) with the middle element for a pivot: in place, and compiled in a
-    fraction of the time that numpy's partition takes numba.
+    Quickselect (Hoare, "Algorithm 65: FIND", 1961) with the middle element as pivot. In place, and
+    it compiles in a fraction of the time that numba takes for numpy's partition.
     """
     low, high = 0, n - 1
     while low < high:
@@ -149,69 +228,94 @@ def select(near: np.ndarray, rows: np.ndarray, i: int, n: int, keep: int) -> flo
                 rows[i, left], rows[i, right] = rows[i, right], rows[i, left]
                 left += 1
                 right -= 1
-        if keep - 1 <= right:
+        if k - 1 <= right:
             high = right
-        elif keep - 1 >= left:
+        elif k - 1 >= left:
             low = left
         else:
             break
     largest = near[i, 0]
-    for t in range(1, keep):
+    for t in range(1, k):
         largest = max(largest, near[i, t])
     return largest  # type: ignore[no-any-return]
 
 
 @compiled
-def scan_rows(
-    products: np.ndarray,
-    norms: np.ndarray,
-    near: np.ndarray,
+def expand_copies(
+    squared: np.ndarray,
     rows: np.ndarray,
-    counts: np.ndarray,
-    limit: np.ndarray,
-    keep: int,
-    top: int,
-    left: int,
-    width: int,
+    copies: Copies,
+    all_squared: np.ndarray,
+    all_rows: np.ndarray,
     low: int,
     high: int,
 ) -> None:
-    """Offer the products of rows low to high of a block to the reservoirs of those rows."""
+    """From the nearest distinct rows (u, c) to the k nearest of all rows (m, k)."""
+    query, members, starts, group = copies
+    k = all_squared.shape[1]
+    for i in range(low, high):
+        n_found = 0
+        for t in range(rows.shape[1]):
+            distance = squared[query[i], t]
+            if n_found == k and distance > all_squared[i, k - 1]:
+                break
+            distinct = rows[query[i], t]
+            for member in range(starts[distinct], starts[distinct + 1]):
+                row = members[member]
+                if len(group) and group[row] == group[i]:
+                    continue
+                if n_found == k:
+                    if row > all_rows[i, k - 1]:
+                        break  # the other copies have larger row numbers still
+                    spot = k - 1
+                else:
+                    spot = n_found
+                    n_found += 1
+                # distances arrive in order: only rows of equal distance may have to move
+                while (
+                    spot > 0
+                    and all_squared[i, spot - 1] == distance
+                    and all_rows[i, spot - 1] > row
+                ):
+                    all_squared[i, spot] = distance
+                    all_rows[i, spot] = all_rows[i, spot - 1]
+                    spot -= 1
+                all_squared[i, spot] = distance
+                all_rows[i, spot] = row
+
+
+@compiled
+def scan_rows(block: Block, norms: np.ndarray, reservoirs: Reservoirs, low: int, high: int) -> None:
+    """Offer each row `low` to `high` of a block the columns as neighbours."""
+    products, top, left, _, width = block
+    near, rows, counts, limit, n_wanted = reservoirs
     for r in range(low, high):
         i = top + r
         count, bound = counts[i], limit[i]
         for start in range(0, width, STRIP):
+            # most strips hold no neighbour: one vector test of the strip, then one by one
             some = 0
             for c in range(start, start + STRIP):
                 some |= (norms[left + c] - np.float32(2) * products[r, c]) < bound
             if some:
                 if count > near.shape[1] - STRIP:
-                    count = thin(near, rows, limit, i, count, keep)
-                    bound = limit[i]
+                    bound = select(near, rows, i, count, n_wanted)
+                    limit[i], count = bound, n_wanted
                 for c in range(start, start + STRIP):
                     value = norms[left + c] - np.float32(2) * products[r, c]
                     near[i, count] = value
                     rows[i, count] = left + c
-                    count += value < bound  # without a branch: which ones pass is anyone's guess
+                    count += value < bound  # no branch: it would be mispredicted half of the time
         counts[i] = count
 
 
 @compiled
 def scan_columns(
-    products: np.ndarray,
-    norms: np.ndarray,
-    near: np.ndarray,
-    rows: np.ndarray,
-    counts: np.ndarray,
-    limit: np.ndarray,
-    keep: int,
-    top: int,
-    left: int,
-    height: int,
-    low: int,
-    high: int,
+    block: Block, norms: np.ndarray, reservoirs: Reservoirs, low: int, high: int
 ) -> None:
-    """Offer a block's products to the reservoirs of its columns, strips low to high of them."""
+    """Offer each column of a block the rows as neighbours; `low` and `high` count strips."""
+    products, top, left, height, _ = block
+    near, rows, counts, limit, n_wanted = reservoirs
     for start in range(low * STRIP, high * STRIP, STRIP):
         for r in range(height):
             norm = norms[top + r]
@@ -227,70 +331,40 @@ def scan_columns(
                         rows[j, counts[j]] = top + r
                         counts[j] += 1
                         if counts[j] == near.shape[1]:
-                            counts[j] = thin(near, rows, limit, j, counts[j], keep)
-
-
-@compiled
-def thin(near: np.ndarray, rows: np.ndarray, limit: np.ndarray, i: int, n: int, keep: int) -> int:
-    """Drop the farthest of a reservoir of n and lower its limit; return how many stay.
-
-    At least `keep` stay, and not many more: the cut is a value of a small sorted sample whose rank
-    is counted, which costs less than finding the exact one.
-    """
-    sample = np.empty(SAMPLED, dtype=near.dtype)
-    for t in range(SAMPLED):
-        value, spot = near[i, t * n // SAMPLED], t
-        while spot > 0 and sample[spot - 1] > value:
-            sample[spot] = sample[spot - 1]
-            spot -= 1
-        sample[spot] = value
-    cut, count = sample[0], 0
-    for t in range(SAMPLED * keep // n, SAMPLED):
-        cut, count = sample[t], 0
-        for place in range(n):
-            count += near[i, place] <= cut
-        if count >= keep:
-            break
-    most = min((keep + n) // 2, near.shape[1] - STRIP)
-    if count < keep or count > most:  # ties, or an unlucky sample
-        cut, count = select(near, rows, i, n, keep), keep
-    else:
-        stay = 0
-        for place in range(n):
-            near[i, stay], rows[i, stay] = near[i, place], rows[i, place]
-            stay += near[i, stay] <= cut
-    limit[i] = cut
-    return count
+                            limit[j] = select(near, rows, j, counts[j], n_wanted)
+                            counts[j] = n_wanted
 
 
 @compiled
 def vote(
-    found: np.ndarray,
-    soft: np.ndarray,
-    keep: np.ndarray,
-    group: np.ndarray,
-    own: np.ndarray,
-    counts: np.ndarray,
+    neighbors: np.ndarray,
+    voters: Voters,
+    own_group: np.ndarray,
+    ks: np.ndarray,
     votes: np.ndarray,
     short: np.ndarray,
     low: int,
     high: int,
 ) -> None:
-    """Queries low to high of `knn._vote`: running means over neighbours, for each label vector."""
+    """Running means of the neighbours' labels: `votes` (v, len(ks), m) for ascending `ks`.
+
+    `short` (v, m) marks the queries that have fewer than max(ks) neighbours with a vote.
+    """
+    soft, keep, group = voters
     for i in range(low, high):
         for vector in range(len(soft)):
-            total, n_voted, place = 0.0, 0, 0
-            for column in range(found.shape[1]):
-                row = found[i, column]
+            total, n_voted, next_k = 0.0, 0, 0
+            for column in range(neighbors.shape[1]):
+                row = neighbors[i, column]
                 if keep.size and not keep[vector, row]:
                     continue
-                if len(own) and group[row] == own[i]:
+                if len(own_group) and group[row] == own_group[i]:
                     continue
                 total += soft[vector, row]
                 n_voted += 1
-                while place < len(counts) and counts[place] == n_voted:
-                    votes[vector, place, i] = total / n_voted
-                    place += 1
-                if place == len(counts):
+                while next_k < len(ks) and ks[next_k] == n_voted:
+                    votes[vector, next_k, i] = total / n_voted
+                    next_k += 1
+                if next_k == len(ks):
                     break
-            short[vector, i] = place < len(counts)
+            short[vector, i] = next_k < len(ks)

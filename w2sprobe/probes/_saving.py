@@ -22,7 +22,7 @@ ARRAYS, SETTINGS = "probe.safetensors", "probe.json"
 PROBES: dict[str, type] = {
     probe.__name__: probe for probe in (KNNProbe, LogisticProbe, MassMeanProbe, TopoFilter)
 }
-LEFT_OUT = ("search", "_training")  # a function; the rows of a linear probe
+NOT_SAVED = ("search", "_training")  # a function; the training rows of a linear probe
 
 
 def save_probe(probe: Any, folder: str | Path) -> None:
@@ -31,10 +31,10 @@ def save_probe(probe: Any, folder: str | Path) -> None:
     Parameters
     ----------
     probe : KNNProbe, LogisticProbe, MassMeanProbe or TopoFilter
-        Fitted. A kNN probe takes its rows along; a linear probe leaves them, so that
+        Fitted. A kNN probe is saved with its rows, a linear probe without, so that
         `predict_train_proba` needs a new fit. `search` is not saved.
     folder : str or Path
-        Must not exist. Gets `probe.safetensors` and `probe.json`.
+        Must not exist. Will hold `probe.safetensors` and `probe.json`.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def save_probe(probe: Any, folder: str | Path) -> None:
     arrays: dict[str, np.ndarray] = {}
     values: dict[str, Any] = {}
     for name, value in vars(probe).items():
-        if name in LEFT_OUT:
+        if name in NOT_SAVED:
             continue
         if isinstance(value, Preprocessing):
             arrays["preprocessing.centre"], arrays["preprocessing.scale"] = (
@@ -67,11 +67,7 @@ def save_probe(probe: Any, folder: str | Path) -> None:
 
 
 def load_probe(folder: str | Path) -> Any:
-    """Read what `save_probe` wrote.
-
-    Parameters
-    ----------
-    folder : str or Path
+    """Read a probe that `save_probe` wrote.
 
     Returns
     -------
@@ -83,19 +79,19 @@ def load_probe(folder: str | Path) -> Any:
     InputError
         Not a folder of `save_probe`, damaged, or of a newer format.
     """
-    place = Path(folder)
+    folder = Path(folder)
     try:
-        record = json.loads((place / SETTINGS).read_text(encoding="utf-8"))
-        arrays = load_file(place / ARRAYS)
-        written = record["format"]
+        record = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        arrays = load_file(folder / ARRAYS)
+        version = record["format"]
         kind, values = PROBES.get(record["probe"]), record["values"]
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(
-            f"no probe in {str(place)!r}: {error}", allowed="a folder of save_probe"
+            f"no probe in {str(folder)!r}: {error}", allowed="a folder of save_probe"
         ) from error
-    if written != FORMAT or kind is None:
+    if version != FORMAT or kind is None:
         raise InputError(
-            f"{record['probe']} of format {written!r} in {str(place)!r} is no probe known here",
+            f"{record['probe']} of format {version!r} in {str(folder)!r} is no probe known here",
             allowed=f"{', '.join(PROBES)} of format {FORMAT}",
             advice="Install the w2sprobe that wrote it.",
         )

@@ -1,6 +1,6 @@
-"""Who finds candidates: FAISS on GPUs or CPU, a blocked torch search, approximate indexes.
+"""Backends that find candidates: FAISS on GPUs or CPU, a blocked torch search, approximate indexes.
 
-Each backend takes centred float32 points and queries and returns `Candidates`.
+Each takes centred float32 points and queries, and how many candidates are wanted.
 """
 
 import sys
@@ -11,59 +11,61 @@ from typing import Any
 import numpy as np
 
 from w2sprobe.errors import InputError, MissingDependency
-from w2sprobe.probes._exact import Candidates, product_error, squared_norms
+from w2sprobe.probes._exact import UNIT_FLOAT32, product_error, squared_norms
+from w2sprobe.probes._kernels import NeighborCandidates
 
-UNIT = 2.0**-24  # unit roundoff of float32
 GPU_BYTES = 1 << 30  # of points, and of queries, on a GPU at a time
-GPU_MOST = 2048  # candidates that FAISS finds on a GPU
+GPU_MAX_CANDIDATES = 2048  # FAISS's own limit on a GPU
 BLOCK_QUERIES, BLOCK_POINTS = 2048, 8192  # of the torch search: 64 MB of distances
-IVF_PROBED = 16  # lists that are searched of the sqrt(n) there are
-HNSW_LINKS, HNSW_EFFORT = 32, 128
+IVF_N_PROBE = 16  # lists searched, of sqrt(n)
+HNSW_LINKS, HNSW_EF_SEARCH = 32, 128
 
-Backend = Callable[[np.ndarray, np.ndarray, int], Candidates]
+Backend = Callable[[np.ndarray, np.ndarray, int], NeighborCandidates]
 
 
-def faiss_cpu(points: np.ndarray, queries: np.ndarray, n_candidates: int) -> Candidates:
+def faiss_cpu(points: np.ndarray, queries: np.ndarray, n_candidates: int) -> NeighborCandidates:
     """FAISS's exhaustive search."""
     near, rows = import_faiss().knn(queries, points, n_candidates)
     return _full_distances(points, near, rows)
 
 
-def faiss_gpu(points: np.ndarray, queries: np.ndarray, n_candidates: int) -> Candidates:
-    """FAISS's exhaustive search on every GPU, each with a share of the queries."""
+def faiss_gpu(points: np.ndarray, queries: np.ndarray, n_candidates: int) -> NeighborCandidates:
+    """FAISS's exhaustive search, with the queries split over all GPUs."""
     return _on_gpus(points, queries, n_candidates, np.dtype(np.float32))
 
 
-def faiss_gpu_float16(points: np.ndarray, queries: np.ndarray, n_candidates: int) -> Candidates:
-    """The same on vectors rounded to float16: half the memory, no longer exact."""
-    # of coordinates of about 2**40, which float16 does not hold: the largest becomes 256
+def faiss_gpu_float16(
+    points: np.ndarray, queries: np.ndarray, n_candidates: int
+) -> NeighborCandidates:
+    """The same on vectors rounded to float16: half the memory; approximate."""
+    # coordinates are up to 2**40, beyond float16: scale the largest to 256
     largest = max(np.abs(points).max(), np.abs(queries).max())
-    down = np.float32(256 / largest if largest else 1)
-    return _on_gpus(points * down, queries * down, n_candidates, np.dtype(np.float16))
+    scale = np.float32(256 / largest if largest else 1)
+    return _on_gpus(points * scale, queries * scale, n_candidates, np.dtype(np.float16))
 
 
-def faiss_ivf(points: np.ndarray, queries: np.ndarray, n_candidates: int) -> Candidates:
-    """The lists of the nearest cluster centres; approximate."""
+def faiss_ivf(points: np.ndarray, queries: np.ndarray, n_candidates: int) -> NeighborCandidates:
+    """FAISS's inverted file: only the lists of the nearest cluster centres; approximate."""
     faiss = import_faiss()
     n_lists = max(1, round(len(points) ** 0.5))
     index = faiss.index_factory(points.shape[1], f"IVF{n_lists},Flat")
-    index.cp.min_points_per_centroid = 1  # no advice on stdout about small sets
+    index.cp.min_points_per_centroid = 1  # else FAISS prints a warning about small sets
     index.train(points)
     index.add(points)
-    index.nprobe = IVF_PROBED
+    index.nprobe = IVF_N_PROBE
     return _full_distances(points, *index.search(queries, n_candidates))
 
 
-def faiss_hnsw(points: np.ndarray, queries: np.ndarray, n_candidates: int) -> Candidates:
-    """A walk on a navigable graph; approximate."""
+def faiss_hnsw(points: np.ndarray, queries: np.ndarray, n_candidates: int) -> NeighborCandidates:
+    """FAISS's navigable small-world graph; approximate."""
     faiss = import_faiss()
     index = faiss.IndexHNSWFlat(points.shape[1], HNSW_LINKS)
     index.add(points)
-    index.hnsw.efSearch = max(HNSW_EFFORT, 2 * n_candidates)
+    index.hnsw.efSearch = max(HNSW_EF_SEARCH, 2 * n_candidates)
     return _full_distances(points, *index.search(queries, n_candidates))
 
 
-def blocked_torch(points: np.ndarray, queries: np.ndarray, n_candidates: int) -> Candidates:
+def blocked_torch(points: np.ndarray, queries: np.ndarray, n_candidates: int) -> NeighborCandidates:
     """Products of blocks, merged by topk, on the GPU that torch sees or on the CPU."""
     import torch
 
@@ -76,25 +78,24 @@ def blocked_torch(points: np.ndarray, queries: np.ndarray, n_candidates: int) ->
     with full_float32():
         for start in range(0, len(queries), BLOCK_QUERIES):
             part = slice(start, start + BLOCK_QUERIES)
-            asked = torch.from_numpy(queries[part]).to(device)
-            best: tuple[torch.Tensor, torch.Tensor] | None = None
+            block_queries = torch.from_numpy(queries[part]).to(device)
+            best_values = torch.empty((len(block_queries), 0), dtype=torch.float32, device=device)
+            best_rows = torch.empty((len(block_queries), 0), dtype=torch.int64, device=device)
             for low in range(0, len(points), BLOCK_POINTS):
                 block = torch.from_numpy(points[low : low + BLOCK_POINTS]).to(device)
-                offsets = norms[low : low + BLOCK_POINTS].to(device)
-                values = torch.addmm(offsets, asked, block.T, alpha=-2)
+                block_norms = norms[low : low + BLOCK_POINTS].to(device)
+                # |x|² - 2 q·x: |q|² is the same for all rows of a query
+                values = torch.addmm(block_norms, block_queries, block.T, alpha=-2)
                 value, row = values.topk(min(n_candidates, len(block)), largest=False)
-                row += low
-                if best is not None:
-                    value, row = torch.cat([best[0], value], 1), torch.cat([best[1], row], 1)
-                    value, order = value.topk(min(n_candidates, value.shape[1]), largest=False)
-                    row = row.gather(1, order)
-                best = value, row
-            assert best is not None  # noqa: S101 - there are points
-            near[part], rows[part] = best[0].cpu().numpy(), best[1].cpu().numpy()
-    # |x|² is one more term of the sum
-    bound = product_error(points.shape[1] + 1, UNIT, rounded_norms=True)
-    limit = _farthest(near, len(points))
-    return Candidates(near, rows, limit, squared_norms(queries), *bound)
+                value = torch.cat([best_values, value], dim=1)
+                row = torch.cat([best_rows, row + low], dim=1)
+                best_values, order = value.topk(min(n_candidates, value.shape[1]), largest=False)
+                best_rows = row.gather(1, order)
+            near[part], rows[part] = best_values.cpu().numpy(), best_rows.cpu().numpy()
+    # addmm adds |x|² as one more term of the sum
+    error = product_error(points.shape[1] + 1, UNIT_FLOAT32, rounded_norms=True)
+    limit = _largest(near, len(points))
+    return NeighborCandidates(near, rows, limit, squared_norms(queries), *error)
 
 
 def import_faiss() -> Any:
@@ -141,16 +142,16 @@ def has_faiss_gpu() -> bool:
 
 def _on_gpus(
     points: np.ndarray, queries: np.ndarray, n_candidates: int, dtype: np.dtype[Any]
-) -> Candidates:
+) -> NeighborCandidates:
     if not has_faiss_gpu():
         raise MissingDependency(
             "faiss finds no GPU",
             advice="Install w2sprobe[gpu] on a machine with a GPU, or pass backend='faiss-cpu'.",
         )
-    if n_candidates > GPU_MOST:
+    if n_candidates > GPU_MAX_CANDIDATES:
         raise InputError(
             f"{n_candidates} candidates are too many for FAISS on a GPU",
-            allowed=f"up to {GPU_MOST}",
+            allowed=f"up to {GPU_MAX_CANDIDATES}",
             advice="Ask for fewer neighbours, or pass backend='torch'.",
         )
     faiss = import_faiss()
@@ -159,7 +160,7 @@ def _on_gpus(
 
     def search(gpu: int, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         # points and queries go to the GPU in blocks, so that they may be larger than its memory
-        found: tuple[np.ndarray, np.ndarray] = faiss.knn_gpu(
+        near_and_rows: tuple[np.ndarray, np.ndarray] = faiss.knn_gpu(
             faiss.StandardGpuResources(),
             part,
             stored,
@@ -168,22 +169,21 @@ def _on_gpus(
             vectorsMemoryLimit=GPU_BYTES,
             queriesMemoryLimit=GPU_BYTES,
         )
-        return found
+        return near_and_rows
 
     parts = [part for part in np.array_split(asked, n_gpus) if len(part)]
     with ThreadPoolExecutor(n_gpus) as pool:
-        found = list(pool.map(search, range(len(parts)), parts))
-    return _full_distances(points, *(np.concatenate(column) for column in zip(*found, strict=True)))
+        near, rows = zip(*pool.map(search, range(len(parts)), parts), strict=True)
+    return _full_distances(points, np.concatenate(near), np.concatenate(rows))
 
 
-def _full_distances(points: np.ndarray, near: np.ndarray, rows: np.ndarray) -> Candidates:
-    """Candidates whose `near` are whole squared distances, FAISS's float32 norms included."""
-    bound = product_error(points.shape[1], UNIT, rounded_norms=True)
-    limit = _farthest(near, len(points))
-    return Candidates(near, rows, limit, np.zeros(len(near)), *bound)
+def _full_distances(points: np.ndarray, near: np.ndarray, rows: np.ndarray) -> NeighborCandidates:
+    """Candidates whose `near` are whole squared distances, with norms in float32 as FAISS has."""
+    error = product_error(points.shape[1], UNIT_FLOAT32, rounded_norms=True)
+    return NeighborCandidates(near, rows, _largest(near, len(points)), np.zeros(len(near)), *error)
 
 
-def _farthest(near: np.ndarray, n_points: int) -> np.ndarray:
-    """The limit of candidates that are the nearest of all points."""
+def _largest(near: np.ndarray, n_points: int) -> np.ndarray:
+    """`limit` of candidates that are the nearest of all points; inf where all are candidates."""
     everything = near.shape[1] >= n_points
     return np.full(len(near), np.inf) if everything else near.max(axis=1)

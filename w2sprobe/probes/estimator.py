@@ -1,4 +1,4 @@
-"""What the probes share as scikit-learn estimators."""
+"""Base classes of the probes: scikit-learn classifiers of soft labels."""
 
 from typing import Any
 
@@ -20,15 +20,16 @@ from w2sprobe.errors import InputError
 from w2sprobe.labels import THRESHOLD
 from w2sprobe.probes.preprocess import BLOCK_ROWS
 
-FITTED = ("_X", "_y", "_groups", "_preprocessing", "_training")  # private, of some probe
+# private attributes that a fit sets, in one probe or another
+FITTED = ("_X", "_y", "_groups", "_preprocessing", "_training")
 
 
 class NotFitted(InputError, NotFittedError):  # type: ignore[misc]
-    """A probe that has seen no rows is asked something."""
+    """A probe is used before `fit`."""
 
 
 def check_fitted(probe: Any) -> None:
-    """Refuse a probe that has seen no rows."""
+    """Raise NotFitted before `fit`."""
     try:
         check_is_fitted(probe)
     except NotFittedError as error:
@@ -38,14 +39,14 @@ def check_fitted(probe: Any) -> None:
 
 
 def forget(probe: Any) -> None:
-    """Drop what an earlier fit left, so that a fit that fails leaves no half of one."""
+    """Delete what an earlier fit set, so that a failed fit does not leave a mixture of two."""
     for name in [*vars(probe)]:
         if name.endswith("_") or name in FITTED:
             delattr(probe, name)
 
 
 class ProbeEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Binary classifier of soft labels: subclasses have `fit` and `_votes`."""
+    """Binary classifier of soft labels; subclasses define `fit` and `_votes`."""
 
     classes_: np.ndarray
     n_features_in_: int
@@ -60,7 +61,7 @@ class ProbeEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         raise NotImplementedError
 
     def _start(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Checked rows and soft labels; the first step of `fit`."""
+        """Validate rows and soft labels: the first step of `fit`."""
         forget(self)
         points = check_features(self, X, fitting=True)
         soft = check_target(y, len(points))
@@ -100,7 +101,7 @@ class ProbeEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 class LinearProbe(ProbeEstimator):
-    """Probe whose P(label = 1) is the sigmoid of a linear function."""
+    """Probe with P(label = 1) = sigmoid(x·coef_ + intercept_)."""
 
     coef_: np.ndarray
     intercept_: float
@@ -109,7 +110,7 @@ class LinearProbe(ProbeEstimator):
         return hasattr(self, "coef_")
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
-        """The linear function: X coef + intercept, float64, shape (m,); above 0 for label 1."""
+        """Margin X coef_ + intercept_, float64, shape (m,); above 0 for label 1."""
         check_fitted(self)
         return self._margin(check_features(self, X, fitting=False))
 
@@ -123,8 +124,9 @@ class LinearProbe(ProbeEstimator):
 
 
 def linear(X: np.ndarray, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray:
-    """Linear functions of float32 rows in float64, (c, m), a block of rows at a time."""
+    """Margins coef x + intercept of float32 rows, in float64, shape (c, m)."""
     values = np.empty((len(coef), len(X)))
+    # by blocks, as a float64 copy of X would be twice its size
     for start in range(0, len(X), BLOCK_ROWS):
         block = X[start : start + BLOCK_ROWS].astype(np.float64)
         values[:, start : start + BLOCK_ROWS] = coef @ block.T + intercept[:, None]
@@ -134,7 +136,7 @@ def linear(X: np.ndarray, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray
 def out_of_fold(
     X: np.ndarray, folds: np.ndarray, coef: np.ndarray, intercept: np.ndarray
 ) -> np.ndarray:
-    """x·w + b of each row by the fit outside its fold: (c, n), of fits (f, c, d) and (f, c)."""
+    """Margins (c, n) of each row by the fit without its fold; coef (f, c, d), intercept (f, c)."""
     margins = np.empty((coef.shape[1], len(X)))
     for fold in range(folds.max() + 1):
         out = folds == fold
@@ -143,6 +145,6 @@ def out_of_fold(
 
 
 def two_columns(p: np.ndarray) -> np.ndarray:
-    """P(1), shape (m,), as scikit-learn's (m, 2)."""
+    """P(label = 1), shape (m,), as scikit-learn's (m, 2)."""
     both: np.ndarray = np.column_stack([1 - p, p])
     return both

@@ -16,14 +16,15 @@ from w2sprobe.checks import (
 )
 from w2sprobe.errors import InputError
 from w2sprobe.folds import FOLDS, folds_of
-from w2sprobe.probes._kernels import vote
+from w2sprobe.probes._kernels import Voters, vote
 from w2sprobe.probes._threads import in_parts
 from w2sprobe.probes.estimator import ProbeEstimator, check_fitted, two_columns
 from w2sprobe.probes.neighbors import Search, nearest_neighbors
 from w2sprobe.probes.preprocess import Preprocessing
 
-KS = (5, 10, 20, 50, 100, 200, 400)  # a grid for a few hundred rows and more
-NONE = np.empty(0, dtype=np.int64)
+KS = (5, 10, 20, 50, 100, 200, 400)  # default grid, for a few hundred rows and more
+NO_GROUP = np.empty(0, dtype=np.int64)
+ALL_VOTE = np.empty((0, 0), dtype=bool)
 
 
 def knn_path(
@@ -48,19 +49,21 @@ def knn_path(
         Soft labels, P(label = 1), in [0, 1]; several vectors share the search.
     Q : array_like of float, shape (m, d), optional
         Queries. None asks about the rows of X, each leaving itself out.
-    ks : sequence of int, each from 1 to the kept rows less those that a query leaves out
-        Results follow this order.
+    ks : sequence of int
+        Each from 1 to the number of kept rows, less those that a query leaves out. Results follow
+        this order.
     include_self : bool, default False
         Only with Q=None: a row counts as its own neighbour, as in the source experiments.
     groups : array_like, shape (n,), optional
-        Only with Q=None: a row leaves out all rows of its value here, such as copies of its text.
+        Only with Q=None: rows of the same value, such as copies of a text, do not vote on one
+        another.
     preprocess : {"none", "center", "standardize"}, default "none"
-        Learnt from X, whatever is kept; "center" moves no neighbour.
+        Learnt from all rows of X; "center" changes no neighbour.
     search : callable, default nearest_neighbors
-        Finds the neighbours; `w2sprobe.searches.StoredSearch` reads them from a store.
+        Finds the neighbours; `w2sprobe.searches.StoredSearch` keeps them in a store.
     keep : array_like of bool, shape (n,) or (v, n), optional
-        Rows that may vote, of each label vector; the others are asked about all the same. Votes
-        are those of a search among the kept rows alone.
+        Rows that may vote, for each label vector; the others still get a prediction. Votes are
+        those of a search among the kept rows alone.
 
     Returns
     -------
@@ -76,37 +79,41 @@ def knn_path(
 
     Notes
     -----
-    Euclidean distance; equal distances keep the lower row. One search, then a running mean. With
-    `keep` the search goes somewhat beyond max(ks), and a query that still sees too few kept rows of
-    a vector is searched again among that vector's rows.
+    Euclidean distance; of equal distances the lower row comes first. One search, then a running
+    mean over neighbours. With `keep` the search goes somewhat beyond max(ks); a query that still
+    has too few kept neighbours for a label vector is searched again among that vector's rows.
     """
     points = check_activations(X)
     soft, several = check_label_vectors(y, len(points))
     if groups is not None and (include_self or Q is not None):
         raise InputError("groups are given beside include_self or Q", allowed="groups with neither")
-    leaves_out = Q is None and not include_self
-    together = optional_groups(groups, len(points))
-    n_out = n_left_out(together, itself=leaves_out)
+    leave_out = Q is None and not include_self
+    group = optional_groups(groups, len(points))
     kept = None if keep is None else check_keep(keep, soft.shape)
-    counts = np.array(_check_ks(ks, *_most(len(points), kept, together, itself=leaves_out)))
-    order = np.argsort(counts, kind="stable")
-    k = int(counts.max())
+    checked = _check_ks(ks, *_max_k(len(points), kept, group, itself=leave_out))
+    order = np.argsort(checked, kind="stable")
+    counts = np.array(checked)[order]
     moved = Preprocessing.fit(points, preprocess)
     queries = None if Q is None else moved.apply(check_activations(Q, "Q", points.shape[1]))
     points = moved.apply(points)
-    n_searched = k if kept is None else min(len(points) - n_out, _beyond(k, kept))
-    found = search(points, queries, k=n_searched, exclude_self=leaves_out, groups=together).indices
-    votes = np.empty((len(soft), len(counts), len(found)))
-    votes[:, order], short = _vote(found, soft, kept, counts[order])
+    n_out = n_left_out(group, itself=leave_out)
+    k = int(counts[-1])
+    k_searched = k if kept is None else min(len(points) - n_out, _k_beyond(k, kept))
+    neighbors = search(points, queries, k=k_searched, exclude_self=leave_out, groups=group).indices
+    voters = Voters(soft, ALL_VOTE if kept is None else np.ascontiguousarray(kept), NO_GROUP)
+    ascending, short = _vote(neighbors, voters, NO_GROUP, counts)
     if kept is not None and short.any():
         asked = points if queries is None else queries
-        group = NONE if not leaves_out else np.arange(len(points)) if together is None else together
+        group_of = np.arange(len(points)) if group is None else group
         for vector in np.flatnonzero(short.any(axis=1)):
             rows, few = np.flatnonzero(kept[vector]), np.flatnonzero(short[vector])
-            some = search(points[rows], asked[few], k=min(k + n_out, len(rows))).indices
-            own = (group[rows], group[few]) if len(group) else (NONE, NONE)
-            part, _ = _vote(some, soft[vector : vector + 1, rows], None, counts[order], *own)
-            votes[vector, order[:, None], few] = part[0]
+            again = search(points[rows], asked[few], k=min(k + n_out, len(rows))).indices
+            # this search knows no groups: rows of the query's own are left out by the vote
+            own = (group_of[rows], group_of[few]) if leave_out else (NO_GROUP, NO_GROUP)
+            voters = Voters(soft[vector : vector + 1, rows], ALL_VOTE, own[0])
+            ascending[vector][:, few] = _vote(again, voters, own[1], counts)[0][0]
+    votes = np.empty_like(ascending)
+    votes[:, order] = ascending
     votes = votes.clip(0, 1)  # sums of ones may round past their count
     return votes if several else votes[0]
 
@@ -122,22 +129,23 @@ def knn_cross_fit(
     search: Search = nearest_neighbors,
     keep: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Out-of-fold votes for every k and label vector: neighbours are rows of the other folds.
+    """Out-of-fold votes for every k and label vector: only rows of other folds vote.
 
     Parameters
     ----------
     X, y, search
         As in `knn_path`.
-    ks : sequence of int, each from 1 to the rows that are kept outside every fold
-        Results follow this order.
+    ks : sequence of int
+        Each from 1 to the number of rows that are kept outside every fold. Results follow this
+        order.
     cv : int, default 5, in [2, n]
-        Folds, the same as those of `logistic_cross_fit`.
+        Folds; the same as in `logistic_cross_fit`.
     groups : array_like, shape (n,), optional
-        Rows of one value stay in one fold.
+        Rows of the same value are in the same fold.
     preprocess : {"none", "center", "standardize"}, default "none"
-        Learnt anew from the other folds.
+        Learnt from the other folds.
     keep : array_like of bool, shape (n,) or (v, n), optional
-        As in `knn_path`; folds are those of all rows.
+        As in `knn_path`; folds do not depend on it.
 
     Returns
     -------
@@ -153,15 +161,15 @@ def knn_cross_fit(
 
     Notes
     -----
-    One search a fold: together about as much work as one that leaves out single rows, where the
-    symmetry of X in itself is of use but all n rows are searched.
+    One search per fold. Together they cost about as much as one leave-one-out search, which uses
+    the symmetry of distances but searches all n rows.
     """
     points = check_activations(X)
     soft, several = check_label_vectors(y, len(points))
     kept = None if keep is None else check_keep(keep, soft.shape)
     folds = folds_of(len(points), cv, optional_groups(groups, len(points)))
-    most, of = _most(len(points), kept, folds, itself=True)
-    counts = _check_ks(ks, most, of or f"the rows outside the largest of {cv} folds")
+    max_k, of = _max_k(len(points), kept, folds, itself=True)
+    counts = _check_ks(ks, max_k, of or f"the rows outside the largest of {cv} folds")
     votes = np.empty((len(soft), len(counts), len(points)))
     for fold in range(cv):
         out = folds == fold
@@ -178,53 +186,43 @@ def knn_cross_fit(
 
 
 def _vote(
-    found: np.ndarray,
-    soft: np.ndarray,
-    keep: np.ndarray | None,
-    counts: np.ndarray,
-    group: np.ndarray = NONE,
-    own: np.ndarray = NONE,
+    neighbors: np.ndarray, voters: Voters, own_group: np.ndarray, ks: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Votes (v, len(counts), m) of ascending counts, and which queries lack rows, (v, m).
-
-    Rows that `keep` (v, n) leaves out, and rows whose `group` (n,) is the query's `own` (m,), have
-    no vote.
-    """
-    votes = np.empty((len(soft), len(counts), len(found)))
-    short = np.zeros((len(soft), len(found)), dtype=bool)
-    kept = np.empty((0, 0), dtype=bool) if keep is None else np.ascontiguousarray(keep)
-    in_parts(vote, len(found), found, soft, kept, group, own, counts, votes, short)
+    """Votes (v, len(ks), m) of ascending `ks`, and which queries lack voters, (v, m)."""
+    votes = np.empty((len(voters.soft), len(ks), len(neighbors)))
+    short = np.zeros((len(voters.soft), len(neighbors)), dtype=bool)
+    in_parts(vote, len(neighbors), neighbors, voters, own_group, ks, votes, short)
     return votes, short
 
 
-def _beyond(k: int, keep: np.ndarray) -> int:
-    """Neighbours among which most queries have k kept ones, at most 2 k."""
+def _k_beyond(k: int, keep: np.ndarray) -> int:
+    """Neighbours to search so that most queries have k kept ones among them; at most 2 k."""
     share = float(keep.mean(axis=1).min())
-    # four standard deviations of the number kept, were rows left out at random
+    # mean plus four standard deviations, as if rows were left out at random
     return min(2 * k, int(np.ceil((k + 4 * np.sqrt(k * (1 - share))) / share)))
 
 
-def _most(
+def _max_k(
     n: int, keep: np.ndarray | None, groups: np.ndarray | None, *, itself: bool
 ) -> tuple[int, str]:
-    """Most neighbours that every query has, and what they are chosen from, where rows are kept."""
+    """Largest k that every query has neighbours for; with `keep`, also where it comes from."""
     if keep is None:
         return n - n_left_out(groups, itself=itself), ""
-    most = [
+    largest = [
         int(mask.sum())
         - (n_left_out(None if groups is None else groups[mask], itself=itself) if mask.any() else 0)
         for mask in keep
     ]
-    worst = int(np.argmin(most))
-    return most[worst], f"the rows that label vector {worst} keeps for every query"
+    worst = int(np.argmin(largest))
+    return largest[worst], f"the rows that label vector {worst} keeps for every query"
 
 
-def _check_ks(ks: Sequence[int], most: int, of: str = "") -> list[int]:
+def _check_ks(ks: Sequence[int], max_k: int, of: str = "") -> list[int]:
     if np.ndim(ks) != 1:
         raise InputError(f"ks is {ks!r}", allowed="a sequence, such as [1, 10, 50]")
     if not len(ks):
         raise InputError("ks is empty", allowed="at least one k")
-    return [check_k(k, "k", most, of) for k in ks]
+    return [check_k(k, "k", max_k, of) for k in ks]
 
 
 class KNNProbe(ProbeEstimator):
@@ -235,10 +233,10 @@ class KNNProbe(ProbeEstimator):
     n_neighbors : int, default 50
         k, at most the number of rows (less those that a row leaves out of its own vote).
     search : callable, default nearest_neighbors
-        Finds the neighbours; `w2sprobe.searches.StoredSearch` reads them from a store, and
-        `functools.partial(nearest_neighbors, backend=...)` names a backend.
+        Finds the neighbours. `functools.partial(nearest_neighbors, backend=...)` chooses a backend;
+        `w2sprobe.searches.StoredSearch` keeps neighbours in a store.
     preprocess : {"none", "center", "standardize"}, default "none"
-        Fitted on the training rows.
+        Learnt from the training rows.
 
     Attributes
     ----------
@@ -257,7 +255,7 @@ class KNNProbe(ProbeEstimator):
         self.preprocess = preprocess
 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> "KNNProbe":
-        """Keep the rows.
+        """Store the rows and labels.
 
         Parameters
         ----------
@@ -265,7 +263,7 @@ class KNNProbe(ProbeEstimator):
         y : array_like of float, shape (n,)
             Hard or soft labels in [0, 1].
         groups : array_like, shape (n,), optional
-            Rows of one value do not vote on one another in `predict_train_proba`.
+            Rows of the same value do not vote on one another in `predict_train_proba`.
 
         Returns
         -------

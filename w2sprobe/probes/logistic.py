@@ -1,4 +1,4 @@
-"""L2 logistic regression on soft labels: paths of penalties, label vectors and folds at once."""
+"""L2 logistic regression on soft labels, for many penalties, label vectors and folds at once."""
 
 import warnings
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from w2sprobe.probes._newton import TOLERANCE, Minima, minimise
 from w2sprobe.probes.estimator import LinearProbe, check_fitted, out_of_fold, two_columns
 from w2sprobe.probes.preprocess import Preprocessing, check_preprocess
 
-L2S = tuple(float(f"{value:.3g}") for value in np.logspace(-4, 3, 15))  # that l2="auto" tries
+L2S = tuple(float(f"{value:.3g}") for value in np.logspace(-4, 3, 15))  # tried by l2="auto"
 
 
 def logistic_path(
@@ -36,21 +36,22 @@ def logistic_path(
     preprocess: Preprocess = "none",
     device: str = "auto",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Logistic regression for every penalty, and for every label vector, from one set-up.
+    """Coefficients for every penalty and every label vector, all solved together.
 
     Parameters
     ----------
     X : array_like of float, shape (n, d)
         Activations, finite.
     y : array_like of float, shape (n,) or (v, n)
-        Soft labels, P(label = 1), in [0, 1]; several vectors share each pass over X.
+        Soft labels, P(label = 1), in [0, 1]. Several vectors cost little more than one: they share
+        each pass over X.
     l2s : sequence of float, each above 0
         Results follow this order.
     preprocess : {"none", "center", "standardize"}, default "none"
-        Before the penalty sees the weights; "center" changes nothing here, as the intercept is
-        free. Coefficients are those of X as given.
+        Scaling changes what the penalty costs; "center" changes nothing, as the intercept is free.
+        Coefficients are for X as given, not preprocessed.
     device : str, default "auto"
-        "cpu", "cuda", "cuda:1"; "auto" takes a GPU where there is one.
+        "cpu", "cuda", "cuda:1"; "auto" takes a GPU if there is one.
 
     Returns
     -------
@@ -60,7 +61,7 @@ def logistic_path(
     Raises
     ------
     InputError
-        Shape, range or a value that is not finite; labels that are all 0 or all 1.
+        Shape, range or a value that is not finite; labels all 0 or all 1.
     UnknownName
         No such preprocessing.
 
@@ -72,8 +73,8 @@ def logistic_path(
     Notes
     -----
     Minimises mean BCE(sigmoid(X w + b), y) + l2 |w|², b free: the objective of EleutherAI's
-    weak-to-strong code; scikit-learn's C is 1 / (2 n l2). The gradient is taken in float64 and is
-    that of the intercept too. See `_newton` for the method.
+    weak-to-strong code; scikit-learn's C is 1 / (2 n l2). Solved by truncated Newton steps
+    (`_newton.minimise`) to a float64 gradient norm of 1e-6.
     """
     points = check_activations(X)
     soft, several = check_label_vectors(y, len(points))
@@ -97,28 +98,28 @@ def logistic_cross_fit(
     preprocess: Preprocess = "none",
     device: str = "auto",
 ) -> np.ndarray:
-    """Out-of-fold predictions for every penalty, all folds and penalties solved together.
+    """Out-of-fold predictions for every penalty; all folds and penalties are solved together.
 
     Parameters
     ----------
     X, l2s, preprocess, device
-        As in `logistic_path`; "standardize" is learnt anew from the training rows of each fold.
+        As in `logistic_path`; "standardize" is learnt from the training rows of each fold.
     y : array_like of float, shape (n,)
         Soft labels in [0, 1].
     cv : int, default 5, in [2, n]
         Folds.
     groups : array_like, shape (n,), optional
-        Rows of one value stay in one fold.
+        Rows of the same value are in the same fold.
 
     Returns
     -------
     ndarray of float64, shape (len(l2s), n)
-        P(label = 1) of each row by the fit on the other folds.
+        P(label = 1) of each row, predicted by the fit on the other folds.
 
     Raises
     ------
     InputError
-        As in `logistic_path`; `cv` is out of range; the other folds of a row have one label only.
+        As in `logistic_path`; `cv` is out of range; training rows of a fold have one label only.
     UnknownName
         No such preprocessing.
 
@@ -143,7 +144,7 @@ def logistic_cross_fit_path(
     device: str = "auto",
     keep: ArrayLike | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`logistic_cross_fit` and `logistic_path` in one: the fit on all rows is one more fold.
+    """Out-of-fold predictions and the fit on all rows, as if that were one more fold.
 
     Parameters
     ----------
@@ -152,15 +153,15 @@ def logistic_cross_fit_path(
     y : array_like of float, shape (n,) or (v, n)
         Soft labels in [0, 1]; several vectors share each pass over X.
     keep : array_like of bool, shape (n,) or (v, n), optional
-        Rows that each label vector is fitted on; the others are predicted all the same. Folds, and
-        what "standardize" learns, are those of all rows.
+        Rows that each label vector is fitted on; the others are predicted too. Folds, and what
+        "standardize" learns, do not depend on it.
 
     Returns
     -------
     p : ndarray of float64, shape (len(l2s), n), or (v, len(l2s), n)
-        P(label = 1) of each row by the fit on the other folds.
+        P(label = 1) of each row, predicted by the fit on the other folds.
     coef : ndarray of float64, shape (len(l2s), d), or (v, len(l2s), d)
-        Of the fit on all rows, or on all that are kept.
+        Fit on all rows that are kept.
     intercept : ndarray of float64, shape (len(l2s),), or (v, len(l2s))
 
     Raises
@@ -179,10 +180,10 @@ def logistic_cross_fit_path(
     soft, several = check_label_vectors(y, len(points))
     folds = folds_of(len(points), cv, optional_groups(groups, len(points)))
     kept = None if keep is None else check_keep(keep, soft.shape)
-    # no row is in fold -1: what is fitted outside it is fitted on all
-    outside = np.append(np.arange(cv), -1)
-    coef, intercept = _fits_outside(
-        outside, folds, points, soft, check_l2(l2s), preprocess, device, kept
+    # no row is in fold -1: the fit without that fold is the fit on all rows
+    left_out = np.append(np.arange(cv), -1)
+    coef, intercept = _fits_without(
+        left_out, folds, points, soft, check_l2(l2s), preprocess, device, kept
     )
     p = np.stack(
         [
@@ -202,19 +203,19 @@ def _held_out_margins(
     preprocess: Preprocess,
     device: str,
 ) -> np.ndarray:
-    """Out-of-fold x·w + b for every penalty, (p, n)."""
+    """Out-of-fold margins x·w + b for every penalty, (p, n)."""
     points = check_activations(X)
     soft = check_labels(y, len(points))
     penalties = check_l2(l2s)
     folds = folds_of(len(points), cv, optional_groups(groups, len(points)))
-    coef, intercept = _fits_outside(
+    coef, intercept = _fits_without(
         np.arange(cv), folds, points, soft[None], penalties, preprocess, device
     )
     return out_of_fold(points, folds, coef[:, 0], intercept[:, 0])
 
 
-def _fits_outside(
-    outside: np.ndarray,
+def _fits_without(
+    left_out: np.ndarray,
     folds: np.ndarray,
     points: np.ndarray,
     soft: np.ndarray,
@@ -223,25 +224,27 @@ def _fits_outside(
     device: str,
     keep: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients (f, v, p, d) and intercepts (f, v, p) of fits on the rows outside each fold."""
-    shape = (len(outside), len(soft), len(penalties))
-    inside = folds != outside[:, None]
-    if preprocess == "standardize":  # its scale is that of each fold's training rows
+    """Coefficients (f, v, p, d) and intercepts (f, v, p), each fitted without one fold."""
+    shape = (len(left_out), len(soft), len(penalties))
+    fitted_on = folds != left_out[:, None]
+    if preprocess == "standardize":  # each fold has rows of its own scale, so a solve of its own
         coef, intercept = np.empty((*shape, points.shape[1])), np.empty(shape)
-        for number, rows in enumerate(inside):
+        for fold, rows in enumerate(fitted_on):
             moved = Preprocessing.fit(points[rows], preprocess)
             weight = None if keep is None else _shares(keep[:, rows])
             minima = _solve(
                 moved.apply(points[rows]), soft[:, rows], penalties, device=device, weight=weight
             )
-            some, last = _as_given(minima, moved)
-            coef[number], intercept[number] = some.reshape(*shape[1:], -1), last.reshape(shape[1:])
+            fold_coef, fold_intercept = _as_given(minima, moved)
+            coef[fold] = fold_coef.reshape(*shape[1:], -1)
+            intercept[fold] = fold_intercept.reshape(shape[1:])
         return coef, intercept
     check_preprocess(preprocess)
-    counted = inside[:, None] & (np.ones((len(soft), 1), dtype=bool) if keep is None else keep)
+    # folds share the rows: a row that a fold leaves out has weight 0 there
+    counted = fitted_on[:, None] & (np.ones((len(soft), 1), dtype=bool) if keep is None else keep)
     minima = _solve(
         points,
-        np.tile(soft, (len(outside), 1)),
+        np.tile(soft, (len(left_out), 1)),
         penalties,
         device=device,
         weight=_shares(counted.reshape(-1, len(points))),
@@ -250,7 +253,7 @@ def _fits_outside(
 
 
 def _shares(counted: np.ndarray) -> np.ndarray:
-    """Equal weights of the rows that count, adding up to 1 in each row of the mask, (c, n)."""
+    """Weights (c, n) of the rows that count: equal, and adding up to 1 for each mask."""
     if not counted.any(axis=1).all():
         raise InputError("keep leaves a fit no rows", allowed="rows of both classes in every fold")
     shares: np.ndarray = counted / counted.sum(axis=1, keepdims=True)
@@ -263,26 +266,26 @@ class LogisticProbe(LinearProbe):
     Parameters
     ----------
     l2 : float or "auto", default 1e-2
-        Weight of |w|² beside the mean loss; above 0. "auto" takes the one of `L2S` with the least
-        out-of-fold loss against the labels given, over 5 folds.
+        Weight of |w|² beside the mean loss; above 0. "auto" chooses from `L2S` by the smallest
+        out-of-fold loss against the given labels, over 5 folds.
     preprocess : {"none", "center", "standardize"}, default "none"
-        As in `logistic_path`; fitted on the training rows, in a cross-fit on those of each fold.
+        As in `logistic_path`; learnt from the training rows of each fit.
     device : str, default "auto"
         As in `logistic_path`.
 
     Attributes
     ----------
     coef_ : ndarray of float64, shape (d,)
-        Of X as given.
+        For X as given, not preprocessed.
     intercept_ : float
     l2_ : float
-        The penalty that was used.
+        Penalty that was used.
     oof_loss_ : ndarray of float64, shape (len(L2S),)
-        With l2="auto": mean out-of-fold BCE of each penalty of `L2S`; lower is better.
+        Only with l2="auto": mean out-of-fold BCE of each penalty of `L2S`; lower is better.
     n_iter_ : int
         Newton steps.
     gradient_norm_ : float
-        At the solution, intercept included, in the coordinates of the preprocessed rows.
+        At the solution, intercept included, for the preprocessed rows.
     converged_ : bool
         Whether it is at most 1e-6.
     """
@@ -306,7 +309,7 @@ class LogisticProbe(LinearProbe):
         y : array_like of float, shape (n,)
             Hard or soft labels in [0, 1].
         groups : array_like, shape (n,), optional
-            Rows of one value stay in one fold of a cross-fit.
+            Rows of the same value are in the same fold of a cross-fit.
 
         Returns
         -------
@@ -315,20 +318,20 @@ class LogisticProbe(LinearProbe):
         Raises
         ------
         InputError
-            Shape, range or a value that is not finite; labels that are all 0 or all 1.
+            Shape, range or a value that is not finite; labels all 0 or all 1.
         UnknownName
             No such preprocessing.
         """
         points, soft = self._start(X, y)
         check_both_classes(soft)
-        together = optional_groups(groups, len(points))
+        group = optional_groups(groups, len(points))
         if isinstance(self.l2, str) and self.l2 != "auto":
             raise InputError(f"l2 is {self.l2!r}", allowed="a number above 0, or 'auto'")
         if isinstance(self.l2, str):
             margins = _held_out_margins(
-                points, soft, L2S, FOLDS, together, self.preprocess, self.device
+                points, soft, L2S, FOLDS, group, self.preprocess, self.device
             )
-            # from margins: a confident mistake has a large loss, not an infinite one
+            # BCE from margins: where p rounds to 0 or 1, the loss stays finite
             self.oof_loss_ = (np.logaddexp(0, margins) - soft * margins).mean(axis=1)
             self.l2_ = L2S[int(self.oof_loss_.argmin())]
         else:
@@ -339,7 +342,7 @@ class LogisticProbe(LinearProbe):
         self.intercept_ = float(intercept)
         self.n_iter_, self.gradient_norm_ = int(minima.n_iter[0]), float(minima.gradient_norm[0])
         self.converged_ = self.gradient_norm_ <= TOLERANCE
-        self._training = points, soft, together
+        self._training = points, soft, group
         return self
 
     def predict_train_proba(self, *, cv: int | None = FOLDS) -> np.ndarray:
@@ -348,9 +351,9 @@ class LogisticProbe(LinearProbe):
         Parameters
         ----------
         cv : int, optional, default 5
-            Predict each row by a fit on the other folds, with the penalty `l2_`, in whose choice
-            by "auto" all rows had a say (`cross_fit` chooses within the other folds). None: by the
-            fit on all rows, which repeats much of the labels where d is near n or above.
+            Predict each row by a fit on the other folds, with the penalty `l2_`. With l2="auto"
+            that penalty was chosen on all rows; `cross_fit` chooses it within the other folds.
+            None: in-sample predictions, which repeat the labels if d is not well below n.
 
         Returns
         -------
@@ -363,7 +366,7 @@ class LogisticProbe(LinearProbe):
         """
         check_fitted(self)
         if not hasattr(self, "_training"):
-            raise InputError("a loaded probe has not kept its rows", advice="Fit it anew.")
+            raise InputError("a loaded probe has not kept its rows", advice="Fit it again.")
         points, soft, groups = self._training
         if cv is None:
             return two_columns(self._votes(points))
@@ -372,7 +375,7 @@ class LogisticProbe(LinearProbe):
     def cross_fit(
         self, X: ArrayLike, y: ArrayLike, cv: int = FOLDS, groups: ArrayLike | None = None
     ) -> np.ndarray:
-        """Out-of-fold P(label = 1) without a fit on all rows.
+        """Out-of-fold P(label = 1), with the penalty chosen inside the other folds.
 
         Parameters
         ----------
@@ -391,19 +394,18 @@ class LogisticProbe(LinearProbe):
             As in `fit`, or `cv` is out of range.
         """
         if self.l2 != "auto":
-            (own_p,) = self._held_out(X, y, self.l2, cv, groups)
-            return np.asarray(own_p)
+            (p,) = self._held_out(X, y, self.l2, cv, groups)
+            return np.asarray(p)
         points = check_activations(X)
         soft = check_labels(y, len(points))
-        together = optional_groups(groups, len(points))
+        group = optional_groups(groups, len(points))
         p = np.empty(len(points))
-        folds = folds_of(len(points), cv, together)
+        folds = folds_of(len(points), cv, group)
         for fold in range(cv):
             out = folds == fold
-            inner = None if together is None else together[~out]
-            own = LogisticProbe("auto", self.preprocess, self.device)
-            own.fit(points[~out], soft[~out], inner)
-            p[out] = own._votes(points[out])
+            inner = LogisticProbe("auto", self.preprocess, self.device)
+            inner.fit(points[~out], soft[~out], None if group is None else group[~out])
+            p[out] = inner._votes(points[out])
         return p
 
     def _held_out(
@@ -422,7 +424,7 @@ def _solve(
     device: str,
     weight: np.ndarray | None = None,
 ) -> Minima:
-    """Every penalty for every row of `soft` (v, n) and its `weight`: columns in that order."""
+    """Minima for every row of `soft` (v, n) and `weight`, and within it every penalty."""
     for row, vector in enumerate(soft):
         check_both_classes(vector if weight is None else vector[weight[row] > 0])
     if weight is None:
@@ -447,6 +449,6 @@ def _solve(
 
 
 def _as_given(minima: Minima, moved: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients and intercepts for rows that are not preprocessed."""
+    """Coefficients and intercepts for the rows as given, from those for preprocessed rows."""
     coef: np.ndarray = minima.coef / moved.scale
     return coef, minima.intercept - coef @ moved.centre

@@ -1,4 +1,4 @@
-"""Mass-mean probe: the difference of the weighted class means."""
+"""Mass-mean probe: the difference of the class means, weighted by soft labels."""
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from w2sprobe.folds import FOLDS, folds_of
 from w2sprobe.probes.estimator import LinearProbe, out_of_fold
 from w2sprobe.probes.preprocess import BLOCK_ROWS, Preprocessing
 
-SEPARATED = 1e-6  # of the variance along a direction is within classes: they are told apart
+SEPARATED = 1e-6  # share of the variance along a direction below which classes are separated
 
 
 def mass_mean_cross_fit_path(
@@ -40,9 +40,9 @@ def mass_mean_cross_fit_path(
     X : array_like of float, shape (n, d)
         Activations, finite.
     y : array_like of float, shape (n,) or (v, n)
-        Soft labels in [0, 1]; the means of all vectors and folds are one matrix product.
+        Soft labels in [0, 1]; one matrix product gives the means of all vectors and folds.
     whiten, preprocess, device
-        As in `MassMeanProbe`; "standardize" is learnt anew from the other folds, whatever is kept.
+        As in `MassMeanProbe`; "standardize" is learnt from all rows of the other folds.
     cv : int, default 5, in [2, n]
         Folds.
     groups : array_like, shape (n,), optional
@@ -55,48 +55,40 @@ def mass_mean_cross_fit_path(
     p : ndarray of float64, shape (n,), or (v, n)
         P(label = 1) of each row by the fit on the other folds.
     coef : ndarray of float64, shape (d,), or (v, d)
-        Of the fit on all rows, or on all that are kept.
+        Fit on all rows that are kept.
     intercept : float, or ndarray of float64, shape (v,)
 
     Raises
     ------
     InputError
-        Shape, range or a value that is not finite; `cv` is out of range; rows of one class in a
-        fit.
+        Shape, range or a value that is not finite; `cv` is out of range; only one class in a fit.
     UnknownName
         No such preprocessing.
     """
-    place = resolve_device(device)
+    torch_device = resolve_device(device)
     points = check_activations(X)
     soft, several = check_label_vectors(y, len(points))
     folds = folds_of(len(points), cv, optional_groups(groups, len(points)))
-    # no row is in fold -1: what is fitted outside it is fitted on all
-    inside = folds != np.append(np.arange(cv), -1)[:, None]
-    counted = inside[:, None] & (True if keep is None else check_keep(keep, soft.shape))
-    counted = np.broadcast_to(counted, (len(inside), *soft.shape))
-    for fold in counted:
-        for rows, vector in zip(fold, soft, strict=True):
-            if not rows.any():
-                raise InputError("keep leaves a fit no rows", allowed="rows of both classes")
-            check_both_classes(vector[rows])
-    weight = counted.reshape(-1, len(points))
-    one, zero = _class_means(points, np.tile(soft, (len(inside), 1)), weight)
+    # no row is in fold -1: the fit without that fold is the fit on all rows
+    fitted_on = folds != np.append(np.arange(cv), -1)[:, None]
+    counted = fitted_on[:, None] & (True if keep is None else check_keep(keep, soft.shape))
+    counted = np.broadcast_to(counted, (len(fitted_on), *soft.shape))
+    _check_fits(counted, soft)
     shape = (*counted.shape[:2], points.shape[1])
-    one, zero = one.reshape(shape), zero.reshape(shape)
+    means = _class_means(
+        points, np.tile(soft, (len(fitted_on), 1)), counted.reshape(-1, len(points))
+    )
+    mean_1, mean_0 = (mean.reshape(shape) for mean in means)
     coef = np.empty(shape)
-    for number, rows in enumerate(inside):
+    for fold, rows in enumerate(fitted_on):
         scale = Preprocessing.fit(points[rows], preprocess).scale
-        direction = (one[number] - zero[number]) / scale
+        direction = (mean_1[fold] - mean_0[fold]) / scale
         if whiten:
-            masks, mask_of = np.unique(counted[number], axis=0, return_inverse=True)
-            for which, mask in enumerate(masks):
-                vectors = np.flatnonzero(mask_of.ravel() == which)
-                share = soft[vectors][:, mask].mean(axis=1)
-                direction[vectors] = _whitened_together(
-                    points[mask], scale, direction[vectors], share * (1 - share), place
-                )
-        coef[number] = direction / scale
-    intercept = -(coef * (one + zero)).sum(axis=-1) / 2
+            direction = _whitened_vectors(
+                points, scale, direction, soft, counted[fold], torch_device
+            )
+        coef[fold] = direction / scale
+    intercept = -(coef * (mean_1 + mean_0)).sum(axis=-1) / 2
     p = np.stack(
         [
             expit(out_of_fold(points, folds, coef[:, [vector]], intercept[:, [vector]])[0])
@@ -115,7 +107,7 @@ class MassMeanProbe(LinearProbe):
         Multiply the direction by the pseudo-inverse of the within-class covariance (linear
         discriminant analysis).
     preprocess : {"none", "center", "standardize"}, default "none"
-        Fitted on the training rows; "center" changes nothing.
+        Learnt from the training rows; "center" changes nothing.
     device : str, default "auto"
         Where the covariance is multiplied and inverted: "cpu", "cuda", "cuda:1"; "auto" takes a
         GPU where there is one.
@@ -123,17 +115,17 @@ class MassMeanProbe(LinearProbe):
     Attributes
     ----------
     coef_ : ndarray of float64, shape (d,)
-        Of X as given.
+        For X as given, not preprocessed.
     intercept_ : float
-        The point half-way between the means has P(label = 1) = 0.5.
+        Makes P(label = 1) = 0.5 half-way between the means.
 
     Notes
     -----
     theta = sum(q x) / sum(q) - sum((1 - q) x) / sum(1 - q), q the soft label; Marks & Tegmark,
     "The Geometry of Truth", arXiv 2310.06824, section 5, for hard labels. The within-class
-    covariance is that of all rows less s (1 - s) theta theta', s = mean(q). Only the ranking of a
-    direction without `whiten` means something: its length has the unit of the activations, so that
-    its probabilities are not calibrated.
+    covariance is that of all rows less s (1 - s) theta theta', s = mean(q). Without `whiten` only
+    the ranking means something: theta has the unit of the activations, so probabilities are not
+    calibrated.
     """
 
     def __init__(
@@ -163,28 +155,37 @@ class MassMeanProbe(LinearProbe):
         UnknownName
             No such preprocessing.
         """
-        place = resolve_device(self.device)
+        torch_device = resolve_device(self.device)
         points, soft = self._start(X, y)
         check_both_classes(soft)
         moved = Preprocessing.fit(points, self.preprocess)
         points = moved.apply(points)
-        (one,), (zero,) = _class_means(points, soft[None], np.ones((1, len(soft))))
-        direction = one - zero
+        (mean_1,), (mean_0,) = _class_means(points, soft[None], np.ones((1, len(soft))))
+        direction = mean_1 - mean_0
         if self.whiten:
             share = soft.mean()
-            middle = share * one + (1 - share) * zero
-            theta = to_tensor(direction, place)
+            mean = share * mean_1 + (1 - share) * mean_0
+            theta = to_tensor(direction, torch_device)
             unscaled = np.ones(points.shape[1])
-            direction = _whitened(points, middle, unscaled, theta, share * (1 - share))
+            direction = _whitened(points, mean, unscaled, theta, share * (1 - share))
         self.coef_ = direction / moved.scale
-        self.intercept_ = float(-direction @ (one + zero) / 2 - self.coef_ @ moved.centre)
+        self.intercept_ = float(-direction @ (mean_1 + mean_0) / 2 - self.coef_ @ moved.centre)
         return self
+
+
+def _check_fits(counted: np.ndarray, soft: np.ndarray) -> None:
+    """Refuse a fit (f, v, n) without rows, or with one class."""
+    for fold in counted:
+        for rows, vector in zip(fold, soft, strict=True):
+            if not rows.any():
+                raise InputError("keep leaves a fit no rows", allowed="rows of both classes")
+            check_both_classes(vector[rows])
 
 
 def _class_means(
     points: np.ndarray, soft: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Means of class 1 and of class 0, (c, d) each, of label vectors and row weights (c, n)."""
+    """Means of class 1 and of class 0, (c, d) each, for soft labels and row weights (c, n)."""
     weights = np.concatenate([soft * weight, (1 - soft) * weight])
     weights /= weights.sum(axis=1, keepdims=True)
     means = np.zeros((len(weights), points.shape[1]))
@@ -194,20 +195,41 @@ def _class_means(
     return means[: len(soft)], means[len(soft) :]
 
 
+def _whitened_vectors(
+    points: np.ndarray,
+    scale: np.ndarray,
+    directions: np.ndarray,
+    soft: np.ndarray,
+    counted: np.ndarray,
+    device: torch.device,
+) -> np.ndarray:
+    """Whitened directions (v, d) of label vectors that are each fitted on the rows `counted`."""
+    whitened = np.empty_like(directions)
+    # label vectors that are fitted on the same rows share a covariance
+    masks, mask_of = np.unique(counted, axis=0, return_inverse=True)
+    for number, mask in enumerate(masks):
+        vectors = np.flatnonzero(mask_of.ravel() == number)
+        share = soft[vectors][:, mask].mean(axis=1)
+        whitened[vectors] = _whitened_together(
+            points[mask], scale, directions[vectors], share * (1 - share), device
+        )
+    return whitened
+
+
 def _whitened_together(
     points: np.ndarray,
     scale: np.ndarray,
     directions: np.ndarray,
     between: np.ndarray,
-    place: torch.device,
+    device: torch.device,
 ) -> np.ndarray:
-    """`_whitened` for every direction (v, d) and `between` (v,), from one inverse.
+    """`_whitened` for every direction (v, d) and `between` (v,), from one pseudo-inverse.
 
-    W = T - b theta theta', T the covariance of all rows, so that by Sherman & Morrison
-    W⁺ theta = T⁺ theta / (1 - b theta' T⁺ theta): where that is near 0, as where the rows of hard
-    labels are all told apart, W is inverted itself.
+    With T the covariance of all rows, the within-class one is W = T - b theta theta', so that by
+    Sherman & Morrison W⁺ theta = T⁺ theta / (1 - b theta' T⁺ theta). Where the denominator is near
+    0, as for hard labels of separated classes, W itself is inverted.
     """
-    thetas = to_tensor(directions, place)
+    thetas = to_tensor(directions, device)
     mean = points.mean(axis=0, dtype=np.float64)
     inverse = torch.linalg.pinv(
         _covariance(torch.zeros_like(thetas.T @ thetas), points, mean, scale), hermitian=True
@@ -215,9 +237,9 @@ def _whitened_together(
     whitened = np.empty_like(directions)
     for vector, (theta, share) in enumerate(zip(thetas, between, strict=True)):
         solved = inverse @ theta
-        left = 1 - share * float(theta @ solved)
-        if left > SEPARATED:
-            whitened[vector] = (solved / left).cpu().numpy()
+        denominator = 1 - share * float(theta @ solved)
+        if denominator > SEPARATED:
+            whitened[vector] = (solved / denominator).cpu().numpy()
         else:
             whitened[vector] = _whitened(points, mean, scale, theta, share)
     return whitened

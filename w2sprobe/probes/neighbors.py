@@ -1,8 +1,7 @@
-"""Nearest neighbours: exact, whoever finds them, and how they were found."""
+"""Exact nearest neighbours by any backend, and approximate ones with a measured recall."""
 
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,11 +11,13 @@ from numpy.typing import ArrayLike
 from w2sprobe.checks import check_activations, check_groups, check_k
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.probes import backends
-from w2sprobe.probes._exact import Frame, expand, nearest_of, search_again
+from w2sprobe.probes._exact import Frame, nearest_of, search_again
+from w2sprobe.probes._kernels import Copies, expand_copies
 from w2sprobe.probes._symmetric import symmetric_candidates
+from w2sprobe.probes._threads import in_parts
 
-SPARE = 24  # candidates beyond k, so that rounding seldom leaves a doubt
-SAMPLE = 256  # queries on which the recall of an approximate search is measured
+SPARE = 24  # candidates beyond k, so that the proof seldom fails
+RECALL_QUERIES = 256  # on which the recall of an approximate search is measured
 
 EXACT: dict[str, backends.Backend] = {
     "symmetric": lambda points, _, n_candidates: symmetric_candidates(points, n_candidates),
@@ -29,17 +30,16 @@ APPROXIMATE: dict[str, backends.Backend] = {
     "faiss-hnsw": backends.faiss_hnsw,
     "faiss-gpu-float16": backends.faiss_gpu_float16,
 }
-NOTES = ("backend", "recall", "n_searched_again")
 BACKENDS = ("auto", *EXACT, *APPROXIMATE)
 
 
-class _Pair(NamedTuple):
+class _DistancesAndIndices(NamedTuple):
     distances: np.ndarray
     indices: np.ndarray
 
 
-class Neighbors(_Pair):
-    """`(distances, indices)`, and how they were found.
+class Neighbors(_DistancesAndIndices):
+    """The pair `(distances, indices)`, with attributes that say how it was searched.
 
     Attributes
     ----------
@@ -47,13 +47,11 @@ class Neighbors(_Pair):
         Euclidean, ascending.
     indices : ndarray of int64, shape (m, k)
     backend : str
-        Who found them.
     recall : float
-        Share of the true neighbours among them, in [0, 1]: 1 by proof for an exact backend,
+        Share of the true neighbours among these, in [0, 1]: 1 by proof for an exact backend,
         measured on a sample of the queries for an approximate one.
     n_searched_again : int
-        Distinct queries whose float32 distances left a doubt, so that they were searched again
-        in float64.
+        Distinct queries that were searched again in float64, as the proof failed for them.
     """
 
     backend: str
@@ -65,26 +63,21 @@ class Neighbors(_Pair):
         distances: np.ndarray,
         indices: np.ndarray,
         *,
-        backend: str,
+        backend: str = "custom",
         recall: float = 1.0,
         n_searched_again: int = 0,
     ) -> "Neighbors":
-        """Attributes beside the pair; they are no part of the tuple."""
+        """Make the pair; attributes are not part of the tuple, so that it unpacks to two arrays."""
         pair = super().__new__(cls, distances, indices)
         pair.backend, pair.recall, pair.n_searched_again = backend, recall, n_searched_again
         return pair
 
-    def __reduce__(self) -> tuple[object, ...]:
-        attributes = {name: getattr(self, name) for name in NOTES}
-        return partial(Neighbors, **attributes), tuple(self)
-
     def first(self, k: int) -> "Neighbors":
-        """The k nearest of them."""
-        attributes = {name: getattr(self, name) for name in NOTES}
-        return Neighbors(self.distances[:, :k], self.indices[:, :k], **attributes)
+        """The k nearest of these, with the same attributes."""
+        return Neighbors(self.distances[:, :k], self.indices[:, :k], **vars(self))
 
 
-# nearest_neighbors, or a function that stands in for it
+# the signature of nearest_neighbors, for functions that take its place
 Search = Callable[..., Neighbors]
 
 
@@ -105,17 +98,17 @@ def nearest_neighbors(
         Finite; used as float32.
     Q : array_like of float, shape (m, d), optional
         Queries; None searches X in itself.
-    k : int, from 1 to n less the rows that a query leaves out
-        Neighbours a query.
+    k : int
+        From 1 to n less the rows that a query leaves out.
     backend : str, default "auto"
-        Exact: "symmetric" (CPU, X in itself, half of the products), "faiss-cpu", "faiss-gpu" (every
-        GPU), "torch" (blocked; its GPU where it has one). Approximate, with a measured recall:
+        Exact: "symmetric" (CPU, only Q=None, half of the products), "faiss-cpu", "faiss-gpu" (all
+        GPUs), "torch" (blocked; on the GPU if torch sees one). Approximate, with a measured recall:
         "faiss-ivf", "faiss-hnsw", "faiss-gpu-float16". "auto" takes the fastest exact one here.
     exclude_self : bool, default False
         Only with Q=None: a row is left out of its own neighbours, by index and not by distance.
     groups : array_like, shape (n,), optional
-        Only with Q=None: rows of one value (copies of a text, answers to one question) are not
-        one another's neighbours; a row is of its own group.
+        Only with Q=None: rows of the same value (copies of a text, answers to one question) are
+        not one another's neighbours, and no row is its own.
 
     Returns
     -------
@@ -135,109 +128,68 @@ def nearest_neighbors(
 
     Notes
     -----
-    Backends rank by |x|² + |q|² - 2 x·q in float32, in which near rows cancel. They therefore give
-    a few candidates more than k on centred rows; distances are computed anew in float64 from
-    differences, and a query whose worst-case rounding error leaves room for a missed neighbour is
+    Backends rank by |x|² + |q|² - 2 x·q in float32, in which near rows cancel. So they give some
+    candidates more than k on centred rows, and the distances of these are computed again in float64
+    from differences. A query whose worst-case rounding error leaves room for a missed neighbour is
     searched again in float64: all exact backends return the same neighbours. Equal rows are
-    searched once and then counted out, so that any number of copies keeps its order.
+    searched once and expanded afterwards, so that copies never fill up the candidates.
     """
     if backend not in BACKENDS:
         raise UnknownName("backend", backend, BACKENDS)
     points = check_activations(X)
-    queries = points if Q is None else check_activations(Q, "Q", points.shape[1])
-    if Q is not None and backend == "symmetric":
+    queries = None if Q is None else check_activations(Q, "Q", points.shape[1])
+    if queries is not None and backend == "symmetric":
         raise InputError("backend 'symmetric' searches a set in itself", allowed="Q=None")
-    if Q is not None and groups is not None:
+    if queries is not None and groups is not None:
         raise InputError("groups are given beside Q", allowed="groups with Q=None")
-    group = _groups(len(points), groups, exclude_self=exclude_self and Q is None)
-    largest = int(np.bincount(group).max()) if len(group) else 0
-    k = check_k(k, "k", len(points) - largest)
-    chosen = _fastest(k + largest, itself=Q is None) if backend == "auto" else backend
+    group = _groups(len(points), groups, exclude_self=exclude_self and queries is None)
+    n_left_out = int(np.bincount(group).max()) if len(group) else 0
+    k = check_k(k, "k", len(points) - n_left_out)
+    if backend == "auto":
+        backend = _fastest(k + n_left_out, itself=queries is None)
 
     distinct, member = _distinct(points)
     known = points[distinct] if len(distinct) < len(points) else points
-    asked = known if Q is None else queries
-    n_wanted = min(len(known), k + largest)
+    asked = known if queries is None else queries
+    copies = _copies(member, member if queries is None else np.arange(len(queries)), group)
+    n_wanted = min(len(known), k + n_left_out)
     frame = Frame.of(known, asked)
-    squared, rows, n_again = _search(known, asked, n_wanted, chosen, frame)
-    query = member if Q is None else np.arange(len(queries))
-    counted = partial(_count_out, query=query, member=member, group=group, k=k)
-    distances, indices = counted(squared, rows)
+    squared, rows, n_again = _search_distinct(known, asked, n_wanted, backend, frame)
+    all_squared, indices = _all_rows(squared, rows, copies, k)
     recall = 1.0
-    if chosen in APPROXIMATE:
-        sample = np.random.default_rng(0).permutation(len(asked))[:SAMPLE]
-        true = squared.copy(), rows.copy()
-        true[0][sample], true[1][sample] = search_again(known, asked[sample], frame, n_wanted)
-        recall = _recall(indices, counted(*true)[1], np.isin(query, sample))
-    return Neighbors(
-        np.sqrt(distances).astype(np.float32),
-        indices,
-        backend=chosen,
-        recall=recall,
-        n_searched_again=n_again,
-    )
+    if backend in APPROXIMATE:
+        sample = np.random.default_rng(0).permutation(len(asked))[:RECALL_QUERIES]
+        squared, rows = squared.copy(), rows.copy()
+        squared[sample], rows[sample] = search_again(known, asked[sample], frame, n_wanted)
+        _, true = _all_rows(squared, rows, copies, k)
+        recall = _recall(indices, true, np.isin(copies.query, sample))
+    distances = np.sqrt(all_squared).astype(np.float32)
+    return Neighbors(distances, indices, backend=backend, recall=recall, n_searched_again=n_again)
 
 
-def _search(
+def _search_distinct(
     points: np.ndarray, queries: np.ndarray, k: int, backend: str, frame: Frame
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Squared distances, rows, and how many queries were searched again."""
+    """Squared distances and rows of the k nearest, and how many queries were searched again."""
     moved = frame.apply(points)
     moved_queries = moved if queries is points else frame.apply(queries)
-    find = EXACT.get(backend) or APPROXIMATE[backend]
     n_candidates = min(len(points), k + SPARE)
-    if backend.startswith("faiss-gpu"):  # rather a doubt more than a refusal
-        n_candidates = max(k, min(n_candidates, backends.GPU_MOST))
-    found = find(moved, moved_queries, n_candidates)
+    if backend.startswith("faiss-gpu"):  # fewer spare candidates rather than a refusal
+        n_candidates = max(k, min(n_candidates, backends.GPU_MAX_CANDIDATES))
+    find = EXACT.get(backend) or APPROXIMATE[backend]
+    candidates = find(moved, moved_queries, n_candidates)
     del moved, moved_queries
-    squared, rows, proven = nearest_of(points, queries, frame, found, k)
-    if backend in APPROXIMATE:  # as they are, unless there are too few
-        proven = (found.rows >= 0).sum(axis=1) >= k
+    squared, rows, proven = nearest_of(points, queries, frame, candidates, k)
+    if backend in APPROXIMATE:  # taken without a proof, if there are k of them
+        proven = (candidates.rows >= 0).sum(axis=1) >= k
     doubtful = np.flatnonzero(~proven)
     if len(doubtful):
         squared[doubtful], rows[doubtful] = search_again(points, queries[doubtful], frame, k)
     return squared, rows, len(doubtful)
 
 
-def _count_out(
-    squared: np.ndarray,
-    rows: np.ndarray,
-    *,
-    query: np.ndarray,
-    member: np.ndarray,
-    group: np.ndarray,
-    k: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """From distinct rows to all rows, without those of a query's group."""
-    counts = np.bincount(member)
-    if len(counts) == len(member) and not len(group):
-        return squared, rows
-    members = np.argsort(member, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    return expand(squared, rows, query, members, starts, group, k)
-
-
-def _recall(found: np.ndarray, true: np.ndarray, measured: np.ndarray) -> float:
-    """Share of the true neighbours of the measured queries that were found."""
-    pairs = zip(found[measured], true[measured], strict=True)
-    hits: int = sum(len(np.intersect1d(*pair)) for pair in pairs)
-    return float(hits / (int(measured.sum()) * true.shape[1]))
-
-
-def _fastest(k: int, *, itself: bool) -> str:
-    """The exact backend for k distinct neighbours; FAISS is imported only where it may be taken."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "faiss-gpu" if k <= backends.GPU_MOST and backends.has_faiss_gpu() else "torch"
-    if itself:
-        return "symmetric"
-    # beside torch, FAISS has one thread on macOS
-    return "torch" if sys.platform == "darwin" or not backends.has_faiss() else "faiss-cpu"
-
-
 def _distinct(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First rows of each value, and for each row the number of its value."""
+    """First row of each distinct value, and for each row the number of its value."""
     numbers: dict[bytes, int] = {}
     member = np.empty(len(points), dtype=np.int64)
     for row, values in enumerate(points):
@@ -246,8 +198,46 @@ def _distinct(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return first, member
 
 
+def _copies(member: np.ndarray, query: np.ndarray, group: np.ndarray) -> Copies:
+    """Rows of each distinct value, from the number of each row's value."""
+    starts = np.concatenate([[0], np.cumsum(np.bincount(member))])
+    return Copies(query, np.argsort(member, kind="stable"), starts, group)
+
+
+def _all_rows(
+    squared: np.ndarray, rows: np.ndarray, copies: Copies, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """From the nearest distinct rows to the k nearest of all rows, without a query's group."""
+    if len(copies.starts) == len(copies.members) + 1 and not len(copies.group):
+        return squared, rows  # no copies, and nothing left out
+    m = len(copies.query)
+    all_squared, all_rows = np.empty((m, k)), np.empty((m, k), dtype=np.int64)
+    in_parts(expand_copies, m, squared, rows, copies, all_squared, all_rows)
+    return all_squared, all_rows
+
+
 def _groups(n: int, groups: ArrayLike | None, *, exclude_self: bool) -> np.ndarray:
     """Group numbers of the rows; empty where no row is left out."""
     if groups is not None:
         return check_groups(groups, n)
     return np.arange(n) if exclude_self else np.empty(0, dtype=np.int64)
+
+
+def _recall(indices: np.ndarray, true: np.ndarray, measured: np.ndarray) -> float:
+    """Share of the true neighbours of the measured queries that are in `indices`."""
+    pairs = zip(indices[measured], true[measured], strict=True)
+    hits: int = sum(len(np.intersect1d(*pair)) for pair in pairs)
+    return float(hits / (int(measured.sum()) * true.shape[1]))
+
+
+def _fastest(k: int, *, itself: bool) -> str:
+    """The fastest exact backend for k distinct neighbours; imports FAISS only where it may win."""
+    import torch
+
+    if torch.cuda.is_available():
+        few = k <= backends.GPU_MAX_CANDIDATES
+        return "faiss-gpu" if few and backends.has_faiss_gpu() else "torch"
+    if itself:
+        return "symmetric"
+    # on macOS, FAISS beside torch is limited to one thread
+    return "torch" if sys.platform == "darwin" or not backends.has_faiss() else "faiss-cpu"

@@ -1,4 +1,4 @@
-"""What is done to activations before a probe sees them, fitted on its training rows."""
+"""Centring and scaling of activations, learnt from a probe's training rows."""
 
 from dataclasses import dataclass
 from typing import get_args
@@ -20,13 +20,7 @@ def check_preprocess(how: str) -> None:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """(x - centre) / scale.
-
-    Parameters
-    ----------
-    centre, scale : ndarray of float64, shape (d,)
-        Zeros and ones where nothing is done.
-    """
+    """The transformation (x - centre) / scale of each column, zeros and ones for "none"."""
 
     centre: np.ndarray
     scale: np.ndarray
@@ -39,8 +33,10 @@ class Preprocessing:
         ----------
         X : ndarray of float32, shape (n, d)
         how : {"none", "center", "standardize"}
-            Nothing, as published; subtract the mean; divide by the standard deviation (of the
-            population) too, columns that do not vary staying 0.
+            Nothing, as published; subtract the mean; also divide by the standard deviation (of the
+            population), where constant columns stay 0. "center" changes no prediction of a probe:
+            distances, class means and a free intercept do not depend on the origin. It does change
+            what Adam does in `probing.heads.fit_heads`.
 
         Returns
         -------
@@ -49,7 +45,7 @@ class Preprocessing:
         Raises
         ------
         UnknownName
-            Not one of them.
+            Another name.
         """
         check_preprocess(how)
         width = X.shape[1]
@@ -62,12 +58,12 @@ class Preprocessing:
         for start in range(0, len(X), BLOCK_ROWS):
             squares += ((X[start : start + BLOCK_ROWS] - centre) ** 2).sum(axis=0)
         scale = np.sqrt(squares / len(X))
-        # the mean of equal numbers is off by rounding, which must not be scaled up
+        # the mean of equal numbers is off by rounding, and dividing by that would make it noise
         constant = scale <= 1e-7 * np.abs(centre)
         return cls(centre, np.where(constant | (scale == 0), 1.0, scale))
 
     def apply(self, X: np.ndarray) -> np.ndarray:
-        """Transform rows, (m, d), to float32; as they are where nothing is done."""
+        """Transformed rows, float32, (m, d); the array itself for "none"."""
         if not self.centre.any() and (self.scale == 1).all():
             return X
         moved = np.empty_like(X)

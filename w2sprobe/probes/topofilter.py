@@ -1,4 +1,4 @@
-"""TopoFilter: keep rows in the largest component of their class whose neighbours agree."""
+"""TopoFilter: keep rows of the largest component of their class whose neighbours agree."""
 
 import warnings
 
@@ -24,9 +24,9 @@ from w2sprobe.probes.neighbors import Search, nearest_neighbors
 from w2sprobe.probes.preprocess import Preprocessing
 
 GRAPHS = ("union", "mutual", "strong")
-DECIMALS = 12  # differences that agree so far are equal
-SHARED = 1.1  # neighbours of the one search, for each of the zeta step
-TOO_MANY, TOO_FEW = 0.5, 0.01  # removed by the component step, as shares: worth a warning
+DECIMALS = 12  # differences are rounded to these before they are ranked
+SHARED = 1.1  # neighbours searched once for both steps, in multiples of k_zeta
+TOO_MANY, TOO_FEW = 0.5, 0.01  # shares removed by the component step that cause a warning
 
 
 class TopoFilter(BaseEstimator):  # type: ignore[misc]
@@ -37,22 +37,22 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
     k_cc : int, default 50
         Neighbours in the graph whose components are taken.
     k_zeta : int, default 50
-        Neighbours, within the components, that judge a row.
+        Neighbours within the components whose mean label is compared with a row's.
     contamination : float, default 0.1, in (0, 1)
-        Share of all rows to remove, both steps together. Where the component step alone removes
-        more, nothing else goes; `keep_mask_` and `removed_by_component_` show it.
+        Share of all rows to remove, both steps together. If the component step alone removes more,
+        the zeta step removes nothing.
     zeta : float, optional, in [0, 1]
-        Remove the rows whose label differs from their neighbours' mean by more than this, instead
-        of a share.
-    graph : {"union", "mutual", "strong"}
-        Rows i and j of one class are joined when either lists the other, when both do, or (strong)
-        when directed paths lead both ways, as in the source experiments.
+        Instead of a share: remove rows whose label differs from their neighbours' mean by more
+        than this.
+    graph : {"union", "mutual", "strong"}, default "union"
+        Rows i and j of one class are joined if either is a neighbour of the other (union), if both
+        are (mutual), or if directed paths lead both ways (strong, as in the source experiments).
     per_class : bool, default False
-        Remove the share of each class of the hard labels, instead of all rows ranked together.
+        Remove the share of each class of the hard labels instead of ranking all rows together.
     preprocess : {"none", "center", "standardize"}, default "none"
-        Of the activations; "center" moves no neighbour.
+        Centring and scaling; "center" changes no neighbour.
     search : callable, default nearest_neighbors
-        Finds the neighbours; `w2sprobe.searches.StoredSearch` reads them from a store.
+        Finds the neighbours; `w2sprobe.searches.StoredSearch` keeps them in a store.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
         Rows in the largest component of their class.
     removed_by_component_, removed_by_zeta_ : int
     zeta_ : float
-        Largest difference that was kept; higher means more tolerant.
+        Largest difference of a kept row from its neighbours' mean.
 
     Notes
     -----
@@ -70,9 +70,9 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
     restricted to each class of the hard labels (soft label > 0.5). The zeta step scores a row by
     |label - mean soft label of its k_zeta nearest rows in the components|, itself left out, as the
     source experiments do; the paper asks for a majority of at least zeta k. With k_cc of 50 the
-    union graph is usually one component, and the zeta step does all the work. One search serves
-    both steps: a row whose k_zeta nearest within the components are among the neighbours found for
-    it needs no other; where a row's are not, the components are searched in themselves.
+    union graph is usually one component, and the zeta step does all the work. One search usually
+    serves both steps; if some row has fewer than k_zeta of its neighbours in the components, the
+    components are searched by themselves.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
         return hasattr(self, "keep_mask_")
 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> "TopoFilter":
-        """Decide which rows to keep.
+        """Decide which rows to keep; sets `keep_mask_`.
 
         Parameters
         ----------
@@ -136,36 +136,41 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
         points = check_features(self, X, fitting=True, least=2)
         soft = check_target(y, len(points))
         self._check_settings()
-        together = optional_groups(groups, len(points))
-        most = len(points) - n_left_out(together, itself=True)
-        k_cc = check_k(self.k_cc, "k_cc", most)
+        group = optional_groups(groups, len(points))
+        max_k = len(points) - n_left_out(group, itself=True)
+        k_cc = check_k(self.k_cc, "k_cc", max_k)
         hard = soft > THRESHOLD
         if hard.all() or not hard.any():
             raise InputError("all rows have one hard label", allowed="both classes")
         points = Preprocessing.fit(points, self.preprocess).apply(points)
 
-        # some more than the zeta step needs: enough where the component step takes few
-        k = min(max(k_cc, round(SHARED * check_k(self.k_zeta, "k_zeta", most))), most)
-        found = self.search(points, k=k, exclude_self=True, groups=together).indices
-        component = _largest_components(found[:, :k_cc], hard, self.graph)
+        # a few more than k_zeta, as the component step may remove neighbours of a row
+        k = min(max(k_cc, round(SHARED * check_k(self.k_zeta, "k_zeta", max_k))), max_k)
+        neighbors = self.search(points, k=k, exclude_self=True, groups=group).indices
+        component = _largest_components(neighbors[:, :k_cc], hard, self.graph)
         self.component_mask_ = component
         self.removed_by_component_ = int((~component).sum())
         self._warn(self.removed_by_component_ / len(points))
 
-        difference = self._difference(points, soft, found, together)
-        dropped = np.zeros(len(points), dtype=bool)
-        if self.zeta is not None:
-            dropped = component & (difference > self.zeta)
-        else:
-            for rows in (~hard, hard) if self.per_class else (np.ones_like(hard),):
-                n_more = round(self.contamination * rows.sum()) - (rows & ~component).sum()
-                ranked = np.flatnonzero(rows & component)
-                ranked = ranked[np.argsort(-difference[ranked], kind="stable")]
-                dropped[ranked[: max(0, n_more)]] = True
-        self.removed_by_zeta_ = int(dropped.sum())
-        self.keep_mask_ = component & ~dropped
+        difference = self._difference(points, soft, neighbors, group)
+        removed = self._removed_by_zeta(difference, hard)
+        self.removed_by_zeta_ = int(removed.sum())
+        self.keep_mask_ = component & ~removed
         self.zeta_ = float(difference[self.keep_mask_].max(initial=0.0))
         return self
+
+    def _removed_by_zeta(self, difference: np.ndarray, hard: np.ndarray) -> np.ndarray:
+        """Rows of the components that the zeta step removes, (n,)."""
+        component = self.component_mask_
+        if self.zeta is not None:
+            return component & (difference > self.zeta)
+        removed = np.zeros(len(hard), dtype=bool)
+        for rows in (~hard, hard) if self.per_class else (np.ones_like(hard),):
+            n_more = round(self.contamination * rows.sum()) - (rows & ~component).sum()
+            ranked = np.flatnonzero(rows & component)
+            ranked = ranked[np.argsort(-difference[ranked], kind="stable")]
+            removed[ranked[: max(0, n_more)]] = True
+        return removed
 
     def _check_settings(self) -> None:
         if self.graph not in GRAPHS:
@@ -176,22 +181,26 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
             raise InputError(f"zeta is {self.zeta!r}", allowed="0 to 1")
 
     def _difference(
-        self, points: np.ndarray, soft: np.ndarray, found: np.ndarray, groups: np.ndarray | None
+        self, points: np.ndarray, soft: np.ndarray, neighbors: np.ndarray, group: np.ndarray | None
     ) -> np.ndarray:
-        """|label - mean label of the k_zeta nearest in the components|, (n,); 0 outside of them."""
+        """|label - mean label of the k_zeta nearest in the components|, (n,); 0 outside them."""
         component, difference = self.component_mask_, np.zeros(len(soft))
         inside = np.flatnonzero(component)
         k_zeta = check_k(self.k_zeta, "k_zeta", len(inside) - 1)
-        counted = component[found]
+        counted = component[neighbors]
         rank = np.cumsum(counted, axis=1, dtype=np.int32)
         if (rank[inside, -1] >= k_zeta).all():
             counted &= rank <= k_zeta
-            votes = np.where(counted, soft[found], 0.0).sum(axis=1)[inside]
+            votes = np.where(counted, soft[neighbors], 0.0).sum(axis=1)[inside]
         else:
-            some = None if groups is None else groups[inside]
-            again = self.search(points[inside], k=k_zeta, exclude_self=True, groups=some).indices
-            votes = soft[inside][again].sum(axis=1)
-        # rounding noise must not tell |1 - 0.7| from |0 - 0.3|
+            searched = self.search(
+                points[inside],
+                k=k_zeta,
+                exclude_self=True,
+                groups=None if group is None else group[inside],
+            )
+            votes = soft[inside][searched.indices].sum(axis=1)
+        # |1 - 0.7| and |0 - 0.3| must tie in spite of rounding
         difference[inside] = np.abs(soft[inside] - votes / k_zeta).round(DECIMALS)
         return difference
 
@@ -208,19 +217,19 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
             )
 
 
-def _largest_components(found: np.ndarray, hard: np.ndarray, graph: str) -> np.ndarray:
-    """Mask of the rows in the largest component of either class; the first of equally large."""
-    n, k = found.shape
-    starts = np.repeat(np.arange(n), k)
-    same = hard[starts] == hard[found.ravel()]
+def _largest_components(neighbors: np.ndarray, hard: np.ndarray, graph: str) -> np.ndarray:
+    """Rows in the largest component of their class; the first one if several are equally large."""
+    n, k = neighbors.shape
+    sources = np.repeat(np.arange(n), k)
+    same = hard[sources] == hard[neighbors.ravel()]
     edges = csr_matrix(
-        (np.ones(same.sum(), dtype=np.int8), (starts[same], found.ravel()[same])), shape=(n, n)
+        (np.ones(same.sum(), dtype=np.int8), (sources[same], neighbors.ravel()[same])), shape=(n, n)
     )
     if graph == "mutual":
         edges = edges.multiply(edges.T).tocsr()
     kind = "strong" if graph == "strong" else "weak"
-    _, names = connected_components(edges, directed=True, connection=kind)
+    _, component = connected_components(edges, directed=True, connection=kind)
     mask = np.zeros(n, dtype=bool)
     for label in (False, True):
-        mask |= (names == np.bincount(names[hard == label]).argmax()) & (hard == label)
+        mask |= (component == np.bincount(component[hard == label]).argmax()) & (hard == label)
     return mask

@@ -56,7 +56,7 @@ class VoteSpec(BaseModel):
         "[0.01], mass-mean: []}. An empty list takes a default grid, or mass-mean's lack of one.",
     )
     preprocess: Preprocess = Field(
-        "none", description="What is done to activations: none, center or standardize."
+        "none", description="Scaling of activations: none or standardize (center is as none)."
     )
     whiten: bool = Field(
         default=False, description="mass-mean: multiply by the inverse within-class covariance."

@@ -1,4 +1,4 @@
-"""Which rows make an optimiser step, and how they are cut to fit into memory."""
+"""Batches of rows for the optimiser steps, and their cut into micro-batches that fit memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -12,20 +12,20 @@ Example = dict[str, Any]  # id: str, position: int, input_ids: ndarray of int, s
 
 
 class EpochBatches:
-    """Rows of each step of an epoch: a batch sampler.
+    """Batch sampler: shuffles the rows anew in every epoch.
 
     Parameters
     ----------
     n_rows, batch_size : int
     seed : int
     epoch : callable
-        Number of the epoch that begins. Its order depends on seed and number alone: a run that is
-        taken up again finds the same.
+        Number of the epoch that begins. The order of rows depends on seed and number alone, so that
+        a resumed run has the same.
 
     Notes
     -----
-    Batches are drawn at random. Rows of like length in a batch would save padding, but teach less
-    where length goes with the label: docs/training.md.
+    Batches are drawn at random. Rows of similar length in a batch would save padding, but train
+    worse where length correlates with the label: docs/training.md.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class EpochBatches:
 def micro_batches(
     examples: Sequence[Example], pad_id: int, max_tokens: int, *, rank: int = 0, world: int = 1
 ) -> list[tuple[dict[str, torch.Tensor], bool]]:
-    """Cut this process's share of a batch into padded parts of similar length.
+    """Cut this process's share of a batch into padded micro-batches of similar length.
 
     Parameters
     ----------
@@ -53,26 +53,27 @@ def micro_batches(
         The whole batch, the same in every process.
     pad_id : int
     max_tokens : int
-        Limit of a part, padding included; a single longer row makes a part of its own.
+        Upper limit of a micro-batch, padding included; a single longer row makes one by itself.
+        Shorter rows are cut by length as well, so that the limit need not be reached.
     rank, world : int
-        Number of this process, and of all.
+        Index of this process, and number of processes.
 
     Returns
     -------
     list of (dict of Tensor, bool)
         `input_ids`, `attention_mask`, `soft_label` and `position`, longest rows first; and whether
-        the part counts. Processes compute in step, so all have as many parts: one that has fewer
-        gets its share, or a row of another, once more, not to be counted.
+        the micro-batch counts. Processes compute in step, so all need equally many: a process that
+        has fewer repeats its last one, or a row of another process, which does not count.
     """
     order = np.argsort([-len(example["input_ids"]) for example in examples], kind="stable")
     shares = [order[number::world] for number in range(world)]
     cuts = [_cut_by_tokens(examples, share, max_tokens) for share in shares]
-    own = cuts[rank]
-    lacking = max(map(len, cuts)) - len(own)
-    filler = own[-1] if own else order[-1:]
+    parts = cuts[rank]
+    n_fillers = max(map(len, cuts)) - len(parts)
+    filler = parts[-1] if parts else order[-1:]
     return [
-        *((_collate([examples[row] for row in rows], pad_id), True) for rows in own),
-        *((_collate([examples[row] for row in filler], pad_id), False) for _ in range(lacking)),
+        *((_collate([examples[row] for row in rows], pad_id), True) for rows in parts),
+        *((_collate([examples[row] for row in filler], pad_id), False) for _ in range(n_fillers)),
     ]
 
 

@@ -1,8 +1,8 @@
-"""Checkpoints of an unfinished run: whose they are, and which of them are whole.
+"""Checkpoints of an unfinished run: which run they belong to, and which of them are complete.
 
 transformers writes a checkpoint file by file, so a killed run may leave half of one. `whole.json`
-is written last and holds what transformers does not know: the loss's memory and the validation
-predictions. It stays when the rest of an older checkpoint goes.
+is written last and holds what transformers does not know: the state of the loss and the validation
+predictions. It stays when the other files of an older checkpoint are removed.
 """
 
 import json
@@ -17,19 +17,19 @@ from w2sprobe.atomic import make_folder, write_json
 from w2sprobe.errors import InputError
 
 FOLDER = "checkpoints"
-OWNER = "run.json"
-WHOLE = "whole.json"
+OWNER = "run.json"  # fingerprint of the run
+WHOLE = "whole.json"  # the seal: a checkpoint is complete when it is there
 
 
 def claim(out: Path, fingerprint: str) -> Path:
-    """Folder for the checkpoints of a run, as an earlier, killed try of the same run left it.
+    """Make the folder for a run's checkpoints, or return the one a killed attempt has left.
 
     Parameters
     ----------
     out : Path
         Folder of the run.
     fingerprint : str
-        Of all that determines its weights.
+        Hash of everything that determines the run's weights.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def claim(out: Path, fingerprint: str) -> Path:
     Raises
     ------
     InputError
-        Checkpoints of another run lie there.
+        The folder holds checkpoints of another run.
     """
     folder = out / FOLDER
     owner = folder / OWNER
@@ -49,28 +49,29 @@ def claim(out: Path, fingerprint: str) -> Path:
         raise InputError(
             "an unfinished run with other rows, labels, model or settings",
             where=str(out),
-            advice="Go on with those, choose another folder, or remove this one.",
+            advice="Use those again, choose another folder, or remove this one.",
         )
     return folder
 
 
 def newest(folder: Path) -> Path | None:
-    """The newest whole checkpoint; halves of others are removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=_step)
-    for checkpoint in found:
-        if not (checkpoint / WHOLE).is_file():
+    """Return the newest complete checkpoint, and remove incomplete ones."""
+    complete = []
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=_step):
+        if (checkpoint / WHOLE).is_file():
+            complete.append(checkpoint)
+        else:
             shutil.rmtree(checkpoint)
-    whole = [checkpoint for checkpoint in found if checkpoint.exists()]
-    return whole[-1] if whole else None
+    return complete[-1] if complete else None
 
 
 def seal(checkpoint: Path, state: dict[str, Any]) -> None:
-    """Declare a checkpoint whole, with what belongs to it; JSON."""
+    """Mark a checkpoint as complete and store the state that belongs to it, JSON values."""
     write_json(checkpoint / WHOLE, state)
 
 
 def prune(folder: Path, keep: set[str]) -> None:
-    """Empty all checkpoints but those of these names, the newest among them, down to the seal."""
+    """Remove all files of the other checkpoints, except the seal with its predictions."""
     for checkpoint in folder.glob("checkpoint-*"):
         if checkpoint.name in keep:
             continue
@@ -82,30 +83,24 @@ def prune(folder: Path, keep: set[str]) -> None:
 
 
 def state_of(checkpoint: Path) -> dict[str, Any]:
-    """What `seal` kept."""
+    """Read the state that `seal` has stored."""
     state: dict[str, Any] = json.loads((checkpoint / WHOLE).read_text(encoding="utf-8"))
     return state
 
 
 def predictions(folder: Path, steps: Sequence[int]) -> dict[int, np.ndarray]:
-    """Validation predictions of the evaluations after these steps.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the checkpoints.
-    steps : sequence of int
+    """Read the validation predictions of the evaluations after these steps.
 
     Returns
     -------
     dict of int to ndarray of float64, shape (n,)
-        Empty where some are gone: an earlier version, which removed seals, began this run.
+        Empty if some are missing: an earlier version, which removed seals, began this run.
     """
-    found = {step: folder / f"checkpoint-{step}" for step in steps}
-    if not all((checkpoint / WHOLE).is_file() for checkpoint in found.values()):
+    by_step = {step: folder / f"checkpoint-{step}" for step in steps}
+    if not all((checkpoint / WHOLE).is_file() for checkpoint in by_step.values()):
         return {}
     return {
-        step: np.array(state_of(checkpoint)["val_scores"]) for step, checkpoint in found.items()
+        step: np.array(state_of(checkpoint)["val_scores"]) for step, checkpoint in by_step.items()
     }
 
 

@@ -1,7 +1,7 @@
-"""Two-logit classifiers: a base model with a fresh head and LoRA, or all of its weights trained.
+"""Two-logit classifiers: a base model with a new head, trained by LoRA or in full.
 
-LoRA leaves the base as it is, so its weights are read once and shared by the classifiers that
-follow on it in a process.
+LoRA leaves the base model's weights as they are, so they are read once and shared by the
+classifiers of a process that follow one another on the same base model.
 """
 
 import json
@@ -40,31 +40,35 @@ from w2sprobe.training.heads import classifier_class, part_that_reads
 from w2sprobe.training.settings import TrainSettings
 
 HEAD_SCALE = 0.01  # a near-zero start of the classification head, as published
-INITIAL_STD = 0.02  # of a new layer's weights, where the model's config names none
-ADAPTER, WEIGHTS = "adapter", "model"  # folders of what a run has learned
+INITIAL_STD = 0.02  # of a new layer's weights, if the model's config names none
+ADAPTER, WEIGHTS = "adapter", "model"  # folders for the weights of a run: LoRA, or all
 
 # PEFT refuses LoRA on these modules of these families.
 STATE_SPACE = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"})
 NO_LORA = frozenset({"conv1d", "out_proj"})
-# The base that was read last, and the modules that its checkpoint lacks. One at most: a second
-# would take its memory.
+# The base model read last, and the modules that its checkpoint lacks. At most one entry, so that
+# two base models never share the memory.
 _last: dict[str, tuple[PreTrainedModel, list[str]]] = {}
 
 
 def load_classifier(
     info: ModelInfo, settings: TrainSettings, *, precision: str, pad_id: int, device: torch.device
 ) -> PreTrainedModel | PeftModel:
-    """Classifier that has learned nothing yet.
+    """Load a base model with a new head, ready to be trained.
+
+    LoRA (Hu et al., arXiv 2106.09685) goes on every linear layer of the body from `lora_from_layer`
+    on; the head is trained in full and saved with the adapter. 4 bits are NF4 with double
+    quantisation (QLoRA, Dettmers et al., arXiv 2305.14314).
 
     Parameters
     ----------
     info : ModelInfo
     settings : TrainSettings
-        Read: `full`, `lora_rank`, `lora_alpha`, `lora_from_layer`, and `seed` of the head and the
-        LoRA matrices.
+        Read: `full`, `gradient_checkpointing`, `lora_rank`, `lora_alpha`, `lora_from_layer`, and
+        `seed` for the head and the LoRA matrices.
     precision : {"float32", "bfloat16", "4bit"}
-        With LoRA: of the frozen base; what is trained is float32. With `full`: bfloat16 computes
-        the body in it, over weights in float32.
+        With LoRA: precision of the frozen base model; trained weights are float32. With `full`:
+        bfloat16 is autocast over the body, whose weights are float32.
     pad_id : int
         Token that fills rows on the right; causal classifiers read the last other token.
     device : torch.device
@@ -72,19 +76,11 @@ def load_classifier(
     Returns
     -------
     PreTrainedModel or PeftModel
-        With LoRA on every linear layer of the body, from `lora_from_layer` on; head trained in
-        full and saved with the adapter.
 
     Raises
     ------
     InputError
-        No such block, or blocks that do not stand in one list.
-
-    Notes
-    -----
-    LoRA: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.
-    4 bits: Dettmers et al., "QLoRA: Efficient Finetuning of Quantized LLMs", arXiv 2305.14314:
-    NF4 with double quantisation.
+        `lora_from_layer` names no block, or the model's blocks are not in one list.
     """
     if settings.full:
         forget_base()
@@ -117,7 +113,7 @@ def load_classifier(
 def load_trained(
     info: ModelInfo, folder: Path, *, precision: str, pad_id: int, device: torch.device
 ) -> PreTrainedModel | PeftModel:
-    """Classifier as a run saved it: all weights, or LoRA and head over the base of `info`."""
+    """Load a trained classifier: all weights, or adapter and head over the base model."""
     if (folder / WEIGHTS).is_dir():
         weights = str(folder / WEIGHTS)
         whole, _ = _read(weights, weights, precision, pad_id, device, full=True, trained=True)
@@ -132,7 +128,7 @@ def load_trained(
 
 @contextmanager
 def _quiet_about_experts() -> Iterator[None]:
-    """PEFT names the experts of every mixture as targets, and warns where a model has none."""
+    """Silence PEFT's warnings about experts: it targets them in every model, also without any."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys did not match")
         warnings.filterwarnings("ignore", "target_parameters=.* no parameter was matched")
@@ -155,14 +151,14 @@ def _check_adapter(classifier: PeftModel, folder: Path) -> None:
 
 
 def forget_base() -> None:
-    """Free the base that was read last, unless a classifier still uses it."""
+    """Free the base model that was read last, unless a classifier still uses it."""
     _last.clear()
 
 
 def _share(
     info: ModelInfo, precision: str, pad_id: int, device: torch.device
 ) -> tuple[PreTrainedModel, list[str]]:
-    """Model of its own whose tensors, new modules excepted, are those of the base read last."""
+    """Copy of the base model that shares its tensors, except those of the new modules."""
     if rank_and_world()[1] > 1:  # FSDP and DeepSpeed take a model's tensors apart
         return _read(info.source, info.name, precision, pad_id, device)
     key = json.dumps([info.identity, precision, pad_id, str(device)], sort_keys=True)
@@ -188,33 +184,27 @@ def _read(
     full: bool = False,
     trained: bool = False,
 ) -> tuple[PreTrainedModel, list[str]]:
-    """Classifier without LoRA, and the names of the modules that the checkpoint lacks."""
+    """Read a classifier without LoRA; also the names of the modules that its checkpoint lacks."""
     config = read_config(source)
     for part in (config, text_config(config)):
         part.num_labels = 2
         part.pad_token_id = pad_id
     stored = quantization_of(config)
-    quantized = _four_bits(device) if precision == FOUR_BITS and not stored else None
+    quantize = _four_bits(device) if precision == FOUR_BITS and not stored else None
+    quantized = bool(stored or quantize)
     dtype = resolve_precision("auto", device) if precision == FOUR_BITS else precision
-    # transformers warns that the head is new, which here is the point
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with reading(name):
-            loaded: Any = classifier_class(config).from_pretrained(
-                source,
-                config=config,
-                dtype=torch.float32 if full else DTYPES[dtype],
-                # short texts, 2 cores: a training step takes 15 % less than with fused attention
-                attn_implementation="eager" if device.type == "cpu" else None,
-                quantization_config=quantized,
-                device_map={"": device} if quantized or stored else None,
-                ignore_mismatched_sizes=True,  # a head of another task
-                output_loading_info=True,
-            )
-    finally:
-        logger.setLevel(level)
+    with reading(name), _quiet_about_the_head():
+        loaded: Any = classifier_class(config).from_pretrained(
+            source,
+            config=config,
+            dtype=torch.float32 if full else DTYPES[dtype],
+            # short texts, 2 cores: a training step takes 15 % less than with fused attention
+            attn_implementation="eager" if device.type == "cpu" else None,
+            quantization_config=quantize,
+            device_map={"": device} if quantized else None,
+            ignore_mismatched_sizes=True,  # a head of another task
+            output_loading_info=True,
+        )
     model, loading = loaded  # both Any
     if trained:
         check_loaded(name, model, model, loading, optional=None)
@@ -225,23 +215,45 @@ def _read(
         body = model.base_model
         body.forward = torch.autocast(device.type, torch.bfloat16)(body.forward)
     new = _new_modules(model, loading)
-    told = [module for module in new if POOLER in module]
-    if told and not trained:
-        warnings.warn(
-            f"the checkpoint of {name!r} lacks {first_few(told)}: they start at random and are "
-            "trained with the head",
-            stacklevel=2,
-        )
-    for part in (part for name in new for part in model.get_submodule(name).float().modules()):
-        if next(part.parameters(recurse=False), None) is not None:
-            part.register_forward_pre_hook(_to_float32)
-    if not quantized and not stored:
+    if not trained:
+        _warn_of_new_poolers(name, new)
+    _keep_in_float32(model, new)
+    if not quantized:
         torch.nn.Module.to(model, device)
     return model, new
 
 
+@contextmanager
+def _quiet_about_the_head() -> Iterator[None]:
+    """Silence transformers' warning that the head is new: here it always is."""
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _warn_of_new_poolers(name: str, new: list[str]) -> None:
+    poolers = [module for module in new if POOLER in module]
+    if poolers:
+        warnings.warn(
+            f"the checkpoint of {name!r} lacks {first_few(poolers)}: they start at random and are "
+            "trained with the head",
+            stacklevel=3,
+        )
+
+
+def _keep_in_float32(model: PreTrainedModel, new: list[str]) -> None:
+    """Compute new modules in float32, over a body of any precision: bfloat16 logits tie."""
+    for module in (part for name in new for part in model.get_submodule(name).float().modules()):
+        if next(module.parameters(recurse=False), None) is not None:
+            module.register_forward_pre_hook(_to_float32)
+
+
 def _new_modules(model: PreTrainedModel, loading: dict[str, Any]) -> list[str]:
-    """Names of the modules that start at random: the head, and a pooler that is not in the file."""
+    """Names of the modules that start at random: the head, and a pooler the checkpoint lacks."""
     body = {id(module) for module in model.base_model.modules()}
     # a head of several layers is new as a whole, whatever the checkpoint has of it
     head = {
@@ -264,7 +276,7 @@ def _four_bits(device: torch.device) -> BitsAndBytesConfig:
 
 
 def _start(model: PreTrainedModel, new: list[str], seed: int) -> None:
-    """Draw the weights that the checkpoint lacks, and leave the head near zero."""
+    """Draw the weights that the checkpoint lacks, with a head near zero."""
     torch.manual_seed(seed)
     std = getattr(model.config, "initializer_range", INITIAL_STD)
     with torch.no_grad():
@@ -304,7 +316,7 @@ def _lora_targets(model: PreTrainedModel, from_layer: int) -> str | list[str]:
 
 
 def _is_router(module: torch.nn.Module) -> bool:
-    """A linear layer by its class (Llama 4's, Phi-MoE's), which returns something else."""
+    """Whether a module is a router (Llama 4, Phi-MoE): linear by class, but with other outputs."""
     return isinstance(module, torch.nn.Linear) and "Router" in type(module).__name__
 
 
@@ -313,7 +325,7 @@ def _is_state_space(model: PreTrainedModel) -> bool:
 
 
 def _head_name(model: PreTrainedModel) -> str:
-    """Last linear layer outside the base model, whatever the architecture calls it."""
+    """Name of the last linear layer outside the base model."""
     body = set(model.base_model.modules())
     layers = {
         name: module
@@ -327,11 +339,10 @@ def _head_name(model: PreTrainedModel) -> str:
 
 
 def _whole_head(name: str) -> str:
-    """The head that a module is part of, or the module itself."""
+    """Name of the head that contains a module, or of the module itself."""
     top = name.partition(".")[0]
     return top if top in SEQ_CLS_HEAD_NAMES else name
 
 
 def _to_float32(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    """What is trained is float32, over whatever body; and bfloat16 logits tie, which costs AUC."""
     return tuple(tensor.float() for tensor in inputs)

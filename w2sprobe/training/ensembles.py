@@ -1,4 +1,4 @@
-"""One supervisor out of several: predictions of other models or seeds for the same rows."""
+"""Ensembles: average the predictions of several models or seeds for the same rows."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -11,8 +11,8 @@ from w2sprobe.labels import LabelTable
 
 How = Literal["mean", "logit_mean"]
 HOW: tuple[str, ...] = get_args(How)
-# The distance of 1 to the float64 below it: nothing smaller can be clipped off at both ends alike.
-# Logits of what is clipped are finite, within 36.8 of 0.
+# Probabilities are clipped to [CLIP, 1 - CLIP], which bounds log-odds to +-36.8. 2^-53 is the
+# distance from 1 to the next smaller float64: the smallest value that clips both ends alike.
 CLIP = 2.0**-53
 
 
@@ -22,11 +22,11 @@ def ensemble(tables: Sequence[LabelTable], *, how: str = "mean") -> LabelTable:
     Parameters
     ----------
     tables : sequence of LabelTable
-        One a member, of the same rows in any order; at least one.
+        One per member, of the same rows in any order; at least one.
     how : {"mean", "logit_mean"}, default "mean"
-        "mean": mean of P(label = 1). "logit_mean": mean of the log-odds, as a probability; a sure
-        member weighs more than an undecided one. Probabilities are clipped to [2^-53, 1 - 2^-53]
-        for it, so that the log-odds of 0 and 1 are finite.
+        "mean": mean of P(label = 1). "logit_mean": mean of the log-odds, as a probability; a
+        confident member weighs more than an undecided one. Probabilities are clipped first to
+        [2^-53, 1 - 2^-53], so that the log-odds of 0 and 1 are finite.
 
     Returns
     -------
@@ -41,13 +41,11 @@ def ensemble(tables: Sequence[LabelTable], *, how: str = "mean") -> LabelTable:
     InputError
         No tables.
     IdMismatch
-        Two tables are not of the same rows: names what each lacks.
+        Two tables differ in their rows: names the ids that each lacks.
 
     Notes
     -----
-    Source: Lakshminarayanan, Pritzel and Blundell, "Simple and Scalable Predictive Uncertainty
-    Estimation using Deep Ensembles", arXiv 1612.01474, section 2.4: the mean of the predictive
-    distributions of members that differ in their seed.
+    "mean" is that of deep ensembles: Lakshminarayanan et al., arXiv 1612.01474, section 2.4.
     """
     if how not in HOW:
         raise UnknownName("ensemble", how, HOW)
@@ -66,16 +64,16 @@ def ensemble(tables: Sequence[LabelTable], *, how: str = "mean") -> LabelTable:
 
 
 def _check_same_rows(first: LabelTable, other: LabelTable, number: int) -> None:
-    ours, theirs = set(first.ids.tolist()), set(other.ids.tolist())
-    lacks = [name for name in first.ids.tolist() if name not in theirs]
-    alone = [name for name in other.ids.tolist() if name not in ours]
-    found = []
-    if lacks:
-        found.append(f"table {number} lacks ids {first_few(lacks)} of table 1")
-    if alone:
-        found.append(f"table 1 lacks ids {first_few(alone)} of table {number}")
-    if found:
+    first_ids, other_ids = set(first.ids.tolist()), set(other.ids.tolist())
+    missing = [name for name in first.ids.tolist() if name not in other_ids]
+    extra = [name for name in other.ids.tolist() if name not in first_ids]
+    problems = []
+    if missing:
+        problems.append(f"table {number} lacks ids {first_few(missing)} of table 1")
+    if extra:
+        problems.append(f"table 1 lacks ids {first_few(extra)} of table {number}")
+    if problems:
         raise IdMismatch(
-            "; ".join(found),
+            "; ".join(problems),
             advice="Predict the same rows with every member: same task, sizes and seed.",
         )

@@ -1,8 +1,8 @@
-"""The class that makes a classifier of a backbone: transformers' own, or a linear head of ours.
+"""Classifier classes: those of transformers, or a linear head on the family's base model.
 
 transformers has sequence classification for two thirds of its text families. For the others a class
-is made here from the same parts: the family's base model and a linear layer that reads the last
-token of the text model. A run saved with it is read by this package; plain PEFT reads the others.
+is made here of the family's base model and a linear layer on the last token of the text model. Runs
+with such a head are read by this package only; plain PEFT reads the others.
 """
 
 import functools
@@ -26,11 +26,11 @@ from w2sprobe.models import ModelInfo, read_config, text_config, text_model
 from w2sprobe.tokens import Tokens, tokenize
 
 N_LOGITS = 2
-_Model: Any = torch.nn.Module  # a PreTrainedModel, by the class that it is mixed into
+_Model: Any = torch.nn.Module  # for the type checker; mixed into a PreTrainedModel
 
 
 class LastTokenHead(_Model):  # type: ignore[misc]
-    """Mixed into a family's base class: two logits from the state of each row's last token."""
+    """Mixin for a family's base class: two logits from the hidden state of each last token."""
 
     body_class: type[PreTrainedModel]
 
@@ -44,7 +44,7 @@ class LastTokenHead(_Model):  # type: ignore[misc]
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any
     ) -> SequenceClassifierOutput:
-        """Logits of right-padded rows, (rows, 2)."""
+        """Return logits of right-padded rows, (rows, 2)."""
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         body = text_model(getattr(self, self.base_model_prefix))
@@ -55,7 +55,7 @@ class LastTokenHead(_Model):  # type: ignore[misc]
 
 
 ROUTERS = "its routers have classifiers that PEFT would take for the head"
-# Families of which no classifier can be made, whose hidden states can be extracted.
+# Families that cannot be trained as classifiers; their hidden states can be extracted.
 UNTRAINABLE = {
     "nllb-moe": ROUTERS,
     "switch_transformers": ROUTERS,
@@ -64,27 +64,26 @@ UNTRAINABLE = {
     "xlnet": "its classifier reads the last position, padding included",
 }
 
-
-# Families whose blocks read more than hidden states, so that lower ones cannot be left out.
+# Families whose blocks read more than hidden states, so that lower blocks cannot be skipped.
 WITHOUT_PREFIX = frozenset({"led", "longformer", "rwkv", "squeezebert"})
 
 
 def part_that_reads(classifier: PreTrainedModel) -> PreTrainedModel:
     """Part of a classifier, without its head, that predictions depend on."""
     body: Any = classifier.base_model
-    found: PreTrainedModel = body if reads_closing_token(classifier.config) else text_model(body)
-    return found
+    part: PreTrainedModel = body if reads_closing_token(classifier.config) else text_model(body)
+    return part
 
 
 def reads_closing_token(config: PreTrainedConfig) -> bool:
-    """Whether the classifier reads the state of the token that closes a text, wherever it is."""
+    """Whether the classifier reads the hidden state of a text's closing token."""
     return has_own_class(config) and config.is_encoder_decoder
 
 
 def check_closing_tokens(
     config: PreTrainedConfig, ids: Sequence[str], rows: Sequence[np.ndarray]
 ) -> None:
-    """Refuse rows with another number of closing tokens than one, where the classifier reads it.
+    """Refuse rows without exactly one closing token, if the classifier reads it.
 
     Raises
     ------
@@ -111,7 +110,7 @@ def classifier_tokens(
     *,
     truncate: bool,
 ) -> Tokens:
-    """Tokens of rows as a classifier of the model reads them, in the order given.
+    """Tokenize rows for a classifier of the model, in the order given.
 
     Raises
     ------
@@ -119,7 +118,7 @@ def classifier_tokens(
         As `tokenize` and `check_closing_tokens`.
     """
     ids = rows.ids.tolist()
-    found = tokenize(
+    tokens = tokenize(
         tokenizer,
         ids,
         rows.texts,
@@ -127,8 +126,8 @@ def classifier_tokens(
         vocab_size=info.vocab_size,
         truncate=truncate,
     )
-    check_closing_tokens(read_config(info.source), ids, found.input_ids)
-    return found
+    check_closing_tokens(read_config(info.source), ids, tokens.input_ids)
+    return tokens
 
 
 def has_own_class(config: PreTrainedConfig) -> bool:
@@ -137,22 +136,13 @@ def has_own_class(config: PreTrainedConfig) -> bool:
 
 
 def classifier_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
-    """Class of a classifier over the base model that a config describes.
-
-    Parameters
-    ----------
-    config : PreTrainedConfig
-
-    Returns
-    -------
-    type of PreTrainedModel
-    """
+    """Class of a classifier on the base model that a config describes."""
     if has_own_class(config):
-        own: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
-        found: type[PreTrainedModel] = own
-        return found
-    body: Any = MODEL_MAPPING[type(config)]
-    return _with_head(body)
+        made: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
+    else:
+        made = _with_head(MODEL_MAPPING[type(config)])
+    classifier: type[PreTrainedModel] = made
+    return classifier
 
 
 @functools.cache
@@ -168,5 +158,5 @@ def _with_head(body: type[PreTrainedModel]) -> type[PreTrainedModel]:
             "__module__": __name__,
         },
     )
-    found: type[PreTrainedModel] = made
-    return found
+    classifier: type[PreTrainedModel] = made
+    return classifier

@@ -1,4 +1,4 @@
-"""transformers' Trainer, with steps that are exact and can be taken up again."""
+"""transformers' Trainer with exact optimiser steps and exact resumption."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -29,14 +29,14 @@ from w2sprobe.training.predict import Feeding, from_tokens
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.stopping import ValidationScores, preference
 
-PREFERENCE = "preference"  # transformers keeps the evaluation with the largest
+PREFERENCE = "preference"  # metric name; transformers keeps the checkpoint with the largest value
 
 
 class BatchTrainer(Trainer):
     """One optimiser step is one batch, cut into micro-batches that add up to its gradient.
 
-    Of several processes (torchrun, accelerate launch) each computes its share of every batch, so
-    that the steps are those of a single one.
+    With several processes (torchrun, accelerate launch) each computes its share of every batch, so
+    that the steps are those of a single process.
 
     Parameters
     ----------
@@ -44,15 +44,15 @@ class BatchTrainer(Trainer):
     arguments : TrainingArguments
     examples : list of Example
     settings : TrainSettings
-        Read: `batch_size`, `seed`, `early_stopping`, and `micro_batch_tokens`, the tokens in memory
-        at once, which a single process halves whenever they do not fit.
+        Read: `batch_size`, `seed`, `early_stopping`, and `micro_batch_tokens`, which a single
+        process halves whenever memory runs out.
     loss : Loss
     pad_id : int
         Token that fills rows on the right.
     validate : callable
-        Validation predictions and their scores; it must not touch the loss.
+        Returns validation predictions and their scores; it must not call the loss.
     feeding : Feeding
-        `Prefix.feeding` where a prefix is attached.
+        `Prefix.feeding` if a prefix is attached.
     callbacks : sequence of TrainerCallback
     """
 
@@ -85,7 +85,7 @@ class BatchTrainer(Trainer):
         self.remove_callback(PrinterCallback)  # stdout belongs to results
 
     def run(self, folder: Path) -> None:
-        """Train to the end, from the newest whole checkpoint in `folder` if there is one."""
+        """Train to the end, from the newest complete checkpoint in `folder` if there is one."""
         with self.args.main_process_first(local=False):
             newest = checkpoints.newest(folder)
         if newest is not None:
@@ -97,21 +97,21 @@ class BatchTrainer(Trainer):
         self.accelerator.wait_for_everyone()
 
     def save(self, folder: Path) -> None:
-        """Write what has been learned in the layout of peft, or of transformers."""
+        """Write the trained weights in the layout of peft, or of transformers."""
         weights = self.accelerator.get_state_dict(self.model_wrapped) if self._sharded else None
         if self.args.should_save:
             self._classifier.save_pretrained(str(folder), state_dict=weights)
         self.accelerator.wait_for_everyone()
 
     def release(self) -> None:
-        """Free gradients and the optimiser's memory; the model stays."""
+        """Free gradients and optimiser state; the model stays."""
         self._classifier.zero_grad()
         self.optimizer = self.callback_handler.optimizer = None
         self.lr_scheduler = self.callback_handler.lr_scheduler = None  # holds the optimiser, too
         self.accelerator.free_memory()
 
     def get_train_dataloader(self) -> DataLoader[Example]:
-        """Whole batches, the same in every process: each takes its share in `training_step`."""
+        """Return whole batches, the same in every process; `training_step` takes its share."""
         examples: Any = self.train_dataset
         batches = EpochBatches(
             len(examples),
@@ -134,24 +134,24 @@ class BatchTrainer(Trainer):
         W2SProbeError
             The loss is not finite.
         RuntimeError
-            Memory does not hold the longest row; or there are several processes, which would fall
-            out of step if one halved its micro-batches.
+            Memory is too small for the longest row; or memory ran out in one of several processes,
+            which would fall out of step if one halved its micro-batches.
         """
         model.train()
-        memory = deepcopy(self._loss)
+        loss_before = deepcopy(self._loss)
         while True:
             try:
                 total = self._accumulate(model, inputs["examples"])
                 break
             except RuntimeError as error:
-                short = isinstance(error, torch.OutOfMemoryError) or should_reduce_batch_size(error)
                 longest = max(len(example["input_ids"]) for example in inputs["examples"])
-                if not short or self.micro_batch_tokens <= longest or self.args.world_size > 1:
+                can_halve = self.micro_batch_tokens > longest and self.args.world_size == 1
+                if not (can_halve and _out_of_memory(error)):
                     raise
                 self.micro_batch_tokens //= 2
-                # what was added up before memory ran out would count twice
+                # start the batch again: its first gradients and losses would count twice
                 model.zero_grad()
-                self._loss = deepcopy(memory)
+                self._loss = deepcopy(loss_before)
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
         if not torch.isfinite(total):
@@ -176,22 +176,23 @@ class BatchTrainer(Trainer):
             rows = tensors.pop("position").cpu().numpy()
             with self._synchronising(model, last=number == len(parts)), self._feeding(rows):
                 logits = model(**tensors).logits
-                # processes average their gradients, so each share weighs as many times more
+                # Means of the parts, weighted by their rows, add up to the mean of the batch.
+                # Processes average their gradients, hence the factor `world`.
                 weight = world * len(soft) / len(examples)
                 loss = self._loss(logits, soft, ramp) * weight if counts else 0.0 * logits.sum()
-                # inside `feeding`: gradient checkpointing computes blocks once more
+                # inside `feeding`, because gradient checkpointing computes blocks again
                 self.accelerator.backward(loss)
             total += loss.detach()
         return total
 
     @contextmanager
     def _synchronising(self, model: torch.nn.Module, *, last: bool) -> Iterator[None]:
-        """Processes exchange gradients once a batch, with its last micro-batch."""
-        self.accelerator.gradient_state._set_sync_gradients(last)  # what DeepSpeed goes by
-        waits: AbstractContextManager[Any] = nullcontext()
+        """Let processes exchange gradients only with the last micro-batch of a batch."""
+        self.accelerator.gradient_state._set_sync_gradients(last)  # read by DeepSpeed
+        context: AbstractContextManager[Any] = nullcontext()
         if not last and not self.is_deepspeed_enabled:
-            waits = self.accelerator.no_sync(model)
-        with waits:
+            context = self.accelerator.no_sync(model)
+        with context:
             yield
 
     @property
@@ -199,7 +200,7 @@ class BatchTrainer(Trainer):
         return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Scores of the validation predictions, and how much early stopping wants this state."""
+        """Score the validation predictions, and rank this checkpoint for early stopping."""
         network = self.model_wrapped if self._sharded else self._classifier
         self._val_scores, scores = self._validate(network)
         metrics = {f"eval_{name}": score for name, score in scores.items() if score is not None}
@@ -207,35 +208,40 @@ class BatchTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
-        wanted = preference(self._settings.early_stopping, scores, self.state.global_step)
-        return {**metrics, f"eval_{PREFERENCE}": wanted}
+        rank = preference(self._settings.early_stopping, scores, self.state.global_step)
+        return {**metrics, f"eval_{PREFERENCE}": rank}
 
     def _save_checkpoint(self, *arguments: Any, **options: Any) -> None:
         folder = Path(str(self.args.output_dir))
         try:
             super()._save_checkpoint(*arguments, **options)
-            # of every process; which also waits for what each has written itself
-            memory = self._loss.state_dict() if hasattr(self._loss, "state_dict") else {}
-            memories = gather_object([memory])
+            state = self._loss.state_dict() if hasattr(self._loss, "state_dict") else {}
+            # gathering also waits until every process has written its files
+            loss_states = gather_object([state])
             if self.args.should_save:
-                self._seal(folder / f"checkpoint-{self.state.global_step}", memories)
+                self._seal(folder / f"checkpoint-{self.state.global_step}", loss_states)
         except (OSError, SafetensorError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
-                raise  # not torch.save, which says so when a disk is full
+                raise  # torch.save names its writer in the error when a disk is full
             raise OutputError(
                 f"checkpoint of step {self.state.global_step} cannot be written: {error}",
                 where=str(folder),
                 advice="Make room and start again: the last whole checkpoint is kept.",
             ) from error
 
-    def _seal(self, checkpoint: Path, memories: list[dict[str, Any]]) -> None:
+    def _seal(self, checkpoint: Path, loss_states: list[dict[str, Any]]) -> None:
         checkpoints.seal(
             checkpoint,
             {
-                "losses": memories,
+                "losses": loss_states,
                 "micro_batch_tokens": self.micro_batch_tokens,
                 "val_scores": self._val_scores.tolist(),
             },
         )
         best = f"checkpoint-{self.state.best_global_step}"
         checkpoints.prune(checkpoint.parent, {checkpoint.name, best})
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    # accelerate knows the messages of the CUDA, cuDNN and CPU allocators
+    return isinstance(error, torch.OutOfMemoryError) or should_reduce_batch_size(error)

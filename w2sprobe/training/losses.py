@@ -1,9 +1,9 @@
-"""Losses of a two-class student on soft labels: what the published study compared, repaired.
+"""Losses of a two-class student on soft labels: those of the published study, defects fixed.
 
-Every loss is called with `logits` (b, 2), any float type, and `soft` (b,), P(label = 1) in [0, 1],
-and gives the mean over the b rows, computed in float32 or better. Means of micro-batches, weighted
-by their rows, add up to the mean of the batch; only `LogConfidence` depends on how a batch is cut.
-`docs/losses.md` shows what each pulls the student towards.
+Every loss takes `logits` (b, 2), any float type, and `soft` (b,), P(label = 1) in [0, 1], and
+returns the mean over the b rows, computed in float32 or better. Means of micro-batches, weighted by
+their rows, add up to the mean of the batch; only `LogConfidence` depends on how a batch is cut.
+`docs/losses.md` plots the losses and their gradients.
 """
 
 from collections.abc import Callable
@@ -18,10 +18,10 @@ from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.training.settings import LOSSES, TrainSettings
 
 DEFAULT_ALPHA = 0.5  # weight of the auxiliary term, as published
-DEFAULT_WINDOW = 32  # predictions that the threshold of LogConfidence is taken from, as published
-DEFAULT_RADIUS = 0.15  # of the published code
-DEFAULT_LOG_ZERO = -4.0  # A of Wang et al.
-DEFAULT_Q = 0.7  # of Zhang & Sabuncu's experiments
+DEFAULT_WINDOW = 32  # last predictions that LogConfidence takes its threshold from, as published
+DEFAULT_RADIUS = 0.15  # as in the published code
+DEFAULT_LOG_ZERO = -4.0  # A in Wang et al.
+DEFAULT_Q = 0.7  # as in Zhang & Sabuncu's experiments
 
 # The weight of an auxiliary loss grows over 100 steps as published, at most over a fifth of the
 # run: Burns et al., arXiv 2312.09390, warm it up over the first 20 % of training.
@@ -56,7 +56,7 @@ def cross_entropy(logits: Tensor, soft: Tensor) -> Tensor:
 
 
 def confidence_window(logits: Tensor, soft: Tensor, radius: float = DEFAULT_RADIUS) -> Tensor:
-    """Compute the cross-entropy of the rows that the student is not yet sure of.
+    """Compute the cross-entropy of the rows that the student is not yet confident about.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def confidence_window(logits: Tensor, soft: Tensor, radius: float = DEFAULT_RADI
     soft : Tensor, shape (b,)
         P(label = 1), in [0, 1].
     radius : float, in [0, 0.5]
-        A row counts while max(p) < 0.5 + radius.
+        A row counts as long as max(p) < 0.5 + radius.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def confidence_window(logits: Tensor, soft: Tensor, radius: float = DEFAULT_RADI
 
 
 def auto_radius(soft_labels: ArrayLike) -> float:
-    """Compute the radius of the confidence window from the labels that are trained on.
+    """Compute the radius of the confidence window from the training labels.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def auto_radius(soft_labels: ArrayLike) -> float:
     Returns
     -------
     float, in [0, 0.5]
-        Median of |q - 0.5|. Of hard labels 0.5: every row counts, as in cross-entropy.
+        Median of |q - 0.5|. For hard labels it is 0.5: every row counts, as in cross-entropy.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def auto_radius(soft_labels: ArrayLike) -> float:
 def reverse_cross_entropy(
     logits: Tensor, soft: Tensor, log_zero: float = DEFAULT_LOG_ZERO
 ) -> Tensor:
-    """Compute the cross-entropy with student and label exchanged.
+    """Compute the reverse cross-entropy: student and label exchange their roles.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def reverse_cross_entropy(
     soft : Tensor, shape (b,)
         P(label = 1), in [0, 1].
     log_zero : float, below 0
-        Least logarithm of a label: log 0, which would be infinite, and all below it.
+        Lower bound of the logarithm of a label, which is infinite at 0.
 
     Returns
     -------
@@ -145,13 +145,13 @@ def reverse_cross_entropy(
 
     Notes
     -----
-    Linear in p: least where the student is certain of the label's larger class, without a pull
-    where q = 0.5, and weak where the label is unsure.
+    Linear in p: smallest where the student is certain of the label's larger class; no gradient at
+    q = 0.5, and a small one near it.
 
-    Source: Wang et al., "Symmetric Cross Entropy for Robust Learning with Noisy Labels", arXiv
-    1908.06112, where A stands for log 0 of hard labels and the term is added to cross-entropy.
-    With weak labels: Yao et al., arXiv 2502.11107; Xu et al., arXiv 2505.24313. That A also bounds
-    the logarithm of soft labels is ours; on hard ones the loss is Wang et al.'s term.
+    Source: Wang et al., arXiv 1908.06112, where A replaces log 0 of hard labels and the term is
+    added to cross-entropy. With weak labels: Yao et al., arXiv 2502.11107; Xu et al., arXiv
+    2505.24313. Bounding the logarithm of soft labels by A is our extension; on hard labels the loss
+    is Wang et al.'s term.
     """
     if not log_zero < 0:
         raise InputError(f"log_zero out of range: {log_zero!r}", allowed="below 0")
@@ -170,8 +170,8 @@ def generalised_cross_entropy(logits: Tensor, soft: Tensor, q: float = DEFAULT_Q
     soft : Tensor, shape (b,)
         P(label = 1), in [0, 1].
     q : float, in (0, 1]
-        The larger, the less a row counts that contradicts the student. Towards 0 the loss becomes
-        cross-entropy; at 1 it is E|p1 - y|, y being the hard label that `soft` is uncertain about.
+        The larger, the less weight has a row that contradicts the student. Near 0 the loss is
+        cross-entropy; at 1 it is E|p1 - y| for a hard label y drawn with P(y = 1) = `soft`.
 
     Returns
     -------
@@ -185,32 +185,32 @@ def generalised_cross_entropy(logits: Tensor, soft: Tensor, q: float = DEFAULT_Q
 
     Notes
     -----
-    Source: Zhang & Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with
-    Noisy Labels", arXiv 1805.07836, L_q without truncation. Theirs is of a hard label; ours is its
-    expectation over the soft one.
+    Source: L_q of Zhang & Sabuncu, arXiv 1805.07836, without truncation. Theirs takes a hard label;
+    ours is its expectation over the soft one.
     """
     if not 0 < q <= 1:
         raise InputError(f"q out of range: {q!r}", allowed="above 0, up to 1")
     log_p, soft = _check_batch(logits, soft)
-    of_class = -torch.expm1(q * log_p) / q
-    return ((1 - soft) * of_class[:, 0] + soft * of_class[:, 1]).mean()
+    # (1 - p^q) / q; expm1 keeps its digits where q log p is near 0
+    by_class = -torch.expm1(q * log_p) / q
+    return ((1 - soft) * by_class[:, 0] + soft * by_class[:, 1]).mean()
 
 
 class LogConfidence:
-    """Cross-entropy to labels that lean towards the student's own hardened predictions.
+    """Cross-entropy to a mixture of the labels and the student's own hardened predictions.
 
     Parameters
     ----------
     alpha : float, in [0, 1]
         Weight of the student's own predictions.
     window : int, at least 1
-        The threshold is a quantile of so many predictions, the newest included.
+        Number of last predictions, those of the call included, whose quantile is the threshold.
     threshold : {"median", "balanced", "batch_mean"}
-        Which quantile of p0; it is the share of the remembered rows that are hardened to class 1.
-        "median": half of them, whatever the labels say. "balanced": the mean of their soft labels,
-        so that the hardened labels are as often of class 1 as the given ones. "batch_mean": the
-        published code: the mean soft label of the rows of this call alone, the median if there is
-        one row; what is trained then changes with the size of the micro-batch.
+        Which quantile of p0, that is, which share of the last rows is hardened to class 1.
+        "median": one half, whatever the labels say. "balanced": the mean of their soft labels, so
+        that class 1 is as frequent in the hardened labels as in the given ones. "batch_mean", as in
+        the published code: the mean soft label of this call's rows, the median for a single row;
+        the result then depends on the size of the micro-batches.
 
     Raises
     ------
@@ -226,10 +226,10 @@ class LogConfidence:
     values of p0, the rows of this call included; no gradient flows through h or t. Where a call has
     more rows than `window`, its last ones set t.
 
-    Source: Burns et al., arXiv 2312.09390, whose threshold is taken from a batch; the running
-    median is EleutherAI's, "Experiments in Weak-to-Strong Generalization" (2024). "balanced" is
-    the rule of OpenAI's released code, with the last rows in place of a batch. Every call is
-    remembered: call it on training rows only.
+    Source: Burns et al., arXiv 2312.09390, whose threshold is that of a batch; the running median
+    is EleutherAI's, "Experiments in Weak-to-Strong Generalization" (2024). "balanced" is the rule
+    of OpenAI's released code, with the last rows in place of a batch. Every call changes the state:
+    call it on training rows only.
     """
 
     def __init__(
@@ -277,7 +277,7 @@ class LogConfidence:
         return _cross_entropy(log_p, (1 - weight) * soft + weight * hardened).mean()
 
     def _share(self, soft: Tensor) -> float:
-        """How many of the remembered rows are hardened to class 1."""
+        """Share of the last rows that are hardened to class 1."""
         if self.threshold == "balanced":
             return self._recent_soft.mean().item()
         if self.threshold == "batch_mean" and len(soft) > 1:
@@ -285,11 +285,11 @@ class LogConfidence:
         return 0.5
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs, as plain JSON values."""
+        """Return the state that a resumed run needs, as JSON values."""
         return {"recent": self._recent.tolist(), "recent_soft": self._recent_soft.tolist()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned.
+        """Restore the state that `state_dict` returned.
 
         Parameters
         ----------
@@ -300,7 +300,7 @@ class LogConfidence:
         Raises
         ------
         InputError
-            More predictions than `window`, or not a label for each: the state is of another run.
+            More predictions than `window`, or another number of labels: state of another run.
         """
         recent, recent_soft = (
             torch.tensor(state[name], dtype=torch.float64) for name in ("recent", "recent_soft")
@@ -321,9 +321,9 @@ class Entropy:
     alpha : float, in [0, 1]
         Weight of the entropy.
     detached : bool
-        True: the published code, in which no gradient flows through the p that weighs log p. The
-        value is the same, but the term's gradient is softmax(z) - p = 0: what remains is
-        cross-entropy with its gradient times (1 - a).
+        True, as in the published code: no gradient flows through the p that weighs log p. The value
+        is the same, but the term's gradient is softmax(z) - p = 0, so that only the cross-entropy
+        trains, its gradient scaled by (1 - a).
 
     Raises
     ------
@@ -332,9 +332,9 @@ class Entropy:
 
     Notes
     -----
-    L = (1 - a) CE(p, q) + a H(p), with a = alpha * ramp and H(p) = -sum p log p. Minimised, so it
-    makes the student surer. Source: EleutherAI, "Experiments in Weak-to-Strong Generalization"
-    (2024), entropy loss, which means H(p) with its gradient.
+    L = (1 - a) CE(p, q) + a H(p), with a = alpha * ramp and H(p) = -sum p log p. Minimising H makes
+    the student more confident. Source: entropy loss of EleutherAI, "Experiments in Weak-to-Strong
+    Generalization" (2024), whose text means H(p) with its full gradient.
     """
 
     def __init__(self, alpha: float = DEFAULT_ALPHA, *, detached: bool = False) -> None:
@@ -370,14 +370,14 @@ class Entropy:
 
 
 def make_loss(settings: TrainSettings | str, soft_labels: ArrayLike | None = None) -> Loss:
-    """Make the loss of a run, with no memory of other runs.
+    """Make a new loss for a run.
 
     Parameters
     ----------
     settings : TrainSettings or str
-        A name alone, one of `LOSSES`, stands for that loss with the defaults of this file.
+        One of `LOSSES` alone stands for that loss with the defaults of this file.
     soft_labels : array of float, shape (n,), optional
-        Labels of the rows that are trained on; needed where the window's radius is "auto".
+        Training labels; needed if the window's radius is "auto".
 
     Returns
     -------
@@ -413,12 +413,12 @@ def make_loss(settings: TrainSettings | str, soft_labels: ArrayLike | None = Non
 
 
 def ramp_at(step: int, n_steps: int) -> float:
-    """Share of an auxiliary term's weight that counts at a step of a run, in [0, 1]."""
+    """Warm-up factor of an auxiliary term's weight at a step of a run, in [0, 1]."""
     return min(1.0, step / min(RAMP_STEPS, int(np.ceil(RAMP_SHARE * n_steps))))
 
 
 def _unramped(loss: Callable[..., Tensor], **options: float) -> Loss:
-    """A loss without an auxiliary term has nothing to ramp."""
+    """Give a loss without auxiliary term the signature of `Loss`; the ramp is ignored."""
     return lambda logits, soft, _: loss(logits, soft, **options)
 
 

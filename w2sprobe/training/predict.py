@@ -1,4 +1,4 @@
-"""Predictions of a classifier, batched by length."""
+"""Predictions of a classifier, in batches of similar length."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -12,17 +12,17 @@ from w2sprobe.models import running
 from w2sprobe.tokens import length_sorted_batches, pad
 
 BATCH_TOKENS = 512
-# Largest relative difference of a logit, in a batch against alone. In bfloat16 rounding alone moves
-# it by some hundredths, so that there only a strong dependence on padding is found.
+# Largest relative difference of a row's logits between a mixed batch and a batch without padding.
+# In bfloat16 rounding alone moves them by some hundredths, so that only a strong dependence on
+# padding is detected.
 TOLERANCE, LOW_TOLERANCE = 1e-3, 0.2
 
-
-# positions of rows -> the context in which the classifier reads them
+# Called with row numbers: a context in which the classifier reads the cached prefix of these rows.
 Feeding = Callable[[np.ndarray], AbstractContextManager[None]]
 
 
 def from_tokens(_: np.ndarray) -> AbstractContextManager[None]:
-    """Rows are read from their tokens, nothing else is fed."""
+    """Feed nothing: the classifier reads rows from their tokens."""
     return nullcontext()
 
 
@@ -40,25 +40,25 @@ def check_independence(
     Parameters
     ----------
     classifier : Module
-        Two logits a row.
+        Two logits per row.
     input_ids : sequence of ndarray of int
-        Rows to try; the longest and the shortest are taken.
+        Candidate rows; the longest and the shortest are compared.
     pad_id : int
     device : torch.device
-        Where the classifier is.
+        Device of the classifier.
     precision : str
-        That the classifier computes in.
+        Precision that the classifier computes in.
 
     Raises
     ------
     InputError
-        Logits of the two rows differ, in one batch and alone, by more than rounding does.
+        The logits of the two rows change with their batch by more than rounding explains.
     """
     lengths = [len(row) for row in input_ids]
     rows = [input_ids[int(np.argmin(lengths))], input_ids[int(np.argmax(lengths))]]
     was_training = classifier.training
     classifier.eval()
-    # two of the same row need no padding, and go through the same kernels as two unlike ones
+    # A row beside itself needs no padding, and its batch of two uses the same kernels.
     groups = [pad(group, pad_id) for group in (rows, rows[:1] * 2, rows[1:] * 2)]
     with running(classifier):
         together, *alike = (
@@ -73,7 +73,7 @@ def check_independence(
         raise InputError(
             f"logits of rows in a batch and alone differ by {difference:.3g}, relatively",
             allowed=f"up to {allowed} in {precision}",
-            advice="This model's classifier reads padding: no label would be a row's own.",
+            advice="This model's classifier reads padding, so labels would depend on other rows.",
         )
 
 
@@ -86,26 +86,24 @@ def predict(
     device: torch.device,
     feeding: Feeding = from_tokens,
 ) -> np.ndarray:
-    """P(label = 1) of each row.
+    """Predict P(label = 1) of each row.
 
     Parameters
     ----------
     classifier : Module
-        Two logits a row.
+        Two logits per row.
     input_ids : sequence of ndarray of int, length n
         Tokens of each row, without padding.
     pad_id : int
-        Token that the classifier takes for padding.
     device : torch.device
-        Where the classifier is.
+        Device of the classifier.
     feeding : Feeding
-        `Prefix.feeding` where a prefix is attached.
+        `Prefix.feeding` if a prefix is attached.
 
     Returns
     -------
     ndarray of float64, shape (n,)
-        Sigmoid of the difference of the two logits, taken in float64 so that confident rows do
-        not tie; rows in the order given.
+        Sigmoid of the difference of the two logits, in the order of `input_ids`.
     """
     was_training = classifier.training
     classifier.eval()
@@ -117,5 +115,5 @@ def predict(
         logits = output.logits.double().cpu().numpy()
         margins[rows] = logits[:, 1] - logits[:, 0]
     classifier.train(was_training)
-    found: np.ndarray = expit(margins)
-    return found
+    p: np.ndarray = expit(margins)  # in float64, so that confident rows do not tie
+    return p

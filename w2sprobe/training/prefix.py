@@ -1,7 +1,7 @@
-"""What lies below the first trained block: computed once a row, read in every epoch.
+"""Prefix: hidden states at the first trained block, computed once and read in every epoch.
 
-Where LoRA starts at block l, the blocks below never change, and neither do the hidden states that
-they hand to block l. These are kept, every token of every row, and training starts there.
+If LoRA starts at block l, the blocks below never change, and neither do the hidden states that
+enter block l. They are cached for every token of every row, and training starts from them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,18 +33,18 @@ def shared_prefix(
     device: torch.device,
     folder: Path,
 ) -> "Prefix":
-    """A prefix in a file whose name holds what it was made of, attached.
+    """Attach a prefix, computed or read from a file in `folder` that other runs share.
 
     Parameters
     ----------
     classifier, layer, input_ids, pad_id, device
-        As of `Prefix`.
+        As in `Prefix`.
     info : ModelInfo
         The base model.
     precision : str
-        That the classifier computes in.
+        Precision that the classifier computes in.
     folder : Path
-        Of the file.
+        The file's name is a hash of model, precision, layer and rows.
 
     Returns
     -------
@@ -53,20 +53,20 @@ def shared_prefix(
     Raises
     ------
     OutputError
-        No room for the file.
+        The disk is full.
     """
-    made_of = [info.identity, precision, layer, [row.tolist() for row in input_ids]]
-    file = folder / f"prefix-{fingerprint(made_of)}.npy"
+    inputs = [info.identity, precision, layer, [row.tolist() for row in input_ids]]
+    file = folder / f"prefix-{fingerprint(inputs)}.npy"
     return Prefix(classifier, layer, input_ids, pad_id=pad_id, device=device, file=file)
 
 
 class _Skip(torch.nn.Module):
-    """Stands where a frozen block was: hands its input on, and looks like it from outside."""
+    """Identity in place of a frozen block, with the attributes that models read from blocks."""
 
     def __init__(self, block: torch.nn.Module, *, n_returned: int) -> None:
         super().__init__()
         self._n_returned = n_returned
-        for name in ("attention_type", "layer_type", "layer_idx"):  # what models ask their blocks
+        for name in ("attention_type", "layer_type", "layer_idx"):
             if hasattr(block, name):
                 setattr(self, name, getattr(block, name))
 
@@ -75,31 +75,29 @@ class _Skip(torch.nn.Module):
 
 
 class Prefix:
-    """Hidden states at the input of a block, fed to it in place of what the blocks below compute.
+    """Cached hidden states at the input of a block, fed to it in place of the blocks below.
+
+    Dropout below `layer` is not applied: it would need new states in every epoch.
 
     Parameters
     ----------
     classifier : PeftModel
-        Its blocks below `layer` are frozen; while the prefix is attached they are left out.
+        Its blocks below `layer` are frozen, and skipped while the prefix is attached.
     layer : int
-        The first block that is trained, at least 1.
+        First trained block, at least 1.
     input_ids : list of ndarray of int, length n
         Tokens of every row that will be fed.
     pad_id : int
     device : torch.device
-        Where the classifier is.
+        Device of the classifier.
     file : Path
-        Where the states lie: `.npy`, (tokens of all rows, width), bfloat16 as uint16. One that is
-        there is taken for those of this model, layer and rows.
+        Cache: `.npy`, (tokens of all rows, width), bfloat16 as uint16. An existing file is trusted
+        to belong to this model, layer and rows.
 
     Raises
     ------
     OutputError
-        No room for the file.
-
-    Notes
-    -----
-    Dropout below `layer` is not applied: it would need other states in every epoch.
+        The disk is full.
     """
 
     def __init__(
@@ -123,19 +121,19 @@ class Prefix:
             self._compute(input_ids, pad_id, file)
         n_returned = self._n_returned(input_ids[:1], pad_id)
         self._states = np.load(file, mmap_mode="r")
-        self._kept = list(blocks[:layer])
+        self._skipped = list(blocks[:layer])
         self._hook = blocks[layer].register_forward_pre_hook(self._feed, with_kwargs=True)
         for number in range(layer):
             blocks[number] = _Skip(blocks[number], n_returned=n_returned)
 
     @contextmanager
     def feeding(self, rows: Sequence[int] | np.ndarray) -> Iterator[None]:
-        """Within it, the classifier reads these rows; its `input_ids` have to be theirs."""
-        parts = [self._rows(row) for row in rows]
-        width = max(map(len, parts))
-        hidden = torch.zeros((len(parts), width, parts[0].shape[1]), dtype=parts[0].dtype)
-        for at, part in enumerate(parts):
-            hidden[at, : len(part)] = part
+        """Within this context the classifier reads these rows, whose `input_ids` it must get."""
+        parts = [self._states_of(row) for row in rows]
+        longest = max(map(len, parts))
+        hidden = torch.zeros((len(parts), longest, parts[0].shape[1]), dtype=parts[0].dtype)
+        for index, part in enumerate(parts):
+            hidden[index, : len(part)] = part
         self._hidden = hidden.to(self._device)
         try:
             yield
@@ -143,12 +141,12 @@ class Prefix:
             self._hidden = None
 
     def detach(self) -> None:
-        """Give the classifier its blocks back."""
+        """Restore the classifier's blocks."""
         self._hook.remove()
-        for number, block in enumerate(self._kept):
+        for number, block in enumerate(self._skipped):
             self._blocks[number] = block
 
-    def _rows(self, row: int) -> torch.Tensor:
+    def _states_of(self, row: int) -> torch.Tensor:
         cells = torch.from_numpy(np.array(self._states[self._ends[row] : self._ends[row + 1]]))
         return cells.view(torch.bfloat16) if cells.dtype == torch.uint16 else cells
 
@@ -161,19 +159,21 @@ class Prefix:
         lengths = np.diff(self._ends)
         try:
             with atomic_path(file) as temporary, temporary.open("w+b") as states:
-                start = row_bytes = 0
+                start = token_bytes = 0
                 for rows in length_sorted_batches(lengths, BATCH_TOKENS):
                     hidden = self._input_of_block([input_ids[row] for row in rows], pad_id)
+                    # numpy has no bfloat16
                     cells = hidden.view(torch.uint16) if hidden.dtype == torch.bfloat16 else hidden
-                    found = cells.cpu().numpy()
+                    batch = cells.cpu().numpy()
                     if not start:
-                        shape = (int(self._ends[-1]), found.shape[-1])
-                        header = {"descr": found.dtype.str, "fortran_order": False, "shape": shape}
+                        shape = (int(self._ends[-1]), batch.shape[-1])
+                        header = {"descr": batch.dtype.str, "fortran_order": False, "shape": shape}
                         np.lib.format.write_array_header_1_0(states, header)
-                        start, row_bytes = states.tell(), found.dtype.itemsize * shape[1]
-                    for at, row in enumerate(rows):
-                        states.seek(start + int(self._ends[row]) * row_bytes)
-                        states.write(found[at, : lengths[row]].tobytes())
+                        start, token_bytes = states.tell(), batch.dtype.itemsize * shape[1]
+                    # batches are sorted by length, the file is in the order of rows
+                    for index, row in enumerate(rows):
+                        states.seek(start + int(self._ends[row]) * token_bytes)
+                        states.write(batch[index, : lengths[row]].tobytes())
         except OSError as error:
             raise OutputError(f"cannot write {str(file)!r}: {error.strerror}") from error
 
@@ -184,7 +184,7 @@ class Prefix:
         return states[self._layer]
 
     def _n_returned(self, rows: Sequence[np.ndarray], pad_id: int) -> int:
-        """Length of the tuples that blocks return; 0 where they return hidden states alone."""
+        """Length of the tuples that blocks return; 0 if they return hidden states alone."""
         returned: list[Any] = []
         handle = self._blocks[0].register_forward_hook(lambda *call: returned.append(call[-1]))
         self._input_of_block(rows, pad_id)

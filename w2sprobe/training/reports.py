@@ -1,4 +1,4 @@
-"""Curves of a run, for people who watch it: TensorBoard, Weights & Biases and their like."""
+"""Callbacks that log a run's curves to TensorBoard, Weights & Biases and the like."""
 
 from pathlib import Path
 
@@ -10,23 +10,11 @@ from transformers.integrations.integration_utils import (
 
 from w2sprobe.training.settings import TrainSettings
 
-LOGS = "logs"  # TensorBoard's files, in the folder of the run
+LOGS = "logs"
 
 
 def report_callbacks(settings: TrainSettings, out: Path) -> list[TrainerCallback]:
-    """Make what `report_to` names.
-
-    Parameters
-    ----------
-    settings : TrainSettings
-        As `check_requirements` has passed them.
-    out : Path
-        Folder of the run; TensorBoard's files go to `logs/` in it.
-
-    Returns
-    -------
-    list of TrainerCallback
-    """
+    """Make the callbacks that `report_to` names; TensorBoard's files go to `logs/` in `out`."""
     callbacks: list[TrainerCallback] = []
     for name in settings.reporters:
         if name == "tensorboard":

@@ -1,4 +1,4 @@
-"""What a model and its settings need, looked for before anything is read or trained."""
+"""Checks of model, settings and installed packages, before any weights are loaded."""
 
 from importlib.util import find_spec
 
@@ -15,16 +15,12 @@ from w2sprobe.training.settings import TrainSettings
 def check_requirements(settings: TrainSettings) -> None:
     """Refuse settings whose packages are not installed.
 
-    Parameters
-    ----------
-    settings : TrainSettings
-
     Raises
     ------
     InputError
-        transformers knows no such integration as `report_to` names.
+        transformers has no integration of the name in `report_to`.
     MissingDependency
-        What `precision` or `report_to` needs is not installed.
+        A package that `precision` or `report_to` needs is not installed.
     """
     if settings.precision == FOUR_BITS and find_spec("bitsandbytes") is None:
         raise MissingDependency(
@@ -42,7 +38,7 @@ def check_requirements(settings: TrainSettings) -> None:
 
 
 def check_trainable(info: ModelInfo, settings: TrainSettings) -> None:
-    """Refuse a model that no classifier can be made of, or not with these settings.
+    """Refuse a model that cannot be trained as a classifier, or not with these settings.
 
     Parameters
     ----------
@@ -52,9 +48,9 @@ def check_trainable(info: ModelInfo, settings: TrainSettings) -> None:
     Raises
     ------
     InputError
-        A family whose classifier depends on padding or other rows; or one that reads the token
-        that closes a text, with a tokenizer that adds none; or `lora_from_layer` that the model
-        does not have, or not alone.
+        A family in `UNTRAINABLE`; a classifier that reads the closing token of a text, with a
+        tokenizer that does not add exactly one or pads with it; or `lora_from_layer` is not a block
+        of the model from which training can start.
     """
     config = read_config(info.source)
     if config.model_type in UNTRAINABLE:
@@ -83,8 +79,8 @@ def check_trainable(info: ModelInfo, settings: TrainSettings) -> None:
 
 def _check_first_layer(info: ModelInfo, layer: int) -> None:
     config = read_config(info.source)
-    alone = not config.is_encoder_decoder and config.model_type not in WITHOUT_PREFIX
-    highest = info.n_layers - 1 if alone and has_blocks(info.source) else 0
+    has_prefix = not config.is_encoder_decoder and config.model_type not in WITHOUT_PREFIX
+    highest = info.n_layers - 1 if has_prefix and has_blocks(info.source) else 0
     if layer > highest:
         raise InputError(
             f"--lora-from-layer is {layer} for model {info.name!r} ({config.model_type})",
@@ -93,23 +89,12 @@ def _check_first_layer(info: ModelInfo, layer: int) -> None:
 
 
 def training_precision(info: ModelInfo, settings: TrainSettings, device: torch.device) -> str:
-    """What a classifier is computed in: as `precision` says, or as its checkpoint is stored.
-
-    Parameters
-    ----------
-    info : ModelInfo
-    settings : TrainSettings
-    device : torch.device
-
-    Returns
-    -------
-    str
-        float32, bfloat16 or 4bit.
+    """Resolve `precision` to float32, bfloat16 or 4bit for this checkpoint and device.
 
     Raises
     ------
     InputError
-        The checkpoint is quantised, and settings or method do not go with that.
+        The checkpoint is quantised in a way that cannot be trained, or not with these settings.
     """
     if not info.quantization:
         return resolve_precision(settings.precision, device)

@@ -1,6 +1,7 @@
-"""Finished runs: open the folder that `finetune` left, and predict with what is in it."""
+"""Finished finetuning runs: open, predict with, and copy the folders that `finetune` leaves."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from w2sprobe.atomic import atomic_path
+from w2sprobe.atomic import atomic_path, write_json
 from w2sprobe.data import Rows
 from w2sprobe.devices import resolve_device
 from w2sprobe.errors import InputError, first_few
@@ -26,7 +27,7 @@ from w2sprobe.training.predict import Feeding, from_tokens, predict
 from w2sprobe.training.prefix import shared_prefix
 
 RECORD = "training.json"  # written last: a run is finished when it is there
-VALIDATION = "validation.parquet"  # predictions of every evaluation; earlier versions left none
+VALIDATION = "validation.parquet"  # predictions at every evaluation; earlier versions wrote none
 LORA_FILES = (f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/adapter_model.safetensors")
 FULL_FILES = (f"{WEIGHTS}/config.json",)  # its weights may be one file or several
 NEEDED = ("model", "model_identity", "precision", "settings")  # keys of the record
@@ -41,7 +42,7 @@ class SavedModel:
     folder : Path
         Holds `adapter/` or `model/`, and `training.json`.
     record : dict
-        What `training.json` says: base model, settings, precision, epochs.
+        Content of `training.json`: base model, settings, precision, scores.
     """
 
     folder: Path
@@ -53,17 +54,7 @@ class SavedModel:
 
     @classmethod
     def open(cls, folder: str | Path, device: str = "auto") -> "SavedModel":
-        """Load what a finished run has learned, and its base model under an adapter.
-
-        Parameters
-        ----------
-        folder : str or Path
-        device : str, default "auto"
-
-        Returns
-        -------
-        SavedModel
-            In the precision of the run.
+        """Load the weights of a finished run, in its precision.
 
         Raises
         ------
@@ -72,7 +63,7 @@ class SavedModel:
             that the run was trained on.
         """
         record = read_run(folder)
-        place = resolve_device(device)
+        resolved = resolve_device(device)
         info = base_of(record, folder)
         tokenizer = load_tokenizer(info.source)
         classifier = load_trained(
@@ -80,46 +71,45 @@ class SavedModel:
             Path(folder),
             precision=record["precision"],
             pad_id=info.pad_id,
-            device=place,
+            device=resolved,
         )
-        return cls(Path(folder), record, info, classifier, tokenizer, place)
+        return cls(Path(folder), record, info, classifier, tokenizer, resolved)
 
     def predict(
         self, rows: Rows, *, truncate: bool | None = None, prefixes: Path | None = None
     ) -> LabelTable:
-        """Predict P(label = 1) of each row; its own label is not read.
+        """Predict P(label = 1) of each row; labels in `rows` are not read.
 
         Parameters
         ----------
         rows : Rows
         truncate : bool, optional
-            Cut texts that exceed the model's context, with a warning that counts them. None: as
-            the run did.
+            Cut texts that exceed the model's context, with a warning that counts them. None: as in
+            training.
         prefixes : Path, optional
-            Folder in which what lies below the first trained block (`lora_from_layer`) is kept for
-            other runs asked about the same rows. It changes no prediction: rows are read in the
-            same batches.
+            Folder in which the prefix (`lora_from_layer`) of these rows is kept for other runs. It
+            changes no prediction: rows are read in the same batches.
 
         Returns
         -------
         LabelTable
-            In the order of `rows`; in float32 a row's prediction does not depend on the others.
+            In the order of `rows`; in float32 a prediction does not depend on the other rows.
 
         Raises
         ------
         InputError
-            A text is longer than the model's context and is not to be cut.
+            A text is longer than the model's context, and is not cut.
         """
         cut = bool(self.record["settings"]["truncate"]) if truncate is None else truncate
         tokens = classifier_tokens(self._info, self._tokenizer, rows, truncate=cut)
         warn_of_changes(tokens, self._info.name, self._info.max_tokens)
-        below = self.record["settings"].get("lora_from_layer", 0)
-        if prefixes is None or not below or not isinstance(self._classifier, PeftModel):
+        first_block = self.record["settings"].get("lora_from_layer", 0)
+        if prefixes is None or not first_block or not isinstance(self._classifier, PeftModel):
             return LabelTable(rows.ids, self.score(tokens.input_ids))
         prefix = shared_prefix(
             self._classifier,
             self._info,
-            below,
+            first_block,
             tokens.input_ids,
             precision=self.record["precision"],
             pad_id=self._info.pad_id,
@@ -134,7 +124,7 @@ class SavedModel:
     def score(
         self, input_ids: Sequence[np.ndarray], *, feeding: Feeding = from_tokens
     ) -> np.ndarray:
-        """P(label = 1) of rows of tokens, float64, in the order given."""
+        """Predict P(label = 1) of tokenized rows, float64, in the order given."""
         return predict(
             self._classifier,
             input_ids,
@@ -145,32 +135,23 @@ class SavedModel:
 
 
 def read_run(folder: str | Path) -> dict[str, Any]:
-    """Read the record of a finished run, without loading anything.
-
-    Parameters
-    ----------
-    folder : str or Path
-
-    Returns
-    -------
-    dict
-        What `training.json` holds.
+    """Read `training.json` of a finished run, without loading weights.
 
     Raises
     ------
     InputError
-        The folder holds no finished run: says what is missing.
+        The folder holds no finished run: names the missing files or keys.
     """
-    place = Path(folder)
-    if not place.is_dir():
+    path = Path(folder)
+    if not path.is_dir():
         raise InputError(
             f"no run folder {str(folder)!r}",
             advice="Make one with `w2sprobe train`, or pass --zero-shot for a model as it is.",
         )
-    files = (RECORD, *(FULL_FILES if (place / WEIGHTS).is_dir() else LORA_FILES))
-    missing = [name for name in files if not (place / name).is_file()]
+    files = (RECORD, *(FULL_FILES if (path / WEIGHTS).is_dir() else LORA_FILES))
+    missing = [name for name in files if not (path / name).is_file()]
     if missing:
-        if (place / "config.json").is_file():
+        if (path / "config.json").is_file():
             advice = "It is a base model: finetune it first, or pass --zero-shot."
         else:
             advice = "Was the run stopped? The same `w2sprobe train` command finishes it."
@@ -178,27 +159,45 @@ def read_run(folder: str | Path) -> dict[str, Any]:
             f"{str(folder)!r} is no finished run: it lacks {first_few(missing)}", advice=advice
         )
     try:
-        record = json.loads((place / RECORD).read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads((path / RECORD).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"not JSON: {error}", where=str(place / RECORD)) from error
+        raise InputError(f"not JSON: {error}", where=str(path / RECORD)) from error
     lacks = [key for key in NEEDED if not isinstance(record, dict) or key not in record]
     if lacks:
-        raise InputError(f"no key {first_few(lacks)}", where=str(place / RECORD))
-    found: dict[str, Any] = record
-    return found
+        raise InputError(f"no key {first_few(lacks)}", where=str(path / RECORD))
+    return record
+
+
+def copy_run(source: Path, target: Path, notes: dict[str, Any] | None = None) -> None:
+    """Copy a finished run; a copy that was cut short lacks `training.json`.
+
+    Parameters
+    ----------
+    source, target : Path
+        Folders; other files in them stay as they are.
+    notes : dict, optional
+        Added to the record of the copy.
+    """
+    (target / RECORD).unlink(missing_ok=True)
+    for name in (ADAPTER, WEIGHTS):
+        if (source / name).is_dir():
+            shutil.copytree(source / name, target / name, dirs_exist_ok=True)
+    (target / VALIDATION).unlink(missing_ok=True)  # of another student; the source may have none
+    if (source / VALIDATION).is_file():
+        shutil.copyfile(source / VALIDATION, target / VALIDATION)
+    write_json(target / RECORD, read_run(source) | (notes or {}))
 
 
 def write_validation(folder: Path, ids: np.ndarray, predictions: dict[int, np.ndarray]) -> None:
-    """Keep a run's validation predictions of every evaluation: `validation.parquet`.
+    """Write `validation.parquet`: a run's validation predictions at every evaluation.
 
     Parameters
     ----------
     folder : Path
-        Of the run.
     ids : ndarray of str, shape (n,)
-        Of the validation rows.
+        Ids of the validation rows.
     predictions : dict of int to ndarray of float64, shape (n,)
-        P(label = 1) by the optimiser steps before the evaluation.
+        P(label = 1) by the number of optimiser steps before the evaluation.
     """
     columns = {
         "step": np.repeat(np.array(list(predictions), dtype=np.int64), len(ids)),
@@ -210,39 +209,22 @@ def write_validation(folder: Path, ids: np.ndarray, predictions: dict[int, np.nd
 
 
 def read_validation(folder: Path) -> dict[int, LabelTable]:
-    """Read a run's validation predictions, by the optimiser steps before the evaluation.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the run.
+    """Read a run's validation predictions, by the optimiser steps before each evaluation.
 
     Returns
     -------
     dict of int to LabelTable
-        In the order of training; empty for a run of an earlier version, which kept none.
+        In the order of training; empty for a run of an earlier version, which wrote none.
     """
     if not (folder / VALIDATION).is_file():
         return {}
     table = pq.read_table(folder / VALIDATION)
     step, ids, p = (np.array(table[name].to_pylist()) for name in ("step", "id", "p"))
-    return {int(one): LabelTable(ids[step == one], p[step == one]) for one in dict.fromkeys(step)}
+    return {int(s): LabelTable(ids[step == s], p[step == s]) for s in dict.fromkeys(step)}
 
 
 def base_of(record: dict[str, Any], folder: str | Path) -> ModelInfo:
-    """Look up what a run's tokenizer and base come from, without loading weights.
-
-    Parameters
-    ----------
-    record : dict
-        As `read_run` returns it.
-    folder : str or Path
-        Of the run, for messages.
-
-    Returns
-    -------
-    ModelInfo
-        The run itself where it trained all weights.
+    """Describe the base model of a run, or the run itself if it trained all weights.
 
     Raises
     ------

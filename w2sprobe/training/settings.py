@@ -19,11 +19,11 @@ StoppingRule = Literal["auc", "soft_auc", "log_loss"]
 WEAK_RATE, STRONG_RATE = 5e-4, 8e-5  # peak learning rates, as published
 LOSSES: tuple[str, ...] = get_args(LossName)
 STOPPING_RULES: tuple[StoppingRule, ...] = get_args(StoppingRule)
-VAL_SCORES = tuple(f"val_{rule}" for rule in STOPPING_RULES)  # as records of runs call them
+VAL_SCORES = tuple(f"val_{rule}" for rule in STOPPING_RULES)  # keys of training.json
 
 
 class TrainSettings(BaseModel):
-    """How a classifier is finetuned; defaults are the published ones but for `early_stopping`.
+    """Settings of a finetuning run; defaults are the published ones, except `early_stopping`.
 
     Source: EleutherAI, "Experiments in Weak-to-Strong Generalization", and its code.
     """
@@ -33,10 +33,10 @@ class TrainSettings(BaseModel):
     loss: LossName = Field(
         "xent",
         description="Cross-entropy, log-confidence, entropy, confidence window, reverse or "
-        "generalised cross-entropy; NAME_published: as in the source's code, defects included.",
+        "generalised cross-entropy; NAME_published: as in the published code, defects included.",
     )
     loss_alpha: float = Field(
-        0.5, ge=0, le=1, description="Weight of logconf's and entropy's own term, after warm-up."
+        0.5, ge=0, le=1, description="Weight of the auxiliary term of logconf and entropy."
     )
     window_radius: str = Field(
         "auto",
@@ -44,7 +44,7 @@ class TrainSettings(BaseModel):
         "|label - 0.5| over the training labels, as in the published runs.",
     )
     reverse_log_zero: float = Field(
-        -4.0, lt=0, description="What the reverse loss takes for the logarithm of a label of 0."
+        -4.0, lt=0, description="Value that the reverse loss uses for log 0."
     )
     generalised_q: float = Field(
         0.7,
@@ -58,29 +58,32 @@ class TrainSettings(BaseModel):
         gt=0,
         description=f"Peak; published: {WEAK_RATE} for weak models, {STRONG_RATE} for strong ones.",
     )
-    batch_size: int = Field(32, ge=1, description="Rows an optimiser step.")
+    batch_size: int = Field(32, ge=1, description="Rows per optimiser step.")
     micro_batch_tokens: int = Field(
         512,
         ge=1,
-        description="Tokens in memory at once; only logconf's threshold depends on it.",
+        description="Upper limit of tokens per forward pass, padding included. Batches are cut by "
+        "length first: parts of short texts stay below the limit, and raising it changes nothing. "
+        "Only logconf depends on it beyond rounding.",
     )
     full: bool = Field(default=False, description="Train all weights, in float32; no LoRA.")
     lora_rank: int = Field(8, ge=1, description="Rank of the low-rank updates.")
     lora_from_layer: int = Field(
         0,
         ge=0,
-        description="LoRA only on blocks from this one on; what lies below is computed once and "
-        "read in every epoch. 0: on all.",
+        description="First block with LoRA; hidden states below it are computed once and read in "
+        "every epoch. 0: LoRA on all blocks.",
     )
     lora_alpha: int = Field(8, ge=1, description="Updates are scaled by lora_alpha / lora_rank.")
-    weight_decay: float = Field(0.1, ge=0, description="Of AdamW, decoupled.")
+    weight_decay: float = Field(0.1, ge=0, description="Decoupled weight decay of AdamW.")
     warmup_steps: int = Field(
-        40, ge=0, description="Linear warm-up; at most a tenth of all steps in short runs."
+        40, ge=0, description="Steps of linear warm-up; at most a tenth of all steps."
     )
     precision: Literal["auto", "float32", "bfloat16", "4bit"] = Field(
         "auto",
-        description="Of the frozen base; what is trained is float32. auto: bfloat16 where fast; "
-        "4bit: NF4 as in QLoRA, needs bitsandbytes. With --full: what is computed in.",
+        description="Precision of the frozen base model; trained weights are float32. auto: "
+        "bfloat16 where it is fast; 4bit: NF4 as in QLoRA, needs bitsandbytes. With --full: "
+        "precision of the forward pass.",
     )
     eval_every: int = Field(
         0,
@@ -90,30 +93,30 @@ class TrainSettings(BaseModel):
     )
     early_stopping: StoppingRule = Field(
         "soft_auc",
-        description="Which evaluation is kept, by the given labels of the validation rows. "
-        "soft_auc: largest AUC in expectation over labels drawn from the soft ones; log_loss: "
-        "smallest cross-entropy; auc, as published: largest AUC against labels hardened at one "
-        "half, undefined where all lie on one side.",
+        description="Which checkpoint is the best, by the given labels of the validation rows. "
+        "soft_auc: largest expected AUC over labels drawn from the soft ones; log_loss: smallest "
+        "cross-entropy; auc, as published: largest AUC against labels hardened at one half, "
+        "undefined if all are on one side.",
     )
     truncate: bool = Field(default=False, description="Cut texts that exceed the model's context.")
-    seed: int = Field(0, ge=0, description="Of head, LoRA matrices and row order.")
+    seed: int = Field(0, ge=0, description="Seed of head, LoRA matrices and row order.")
     gradient_checkpointing: bool = Field(
-        default=False, description="Less memory for a third more time; the same weights."
+        default=False, description="Saves memory, takes a third more time; the same weights."
     )
     report_to: str = Field(
         "none",
-        description="Curves go to tensorboard (logs/ in the run's folder), wandb, or another of "
-        "transformers' integrations; several with commas.",
+        description="Where curves are logged: tensorboard (logs/ in the run's folder), wandb, or "
+        "another integration of transformers; separate several by commas.",
     )
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What the weights depend on, JSON: all but what only saves memory or is shown."""
+        """Settings that the weights depend on, as JSON values: part of a stage's address."""
         return self.model_dump(exclude={"gradient_checkpointing", "report_to"})
 
     @property
     def reporters(self) -> list[str]:
-        """Names in `report_to`; none for `none`."""
+        """Names in `report_to`, without `none`."""
         names = [name.strip() for name in self.report_to.split(",")]
         return [name for name in names if name != "none"]
 
@@ -127,7 +130,7 @@ class TrainSettings(BaseModel):
     @field_validator("window_radius", mode="before")
     @classmethod
     def _auto_or_number(cls, value: Any) -> str:
-        """One spelling a radius: settings are part of a stage's address."""
+        """Give each radius one spelling: settings are part of a stage's address."""
         if value == "auto":
             return "auto"
         try:

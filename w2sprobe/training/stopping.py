@@ -1,4 +1,4 @@
-"""Early stopping: scores of validation predictions, and the evaluation that a rule keeps."""
+"""Early stopping: scores of validation predictions, and which checkpoint is the best."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ ValidationScores = Mapping[str, float | None]  # by rule
 
 
 def validation_scores(labels: LabelTable, predictions: np.ndarray) -> ValidationScores:
-    """Score predictions of the validation rows by every rule, against the labels that were given.
+    """Score predictions of the validation rows by every rule, against the given labels.
 
     Parameters
     ----------
@@ -26,27 +26,27 @@ def validation_scores(labels: LabelTable, predictions: np.ndarray) -> Validation
     Returns
     -------
     dict of str to float or None
-        `auc`, against labels hardened at one half; None where these are of one class.
-        `soft_auc`, in expectation over labels drawn from the soft ones; None of a single row, and
-        where all soft labels are 0 or all are 1.
+        `auc`, against labels hardened at one half; None if these are of one class.
+        `soft_auc`, expected AUC over labels drawn from the soft ones; None for a single row, or if
+        all soft labels are 0 or all are 1.
         `log_loss`, the mean cross-entropy of the soft labels; lower is better. Predictions are
         clipped to [2^-53, 1 - 2^-53], so that it is finite. Never None.
-        Whether a score is None depends on the labels alone: it is at every evaluation of a run, or
-        at none.
+        Whether a score is None depends on the labels alone: it is None at every evaluation of a
+        run, or at none.
     """
     q, hard = labels.soft_label, labels.hard_label
     p = np.clip(predictions, CLIP, 1 - CLIP)
-    of_one_class = hard.min() == hard.max()
+    one_class = hard.min() == hard.max()
     no_pair = len(q) < 2 or (q == 0).all() or (q == 1).all()
     return {
-        "auc": None if of_one_class else roc_auc(hard, predictions),
+        "auc": None if one_class else roc_auc(hard, predictions),
         "soft_auc": None if no_pair else soft_auc(q, predictions),
         "log_loss": float(-(xlogy(q, p) + xlog1py(1 - q, -p)).mean()),
     }
 
 
 def preference(rule: StoppingRule, scores: ValidationScores, step: int) -> float:
-    """How much a rule wants to keep an evaluation; the largest value is kept, the earliest of ties.
+    """Rank of a checkpoint: the largest is the best, the earliest of equal ones.
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ def preference(rule: StoppingRule, scores: ValidationScores, step: int) -> float
     Returns
     -------
     float
-        The rule's score, its sign turned where lower is better. Where it is undefined, and so at
-        every evaluation of the run, the step: the last evaluation is kept.
+        The rule's score, negated if lower is better. If it is undefined, at every evaluation of the
+        run, the step: then the last checkpoint is the best.
     """
     score = scores[rule]
     if score is None:
@@ -69,7 +69,7 @@ def preference(rule: StoppingRule, scores: ValidationScores, step: int) -> float
 
 
 def undefined(rule: StoppingRule, scores: ValidationScores) -> str | None:
-    """Warn that a rule could not choose, in a sentence; None where it could."""
+    """Warning that a rule could not choose, as a sentence; None if it could."""
     if scores[rule] is not None:
         return None
     why = {

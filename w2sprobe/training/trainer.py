@@ -1,21 +1,29 @@
 """Finetuning a classifier on a LabelTable, through transformers' Trainer and peft.
 
-The trainer sees texts and a table of labels; whether they are truth, weak, relabelled or filtered
-is not its business. One optimiser step is one batch, cut into micro-batches of similar length that
-add up to the gradient of the whole.
+The trainer sees texts and a table of labels; it cannot tell true, weak, relabelled and filtered
+labels apart. One optimiser step is one batch, cut into micro-batches of similar length whose
+gradients add up to that of the batch.
 """
 
 import importlib.metadata
 import shutil
 import warnings
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from peft import PeftModel
-from transformers import TrainerCallback, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainerState,
+    TrainingArguments,
+)
 
 from w2sprobe.atomic import write_json
 from w2sprobe.data import Rows
@@ -36,9 +44,9 @@ from w2sprobe.training.classifiers import (
 )
 from w2sprobe.training.heads import classifier_tokens
 from w2sprobe.training.loop import PREFERENCE, BatchTrainer
-from w2sprobe.training.losses import make_loss, window_radius
-from w2sprobe.training.predict import check_independence, from_tokens, predict
-from w2sprobe.training.prefix import shared_prefix
+from w2sprobe.training.losses import Loss, make_loss, window_radius
+from w2sprobe.training.predict import Feeding, check_independence, from_tokens, predict
+from w2sprobe.training.prefix import Prefix, shared_prefix
 from w2sprobe.training.reports import report_callbacks
 from w2sprobe.training.requirements import (
     check_requirements,
@@ -65,7 +73,9 @@ def finetune(
     device: str = "auto",
     prefixes: Path | None = None,
 ) -> SavedModel:
-    """Finetune a classifier and keep the evaluation that `early_stopping` prefers.
+    """Finetune a classifier and keep its best checkpoint, chosen by `early_stopping`.
+
+    Started by torchrun or `accelerate launch`, the processes share every batch; the first writes.
 
     Parameters
     ----------
@@ -78,11 +88,9 @@ def finetune(
     out : str or Path
         Folder for `adapter/` (an ordinary PEFT folder, head included; with `full` for `model/`, a
         transformers folder with tokenizer), `validation.parquet` (predictions of the validation
-        rows at every evaluation) and `training.json`, which is written last. Until then
-        `checkpoints/` lies there: a run that was killed goes on from it, to the weights that an
-        uninterrupted one would have had. A finished one is opened and not trained again.
-    settings : TrainSettings
-    device : str, default "auto"
+        rows at every evaluation) and `training.json`, which is written last. Until then it holds
+        `checkpoints/`: a run that was killed goes on from there, to the weights that an
+        uninterrupted one would have had. A finished run is opened and not trained again.
     prefixes : Path, optional
         Folder in which prefixes (`lora_from_layer`) are kept for other runs on the same rows. None:
         this run's is removed at its end.
@@ -90,14 +98,13 @@ def finetune(
     Returns
     -------
     SavedModel
-        Predicts from what was saved and loaded again; its predictions have been compared with
-        those that the run made at the end of the chosen epoch.
+        Loaded again from `out`; its validation predictions agree with those of the best checkpoint.
 
     Raises
     ------
     InputError
         Unknown model, loss or device, or a GPU that is not the first; a text longer than the
-        context; no rows left to train on, or none to validate; another run in `out`.
+        context; no rows to train on, or none to validate; another run in `out`.
     IdMismatch
         A row has no label.
     MissingDependency
@@ -111,120 +118,104 @@ def finetune(
     -----
     UserWarning
         `early_stopping` is undefined on these labels; the record has it under `warnings`.
-
-    Notes
-    -----
-    Started by torchrun or `accelerate launch`, the processes share every batch; the first writes.
     """
+    folder = Path(out)
+    base = _describe(model, settings, device)
+    data = _tokenize(base, train, labels, val)
+    loss = make_loss(settings, data.soft_labels)
+    run = _run_fingerprint(base, data)
+    if (folder / RECORD).is_file():
+        return _open_finished(folder, run, device)
+
+    arguments = _training_arguments(settings, len(data.examples), base.device, folder)
+    classifier = _load(base, data)
+    with arguments.main_process_first(local=False):
+        unfinished = checkpoints.claim(folder, run)
+    prefix = _attach_prefix(base, data, classifier, arguments, prefixes or unfinished)
+    trainer = _make_trainer(base, data, classifier, arguments, loss, prefix, folder)
+    n_steps = _n_steps(settings, len(data.examples))
+    with progress_bar(f"training {base.info.name}", n_steps) as advance:
+        trainer.add_callback(_Steps(advance))
+        trainer.run(unfinished)
+
+    # Read now: once the processes part, in `_save`, the first one may remove the checkpoints.
+    best = checkpoints.state_of(Path(str(trainer.state.best_model_checkpoint)))
+    val_scores = np.array(best["val_scores"])
+    if prefix:
+        # In bfloat16 a prediction depends on the shape of its batch; a prefix was computed in
+        # batches of other rows than the reloaded model will see.
+        prefix.detach()
+        val_scores = base.predict(classifier, data.val_tokens)
+    reloaded = _save(base, data, trainer, folder, val_scores)
+    record = _record(base, data, trainer) | {
+        "run": run,
+        "rows": fingerprint_strings(train.ids.tolist(), train.texts),
+    }
+    if arguments.should_save:
+        _finish(folder, record, val)
+    return SavedModel(folder, record, base.info, reloaded, base.tokenizer, base.device)
+
+
+@dataclass(frozen=True)
+class _Base:
+    """Base model and settings, checked; no weights are loaded."""
+
+    info: ModelInfo
+    settings: TrainSettings
+    precision: str
+    device: torch.device
+    tokenizer: PreTrainedTokenizerBase
+
+    def tokens(self, rows: Rows) -> list[np.ndarray]:
+        tokens = classifier_tokens(self.info, self.tokenizer, rows, truncate=self.settings.truncate)
+        warn_of_changes(tokens, self.info.name, self.info.max_tokens)
+        return tokens.input_ids
+
+    def predict(
+        self,
+        classifier: torch.nn.Module,
+        input_ids: Sequence[np.ndarray],
+        feeding: Feeding = from_tokens,
+    ) -> np.ndarray:
+        return predict(
+            classifier, input_ids, pad_id=self.info.pad_id, device=self.device, feeding=feeding
+        )
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Tokens and labels of a run."""
+
+    train_tokens: list[np.ndarray]  # of all training rows, as a prefix counts them
+    examples: list[Example]  # the training rows that are kept
+    val_tokens: list[np.ndarray]
+    val_labels: LabelTable
+
+    @property
+    def soft_labels(self) -> list[float]:
+        return [example["soft_label"] for example in self.examples]
+
+
+def _describe(model: str, settings: TrainSettings, device: str) -> _Base:
     check_requirements(settings)
     info = describe_model(model)
-    place = resolve_device(device)
+    resolved = resolve_device(device)
     check_trainable(info, settings)
-    precision = training_precision(info, settings, place)
-    tokenizer = load_tokenizer(info.source)
-    pad_id = info.pad_id
+    precision = training_precision(info, settings, resolved)
+    return _Base(info, settings, precision, resolved, load_tokenizer(info.source))
 
-    def tokens(rows: Rows) -> list[np.ndarray]:
-        found = classifier_tokens(info, tokenizer, rows, truncate=settings.truncate)
-        warn_of_changes(found, info.name, info.max_tokens)
-        return found.input_ids
 
-    train_tokens = tokens(train)
+def _tokenize(base: _Base, train: Rows, labels: LabelTable, val: Rows) -> _Data:
+    train_tokens = base.tokens(train)
     examples = _examples(labels.align(train.ids), train_tokens)
     if not examples:
         raise InputError("no rows left to train on: keep is False for all of them")
     if not len(val):
         raise InputError("no validation rows, by which early stopping could choose")
-    soft_labels = [example["soft_label"] for example in examples]
-    loss = make_loss(settings, soft_labels)
-    val_tokens = tokens(val)
-    val_labels = labels.align(val.ids)
-
-    run = _run_fingerprint(info, settings, precision, examples, val_tokens, val_labels.soft_label)
-    if (Path(out) / RECORD).is_file():
-        return _finished(Path(out), run, device)
-    arguments = _arguments(settings, len(examples), place, Path(out))
-    classifier = load_classifier(info, settings, precision=precision, pad_id=pad_id, device=place)
-
-    if precision != FOUR_BITS:  # bitsandbytes packs weights for good when it first predicts
-        check_independence(
-            classifier, train_tokens, pad_id=pad_id, device=place, precision=precision
-        )
-    with arguments.main_process_first(local=False):
-        folder = checkpoints.claim(Path(out), run)
-    reports = report_callbacks(settings, Path(out)) if arguments.should_save else []
-    prefix = None
-    if settings.lora_from_layer and isinstance(classifier, PeftModel):
-        with arguments.main_process_first(local=False):  # the others read what it computes
-            prefix = shared_prefix(
-                classifier,
-                info,
-                settings.lora_from_layer,
-                [*train_tokens, *val_tokens],
-                precision=precision,
-                pad_id=pad_id,
-                device=place,
-                folder=prefixes or folder,
-            )
-
-    def feeding_val(rows: np.ndarray) -> AbstractContextManager[None]:
-        return prefix.feeding(len(train_tokens) + rows) if prefix else from_tokens(rows)
-
-    def validate(network: torch.nn.Module) -> tuple[np.ndarray, ValidationScores]:
-        scores = predict(network, val_tokens, pad_id=pad_id, device=place, feeding=feeding_val)
-        return scores, validation_scores(val_labels, scores)
-
-    trainer = BatchTrainer(
-        classifier,
-        arguments,
-        examples,
-        settings,
-        loss=loss,
-        pad_id=pad_id,
-        validate=validate,
-        feeding=prefix.feeding if prefix else from_tokens,
-        callbacks=reports,
-    )
-    with progress_bar(f"training {info.name}", _n_steps(settings, len(examples))) as advance:
-        trainer.add_callback(_Steps(advance))
-        trainer.run(folder)
-    # before the first process, which waits for the others in `save`, removes it
-    best = checkpoints.state_of(Path(str(trainer.state.best_model_checkpoint)))
-    scores = np.array(best["val_scores"])
-    if prefix:
-        # bfloat16 depends on a batch's shape, and a prefix on batches of other rows
-        prefix.detach()
-        scores = predict(classifier, val_tokens, pad_id=pad_id, device=place)
-    learned = Path(out) / (WEIGHTS if settings.full else ADAPTER)
-    trainer.save(learned)
-    trainer.release()
-    if settings.full and arguments.should_save:
-        tokenizer.save_pretrained(str(learned))
-    reloaded = load_trained(info, Path(out), precision=precision, pad_id=pad_id, device=place)
-    again = predict(reloaded, val_tokens, pad_id=pad_id, device=place)
-    _check_reload(scores, again, learned)
-    record = {
-        **_record(info, settings, precision, trainer),
-        "run": run,
-        "n_rows": len(examples),
-        "rows": fingerprint_strings(train.ids.tolist(), train.texts),
-        "labels": fingerprint(soft_labels),
-        "window_radius": window_radius(settings, soft_labels)
-        if settings.loss == "window"
-        else None,
-    }
-    if arguments.should_save:
-        evaluations = checkpoints.predictions(folder, record["val_step"])
-        if evaluations:
-            write_validation(Path(out), val.ids, evaluations)
-        write_json(Path(out) / RECORD, record)
-        shutil.rmtree(folder)
-        for message in record["warnings"]:
-            warnings.warn(message, stacklevel=2)
-    return SavedModel(Path(out), record, info, reloaded, tokenizer, place)
+    return _Data(train_tokens, examples, base.tokens(val), labels.align(val.ids))
 
 
-def _finished(out: Path, run: str, device: str) -> SavedModel:
+def _open_finished(out: Path, run: str, device: str) -> SavedModel:
     saved = SavedModel.open(out, device)
     if saved.record.get("run") != run:
         raise InputError(
@@ -235,8 +226,105 @@ def _finished(out: Path, run: str, device: str) -> SavedModel:
     return saved
 
 
+def _load(base: _Base, data: _Data) -> PreTrainedModel | PeftModel:
+    pad_id = base.info.pad_id
+    classifier = load_classifier(
+        base.info, base.settings, precision=base.precision, pad_id=pad_id, device=base.device
+    )
+    if base.precision != FOUR_BITS:  # bitsandbytes packs weights for good when it first predicts
+        check_independence(
+            classifier,
+            data.train_tokens,
+            pad_id=pad_id,
+            device=base.device,
+            precision=base.precision,
+        )
+    return classifier
+
+
+def _attach_prefix(
+    base: _Base,
+    data: _Data,
+    classifier: PreTrainedModel | PeftModel,
+    arguments: TrainingArguments,
+    folder: Path,
+) -> Prefix | None:
+    if not base.settings.lora_from_layer or not isinstance(classifier, PeftModel):
+        return None
+    with arguments.main_process_first(local=False):  # the others read what it computes
+        return shared_prefix(
+            classifier,
+            base.info,
+            base.settings.lora_from_layer,
+            [*data.train_tokens, *data.val_tokens],
+            precision=base.precision,
+            pad_id=base.info.pad_id,
+            device=base.device,
+            folder=folder,
+        )
+
+
+def _make_trainer(
+    base: _Base,
+    data: _Data,
+    classifier: PreTrainedModel | PeftModel,
+    arguments: TrainingArguments,
+    loss: Loss,
+    prefix: Prefix | None,
+    out: Path,
+) -> BatchTrainer:
+    def feeding_val(rows: np.ndarray) -> AbstractContextManager[None]:
+        # a prefix counts the validation rows after all training rows
+        return prefix.feeding(len(data.train_tokens) + rows) if prefix else from_tokens(rows)
+
+    def validate(network: torch.nn.Module) -> tuple[np.ndarray, ValidationScores]:
+        scores = base.predict(network, data.val_tokens, feeding_val)
+        return scores, validation_scores(data.val_labels, scores)
+
+    return BatchTrainer(
+        classifier,
+        arguments,
+        data.examples,
+        base.settings,
+        loss=loss,
+        pad_id=base.info.pad_id,
+        validate=validate,
+        feeding=prefix.feeding if prefix else from_tokens,
+        callbacks=report_callbacks(base.settings, out) if arguments.should_save else [],
+    )
+
+
+def _save(
+    base: _Base, data: _Data, trainer: BatchTrainer, out: Path, val_scores: np.ndarray
+) -> PreTrainedModel | PeftModel:
+    """Write what has been learned, load it again, and compare predictions.
+
+    Raises
+    ------
+    W2SProbeError
+        What was saved does not reproduce `val_scores`, the best checkpoint's.
+    """
+    learned = out / (WEIGHTS if base.settings.full else ADAPTER)
+    trainer.save(learned)
+    trainer.release()
+    if base.settings.full and trainer.args.should_save:
+        base.tokenizer.save_pretrained(str(learned))
+    reloaded = load_trained(
+        base.info, out, precision=base.precision, pad_id=base.info.pad_id, device=base.device
+    )
+    again = base.predict(reloaded, data.val_tokens)
+    difference = float(np.abs(val_scores - again).max(initial=0))
+    if not difference <= RELOAD_TOLERANCE:  # NaN fails too
+        raise W2SProbeError(
+            f"what was saved predicts differently from the run: by up to {difference:.3g}",
+            where=str(learned),
+            allowed=f"{RELOAD_TOLERANCE}",
+        )
+    return reloaded
+
+
 class _Steps(TrainerCallback):
-    """Moves a progress bar by each optimiser step, and mends what transformers leaves out."""
+    """Progress bar of optimiser steps; also mends the path of the best checkpoint."""
 
     def __init__(self, advance: Advance) -> None:
         self._advance = advance
@@ -253,8 +341,20 @@ class _Steps(TrainerCallback):
         self._advance(1)
 
 
+def _finish(out: Path, record: dict[str, Any], val: Rows) -> None:
+    """Keep the validation predictions, write the record, and remove the checkpoints."""
+    unfinished = out / checkpoints.FOLDER
+    evaluations = checkpoints.predictions(unfinished, record["val_step"])
+    if evaluations:
+        write_validation(out, val.ids, evaluations)
+    write_json(out / RECORD, record)
+    shutil.rmtree(unfinished)
+    for message in record["warnings"]:
+        warnings.warn(message, stacklevel=3)
+
+
 def _examples(labels: LabelTable, input_ids: list[np.ndarray]) -> list[Example]:
-    """Rows that are trained on; `position` is that among all rows, as a prefix counts them."""
+    """Rows that are kept; `position` is a row's index among all rows, as a prefix counts them."""
     rows = zip(labels.ids.tolist(), input_ids, labels.soft_label.tolist(), strict=True)
     return [
         {"id": name, "position": position, "input_ids": tokens, "soft_label": soft}
@@ -263,24 +363,21 @@ def _examples(labels: LabelTable, input_ids: list[np.ndarray]) -> list[Example]:
     ]
 
 
-def _run_fingerprint(
-    info: ModelInfo,
-    settings: TrainSettings,
-    precision: str,
-    examples: list[Example],
-    val_tokens: list[np.ndarray],
-    val_labels: np.ndarray,
-) -> str:
+def _run_fingerprint(base: _Base, data: _Data) -> str:
+    """Hash of everything that the weights depend on."""
     return fingerprint(
         {
-            "model": info.identity,
-            "settings": settings.identity,
-            "precision": precision,
+            "model": base.info.identity,
+            "settings": base.settings.identity,
+            "precision": base.precision,
             "processes": rank_and_world()[1],  # each has its own state
             "train": [
-                [row["id"], row["input_ids"].tolist(), row["soft_label"]] for row in examples
+                [row["id"], row["input_ids"].tolist(), row["soft_label"]] for row in data.examples
             ],
-            "val": [[row.tolist() for row in val_tokens], val_labels.tolist()],
+            "val": [
+                [row.tolist() for row in data.val_tokens],
+                data.val_labels.soft_label.tolist(),
+            ],
         }
     )
 
@@ -289,12 +386,13 @@ def _n_steps(settings: TrainSettings, n_rows: int) -> int:
     return settings.epochs * int(np.ceil(n_rows / settings.batch_size))
 
 
-def _arguments(
+def _training_arguments(
     settings: TrainSettings, n_rows: int, device: torch.device, out: Path
 ) -> TrainingArguments:
-    # a run shorter than that is evaluated once, at its end
-    every = min(settings.eval_every, _n_steps(settings, n_rows)) or 1
-    warmup = int(np.ceil(WARMUP_SHARE * _n_steps(settings, n_rows)))
+    n_steps = _n_steps(settings, n_rows)
+    # a run shorter than `eval_every` is evaluated once, at its end
+    every = min(settings.eval_every, n_steps) or 1
+    warmup = int(np.ceil(WARMUP_SHARE * n_steps))
     arguments = TrainingArguments(
         output_dir=str(out / checkpoints.FOLDER),
         run_name=out.name,
@@ -321,6 +419,12 @@ def _arguments(
         disable_tqdm=True,
         seed=settings.seed,
     )
+    _pin_device(arguments, device)
+    return arguments
+
+
+def _pin_device(arguments: TrainingArguments, device: torch.device) -> None:
+    """Make transformers train on the device that was asked for, or refuse."""
     if device.type == "cuda" and device.index not in (None, arguments.device.index):
         raise InputError(
             f"--device {device}: training takes the first GPU it sees, {arguments.device}",
@@ -329,38 +433,31 @@ def _arguments(
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several are for several processes
     if device.type == "cpu":  # accelerate 1.3 numbers CPUs, and torch cannot load onto "cpu:0"
         arguments.__dict__["_setup_devices"] = device
-    return arguments
 
 
-def _check_reload(run: np.ndarray, reloaded: np.ndarray, learned: Path) -> None:
-    difference = float(np.abs(run - reloaded).max(initial=0))
-    if not difference <= RELOAD_TOLERANCE:
-        raise W2SProbeError(
-            f"what was saved predicts differently from the run: by up to {difference:.3g}",
-            where=str(learned),
-            allowed=f"{RELOAD_TOLERANCE}",
-        )
-
-
-def _record(
-    info: ModelInfo, settings: TrainSettings, precision: str, trainer: BatchTrainer
-) -> dict[str, Any]:
-    log = trainer.state.log_history
+def _record(base: _Base, data: _Data, trainer: BatchTrainer) -> dict[str, Any]:
+    settings, log = base.settings, trainer.state.log_history
     evaluations = [entry for entry in log if "eval_log_loss" in entry]  # never undefined
-    losses = np.array([entry["loss"] for entry in log if "loss" in entry])  # one a step
+    losses = np.array([entry["loss"] for entry in log if "loss" in entry])  # logged at every step
     best_step = trainer.state.best_global_step
-    chosen = next(one for one in evaluations if one["step"] == best_step)
-    scores = {rule: [one.get(f"eval_{rule}") for one in evaluations] for rule in STOPPING_RULES}
+    chosen = next(entry for entry in evaluations if entry["step"] == best_step)
+    scores = {rule: [entry.get(f"eval_{rule}") for entry in evaluations] for rule in STOPPING_RULES}
+    # whether a rule is undefined depends on the labels alone: the first evaluation tells
     warning = undefined(settings.early_stopping, {rule: scores[rule][0] for rule in scores})
     return {
-        "model": info.name,
-        "model_identity": info.identity,
+        "model": base.info.name,
+        "model_identity": base.info.identity,
         "settings": settings.model_dump(),
-        "precision": precision,
+        "precision": base.precision,
+        "n_rows": len(data.examples),
+        "labels": fingerprint(data.soft_labels),
+        "window_radius": window_radius(settings, data.soft_labels)
+        if settings.loss == "window"
+        else None,
         "n_steps": trainer.state.global_step,
         "micro_batch_tokens": trainer.micro_batch_tokens,
         "train_loss": losses.reshape(settings.epochs, -1).mean(axis=1).tolist(),
-        "val_step": [one["step"] for one in evaluations],
+        "val_step": [entry["step"] for entry in evaluations],
         **{f"val_{rule}": scores[rule] for rule in STOPPING_RULES},
         "chosen_step": chosen["step"],
         "chosen_epoch": round(chosen["epoch"], 3),

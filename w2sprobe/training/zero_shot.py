@@ -1,7 +1,7 @@
-"""What a language model says without finetuning: zero-shot and few-shot predictions.
+"""Zero-shot and few-shot predictions of a language model, without finetuning.
 
-The model reads a row's text and a cue, and is asked which of two answers it would go on with. Only
-its language-model head is used, of which two rows are kept.
+The model reads a row's text and a cue; the prediction compares the next-token logits of two
+answers. The language-model head is cut to the rows of these tokens.
 """
 
 import copy
@@ -55,8 +55,8 @@ ANSWERS = ("No", "Yes")  # of label 0 and of label 1
 # Largest relative difference of earlier logits where only the last token differs; both rows go
 # through the same kernels, so that a causal model's are mostly equal bit for bit.
 CAUSAL_TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 1e-2}
-LEAST_SHARED = 16  # tokens that all prompts begin with: from here on they are read once only
-CACHED_TOKENS = 16_384  # a batch, copies of what is shared included; 128 KiB each in an 8B model
+LEAST_SHARED = 16  # tokens; a shorter common start of all prompts is not worth a cache
+CACHED_TOKENS = 16_384  # per batch, of the copied common start; 128 KiB each in an 8B model
 
 
 def zero_shot(
@@ -78,13 +78,13 @@ def zero_shot(
     rows : Rows
         Their labels are not read.
     shots : Rows, optional
-        Examples, with their labels, that stand before every row, in this order; `choose_shots`
-        takes balanced ones. None: zero-shot.
+        Labelled examples that precede every row, in this order; `choose_shots` takes balanced ones.
+        None: zero-shot.
     answers : tuple of str, default ("No", "Yes")
-        Words for label 0 and label 1, without a leading blank.
+        Words for label 0 and label 1, without a leading space.
     question : str, default ""
-        Line between a row's text and the cue, for texts that do not ask anything themselves: "Is
-        this review positive?".
+        Line between a row's text and the cue, for texts that contain no question: "Is this review
+        positive?".
     device : str, default "auto"
     truncate : bool, default False
         Cut texts whose prompt exceeds the model's context, with a warning that counts them.
@@ -99,62 +99,65 @@ def zero_shot(
     Raises
     ------
     InputError
-        No such model or device; no language-model head; answers that the tokenizer does not tell
-        apart by their first token; a prompt longer than the context.
+        No such model or device; no language-model head; answers with the same first token; a prompt
+        longer than the context.
     IdMismatch
         A row is one of its own examples.
 
     Notes
     -----
-    A prompt is `text`, the question if there is one, and the cue `Answer (Yes or No):`, each on a
-    line of its own; an example is a prompt with its answer and a blank line after it. Source of
-    prompts with examples: Brown et al., "Language Models are Few-Shot Learners", arXiv 2005.14165.
-    The pull of a model towards one answer moves all log-odds alike, mostly: contextual calibration
-    (Zhao et al., arXiv 2102.09690) would take it out, and change no AUC.
+    A prompt is the text, the question if there is one, and the cue `Answer (Yes or No):`, each on
+    its own line; an example is a prompt with its answer and a blank line after it (few-shot
+    prompts: Brown et al., arXiv 2005.14165). A model's bias towards one answer is not corrected:
+    contextual calibration (Zhao et al., arXiv 2102.09690) shifts all log-odds alike, and leaves the
+    AUC as it is.
     """
     info = describe_model(model)
-    place = resolve_device(device)
+    resolved = resolve_device(device)
     check_head(info)
-    tokenizer = load_tokenizer(info.source)
-    form = Form(answers, question)
+    form, tokenizer = Form(answers, question), load_tokenizer(info.source)
     check_answers(tokenizer, form)
     examples = ""
     if shots is not None:
-        own = sorted(set(shots.ids.tolist()) & set(rows.ids.tolist()))
-        if own:
-            raise IdMismatch(
-                f"rows {first_few(own)} are among the examples, which show their labels",
-                advice="Leave them out of the rows.",
-            )
+        _check_not_among(shots, rows)
         examples = form.examples(shots)
-    prompts = _fit(tokenizer, form, examples, rows, info, truncate=truncate)
-    head_rows, columns = np.unique(prompts.answer_tokens, return_inverse=True)
-    network = _load(info, head_rows, place)
-    _check_causal(network, max(prompts.input_ids, key=len), info)
+    to_tokens = _PromptTokenizer(tokenizer, form, examples)
+    prompts, n_cut = _fit(to_tokens, rows, info, truncate=truncate)
+    input_ids = [prompt.input_ids for prompt in prompts]
+    answer_tokens = np.array([p.answer_tokens for p in prompts], dtype=np.int64).reshape(-1, 2)
+    head_rows, columns = np.unique(answer_tokens, return_inverse=True)
+    network = _load(info, head_rows, resolved)
+    _check_causal(network, max(input_ids, key=len), info)
     logits = _logits(
-        network,
-        prompts.input_ids,
-        n_tokens=len(head_rows),
-        pad_id=info.pad_id,
-        name=info.name,
+        network, input_ids, n_tokens=len(head_rows), pad_id=info.pad_id, name=info.name
     )
     of_answers = np.take_along_axis(logits, columns.reshape(len(rows), 2), axis=1)
-    if prompts.n_truncated:
+    if n_cut:
         warnings.warn(
-            f"{prompts.n_truncated} of {len(rows)} texts were cut so that their prompts fit into "
+            f"{n_cut} of {len(rows)} texts were cut so that their prompts fit into "
             f"{info.max_tokens} tokens, the context of {info.name}",
             stacklevel=2,
         )
+    # softmax over the two answers is the sigmoid of their difference
     return LabelTable(rows.ids, expit(of_answers[:, 1] - of_answers[:, 0]))
 
 
+def _check_not_among(shots: Rows, rows: Rows) -> None:
+    both = sorted(set(shots.ids.tolist()) & set(rows.ids.tolist()))
+    if both:
+        raise IdMismatch(
+            f"rows {first_few(both)} are among the examples, which show their labels",
+            advice="Leave them out of the rows.",
+        )
+
+
 def choose_shots(rows: Rows, n_shots: int) -> Rows:
-    """Take examples for `zero_shot`: as many of each label, in the order of their ids' hashes.
+    """Choose examples for `zero_shot`: equally many of each label, in the order of id hashes.
 
     Parameters
     ----------
     rows : Rows
-        To take from; their order has no influence.
+        Candidates; their order has no influence.
     n_shots : int
         Even, at least 2.
 
@@ -185,27 +188,27 @@ def choose_shots(rows: Rows, n_shots: int) -> Rows:
 
 @dataclass(frozen=True)
 class Form:
-    """How a row becomes a prompt.
+    """Template of a prompt.
 
     Parameters
     ----------
     answers : tuple of str
-        For label 0 and label 1.
+        Words for label 0 and label 1.
     question : str
-        Empty: none.
+        Line after the text; none if empty.
     """
 
     answers: tuple[str, str]
     question: str
 
     def prompt(self, text: str) -> str:
-        """Text, question and cue; the answer comes next, after a blank."""
+        """Return text, question and cue; the answer follows after a space."""
         no, yes = self.answers
         question = f"{self.question}\n" if self.question else ""
         return f"{text}\n{question}Answer ({yes} or {no}):"
 
     def examples(self, rows: Rows) -> str:
-        """What stands before a prompt: other rows with their answers."""
+        """Return the text before a prompt: other rows with their answers."""
         return "".join(
             f"{self.prompt(text)} {self.answers[label]}\n\n"
             for text, label in zip(rows.texts, rows.labels.tolist(), strict=True)
@@ -213,28 +216,26 @@ class Form:
 
 
 @dataclass(frozen=True)
-class _Prompts:
-    input_ids: list[np.ndarray]  # int32, without the answer
-    answer_tokens: np.ndarray  # int64, shape (n, 2): where the two answers part
-    n_truncated: int
+class _Prompt:
+    input_ids: np.ndarray  # int32, without the answer
+    answer_tokens: tuple[int, int]  # where the two answers part
 
 
 def check_head(info: ModelInfo) -> None:
     """Refuse a model whose checkpoint has no causal language-model head."""
     # transformers would load an encoder as a causal model too, with a head of random weights
     config = read_config(info.source)
-    found = list(config.architectures or [])
-    wanted = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type)
-    if wanted not in found:
+    architectures = list(config.architectures or [])
+    if MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type) not in architectures:
         raise InputError(
             f"model {info.name!r} has no language-model head that goes on with a text: its "
-            f"checkpoint is a {' and '.join(found) or 'model of unknown kind'}",
+            f"checkpoint is a {' and '.join(architectures) or 'model of unknown kind'}",
             allowed="causal language models, such as smollm2-135m",
         )
 
 
 def check_answers(tokenizer: PreTrainedTokenizerBase, form: Form) -> None:
-    """Refuse answers that do not part at their first token."""
+    """Refuse answers whose first tokens are equal."""
     if not tokenizer.is_fast:
         raise InputError(f"{type(tokenizer).__name__} does not say where in a text its tokens lie")
     cue = form.prompt("")
@@ -243,7 +244,7 @@ def check_answers(tokenizer: PreTrainedTokenizerBase, form: Form) -> None:
         for answer in form.answers
     )
     part = _first_difference(one["input_ids"], two["input_ids"])
-    # a tokenizer may make the blank before an answer a token of its own: that one may be shared
+    # a tokenizer may make the space before an answer a separate token, which both answers share
     latest = len(cue) + len(" ")
     apart = all(
         part < len(tokens["input_ids"]) and tokens["offset_mapping"][part][0] <= latest
@@ -257,72 +258,86 @@ def check_answers(tokenizer: PreTrainedTokenizerBase, form: Form) -> None:
 
 
 def _first_difference(one: Sequence[int], two: Sequence[int]) -> int:
-    """Where two rows of tokens part; the length of the shorter if it is how the longer begins."""
+    """Index of the first different token; the shorter length if one row begins with the other."""
     pairs = zip(one, two, strict=False)
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(two)))
 
 
+@dataclass(frozen=True)
+class _PromptTokenizer:
+    """Turns texts into prompts, and these into tokens."""
+
+    tokenizer: PreTrainedTokenizerBase
+    form: Form
+    examples: str  # text that all prompts begin with
+
+    def tokens(self, texts: Sequence[str]) -> list[_Prompt]:
+        # Each prompt is tokenized with either answer and cut where the two part: the tokens left
+        # are those that a text with this answer has, without what a tokenizer adds at the end.
+        no, yes = (
+            self.tokenizer(
+                [f"{self.examples}{self.form.prompt(text)} {answer}" for text in texts],
+                **AS_IT_IS,
+            )["input_ids"]
+            for answer in self.form.answers
+        )
+        prompts = []
+        for row_no, row_yes in zip(no, yes, strict=True):
+            part = _first_difference(row_no, row_yes)
+            tokens = np.array(row_no[:part], dtype=np.int32)
+            prompts.append(_Prompt(tokens, (row_no[part], row_yes[part])))
+        return prompts
+
+    def cut(self, text: str, limit: int) -> _Prompt | None:
+        """Prompt of a text cut to `limit` tokens in all; None if no text would be left."""
+        read = self.tokenizer(
+            text, return_offsets_mapping=True, add_special_tokens=False, **AS_IT_IS
+        )
+        ends = [end for _, end in read["offset_mapping"]]
+        (prompt,) = self.tokens([text])
+        n_kept = len(ends)
+        # a cut text may have other tokens at its end, so that one cut is not always enough
+        while (excess := len(prompt.input_ids) - limit) > 0:
+            n_kept -= excess
+            if n_kept <= 0:
+                return None
+            (prompt,) = self.tokens([text[: max(ends[:n_kept])]])
+        return prompt
+
+
 def _fit(
-    tokenizer: PreTrainedTokenizerBase,
-    form: Form,
-    examples: str,
-    rows: Rows,
-    info: ModelInfo,
-    *,
-    truncate: bool,
-) -> _Prompts:
-    """Prompts as tokens, none longer than the context."""
-
-    def tokens(texts: Sequence[str]) -> list[tuple[np.ndarray, tuple[int, int]]]:
-        # Read with either answer and cut where the two part: then the tokens before the answer are
-        # those that a text with this answer has, and nothing that a tokenizer adds at the end is
-        # in the way.
-        both = [
-            tokenizer([f"{examples}{form.prompt(text)} {answer}" for text in texts], **AS_IT_IS)[
-                "input_ids"
-            ]
-            for answer in form.answers
-        ]
-        found = []
-        for one, two in zip(*both, strict=True):
-            part = _first_difference(one, two)
-            found.append((np.array(one[:part], dtype=np.int32), (one[part], two[part])))
-        return found
-
-    prompts = tokens(rows.texts)
-    limit = info.max_tokens or max((len(row) for row, _ in prompts), default=0)
-    long = [row for row, (prompt, _) in enumerate(prompts) if len(prompt) > limit]
+    tokenizer: _PromptTokenizer, rows: Rows, info: ModelInfo, *, truncate: bool
+) -> tuple[list[_Prompt], int]:
+    """Prompts that fit into the model's context, and how many texts were cut for it."""
+    prompts = tokenizer.tokens(rows.texts)
+    limit = info.max_tokens or max((len(prompt.input_ids) for prompt in prompts), default=0)
+    long = [row for row, prompt in enumerate(prompts) if len(prompt.input_ids) > limit]
     if long and not truncate:
         raise InputError(
-            f"prompt longer than the model's context: {len(prompts[long[0]][0])} tokens, "
+            "prompt longer than the model's context: "
+            f"{len(prompts[long[0]].input_ids)} tokens, "
             f"id {str(rows.ids[long[0]])!r} (and {len(long) - 1} more)",
             allowed=f"up to {limit} tokens",
             advice="Use fewer examples (--shots), or pass --truncate to cut the texts.",
         )
     for row in long:
-        text = rows.texts[row]
-        read = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False, **AS_IT_IS)
-        ends = [end for _, end in read["offset_mapping"]]
-        n_kept = len(ends)
-        while (excess := len(prompts[row][0]) - limit) > 0:
-            n_kept -= excess
-            if n_kept <= 0:
-                raise InputError(
-                    f"no room for the text of id {str(rows.ids[row])!r} beside examples and "
-                    "question",
-                    allowed=f"up to {limit} tokens in all",
-                    advice="Use fewer or shorter examples (--shots).",
-                )
-            (prompts[row],) = tokens([text[: max(ends[:n_kept])]])
-    read_by_model = [prompt for prompt, _ in prompts]
-    check_vocabulary(tokenizer, rows.ids, read_by_model, info.vocab_size)
-    warn_of_doubled_bos(count_doubled_bos(tokenizer, read_by_model), len(rows), info.name)
-    answer_tokens = np.array([pair for _, pair in prompts], dtype=np.int64).reshape(-1, 2)
-    return _Prompts(read_by_model, answer_tokens, len(long))
+        cut = tokenizer.cut(rows.texts[row], limit)
+        if cut is None:
+            raise InputError(
+                f"no room for the text of id {str(rows.ids[row])!r} beside examples and question",
+                allowed=f"up to {limit} tokens in all",
+                advice="Use fewer or shorter examples (--shots).",
+            )
+        prompts[row] = cut
+    input_ids = [prompt.input_ids for prompt in prompts]
+    check_vocabulary(tokenizer.tokenizer, rows.ids, input_ids, info.vocab_size)
+    n_doubled = count_doubled_bos(tokenizer.tokenizer, input_ids)
+    warn_of_doubled_bos(n_doubled, len(rows), info.name)
+    return prompts, len(long)
 
 
 def _load(info: ModelInfo, head_rows: np.ndarray, device: torch.device) -> PreTrainedModel:
-    """Causal model, as precise as its checkpoint, whose logits are those of a few tokens only."""
+    """Load a causal model in its checkpoint's precision, with a head for a few tokens only."""
     with reading(info.name):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             info.source,
@@ -336,19 +351,19 @@ def _load(info: ModelInfo, head_rows: np.ndarray, device: torch.device) -> PreTr
     network, loading = loaded
     check_loaded(info.name, network, text_model(network.base_model), loading)
     head = network.get_output_embeddings()
-    own = {id(tensor) for tensor in head.parameters()} if head is not None else set()
+    head_tensors = {id(tensor) for tensor in head.parameters()} if head is not None else set()
     lacking = {*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])}
     missing = sorted(
         name
         for name, tensor in network.named_parameters(remove_duplicate=False)
-        if id(tensor) in own and name in lacking
+        if id(tensor) in head_tensors and name in lacking
     )
     if missing or not isinstance(head, torch.nn.Linear):
         raise InputError(
             f"no language-model head in the checkpoint of {info.name!r}: it lacks "
             f"{first_few(missing) or 'a linear one'}"
         )
-    # Whatever the model does to its logits (scaling, soft caps) is done to each token's alone.
+    # What a model does to its logits (scaling, soft caps) acts on each token's logit alone.
     network.set_output_embeddings(_some_rows(head, head_rows))
     if not info.quantization:
         torch.nn.Module.to(network, device)
@@ -359,7 +374,7 @@ def _load(info: ModelInfo, head_rows: np.ndarray, device: torch.device) -> PreTr
 
 @torch.inference_mode()
 def _check_causal(network: PreTrainedModel, tokens: np.ndarray, info: ModelInfo) -> None:
-    """Refuse a model whose logits at a token depend on later ones: it does not go on with a text.
+    """Refuse a model whose logits at a token depend on later tokens.
 
     Raises
     ------
@@ -404,33 +419,33 @@ def _logits(
     """Logits after the last token of each row, float64, shape (n, n_tokens)."""
     device = network.device
     n_shared = _n_shared(input_ids)
-    seen = _read_once(network, input_ids[0][:n_shared]) if n_shared >= LEAST_SHARED else None
-    start = n_shared if seen else 0
-    rest = [row[start:] for row in input_ids]
+    cache = _shared_cache(network, input_ids[0][:n_shared]) if n_shared >= LEAST_SHARED else None
+    n_cached = n_shared if cache else 0
+    rest = [row[n_cached:] for row in input_ids]
     lengths = np.array([len(row) for row in rest])
-    found = np.empty((len(input_ids), n_tokens), dtype=np.float64)
+    logits = np.empty((len(input_ids), n_tokens), dtype=np.float64)
     with progress_bar(f"asking {name}", len(input_ids)) as advance:
-        for rows in _batches(lengths, start):
+        for rows in _batches(lengths, n_cached):
             batch = pad([rest[row] for row in rows], pad_id)
-            past = copy.deepcopy(seen)
+            past = copy.deepcopy(cache)
             if past is not None:
                 past.batch_repeat_interleave(len(rows))
-            read = torch.ones(len(rows), start, dtype=torch.int64)
+            past_mask = torch.ones(len(rows), n_cached, dtype=torch.int64)
             output = network(
                 input_ids=batch["input_ids"].to(device),
-                attention_mask=torch.cat([read, batch["attention_mask"]], dim=1).to(device),
+                attention_mask=torch.cat([past_mask, batch["attention_mask"]], dim=1).to(device),
                 use_cache=past is not None,
                 **{_cache_name(network): past},
             )
             last = torch.as_tensor(lengths[rows] - 1, device=device)
-            here = torch.arange(len(rows), device=device)
-            found[rows] = output.logits[here, last].double().cpu().numpy()
+            every_row = torch.arange(len(rows), device=device)
+            logits[rows] = output.logits[every_row, last].double().cpu().numpy()
             advance(len(rows))
-    return found
+    return logits
 
 
 def _n_shared(input_ids: Sequence[np.ndarray]) -> int:
-    """Tokens that all rows begin with; each row has at least one more."""
+    """Number of first tokens that all rows share; each row has at least one more."""
     n_shared = min((len(row) for row in input_ids), default=1) - 1
     for row in input_ids:
         differ = np.flatnonzero(row[:n_shared] != input_ids[0][:n_shared])
@@ -438,25 +453,25 @@ def _n_shared(input_ids: Sequence[np.ndarray]) -> int:
     return n_shared
 
 
-def _read_once(network: PreTrainedModel, tokens: np.ndarray) -> DynamicCache | None:
-    """Keys and values of what all rows begin with; None where a model keeps something else."""
+def _shared_cache(network: PreTrainedModel, tokens: np.ndarray) -> DynamicCache | None:
+    """Compute keys and values of the common start; None if a model caches something else."""
     batch = torch.as_tensor(tokens, dtype=torch.int64, device=network.device)[None]
-    seen = getattr(network(input_ids=batch, use_cache=True), _cache_name(network), None)
+    cache = getattr(network(input_ids=batch, use_cache=True), _cache_name(network), None)
     # state-space and hybrid models keep layers that cannot be repeated for the rows of a batch
-    plain = type(seen) is DynamicCache and all(
-        type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in seen.layers
+    plain = type(cache) is DynamicCache and all(
+        type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers
     )
-    return seen if plain else None
+    return cache if plain else None
 
 
 def _cache_name(network: PreTrainedModel) -> str:
-    """What the model calls its keys and values: transformers 5.24 has given them a new name."""
+    """Name of the argument for keys and values: transformers 5.24 renamed it."""
     renamed = "cache" in inspect.signature(network.forward).parameters
     return "cache" if renamed else "past_key_values"
 
 
 def _batches(lengths: np.ndarray, n_shared: int) -> list[np.ndarray]:
-    """Batches of rows, no larger than what a copy a row of the shared start may take."""
+    """Batches of rows; each row needs a copy of the common start, which bounds their number."""
     most = max(1, CACHED_TOKENS // max(n_shared, 1))
     return [
         rows[first : first + most]

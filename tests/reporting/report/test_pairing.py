@@ -7,8 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.reporting.cases import METHODS, save_run, save_study
-from w2sprobe.metrics import Run as ScoredRun
-from w2sprobe.metrics import recover
+from w2sprobe.metrics import ScoredRun, recover
 from w2sprobe.reporting.report.pairing import (
     Predicted,
     Seeds,

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from w2sprobe.comparison import Analysis, Comparison, Score, compare
-from w2sprobe.metrics import Estimate, Run, detectable_effect, recover
+from w2sprobe.metrics import Estimate, ScoredRun, detectable_effect, recover
 from w2sprobe.reporting.report.study_verdict import verdict_on_study
 from w2sprobe.reporting.report.verdict import (
     Verdict,
@@ -352,7 +352,7 @@ def test_where_nothing_is_there_tasks_seldom_have_a_verdict() -> None:
     for _ in range(n):
         shared = truth + random.normal(size=n_rows)
         runs = [
-            Run(
+            ScoredRun(
                 truth,
                 {
                     name: shared + shift * truth + random.normal(size=n_rows)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from w2sprobe.errors import InputError
-from w2sprobe.metrics import Estimate, recover
-from w2sprobe.metrics import Run as ScoredRun
+from w2sprobe.metrics import Estimate, ScoredRun, recover
 from w2sprobe.reporting.report.sources import Run
 
 Seeds = tuple[Hashable, Hashable, Hashable]  # of the cut, the supervisor and the learner

@@ -291,9 +291,8 @@ def indicators_drawing(
     return Drawing(
         name,
         "Indicators and the gain",
-        f"Gain in AUC of {plain(method)} over the weak model against what was computed before it "
-        "was trained: a dot a task. Title: Spearman's correlation; strongest first, so that some "
-        "are strong by chance.",
+        f"Gain in AUC of {plain(method)} over the weak model against each indicator: a dot a task. "
+        "Title: Spearman's correlation; strongest first, so that some are strong by chance.",
         ", ".join(f"{plain(row.indicator)} {row.correlation:+.2f}" for row in shown),
         figure,
         data,

@@ -444,8 +444,9 @@ def _indicators(source: Source, prefix: str, over: Overview | None) -> Iterator[
     yield Section(
         f"{prefix}indicators",
         "What would have predicted the gain",
-        "Computed from activations and weak labels alone, before any student is trained. With few "
-        "tasks, correlations are wide open: look at the intervals.",
+        "Misfit, subspace overlap and representation gap are computed from activations and weak "
+        "labels alone, before any student is trained; CAPA compares the errors of two models on "
+        "the test rows. With few tasks, correlations are wide open: look at the intervals.",
         (*blocks, *gain_tables(over.gains)),
     )
 

@@ -1,0 +1,48 @@
+"""What determines the values in a store; its fingerprint is the store's address."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from w2sprobe.cache import FORMAT_VERSION
+from w2sprobe.errors import InputError
+from w2sprobe.extraction.positions import parse_position
+from w2sprobe.fingerprint import fingerprint_strings
+from w2sprobe.models import DTYPES, ModelInfo, computing_type
+
+CUT = "token ids, at the end"  # version 0 cut where the tokenizer was saved to cut
+
+
+def store_identity(
+    info: ModelInfo,
+    ids: Sequence[str],
+    texts: Sequence[str],
+    *,
+    position: str = "last",
+    dtype: str = "auto",
+    store_dtype: str = "auto",
+    truncate: bool = False,
+) -> dict[str, Any]:
+    """Everything that determines a store's values; the settings are those of `extract`.
+
+    Raises
+    ------
+    InputError
+        Unknown position or dtype, or a checkpoint in a type that nothing is computed in.
+    """
+    parse_position(position)
+    for name in (dtype, store_dtype):
+        if name != "auto" and name not in DTYPES:
+            raise InputError(f"unknown dtype {name!r}", allowed=f"auto, {', '.join(DTYPES)}")
+    computed_in = computing_type(info) if dtype == "auto" else dtype
+    return {
+        "format": FORMAT_VERSION,
+        "model": info.identity,
+        "rows": fingerprint_strings(ids, texts),
+        "position": position,
+        "computed_in": computed_in,
+        "dtype": computed_in if store_dtype == "auto" else store_dtype,
+        "max_tokens": info.max_tokens,
+        "truncate": truncate,
+        # absent where nothing is cut, so that stores from before the key keep their address
+        **({"cut": CUT} if truncate else {}),
+    }

@@ -1,0 +1,125 @@
+"""A requested extraction: validated and tokenised before any weights are loaded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from w2sprobe.cache import ActivationWriter, store_size_bytes
+from w2sprobe.extraction.forward import Extractor
+from w2sprobe.extraction.identity import store_identity
+from w2sprobe.extraction.positions import parse_position, token_spans
+from w2sprobe.extraction.rows import read_rows
+from w2sprobe.layers import Layers
+from w2sprobe.models import describe_model, load_base, load_tokenizer
+from w2sprobe.tokens import tokenize, warn_of_changes
+
+ROWS_PER_SHARD = 1024
+
+
+@dataclass(frozen=True)
+class TokenizedRows:
+    """Rows as the model reads them.
+
+    Parameters
+    ----------
+    input_ids : list of ndarray of int, length n
+        Tokens of each row, without padding.
+    spans : ndarray of int64, shape (n, 2)
+        First token of each row that is kept, and the one after the last.
+    n_truncated, n_doubled_bos : int
+        As in `w2sprobe.tokens.Tokens`.
+    """
+
+    input_ids: list[np.ndarray]
+    spans: np.ndarray
+    n_truncated: int
+    n_doubled_bos: int
+
+
+class ExtractionRequest:
+    """Rows, model, layers and settings of an extraction; the settings are those of `extract`."""
+
+    def __init__(
+        self,
+        model: str | Path,
+        dataset: object,
+        layers: Layers,
+        *,
+        position: str,
+        dtype: str,
+        store_dtype: str,
+        truncate: bool,
+    ) -> None:
+        self.ids, self.texts = read_rows(dataset)
+        self.info = describe_model(model)
+        self.layers = self.info.parse_layers(layers)
+        self.identity = store_identity(
+            self.info,
+            self.ids,
+            self.texts,
+            position=position,
+            dtype=dtype,
+            store_dtype=store_dtype,
+            truncate=truncate,
+        )
+        self.position = parse_position(position)
+
+    def writer(
+        self,
+        path: str | Path,
+        compression: str | None = None,
+        rows_per_shard: int = ROWS_PER_SHARD,
+    ) -> ActivationWriter:
+        """Start the store, or open it to add what it lacks."""
+        return ActivationWriter.create(
+            path,
+            identity=self.identity,
+            ids=self.ids,
+            layers=self.layers,
+            hidden_size=self.info.hidden_size,
+            dtype=self.identity["dtype"],
+            model=self.info.name,
+            ragged=self.position.ragged,
+            compression=compression,
+            rows_per_shard=rows_per_shard,
+        )
+
+    def tokenize(self) -> TokenizedRows:
+        """Tokenise the texts and find the tokens to keep; refuses texts that do not fit."""
+        tokenizer = load_tokenizer(self.info.source)
+        tokens = tokenize(
+            tokenizer,
+            self.ids,
+            self.texts,
+            max_tokens=self.info.max_tokens,
+            vocab_size=self.info.vocab_size,
+            truncate=self.identity["truncate"],
+        )
+        warn_of_changes(tokens, self.info.name, self.info.max_tokens)
+        spans = token_spans(self.position, tokenizer, self.ids, self.texts, tokens)
+        return TokenizedRows(tokens.input_ids, spans, tokens.n_truncated, tokens.n_doubled_bos)
+
+    def load_model(self, device: torch.device, device_map: str | None) -> PreTrainedModel:
+        """Load the base model in the type in which it computes."""
+        return load_base(self.info, self.identity["computed_in"], device, device_map)
+
+    def extractor(
+        self, network: PreTrainedModel, batch_tokens: int, *, whole_pass: bool = False
+    ) -> Extractor:
+        """Extractor of what the store will hold; arguments as in `Extractor`."""
+        return Extractor(
+            network,
+            whole_pass=whole_pass,
+            average=self.position.averaged,
+            dtype=self.identity["dtype"],
+            batch_tokens=batch_tokens,
+        )
+
+    def layer_bytes(self, rows: TokenizedRows) -> int:
+        """Disk space of one layer."""
+        averaged = self.position.averaged
+        n_vectors = len(rows.spans) if averaged else int(np.diff(rows.spans, axis=1).sum())
+        return store_size_bytes(n_vectors, 1, self.info.hidden_size, self.identity["dtype"])
