@@ -23,11 +23,11 @@ import numpy as np
 from benchmarks.reproduction.markdown import lines_of
 from w2sprobe.cache import ActivationStore
 from w2sprobe.data import Rows
-from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.config import load_config
-from w2sprobe.experiments.plan import Plan, make_plan
+from w2sprobe.experiments.experiment import Experiment
+from w2sprobe.experiments.plan import StudyPlan, make_plan
+from w2sprobe.experiments.stage_kinds import Noise, labels_of
 from w2sprobe.experiments.stages import Work
-from w2sprobe.experiments.steps import Noise, labels_of
 from w2sprobe.experiments.supervisors import FitProbe
 from w2sprobe.metrics import BootstrapPGR, bootstrap_pgr
 from w2sprobe.probes import LogisticProbe
@@ -117,7 +117,7 @@ def scored(cuts: list[dict[str, np.ndarray]]) -> dict[str, BootstrapPGR]:
     }
 
 
-def lines(plan: Plan, tasks: list[str]) -> Iterator[dict[str, str]]:
+def lines(plan: StudyPlan, tasks: list[str]) -> Iterator[dict[str, str]]:
     """A line a supervisor, task of training and task of testing."""
     by_key: dict[tuple[str, str, str], Domain] = {}
     for experiment in plan.experiments:

@@ -22,15 +22,15 @@ class _Section(BaseModel):
 
 
 class Spread(_Section):
-    """How much results vary: measured in pilot studies, or assumed.
+    """How much AUCs vary: measured in pilot studies, or assumed.
 
-    `source` says where it was measured, `assumed` which of the numbers below are not from there.
-    All are of AUCs. `gain` is the baseline less the weak model: `gain_task_sd` is the standard
-    deviation of its true values over tasks, `gain_seed_sd` that of one run within a task, and
-    `gain_row_sd` its standard error times the square root of the test rows. The same of the `gap`
-    between weak model and ceiling, with its mean. `method_sds` are standard deviations over tasks
-    of a method less the baseline, noise of rows and seeds included: of the method that varies
-    least, of a typical one (the median), and of the one that varies most.
+    `source` says where they were measured, `assumed` lists values that are not from there.
+    `gain` is the baseline less the weak model: `gain_task_sd` is the standard deviation of its true
+    values over tasks, `gain_seed_sd` that of one run within a task, and `gain_row_sd` its standard
+    error times the square root of the test rows. `gap` is the mean gap between weak model and
+    ceiling; `gap_seed_sd` and `gap_row_sd` are the same for it. `method_sds` are standard
+    deviations over tasks of a method less the baseline, noise of rows and seeds included: the
+    least, the median and the largest of all methods.
     """
 
     source: str
@@ -45,7 +45,7 @@ class Spread(_Section):
 
 
 class TaskDesign(_Section):
-    """A task before it is run: the address of its rows, and what they are expected to show.
+    """A task before the run: fingerprint of its rows, and the effects they can be expected to show.
 
     `detectable` is the smallest true gain of the baseline that has 80 % power on this task,
     `resolvable` the smallest gap that is expected to be resolved.
@@ -83,7 +83,7 @@ class Design(_Section):
 
 
 class Declaration(_Section):
-    """What is declared: questions, tests, the config in full, and what to expect of them.
+    """A declaration: questions, tests, the full config, and what they can be expected to show.
 
     `family` are the methods that are compared with `against`, corrected for together; `outside`
     says of the others why they are not among them. `margin` is that of equivalence, in AUC.
@@ -117,7 +117,7 @@ class Declaration(_Section):
 
     @property
     def held(self) -> dict[str, Any]:
-        """What the file holds: `sha256` and `content`."""
+        """Content of the file: `sha256` and `content`."""
         return {"sha256": self.sha256, "content": self.model_dump(mode="json")}
 
     def write(self, folder: Path) -> None:

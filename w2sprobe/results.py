@@ -10,13 +10,11 @@ from w2sprobe.errors import InputError
 
 Interval = tuple[float, float]
 RESULTS, STUDY = "results.json", "study.json"  # of one experiment, of several
-
-
 Level = Literal["flag", "warning", "note"]
 
 
 class Finding(BaseModel):
-    """Of a task's audit: a flag makes results doubtful, a warning may, a note informs."""
+    """Finding of a task's audit: a flag makes results doubtful, a warning may, a note informs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,7 +24,7 @@ class Finding(BaseModel):
 
 
 class RunKey(NamedTuple):
-    """What tells the experiments of a study apart.
+    """Key of an experiment in its study.
 
     `seed` names the run: a number, or cut and seeds, as in "cut3-weak1"; empty where there is one.
     """
@@ -108,40 +106,31 @@ class Preregistration(BaseModel):
     stages_done: int
 
 
-class ResultRow(BaseModel):
-    """One method on one task.
+class MethodScores(BaseModel):
+    """Scores of a method: fields that one run (`ResultRow`) and several (`SummaryRow`) share.
 
-    Intervals are 95 % intervals over test rows; `delta_auc_se` is the standard error of `delta_auc`
-    with `delta_auc_df` degrees of freedom, `delta_auc_pvalue` its two-sided p value, all None in
-    results of before they were written.
-    `pgr` is None where ceiling and weak model have the same AUC, `pgr_interval` where it has no
-    bound; `resolved` is False where their gap is too small, or too uncertain, for a PGR to mean
-    anything. `iterations` counts the strong-to-strong iterations that were run: fewer than the
-    method has where labels stopped changing. `same_run_as` names the stage whose training run
-    serves this method as well, since their labels are equal; `seconds` are then without it.
+    Intervals are 95 % intervals. `delta_auc_se` is the standard error of `delta_auc` with
+    `delta_auc_df` degrees of freedom, `delta_auc_pvalue` its two-sided p value. `pgr` is None where
+    ceiling and weak model have the same AUC, `pgr_interval` where it has no bound; `resolved` is
+    False where their gap is too small, or too uncertain, for a PGR to mean anything.
     `delta_accuracy` is the accuracy at one half less the weak model's, `accuracy_pgr` its share of
-    the gap in accuracy, and `accuracy_resolved` says whether that gap carries it: None, as
-    `performance`, in results of versions that did not compute them.
+    the gap in accuracy, and `accuracy_resolved` says whether that gap carries it.
     `own_ceiling` names the method that is the same learner fitted on the truth, `own_gap` is its
     AUC less the weak model's, `own_pgr` the share of that gap: empty and None where the learner is
     the finetuned strong model, or its own ceiling has no predictions.
+    Fields with a default are missing in files of earlier versions.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: str
     auc: float
-    auc_interval: Interval
+    auc_interval: Interval | None
     delta_auc: float
-    delta_auc_interval: Interval
+    delta_auc_interval: Interval | None
     pgr: float | None
     pgr_interval: Interval | None
     resolved: bool
-    rows_offered: int
-    rows_kept: int
-    iterations: int = 0
-    seconds: float
-    same_run_as: str = ""
     delta_auc_se: float | None = None
     delta_auc_df: float | None = None
     delta_auc_pvalue: float | None = None
@@ -158,6 +147,23 @@ class ResultRow(BaseModel):
     own_pgr: float | None = None
     own_pgr_interval: Interval | None = None
     own_resolved: bool | None = None
+
+
+class ResultRow(MethodScores):
+    """One method on one task, in one run; intervals are over test rows.
+
+    `iterations` counts the strong-to-strong iterations that were run: fewer than the method has
+    where labels stopped changing. `same_run_as` names the stage whose training run serves this
+    method as well, since their labels are equal; `seconds` are then without it.
+    """
+
+    auc_interval: Interval
+    delta_auc_interval: Interval
+    rows_offered: int
+    rows_kept: int
+    iterations: int = 0
+    seconds: float
+    same_run_as: str = ""
 
 
 class Results(BaseModel):
@@ -210,7 +216,7 @@ class Results(BaseModel):
 
     @property
     def key(self) -> RunKey:
-        """Of this experiment."""
+        """Key of this experiment."""
         return RunKey(self.task, self.weak_model, self.strong_model, self.seed)
 
     @property
@@ -226,8 +232,7 @@ class Results(BaseModel):
 
     @property
     def summary(self) -> "tuple[SummaryRow, ...]":
-        """One run in the form of a study's summary."""
-        shared = ResultRow.model_fields.keys() & SummaryRow.model_fields.keys()
+        """Rows of this run in the form of a study's summary."""
         return tuple(
             SummaryRow(
                 task=self.task,
@@ -241,7 +246,7 @@ class Results(BaseModel):
                 gap_se=self.gap_se,
                 rows_needed=self.rows_needed,
                 n_test_rows=self.splits["test"],
-                **{name: getattr(row, name) for name in shared},
+                **{name: getattr(row, name) for name in MethodScores.model_fields},
             )
             for row in self.rows
         )
@@ -266,7 +271,7 @@ class Results(BaseModel):
 
 
 class Failure(BaseModel):
-    """A stage that failed: what it belongs to, its error, its log, how many others wait for it."""
+    """A stage that failed: its experiment, error and log, and how many stages wait for it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -277,38 +282,25 @@ class Failure(BaseModel):
     n_waiting: int
 
 
-class SummaryRow(BaseModel):
-    """A method on a task with a pair of models, over all runs.
+class SummaryRow(MethodScores):
+    """A method on a task with a pair of models: means over all runs.
 
-    Means over `n_seeds` runs: `n_cuts` cuts of the rows, in each `n_supervisor_seeds` seeds of the
-    weak model, for each of these `n_learner_seeds` seeds of the strong model. 95 % intervals and
-    standard errors know the noise of test rows and of every factor with at least two levels.
-    `gap_row_se` and `delta_auc_row_se` are the part that the test rows which all runs share give;
-    `delta_auc_df` are the degrees of freedom of `delta_auc_se`, `delta_auc_pvalue` is two-sided.
-    `rows_needed` leaves the noise of seeds out, as no number of
-    rows takes it away: where it is not above `n_test_rows` and the gap is not resolved, more seeds
-    are needed. In files of earlier versions the later fields are None, intervals are percentiles of
-    a bootstrap that took seeds for a known population, and there are none where cuts differ.
-    `performance` and the scores in accuracy are those of `ResultRow`, means over the runs; so are
-    those by the method's own ceiling, over the runs that have one.
+    There are `n_seeds` runs: `n_cuts` cuts of the rows, in each `n_supervisor_seeds` seeds of the
+    weak model, for each of these `n_learner_seeds` seeds of the strong model. Intervals and
+    standard errors cover the noise of test rows and of every factor with at least two levels.
+    `gap_row_se` and `delta_auc_row_se` are the part that comes from the test rows which all runs
+    share. `rows_needed` ignores the noise of seeds, which more rows cannot reduce: where it is not
+    above `n_test_rows` and the gap is not resolved, more seeds are needed. Scores by the method's
+    own ceiling are over the runs that have one. In files of earlier versions intervals are
+    percentiles of a bootstrap that treated the seeds as fixed, and None where cuts differ.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     task: str
     weak_model: str
     strong_model: str
-    method: str
     n_seeds: int
-    auc: float
-    auc_interval: Interval | None
-    delta_auc: float
-    delta_auc_interval: Interval | None
     gap: float
     gap_se: float | None
-    pgr: float | None
-    pgr_interval: Interval | None
-    resolved: bool
     n_test_rows: int
     rows_needed: int | None
     n_cuts: int | None = None
@@ -316,23 +308,7 @@ class SummaryRow(BaseModel):
     n_learner_seeds: int | None = None
     gap_interval: Interval | None = None
     gap_row_se: float | None = None
-    delta_auc_se: float | None = None
     delta_auc_row_se: float | None = None
-    delta_auc_df: float | None = None
-    delta_auc_pvalue: float | None = None
-    performance: Performance | None = None
-    delta_accuracy: float | None = None
-    delta_accuracy_interval: Interval | None = None
-    accuracy_pgr: float | None = None
-    accuracy_pgr_interval: Interval | None = None
-    accuracy_resolved: bool | None = None
-    own_ceiling: str = ""
-    own_gap: float | None = None
-    own_gap_se: float | None = None
-    own_gap_interval: Interval | None = None
-    own_pgr: float | None = None
-    own_pgr_interval: Interval | None = None
-    own_resolved: bool | None = None
 
 
 class StudyResults(BaseModel):
@@ -368,9 +344,9 @@ class StudyResults(BaseModel):
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except ValidationError as error:
             first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
+            key = ".".join(map(str, first["loc"]))
             raise InputError(
-                f"{str(path)!r} is not of this version: {place}: {first['msg']}",
+                f"{str(path)!r} is not of this version: {key}: {first['msg']}",
                 advice="Run the study again: what is done is not computed anew.",
             ) from error
         except OSError as error:
@@ -406,9 +382,9 @@ def study_in(folder: Path) -> StudyResults | None:
 
 
 class PlannedStage(BaseModel):
-    """A stage before it is run: numbers count from 1, bytes and seconds are estimates.
+    """A stage of a plan: numbers count from 1, bytes and seconds are estimates.
 
-    `seconds` of a stage that is done are what it took, and do not count in the sum of a forecast.
+    `seconds` of a stage that is done were measured, and are not part of the forecast's sum.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -425,9 +401,9 @@ class PlannedStage(BaseModel):
 
 
 class Forecast(BaseModel):
-    """What a study will do, and what it is expected to take: sums of what is not done yet.
+    """Stages of a study, and estimates for those that are not done yet.
 
-    `notes` say what should be known before it is started.
+    `notes` say what to know before starting it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

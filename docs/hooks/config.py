@@ -18,7 +18,7 @@ SECTIONS = {
     "strong": "ModelConfig",
     WEAK: "",
     "probes": "ProbeConfig",
-    "probes.candidates": "Candidates",
+    "probes.candidates": "AutoCandidates",
     "probes.head": "HeadSettings",
     "sweep": "SweepConfig",
     "strong_to_strong": "StrongToStrongConfig",

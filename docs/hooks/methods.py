@@ -4,7 +4,7 @@ from importlib.resources import files
 from typing import Any
 
 from w2sprobe.experiments.config import PRESETS
-from w2sprobe.experiments.in_words import in_words
+from w2sprobe.experiments.method_descriptions import describe_method
 from w2sprobe.experiments.methods import DEFAULT_METHODS, METHODS, Method
 
 METHODS_MARK = "<!-- methods -->"
@@ -28,7 +28,7 @@ def _row(name: str, method: Method) -> str:
     entry = method.model_dump(exclude_defaults=True)
     shown = ", ".join(f"{key}: {value}" for key, value in entry.items())
     default = "yes" if name in DEFAULT_METHODS else ""
-    return f"| `{name}` | {in_words(method)} | {default} | `{shown}` |"
+    return f"| `{name}` | {describe_method(method)} | {default} | `{shown}` |"
 
 
 def _presets() -> str:

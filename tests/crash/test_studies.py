@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.experiments.cases import Call
+from tests.experiments.calls import Call
 from w2sprobe.experiments.engines import run_local
 from w2sprobe.experiments.stages import Stage
 

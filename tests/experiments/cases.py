@@ -1,21 +1,18 @@
 """A study that takes seconds: two tiny models and a task of a few rows."""
 
 import csv
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from tests.tiny import save_tiny_model, sentences
-from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.experiments.engines import run_local
-from w2sprobe.experiments.plan import Plan, make_plan
+from w2sprobe.experiments.experiment import Experiment
+from w2sprobe.experiments.plan import StudyPlan, make_plan
 from w2sprobe.experiments.runner import run_study
 from w2sprobe.experiments.scoring import predictions_of
-from w2sprobe.experiments.stages import ASIDE, Cost, Stage, Work
 from w2sprobe.results import Results
 
 MODEL = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-2, "precision": "float32"}
@@ -65,7 +62,7 @@ def plan_one(values: dict[str, Any], cache: Path) -> Experiment:
 def run_one(experiment: Experiment, out: Path) -> Results:
     """Run an experiment that must not fail."""
     config = StudyConfig.model_validate(experiment.config.model_dump(exclude={"seed"}))
-    study = run_study(Plan(config, [experiment], experiment.stages), out)
+    study = run_study(StudyPlan(config, [experiment], experiment.stages), out)
     assert not study.failures, study.failures
     return Results.read(out / "results.json")
 
@@ -77,27 +74,14 @@ def said(experiment: Experiment) -> dict[str, np.ndarray]:
     return predictions
 
 
-@dataclass(frozen=True)
-class Call(Work):
-    """Work that is a function of its folder, and known by a name."""
-
-    KIND: ClassVar[str] = "train"
-
-    name: object
-    sources: dict[str, Stage]
-    call: Callable[[Path], None] = field(metadata=ASIDE)
-
-    def run(self, folder: Path) -> None:
-        self.call(folder)
+def planned(place: Path, **sections: Any) -> StudyPlan:
+    """Plan of a study with a student and a probe."""
+    values = study(place, **{"methods": ["student", "knn_probe"], **sections})
+    return make_plan(StudyConfig.model_validate(values), cache=place / "cache", out=place / "out")
 
 
-def call_stage(
-    home: Path,
-    name: str,
-    call: Callable[[Path], None],
-    *inputs: Stage,
-    cost: Cost | None = None,
-) -> Stage:
-    """A stage of this name that calls a function."""
-    work = Call(name, {one.title: one for one in inputs}, call)
-    return Stage(work, name, home, cost=cost or Cost())
+def two_tasks(place: Path) -> dict[str, Any]:
+    """Sections of a study of both tasks."""
+    sizes = {"weak_train": 16, "strong_train": 16, "val": 8, "test": 12}
+    names = [str(place / "task.csv"), str(place / "other.csv")]
+    return {"task": {"sizes": sizes}, "tasks": names}

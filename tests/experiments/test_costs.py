@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from tests.experiments.cases import Call, plan_one, run_one, save_study, study
+from tests.experiments.calls import Call
+from tests.experiments.cases import plan_one, run_one, save_study, study
 from w2sprobe.experiments.costs import estimate_seconds, product_speed, train_cost
 from w2sprobe.experiments.stages import Cost, Stage
 from w2sprobe.models import count_parameters, describe_model, load_base
@@ -51,7 +52,7 @@ def test_disk_is_about_what_a_run_leaves(place):
         if stage.kind == "train":
             adapter = stage.folder / "adapter/adapter_model.safetensors"
             assert stage.cost.disk_bytes == pytest.approx(adapter.stat().st_size, rel=0.5)
-        elif stage.place:
+        elif stage.own_folder:
             size = sum(file.stat().st_size for file in stage.folder.rglob("*.h5"))
             assert stage.cost.disk_bytes < size < 100 * stage.cost.disk_bytes
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tests.experiments.cases import call_stage
+from tests.experiments.calls import call_stage
 from w2sprobe.experiments.engines import run_local
 from w2sprobe.experiments.stages import Outcome, Stage
 

@@ -11,9 +11,9 @@ import pytest
 
 from tests.experiments.cases import plan_one, run_one, save_study, study
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.builder import Experiment
+from w2sprobe.experiments.experiment import Experiment
 from w2sprobe.experiments.functions import CurationFunction
-from w2sprobe.experiments.steps import label_file
+from w2sprobe.experiments.stage_kinds import label_file
 from w2sprobe.labels import LabelTable
 
 NUMBERS = count()

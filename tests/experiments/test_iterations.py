@@ -10,10 +10,10 @@ import pytest
 
 from tests.experiments.cases import plan_one, run_one, said, save_study, study
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.config import TaskConfig
+from w2sprobe.experiments.experiment import Experiment
+from w2sprobe.experiments.stage_kinds import label_file
 from w2sprobe.experiments.stages import Stage
-from w2sprobe.experiments.steps import label_file
 from w2sprobe.labels import LabelTable
 from w2sprobe.training import trainer
 from w2sprobe.training.iterations import cross_fit, relabelled
@@ -196,7 +196,7 @@ def test_where_it_stops_the_student_before_is_the_last(
         trained.append(arguments[4].name)
         return trainer.finetune(*arguments, **options)
 
-    monkeypatch.setattr("w2sprobe.experiments.steps.finetune", watched)
+    monkeypatch.setattr("w2sprobe.experiments.stage_kinds.finetune", watched)
     results = run_one(plan, place / "stopped")
     assert trained == [f"fold-{number}" for number in range(folds)]
     for stage in (second, third):
@@ -229,7 +229,7 @@ def test_an_interrupted_cross_fit_goes_on(
             raise KeyboardInterrupt
         return trainer.finetune(*arguments, **options)
 
-    monkeypatch.setattr("w2sprobe.experiments.steps.finetune", watched)
+    monkeypatch.setattr("w2sprobe.experiments.stage_kinds.finetune", watched)
     with pytest.raises(KeyboardInterrupt):
         labels.execute()
     assert not labels.done

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -133,7 +132,7 @@ def test_what_cannot_be_one_study_is_refused(run: Run, parts: list[Path], tmp_pa
     other = run("faster", TASKS[1:], seeds=[1], strong=faster)
     assert "epochs is 1 in one, 2 in" in refused(parts[0], other)
     alone = run("alone", TASKS[1:])
-    assert "runs are named in two ways: without seeds, '0'" in refused(alone, parts[0])
+    assert "runs are named in two ways: without seeds, 0" in refused(alone, parts[0])
 
 
 def test_results_from_before_there_was_a_choice_were_stopped_by_auc(
@@ -172,22 +171,14 @@ def test_a_part_that_is_damaged_is_named(parts: list[Path], tmp_path: Path) -> N
     assert record["experiments"], "the parts are as they were"
 
 
-def test_predictions_that_cannot_be_scored_are_named(parts: list[Path], tmp_path: Path) -> None:
-    file = parts[1] / "predictions.parquet"
-    whole = pq.read_table(file)
-    label = np.zeros(len(whole), dtype=np.int64)
-    label[0] = 1
-    position = whole.column_names.index("label")
-    for table, message in (
-        (whole.drop_columns(["student"]), "no column student"),
-        (whole.set_column(position, "label", pa.array(label)), "class 1 is in one row alone"),
-    ):
-        part = tmp_path / "part"
-        shutil.copytree(parts[1], part, dirs_exist_ok=True)
-        pq.write_table(table, part / "predictions.parquet")
-        with pytest.raises(InputError, match=message) as caught:
-            join_studies([parts[0], part], tmp_path / "out")
-        assert str(part) in str(caught.value)
+def test_predictions_without_a_method_are_named(parts: list[Path], tmp_path: Path) -> None:
+    part = tmp_path / "part"
+    shutil.copytree(parts[1], part)
+    file = part / "predictions.parquet"
+    pq.write_table(pq.read_table(file).drop_columns(["student"]), file)
+    with pytest.raises(InputError, match="no column student") as caught:
+        join_studies([parts[0], part], tmp_path / "out")
+    assert str(part) in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -258,10 +249,10 @@ def test_seeds_of_supervisors_that_have_none_are_joined(tmp_path: Path) -> None:
 
 def test_cuts_and_seeds_are_not_mixed(tmp_path: Path) -> None:
     cuts, seeds = made_up(tmp_path, splits=[0, 1]), made_up(tmp_path, seeds=[0, 1])
-    with pytest.raises(InputError, match=r"named in two ways: .1., .cut1."):
+    with pytest.raises(InputError, match=r"named in two ways: 0, 1, cut0, cut1"):
         join_studies([*seeds, *cuts], tmp_path / "joined")
     nested = made_up(tmp_path, splits=[2], supervisor_seeds=[0])
-    with pytest.raises(InputError, match=r"run .cut0. does not name its weak, others do"):
+    with pytest.raises(InputError, match=r"named in two ways: cut2-weak0, cut0, cut1"):
         join_studies([*nested, *cuts], tmp_path / "joined")
 
 

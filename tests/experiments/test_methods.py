@@ -20,10 +20,10 @@ from w2sprobe.curation import (
     relabel,
 )
 from w2sprobe.errors import InputError, MissingDependency
-from w2sprobe.experiments import steps
-from w2sprobe.experiments.builder import Experiment
+from w2sprobe.experiments import stage_kinds
 from w2sprobe.experiments.config import L2S, StudyConfig, ZeroShotConfig
 from w2sprobe.experiments.engines import run_local
+from w2sprobe.experiments.experiment import Experiment
 from w2sprobe.experiments.methods import (
     DEFAULT_METHODS,
     IN_SAMPLE,
@@ -33,8 +33,8 @@ from w2sprobe.experiments.methods import (
     Method,
 )
 from w2sprobe.experiments.scoring import predictions_of
+from w2sprobe.experiments.stage_kinds import label_file
 from w2sprobe.experiments.stages import Stage
-from w2sprobe.experiments.steps import label_file
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import roc_auc
 from w2sprobe.probes import KNNProbe, LogisticProbe, MassMeanProbe
@@ -106,7 +106,7 @@ def table(stage: Stage) -> LabelTable:
 
 
 def activations(plan: Experiment, split: str, layer: int) -> np.ndarray:
-    (stage,) = (stage for stage in plan.stages if stage.place)
+    (stage,) = (stage for stage in plan.stages if stage.own_folder)
     store = ActivationStore.open(stage.folder)
     return store.read(layer, store.rows_of(plan.splits[split].ids))
 
@@ -311,7 +311,7 @@ def test_settings_of_a_method_train_that_method_alone(
         trained.append(arguments[4])
         return finetune(*arguments, **options)
 
-    monkeypatch.setattr(steps, "finetune", noted)
+    monkeypatch.setattr(stage_kinds, "finetune", noted)
     changed = {**DEFINED["my_filter"], "contamination": 0.4}
     after = make(methods=[*methods, "as_large"], define={**DEFINED, "mine": changed})
     run_one(after, place / "moved")
@@ -769,7 +769,7 @@ def test_a_filter_that_fails_fails_no_other_method(
     def broken(*_: Any) -> None:
         raise InputError("all in one component")
 
-    monkeypatch.setattr(steps, "judge_masks", broken)
+    monkeypatch.setattr(stage_kinds, "judge_masks", broken)
     outcomes = run_local(plan.stages)
     predictions, missing = predictions_of(plan, outcomes)
     assert [*missing] == ["logistic_on_topofilter"]

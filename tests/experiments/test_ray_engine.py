@@ -13,7 +13,7 @@ from typing import ClassVar
 import psutil
 import pytest
 
-from tests.experiments.cases import call_stage as stage
+from tests.experiments.calls import call_stage as stage
 from tests.experiments.test_engines import by_title, diamond
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.engines import run_local

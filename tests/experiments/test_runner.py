@@ -15,17 +15,17 @@ from tests.experiments.cases import save_other_task, save_study, study
 from w2sprobe.audit import Audit
 from w2sprobe.comparison import overview, read_indicators, read_scores
 from w2sprobe.data import Splits
-from w2sprobe.experiments import steps
+from w2sprobe.experiments import stage_kinds
 from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.experiments.forecast import forecast
-from w2sprobe.experiments.plan import Plan, make_plan
+from w2sprobe.experiments.plan import StudyPlan, make_plan
 from w2sprobe.experiments.runner import run_study
 from w2sprobe.metrics import bootstrap_pgr, capa, roc_auc
 from w2sprobe.results import Results, StudyResults
 
 METHODS = ["student", "knn_probe", "logistic_relabel"]
 RUN = [*METHODS, "knn_probe_on_truth"]  # the probe's own ceiling, too
-Make = Callable[..., Plan]
+Make = Callable[..., StudyPlan]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def make(place: Path) -> Make:
-    def plan(cache: str = "cache", **sections: Any) -> Plan:
+    def plan(cache: str = "cache", **sections: Any) -> StudyPlan:
         values = {**study(place), "methods": METHODS, "seeds": [0, 1], **sections}
         values["tasks"] = [str(place / "task.csv"), str(place / "other.csv")]
         values["task"] = {"sizes": values["task"]["sizes"]}
@@ -49,19 +49,19 @@ def make(place: Path) -> Make:
 
 
 @pytest.fixture(scope="module")
-def done(make: Make, place: Path) -> tuple[Plan, StudyResults]:
+def done(make: Make, place: Path) -> tuple[StudyPlan, StudyResults]:
     plan = make()
     return plan, run_study(plan, place / "out")
 
 
-def results(place: Path, done: tuple[Plan, StudyResults]) -> dict[str, Results]:
+def results(place: Path, done: tuple[StudyPlan, StudyResults]) -> dict[str, Results]:
     return {
         name: Results.read(place / "out" / name / "results.json") for name in done[1].experiments
     }
 
 
 def test_every_experiment_has_results_that_stand_alone(
-    done: tuple[Plan, StudyResults], place: Path
+    done: tuple[StudyPlan, StudyResults], place: Path
 ) -> None:
     found = results(place, done)
     assert len(found) == 4
@@ -83,7 +83,9 @@ def test_every_experiment_has_results_that_stand_alone(
         assert Audit.read(place / "out" / name / "audit.json").task == one.task
 
 
-def test_the_summary_is_over_rows_and_seeds(done: tuple[Plan, StudyResults], place: Path) -> None:
+def test_the_summary_is_over_rows_and_seeds(
+    done: tuple[StudyPlan, StudyResults], place: Path
+) -> None:
     plan, found = done
     assert [(row.task, row.method) for row in found.summary] == [
         (one.config.task.label, method)
@@ -111,7 +113,7 @@ def test_the_summary_is_over_rows_and_seeds(done: tuple[Plan, StudyResults], pla
     assert written == found
 
 
-def test_scores_go_on_to_the_statistics(done: tuple[Plan, StudyResults], place: Path) -> None:
+def test_scores_go_on_to_the_statistics(done: tuple[StudyPlan, StudyResults], place: Path) -> None:
     with (place / "out/scores.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4 * (2 + len(RUN))
@@ -143,7 +145,7 @@ def test_scores_go_on_to_the_statistics(done: tuple[Plan, StudyResults], place: 
 
 
 def test_a_second_run_does_nothing_and_says_the_same(
-    done: tuple[Plan, StudyResults], make: Make, place: Path
+    done: tuple[StudyPlan, StudyResults], make: Make, place: Path
 ) -> None:
     plan = make()
     started: list[str] = []
@@ -154,17 +156,17 @@ def test_a_second_run_does_nothing_and_says_the_same(
 
 
 def test_a_failed_stage_stops_only_what_needs_it(
-    done: tuple[Plan, StudyResults], make: Make, place: Path, monkeypatch: pytest.MonkeyPatch
+    done: tuple[StudyPlan, StudyResults], make: Make, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make(methods=[*METHODS, "knn_filter", "logistic_filter"])
-    good = steps.Curate.run
+    good = stage_kinds.Curate.run
 
-    def broken(work: steps.Curate, folder: Path) -> None:
+    def broken(work: stage_kinds.Curate, folder: Path) -> None:
         if work.pick.probe == "knn":
             raise RuntimeError("no luck today")
         good(work, folder)
 
-    monkeypatch.setattr(steps.Curate, "run", broken)
+    monkeypatch.setattr(stage_kinds.Curate, "run", broken)
     found = run_study(plan, place / "broken")
     assert [(one.stage, one.n_waiting) for one in found.failures] == [("knn_filter labels", 1)] * 4
     assert {one.error for one in found.failures} == {"no luck today"}
@@ -196,7 +198,7 @@ def test_without_a_ceiling_there_are_no_results_but_the_others(
 ) -> None:
     plan = make("broken-cache", seeds=[])
     other = plan.experiments[1].splits.strong_train.ids.tolist()
-    good = steps.finetune
+    good = stage_kinds.finetune
 
     def broken(model: str, rows: Any, table: Any, *arguments: Any, **options: Any) -> Any:
         on_truth = set(np.unique(table.soft_label)) <= {0.0, 1.0}
@@ -204,14 +206,14 @@ def test_without_a_ceiling_there_are_no_results_but_the_others(
             raise RuntimeError("no ceiling")
         return good(model, rows, table, *arguments, **options)
 
-    monkeypatch.setattr(steps, "finetune", broken)
+    monkeypatch.setattr(stage_kinds, "finetune", broken)
     found = run_study(plan, place / "no-ceiling")
     assert [one.stage for one in found.failures] == ["strong ceiling on truth"]
     assert {row.task for row in found.summary} == {plan.experiments[0].config.task.label}
 
 
 def test_results_of_an_earlier_study_are_not_taken_for_this_one_s(
-    done: tuple[Plan, StudyResults], make: Make, place: Path
+    done: tuple[StudyPlan, StudyResults], make: Make, place: Path
 ) -> None:
     out = place / "turns"
     run_study(make(methods=["student"]), out)  # reads no activations
@@ -220,7 +222,7 @@ def test_results_of_an_earlier_study_are_not_taken_for_this_one_s(
     assert '"capa_hard_ceiling"' in header
     assert "misfit" not in header
     plan = make(methods=["student"], seeds=[])
-    one = Plan(plan.config, plan.experiments[:1], plan.experiments[0].stages)
+    one = StudyPlan(plan.config, plan.experiments[:1], plan.experiments[0].stages)
     run_study(one, out)
     assert (out / "results.json").is_file()
     assert not (out / "scores.csv").exists()
@@ -249,7 +251,7 @@ def test_seeds_of_the_split_have_rows_of_their_own(make: Make, place: Path) -> N
 
 
 def test_a_forecast_knows_what_is_done_and_adds_up(
-    done: tuple[Plan, StudyResults], make: Make
+    done: tuple[StudyPlan, StudyResults], make: Make
 ) -> None:
     plan = make(methods=[*METHODS, "student_logconf"])
     found = forecast(plan)

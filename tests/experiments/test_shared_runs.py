@@ -13,9 +13,9 @@ import pytest
 
 from tests.experiments.cases import plan_one, run_one, save_study, study
 from w2sprobe.data import Rows, truth_table
-from w2sprobe.experiments import steps
-from w2sprobe.experiments.builder import Experiment
+from w2sprobe.experiments import stage_kinds
 from w2sprobe.experiments.config import StudyConfig
+from w2sprobe.experiments.experiment import Experiment
 from w2sprobe.experiments.forecast import forecast
 from w2sprobe.experiments.plan import make_plan
 from w2sprobe.experiments.shared_runs import content_address, same_run_as, train_once
@@ -66,7 +66,7 @@ def trained(monkeypatch: pytest.MonkeyPatch, place: Path) -> list[Path]:
         folders.append(arguments[3])
         return finetune(model, *arguments, **options)
 
-    monkeypatch.setattr(steps, "finetune", noted)
+    monkeypatch.setattr(stage_kinds, "finetune", noted)
     return folders
 
 
@@ -118,16 +118,16 @@ def test_a_study_trains_on_equal_labels_once(
 def test_another_training_is_one(
     place: Path, trained: list[Path], tmp_path: Path, changes: dict[str, dict[str, Any]]
 ) -> None:
-    values = study(place)
-    run_one(make(place, tmp_path / "cache", methods=["student"]), tmp_path / "out")
+    values, cache = study(place), place / "another"  # what all changes share is run once
+    run_one(make(place, cache, methods=["student"]), tmp_path / "out")
     before = len(trained)
     other = {"strong": {**values["strong"], **changes["strong"]}}
-    plan = make(place, tmp_path / "cache", methods=["unchanged"], **other)
+    plan = make(place, cache, methods=["unchanged"], **other)
     run_one(plan, tmp_path / "out")
     assert trained[before:] == [
         plan.methods[name].stages[-1].folder for name in ("ceiling", "unchanged")
     ]
-    again = make(place, tmp_path / "cache", methods=["student"], **other)
+    again = make(place, cache, methods=["student"], **other)
     run_one(again, tmp_path / "out")
     assert (
         same_run_as(again.methods["student"].stages[-1].folder)

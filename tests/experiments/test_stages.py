@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from tests.experiments.cases import MODEL, Call, save_study, study
+from tests.experiments.calls import Call
+from tests.experiments.cases import MODEL, save_study, study
 from w2sprobe.data import Rows, Splits
 from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.experiments.functions import CurationFunction

@@ -11,13 +11,13 @@ from tests.experiments.cases import MODEL, plan_one, run_one, said, save_study, 
 from w2sprobe.cache import ActivationStore
 from w2sprobe.data import Rows
 from w2sprobe.errors import IdMismatch, InputError
-from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.experiments.engines import run_local
+from w2sprobe.experiments.experiment import Experiment
 from w2sprobe.experiments.plan import make_plan
 from w2sprobe.experiments.runner import run_study
 from w2sprobe.experiments.scoring import predictions_of
-from w2sprobe.experiments.steps import labels_of
+from w2sprobe.experiments.stage_kinds import labels_of
 from w2sprobe.experiments.supervisors import NgramSupervisor
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import LogisticProbe

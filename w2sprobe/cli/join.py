@@ -18,15 +18,15 @@ from w2sprobe.cli._overview import print_study
     shell_complete=_completion.results,
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
-@click.option("--name", help="Of the study; default: that of the first result.")
+@click.option("--name", help="Name of the study; default: that of the first result.")
 @_options.common
 def command(results: tuple[Path, ...], out: Path, name: str | None, as_json: bool) -> None:
     """Make one study of several that were run apart.
 
-    Seeds, tasks or models of a study can be run on machines that share no disk, or in several
-    sittings. RESULTS are folders as `w2sprobe run` leaves them; their experiments are copied into
-    OUT, and means, intervals and tests are computed of all. Settings that a study has one value
-    for have to agree.
+    For seeds, tasks or models that were run on machines without a shared disk; in one cache, run
+    the whole study again instead: what is done takes seconds. RESULTS are folders written by
+    `w2sprobe run`. Their experiments are copied into OUT as they are; means, intervals and tests
+    are computed over all. Settings that a study has only once must agree.
 
     \b
     Examples:

@@ -28,10 +28,10 @@ def command(
 ) -> None:
     """Declare a study before it is run: hypotheses, families of tests, what they can detect.
 
-    Takes what `w2sprobe run` takes, reads the tasks, loads no model weights and runs nothing. OUT
-    gets preregistration.json, with its SHA-256 and the config in full. `w2sprobe run` with the same
-    OUT refers to it, and says where it differs; so does `w2sprobe report`. The section `analysis`
-    of a config holds the choices, docs/studies.md explains them.
+    Takes the options of `w2sprobe run`, reads the tasks, loads no model weights and runs nothing.
+    Writes OUT/preregistration.json, with its SHA-256 and the full config. `w2sprobe run` with the
+    same OUT refers to it and lists what differs; so does `w2sprobe report`. Choose tests in the
+    config's section `analysis`; docs/studies.md explains them.
 
     \b
     Examples:
@@ -46,10 +46,10 @@ def command(
     from w2sprobe.experiments.preregistration import declare, write_declaration
     from w2sprobe.reporting.declarations import declaration_tables
 
-    place = out or _study.default_out(config)
-    plan = make_plan(config, cache=_options.cache_folder(), out=place, device=device)
+    folder = out or _study.default_out(config)
+    plan = make_plan(config, cache=_options.cache_folder(), out=folder, device=device)
     own = declare(plan, pilots)
-    declaration = write_declaration(own, place)
+    declaration = write_declaration(own, folder)
     if as_json:
         click.echo(json.dumps(declaration.held, indent=2))
         return
@@ -58,4 +58,4 @@ def command(
     for warning in declaration.warnings:
         click.echo(f"Warning: {warning}")
     there = "" if declaration is own else f"the same was declared {declaration.written}: "
-    click.echo(f"{there}{place / PREREGISTRATION}  SHA-256 {declaration.sha256}")
+    click.echo(f"{there}{folder / PREREGISTRATION}  SHA-256 {declaration.sha256}")

@@ -34,14 +34,14 @@ def command(results: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
       w2sprobe report results/demo
       w2sprobe report results/demo results/other --out comparison
     """
-    from w2sprobe.experiments.in_words import methods_in_words
+    from w2sprobe.experiments.method_descriptions import describe_methods
     from w2sprobe.reporting.report import write_report
 
     page = write_report(
         results,
         out,
         stores=_options.cache_folder() / "stores",
-        describe=methods_in_words,
+        describe=describe_methods,
         explore=_explore,
     )
     if as_json:

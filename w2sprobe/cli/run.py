@@ -14,7 +14,7 @@ from w2sprobe.errors import W2SProbeError
 from w2sprobe.experiments.config import StudyConfig
 
 if TYPE_CHECKING:
-    from w2sprobe.experiments.plan import Plan
+    from w2sprobe.experiments.plan import StudyPlan
     from w2sprobe.experiments.runner import Engine
     from w2sprobe.experiments.stages import Outcome, Stage
     from w2sprobe.results import StudyResults
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     help="local: one stage after the other, in this process; ray: on a Ray cluster.",
 )
 @click.option(
-    "--address", metavar="ADDRESS", help="Of a running Ray cluster; default: one on this machine."
+    "--address",
+    metavar="ADDRESS",
+    help="Address of a running Ray cluster; default: start one here.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the stages and what is done; run nothing.")
 @click.option(
@@ -50,15 +52,15 @@ def command(
 ) -> None:
     """Run a study from models and data to tables of PGR: tasks x models x seeds x methods.
 
-    Stages that are done are not run again; one that fails stops only those that need it, and is
-    tried again by the next run. OUT gets results.json, results.png, predictions.parquet, audit.json
-    and splits.parquet, or of several experiments a folder each with these, study.json and
-    scores.csv; and config.yaml, which runs the same again.
+    Stages that are done are not run again. A stage that fails blocks only those that need it; the
+    next run tries it again. One experiment writes results.json, results.png, predictions.parquet,
+    audit.json and splits.parquet into OUT; several write a folder with these for each, study.json
+    and scores.csv. config.yaml runs the same study again.
 
-    --task replaces the config's tasks and all that belongs to them, the other options of a task
-    only what they name.
+    --task replaces the config's tasks and all their settings; other task options replace only what
+    they name.
 
-    Where OUT holds what `w2sprobe plan` has declared, results refer to it and say what differs.
+    If OUT holds a declaration by `w2sprobe plan`, results refer to it and list what differs.
 
     \b
     Examples:
@@ -72,19 +74,19 @@ def command(
         click.echo(json.dumps(StudyConfig.model_json_schema(), indent=2))
         return
     if address and engine != "ray":
-        raise click.UsageError("--address is of --engine ray")
+        raise click.UsageError("--address needs --engine ray")
     if engine == "ray" and ":" in device:
         raise click.UsageError(f"--device {device} with --engine ray, which hands out GPUs itself")
     config = _study.config_of(given)
 
     from w2sprobe.experiments.plan import make_plan
 
-    place = out or _study.default_out(config)
-    plan = make_plan(config, cache=_options.cache_folder(), out=place, device=device)
+    folder = out or _study.default_out(config)
+    plan = make_plan(config, cache=_options.cache_folder(), out=folder, device=device)
     if dry_run:
         _print_plan(plan, as_json)
         return
-    _run(plan, place, _engine(engine, address), as_json)
+    _run(plan, folder, _engine(engine, address), as_json)
 
 
 def _engine(name: str, address: str | None) -> "Engine":
@@ -98,7 +100,7 @@ def _engine(name: str, address: str | None) -> "Engine":
     return run_local
 
 
-def _print_plan(plan: "Plan", as_json: bool) -> None:
+def _print_plan(plan: "StudyPlan", as_json: bool) -> None:
     from w2sprobe.experiments.forecast import forecast
     from w2sprobe.reporting.plans import plan_tables
 
@@ -112,11 +114,11 @@ def _print_plan(plan: "Plan", as_json: bool) -> None:
         click.echo(f"Note: {note}")
 
 
-def _run(plan: "Plan", out: Path, engine: "Engine", as_json: bool) -> None:
+def _run(plan: "StudyPlan", out: Path, engine: "Engine", as_json: bool) -> None:
     from w2sprobe.experiments.forecast import few_rows
     from w2sprobe.experiments.preregistration import preregistered
+    from w2sprobe.experiments.result_files import FIGURE
     from w2sprobe.experiments.runner import run_study
-    from w2sprobe.experiments.study_files import FIGURE
     from w2sprobe.reporting.figures import results_figure
     from w2sprobe.reporting.scores import results_table
     from w2sprobe.results import RESULTS, Results
@@ -125,8 +127,8 @@ def _run(plan: "Plan", out: Path, engine: "Engine", as_json: bool) -> None:
     numbers = {stage.address: number for number, stage in enumerate(plan.stages, start=1)}
 
     def report(stage: "Stage", outcome: "Outcome | None") -> None:
-        place = plan.place(stage)
-        title = f"{place}: {stage.title}" if place else stage.title
+        experiment = plan.experiment_name(stage)
+        title = f"{experiment}: {stage.title}" if experiment else stage.title
         click.echo(f"[{numbers[stage.address]}/{n_stages}] {title} {_said(outcome)}", err=True)
 
     for note in few_rows(plan):
@@ -152,9 +154,9 @@ def _run(plan: "Plan", out: Path, engine: "Engine", as_json: bool) -> None:
         click.echo(study.model_dump_json(indent=2))
     elif not alone:
         print_study(study, out)
-    for place in study.without_results:
+    for folder in study.without_results:
         click.echo(
-            f"No results in {out / place}: its weak model or its ceiling failed.", err=as_json
+            f"No results in {out / folder}: its weak model or its ceiling failed.", err=as_json
         )
     _raise_failures(study)
 
@@ -170,7 +172,7 @@ def _said(outcome: "Outcome | None") -> str:
 
 
 def _raise_failures(study: "StudyResults") -> None:
-    """Say what failed and where it is described; the results of the rest are written by now."""
+    """Exit with the stages that failed and their logs; all other results are written by now."""
     if not study.failures:
         return
     from w2sprobe.reporting.wording import counted

@@ -1,4 +1,4 @@
-"""Config of a study: names, defaults, ranges and help, checked before anything runs."""
+"""Config of a study: names, defaults, ranges and help of every key, and how a file is read."""
 
 import re
 from collections import Counter
@@ -29,6 +29,7 @@ from pydantic_core import CoreSchema
 from w2sprobe.data import Splits, SplitSizes, Task, load_splits
 from w2sprobe.data.tasks import Formatting, row_slice
 from w2sprobe.errors import InputError, UnknownName
+from w2sprobe.experiments.config_errors import ONE, SEVERAL, describe, unknown
 from w2sprobe.experiments.methods import (
     DEFAULT_METHODS,
     FINETUNED,
@@ -47,7 +48,6 @@ from w2sprobe.experiments.methods import (
     Preprocessed,
     Whiten,
 )
-from w2sprobe.experiments.mistakes import ONE, SEVERAL, describe, unknown
 from w2sprobe.experiments.supervisors import AnySupervisor, Supervisor
 from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
 from w2sprobe.probing.spec import HeadSettings
@@ -63,7 +63,7 @@ PRESETS = tuple(
 )
 
 
-PREDICTION_COLUMNS = ("id", "label", "group")  # beside one a method
+PREDICTION_COLUMNS = ("id", "label", "group")  # and one column per method
 
 
 class _Config(BaseModel):
@@ -79,7 +79,7 @@ NAME = (
 
 
 class SharedTask(_Config):
-    """The task of a study, or what its tasks have in common."""
+    """Task of a study, or settings that its tasks share."""
 
     name: str | None = Field(None, description=NAME)
     positive: str | None = Field(None, description="Class that becomes label 1 (BIG-bench).")
@@ -91,9 +91,9 @@ class SharedTask(_Config):
     )
     rows: Annotated[int, Field(ge=8)] | str | None = Field(
         None,
-        description="Cut only so many rows of the task, the first by hash whatever the seed, so "
-        "that many cuts share their activations; or those between two places: '0:900' and '900:' "
-        "have none in common. Default: all.",
+        description="Use only this many rows of the task, the first by hash whatever the seed, so "
+        "that many cuts share their activations; or a slice of this order: '0:900' and '900:' have "
+        "no row in common. Default: all.",
     )
     sizes: SplitSizes | None = Field(
         None,
@@ -127,17 +127,17 @@ class TaskConfig(SharedTask):
 
     @property
     def label(self) -> str:
-        """What results call the task: its name, with the classes where they are chosen."""
+        """Name of the task in results, with its classes where they are chosen."""
         classes = [name for name in (self.positive, self.negative) if name is not None]
         return f"{self.name} [{' / '.join(classes)}]" if classes else self.name
 
     def load(self, read: dict[str, Task] | None = None) -> Splits:
-        """Rows, cut.
+        """Read the task and cut its rows into splits.
 
         Parameters
         ----------
         read : dict of str to Task, optional
-            Tasks that were read already; a new one is added.
+            Cache of tasks that were read; a new one is added.
 
         Raises
         ------
@@ -162,8 +162,8 @@ KS = (5, 10, 20, 50, 100, 200, 400)
 L2S = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0)
 
 
-class Candidates(_Config):
-    """What `auto` chooses among: by out-of-fold fits to the weak labels; no truth has a say."""
+class AutoCandidates(_Config):
+    """Candidates for `auto`, chosen by out-of-fold scores against weak labels, never by truth."""
 
     layers: str = Field("all", description="As in `w2sprobe sweep --layers`.")
     ks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
@@ -204,7 +204,7 @@ class SweepConfig(_Config):
 
 
 class ProbeConfig(_Config):
-    """Probes and what they do to labels."""
+    """Probes, and curations that use them."""
 
     layer: Layer = "mid"
     n_neighbors: Neighbors = 50
@@ -221,11 +221,11 @@ class ProbeConfig(_Config):
     head: HeadSettings = Field(
         default_factory=HeadSettings, description="Training of linear heads."
     )
-    candidates: Candidates = Field(default_factory=Candidates)
+    candidates: AutoCandidates = Field(default_factory=AutoCandidates)
 
 
 class StrongToStrongConfig(_Config):
-    """Students of students; how many is a method's own."""
+    """Students of students; each method sets its number of iterations."""
 
     cv: int = Field(5, ge=2, description="Folds where labels are cross-fitted.")
     stop_at: float | None = Field(
@@ -238,7 +238,7 @@ class StrongToStrongConfig(_Config):
 
 
 class ZeroShotConfig(_Config):
-    """How the strong model is asked without finetuning."""
+    """Zero-shot prompt of the strong model."""
 
     question: str = Field(
         "",
@@ -251,7 +251,7 @@ class ZeroShotConfig(_Config):
 
 
 class AnalysisConfig(_Config):
-    """What is asked of the results, declared before there are any."""
+    """Tests of the results, to be declared before the run."""
 
     against: str = Field(
         "student", description="Baseline: the method that all of the family are compared with."
@@ -275,17 +275,17 @@ class AnalysisConfig(_Config):
 
 
 class _Settings(_Config):
-    """What every experiment of a study has in common."""
+    """Settings that all experiments of a study share."""
 
     name: str = Field(
         pattern=r"^\w[\w .=+-]*$",
-        description="Of the study; results go to results/NAME unless told otherwise.",
+        description="Name of the study; results go to results/NAME unless --out is given.",
     )
     probes: ProbeConfig = Field(default_factory=ProbeConfig)
     ceiling: str = Field(
         FINETUNED,
         description="Learner whose fit on truth is the end of the gap: the finetuned strong model, "
-        "or a probe. Each probe's gap to its own ceiling is reported beside it.",
+        "or a probe. The gap of each probe to its own ceiling is reported as well.",
         json_schema_extra={"enum": [name for name in LEARNERS if name != HEAD]},
     )
     sweep: SweepConfig | None = Field(
@@ -300,7 +300,7 @@ class _Settings(_Config):
         MIN_GAP_SE, ge=0, description="The same, in standard errors of the gap."
     )
     define: dict[str, Method] = Field(
-        default_factory=dict, description="Methods of your own, by new names."
+        default_factory=dict, description="Your own methods, by new names."
     )
     methods: tuple[str, ...] = Field(
         tuple(DEFAULT_METHODS),
@@ -313,7 +313,7 @@ class _Settings(_Config):
 
     @property
     def entries(self) -> dict[str, Method]:
-        """Every method that can be named here."""
+        """All methods that `methods` may name."""
         return {**METHODS, **self.define}
 
     @field_validator("ceiling")
@@ -381,7 +381,7 @@ class _Settings(_Config):
 
 
 class ExperimentConfig(_Settings):
-    """One task, one weak and one strong model, one seed, several methods."""
+    """One run: a task, a weak and a strong model, seeds, and several methods."""
 
     task: TaskConfig
     weak: AnySupervisor
@@ -390,7 +390,7 @@ class ExperimentConfig(_Settings):
 
     @property
     def key(self) -> RunKey:
-        """Of this experiment, in results."""
+        """Key of this experiment in results."""
         return RunKey(self.task.label, self.weak.label, self.strong.model, self.seed)
 
 
@@ -401,7 +401,7 @@ def _how_many(value: Any) -> str:
     return SEVERAL if isinstance(value, (list, tuple)) else ONE
 
 
-# with a tag each, so that a mistake in one form is not reported as one in the other
+# tagged, so that an error in one form is not reported as one in the other
 OneOrMore = Annotated[
     Annotated[Section, Tag(ONE)]
     | Annotated[tuple[Section, ...], Tag(SEVERAL), Field(min_length=1)],
@@ -410,8 +410,8 @@ OneOrMore = Annotated[
 
 
 @dataclass(frozen=True)
-class _Or:
-    """For editors: a value may also be of a simple type."""
+class _AlsoOfType:
+    """JSON schema, for editors, in which a value may also be of a simple type."""
 
     type: str
 
@@ -424,7 +424,7 @@ class _Or:
 NamedTask = Annotated[
     TaskConfig,
     BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value),
-    _Or("string"),
+    _AlsoOfType("string"),
 ]
 Varied = Literal["weak", "strong", "split"]
 PARTS: tuple[Varied, ...] = ("split", "weak", "strong")  # from the outside in
@@ -432,13 +432,13 @@ NAMED = {"split": "cut", "weak": "weak", "strong": "strong"}  # in the names of 
 
 
 def _counted(value: Any) -> Any:
-    """A number of seeds stands for 0, 1, 2 and so on."""
+    """Seeds 0 to n - 1 for a number n."""
     is_count = isinstance(value, int) and not isinstance(value, bool) and value > 0
     return tuple(range(value)) if is_count else value
 
 
 Seeds = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_counted), _Or("integer")
+    tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_counted), _AlsoOfType("integer")
 ]
 
 
@@ -450,14 +450,14 @@ class StudyConfig(_Settings):
     )
     tasks: tuple[NamedTask, ...] = Field(
         (),
-        description="Several tasks: names, or sections of what they have of their own.",
+        description="Several tasks: names, or sections with settings of their own.",
     )
     weak: OneOrMore[AnySupervisor] = Field(
         description="The supervisor, or a list of several: a finetuned model, or another `kind`."
     )
     strong: OneOrMore[ModelConfig] = Field(description="The strong model, or a list of several.")
     seeds: Seeds = Field(
-        (), description="A run each; they replace the seeds of what varies. Default: one run."
+        (), description="One run per seed; it replaces the seeds of what `vary` lists."
     )
     vary: tuple[Varied, ...] = Field(
         ("weak", "strong"),
@@ -467,14 +467,14 @@ class StudyConfig(_Settings):
     splits: Seeds = Field(
         (),
         description="Seeds of the cuts of the rows, or how many cuts: each is run with each seed "
-        "of the supervisor and of the learner. Instead of `seeds`.",
+        "of the supervisor and of the learner. Not beside `seeds`.",
     )
     supervisor_seeds: Seeds = Field((), description="Seeds of the supervisor in each cut.")
     learner_seeds: Seeds = Field((), description="Seeds of the learners for each supervisor.")
 
     @property
     def levels(self) -> dict[str, int]:
-        """Cuts of the rows, supervisor seeds in each, learner seeds for each of these."""
+        """Numbers of cuts, of supervisor seeds per cut, and of learner seeds per supervisor."""
         if self.seeds:
             return {part: len(self.seeds) if part in self.vary else 1 for part in PARTS}
         own = (self.splits, self.supervisor_seeds, self.learner_seeds)
@@ -482,12 +482,12 @@ class StudyConfig(_Settings):
 
     @property
     def n_runs(self) -> int:
-        """Runs of a task and pair of models."""
+        """Number of runs per task and pair of models."""
         return len(self._runs)
 
     @property
     def _runs(self) -> list[tuple[str, dict[Varied, int]]]:
-        """Name of each run, and the seeds that it has of its own."""
+        """Name and seeds of each run."""
         if self.seeds:
             return [(str(seed), dict.fromkeys(self.vary, seed)) for seed in self.seeds]
         given = dict(
@@ -498,7 +498,7 @@ class StudyConfig(_Settings):
         return [(_run_name(run), run) for run in runs]
 
     def _runs_with(self, weak: Supervisor) -> list[tuple[str, dict[Varied, int]]]:
-        """Runs that differ: a supervisor without chance is the same under every seed of its own."""
+        """Runs that differ: where no seed changes the supervisor, one run for all of its seeds."""
         if weak.varies:
             return self._runs
         found: dict[tuple[tuple[Varied, int], ...], tuple[str, dict[Varied, int]]] = {}
@@ -509,12 +509,7 @@ class StudyConfig(_Settings):
         return list(found.values())
 
     def experiments(self) -> list[ExperimentConfig]:
-        """One config a task, weak model, strong model and seed, in this order.
-
-        Returns
-        -------
-        list of ExperimentConfig
-        """
+        """One config per task, weak model, strong model and run, in this order."""
         return [
             self._experiment(task, weak, strong, *run)
             for task, weak, strong in product(self._tasks, _listed(self.weak), _listed(self.strong))
@@ -522,16 +517,12 @@ class StudyConfig(_Settings):
         ]
 
     def with_task(self, fields: dict[str, Any]) -> "StudyConfig":
-        """The same with another task, or other settings of all tasks.
+        """Return the config with another task, or with other settings of all tasks.
 
         Parameters
         ----------
         fields : dict
-            Of TaskConfig. With a name they replace all tasks and what belongs to them.
-
-        Returns
-        -------
-        StudyConfig
+            Fields of TaskConfig. With a name they replace all tasks and their settings.
         """
         if "name" in fields:
             return self.model_copy(update={"task": SharedTask(**fields), "tasks": ()})
@@ -539,17 +530,12 @@ class StudyConfig(_Settings):
         return self.model_copy(update={"task": self.task.model_copy(update=fields), "tasks": tasks})
 
     def with_models(self, *, weak: str | None, strong: str | None, truncate: bool) -> "StudyConfig":
-        """The same with other models, or texts cut to the contexts of all.
+        """Return the config with other models, or with texts truncated to their contexts.
 
         Parameters
         ----------
         weak, strong : str, optional
             Name or folder.
-        truncate : bool
-
-        Returns
-        -------
-        StudyConfig
 
         Raises
         ------
@@ -590,12 +576,7 @@ class StudyConfig(_Settings):
         return ExperimentConfig(task=own.pop("split"), seed=name, **own)
 
     def resolved(self) -> dict[str, Any]:
-        """JSON that gives the same experiments: every default, and each task by itself.
-
-        Returns
-        -------
-        dict
-        """
+        """JSON that gives the same experiments, with all defaults written out."""
         values = self.model_dump(mode="json", exclude={"task", "tasks"})
         return {**values, "tasks": [task.model_dump(mode="json") for task in self._tasks]}
 
@@ -646,7 +627,7 @@ class StudyConfig(_Settings):
 
 
 def _with(section: Section, changes: dict[str, Any]) -> Section:
-    """A section with other values, as far as it has these fields."""
+    """Copy of a section with other values, for those fields that it has."""
     known = type(section).model_fields
     return section.model_copy(update={k: v for k, v in changes.items() if k in known})
 
@@ -664,7 +645,7 @@ _SLICE = re.compile(r"[-+]?\d+(?::\d+)+$")
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML in which numbers with colons are text."""
+    """YAML loader that reads numbers with colons as text."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
         first: [("tag:yaml.org,2002:str", _SLICE), *resolvers]
@@ -681,10 +662,6 @@ def load_config(preset_or_file: str, settings: Iterable[str] = ()) -> StudyConfi
         Name of a preset, or path of a `.yaml` file.
     settings : iterable of str
         Each `path=value`, as in `strong.epochs=2`, the value in YAML; replaces what the file says.
-
-    Returns
-    -------
-    StudyConfig
 
     Raises
     ------

@@ -1,9 +1,9 @@
-"""What stages are expected to need: operations, disk, memory. Estimates, not limits.
+"""Estimated costs of stages: operations, disk, memory.
 
-Operations are those of matrix products with weights: 2 a weight and token in a forward pass, as
-many again for gradients of activations, and as many for gradients of weights (Kaplan et al., arXiv
-2001.08361, section 2.1). Frozen weights need none of the last. Attention's own products are left
-out; they matter where texts are several times longer than the model is wide.
+Operations are matrix products with weights: 2 per weight and token in a forward pass, 2 more for
+gradients of activations, 2 more for gradients of weights (Kaplan et al., arXiv 2001.08361, section
+2.1); frozen weights have no gradients. Products inside attention are ignored; they matter where
+texts are several times longer than the model is wide.
 """
 
 import time
@@ -20,22 +20,22 @@ from w2sprobe.models import DTYPES, ModelInfo, count_parameters, load_tokenizer
 from w2sprobe.training.heads import classifier_tokens
 from w2sprobe.training.settings import TrainSettings
 
-VOTE_BYTES = 200  # of a row, layer and label vector: some twenty settings
-LABEL_BYTES = 60  # a row of a LabelTable, roughly
+VOTE_BYTES = 200  # per row, layer and label vector, with some twenty settings
+LABEL_BYTES = 60  # per row of a LabelTable, roughly
 WORKSPACE_BYTES = 1 << 30  # activations and buffers of a language model at work
-FULL_STATE_BYTES = 16  # a trained weight: itself, its gradient and two moments, in float32
+FULL_STATE_BYTES = 16  # per trained weight: itself, its gradient and two moments, in float32
 EFFICIENCY = 0.5  # share of the speed of one large product that a model reaches
 WEIGHT_BYTES = {"4bit": 0.5, **{name: float(kind.itemsize) for name, kind in DTYPES.items()}}
 
 
 @dataclass(frozen=True)
-class Lengths:
-    """Tokens of a task in one model's words.
+class TokenCounts:
+    """Tokens of a task, as one model's tokenizer counts them.
 
     Parameters
     ----------
     tokens : dict of str to int
-        Sum a split, after truncation.
+        Sum by split, after truncation.
     n_truncated : int
         Rows that were cut to the context.
     """
@@ -49,14 +49,8 @@ class Lengths:
         return sum(self.tokens[name] for name in ("strong_train", "val", "test"))
 
     @classmethod
-    def of(cls, info: ModelInfo, splits: Splits, *, truncate: bool) -> "Lengths":
-        """Tokenise all rows; raises what `count_rows` does."""
-        parts = [rows for _, rows in splits.items()]
-        return cls.among(count_rows(info, parts, truncate=truncate), splits)
-
-    @classmethod
-    def among(cls, counts: "Counts", splits: Splits) -> "Lengths":
-        """Add up rows that are counted already."""
+    def among(cls, counts: "RowTokens", splits: Splits) -> "TokenCounts":
+        """Sum rows that are counted already."""
         found = {name: [counts[row] for row in rows.ids.tolist()] for name, rows in splits.items()}
         return cls(
             {name: sum(tokens for tokens, _ in rows) for name, rows in found.items()},
@@ -64,11 +58,11 @@ class Lengths:
         )
 
 
-Counts = dict[str, tuple[int, bool]]  # by id: tokens, and whether the text was cut
+RowTokens = dict[str, tuple[int, bool]]  # by id: tokens, and whether the text was cut
 
 
-def count_rows(info: ModelInfo, parts: Iterable[Rows], *, truncate: bool) -> Counts:
-    """Tokens of rows, each text once, as a classifier of the model reads them.
+def count_rows(info: ModelInfo, parts: Iterable[Rows], *, truncate: bool) -> RowTokens:
+    """Count the tokens of each row, as a classifier of the model reads them.
 
     Raises
     ------
@@ -76,7 +70,7 @@ def count_rows(info: ModelInfo, parts: Iterable[Rows], *, truncate: bool) -> Cou
         A text that is too long, without `truncate`, has no tokens, or closes twice for a
         classifier that reads the closing token.
     """
-    tokenizer, counts = load_tokenizer(info.source), Counts()
+    tokenizer, counts = load_tokenizer(info.source), RowTokens()
     for rows in parts:
         new = rows.select([n for n, name in enumerate(rows.ids.tolist()) if name not in counts])
         if len(new):
@@ -88,33 +82,33 @@ def count_rows(info: ModelInfo, parts: Iterable[Rows], *, truncate: bool) -> Cou
 
 
 def forward_cost(info: ModelInfo, n_tokens: int, n_rows: int) -> Cost:
-    """Of one pass over rows, for their labels."""
+    """Cost of one forward pass over the rows, to predict labels."""
     weights = count_parameters(info.source)
     return Cost(
         flops=2.0 * weights.blocks * n_tokens,
         disk_bytes=LABEL_BYTES * n_rows,
-        memory_bytes=_held(info, info.dtype),
+        memory_bytes=_model_bytes(info, info.dtype),
         model=True,
     )
 
 
 def extract_cost(info: ModelInfo, n_tokens: int, n_rows: int, n_layers: int) -> Cost:
-    """Of activations of all tokens, one vector a row and layer."""
+    """Cost of extracting activations: a pass over all tokens, one vector per row and layer."""
     size = store_size_bytes(n_rows, n_layers, info.hidden_size, info.dtype)
     flops = 2.0 * count_parameters(info.source).blocks * n_tokens
-    return Cost(flops, size, _held(info, info.dtype), model=True)
+    return Cost(flops, size, _model_bytes(info, info.dtype), model=True)
 
 
 def train_cost(
     info: ModelInfo, settings: TrainSettings, precision: str, trained: int, val: int, predicted: int
 ) -> Cost:
-    """Of finetuning on so many tokens, validation after each epoch, and predicting others."""
+    """Cost of finetuning, from tokens trained on, validated after each epoch, and predicted."""
     weights = count_parameters(info.source)
     passes = 6.0 if settings.full else 4.0
-    below = settings.lora_from_layer / info.n_layers  # computed once, not in every epoch
+    below = settings.lora_from_layer / info.n_layers  # frozen: computed once, not in every epoch
     an_epoch = (1 - below) * (passes * trained + 2.0 * val)
     tokens = settings.epochs * an_epoch + 2.0 * below * (trained + val) + 2.0 * predicted
-    memory = _held(info, "float32" if settings.full else precision)
+    memory = _model_bytes(info, "float32" if settings.full else precision)
     lora = settings.lora_rank * weights.sides * (1 - below)
     disk = round(4 * (weights.total if settings.full else lora))
     if settings.full:
@@ -133,19 +127,18 @@ def votes_cost(hidden: int, n_rows: int, n_layers: int, n_labels: int) -> Cost:
 
 
 def estimate_seconds(stages: list[Stage], seconds: dict[str, float]) -> dict[str, float]:
-    """Expected duration of stages that are not done, one after the other on this machine.
+    """Expected duration of the stages that are not done, run one by one on this machine.
 
     Parameters
     ----------
-    stages : list of Stage
     seconds : dict of str to float
-        What those that are done took, by address.
+        Duration of the stages that are done, by address.
 
     Returns
     -------
     dict of str to float
-        By address. From the speed of stages of the same kind that are done, where there are such,
-        else from that of a matrix product measured here.
+        By address. From the speed of stages of the same kind that are done, else from the speed
+        of a matrix product measured here.
     """
     done: dict[str, list[Stage]] = {}
     for stage in stages:
@@ -165,11 +158,11 @@ def estimate_seconds(stages: list[Stage], seconds: dict[str, float]) -> dict[str
 
 
 def product_speed() -> float:
-    """Operations a second of a large product of matrices, measured for a moment."""
-    place = resolve_device()
-    dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
-    size = 8192 if place.type == "cuda" else 1024
-    matrix = torch.ones(size, size, dtype=dtype, device=place)
+    """Operations per second of a large matrix product, measured now."""
+    device = resolve_device()
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    size = 8192 if device.type == "cuda" else 1024
+    matrix = torch.ones(size, size, dtype=dtype, device=device)
     best = 0.0
     for _ in range(4):  # the first one warms up
         start = time.perf_counter()
@@ -178,7 +171,7 @@ def product_speed() -> float:
     return best
 
 
-def _held(info: ModelInfo, precision: str) -> int:
+def _model_bytes(info: ModelInfo, precision: str) -> int:
     return (
         round(count_parameters(info.source).total * WEIGHT_BYTES.get(precision, 8.0))
         + WORKSPACE_BYTES

@@ -11,27 +11,22 @@ from w2sprobe.experiments.config import StudyConfig
 from w2sprobe.metrics import Estimate, detectable_effect, least_pvalue
 from w2sprobe.metrics.estimates import t_quantile
 
-if TYPE_CHECKING:  # it brings torch, which comparing with a declaration does not need
-    from w2sprobe.experiments.plan import Plan
+if TYPE_CHECKING:  # imports torch, which is not needed to compare with a declaration
+    from w2sprobe.experiments.plan import StudyPlan
 
 POWER = 0.8
 
 
 def family_of(config: StudyConfig) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Methods that p values are corrected for together, and why others are not among them.
-
-    Parameters
-    ----------
-    config : StudyConfig
+    """Methods whose p values are corrected together, and why the other methods are outside.
 
     Returns
     -------
     family : tuple of str
-        Declared as `analysis.family`, else every method that is run and competes with the
-        baseline: no control, not zero_shot, none that is fitted on truth. Empty where the baseline
-        is not run.
+        `analysis.family`; by default all methods that compete with the baseline: no controls,
+        not zero_shot, none that is fitted on truth. Empty where the baseline is not run.
     outside : dict of str to str
-        The other methods that are run, without weak model, ceiling and baseline: why.
+        Reason for each other method, except weak model, ceiling and baseline.
     """
     analysis, entries = config.analysis, config.entries
     others = [
@@ -53,26 +48,20 @@ def family_of(config: StudyConfig) -> tuple[tuple[str, ...], dict[str, str]]:
     return tuple(family), outside
 
 
-def design_of(plan: "Plan", spread: Spread) -> Design:
-    """Work out what a study of this size can show.
+def design_of(plan: "StudyPlan", spread: Spread) -> Design:
+    """Compute what a study of this size can show.
 
     Parameters
     ----------
-    plan : Plan
     spread : Spread
-        What its results are expected to vary by.
-
-    Returns
-    -------
-    Design
+        Expected standard deviations of its results.
 
     Notes
     -----
     The baseline's gain is tested two-sided, whatever the alternative of the family. Over tasks:
-    `detectable_effect`, exact for differences that are normal over tasks; the first
-    step of Holm tests at alpha / methods. On one task: the true gain that is (critical value +
-    normal quantile of the power) standard errors large, with the critical value of `Estimate`,
-    which near enough has this power.
+    `detectable_effect`, exact for differences that are normal over tasks; Holm's first step tests
+    at alpha / number of methods. On one task: a true gain of (critical value + normal quantile of
+    the power) standard errors, which has approximately this power.
     """
     config, analysis = plan.config, plan.config.analysis
     family, _ = family_of(config)
@@ -132,7 +121,7 @@ def _task(
 
 
 def _noise(config: StudyConfig, rows: float, seeds: float) -> Estimate:
-    """What will make a task's mean over runs uncertain, from the variances of one run."""
+    """Uncertainty of a task's mean over runs, from the variances of one run."""
     runs = config.n_runs
     if runs == 1:
         return Estimate(0, ((rows, math.inf),))
@@ -142,30 +131,24 @@ def _noise(config: StudyConfig, rows: float, seeds: float) -> Estimate:
 
 
 def _sd_over_tasks(config: StudyConfig, spread: Spread, test_rows: Sequence[int]) -> float:
-    """Standard deviation over tasks of the baseline's gain, as these rows and seeds measure it."""
+    """Standard deviation over tasks of the measured gain, noise of rows and seeds included."""
     noise = [
         _noise(config, spread.gain_row_sd**2 / n, spread.gain_seed_sd**2).variance
         for n in test_rows
     ]
-    unseen = spread.gain_seed_sd**2 if config.n_runs == 1 else 0.0  # in no interval of a task
+    unseen = spread.gain_seed_sd**2 if config.n_runs == 1 else 0.0  # a single run cannot show it
     return math.sqrt(spread.gain_task_sd**2 + fmean(noise) + unseen)
 
 
 def warnings_of_design(config: StudyConfig, design: Design) -> Iterator[str]:
-    """Say which questions a study of this size cannot answer.
+    """Say which questions a study of this size cannot answer."""
+    yield from _warnings_of_size(config, design)
+    yield from _warnings_of_effects(config, design)
 
-    Parameters
-    ----------
-    config : StudyConfig
-    design : Design
 
-    Yields
-    ------
-    str
-    """
-    analysis, gap = config.analysis, design.spread.gap
-    family, _ = family_of(config)
-    n, power = len(design.tasks), f"{100 * POWER:.0f} % power"
+def _warnings_of_size(config: StudyConfig, design: Design) -> Iterator[str]:
+    """Questions that too few tasks, runs or methods leave open."""
+    analysis, n = config.analysis, len(design.tasks)
     if analysis.against not in config.methods:
         yield (
             f"{analysis.against} is not among the methods, so whether it exceeds its supervisor is "
@@ -178,12 +161,19 @@ def warnings_of_design(config: StudyConfig, design: Design) -> Iterator[str]:
             "One run a task: the noise of training is in no interval. Add seeds, as in "
             "--set seeds='[0, 1, 2]'."
         )
+    family, _ = family_of(config)
     if n > 1 and family and design.least_after_holm > analysis.alpha:
         yield (
             f"Sign and signed-rank tests over {n} tasks cannot reject in this family: their least "
             f"p value after Holm is {design.least_after_holm:.2g}. Only Student's t can; fewer "
             "methods in analysis.family, or more tasks, would help."
         )
+
+
+def _warnings_of_effects(config: StudyConfig, design: Design) -> Iterator[str]:
+    """Effects of plausible size that the study would miss."""
+    analysis, gap, n = config.analysis, design.spread.gap, len(design.tasks)
+    power = f"{100 * POWER:.0f} % power"
     if design.detectable_gain is not None and design.detectable_gain > gap:
         yield (
             f"A student that recovers the whole gap, {gap:.3f} in AUC, would be missed more often "
@@ -203,6 +193,7 @@ def warnings_of_design(config: StudyConfig, design: Design) -> Iterator[str]:
             f"resolved: there it takes {min(one.resolvable for one in few):.3f} or more. "
             "PGR is left out where the gap is not resolved."
         )
+    family, _ = family_of(config)
     reach = _equivalence_reach(design, analysis.alpha)
     if reach is not None and family and reach > analysis.margin:
         yield (
@@ -213,6 +204,6 @@ def warnings_of_design(config: StudyConfig, design: Design) -> Iterator[str]:
 
 
 def _equivalence_reach(design: Design, alpha: float) -> float | None:
-    """Half of the interval that two one-sided tests hold against the margin; None of one task."""
+    """Half-width of the interval of an equivalence test; None for one task."""
     n = len(design.tasks)
     return t_quantile(alpha, n - 1) * design.spread.method_sds[1] / n**0.5 if n > 1 else None

@@ -1,4 +1,4 @@
-"""Engines: they run stages, each after its inputs, and go on where one fails."""
+"""Local engine: runs stages one by one, and goes on with the others where one fails."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,7 @@ def run_local(stages: Sequence[Stage], report: Report = lambda *_: None) -> Outc
     Parameters
     ----------
     stages : sequence of Stage
-        In an order in which every stage follows its inputs.
+        Each after its inputs.
     report : callable, optional
         Called as `report(stage, None)` before a stage and with its outcome after it; only for
         stages that are not done.
@@ -43,13 +43,8 @@ def blocked(stage: Stage, outcomes: Outcomes) -> Outcome | None:
 
     Parameters
     ----------
-    stage : Stage
     outcomes : dict of str to Outcome
         Of its inputs.
-
-    Returns
-    -------
-    Outcome or None
     """
     for source in stage.inputs.values():
         outcome = outcomes[source.address]

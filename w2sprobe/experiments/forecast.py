@@ -1,9 +1,9 @@
-"""What a plan will do, and about how long it will take."""
+"""Forecast of a plan: stages, what is done, disk and time of the rest."""
 
 from collections.abc import Iterable
 
 from w2sprobe.experiments.costs import estimate_seconds
-from w2sprobe.experiments.plan import Plan
+from w2sprobe.experiments.plan import StudyPlan
 from w2sprobe.experiments.scoring import seconds_of
 from w2sprobe.experiments.shared_runs import same_run_as
 from w2sprobe.metrics import MIN_GAP, rows_for_gap
@@ -13,19 +13,10 @@ MEASURED = "stages of these kinds that are done"
 PRODUCT = "a product of matrices on this machine"
 
 
-def forecast(plan: Plan) -> Forecast:
-    """Look what is done and estimate the rest, as it would be run here, one stage at a time.
-
-    Parameters
-    ----------
-    plan : Plan
-
-    Returns
-    -------
-    Forecast
-    """
+def forecast(plan: StudyPlan) -> Forecast:
+    """List the stages of a plan and estimate those that are missing, run here one at a time."""
     spent = {stage.address: seconds_of(stage) for stage in plan.stages if stage.done}
-    # a run that was taken over took no time, which says nothing of how fast this machine is
+    # copying a finished training run takes no time and would make this machine look fast
     timed = [stage for stage in plan.stages if not same_run_as(stage.folder)]
     expected = estimate_seconds(timed, spent)
     numbers = {stage.address: number for number, stage in enumerate(plan.stages, start=1)}
@@ -34,7 +25,7 @@ def forecast(plan: Plan) -> Forecast:
             number=numbers[stage.address],
             stage=stage.title,
             kind=stage.kind,
-            experiment=plan.place(stage),
+            experiment=plan.experiment_name(stage),
             inputs={name: numbers[source.address] for name, source in stage.inputs.items()},
             done=stage.address in spent,
             folder=str(stage.folder),
@@ -48,7 +39,7 @@ def forecast(plan: Plan) -> Forecast:
     return Forecast(
         stages=stages,
         n_experiments=len(plan.experiments),
-        store_bytes=sum(stage.cost.disk_bytes for stage in plan.stages if stage.place),
+        store_bytes=sum(stage.cost.disk_bytes for stage in plan.stages if stage.own_folder),
         disk_bytes=sum(stage.disk_bytes for stage in missing),
         seconds=round(sum(stage.seconds for stage in missing), 1),
         speed_from=MEASURED if {stage.kind for stage in missing} <= done_kinds else PRODUCT,
@@ -60,8 +51,8 @@ def forecast(plan: Plan) -> Forecast:
     )
 
 
-def few_rows(plan: Plan) -> Iterable[str]:
-    """Say how many tasks have too few test rows to resolve the smallest gap that counts."""
+def few_rows(plan: StudyPlan) -> Iterable[str]:
+    """Warn of tasks that have too few test rows to resolve a gap of `min_gap`."""
     config = plan.config
     needed = rows_for_gap(config.min_gap or MIN_GAP, min_gap_se=config.min_gap_se)
     tests = {one.config.task.label: len(one.splits.test) for one in plan.experiments}

@@ -1,4 +1,4 @@
-"""Curation by a function of the user's: module:function, which takes and returns labels."""
+"""Curation by a user's function, named module:function, that takes and returns labels."""
 
 import importlib
 import inspect
@@ -19,7 +19,7 @@ TAKES = "function(X, labels, texts)"
 
 @dataclass(frozen=True)
 class CurationFunction:
-    """A function that relabels or filters rows, and the file that it is from.
+    """A user's function that relabels or filters rows, with the hash of its file.
 
     Parameters
     ----------
@@ -43,18 +43,13 @@ class CurationFunction:
         Parameters
         ----------
         spec : str
-            `module:function`; the module is looked for in the current folder, then in the
-            environment.
-
-        Returns
-        -------
-        CurationFunction
+            `module:function`; the current folder is searched for the module first.
 
         Raises
         ------
         InputError
-            No such module or function; one that takes other arguments, or is from elsewhere than
-            the module's file.
+            No such module or function; it takes other arguments, or is not defined in the
+            module's file.
         """
         name = spec.partition(":")[0]
         known = sys.modules.get(name)
@@ -78,21 +73,15 @@ class CurationFunction:
 
     @property
     def identity(self) -> dict[str, str]:
-        """Its name and what its file holds; JSON."""
+        """Name and hash of the file, as part of a stage's address; JSON."""
         return {"function": self.spec, "source": self.source}
 
     def __reduce__(self) -> tuple[Callable[[str, str], "CurationFunction"], tuple[str, str]]:
-        """Go to other processes by name: they import the function anew, and check its file."""
+        """Pickle by name: other processes import the function and check its file."""
         return _load_unchanged, (self.spec, self.source)
 
     def __call__(self, X: np.ndarray, labels: LabelTable, texts: list[str]) -> LabelTable:
         """Call the function and check what it returns.
-
-        Parameters
-        ----------
-        X : ndarray of float32, shape (n, d)
-        labels : LabelTable
-        texts : list of str
 
         Returns
         -------

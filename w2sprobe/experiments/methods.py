@@ -1,7 +1,7 @@
-"""The methods of a study: labels from somewhere, curated or not, and a learner that is tested.
+"""Methods of a study: labels, an optional curation, and a learner whose predictions are scored.
 
-A method is an entry: in the table here, or of a config's own. Trainer and probes do not know which
-one they serve.
+A method is an entry in the table below, or in `define` of a config. Trainer and probes do not know
+which method they serve.
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -17,7 +17,7 @@ from pydantic import (
 
 from w2sprobe.checks import Preprocess
 from w2sprobe.data.callables import looks_like_callable
-from w2sprobe.experiments.mistakes import unknown
+from w2sprobe.experiments.config_errors import unknown
 from w2sprobe.probing.probers import PROBERS, PROBES
 from w2sprobe.training.settings import LOSSES, LossName
 from w2sprobe.votes.rules import FILTER_RULES
@@ -29,7 +29,7 @@ ChoiceRule = Literal["weak_auc", "weak_log_loss"]
 
 AUTO: Final = "auto"  # chosen among probes.candidates, by the weak labels alone
 FINETUNED: Final = "finetuned"
-CANDIDATES: Final = "candidates"  # layers that are averaged, as `auto` would choose among
+CANDIDATES: Final = "candidates"  # average over the layers that `auto` would choose among
 HEAD: Final = "head"  # a linear head, of any loss
 LEARNERS = (FINETUNED, *(name for name in PROBES if PROBERS[name].predicts), HEAD)
 Layer = Annotated[int | str, Field(description="Layer number, mid, or auto.")]
@@ -71,12 +71,12 @@ SETTING_FIELDS = {"k": "n_neighbors", "l2": "l2"}  # field of a method, by the p
 
 
 def setting_field(probe: str | None) -> str | None:
-    """Field of a method that holds the setting of a probe; None where it has none."""
+    """Field of a method that holds a probe's hyperparameter; None where it has none."""
     return SETTING_FIELDS.get(str(PROBERS[probe].setting)) if probe in PROBERS else None
 
 
 class Method(BaseModel):
-    """How a method's test predictions come about; settings of probes replace the config's."""
+    """A method; its settings of probes override those of the config."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -101,7 +101,7 @@ class Method(BaseModel):
         "strong",
         description="Whose activations a probe learns from; weak is the weak-to-weak control.",
     )
-    loss: LossName = Field("xent", description="Of a finetuned student or a linear head.")
+    loss: LossName = Field("xent", description="Loss of a finetuned student or a linear head.")
     probe: str | None = Field(
         None, description="Curates a learner's labels: a probe, or topofilter, which only filters."
     )
@@ -112,7 +112,7 @@ class Method(BaseModel):
     )
     rule: str = Field(
         "disagreement",
-        description="How a probe's filter chooses rows, as in `w2sprobe probe`; TopoFilter is its "
+        description="How a probe's filter chooses rows, as in `w2sprobe probe`; TopoFilter has its "
         "own rule.",
     )
     function: str | None = Field(
@@ -121,7 +121,7 @@ class Method(BaseModel):
         "the LabelTable that a learner sees.",
     )
     same_size_as: str | None = Field(
-        None, description="Method whose filter a random filter matches: as many rows go."
+        None, description="Filter that a random filter matches: it removes as many rows."
     )
     iterations: int = Field(
         0,
@@ -153,7 +153,7 @@ class Method(BaseModel):
 
     @property
     def probe_settings(self) -> dict[str, Any]:
-        """Settings of probes that this method has of its own."""
+        """Settings of probes that this method overrides."""
         own = ("layer", "n_neighbors", "l2", "contamination", "cv")
         names = (*own, "preprocess", "whiten", "per_class", "graph")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
@@ -170,7 +170,7 @@ class Method(BaseModel):
 
     @property
     def filters(self) -> bool:
-        """Whether a random filter can be of its size."""
+        """Whether a random filter can match the number of rows that it removes."""
         return self.curation == "filter" or self.function is not None
 
     @property
@@ -183,7 +183,7 @@ class Method(BaseModel):
 
     @property
     def apart(self) -> str:
-        """Why the family of methods that compete with the student leaves this one out; or empty."""
+        """Reason why this method is outside the family that competes with the student, or empty."""
         if self.predicts in ("weak", "ceiling"):
             return "an end of the gap"
         if self.labels == "truth":
@@ -197,7 +197,7 @@ class Method(BaseModel):
         return "control: rows go at random" if self.curation == "random_filter" else ""
 
     def folds(self, cv: Folds | None) -> Folds | None:
-        """What the curation of this method reads of a setting `cv`; None for its default."""
+        """`cv` as far as this method's curation uses it; None for its default."""
         published = self.curation == "relabel" or self.rule == "disagreement"
         if self.probe == "topofilter" or (cv == IN_SAMPLE and not published):
             return None
@@ -206,7 +206,7 @@ class Method(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _short(cls, values: Any) -> Any:
-        """`predicts: probe, probe: knn` says `learner: knn`."""
+        """Translate `predicts: probe, probe: knn` into `learner: knn`."""
         if not isinstance(values, dict) or values.get("predicts") != "probe":
             return values
         probe = values.get("probe")
@@ -279,7 +279,7 @@ class Method(BaseModel):
             raise ValueError("layer beside layers; allowed: one of the two")
 
     def _used(self) -> set[str]:
-        """Fields that say something about a method of this kind."""
+        """Fields that a method of this kind reads."""
         used = {"predicts"}
         if self.predicts != "student":
             return used
@@ -309,7 +309,7 @@ class Method(BaseModel):
             used |= {"rule"} if self.probe != "topofilter" else set()
         if self.curation == "random_filter":
             used.add("same_size_as")
-        # of weak states there is one layer
+        # weak states have a single layer
         return used - {"layer", "layers"} if self.states == "weak" else used
 
     @staticmethod
@@ -325,11 +325,11 @@ def _shown(fields: dict[str, Any]) -> str:
 
 
 def _like(name: str, **fields: Any) -> Method:
-    """Make the control of a filter."""
+    """Random control of a filter."""
     return Method(curation="random_filter", same_size_as=name, **fields)
 
 
-# what the source compares, and a control; run where a config names no methods
+# methods that the source compares, and a control: the default of a config
 DEFAULT_METHODS = {
     "weak": Method(predicts="weak"),
     "ceiling": Method(predicts="ceiling"),
@@ -381,7 +381,7 @@ FINETUNED_METHODS = {
 
 
 def _probe_methods() -> dict[str, Method]:
-    """Every learner on activations: on weak labels, on truth, on noise, on the weak model's states.
+    """Learners on activations, with their ceilings and controls.
 
     The logistic probe also learns from every curation that a finetuned student learns from.
     """
@@ -406,7 +406,7 @@ def _probe_methods() -> dict[str, Method]:
 
 
 def _learned_by(learner: str, method: Method) -> Method:
-    """The same labels and curation for another learner."""
+    """Copy of a method with another learner."""
     fields = method.model_dump(exclude_defaults=True)
     return Method(**{**fields, "learner": learner})
 

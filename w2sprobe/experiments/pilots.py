@@ -1,4 +1,4 @@
-"""How much results vary over tasks, seeds and test rows: measured in earlier runs, or assumed."""
+"""Spread of results over tasks, seeds and test rows, measured in pilot runs."""
 
 import math
 from collections.abc import Collection, Iterable, Sequence
@@ -27,12 +27,12 @@ DEFAULTS = Spread(
     method_sds=(0.014, 0.028, 0.130),
 )
 
-Cell = tuple[str, str, str]  # task, weak and strong model
+TaskAndModels = tuple[str, str, str]  # names of task, weak and strong model
 
 
 @dataclass(frozen=True)
-class _Runs:
-    """A number of every run in one cell, and the variance that one test row gives it."""
+class _RunScores:
+    """A score of every run of one task and pair of models, with its variance per test row."""
 
     values: np.ndarray
     row_variances: np.ndarray
@@ -47,15 +47,15 @@ def measure(folders: Iterable[Path], family: Collection[str], against: str) -> S
     folders : iterable of Path
         As `w2sprobe run` leaves them.
     family : collection of str
-        Methods whose differences from the baseline are looked at, where the pilot has them.
+        Methods whose differences from the baseline are measured, where the pilot has them.
     against : str
         The baseline.
 
     Returns
     -------
     Spread
-        `assumed` names what the pilot cannot tell, and is taken from `DEFAULTS`: the spread over
-        tasks where it has one task, that of seeds where it has one run a task.
+        `assumed` names the values that are taken from `DEFAULTS`: the spread over tasks where the
+        pilot has one task, the spread over seeds where it has one run per task.
 
     Raises
     ------
@@ -64,8 +64,8 @@ def measure(folders: Iterable[Path], family: Collection[str], against: str) -> S
 
     Notes
     -----
-    Analysis of variance in which the noise of test rows is known from each run's own standard
-    error: the variance of tasks is that of their means less what rows and seeds give these.
+    Analysis of variance with known noise of test rows, from each run's standard error: the
+    variance over tasks is that of the task means less the variance that rows and seeds add.
     """
     cells = _cells(folders, against)
     gains = {cell: _runs(cell_runs, against) for cell, cell_runs in cells.items()}
@@ -93,13 +93,13 @@ def measure(folders: Iterable[Path], family: Collection[str], against: str) -> S
     )
 
 
-def _cells(folders: Iterable[Path], against: str) -> dict[Cell, list[Results]]:
-    found: dict[Cell, list[Results]] = {}
+def _cells(folders: Iterable[Path], against: str) -> dict[TaskAndModels, list[Results]]:
+    found: dict[TaskAndModels, list[Results]] = {}
     for folder in folders:
         study = study_in(folder)
-        places = [folder] if study is None else [folder / place for place in study.experiments]
-        for place in places:
-            one = Results.read(place / RESULTS)
+        names = ("",) if study is None else study.experiments
+        for name in names:
+            one = Results.read(folder / name / RESULTS)
             if against in {row.method for row in one.rows}:
                 found.setdefault(one.key[:3], []).append(one)
     if not found:
@@ -111,26 +111,26 @@ def _cells(folders: Iterable[Path], against: str) -> dict[Cell, list[Results]]:
     return found
 
 
-def _runs(results: Sequence[Results], method: str) -> _Runs:
+def _runs(results: Sequence[Results], method: str) -> _RunScores:
     rows = [next(row for row in one.rows if row.method == method) for one in results]
     n_rows = np.array([one.splits["test"] for one in results])
     reach = t_quantile((1 - CONFIDENCE) / 2, math.inf)  # of an interval, in standard errors
     ses = np.array([np.ptp(row.delta_auc_interval) / (2 * reach) for row in rows])
-    return _Runs(np.array([row.delta_auc for row in rows]), ses**2 * n_rows, n_rows)
+    return _RunScores(np.array([row.delta_auc for row in rows]), ses**2 * n_rows, n_rows)
 
 
-def _seed_sd(cells: Iterable[_Runs]) -> float | None:
-    """Of one run within a task; None where no task has two."""
+def _seed_sd(cells: Iterable[_RunScores]) -> float | None:
+    """Standard deviation of a run within its task; None where no task has two runs."""
     variance = _pooled_variance([one.values for one in cells])
     return None if variance is None else math.sqrt(variance)
 
 
-def _row_sd(cells: Iterable[_Runs]) -> float:
+def _row_sd(cells: Iterable[_RunScores]) -> float:
     return math.sqrt(np.concatenate([one.row_variances for one in cells]).mean())
 
 
-def _task_sd(cells: dict[Cell, _Runs], seed_sd: float) -> float | None:
-    """Of what tasks would have with endless rows and seeds; None where there is one task."""
+def _task_sd(cells: dict[TaskAndModels, _RunScores], seed_sd: float) -> float | None:
+    """Standard deviation over tasks, without the noise of rows and seeds; None for one task."""
     variance = _over_tasks({cell: float(one.values.mean()) for cell, one in cells.items()})
     if variance is None:
         return None
@@ -142,10 +142,10 @@ def _task_sd(cells: dict[Cell, _Runs], seed_sd: float) -> float | None:
 
 
 def _method_sds(
-    cells: dict[Cell, list[Results]], family: Collection[str], against: str
+    cells: dict[TaskAndModels, list[Results]], family: Collection[str], against: str
 ) -> tuple[float, float, float] | None:
-    """Least, median and largest; None where no method of the family has two tasks."""
-    differences: dict[str, dict[Cell, list[float]]] = {}
+    """Least, median and largest standard deviation; None where no method has two tasks."""
+    differences: dict[str, dict[TaskAndModels, list[float]]] = {}
     for cell, results in cells.items():
         for one in results:
             auc = {row.method: row.auc for row in one.rows}
@@ -161,7 +161,7 @@ def _method_sds(
     return (min(sds), median(sds), max(sds)) if sds else None
 
 
-def _over_tasks(means: dict[Cell, float]) -> float | None:
+def _over_tasks(means: dict[TaskAndModels, float]) -> float | None:
     """Variance over the tasks of a pair of models, pooled over pairs."""
     pairs: dict[tuple[str, ...], list[float]] = {}
     for cell, mean in means.items():

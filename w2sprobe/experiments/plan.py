@@ -1,4 +1,4 @@
-"""From a study's config to stages, with every check that needs no model weights."""
+"""Plan of a study: its config checked and laid out as stages, without loading model weights."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +10,11 @@ from w2sprobe.atomic import check_writable
 from w2sprobe.data import Rows, Splits, Task
 from w2sprobe.devices import rank_and_world
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.builder import Builder, Cut, Experiment
+from w2sprobe.experiments.builder import Builder
 from w2sprobe.experiments.config import ExperimentConfig, ModelConfig, StudyConfig, TaskConfig
-from w2sprobe.experiments.costs import Counts, Lengths, count_rows
+from w2sprobe.experiments.costs import RowTokens, TokenCounts, count_rows
+from w2sprobe.experiments.experiment import Cut, Experiment
+from w2sprobe.experiments.experiment_builder import build_experiments
 from w2sprobe.experiments.methods import FINETUNED
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.supervisors import FinetunedSupervisor
@@ -23,27 +25,25 @@ from w2sprobe.training.requirements import check_requirements, check_trainable
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a study will do.
+class StudyPlan:
+    """Experiments and stages of a study.
 
     Parameters
     ----------
-    config : StudyConfig
-    experiments : list of Experiment
     stages : list of Stage
-        Of all experiments, each once, in an order in which every stage follows its inputs.
+        Those of all experiments, each once and after its inputs.
     """
 
     config: StudyConfig
     experiments: list[Experiment]
     stages: list[Stage]
 
-    def place(self, stage: Stage) -> str:
-        """Where a stage belongs, in words; empty where there is one experiment."""
-        return self._places.get(stage.address, "")
+    def experiment_name(self, stage: Stage) -> str:
+        """Experiment that a stage belongs to, in words; empty where there is only one."""
+        return self._experiment_names.get(stage.address, "")
 
     @cached_property
-    def _places(self) -> dict[str, str]:
+    def _experiment_names(self) -> dict[str, str]:
         if len(self.experiments) == 1:
             return {}
         several = len(
@@ -65,21 +65,16 @@ class Plan:
         return others | own
 
 
-def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "auto") -> Plan:
+def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "auto") -> StudyPlan:
     """Check all inputs and lay out the stages; loads no weights and writes nothing.
 
     Parameters
     ----------
-    config : StudyConfig
     cache : Path
         Holds `stores/` and `stages/`.
     out : Path
         Folder of the results; only checked here.
     device : str, default "auto"
-
-    Returns
-    -------
-    Plan
 
     Raises
     ------
@@ -109,8 +104,8 @@ def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "aut
         check_requirements(model)
         check_trainable(describe_model(model.model), model)
     known: dict[str, Stage] = {}
-    facts = _Facts()
-    cuts = facts.cuts([one.task for one in configs])
+    inputs = _SharedInputs()
+    cuts = inputs.cuts([one.task for one in configs])
     together: dict[tuple[TaskConfig, ModelConfig], list[ExperimentConfig]] = {}
     for one in configs:
         strong = one.strong.model_copy(update={"seed": 0})
@@ -118,29 +113,29 @@ def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "aut
     built: dict[RunKey, Experiment] = {}
     with progress_bar("checking tasks", len(together)) as advance:
         for (task, _), same in together.items():
-            for made in _build(same, cuts[task], facts, cache, device, known):
+            for made in _build(same, cuts[task], inputs, cache, device, known):
                 built[made.config.key] = made
             advance(1)
     experiments = [built[one.key] for one in configs]
-    return Plan(config, experiments, list(known.values()))
+    return StudyPlan(config, experiments, list(known.values()))
 
 
 def finetunes_strong(config: ExperimentConfig) -> bool:
-    """Whether any method of an experiment finetunes the strong model."""
+    """Whether an experiment finetunes the strong model."""
     methods = [config.entries[name] for name in config.methods if name not in ("weak", "ceiling")]
     return config.ceiling == FINETUNED or any(
         one.predicts == "student" and one.learner == FINETUNED for one in methods
     )
 
 
-class _Facts:
-    """What experiments of a study have in common: splits, and their lengths in tokens."""
+class _SharedInputs:
+    """Rows and token counts of a study's tasks, each read once."""
 
     def __init__(self) -> None:
         self._splits: dict[TaskConfig, Splits] = {}
         self._read: dict[str, Task] = {}
         self._cuts: dict[str, list[TaskConfig]] = {}  # by task
-        self._counts: dict[tuple[str, str, bool], Counts] = {}
+        self._counts: dict[tuple[str, str, bool], RowTokens] = {}
 
     def splits(self, task: TaskConfig) -> Splits:
         if task not in self._splits:
@@ -148,16 +143,16 @@ class _Facts:
             _check_test(self._splits[task].test, task.label)
         return self._splits[task]
 
-    def lengths(self, task: TaskConfig, info: ModelInfo, *, truncate: bool) -> Lengths:
+    def lengths(self, task: TaskConfig, info: ModelInfo, *, truncate: bool) -> TokenCounts:
         key = (task.label, info.source, truncate)
         if key not in self._counts:
             splits = [self.splits(one) for one in self._cuts[task.label]]
             parts = [rows for one in splits for _, rows in one.items()]
             self._counts[key] = count_rows(info, parts, truncate=truncate)
-        return Lengths.among(self._counts[key], self.splits(task))
+        return TokenCounts.among(self._counts[key], self.splits(task))
 
     def cuts(self, tasks: list[TaskConfig]) -> dict[TaskConfig, Cut]:
-        """Every cut, with the rows that all cuts of its task read."""
+        """Every cut of a task, with the rows that all cuts of this task read."""
         for task in dict.fromkeys(tasks):
             self._cuts.setdefault(task.label, []).append(task)
         found: dict[TaskConfig, Cut] = {}
@@ -172,7 +167,7 @@ class _Facts:
 
 
 def union_rows(parts: list[Rows]) -> Rows:
-    """Each row of some parts once, without groups: as they are of one, sorted by id of several."""
+    """Union of rows, sorted by id and without groups; a single part is returned as it is."""
     if len(parts) == 1:
         return parts[0]
     known: dict[str, tuple[str, int]] = {}
@@ -188,27 +183,27 @@ def union_rows(parts: list[Rows]) -> Rows:
 def _build(
     configs: list[ExperimentConfig],
     cut: Cut,
-    facts: _Facts,
+    inputs: _SharedInputs,
     cache: Path,
     device: str,
     known: dict[str, Stage],
 ) -> list[Experiment]:
-    """Experiments on one cut of a task, of all supervisors and seeds."""
+    """Experiments on one cut of a task, with all supervisors and seeds."""
     infos: dict[str, ModelInfo] = {}
-    lengths: dict[str, Lengths] = {}
+    lengths: dict[str, TokenCounts] = {}
     for config in configs:
         for model in (config.weak, config.strong):
             name = getattr(model, "model", None)
             if name is not None and name not in infos:
                 infos[name] = describe_model(name)
-                lengths[name] = facts.lengths(
+                lengths[name] = inputs.lengths(
                     config.task, infos[name], truncate=getattr(model, "truncate", False)
                 )
-    return Builder(configs, cut, infos, lengths, cache, device, known).build()
+    return build_experiments(Builder(configs, cut, infos, lengths, cache, device, known))
 
 
 def _check_test(test: Rows, task: str) -> None:
-    """Refuse test rows that scoring would refuse, when all models are trained."""
+    """Refuse test rows that could not be scored in the end."""
     units, name = (test.ids, "row") if test.groups is None else (test.groups, "group")
     for label in (0, 1):
         if len(set(units[test.labels == label])) < 2:

@@ -1,4 +1,4 @@
-"""Pre-registration: what is declared before a study is run, and how a run differs from it."""
+"""Pre-registration: declare a study before it is run, and compare the run with it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,29 +15,28 @@ from w2sprobe.experiments.pilots import DEFAULTS, measure
 from w2sprobe.fingerprint import fingerprint
 from w2sprobe.results import Preregistration, Results
 
-if TYPE_CHECKING:  # it brings torch, which joining results does not need
-    from w2sprobe.experiments.plan import Plan
+if TYPE_CHECKING:  # imports torch, which joining results does not need
+    from w2sprobe.experiments.plan import StudyPlan
 
-NOT_DECLARED: Final = {"written", "w2sprobe", "stages_done"}  # differ between equal declarations
-NAMES: Final = ("name", "positive", "negative", "model", "task")  # tell sections in a list apart
+NOT_DECLARED: Final = {
+    "written",
+    "w2sprobe",
+    "stages_done",
+}  # may differ in equal ones
+NAMES: Final = ("name", "positive", "negative", "model", "task")  # identify sections in a list
 NOTHING: Final = "nothing"
 SHOWN = 3  # differences, in a message
-LONGEST = 60  # characters of two lists that are shown whole; of longer ones what differs
+LONGEST = 60  # characters of two lists that are shown whole; of longer lists only what differs
 
 
-def declare(plan: "Plan", pilots: Sequence[Path] = ()) -> Declaration:
-    """Put down what a study asks, and what it can be expected to show.
+def declare(plan: "StudyPlan", pilots: Sequence[Path] = ()) -> Declaration:
+    """Declare the questions of a study, its tests, and the effects that it can detect.
 
     Parameters
     ----------
-    plan : Plan
     pilots : sequence of Path, optional
-        Folders of earlier results, to measure variances in; default: those of the first
+        Folders of earlier results to measure variances in; default: variances of the first
         reproduction.
-
-    Returns
-    -------
-    Declaration
 
     Raises
     ------
@@ -69,18 +68,17 @@ def declare(plan: "Plan", pilots: Sequence[Path] = ()) -> Declaration:
 
 
 def write_declaration(declaration: Declaration, out: Path) -> Declaration:
-    """Write preregistration.json, unless the same is declared there already.
+    """Write preregistration.json, unless it is there and declares the same.
 
     Parameters
     ----------
-    declaration : Declaration
     out : Path
-        Folder of the results to be.
+        Folder for the results.
 
     Returns
     -------
     Declaration
-        The one that is there now: the earlier one, with its date, where it declares the same.
+        The file's content: the earlier declaration, with its date, where it declares the same.
 
     Raises
     ------
@@ -96,7 +94,7 @@ def write_declaration(declaration: Declaration, out: Path) -> Declaration:
         one.model_dump(mode="json", exclude=NOT_DECLARED) for one in (earlier, declaration)
     )
     if held != own:
-        different = sorted(  # what follows from other differences last
+        different = sorted(  # the design follows from the rest: last
             _differences(held, own, ""), key=lambda one: one[0].startswith("design")
         )
         more = f" (and {len(different) - SHOWN} more)" if len(different) > SHOWN else ""
@@ -112,13 +110,8 @@ def write_declaration(declaration: Declaration, out: Path) -> Declaration:
     return earlier
 
 
-def preregistered(plan: "Plan", out: Path) -> Preregistration | None:
-    """Hold a study that is about to be run against what was declared in its folder.
-
-    Parameters
-    ----------
-    plan : Plan
-    out : Path
+def preregistered(plan: "StudyPlan", out: Path) -> Preregistration | None:
+    """Compare a study that is about to be run with the declaration in its folder.
 
     Returns
     -------
@@ -142,16 +135,16 @@ def preregistered(plan: "Plan", out: Path) -> Preregistration | None:
 def joined(
     results: Sequence[Results], folders: Sequence[Path], config: StudyConfig
 ) -> tuple[Declaration, Preregistration] | None:
-    """Hold a study that was run apart against the one declaration that all its parts refer to.
+    """Compare a joined study with the one declaration that all its parts refer to.
 
     Parameters
     ----------
     results : sequence of Results
-        Of the parts.
+        Results of the parts.
     folders : sequence of Path
-        Of these; one of them has the file.
+        Folders of the parts; one of them has the file.
     config : StudyConfig
-        Of the whole.
+        Config of the joined study.
 
     Returns
     -------
@@ -202,10 +195,10 @@ def _deviation(declared: str, run: str) -> str:
 
 
 def _differences(held: Any, own: Any, path: str) -> Iterator[tuple[str, str, str]]:
-    """Paths whose values differ, with both values in words."""
+    """Paths in two configs whose values differ, with both values in words."""
     if held == own:
         return
-    if {type(held), type(own)} == {dict, list}:  # one model, or a list of several
+    if {type(held), type(own)} == {dict, list}:  # one section, or a list of several
         held, own = ([one] if isinstance(one, dict) else one for one in (held, own))
     first, second = _by_name(held), _by_name(own)
     if first is not None and second is not None:
@@ -223,7 +216,7 @@ def _differences(held: Any, own: Any, path: str) -> Iterator[tuple[str, str, str
 
 
 def _by_name(value: Any) -> dict[str, Any] | None:
-    """A section by its keys, a list of sections by their names; None of other values."""
+    """Items of a section by key, of a list of sections by name; None for other values."""
     if isinstance(value, dict):
         return value
     if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):

@@ -1,7 +1,7 @@
-"""An engine that runs stages as tasks of Ray, on this machine or on a cluster.
+"""Engine that runs stages as Ray tasks, on this machine or on a cluster.
 
-Ray does the scheduling: the outcomes of a stage's inputs are arguments of its task. Here is only
-what a task asks for, what travels with it, and what becomes of it.
+Ray schedules: the outcomes of a stage's inputs are arguments of its task. This module says which
+resources a task requests, what is sent with it, and how its outcome is read.
 """
 
 import dataclasses
@@ -39,11 +39,12 @@ def run_ray(
     stages : sequence of Stage
         In an order in which every stage follows its inputs.
     report : callable, optional
-        Called as `report(stage, None)` when a stage is seen to have begun and with its outcome
-        after it; only for stages that are not done.
+        Called as `report(stage, None)` once a stage has begun, and with its outcome after it; only
+        for stages that are not done.
     address : str, optional
-        Of a running cluster: host:port, or "auto" for the one that this machine belongs to. None
-        starts one on this machine and stops it at the end. Not read where Ray is initialised.
+        Address of a running cluster: host:port, or "auto" for the one that this machine belongs
+        to. None starts one on this machine and stops it at the end. Ignored where Ray is
+        initialised.
 
     Returns
     -------
@@ -59,8 +60,8 @@ def run_ray(
 
     Notes
     -----
-    A stage takes as many cores as `OMP_NUM_THREADS` says, one if it says nothing; one that runs a
-    language model also a GPU, where the cluster has any.
+    A stage takes as many cores as `OMP_NUM_THREADS` says, by default one. A stage that runs a
+    language model also takes a GPU, where the cluster has any.
     """
     try:
         import ray
@@ -107,7 +108,7 @@ def _connect(address: str | None) -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """Ray itself tries for minutes."""
+    """Refuse an address that does not answer at once: Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
@@ -128,7 +129,7 @@ def _submit(stages: Iterable[Stage]) -> "dict[str, ObjectRef[Outcome]]":
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     work = ray.remote(max_retries=RETRIES)(_work)
-    # a process that has run a model would keep it in memory that nobody counts
+    # a process that has run a model would keep it in memory that Ray does not account for
     work_once = ray.remote(max_retries=RETRIES, max_calls=1)(_work)
     here = str(Path.cwd())
     shared: dict[int, ObjectRef[Any]] = {}
@@ -143,7 +144,7 @@ def _submit(stages: Iterable[Stage]) -> "dict[str, ObjectRef[Outcome]]":
 
 
 def _requests(cost: Cost, nodes: list[dict[str, float]]) -> dict[str, Any]:
-    """What a task asks for: never more than some node has, or it would wait for ever."""
+    """Resources that a task requests: never more than some node has, or it would wait for ever."""
     nodes = [node for node in nodes if node.get("CPU", 0) >= 1]
     if not nodes:
         raise InputError("a Ray cluster without CPUs", advice="Start its workers first.")
@@ -165,7 +166,7 @@ def _requests(cost: Cost, nodes: list[dict[str, float]]) -> dict[str, Any]:
 
 
 def _pack(stage: Stage, shared: "dict[int, ObjectRef[Any]]") -> Stage:
-    """Make a stage light: inputs without theirs, and values that many stages hold sent once."""
+    """Stage to send: its inputs without their inputs, and large values as shared Ray objects."""
     packed: dict[str, Any] = {}
     for one in dataclasses.fields(stage.work):
         value = getattr(stage.work, one.name)
@@ -176,7 +177,7 @@ def _pack(stage: Stage, shared: "dict[int, ObjectRef[Any]]") -> Stage:
         elif not isinstance(value, PLAIN):
             packed[one.name] = _put(value, shared)
     light = dataclasses.replace(stage, work=dataclasses.replace(stage.work, **packed))
-    for name in ("address", "params", "inputs"):  # they do not follow from what is left
+    for name in ("address", "params", "inputs"):  # these cannot be computed from what is left
         value = getattr(stage, name)
         vars(light)[name] = (
             {key: _done_elsewhere(one) for key, one in value.items()} if name == "inputs" else value
@@ -185,7 +186,7 @@ def _pack(stage: Stage, shared: "dict[int, ObjectRef[Any]]") -> Stage:
 
 
 def _done_elsewhere(stage: Stage) -> Stage:
-    """An input: where its output lies, without what it is computed from."""
+    """Stand-in for an input: the folder of its output, without its work."""
     light = dataclasses.replace(stage, work=_Done(stage.kind))
     vars(light).update(address=stage.address, params={}, inputs={}, folder=stage.folder)
     return light
@@ -207,7 +208,7 @@ def _put(value: object, shared: "dict[int, ObjectRef[Any]]") -> "ObjectRef[Any]"
 
 
 def _unpacked(stage: Stage) -> Stage:
-    """The stage with the values that were sent once."""
+    """Stage with its shared values fetched."""
     import ray
 
     sent = {one.name: getattr(stage.work, one.name) for one in dataclasses.fields(stage.work)}
@@ -219,7 +220,7 @@ def _unpacked(stage: Stage) -> Stage:
 
 
 def _work(stage: Stage, folder: str, *inputs: Outcome) -> Outcome:
-    """Task of a stage; the outcome of one that is blocked is found where all outcomes are."""
+    """Ray task of a stage. The driver replaces the outcome of a blocked one, with its reason."""
     if any(outcome.status != "done" for outcome in inputs):
         return Outcome("blocked")
     try:
@@ -238,43 +239,44 @@ def _collect(
     outcomes: Outcomes,
     report: Report,
 ) -> None:
-    """Wait for all tasks; each outcome is taken after those of the stage's inputs."""
+    """Wait for all tasks and report them, each after its inputs."""
     import ray
 
     begun: set[str] = set()
-
-    def settle(stage: Stage, outcome: Outcome) -> None:
-        outcomes[stage.address] = outcome
-        report(stage, outcome)
 
     def begin(stage: Stage) -> None:
         if stage.address not in begun:
             begun.add(stage.address)
             report(stage, None)
 
-    while True:
-        free = []
-        for stage in waiting.values():
-            if stage.address in outcomes or not all(
-                source.address in outcomes for source in stage.inputs.values()
-            ):
-                continue
-            failure = blocked(stage, outcomes)
-            if failure is None:
-                free.append(stage)
-            else:
-                settle(stage, failure)
-        if not free:
-            return
-        refs = {tasks[stage.address]: stage for stage in free}
+    while ready := _ready(waiting, outcomes, report):
+        refs = {tasks[stage.address]: stage for stage in ready}
         finished, running = ray.wait(list(refs), num_returns=len(refs), timeout=POLL_SECONDS)
         for task in finished:
-            begin(refs[task])
-            settle(refs[task], _outcome(refs[task], task))
-        locked = _locks({stage.home for stage in free})
+            stage = refs[task]
+            begin(stage)
+            outcomes[stage.address] = _outcome(stage, task)
+            report(stage, outcomes[stage.address])
+        locked = _locks({stage.home for stage in ready})
         for task in running:
             if refs[task].lock in locked:
                 begin(refs[task])
+
+
+def _ready(waiting: dict[str, Stage], outcomes: Outcomes, report: Report) -> list[Stage]:
+    """Stages without an outcome whose inputs are done; those that are blocked get theirs."""
+    ready = []
+    for stage in waiting.values():
+        inputs = stage.inputs.values()
+        if stage.address in outcomes or not all(one.address in outcomes for one in inputs):
+            continue
+        failure = blocked(stage, outcomes)
+        if failure is None:
+            ready.append(stage)
+        else:
+            outcomes[stage.address] = failure
+            report(stage, failure)
+    return ready
 
 
 def _locks(homes: set[Path]) -> set[Path]:
@@ -282,7 +284,7 @@ def _locks(homes: set[Path]) -> set[Path]:
 
 
 def _outcome(stage: Stage, task: "ObjectRef[Outcome]") -> Outcome:
-    """Outcome of a task that is over; of one that did not live to tell, a failure."""
+    """Outcome of a finished task; a failure where its process died."""
     import ray
     from ray.exceptions import RayError, RayTaskError
 

@@ -1,30 +1,30 @@
-"""Runs a study: stages through an engine, then results, tables and their data."""
+"""Run a study: execute its stages, score every method, write results."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from w2sprobe.comparison import INDICATORS, SCORES
-from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.engines import Outcomes, Report, run_local
-from w2sprobe.experiments.places import result_folders
-from w2sprobe.experiments.plan import Plan
+from w2sprobe.experiments.experiment import Experiment
+from w2sprobe.experiments.plan import StudyPlan
 from w2sprobe.experiments.preregistration import preregistered
-from w2sprobe.experiments.records import (
+from w2sprobe.experiments.result_files import (
+    FIGURE,
+    SPLITS,
+    result_folders,
+    warnings_of,
+    write_config,
+    write_study,
+)
+from w2sprobe.experiments.result_tables import (
     CURVES,
     LABELS,
     write_records,
 )
 from w2sprobe.experiments.scoring import audit_of, predictions_of, score, versions
+from w2sprobe.experiments.stage_kinds import AUDIT
 from w2sprobe.experiments.stages import Stage
-from w2sprobe.experiments.steps import AUDIT
-from w2sprobe.experiments.study_files import (
-    FIGURE,
-    SPLITS,
-    warnings_of,
-    write_config,
-    write_study,
-)
 from w2sprobe.experiments.summary import PREDICTIONS, Scored, summarise
 from w2sprobe.results import RESULTS, STUDY, Failure, Preregistration, StudyResults
 from w2sprobe.votes.selection import SWEEP, SWEEP_NOTE
@@ -33,26 +33,21 @@ Engine = Callable[[Sequence[Stage], Report], Outcomes]
 
 
 def run_study(
-    plan: Plan, out: Path, *, engine: Engine = run_local, report: Report = lambda *_: None
+    plan: StudyPlan, out: Path, *, engine: Engine = run_local, report: Report = lambda *_: None
 ) -> StudyResults:
-    """Execute what is missing, score every method, write results.
+    """Execute the stages that are missing, score every method, write results.
 
-    A stage that fails keeps only those from running that need it; `failures` has them.
+    A stage that fails blocks only those that need it; `failures` lists it.
 
     Parameters
     ----------
-    plan : Plan
     out : Path
-        Gets config.yaml and, of one experiment, results.json, predictions.parquet, splits.parquet,
-        audit.json and what `write_records` writes; of several study.json, scores.csv,
-        indicators.csv, and a folder each.
+        Gets config.yaml. For one experiment also results.json, predictions.parquet,
+        splits.parquet, audit.json and what `write_records` writes; for several study.json,
+        scores.csv, indicators.csv and a folder with these for each.
     engine : callable, default run_local
     report : callable, optional
         As the engine calls it.
-
-    Returns
-    -------
-    StudyResults
 
     Raises
     ------
@@ -65,18 +60,12 @@ def run_study(
     scored: dict[str, Scored] = {}
     lacking: list[str] = []
     for experiment, folder in zip(plan.experiments, folders, strict=True):
-        one = _scored(experiment, outcomes, declared)
-        if one:
-            one.write(folder)
-            scored[str(folder.relative_to(out))] = one
-        else:  # what an earlier run has left is not of this config
-            for name in (RESULTS, PREDICTIONS, FIGURE):
-                (folder / name).unlink(missing_ok=True)
-            lacking.append(str(folder.relative_to(out)))
-        audit = audit_of(experiment, outcomes)
-        if audit:
-            audit.write(folder / AUDIT)
-        write_records(experiment, outcomes, folder)
+        name = str(folder.relative_to(out))
+        one = _write_experiment(experiment, outcomes, declared, folder)
+        if one is None:
+            lacking.append(name)
+        else:
+            scored[name] = one
     _write_splits(plan, folders)
     study = StudyResults(
         name=plan.config.name,
@@ -89,15 +78,37 @@ def run_study(
         versions=versions(),
         preregistration=declared,
     )
-    of_one = (RESULTS, PREDICTIONS, FIGURE, AUDIT, LABELS, CURVES, SWEEP, SWEEP_NOTE)
-    for name in (*of_one, STUDY, SCORES, INDICATORS):
-        if (len(plan.experiments) == 1) == (name not in of_one):
-            (out / name).unlink(missing_ok=True)  # of an earlier run of the other kind
+    _remove_files_of_another_kind(len(plan.experiments), out)
     if len(plan.experiments) == 1:
         write_config(plan.experiments[0].config.model_dump(mode="json", exclude={"seed"}), out)
     else:
         write_study(study, [one.results for one in scored.values()], out)
     return study
+
+
+def _write_experiment(
+    experiment: Experiment, outcomes: Outcomes, declared: Preregistration | None, folder: Path
+) -> Scored | None:
+    """Score an experiment and write its files; None without weak model or ceiling."""
+    scored = _scored(experiment, outcomes, declared)
+    if scored is not None:
+        scored.write(folder)
+    else:  # an earlier run may have left results of another config
+        for name in (RESULTS, PREDICTIONS, FIGURE):
+            (folder / name).unlink(missing_ok=True)
+    audit = audit_of(experiment, outcomes)
+    if audit:
+        audit.write(folder / AUDIT)
+    write_records(experiment, outcomes, folder)
+    return scored
+
+
+def _remove_files_of_another_kind(n_experiments: int, out: Path) -> None:
+    """Remove files of a study where one experiment was run now, and the reverse."""
+    of_experiment = (RESULTS, PREDICTIONS, FIGURE, AUDIT, LABELS, CURVES, SWEEP, SWEEP_NOTE)
+    of_study = (STUDY, SCORES, INDICATORS)
+    for name in of_study if n_experiments == 1 else of_experiment:
+        (out / name).unlink(missing_ok=True)
 
 
 def _scored(
@@ -108,28 +119,29 @@ def _scored(
     if results is None:
         return None
     results = results.model_copy(update={"preregistration": declared})
-    return Scored.on(experiment.splits.test, results, predictions)
+    test = experiment.splits.test
+    return Scored(results, test.ids, test.labels, test.groups, predictions)
 
 
-def _write_splits(plan: Plan, folders: list[Path]) -> None:
-    """Rows of each task; pairs and seeds share them, unless seeds cut the rows anew."""
+def _write_splits(plan: StudyPlan, folders: list[Path]) -> None:
+    """Write the rows once per task; per experiment where seeds cut the rows anew."""
     alone = len(folders) == 1 or plan.config.levels["split"] > 1
-    places = {
+    by_folder = {
         folder if alone else folder.parent: experiment
         for experiment, folder in zip(plan.experiments, folders, strict=True)
     }
-    for place, experiment in places.items():
-        experiment.splits.write(place / SPLITS)
+    for folder, experiment in by_folder.items():
+        experiment.splits.write(folder / SPLITS)
 
 
-def _failures(plan: Plan, outcomes: Outcomes) -> Iterable[Failure]:
+def _failures(plan: StudyPlan, outcomes: Outcomes) -> Iterable[Failure]:
     waiting = Counter(one.log for one in outcomes.values() if one.status == "blocked")
     for stage in plan.stages:
         outcome = outcomes[stage.address]
         if outcome.status == "failed":
             yield Failure(
                 stage=stage.title,
-                experiment=plan.place(stage),
+                experiment=plan.experiment_name(stage),
                 error=outcome.error,
                 log=outcome.log,
                 n_waiting=waiting[outcome.log],

@@ -1,4 +1,4 @@
-"""From stages that are done to the results of an experiment."""
+"""Results of an experiment from the stages that are done."""
 
 import importlib.metadata
 import json
@@ -13,14 +13,14 @@ from w2sprobe import __version__
 from w2sprobe.audit import Audit
 from w2sprobe.devices import describe_machine
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.builder import Experiment, Planned
 from w2sprobe.experiments.engines import Outcomes
-from w2sprobe.experiments.readings import Reading
-from w2sprobe.experiments.records import training_warnings
+from w2sprobe.experiments.experiment import Experiment, PlannedMethod
+from w2sprobe.experiments.result_tables import training_warnings
 from w2sprobe.experiments.shared_runs import same_run_as
+from w2sprobe.experiments.stage_kinds import AUDIT, CURATION, INDICATORS, labels_of, stopped
 from w2sprobe.experiments.stages import RECORD, Outcome, Stage
-from w2sprobe.experiments.steps import AUDIT, CURATION, INDICATORS, labels_of, stopped
 from w2sprobe.experiments.summary import ENDS, Predictions, Recovered, recovered, scores_of
+from w2sprobe.experiments.votes_plan import Reading
 from w2sprobe.labels import THRESHOLD
 from w2sprobe.metrics import ScoredRun, capa, rows_to_resolve
 from w2sprobe.results import ResultRow, Results
@@ -34,18 +34,13 @@ PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "h5py")
 def predictions_of(
     experiment: Experiment, outcomes: Outcomes
 ) -> tuple[Predictions, dict[str, str]]:
-    """What each method says of the test rows, and why some methods say nothing.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    outcomes : dict of str to Outcome
+    """Predictions of each method for the test rows, and why some methods have none.
 
     Returns
     -------
     predictions : dict of str to ndarray of float64, shape (n,)
     missing : dict of str to str
-        The stage that failed, or what the votes lack.
+        By method: the stage that failed, or what the votes lack.
     """
     predictions: Predictions = {}
     missing = dict(experiment.left_out)
@@ -54,14 +49,14 @@ def predictions_of(
         if not failed:
             try:
                 predictions[name] = _predictions(planned, experiment)
-            except InputError as error:  # labels of one class, or no point to choose
+            except InputError as error:  # its labels are of one class, or no point can be chosen
                 failed = str(error)
         if failed:
             missing[name] = failed
     return predictions, missing
 
 
-def _predictions(planned: Planned, experiment: Experiment) -> np.ndarray:
+def _predictions(planned: PlannedMethod, experiment: Experiment) -> np.ndarray:
     test, reading = experiment.splits.test.ids, planned.reading
     if reading is None:
         p = labels_of(planned.stages[-1]).align(test).soft_label
@@ -75,10 +70,10 @@ def _predictions(planned: Planned, experiment: Experiment) -> np.ndarray:
 
 
 def choices_of(reading: Reading) -> list[Choice]:
-    """What labels choose among votes that are done; none where there was nothing to choose."""
+    """Settings that labels choose, from votes that are done; empty where all are given."""
     if not reading.pick.chooses or reading.chooser is None:
         return []
-    if reading.choices is None:  # predictions and results both ask
+    if reading.choices is None:  # asked for by predictions and by results
         votes = Votes.open(reading.stage.folder)
         reading.choices = reading.pick.choices(votes, labels_of(reading.chooser))
     return reading.choices
@@ -94,16 +89,13 @@ def score(
 
     Parameters
     ----------
-    experiment : Experiment
-    outcomes : dict of str to Outcome
-    predictions : dict of str to ndarray
     missing : dict of str to str
-        Both as `predictions_of` gives them.
+        As `predictions_of` returns them.
 
     Returns
     -------
     Results or None
-        None without weak model or ceiling: no method can be scored.
+        None without predictions of weak model and ceiling: PGR has no denominator then.
     """
     if not {*ENDS} <= {*predictions}:
         return None
@@ -134,11 +126,7 @@ def score(
             **_label_free_indicators(experiment, outcomes),
             **_error_similarities(test.labels, predictions),
         },
-        stages={
-            stage.title: {"address": stage.address, "seconds": seconds_of(stage)}
-            for stage in _own_last(experiment)
-            if outcomes[stage.address].status == "done"
-        },
+        stages=_stages(experiment, outcomes),
         config=config.model_dump(mode="json", exclude={"seed"}),
         versions=versions(),
         machine=describe_machine(),
@@ -146,39 +134,34 @@ def score(
     )
 
 
-def _own_last(experiment: Experiment) -> list[Stage]:
-    """All stages; of equal titles, as other supervisors' curations have, its own come last."""
+def _stages(experiment: Experiment, outcomes: Outcomes) -> dict[str, dict[str, Any]]:
+    """Address and seconds of the stages that are done, by title."""
+    # the experiment's own last: curations of other supervisors, which votes read, may share a title
     own = [stage for planned in experiment.methods.values() for stage in planned.stages]
-    return [*experiment.stages, *own]
+    return {
+        stage.title: {"address": stage.address, "seconds": seconds_of(stage)}
+        for stage in [*experiment.stages, *own]
+        if outcomes[stage.address].status == "done"
+    }
 
 
 def audit_of(experiment: Experiment, outcomes: Outcomes) -> Audit | None:
-    """Audit of the experiment's task, where that stage is done.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    outcomes : dict of str to Outcome
-
-    Returns
-    -------
-    Audit or None
-    """
+    """Audit of the experiment's task, where that stage is done."""
     (stage,) = (stage for stage in experiment.stages if stage.kind == "audit")
     if outcomes[stage.address].status != "done":
         return None
-    # the stage is shared by tasks of equal rows, whatever their names
+    # tasks with equal rows share the stage, whatever their names
     found = Audit.read(stage.folder / AUDIT)
     return found.model_copy(update={"task": experiment.config.task.label})
 
 
 def seconds_of(stage: Stage) -> float:
-    """What a stage that is done took when it was run."""
+    """Duration of a stage when it was run."""
     return float(json.loads((stage.folder / RECORD).read_text(encoding="utf-8"))["seconds"])
 
 
 def versions() -> dict[str, str]:
-    """Versions of what results may depend on."""
+    """Versions of the packages that results may depend on."""
     return {
         "w2sprobe": __version__,
         "python": sys.version.split()[0],
@@ -186,8 +169,8 @@ def versions() -> dict[str, str]:
     }
 
 
-def _failed(planned: Planned, outcomes: Outcomes) -> str:
-    """Title of the stage that keeps a method from having results; empty where all are done."""
+def _failed(planned: PlannedMethod, outcomes: Outcomes) -> str:
+    """Title of the failed stage that a method needs; empty where all are done."""
     for stage in [*planned.stages, *([planned.weak] if planned.weak else [])]:
         outcome: Outcome = outcomes[stage.address]
         if outcome.status != "done":
@@ -233,8 +216,8 @@ def _chosen(experiment: Experiment, predictions: Predictions) -> dict[str, dict[
 def _store(experiment: Experiment, outcomes: Outcomes) -> str:
     """Name of the strong model's activation store."""
     for stage in experiment.stages:
-        if stage.place and outcomes[stage.address].status == "done":
-            return stage.place.name
+        if stage.own_folder and outcomes[stage.address].status == "done":
+            return stage.own_folder.name
     return ""
 
 

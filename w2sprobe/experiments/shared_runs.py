@@ -1,8 +1,8 @@
-"""Training runs by what they learn from, so that labels that are equal are trained on once.
+"""Training runs by the content of their labels: equal labels are trained on once.
 
-A stage's address says who made its labels. Whether two curations made the same ones is known when
-they are there: a run then has a second address, of its labels' content, under which later stages
-find it.
+A stage's address says how its labels were made. Whether two curations made equal labels is known
+only once both are there. A run is therefore also registered under a second address, computed from
+the labels' values, where later stages look for it.
 """
 
 import json
@@ -20,25 +20,20 @@ from w2sprobe.labels import LabelTable
 from w2sprobe.training.checkpoints import FOLDER as CHECKPOINTS
 from w2sprobe.training.saved import RECORD, copy_run
 
-RUNS = "runs"  # folder in the cache: a small JSON file a run
+RUNS = "runs"  # folder in the cache, one small JSON file per run
 SAME_RUN_AS = "same_run_as"  # key of training.json: title of the stage that trained
 
 
 def content_address(made_of: dict[str, Any], table: LabelTable, rows: Rows, val: Rows) -> str:
-    """Fingerprint of everything that a run depends on, its labels by their values.
+    """Fingerprint of all that a training run depends on, with its labels by value.
 
     Parameters
     ----------
     made_of : dict
-        All but the labels, whatever it is made of; JSON.
-    table : LabelTable
+        Everything except the labels; JSON.
     rows, val : Rows
-        Of training and validation; their texts are in `made_of`. A row that `table` leaves out
-        enters by its place alone: its label is not read.
-
-    Returns
-    -------
-    str
+        Training and validation rows; their texts are in `made_of`. Of a row that `table` leaves
+        out only its position enters: its label is not read.
     """
     given, judged = table.align(rows.ids), table.align(val.ids)
     return fingerprint(
@@ -54,24 +49,24 @@ def content_address(made_of: dict[str, Any], table: LabelTable, rows: Rows, val:
 def train_once(
     folder: Path, runs: Path, address: str, title: str, outputs: str, train: Callable[[], None]
 ) -> None:
-    """Train, or take over the run of another stage that has learned from the same labels.
+    """Train, or copy the run of another stage that was trained on the same labels.
 
     Of several processes that want the same run one trains; the others wait and copy.
 
     Parameters
     ----------
     folder : Path
-        Of the stage; runs of other stages lie beside it.
+        Folder of the stage; those of other stages are its siblings.
     runs : Path
-        Folder of the addresses.
+        Folder of the registered runs.
     address : str
-        Of `content_address`.
+        From `content_address`.
     title : str
-        Of the stage.
+        Title of the stage.
     outputs : str
-        File that `train` leaves beside the run, when that is finished.
+        Name of a file that `train` writes when the run is finished.
     train : callable
-        Leaves a finished run in `folder`.
+        Writes a finished run into `folder`.
     """
     make_folder(runs)
     entry = runs / f"{address}.json"
@@ -80,21 +75,20 @@ def train_once(
         locks.wait(runs / f"{LOCK_PREFIX}{address}", math.inf)
         known = json.loads(entry.read_text(encoding="utf-8")) if entry.is_file() else {}
         source = folder.parent / known.get("stage", folder.name)
-        # whose stage was removed since, or is this one, is trained
-        there = all((source / name).is_file() for name in (RECORD, outputs))
-        if source == folder or not there:
+        is_complete = all((source / name).is_file() for name in (RECORD, outputs))
+        if source == folder or not is_complete:  # the registered stage may have been deleted
             train()
             write_json(entry, {"stage": folder.name, "title": title})
             return
         shutil.copyfile(source / outputs, folder / outputs)
-        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # of a try that was stopped
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # of an interrupted training
         copy_run(source, folder, {SAME_RUN_AS: known["title"]})
     finally:
         locks.close()
 
 
 def same_run_as(folder: Path) -> str:
-    """Title of the stage whose run this one took over; empty where it was trained, or is none."""
+    """Title of the stage whose run this one copied; empty for any other stage."""
     file = folder / RECORD
     found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return str(found.get(SAME_RUN_AS, ""))

@@ -1,7 +1,7 @@
-"""Stages: a piece of work and the folder of its output, whose address is what the work reads.
+"""Stages: a piece of work and the folder of its output, addressed by the work's inputs.
 
-`stage.json` is written last, so a folder without it is visibly unfinished. What is done is a
-directory listing: rerunning, resuming and dry runs need nothing else.
+`stage.json` is written last, so a folder without it is unfinished. Rerunning, resuming and dry runs
+need nothing but a listing of these folders.
 """
 
 import dataclasses
@@ -27,18 +27,18 @@ RECORD = "stage.json"
 
 @dataclass(frozen=True)
 class Cost:
-    """What a stage is expected to need.
+    """Estimated resources of a stage.
 
     Parameters
     ----------
     flops : float
-        Floating-point operations, of which only the large products are counted.
+        Floating-point operations of the large matrix products.
     disk_bytes : int
         Size of the output.
     memory_bytes : int
-        Peak, without the interpreter and its libraries; on the accelerator where one is used.
+        Peak, on the accelerator where one is used; without the interpreter and its libraries.
     model : bool
-        Whether a language model is run, which is faster on an accelerator.
+        Whether a language model is run, so that an accelerator helps.
     """
 
     flops: float = 0.0
@@ -49,18 +49,18 @@ class Cost:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a stage.
+    """Result of running a stage: done, failed or blocked.
 
     Parameters
     ----------
     status : {"done", "failed", "blocked"}
-        "blocked": not run, as an input failed.
+        "blocked": not run because an input failed.
     seconds : float
-        Spent now; 0 where the output was there.
+        Spent in this run; 0 where the output existed.
     error : str
-        Of a failed stage its error, of a blocked one the title of the stage that failed.
+        Error of a failed stage; for a blocked one the title of the stage that failed.
     log : str
-        File with all that is known of the failure.
+        File that describes the failure.
     """
 
     status: Literal["done", "failed", "blocked"] = "done"
@@ -69,22 +69,22 @@ class Outcome:
     log: str = ""
 
 
-# metadata of a field that the output does not depend on: a device, a folder of a cache
+# metadata of a field that does not change the output, such as a device or a cache folder
 ASIDE: Final = {"aside": True}
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a stage computes. Its fields are all that it reads, and its address is made of them.
+    """What a stage computes; its fields are its inputs, and the address is their fingerprint.
 
-    A subclass is a frozen dataclass with `run`. A field may hold a `Stage`, or a dict of them: the
-    output of these is read from their folders. Fields whose metadata is `ASIDE` do not enter the
-    address.
+    A subclass is a frozen dataclass with `run`. A field may hold a `Stage`, or a dict of stages:
+    their outputs are read from their folders. Fields with the metadata `ASIDE` are left out of
+    the address.
     """
 
     KIND: ClassVar[str]
     VERSION: ClassVar[int] = 1  # raise it when the same fields give another output than before
-    RESUMABLE: ClassVar[bool] = False  # `run` goes on from what an earlier try has left
+    RESUMABLE: ClassVar[bool] = False  # `run` continues what an interrupted one has left
 
     def run(self, folder: Path) -> None:
         """Write the output into an existing folder, empty unless `RESUMABLE`."""
@@ -103,7 +103,7 @@ class Work:
 
     @property
     def params(self) -> dict[str, Any]:
-        """All else that the output depends on; JSON."""
+        """All other inputs; JSON."""
         return {
             name: identity(value)
             for name, value in self._addressed()
@@ -125,12 +125,12 @@ def _are_stages(value: Any) -> bool:
 
 
 def identity(value: Any) -> Any:
-    """JSON that is equal for values that give the same output.
+    """JSON of an input for the address: equal for values that give the same output.
 
     Raises
     ------
     TypeError
-        A value of a type that has no identity, such as a path: its content may change.
+        A value without a fixed content, such as a path.
     """
     if value is None or isinstance(value, (str, int, float)):
         return value
@@ -154,17 +154,16 @@ def identity(value: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """A piece of work and where its output lies.
+    """A piece of work and the folder of its output.
 
     Parameters
     ----------
-    work : Work
     title : str
-        For people; not part of the address.
+        For display; not part of the address.
     home : Path
-        Where stage folders lie.
-    place : Path, optional
-        Folder of the output where it has an address of its own (stores).
+        Folder that holds those of all stages.
+    own_folder : Path, optional
+        Folder of an output that is addressed otherwise, as activation stores are.
     cost : Cost
         For estimates and for schedulers; not part of the address.
     """
@@ -172,7 +171,7 @@ class Stage:
     work: Work
     title: str
     home: Path
-    place: Path | None = None
+    own_folder: Path | None = None
     cost: Cost = field(default_factory=Cost)
 
     @property
@@ -187,7 +186,7 @@ class Stage:
 
     @cached_property
     def params(self) -> dict[str, Any]:
-        """All else that the output depends on; JSON."""
+        """All other inputs; JSON."""
         return self.work.params
 
     @cached_property
@@ -204,8 +203,8 @@ class Stage:
 
     @cached_property
     def folder(self) -> Path:
-        """Where the output is, or will be."""
-        return self.place or self.home / f"{self.kind}-{self.address}"
+        """Folder of the output."""
+        return self.own_folder or self.home / f"{self.kind}-{self.address}"
 
     @property
     def done(self) -> bool:
@@ -214,20 +213,22 @@ class Stage:
 
     @property
     def log(self) -> Path:
-        """Where a failure is described; there only after one."""
+        """File that describes a failure; exists only after one."""
         return self.home / f"{self.kind}-{self.address}.log"
 
     @property
     def lock(self) -> Path:
-        """There while the output is computed, or was when its process died."""
-        from w2sprobe.cache.locks import LOCK_PREFIX  # configs name stages, and load no HDF5
+        """Lock file; exists while the output is computed, and may outlive a killed process."""
+        from w2sprobe.cache.locks import (
+            LOCK_PREFIX,  # here, as configs import this module and should not load HDF5
+        )
 
         return self.home / f"{LOCK_PREFIX}{self.kind}-{self.address}"
 
     def execute(self) -> float:
-        """Compute the output, unless it is there; return the seconds spent.
+        """Compute the output unless it exists; return the seconds spent.
 
-        Of several processes that want the same output one computes it; the others wait.
+        If several processes want the same output, one computes it and the others wait.
         """
         from w2sprobe.cache.locks import Locks
 
@@ -242,10 +243,10 @@ class Stage:
             locks.close()
 
     def attempt(self) -> Outcome:
-        """Execute; a failure is written to the log and returned, not raised."""
+        """Execute; a failure is logged and returned instead of raised."""
         try:
             outcome = Outcome(seconds=self.execute())
-        except Exception as error:  # noqa: BLE001 whatever it is, other stages can go on
+        except Exception as error:  # noqa: BLE001 other stages can go on
             return self.failed(error)
         self.log.unlink(missing_ok=True)
         return outcome

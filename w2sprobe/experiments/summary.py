@@ -1,4 +1,4 @@
-"""Scores of an experiment's methods, and of several experiments over their seeds."""
+"""Scores of the methods of an experiment, and their summary over runs."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2sprobe.atomic import atomic_path
-from w2sprobe.data import Rows
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import PREDICTION_COLUMNS
 from w2sprobe.metrics import (
@@ -30,23 +29,21 @@ from w2sprobe.results import RESULTS, Interval, Performance, Results, SummaryRow
 
 PREDICTIONS = "predictions.parquet"
 ENDS = ("weak", "ceiling")
-LIMITS = ("min_gap", "min_gap_se")  # of a config: which gaps are resolved
+LIMITS = ("min_gap", "min_gap_se")  # keys of a config that decide which gaps are resolved
 
 Predictions = dict[str, np.ndarray]  # by method, of the test rows in their order
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Results of an experiment, with what each method says of the test rows.
+    """Results of an experiment, with each method's predictions for the test rows.
 
     Parameters
     ----------
-    results : Results
     ids : ndarray of str, shape (n,)
-        Of the test rows.
+        Ids of the test rows.
     labels : ndarray of int64, shape (n,)
-        Truth.
-    groups : ndarray of str, shape (n,), optional
+        True labels.
     predictions : dict of str to ndarray of float64, shape (n,)
         By method.
     """
@@ -58,18 +55,13 @@ class Scored:
     predictions: Predictions
 
     @classmethod
-    def on(cls, test: Rows, results: Results, predictions: Predictions) -> "Scored":
-        """Of these test rows."""
-        return cls(results, test.ids, test.labels, test.groups, predictions)
-
-    @classmethod
     def read(cls, folder: Path) -> "Scored":
         """Read what `write` wrote.
 
         Raises
         ------
         InputError
-            A file that is not there, or is not what it should be.
+            A file is missing or damaged.
         """
         results = Results.read(folder / RESULTS)
         file = folder / PREDICTIONS
@@ -103,7 +95,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Recovered:
-    """What a method recovers of the gap between weak model and ceiling.
+    """Share of the gap between weak model and ceiling that a method recovers.
 
     Parameters
     ----------
@@ -112,9 +104,9 @@ class Recovered:
     performance : Performance
         Mean over the runs.
     own_ceiling : str, default ""
-        The same learner fitted on the truth, where that is not the finetuned ceiling.
+        Method that is the same learner fitted on truth; empty for the finetuned ceiling.
     own : BootstrapPGR, optional
-        In AUC, by the own ceiling.
+        In AUC, by its own ceiling.
     """
 
     auc: BootstrapPGR
@@ -127,20 +119,16 @@ class Recovered:
 def recovered(
     runs: Sequence[ScoredRun], thresholds: Mapping[str, Any], ceilings: Mapping[str, str]
 ) -> dict[str, Recovered]:
-    """Gap recovered by every method, the ends included, over the runs of a task and pair of models.
+    """Gap recovered by every method over the runs of a task and pair of models.
 
     Parameters
     ----------
     runs : sequence of ScoredRun
         With the same methods, weak model and ceiling among them.
     thresholds : mapping
-        With min_gap and min_gap_se, as a config has them.
+        With min_gap and min_gap_se.
     ceilings : mapping of str to str
-        Own ceilings, as in `Results`; those that the runs do not have are passed over.
-
-    Returns
-    -------
-    dict of str to Recovered
+        Own ceilings, as in `Results`; those without predictions are ignored.
     """
     limits = {name: thresholds[name] for name in LIMITS}
     means = mean_scores(runs)
@@ -164,39 +152,14 @@ def recovered(
     return found
 
 
-def rescored(one: Scored) -> Scored:
-    """Score predictions again, as this version does: earlier ones had other intervals.
-
-    Parameters
-    ----------
-    one : Scored
-
-    Returns
-    -------
-    Scored
-        With all that does not come from the scores as it was.
-    """
-    results, n = one.results, len(one.ids)
-    thresholds = {name: results.config[name] for name in LIMITS}
-    found = recovered([_run(one, one.predictions)], thresholds, results.ceilings)
-    ceiling = found["ceiling"].auc
-    of_gap: dict[str, Any] = {
-        "gap": ceiling.gap,
-        "gap_se": ceiling.gap_se,
-        "rows_needed": rows_to_resolve(ceiling.gap, ceiling.gap_se, n, **thresholds),
-        "rows": tuple(row.model_copy(update=scores_of(found[row.method])) for row in results.rows),
-    }
-    return replace(one, results=results.model_copy(update=of_gap))
-
-
 def _run(one: Scored, names: Iterable[str]) -> ScoredRun:
-    """Its cut, supervisor and learner are the seeds of its split and its models."""
+    """Predictions of some methods, identified by the seeds of cut, supervisor and learner."""
     scores = {name: one.predictions[name] for name in dict.fromkeys((*ENDS, *names))}
     return ScoredRun(one.labels, scores, one.groups, one.ids, *one.results.seeds)
 
 
 def scores_of(result: Recovered) -> dict[str, Any]:
-    """Fields that a row of results and one of a summary have in common."""
+    """Fields of `MethodScores` except the method's name."""
     auc, accuracy, own = result.auc, result.accuracy, result.own
     return {
         "auc": auc.student_auc,
@@ -226,21 +189,17 @@ def scores_of(result: Recovered) -> dict[str, Any]:
 
 
 def bounded(interval: Interval) -> Interval | None:
-    """An interval for JSON, which has no infinity; None without bounds."""
+    """The interval; None where it is infinite, which JSON cannot hold."""
     return interval if all(map(math.isfinite, interval)) else None
 
 
 def known(value: float) -> float | None:
-    """A number for JSON, which has no nan."""
+    """The number; None for nan, which JSON cannot hold."""
     return None if math.isnan(value) else value
 
 
 def summarise(scored: Iterable[Scored]) -> list[SummaryRow]:
-    """Each method of each task and pair of models, over the runs.
-
-    Parameters
-    ----------
-    scored : iterable of Scored
+    """Summarise each method over the runs of each task and pair of models.
 
     Returns
     -------
@@ -270,7 +229,7 @@ def _rows(names: list[str], scored: list[Scored], row_se: float) -> Iterable[Sum
     together, apart = _own_ceilings(names, scored)
     runs = [_run(one, (*names, *together.values())) for one in scored]
     found = recovered(runs, thresholds, together)
-    for name, own in apart.items():  # over the runs that have its ceiling
+    for name, own in apart.items():  # over those runs that have its ceiling
         some = [_run(one, (name, own)) for one in scored if own in one.predictions]
         by_own = recovered(some, thresholds, apart)[name]
         found[name] = replace(found[name], own_ceiling=own, own=by_own.own)
@@ -299,7 +258,7 @@ def _rows(names: list[str], scored: list[Scored], row_se: float) -> Iterable[Sum
 def _own_ceilings(
     names: Iterable[str], scored: Sequence[Scored]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Own ceilings of methods: those that all runs have, and those that some have."""
+    """Own ceilings by method: those that all runs have, and those that only some have."""
     everywhere: dict[str, str] = {}
     somewhere: dict[str, str] = {}
     of_all = {name: own for one in scored for name, own in one.results.ceilings.items()}
@@ -312,5 +271,5 @@ def _own_ceilings(
 
 
 def row_part(estimate: Estimate) -> float:
-    """Standard error that the rows which all runs share give: the first part."""
+    """Standard error from the test rows that all runs share, which are an estimate's first part."""
     return math.sqrt(estimate.parts[0][0])

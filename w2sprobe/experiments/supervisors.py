@@ -26,8 +26,8 @@ LABELS = "labels.parquet"
 CHARACTERS = (2, 4)  # lengths of the n-grams
 
 
-class States(NamedTuple):
-    """Activations of a supervisor's own model: the weak-to-weak control learns from them."""
+class WeakStates(NamedTuple):
+    """Activations of a supervisor's model, from which the weak-to-weak control learns."""
 
     model: str
     layer: int | str
@@ -36,32 +36,32 @@ class States(NamedTuple):
 
 
 class Supervisor(BaseModel):
-    """What all supervisors have in common."""
+    """Base of all supervisors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    finetunes: ClassVar[bool] = False  # takes hours, so that nothing waits for it that need not
-    name: str | None = Field(None, description="What results call it; default: what it is.")
+    finetunes: ClassVar[bool] = False  # finetuning may take hours: other methods should not wait
+    name: str | None = Field(None, description="Name in results; default: from its settings.")
 
     @property
     def label(self) -> str:
-        """What results call it."""
+        """Name in results."""
         return self.name or self.title
 
     @property
     def full_label(self) -> str:
-        """What results call it, with its seed where it has one."""
+        """Name in results, with the seed where there is one."""
         seed = getattr(self, "seed", None)
         return self.label if seed is None else f"{self.label}, seed {seed}"
 
     @property
     def title(self) -> str:
-        """What it is, in a few words."""
+        """Default name."""
         raise NotImplementedError
 
     @property
-    def states(self) -> States | None:
-        """Its model's activations; None where there are none."""
+    def states(self) -> WeakStates | None:
+        """Activations of its model; None where there is none."""
         return None
 
     @property
@@ -70,11 +70,11 @@ class Supervisor(BaseModel):
         return self.finetunes
 
     def n_rows(self, rows: Rows) -> int:
-        """Rows that it learns from, of the weak-train rows."""
+        """Number of the weak-train rows that it learns from."""
         return len(rows)
 
     def stage(self, builder: "Builder") -> Stage:
-        """Stage that leaves its labels."""
+        """Stage that writes its labels."""
         raise NotImplementedError
 
 
@@ -90,7 +90,7 @@ class FewRows(Supervisor):
 
     @property
     def varies(self) -> bool:
-        """Only where it learns from some of the rows: the fit itself knows no chance."""
+        """Only where rows are drawn: the fit itself is deterministic."""
         return self.rows is not None
 
     def n_rows(self, rows: Rows) -> int:
@@ -98,7 +98,7 @@ class FewRows(Supervisor):
         return len(rows) if self.rows is None else self.rows
 
     def subset(self, rows: Rows) -> Rows:
-        """The weak-train rows that it learns from, classes in proportion.
+        """Draw the weak-train rows that it learns from, stratified by class.
 
         Raises
         ------
@@ -147,9 +147,9 @@ class FinetunedSupervisor(TrainSettings, Supervisor):
         return self.model
 
     @property
-    def states(self) -> States:
+    def states(self) -> WeakStates:
         """Mean-pooled states of the base model's highest layer."""
-        return States(self.model, -1, "mean", self.truncate)
+        return WeakStates(self.model, -1, "mean", self.truncate)
 
     def settings(self, loss: str) -> TrainSettings:
         """Return the finetuning settings alone, with a loss."""
@@ -178,9 +178,9 @@ class ProbeSupervisor(FewRows):
         return f"{self.model} probe{self._rows_title}"
 
     @property
-    def states(self) -> States:
+    def states(self) -> WeakStates:
         """Those that it is fitted on."""
-        return States(self.model, self.layer, self.position, self.truncate)
+        return WeakStates(self.model, self.layer, self.position, self.truncate)
 
     def stage(self, builder: "Builder") -> Stage:
         """Stage that fits it and predicts."""
@@ -197,7 +197,7 @@ class ProbeSupervisor(FewRows):
 
 
 class NgramSupervisor(FewRows):
-    """Logistic regression on character n-grams: a supervisor that reads no meaning."""
+    """Logistic regression on character n-grams, which carry little meaning."""
 
     kind: Literal["ngrams"]
     C: float = Field(1.0, gt=0, description="Inverse penalty, as scikit-learn has it.")
@@ -228,12 +228,12 @@ class ZeroShotSupervisor(Supervisor):
         return f"{self.model} zero-shot"
 
     @property
-    def states(self) -> States:
+    def states(self) -> WeakStates:
         """Mean-pooled states of its highest layer."""
-        return States(self.model, -1, "mean", self.truncate)
+        return WeakStates(self.model, -1, "mean", self.truncate)
 
     def n_rows(self, rows: Rows) -> int:  # noqa: ARG002
-        """None."""
+        """0: it is not trained."""
         return 0
 
     def stage(self, builder: "Builder") -> Stage:
@@ -253,7 +253,7 @@ class LabelFileSupervisor(Supervisor):
         return Path(self.file).stem
 
     def n_rows(self, rows: Rows) -> int:  # noqa: ARG002
-        """None that we know of."""
+        """0: unknown."""
         return 0
 
     def stage(self, builder: "Builder") -> Stage:
@@ -355,7 +355,7 @@ def _kind(section: Any) -> str:
     return str(getattr(section, "kind", ""))
 
 
-# a section of a config, read as its `kind` says
+# a section of a config, parsed by its `kind`
 AnySupervisor = Annotated[
     Annotated[FinetunedSupervisor, Tag("finetuned")]
     | Annotated[ProbeSupervisor, Tag("probe")]

@@ -41,7 +41,7 @@ def write_report(
         store is there.
     describe : callable, optional
         From Results to a sentence for each method, as
-        `w2sprobe.experiments.in_words.methods_in_words`.
+        `w2sprobe.experiments.method_descriptions.describe_methods`.
     explore : callable, optional
         Computes the content of an explorer, as `w2sprobe.explorer.explore_run`; the only part of a
         report that needs torch.

@@ -1,4 +1,4 @@
-"""What a method does, in a sentence: for those who read its results and not its config."""
+"""Describes each method in one sentence, for readers of results."""
 
 from pydantic import ValidationError
 
@@ -25,22 +25,14 @@ LOSSES: dict[LossName, str] = {
 }
 
 
-def in_words(method: Method) -> str:
-    """Say in a sentence what predicts the test rows.
-
-    Parameters
-    ----------
-    method : Method
-
-    Returns
-    -------
-    str
+def describe_method(method: Method) -> str:
+    """Describe in one sentence how the test rows are predicted.
 
     Examples
     --------
-    >>> in_words(METHODS["strong_to_strong_1"])
+    >>> describe_method(METHODS["strong_to_strong_1"])
     'Strong model, trained on the labels of a student.'
-    >>> in_words(METHODS["knn_relabel"])
+    >>> describe_method(METHODS["knn_relabel"])
     'Strong model, trained on the labels of a kNN probe that was fitted on the weak labels.'
     """
     if method.predicts == "weak":
@@ -64,12 +56,12 @@ def in_words(method: Method) -> str:
 
 
 def _probe(name: str) -> str:
-    """Name of a probe in a sentence; one of a later version, or of yours, as it is called."""
+    """Title of a probe; its name where it has none."""
     return PROBE_TITLES.get(name, name)
 
 
 def _learnt(method: Method) -> str:
-    """What a learner's labels are."""
+    """Describe the labels that a learner is trained on."""
     if method.labels == "truth":
         return "true labels, for scale"
     if method.labels == "noise":
@@ -95,17 +87,13 @@ def _learnt(method: Method) -> str:
     return f"weak labels without the rows {FILTER_RULES[method.rule].removes} ({probe} probe)"
 
 
-def methods_in_words(results: Results) -> dict[str, str]:
-    """Describe the methods of a run, its own ones among them.
-
-    Parameters
-    ----------
-    results : Results
+def describe_methods(results: Results) -> dict[str, str]:
+    """Describe the methods of a run, including those that its config defines.
 
     Returns
     -------
     dict of str to str
-        By name; without methods that this version cannot read.
+        By name, without methods that this version does not know.
     """
     known = dict(METHODS)
     for name, fields in results.config.get("define", {}).items():
@@ -113,4 +101,8 @@ def methods_in_words(results: Results) -> dict[str, str]:
             known[name] = Method.model_validate(fields)
         except ValidationError:  # of another version; its name is all there is to say
             known.pop(name, None)
-    return {row.method: in_words(known[row.method]) for row in results.rows if row.method in known}
+    return {
+        row.method: describe_method(known[row.method])
+        for row in results.rows
+        if row.method in known
+    }

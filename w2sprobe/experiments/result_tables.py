@@ -1,4 +1,4 @@
-"""What results keep of the stages beside scores: labels of the training rows, curves, sweeps."""
+"""Tables beside the scores: labels of the training rows, training curves, sweeps."""
 
 import json
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 
 from w2sprobe.atomic import atomic_path
 from w2sprobe.data import Rows, truth_table
-from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.engines import Outcomes
-from w2sprobe.experiments.readings import Reading
+from w2sprobe.experiments.experiment import Experiment
+from w2sprobe.experiments.stage_kinds import CURATION, TRUTH, labels_of, stopped
 from w2sprobe.experiments.stages import Stage
-from w2sprobe.experiments.steps import CURATION, TRUTH, labels_of, stopped
+from w2sprobe.experiments.votes_plan import Reading
 from w2sprobe.metrics import roc_auc
 from w2sprobe.training.saved import RECORD as TRAINING
 from w2sprobe.training.saved import read_validation
@@ -45,7 +45,7 @@ CURVE_COLUMNS = pa.schema(
         ("epoch", pa.float64()),
         ("train_loss", pa.float64()),
         *((name, pa.float64()) for name in VAL_SCORES),
-        ("val_true_auc", pa.float64()),  # for display: computed when all is trained
+        ("val_true_auc", pa.float64()),  # for display only: computed after training
         ("early_stopping", pa.string()),
         ("chosen", pa.bool_()),
     ]
@@ -53,15 +53,9 @@ CURVE_COLUMNS = pa.schema(
 
 
 def write_records(experiment: Experiment, outcomes: Outcomes, folder: Path) -> None:
-    """Write what there is: training_labels.parquet, training.parquet, sweep.parquet, sweep.json.
+    """Write training_labels.parquet, training.parquet, sweep.parquet and sweep.json.
 
-    A file of an earlier run that this one has nothing for is removed.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    outcomes : dict of str to Outcome
-    folder : Path
+    A table without rows is not written, and one of an earlier run is removed.
     """
     _write(list(_labels(experiment, outcomes)), folder / LABELS)
     curves = list(_curves(experiment, outcomes))
@@ -98,17 +92,7 @@ def _write_sweep(experiment: Experiment, sweep: Reading, folder: Path) -> None:
 
 
 def training_warnings(experiment: Experiment, outcomes: Outcomes) -> tuple[str, ...]:
-    """What the trainings of an experiment warn of, with the title of each.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    outcomes : dict of str to Outcome
-
-    Returns
-    -------
-    tuple of str
-    """
+    """Warnings of the training runs of an experiment, each after the title of its stage."""
     return tuple(
         f"{stage.title}: {message}"
         for stage in experiment.stages
@@ -151,7 +135,7 @@ def _labels(experiment: Experiment, outcomes: Outcomes) -> Iterable[pa.Table]:
 
 
 def _last_labels(stages: list[Stage]) -> Stage | None:
-    """The stage whose labels a method's last student was trained on, where they are its own."""
+    """Stage of the labels that a method's last student was trained on; None for weak labels."""
     own = [stage for stage in stages if stage.kind in ("curate", "relabel")]
     return own[-1] if own else None
 
@@ -165,7 +149,7 @@ def _steps(stage: Stage) -> dict[str, str]:
 
 
 def _curves(experiment: Experiment, outcomes: Outcomes) -> Iterable[dict[str, Any]]:
-    """Each evaluation on the validation rows, of every finetuning of a method's own."""
+    """Each evaluation on the validation rows, of every training run of each method."""
     for method, planned in experiment.methods.items():
         for stage in planned.stages:
             if stage.kind == "train" and _done(stage, outcomes):
@@ -187,7 +171,7 @@ def _evaluations(folder: Path, val: Rows) -> Iterable[dict[str, Any]]:
         known = of_both_classes and step in predicted
         yield {
             "epoch": epoch,
-            # of the epoch that the evaluation lies in or ends
+            # mean over the epoch that contains or ends with this evaluation
             "train_loss": record["train_loss"][min(int(np.ceil(epoch)), epochs) - 1],
             **{name: record[name][number] for name in VAL_SCORES},
             "val_true_auc": roc_auc(val.labels, predicted[step].align(val.ids).soft_label)

@@ -1,4 +1,4 @@
-"""What each kind of stage computes: its fields are its inputs, its output is one folder."""
+"""Kinds of stages: what each computes from its fields, and writes into its folder."""
 
 import dataclasses
 import json
@@ -47,15 +47,14 @@ from w2sprobe.votes.curated import (
 from w2sprobe.votes.picking import Pick
 from w2sprobe.votes.table import COMPONENT, LEAVE_ONE_OUT, Votes
 
-LABELS = "labels.parquet"  # predictions of a supervisor or learner; else: new labels
+LABELS = "labels.parquet"  # predictions of a supervisor or learner, or new labels
 CURATION = "curation.json"
-OUTSIDE_COMPONENT = "outside_component"  # step of a filter; the others are named after their rule
+OUTSIDE_COMPONENT = "outside_component"  # step of TopoFilter; other steps are named by rule
 RELABELLING = "relabelling.json"
-LEFT_OUT = "left_out.json"  # label vectors that no probe could be fitted to
 AUDIT = "audit.json"
 INDICATORS = "indicators.json"
 TRUTH = "truth"  # name of the label vector of true labels
-HARD = ", hard"  # what the name of a vector of hardened labels ends in
+HARD = ", hard"  # suffix of the name of a hardened label vector
 
 
 def label_file(folder: Path) -> Path:
@@ -92,8 +91,8 @@ class AuditTask(Work):
 class Train(Work):
     """Finetune on a table of labels, or on truth, and predict.
 
-    Where iterations have stopped before these labels, be the student before instead; where another
-    stage has learned from equal labels, take over its run.
+    Where iterations have stopped, copy the student before; where another stage was trained on equal
+    labels, copy its run.
     """
 
     KIND: ClassVar[str] = "train"
@@ -102,7 +101,7 @@ class Train(Work):
 
     model: ModelInfo
     settings: TrainSettings
-    precision: str  # what `auto` is here, wherever the stage is run
+    precision: str  # `auto` resolved when planned, whatever machine runs the stage
     rows: Rows
     val: Rows
     predicted: Rows
@@ -114,7 +113,7 @@ class Train(Work):
     title: str = field(metadata=ASIDE, kw_only=True)
 
     def run(self, folder: Path) -> None:
-        """Leave a finished run and its predictions."""
+        """Write a finished run and its predictions."""
         if self.labels and self.previous and stopped(self.labels.folder):
             labels_of(self.previous).write(label_file(folder))
             copy_run(self.previous.folder, folder)
@@ -143,16 +142,16 @@ class Train(Work):
 
 
 def stopped(folder: Path) -> bool:
-    """Whether these labels, of any stage, are such that no student is trained on them."""
+    """Whether a stage's labels ended the iterations, so that no student is trained on them."""
     file = folder / RELABELLING
     return file.is_file() and bool(json.loads(file.read_text(encoding="utf-8"))["stopped"])
 
 
 @dataclass(frozen=True)
 class Relabel(Work):
-    """Relabel the training rows with the student before, or cross-fitted ones of the same labels.
+    """Relabel the training rows with the student before, or with cross-fitted students.
 
-    Where iterations have stopped before, the labels stay.
+    Where iterations have stopped, the labels stay.
     """
 
     KIND: ClassVar[str] = "relabel"
@@ -174,7 +173,7 @@ class Relabel(Work):
     def run(self, folder: Path) -> None:
         """Write the new labels and what changed."""
         rows, val = self.rows, self.val
-        # test rows that the supervisor has predicted stay behind
+        # without the test rows, which the supervisor predicts too
         table = labels_of(self.labels).align([*rows.ids.tolist(), *val.ids.tolist()])
         if stopped(self.labels.folder):
             new = table
@@ -184,7 +183,7 @@ class Relabel(Work):
         else:
             new = relabelled(table, cross_fit(self._fit, rows, table, folder / FOLDS, cv=self.cv))
         new.write(label_file(folder))
-        made = change(table, new, rows)  # nothing, after a stop: that is one again
+        made = change(table, new, rows)  # after a stop nothing changes, so that it stops again
         record = {**dataclasses.asdict(made), "stopped": made.ends(self.stop_at)}
         write_json(folder / RELABELLING, record)
         shutil.rmtree(folder / FOLDS, ignore_errors=True)
@@ -202,7 +201,7 @@ class Extract(Work):
     KIND: ClassVar[str] = "extract"
     RESUMABLE: ClassVar[bool] = True
 
-    store: dict[str, Any]  # `store_identity` of the rows below
+    store: dict[str, Any]  # `store_identity` of `rows`
     layers: str | int
     model: ModelInfo
     rows: Rows = field(metadata=ASIDE, kw_only=True)
@@ -210,7 +209,7 @@ class Extract(Work):
 
     def run(self, folder: Path) -> None:
         """Write the store."""
-        forget_base()  # the classifiers'; two models need twice the memory
+        forget_base()  # the classifiers' cached model: two would need twice the memory
         options: dict[str, Any] = {"layers": self.layers, "device": self.device}
         options |= {name: self.store[name] for name in ("position", "truncate")}
         extract(self.model.name, self.rows.records(), folder, **options)
@@ -218,7 +217,7 @@ class Extract(Work):
 
 @dataclass(frozen=True)
 class ZeroShot(Work):
-    """Ask a model as it comes."""
+    """Ask a language model for labels, without finetuning."""
 
     KIND: ClassVar[str] = "zero_shot"
     VERSION: ClassVar[int] = 2
@@ -238,7 +237,7 @@ class ZeroShot(Work):
 
 @dataclass(frozen=True)
 class CastVotes(Work):
-    """Fit probes to all label vectors on all layers, and keep what they predict."""
+    """Fit probes to all label vectors on all layers, and store their predictions."""
 
     KIND: ClassVar[str] = "votes"
     VERSION: ClassVar[int] = 2
@@ -248,13 +247,13 @@ class CastVotes(Work):
     spec: VoteSpec
     train: Rows
     others: dict[str, Rows]
-    labels: dict[str, Stage]  # by the name of the label vector
-    hard: tuple[str, ...]  # vectors that are also fitted hardened
-    truth: bool  # whether true labels are a vector, too
+    labels: dict[str, Stage]  # by name of the label vector
+    hard: tuple[str, ...]  # names of vectors that are fitted hardened as well
+    truth: bool  # whether to fit to true labels as well
     device: str = field(metadata=ASIDE, kw_only=True)
 
     def run(self, folder: Path) -> None:
-        """Write a file for each layer."""
+        """Write one file per layer."""
         rows = ProbedRows.of_rows(self.train, self.others)
         tables = {name: labels_of(stage) for name, stage in self.labels.items()}
         for name in self.hard:
@@ -263,16 +262,14 @@ class CastVotes(Work):
         if self.truth:
             tables[TRUTH] = truth_table(self.train)
         store = ActivationStore.open(self.store.folder)
-        usable, left_out = self._usable(tables, rows)
+        usable = self._usable(tables, rows)
         predict_layers(store, self.spec, rows, usable, folder, every_row=True, device=self.device)
-        write_json(folder / LEFT_OUT, left_out)
 
-    def _usable(
-        self, tables: dict[str, LabelTable], rows: ProbedRows
-    ) -> tuple[dict[str, LabelTable], dict[str, str]]:
-        """Label vectors that every probe can be fitted to, and why others cannot.
+    def _usable(self, tables: dict[str, LabelTable], rows: ProbedRows) -> dict[str, LabelTable]:
+        """Label vectors that every probe can be fitted to.
 
-        One supervisor whose labels are all of one class must not stop the methods of the others.
+        Labels of one class must not stop the methods of other supervisors: they get no votes, and
+        the methods that read them report that.
 
         Raises
         ------
@@ -280,29 +277,30 @@ class CastVotes(Work):
             None can be fitted to.
         """
         if not self.spec.needs_classes:
-            return tables, {}
+            return tables
         folds = folds_of(len(rows.train), self.spec.cv, rows.groups)
-        left_out = {}
+        usable, reason = {}, ""
         for name, table in tables.items():
             given = table.align(rows.train)
-            for fold in range(self.spec.cv):
-                try:
+            try:
+                for fold in range(self.spec.cv):
                     check_both_classes(given.soft_label[given.keep & (folds != fold)])
-                except (InputError, ValueError) as error:
-                    left_out[name] = f"labels outside fold {fold}: {error}"
-        usable = {name: table for name, table in tables.items() if name not in left_out}
+            except (InputError, ValueError) as error:
+                reason = f"labels outside fold {fold}: {error}"
+            else:
+                usable[name] = table
         if not usable:
-            raise InputError(next(iter(left_out.values())))
-        return usable, left_out
+            raise InputError(reason)
+        return usable
 
 
 @dataclass(frozen=True)
 class Noise(Work):
-    """Truth with the supervisor's amount of noise, but none of its structure: a positive control.
+    """Positive control: truth with as much noise as the supervisor's, but independent of the texts.
 
-    Hard: each true label is flipped independently with the supervisor's error rate on the training
-    rows. Soft: the supervisor's own soft labels are dealt out anew among the rows of each class, so
-    that they are distributed as they were, and say no more about a row than its class.
+    Hard: each true label is flipped with the supervisor's error rate on the training rows. Soft:
+    the supervisor's soft labels are permuted within each true class, which keeps their
+    distribution and leaves no information about a row beyond its class.
     """
 
     KIND: ClassVar[str] = "noise"
@@ -386,13 +384,13 @@ class Curate(Work):
 
 
 def _kept(table: LabelTable, rows: Rows) -> LabelTable:
-    """Labels of the rows that the supervisor has not filtered out itself: the others stay out."""
+    """Labels of the rows that the supervisor keeps; a curation cannot bring others back."""
     given = table.align(rows.ids)
     return given.align(given.ids[given.keep])
 
 
 def _steps(curated: Curated, rule: str) -> list[str]:
-    """Which step of a filter each removed row fell to; the component comes first."""
+    """Step of a filter that removed each row that is gone."""
     return [
         OUTSIDE_COMPONENT if reason == OUTSIDE else rule
         for reason, stays in zip(curated.reason, curated.after.keep, strict=True)
@@ -402,7 +400,7 @@ def _steps(curated: Curated, rule: str) -> list[str]:
 
 @dataclass(frozen=True)
 class CurateByFunction(Work):
-    """Let a function of the user's curate the labels of the training rows."""
+    """Curate the labels of the training rows by a user's function."""
 
     KIND: ClassVar[str] = "curate"
     VERSION: ClassVar[int] = 5
@@ -425,7 +423,7 @@ class CurateByFunction(Work):
 
 @dataclass(frozen=True)
 class FilterAtRandom(Work):
-    """Remove as many training rows as another filter did, whichever."""
+    """Remove as many training rows as another filter did, at random."""
 
     KIND: ClassVar[str] = "curate"
     VERSION: ClassVar[int] = 5
@@ -437,7 +435,7 @@ class FilterAtRandom(Work):
     seed: int
 
     def run(self, folder: Path) -> None:
-        """Write the labels with the rows that are kept."""
+        """Write the labels, with the rows to keep."""
         table = labels_of(self.labels)
         given = _kept(table, self.rows)
         removed = int((~labels_of(self.same_size_as).align(given.ids).keep).sum())
@@ -454,22 +452,22 @@ def write_curated(
     val: Rows,
     steps: Sequence[str] = (),
 ) -> None:
-    """Write labels of the training and validation rows, some curated, and how many rows these keep.
+    """Write labels of the training and validation rows, and counts of what changed.
 
-    Validation labels are never curated: all students stop early by the same measure.
+    Validation labels are never curated: all students use the weak labels for early stopping.
     """
     given = table.align([*rows.ids.tolist(), *val.ids.tolist()])
     given.replace(curated).write(label_file(folder))
     flipped = int((curated.hard_label != table.align(curated.ids).hard_label).sum())
     counts = {"offered": len(curated.ids), "kept": int(curated.keep.sum()), "flipped": flipped}
-    # relabelling keeps what the given labels had kept; a filter's steps are told by id
+    # relabelling removes no row, so it has no steps
     removed = curated.ids[~curated.keep].tolist() if steps else []
     write_json(folder / CURATION, {**counts, "steps": dict(zip(removed, steps, strict=True))})
 
 
 @dataclass(frozen=True)
 class Indicators(Work):
-    """Compute the label-free indicators; what is not finite becomes null."""
+    """Compute the label-free indicators; values that are not finite become null."""
 
     KIND: ClassVar[str] = "indicators"
     VERSION: ClassVar[int] = 3

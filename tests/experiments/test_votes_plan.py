@@ -6,15 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.experiments.cases import MODEL, call_stage, save_study, study
-from tests.experiments.test_steps import SPLITS
+from tests.experiments.calls import call_stage
+from tests.experiments.cases import MODEL, save_study, study
+from tests.experiments.test_stage_kinds import SPLITS
 from tests.tiny import save_tiny_model
 from w2sprobe.experiments.config import StudyConfig
-from w2sprobe.experiments.plan import Plan, make_plan
-from w2sprobe.experiments.readings import BY_FOLDS, Need, Reading, VotesPlan
+from w2sprobe.experiments.plan import StudyPlan, make_plan
 from w2sprobe.experiments.runner import run_study
+from w2sprobe.experiments.stage_kinds import CastVotes
 from w2sprobe.experiments.stages import Stage
-from w2sprobe.experiments.steps import CastVotes
+from w2sprobe.experiments.votes_plan import BY_FOLDS, Reading, VoteRequest, VotesPlan
 from w2sprobe.labels import LabelTable
 from w2sprobe.results import Results
 from w2sprobe.votes.picking import Pick
@@ -26,7 +27,7 @@ STORE, WEAK, OTHER = (call_stage(HERE, name, print) for name in ("store", "weak"
 
 def need(
     probe: str = "knn", labels: str = "weak", held_out: tuple[str, ...] = (), **fields: Any
-) -> Need:
+) -> VoteRequest:
     """What a method with k=5 or l2=.1 on layer 2 reads, or what is said instead."""
     stages = {"weak": WEAK, "other": OTHER, "truth": None}
     setting, values = {"knn": ("k", (5.0,)), "logistic": ("l2", (0.1,))}[probe]
@@ -40,10 +41,10 @@ def need(
         "labels": {name: stages[name] for name in {labels, by}},
         "held_out": frozenset(held_out),
     }
-    return Need(**{**known, **fields})
+    return VoteRequest(**{**known, **fields})
 
 
-def cast(*needs: Need) -> tuple[list[Reading], list[CastVotes]]:
+def cast(*needs: VoteRequest) -> tuple[list[Reading], list[CastVotes]]:
     """What the needs read, and the stages of all votes."""
     made: list[CastVotes] = []
 
@@ -157,13 +158,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def plan_of(place: Path, weak: list[dict[str, Any]], *methods: str) -> Plan:
+def plan_of(place: Path, weak: list[dict[str, Any]], *methods: str) -> StudyPlan:
     values = study(place, methods=methods, ceiling="logistic")
     config = StudyConfig.model_validate({**values, "weak": weak})
     return make_plan(config, cache=place / "cache", out=place / "out")
 
 
-def votes_of(plan: Plan) -> list[set[str]]:
+def votes_of(plan: StudyPlan) -> list[set[str]]:
     """Label vectors of each stage of votes."""
     return [{*one.work.labels} for one in plan.stages if isinstance(one.work, CastVotes)]
 
@@ -235,4 +236,4 @@ def test_no_two_stages_of_an_experiment_have_one_title(place: Path) -> None:
         assert len(set(titles)) == len(titles), sorted(titles)
     for experiment in plan.experiments:
         (curated, _) = experiment.methods["logistic_on_knn_relabel"].stages
-        assert experiment.config.weak.label in plan.place(curated)
+        assert experiment.config.weak.label in plan.experiment_name(curated)

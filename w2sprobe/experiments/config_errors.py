@@ -1,4 +1,4 @@
-"""What is wrong with a config, in words: path in the file, value, what is allowed, nearest name."""
+"""Messages about errors in a config: path in the file, value, what is allowed, nearest name."""
 
 import dataclasses
 import difflib
@@ -15,13 +15,12 @@ ONE, SEVERAL = "one", "several"  # tags of sections that may be lists
 
 
 def describe(error: ValidationError, model: type[BaseModel]) -> str:
-    """Say all that pydantic found, a clause a place.
+    """List all errors that pydantic found, one clause per path.
 
     Parameters
     ----------
     error : ValidationError
         Of `model`.
-    model : type of BaseModel
 
     Returns
     -------
@@ -30,7 +29,7 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
     """
     found: dict[str, list[str]] = {}
     for problem in error.errors():
-        path, kind = _place(problem["loc"], model)
+        path, kind = _locate(problem["loc"], model)
         if problem["type"] in UNKNOWN_KEY:
             path += [str(problem["loc"][-1])]
         found.setdefault(".".join(path), []).append(_message(problem, kind))
@@ -40,8 +39,8 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
     )
 
 
-def _place(location: tuple[int | str, ...], model: type[BaseModel]) -> tuple[list[str], Any]:
-    """Path in the file, and the type of what should stand there."""
+def _locate(location: tuple[int | str, ...], model: type[BaseModel]) -> tuple[list[str], Any]:
+    """Path in the file, and the type expected there."""
     path: list[str] = []
     kind: Any = model
     for part in location:
@@ -55,14 +54,14 @@ def _place(location: tuple[int | str, ...], model: type[BaseModel]) -> tuple[lis
             kind = _bare(get_args(kind)[0])
         elif part in fields:
             kind = fields[part]
-        else:  # pydantic goes on with the member of a union that it tried
+        else:  # pydantic appends the member of a union that it tried
             break
         path.append(str(part))
     return path, kind
 
 
 def _fields(kind: Any) -> dict[Any, Any]:
-    """Names and types of what a section holds; none where it is no section."""
+    """Names and types of the keys of a section; empty for other types."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         hints = {name: field.annotation for name, field in kind.model_fields.items()}
     elif dataclasses.is_dataclass(kind):
@@ -73,19 +72,19 @@ def _fields(kind: Any) -> dict[Any, Any]:
 
 
 def _tagged(kind: Any) -> dict[Any, Any]:
-    """Members of a union by their tags, which are in a mistake's path but not in the file."""
+    """Members of a union by their tags, which are in an error's path but not in the file."""
     members = [member for member in get_args(kind) if get_origin(member) is Annotated]
     tags = [(one.tag, _bare(it)) for it in members for one in it.__metadata__ if type(one) is Tag]
     return dict(tags)
 
 
 def _bare(hint: Any) -> Any:
-    """Type without what is annotated."""
+    """Type without its annotations."""
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
 def _given(hint: Any) -> Any:
-    """Type of a value that is not None."""
+    """Type without None."""
     members = [member for member in get_args(hint) if member is not type(None)]
     is_union = get_origin(hint) in (Union, types.UnionType)
     return members[0] if is_union and len(members) == 1 else hint
@@ -109,11 +108,11 @@ def _message(problem: ErrorDetails, kind: Any) -> str:
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> str:
-    """Say that there is no such name, and which there are."""
+    """Message that there is no such name, with the names that there are."""
     return f"unknown {kind} {name!r}{nearest(name, known)}; allowed: {', '.join(known)}"
 
 
 def nearest(name: Any, allowed: Collection[str]) -> str:
-    """Ask whether another name was meant, in brackets; empty where none is near."""
+    """Suggestion of a similar name, in brackets; empty where there is none."""
     near = difflib.get_close_matches(str(name), allowed, n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""

@@ -9,24 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.experiments.cases import call_stage
+from tests.experiments.calls import call_stage
 from tests.probing.cases import IDS, SOFT, TRUTH, X, store_in
 from w2sprobe.curation import filter_at_random, filter_by_disagreement, relabel
 from w2sprobe.data import Rows, Splits
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.stages import Stage
-from w2sprobe.experiments.steps import (
+from w2sprobe.experiments.stage_kinds import (
     CURATION,
     HARD,
-    LEFT_OUT,
     CastVotes,
     Curate,
     FilterAtRandom,
     Noise,
+    deal_out,
     label_file,
     labels_of,
 )
-from w2sprobe.experiments.steps import TRUTH as OF_TRUTH
+from w2sprobe.experiments.stage_kinds import TRUTH as OF_TRUTH
+from w2sprobe.experiments.stages import Stage
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import KNNProbe, LogisticProbe, TopoFilter
 from w2sprobe.probing.spec import VoteSpec
@@ -163,7 +163,6 @@ def test_votes_are_cast_on_weak_labels_hardened_ones_and_truth(votes: Stage) -> 
                                              "test")  # fmt: skip
         expected = LogisticProbe(1e-2).fit(X[LAYER][:N], y[:N]).predict_proba(Q)[:, 1]
         np.testing.assert_allclose(p.align(SPLITS.test.ids).soft_label, expected, rtol=1e-6)
-    assert json.loads((votes.folder / LEFT_OUT).read_text()) == {}
 
 
 def cast(store: Stage, home: Path, tables: dict[str, LabelTable], probes: Sequence[str]) -> Stage:
@@ -184,9 +183,6 @@ def test_labels_of_one_class_stop_no_others(store: Stage, tmp_path: Path) -> Non
     stage.execute()
     layer = Votes.open(stage.folder).layer(LAYER)
     assert {probe.labels for probe in layer.probes} == {"good"}
-    ((name, why),) = json.loads((stage.folder / LEFT_OUT).read_text()).items()
-    assert name == "poor"
-    assert "one class" in why or "both classes" in why or "all" in why
     alone = cast(store, tmp_path / "alone", {"good": TABLE}, ["logistic", "mass-mean"])
     alone.execute()
     for vote, split in layer.p:
@@ -239,10 +235,16 @@ def test_noise_of_a_supervisor_without_error_or_without_truth(
 
 
 @given(seed=st.integers(0, 2**31))
-def test_soft_noise_deals_out_the_supervisor_s_labels_inside_each_class(
-    tmp_path_factory: pytest.TempPathFactory, seed: int
-) -> None:
-    table = noise(tmp_path_factory.mktemp("noise"), soft=True, seed=seed)
+def test_soft_noise_permutes_the_supervisor_s_labels_inside_each_class(seed: int) -> None:
+    soft, truth = SOFT[:N], TRUTH[:N]
+    dealt = deal_out(soft, truth, np.random.default_rng(seed))
+    for label in (0, 1):
+        here = truth == label
+        np.testing.assert_array_equal(np.sort(dealt[here]), np.sort(soft[here]))
+
+
+def test_soft_noise_permutes_training_and_validation_labels_apart(tmp_path: Path) -> None:
+    table = noise(tmp_path, soft=True)
     for part in (SPLITS.strong_train, SPLITS.val):
         dealt, own = (one.align(part.ids).soft_label for one in (table, TABLE))
         for label in (0, 1):

@@ -10,12 +10,12 @@ from sklearn.metrics import roc_auc_score
 
 from tests.experiments.cases import plan_one, run_one, save_study, study
 from w2sprobe.cli._overview import print_study
-from w2sprobe.experiments.builder import Experiment
 from w2sprobe.experiments.config import StudyConfig
+from w2sprobe.experiments.experiment import Experiment
 from w2sprobe.experiments.plan import make_plan
-from w2sprobe.experiments.records import CURVES, LABELS
+from w2sprobe.experiments.result_tables import CURVES, LABELS
 from w2sprobe.experiments.runner import run_study
-from w2sprobe.experiments.steps import label_file
+from w2sprobe.experiments.stage_kinds import label_file
 from w2sprobe.labels import LabelTable
 from w2sprobe.results import Results, StudyResults
 from w2sprobe.votes.selection import SWEEP, SWEEP_NOTE

@@ -1,5 +1,9 @@
-"""Files beside those of experiments: study.json, scores.csv, indicators.csv, config.yaml."""
+"""Files of a study and the folders of its experiments.
 
+A study has study.json, scores.csv, indicators.csv and config.yaml.
+"""
+
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,22 +15,60 @@ import yaml
 from w2sprobe.atomic import atomic_path, write_json
 from w2sprobe.comparison import INDICATORS, SCORES, role_of
 from w2sprobe.experiments.summary import ENDS
-from w2sprobe.results import STUDY, Results, StudyResults, SummaryRow
+from w2sprobe.fingerprint import fingerprint
+from w2sprobe.results import STUDY, Results, RunKey, StudyResults, SummaryRow
 
 CONFIG = "config.yaml"
 FIGURE = "results.png"  # of one experiment
 SPLITS = "splits.parquet"
+LONGEST = 80  # characters of a folder's name
+
+
+def result_folders(runs: Sequence[RunKey], out: Path) -> list[Path]:
+    """Folder of each experiment: `out` where there is one, else TASK/WEAK--STRONG--RUN in it.
+
+    Returns
+    -------
+    list of Path
+        In the order of the experiments.
+    """
+    if len(runs) == 1:
+        return [out]
+    tasks = file_names(run.task for run in runs)
+    models = file_names(model for run in runs for model in (run.weak_model, run.strong_model))
+    folders = []
+    for run in runs:
+        pair = f"{models[run.weak_model]}--{models[run.strong_model]}"
+        name = f"--{run.run.replace(' ', '')}" if run.run else ""
+        folders.append(out / tasks[run.task] / (pair + name))
+    return folders
+
+
+def file_names(names: Iterable[str]) -> dict[str, str]:
+    """Names that files can have, a different one for each name.
+
+    Examples
+    --------
+    >>> file_names(["bigbench:navigate", "Qwen/Qwen3-0.6B"])
+    {'bigbench:navigate': 'bigbench-navigate', 'Qwen/Qwen3-0.6B': 'Qwen-Qwen3-0.6B'}
+    """
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        plain = re.sub(r"[^\w.=-]+", "-", name).strip("-.")
+        taken = {other.lower() for other in found.values()}  # some file systems know no case
+        if not plain or len(plain) > LONGEST or plain.lower() in taken:
+            plain = f"{plain[:LONGEST]}-{fingerprint(name)[:8]}"
+        found[name] = plain
+    return found
 
 
 def write_study(study: StudyResults, results: Sequence[Results], out: Path) -> None:
-    """Write them.
+    """Write the files of a study of several experiments.
 
     Parameters
     ----------
-    study : StudyResults
     results : sequence of Results
-        Of its experiments.
-    out : Path
+        Results of its experiments.
     """
     summary = {(r.task, r.weak_model, r.strong_model, r.method): r for r in study.summary}
     _write_csv((row for one in results for row in _score_rows(one, summary)), out / SCORES)
@@ -45,10 +87,6 @@ def warnings_of(results: Mapping[str, Results]) -> tuple[str, ...]:
     ----------
     results : mapping of str to Results
         By folder.
-
-    Returns
-    -------
-    tuple of str
     """
     return tuple(
         f"{folder}: {message}" for folder, one in results.items() for message in one.warnings
