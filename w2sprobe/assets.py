@@ -62,7 +62,6 @@ class Asset:
 
     Parameters
     ----------
-    packages : tuple of Package
     licence : str
         Licence of the weights or data.
     build : callable

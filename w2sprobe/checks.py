@@ -33,7 +33,6 @@ def check_features(estimator: Any, X: Any, *, fitting: bool, least: int = 1) -> 
 
     Parameters
     ----------
-    estimator : estimator
     X : array_like of float, shape (n, d)
     fitting : bool
         True: set `n_features_in_`, and `feature_names_in_` if `X` is a data frame. False: compare

@@ -361,10 +361,6 @@ def study_in(folder: Path) -> StudyResults | None:
     folder : Path
         Holds study.json or results.json.
 
-    Returns
-    -------
-    StudyResults or None
-
     Raises
     ------
     InputError

@@ -112,7 +112,6 @@ def read_csv(
         With a header. A line such as `sep=;` before it declares another separator.
     pick : callable
         Header to names of the columns to read.
-    delimiter : str, default ","
 
     Returns
     -------

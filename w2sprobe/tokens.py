@@ -62,7 +62,6 @@ def tokenize(
 
     Parameters
     ----------
-    tokenizer : PreTrainedTokenizerBase
     ids, texts : sequence of str, length n
         Ids are used in messages.
     max_tokens : int, optional
@@ -72,10 +71,6 @@ def tokenize(
     truncate : bool, default False
         Cut longer texts at their end instead of refusing them; the special tokens that close a
         text are kept.
-
-    Returns
-    -------
-    Tokens
 
     Raises
     ------

@@ -13,7 +13,6 @@ def count_tokens(model: str, splits: Splits, names: tuple[str, ...] = SPLIT_NAME
     ----------
     model : str
         Asset, local folder or hub name; no weights are loaded.
-    splits : Splits
     names : tuple of str
         Splits that the model reads.
 

@@ -22,7 +22,6 @@ class Measurement:
         Seconds, or megabytes where `unit` says so.
     agreement : str
         How far the two results are the same, in words.
-    agrees : bool
     unit : {"s", "MB"}
     """
 

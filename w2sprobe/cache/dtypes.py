@@ -39,10 +39,6 @@ def store_size_bytes(n_rows: int, n_layers: int, hidden_size: int, dtype: str) -
     dtype : {"float32", "float16", "bfloat16"}
         As stored.
 
-    Returns
-    -------
-    int
-
     Examples
     --------
     >>> store_size_bytes(10_000, 17, 2048, "bfloat16")

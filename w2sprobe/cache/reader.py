@@ -57,10 +57,6 @@ class ActivationStore:
             Also open a store that is still being extracted: `available` says which rows can be
             read. Open it again to see shards that were written since.
 
-        Returns
-        -------
-        ActivationStore
-
         Raises
         ------
         InputError

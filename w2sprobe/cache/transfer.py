@@ -32,10 +32,6 @@ def copy_store(
     layers : sequence of int, optional
         All by default.
 
-    Returns
-    -------
-    ActivationStore
-
     Raises
     ------
     InputError

@@ -77,14 +77,12 @@ class ActivationWriter:
 
         Parameters
         ----------
-        path : str or Path
         identity : mapping
             Everything that determines the values, as JSON; its fingerprint is the store's address.
         ids : sequence of str, length n
             Unique, in the order of the rows.
         layers : sequence of int
             Layers that the store already has are not written again.
-        hidden_size : int
         dtype : {"float32", "float16", "bfloat16"}
             Type of the arrays that will be written; nothing is cast.
         model : str
@@ -95,10 +93,6 @@ class ActivationWriter:
             Lossless. An existing store keeps its own.
         rows_per_shard : int, default 1024
             An existing store keeps its own.
-
-        Returns
-        -------
-        ActivationWriter
 
         Raises
         ------
@@ -301,10 +295,6 @@ class ActivationWriter:
         run : mapping
             Facts about this extraction for the manifest, as JSON. Not part of the address, and
             dropped where nothing was pending.
-
-        Returns
-        -------
-        ActivationStore
 
         Raises
         ------

@@ -106,7 +106,6 @@ def compare(
         The one to compare with; default: student, or xent as the source calls it.
     units : sequence of {"pgr", "auc"}
         In PGR only tasks whose gap is resolved count; in AUC all do.
-    analysis : Analysis, optional
 
     Returns
     -------

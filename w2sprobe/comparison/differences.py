@@ -71,7 +71,6 @@ def judgement(
 
     Parameters
     ----------
-    mean : float
     pvalue, equivalence_pvalue : float
         Of the t test and the test of equivalence, each adjusted where several are made; nan decides
         nothing.

@@ -36,7 +36,6 @@ def write_differences(comparisons: Sequence[Comparison], path: Path) -> None:
 
     Parameters
     ----------
-    comparisons : sequence of Comparison
     path : Path
         Ends in .csv or .parquet.
 

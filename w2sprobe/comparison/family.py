@@ -33,7 +33,6 @@ def role_of(method: str, defined: Mapping[str, Mapping[str, Any]]) -> Role:
 
     Parameters
     ----------
-    method : str
     defined : mapping of str to mapping
         The section `define` of the study's config: a method that is defined there has the role that
         its settings give it, others that of their name.

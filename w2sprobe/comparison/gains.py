@@ -41,10 +41,8 @@ def gains(
 
     Parameters
     ----------
-    tasks : mapping of (weak model, strong model) to sequence of TaskRow
     indicators : iterable of IndicatorRow
         Averaged over seeds; those of other tasks and pairs are ignored.
-    method : str
 
     Returns
     -------

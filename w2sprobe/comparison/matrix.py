@@ -35,7 +35,6 @@ def matrix(tasks: Mapping[Pair, Sequence[TaskRow]], method: str) -> Matrix:
 
     Parameters
     ----------
-    tasks : mapping of (weak model, strong model) to sequence of TaskRow
     method : str
         Pairs without it have nan and 0 tasks.
     """

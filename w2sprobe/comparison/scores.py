@@ -41,7 +41,6 @@ class Score:
 
     Parameters
     ----------
-    task, method : str
     seed : str
         Empty where there is one run.
     weak_model, strong_model : str

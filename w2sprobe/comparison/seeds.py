@@ -59,7 +59,6 @@ def seed_row(
 
     Parameters
     ----------
-    method : str
     by_task : mapping of task to mapping of seed to Score
         Its scores.
     unit : {"pgr", "auc"}

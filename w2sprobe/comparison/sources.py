@@ -24,8 +24,6 @@ class LoadedScores:
 
     Parameters
     ----------
-    scores : list of Score
-    indicators : list of IndicatorRow
     config : dict
         The analysis that their configs declare; empty where they differ, or have none.
     """
@@ -94,7 +92,6 @@ def study_overview(study: StudyResults, folder: Path) -> Overview | None:
 
     Parameters
     ----------
-    study : StudyResults
     folder : Path
         Holds its scores, and its indicators where there are any.
     """

@@ -64,7 +64,6 @@ def supervisor_gains(
     ----------
     tasks : sequence of TaskRow
         Of one pair of models.
-    methods : sequence of str
     primary : collection of str
         The primary family: methods whose p values are adjusted together.
     analysis : Analysis

@@ -82,7 +82,6 @@ class HubFiles:
     ----------
     base : str
         Folder or URL that `files` are relative to.
-    files : list of str
     commit : str
         Empty for a mirror that `mirror` did not fill.
     """

@@ -27,7 +27,6 @@ class HubTask:
 
     Parameters
     ----------
-    source : HubSource
     format : callable
         Row to text and label.
     positive : str

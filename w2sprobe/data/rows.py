@@ -31,8 +31,6 @@ class SourceRows:
     ----------
     texts : list of str
         Not empty, valid Unicode.
-    labels : list of int, each 0 or 1
-    ids : list of str, optional
     groups : list of str, optional
         Rows of one group stay in one split.
     held_out : list of bool, optional

@@ -71,7 +71,6 @@ class Splits:
         Training rows of weak models.
     strong_train : Rows
         Training rows of strong models.
-    val, test : Rows
     dropped : dict of str to int
         Reason to number of rows that are in no split.
     about : dict

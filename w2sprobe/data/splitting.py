@@ -60,7 +60,6 @@ def make_splits(
         None: 20 % of the rows to test, or more, up to 40 %, to have 1,000 of them; 10 % to val,
         half of the rest to each training split. With held-out rows: all of them to test, and 45,
         45 and 10 % of the others. At most the published 5,000, 5,000, 1,000 and 5,000.
-    seed : int, default 0
     keep_prior : bool, default False
         False: half of each split is label 0, half label 1; surplus rows are dropped. True: each
         split has the class proportions of the rows that it is cut from.

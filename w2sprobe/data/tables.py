@@ -18,7 +18,6 @@ def read_table(table: object, wanted: ColumnNames, where: str) -> dict[str, Cell
     table : object
         Rows as mappings, in any iterable; a `datasets.Dataset`, a data frame or a dict of columns.
         If a column `split` is wanted, also a dict of the tables "train" and "test".
-    wanted : ColumnNames
     where : str
         Name of the source in messages.
 

@@ -83,10 +83,6 @@ def load_task(
     formatting : {"repaired", "published"}, default "repaired"
         "published" keeps the known bugs of the source experiments' tasks.
 
-    Returns
-    -------
-    Task
-
     Raises
     ------
     InputError

@@ -74,7 +74,6 @@ def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "aut
         Holds `stores/` and `stages/`.
     out : Path
         Folder of the results; only checked here.
-    device : str, default "auto"
 
     Raises
     ------

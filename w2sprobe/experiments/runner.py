@@ -45,7 +45,6 @@ def run_study(
         Gets config.yaml. For one experiment also results.json, predictions.parquet,
         splits.parquet, audit.json and what `write_records` writes; for several study.json,
         scores.csv, indicators.csv and a folder with these for each.
-    engine : callable, default run_local
     report : callable, optional
         As the engine calls it.
 

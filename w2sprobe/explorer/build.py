@@ -58,7 +58,6 @@ def explore(
 
     Parameters
     ----------
-    store : ActivationStore
     labels : LabelTable
         Labels of every row that is shown. Training rows with `keep` false are shown, and no probe
         is fitted on them.

@@ -34,7 +34,6 @@ class ExtractionCost:
         Free space on the disk of the store.
     seconds : float
         Time for all rows, at the measured rate.
-    rows_per_second : float
     memory_bytes : int
         Peak of this process during the sample, and the two shards in memory; of the GPU's memory
         where the model is on a GPU.
@@ -65,10 +64,6 @@ def plan_extraction(
     """Measure a few batches of an extraction; nothing is written. Parameters as in `extract`.
 
     Where the store already has the layers, nothing is measured and all costs are 0.
-
-    Returns
-    -------
-    ExtractionCost
 
     Raises
     ------

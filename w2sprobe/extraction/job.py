@@ -76,10 +76,6 @@ def extract(
     device_map : str, optional
         "auto" spreads a model over several GPUs, instead of `device`.
 
-    Returns
-    -------
-    ActivationStore
-
     Raises
     ------
     InputError
@@ -145,7 +141,6 @@ def repair(
         The rows of the extraction, as in `extract`; a store does not hold texts.
     model : str or Path, optional
         Where the model is now; by default the name in the manifest.
-    device : str, default "auto"
 
     Returns
     -------

@@ -72,7 +72,6 @@ def token_spans(
 
     Parameters
     ----------
-    position : Position
     tokenizer : PreTrainedTokenizerBase
         The tokenizer that made the tokens; markers need a fast one.
     ids, texts : sequence of str, length n

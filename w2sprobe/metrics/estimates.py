@@ -17,7 +17,6 @@ class Estimate:
 
     Parameters
     ----------
-    value : float
     parts : tuple of (float, float)
         Variance and degrees of freedom of each independent source: the variance of test rows is
         known from many rows, that of seeds is estimated from few. Empty: nothing is known of the

@@ -41,10 +41,6 @@ def auc_inside_folds(
         Rows of one value were scored by one model, which was fitted to all other rows. None: one
         model scored all rows.
 
-    Returns
-    -------
-    FoldAUC
-
     Raises
     ------
     InputError

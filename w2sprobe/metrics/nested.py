@@ -98,11 +98,6 @@ def mean_scores(runs: Sequence[ScoredRun], metric: Metric = auc_influence) -> Me
     ----------
     runs : sequence of ScoredRun
         At least one; no two of the same cut, supervisor and learner.
-    metric : callable, default `auc_influence`
-
-    Returns
-    -------
-    Means
 
     Raises
     ------

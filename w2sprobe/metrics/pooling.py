@@ -33,7 +33,6 @@ class PooledTasks:
         without standard errors.
     shrunken_intervals : tuple of tuple of float
         nan without standard errors.
-    mean_interval : tuple of float
     pvalue : float
         Of a mean of 0.
     tau : float
@@ -41,8 +40,6 @@ class PooledTasks:
         gains it holds their noise as well.
     slope : float
         Change of the expected gain for each unit of gap; nan without one.
-    slope_interval : tuple of float
-    slope_pvalue : float
     """
 
     n: int

@@ -22,7 +22,6 @@ def detectable_effect(
         Level of the test. Divide it by the number of methods for the first step of Holm.
     power : float, in (alpha, 1)
         Chance that the test rejects where the true mean is what this returns.
-    alternative : "two-sided", "greater" or "less"
 
     Returns
     -------
@@ -70,7 +69,6 @@ def least_pvalue(n: int, alternative: str = "two-sided") -> float:
     ----------
     n : int, 0 or more
         Differences that are not 0.
-    alternative : "two-sided", "greater" or "less"
 
     Returns
     -------

@@ -24,7 +24,6 @@ def accuracy(truth: ArrayLike, p: ArrayLike, threshold: float = THRESHOLD) -> fl
     truth : array_like of 0 and 1, shape (n,)
     p : array_like of float, shape (n,)
         P(label = 1), in [0, 1].
-    threshold : float, default 0.5
 
     Returns
     -------
@@ -251,10 +250,6 @@ def performance(
     groups : array_like of str, shape (n,), optional
         Groups of at least `MIN_GROUP_ROWS` rows are scored, if there are at least two of them.
 
-    Returns
-    -------
-    Performance
-
     Raises
     ------
     InputError
@@ -292,10 +287,6 @@ def performance(
 
 def mean_performance(runs: Sequence[Performance]) -> Performance:
     """Average the scores of one method over runs, for example seeds.
-
-    Parameters
-    ----------
-    runs : sequence of Performance
 
     Returns
     -------

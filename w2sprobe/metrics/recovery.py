@@ -208,7 +208,6 @@ def recover(
     ----------
     runs : sequence of ScoredRun
         With the models "weak" and "ceiling", and any others.
-    metric : callable, default `auc_influence`
     min_gap, min_gap_se : float
         Thresholds of `resolved`.
 
@@ -247,10 +246,6 @@ def gap_recovered(
         The ceiling of a probe may be the same probe fitted on the truth.
     min_gap, min_gap_se : float
         Thresholds of `resolved`.
-
-    Returns
-    -------
-    BootstrapPGR
     """
     gap, delta = (means.contrast(_gain(name, ceiling)) for name in (ceiling, model))
     n_cuts, n_supervisors, n_learners = means.n_levels

@@ -57,10 +57,6 @@ def scorecard(keep: ArrayLike, soft_label: ArrayLike, truth: ArrayLike | None = 
     truth : array_like of 0 and 1, shape (n,), optional
         For evaluation only: no filter sees it.
 
-    Returns
-    -------
-    Scorecard
-
     Raises
     ------
     InputError

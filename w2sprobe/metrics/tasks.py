@@ -86,10 +86,6 @@ def paired_tests(
     alternative : "greater", "less" or "two-sided"
         "greater": a tends to exceed b.
 
-    Returns
-    -------
-    PairedTests
-
     Raises
     ------
     InputError

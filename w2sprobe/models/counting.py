@@ -54,10 +54,6 @@ def count_parameters(source: str) -> ParameterCounts:
     ----------
     source : str
         Local folder or hub name; only the config is read.
-
-    Returns
-    -------
-    ParameterCounts
     """
     network = _without_weights(source)
     embeddings = {

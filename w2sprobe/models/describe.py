@@ -47,7 +47,6 @@ class ModelInfo:
         Number of transformer blocks; hidden states have indices 0 to n_layers.
     layers : range
         Hidden states of width `hidden_size`: all, except in families whose last one differs.
-    hidden_size : int
     vocab_size : int or None
         Rows of the embedding; None where the config does not say.
     dtype : str
@@ -101,10 +100,6 @@ def describe_model(name: str | Path) -> ModelInfo:
     ----------
     name : str or Path
         An asset name, a local folder in the Hugging Face layout, or a Hugging Face hub name.
-
-    Returns
-    -------
-    ModelInfo
 
     Raises
     ------

@@ -92,7 +92,6 @@ def usable_context(config: PreTrainedConfig, tokenizer_limit: int) -> int | None
 
     Parameters
     ----------
-    config : PreTrainedConfig
     tokenizer_limit : int
         `model_max_length` of the tokenizer. No limit is written as None, -1 or a huge number, in
         configs as well.

@@ -26,7 +26,6 @@ def check_files(folder: Path, patterns: tuple[str, ...]) -> None:
 
     Parameters
     ----------
-    folder : Path
     patterns : tuple of str
         Glob patterns of the files that a model is read from.
 

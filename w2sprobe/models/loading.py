@@ -28,10 +28,8 @@ def load_base(
 
     Parameters
     ----------
-    info : ModelInfo
     dtype : {"float32", "float16", "bfloat16"}
         Type in which the model computes.
-    device : torch.device
     device_map : str, optional
         Spreads the model over several devices instead, by accelerate.
 

@@ -55,10 +55,6 @@ def hidden_states(
     whole_pass : bool, default False
         Run all blocks and take the states that transformers returns, for families whose blocks
         read something else.
-
-    Returns
-    -------
-    dict of int to Tensor
     """
     blocks = None if whole_pass else blocks_of(network)
     states = None if blocks is None else _from_blocks(network, blocks, batch, layers, reduce)

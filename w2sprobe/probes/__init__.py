@@ -54,10 +54,6 @@ def make_probe(
     device : str, default "auto"
         Device of the linear probes.
 
-    Returns
-    -------
-    KNNProbe, LogisticProbe, MassMeanProbe or TopoFilter
-
     Raises
     ------
     UnknownName

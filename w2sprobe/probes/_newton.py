@@ -67,11 +67,6 @@ def minimise(
         Above 0.
     vectors : ndarray of int64, shape (c,), optional
         For each column, its row of `soft` and `weight`; by default 0 to c - 1.
-    device : str, default "auto"
-
-    Returns
-    -------
-    Minima
 
     Raises
     ------

@@ -265,10 +265,6 @@ class KNNProbe(ProbeEstimator):
         groups : array_like, shape (n,), optional
             Rows of the same value do not vote on one another in `predict_train_proba`.
 
-        Returns
-        -------
-        KNNProbe
-
         Raises
         ------
         InputError

@@ -277,7 +277,6 @@ class LogisticProbe(LinearProbe):
     ----------
     coef_ : ndarray of float64, shape (d,)
         For X as given, not preprocessed.
-    intercept_ : float
     l2_ : float
         Penalty that was used.
     oof_loss_ : ndarray of float64, shape (len(L2S),)
@@ -310,10 +309,6 @@ class LogisticProbe(LinearProbe):
             Hard or soft labels in [0, 1].
         groups : array_like, shape (n,), optional
             Rows of the same value are in the same fold of a cross-fit.
-
-        Returns
-        -------
-        LogisticProbe
 
         Raises
         ------

@@ -144,10 +144,6 @@ class MassMeanProbe(LinearProbe):
         y : array_like of float, shape (n,)
             Hard or soft labels in [0, 1].
 
-        Returns
-        -------
-        MassMeanProbe
-
         Raises
         ------
         InputError

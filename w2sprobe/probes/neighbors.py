@@ -46,7 +46,6 @@ class Neighbors(_DistancesAndIndices):
     distances : ndarray of float32, shape (m, k)
         Euclidean, ascending.
     indices : ndarray of int64, shape (m, k)
-    backend : str
     recall : float
         Share of the true neighbours among these, in [0, 1]: 1 by proof for an exact backend,
         measured on a sample of the queries for an approximate one.

@@ -38,10 +38,6 @@ class Preprocessing:
             distances, class means and a free intercept do not depend on the origin. It does change
             what Adam does in `probing.heads.fit_heads`.
 
-        Returns
-        -------
-        Preprocessing
-
         Raises
         ------
         UnknownName

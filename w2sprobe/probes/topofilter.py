@@ -59,7 +59,6 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
     keep_mask_ : ndarray of bool, shape (n,)
     component_mask_ : ndarray of bool, shape (n,)
         Rows in the largest component of their class.
-    removed_by_component_, removed_by_zeta_ : int
     zeta_ : float
         Largest difference of a kept row from its neighbours' mean.
 
@@ -114,10 +113,6 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
             Hard or soft labels in [0, 1], of both classes.
         groups : array_like, shape (n,), optional
             Rows of one value are not one another's neighbours in either step.
-
-        Returns
-        -------
-        TopoFilter
 
         Raises
         ------

@@ -55,7 +55,6 @@ def fit_heads(
         Learnt from all rows, whatever is kept. Coefficients are those of X as given.
     keep : array_like of bool, shape (n,) or (v, n), optional
         Rows that each label vector is trained on.
-    device : str, default "auto"
 
     Returns
     -------

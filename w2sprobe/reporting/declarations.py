@@ -20,13 +20,8 @@ def declaration_tables(
 
     Parameters
     ----------
-    declaration : Declaration
     more : iterable of (str, str), optional
         Further rows of the first table.
-
-    Yields
-    ------
-    Table
     """
     yield declared_table([*declared_rows(declaration), *more], f" of {declaration.name}")
     yield Table.of(

@@ -39,7 +39,6 @@ def sweep_figure(table: pa.Table, selections: Sequence[Mapping[str, Any]], path:
         Of a sweep; docs/file-formats.md. Without truth, the AUC against the weak labels is drawn.
     selections : sequence of mapping
         Its selections; each is marked in the panels of its probe, and so is the best point.
-    path : Path
     """
     rows, column, label = _drawn_rows(table)
     evaluations = [name for name in TITLES if any(row["evaluation"] == name for row in rows)]
@@ -127,7 +126,6 @@ def heat_panel(
 
     Parameters
     ----------
-    axis : Axes
     rows : sequence of mapping
         With layer, setting, value and the column.
     layers : sequence of int

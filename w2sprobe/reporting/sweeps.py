@@ -17,7 +17,6 @@ def selection_table(selections: Sequence[Selection], n_rows: Mapping[str, int]) 
 
     Parameters
     ----------
-    selections : sequence of Selection
     n_rows : mapping of str to int
         Number of rows the probes were fitted on, and of each split.
     """

@@ -100,7 +100,6 @@ class Column:
 
     Parameters
     ----------
-    title : str
     value : str or callable, optional
         From the record of a row to its cell, or to a text, a count, a number of three digits or
         None; a str names the record's attribute. Default: `title`.
@@ -149,9 +148,6 @@ class Table:
 
     Parameters
     ----------
-    title : str
-    columns : sequence of Column
-    rows : sequence of TableRow
     note : str, optional
         Below it.
     searchable : bool, default False
@@ -178,16 +174,8 @@ class Table:
 
         Parameters
         ----------
-        title : str
-        columns : iterable of Column
-        records : iterable
-        note : str, optional
         unresolved : callable, optional
             Of the records whose rows are set apart.
-
-        Returns
-        -------
-        Table
         """
         chosen = tuple(columns)
         rows = [

@@ -23,7 +23,6 @@ def drawn(table: Table, width: int) -> Iterator[RenderableType]:
 
     Parameters
     ----------
-    table : Table
     width : int
         Of the terminal, in characters.
 

@@ -90,10 +90,6 @@ def why_unresolved(ceiling: SummaryRow) -> str:
 def runs_text(row: SummaryRow) -> str:
     """Number of runs: cuts of the rows x seeds of the supervisor x seeds of the learner.
 
-    Parameters
-    ----------
-    row : SummaryRow
-
     Returns
     -------
     str
@@ -110,7 +106,6 @@ def noise_in_words(row: SummaryRow, subject: str = "Intervals", n_rows: str = ""
 
     Parameters
     ----------
-    row : SummaryRow
     subject : str
         Which intervals.
     n_rows : str, optional
@@ -158,16 +153,7 @@ def _levels(row: SummaryRow) -> tuple[int, int, int] | None:
 
 
 def sources_of_noise(rows: Sequence[SummaryRow]) -> str:
-    """What the intervals of some rows are over, for the caption of a table or a drawing.
-
-    Parameters
-    ----------
-    rows : sequence of SummaryRow
-
-    Returns
-    -------
-    str
-    """
+    """What the intervals of some rows are over, for the caption of a table or a drawing."""
     several = [_levels(row) for row in rows if row.n_seeds > 1]
     if not several:
         return "over test rows"
@@ -184,10 +170,6 @@ def with_fewer_seeds(rows: Sequence[SummaryRow]) -> list[str]:
     ----------
     rows : sequence of SummaryRow
         Of one pair of models.
-
-    Returns
-    -------
-    list of str
     """
     whole = {row.task: row.n_seeds for row in rows if row.method == "ceiling"}
     return list(dict.fromkeys(row.method for row in rows if row.n_seeds < whole.get(row.task, 0)))

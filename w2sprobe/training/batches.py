@@ -16,8 +16,6 @@ class EpochBatches:
 
     Parameters
     ----------
-    n_rows, batch_size : int
-    seed : int
     epoch : callable
         Number of the epoch that begins. The order of rows depends on seed and number alone, so that
         a resumed run has the same.
@@ -51,7 +49,6 @@ def micro_batches(
     ----------
     examples : sequence of Example
         The whole batch, the same in every process.
-    pad_id : int
     max_tokens : int
         Upper limit of a micro-batch, padding included; a single longer row makes one by itself.
         Shorter rows are cut by length as well, so that the limit need not be reached.

@@ -31,10 +31,6 @@ def claim(out: Path, fingerprint: str) -> Path:
     fingerprint : str
         Hash of everything that determines the run's weights.
 
-    Returns
-    -------
-    Path
-
     Raises
     ------
     InputError

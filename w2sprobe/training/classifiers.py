@@ -62,7 +62,6 @@ def load_classifier(
 
     Parameters
     ----------
-    info : ModelInfo
     settings : TrainSettings
         Read: `full`, `gradient_checkpointing`, `lora_rank`, `lora_alpha`, `lora_from_layer`, and
         `seed` for the head and the LoRA matrices.
@@ -71,11 +70,6 @@ def load_classifier(
         bfloat16 is autocast over the body, whose weights are float32.
     pad_id : int
         Token that fills rows on the right; causal classifiers read the last other token.
-    device : torch.device
-
-    Returns
-    -------
-    PreTrainedModel or PeftModel
 
     Raises
     ------

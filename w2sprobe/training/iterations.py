@@ -108,10 +108,6 @@ def relabelled(labels: LabelTable, predicted: LabelTable) -> LabelTable:
     predicted : LabelTable
         Its predictions of the training rows. Other rows, validation rows among them, keep their
         labels.
-
-    Returns
-    -------
-    LabelTable
     """
     keep = labels.align(predicted.ids).keep
     return labels.replace(LabelTable(predicted.ids, predicted.soft_label, keep))

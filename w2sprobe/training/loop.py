@@ -40,20 +40,15 @@ class BatchTrainer(Trainer):
 
     Parameters
     ----------
-    classifier : PreTrainedModel or PeftModel
-    arguments : TrainingArguments
-    examples : list of Example
     settings : TrainSettings
         Read: `batch_size`, `seed`, `early_stopping`, and `micro_batch_tokens`, which a single
         process halves whenever memory runs out.
-    loss : Loss
     pad_id : int
         Token that fills rows on the right.
     validate : callable
         Returns validation predictions and their scores; it must not call the loss.
     feeding : Feeding
         `Prefix.feeding` if a prefix is attached.
-    callbacks : sequence of TrainerCallback
     """
 
     def __init__(

@@ -258,10 +258,6 @@ class LogConfidence:
         ramp : float, in [0, 1]
             Scales alpha: the caller's warm-up.
 
-        Returns
-        -------
-        Tensor, scalar
-
         Raises
         ------
         InputError
@@ -351,10 +347,6 @@ class Entropy:
             P(label = 1), in [0, 1].
         ramp : float, in [0, 1]
             Scales alpha: the caller's warm-up.
-
-        Returns
-        -------
-        Tensor, scalar
 
         Raises
         ------

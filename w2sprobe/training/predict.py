@@ -43,7 +43,6 @@ def check_independence(
         Two logits per row.
     input_ids : sequence of ndarray of int
         Candidate rows; the longest and the shortest are compared.
-    pad_id : int
     device : torch.device
         Device of the classifier.
     precision : str
@@ -94,7 +93,6 @@ def predict(
         Two logits per row.
     input_ids : sequence of ndarray of int, length n
         Tokens of each row, without padding.
-    pad_id : int
     device : torch.device
         Device of the classifier.
     feeding : Feeding

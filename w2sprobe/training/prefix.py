@@ -46,10 +46,6 @@ def shared_prefix(
     folder : Path
         The file's name is a hash of model, precision, layer and rows.
 
-    Returns
-    -------
-    Prefix
-
     Raises
     ------
     OutputError
@@ -87,7 +83,6 @@ class Prefix:
         First trained block, at least 1.
     input_ids : list of ndarray of int, length n
         Tokens of every row that will be fed.
-    pad_id : int
     device : torch.device
         Device of the classifier.
     file : Path

@@ -40,11 +40,6 @@ def check_requirements(settings: TrainSettings) -> None:
 def check_trainable(info: ModelInfo, settings: TrainSettings) -> None:
     """Refuse a model that cannot be trained as a classifier, or not with these settings.
 
-    Parameters
-    ----------
-    info : ModelInfo
-    settings : TrainSettings
-
     Raises
     ------
     InputError

@@ -82,7 +82,6 @@ class SavedModel:
 
         Parameters
         ----------
-        rows : Rows
         truncate : bool, optional
             Cut texts that exceed the model's context, with a warning that counts them. None: as in
             training.
@@ -193,7 +192,6 @@ def write_validation(folder: Path, ids: np.ndarray, predictions: dict[int, np.nd
 
     Parameters
     ----------
-    folder : Path
     ids : ndarray of str, shape (n,)
         Ids of the validation rows.
     predictions : dict of int to ndarray of float64, shape (n,)

@@ -85,7 +85,6 @@ def zero_shot(
     question : str, default ""
         Line between a row's text and the cue, for texts that contain no question: "Is this review
         positive?".
-    device : str, default "auto"
     truncate : bool, default False
         Cut texts whose prompt exceeds the model's context, with a warning that counts them.
         Examples, question and cue stay whole.

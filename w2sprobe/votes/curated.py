@@ -29,7 +29,6 @@ class Curated:
         1. None without predictions: TopoFilter and the rule "random".
     fold : ndarray of int64, shape (n,), optional
         Fold in which each row was held out; None without cross-fitting.
-    reason : tuple of str, length n
     """
 
     before: LabelTable
@@ -124,7 +123,6 @@ def curate_at_random(
         Share of the rows to remove.
     per_class : bool, default False
         Remove this share of each class of the hard labels.
-    seed : int, default 0
 
     Raises
     ------
@@ -146,7 +144,6 @@ def filter_at_random(n: int, n_removed: int, *, seed: int = 0) -> np.ndarray:
     n : int
         Number of rows.
     n_removed : int, in [0, n]
-    seed : int, default 0
 
     Returns
     -------

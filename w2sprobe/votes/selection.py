@@ -96,7 +96,6 @@ class Choice:
     ----------
     setting : str, optional
         Such as "k" or "l2".
-    value : float, optional
     criterion : float
         Cross-fitted AUC or log-loss against the weak labels.
     at_edge : bool
@@ -119,13 +118,8 @@ def is_at_edge(setting: str | None, value: float | None, tried: Collection[float
     ----------
     setting : str, optional
         Such as "k" or "l2".
-    value : float, optional
     tried : collection of float
         Values of the same probe.
-
-    Returns
-    -------
-    bool
 
     Examples
     --------

@@ -15,7 +15,6 @@ class LayerView:
 
     Parameters
     ----------
-    layer : int
     points : ndarray of float32, shape (n, 2)
     explained : tuple of float, optional
         Share of the variance along each axis; None where the projection is not linear.
@@ -48,7 +47,6 @@ class ExplorerData:
         Labels as given: of all rows that are shown, and maybe others.
     ids : ndarray of str, shape (n,)
         Rows that are shown, training rows first.
-    texts : list of str, length n, optional
     splits : ndarray of str, shape (n,)
         The split that each row is of.
     truth : ndarray of int64, shape (n,), optional
@@ -59,7 +57,6 @@ class ExplorerData:
     l2 : float
         Penalty of the logistic probe.
     projection : {"pca", "umap"}
-    layers : tuple of LayerView
     """
 
     labels: LabelTable

@@ -14,17 +14,7 @@ SCRIPTS = ("explorer_data.js", "explorer_plot.js", "explorer_rows.js", "explorer
 
 
 def explorer_page(data: ExplorerData, title: str) -> Page:
-    """The page; `write_page` writes it.
-
-    Parameters
-    ----------
-    data : ExplorerData
-    title : str
-
-    Returns
-    -------
-    Page
-    """
+    """The page; `write_page` writes it."""
     from plotly.offline import get_plotlyjs
 
     return Page(
@@ -47,14 +37,6 @@ def payload(data: ExplorerData) -> dict[str, Any]:
     """What the page's scripts read; JSON.
 
     Votes are not in it: the page sums the labels of the neighbours that it shows, in their order.
-
-    Parameters
-    ----------
-    data : ExplorerData
-
-    Returns
-    -------
-    dict
     """
     given = data.labels.align(data.ids)
     other = ~np.isin(data.labels.ids, data.ids)
@@ -85,13 +67,8 @@ def packed(values: np.ndarray, kind: str) -> list[str]:
 
     Parameters
     ----------
-    values : ndarray
     kind : str
         As numpy names it, without byte order.
-
-    Returns
-    -------
-    list of str
     """
     content = np.ascontiguousarray(values, dtype=np.dtype(kind).newbyteorder("<")).tobytes()
     return [kind, base64.b64encode(content).decode("ascii")]

@@ -17,7 +17,6 @@ class Figure:
     ----------
     name : str
         Unique in its page, and the name of its files; letters, digits and hyphens.
-    title : str
     caption : str
         How to read it.
     alt : str
@@ -43,14 +42,6 @@ class Figure:
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows of the same keys as CSV with a heading.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-
-    Returns
-    -------
-    str
 
     Examples
     --------

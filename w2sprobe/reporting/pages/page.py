@@ -30,7 +30,6 @@ class Page:
     ----------
     template : str
         Name in `templates/`; it extends base.html.j2.
-    title : str
     values : dict
         What the template asks for, beside the above. JSON data goes through the filter `tojson`,
         into a script element of type application/json.
@@ -53,10 +52,6 @@ class Page:
 
         Its policy lets no request leave it and runs only the scripts that are known by their hash:
         an attribute such as onerror does nothing, even where it would get into the page.
-
-        Returns
-        -------
-        str
         """
         scripts = [resource("page.js"), *self.scripts]
         return ENVIRONMENT.get_template(self.template).render(
@@ -76,7 +71,6 @@ def write_page(page: Page, path: Path) -> None:
 
     Parameters
     ----------
-    page : Page
     path : Path
         Of the HTML file.
     """
@@ -86,16 +80,7 @@ def write_page(page: Page, path: Path) -> None:
 
 
 def resource(name: str) -> str:
-    """Text of a file beside the templates.
-
-    Parameters
-    ----------
-    name : str
-
-    Returns
-    -------
-    str
-    """
+    """Text of a file beside the templates."""
     return files("w2sprobe.reporting.pages").joinpath("assets", name).read_text(encoding="utf-8")
 
 

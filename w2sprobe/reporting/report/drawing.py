@@ -70,7 +70,6 @@ class Drawing:
         Name of its files; letters, digits and hyphens.
     title, caption, alt : str
         As in `blocks.Figure`.
-    figure : matplotlib Figure
     data : sequence of mapping
         One row per mark; all with the same keys.
     """
@@ -205,13 +204,10 @@ def mark(
 
     Parameters
     ----------
-    axis : Axes
-    value : float
     interval : tuple of float, optional
         None draws no bar.
     y : float
         Height of the line.
-    colour, marker : str
     filled : bool
         Hollow marks are values that are not to be trusted.
     limits : tuple of float, optional

@@ -27,10 +27,8 @@ def gains_drawing(comparison: Comparison, rows: Sequence[SummaryRow], name: str)
 
     Parameters
     ----------
-    comparison : Comparison
     rows : sequence of SummaryRow
         Of the same pair of models: they have the intervals of the measured gains.
-    name : str
 
     Returns
     -------

@@ -146,7 +146,6 @@ def study_numbers(
 
     Parameters
     ----------
-    rows : sequence of SummaryRow
     comparison : Comparison or None
         Methods beside the baseline; None where nothing can be compared.
     declared : bool

@@ -39,7 +39,6 @@ def splits_drawing(splits: Mapping[str, int], weak: str, strong: str, name: str)
         Number of rows of weak_train, strong_train, val and test.
     weak, strong : str
         Names of the models.
-    name : str
     """
     figure, axes = new_figure(9.2, 3.7)
     rows = {name: f"{count:,} rows" for name, count in splits.items()}
@@ -197,7 +196,6 @@ def filters_drawing(cards: Sequence[Mapping[str, Any]], name: str) -> Drawing:
     ----------
     cards : sequence of mapping
         `cards_of` all runs; those that removed something are drawn.
-    name : str
     """
     filters = [card for card in cards if card["removed"] and not card["step"]]
     methods = list(dict.fromkeys(card["method"] for card in filters))[::-1]
@@ -237,7 +235,6 @@ def overlap_drawing(labels: Sequence[Labels], name: str) -> Drawing | None:
     ----------
     labels : sequence of dict
         `RunFolder.strong_train_labels` of all runs.
-    name : str
     """
     runs = [
         {method: own["keep"] for method, own in table.items() if not own["keep"].all()}

@@ -41,11 +41,6 @@ class Predicted:
 def predicted(runs: Iterable[RunFolder], method: str) -> dict[Seeds, Predicted]:
     """Predictions of a method in every run of one task and pair of models.
 
-    Parameters
-    ----------
-    runs : iterable of RunFolder
-    method : str
-
     Returns
     -------
     dict of seeds to Predicted
@@ -74,10 +69,6 @@ def auc_difference(
     ours: Mapping[Seeds, Predicted], theirs: Mapping[Seeds, Predicted]
 ) -> Estimate | None:
     """AUC of the second less that of the first, mean over runs, with the noise of both.
-
-    Parameters
-    ----------
-    ours, theirs : mapping of seeds to Predicted
 
     Returns
     -------

@@ -76,10 +76,6 @@ WORDS = {
 def performance_tables(rows: Sequence[SummaryRow]) -> tuple[Table, ...]:
     """Scores other than AUC of every task and method, of groups of rows, and their definitions.
 
-    Parameters
-    ----------
-    rows : sequence of SummaryRow
-
     Returns
     -------
     tuple of Table

@@ -69,7 +69,6 @@ def layers_drawing(surface: Surface, name: str, used: Used) -> Drawing:
     ----------
     surface : dict
         Of `surface_of`.
-    name : str
     used : mapping of str to (int, float)
         Layer and setting of the probe methods, by probe.
     """
@@ -178,7 +177,6 @@ def grid_drawing(surface: Surface, name: str, scored: str, used: Used) -> Drawin
     ----------
     surface : dict
         Of `surface_of`.
-    name : str
     scored : str
         Which rows are scored, in words.
     used : mapping of str to (int, float)
@@ -254,8 +252,6 @@ def indicators_drawing(
         Of one pair of models.
     tasks : sequence of TaskRow
         Of the same.
-    method : str
-    name : str
     """
     known = [row for row in rows if not math.isnan(row.correlation)]
     shown = sorted(known, key=lambda row: -abs(row.correlation))[:MOST_INDICATORS]
@@ -306,7 +302,6 @@ def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> D
     rows : sequence of mapping
         Of training.parquet. Without `early_stopping`, the rule was `auc`; `val_true_auc` may be
         missing, or None.
-    name, task : str
     """
     rules = list(dict.fromkeys(map(_rule, rows)))
     with_truth = any(row.get("val_true_auc") is not None for row in rows)

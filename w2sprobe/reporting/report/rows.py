@@ -33,17 +33,12 @@ def write_explorers(
 
     Parameters
     ----------
-    sources : sequence of ResultsFolder
     stores : Path
         Folder that holds activation stores by their names.
     out : Path
         Gets explorer-1.html, explorer-2.html, ...
     explore : callable
         Computes what a page shows.
-
-    Yields
-    ------
-    ResultsFolder, Link
     """
     number = 0
     for source in sources:

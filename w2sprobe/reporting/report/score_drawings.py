@@ -38,11 +38,6 @@ def method_drawing(rows: Sequence[SummaryRow], name: str) -> Drawing:
     ----------
     rows : sequence of SummaryRow
         Of one task and pair of models.
-    name : str
-
-    Returns
-    -------
-    Drawing
     """
     ends = {row.method: row for row in rows if row.method in ("weak", "ceiling")}
     methods = [row for row in rows if row.method not in ends]
@@ -127,7 +122,6 @@ def tasks_drawing(rows: Sequence[SummaryRow], name: str, published: Sequence[Sco
     ----------
     rows : sequence of SummaryRow
         Of one pair of models.
-    name : str
     published : sequence of Score
         Of the source experiments; those of the same tasks are drawn.
     """
@@ -185,8 +179,6 @@ def pgr_drawing(rows: Sequence[SummaryRow], name: str, published: Sequence[Score
     ----------
     rows : sequence of SummaryRow
         Of one pair of models.
-    name : str
-    published : sequence of Score
     """
     methods = [m for m in dict.fromkeys(row.method for row in rows) if m not in ("weak", "ceiling")]
     ceilings = {row.task: row for row in rows if row.method == "ceiling"}
@@ -257,17 +249,7 @@ def _source_name(method: str) -> str:
 
 
 def differences_drawing(comparison: Comparison, name: str) -> Drawing:
-    """Every method less the student, a dot a task, with the mean over tasks.
-
-    Parameters
-    ----------
-    comparison : Comparison
-    name : str
-
-    Returns
-    -------
-    Drawing
-    """
+    """Every method less the student, a dot a task, with the mean over tasks."""
     rows = sorted(
         (row for row in comparison.methods if row.unit == "auc" and row.n),
         key=lambda row: row.mean,

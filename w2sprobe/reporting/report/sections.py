@@ -92,8 +92,6 @@ class Section:
     ----------
     name : str
         Unique in its page; letters, digits and hyphens.
-    title, intro : str
-    blocks : tuple of Drawing, Table or Code
     """
 
     name: str
@@ -118,7 +116,6 @@ def report_of(
 
     Parameters
     ----------
-    source : ResultsFolder
     prefix : str, optional
         Of all names, where a page reports on several sources.
     describe : callable, optional

@@ -32,13 +32,7 @@ Labels = dict[str, dict[str, np.ndarray]]  # columns of the training labels, by 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """An experiment's results, and the files beside them.
-
-    Parameters
-    ----------
-    folder : Path
-    results : Results
-    """
+    """An experiment's results, and the files beside them."""
 
     folder: Path
     results: Results
@@ -89,14 +83,10 @@ class ResultsFolder:
 
     Parameters
     ----------
-    folder : Path
-    name : str
     runs : tuple of RunFolder
         One for each task, pair of models and seed.
     summary : tuple of SummaryRow
         One for each task, pair of models and method, over the seeds.
-    failures : tuple of Failure
-    preregistration : Preregistration, optional
     """
 
     folder: Path
@@ -194,10 +184,6 @@ def labels_by_method(labels: pa.Table) -> Labels:
     ----------
     labels : pyarrow.Table
         Of training_labels.parquet.
-
-    Returns
-    -------
-    dict of str to dict of str to ndarray
     """
     columns = {
         name: np.array(labels[name].to_pylist(), dtype=object) for name in labels.column_names

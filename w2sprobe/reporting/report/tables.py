@@ -39,7 +39,6 @@ def method_tests_table(
 
     Parameters
     ----------
-    rows : sequence of SummaryRow
     analysis : Analysis
         Its family says which methods compete; without one, `defined` and their names do.
     against : str

@@ -33,7 +33,6 @@ def versus(
 
     Parameters
     ----------
-    first, other : ResultsFolder
     prefix : str
         Of the names of sections, drawings and tables.
     names : tuple of str
