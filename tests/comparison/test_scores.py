@@ -7,7 +7,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from tests.reporting.test_reporting import results
+from tests.reporting.cases import results
 from w2sprobe.comparison import Score, by_pair, complete_scores, pair_name, read_scores
 from w2sprobe.errors import InputError
 

@@ -769,7 +769,7 @@ def test_a_filter_that_fails_fails_no_other_method(
     def broken(*_: Any) -> None:
         raise InputError("all in one component")
 
-    monkeypatch.setattr(stage_kinds, "judge_masks", broken)
+    monkeypatch.setattr(stage_kinds, "curate_by_masks", broken)
     outcomes = run_local(plan.stages)
     predictions, missing = predictions_of(plan, outcomes)
     assert [*missing] == ["logistic_on_topofilter"]

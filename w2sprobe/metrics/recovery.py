@@ -40,7 +40,7 @@ class BootstrapPGR:
     pgr_interval : tuple of float
         Fieller's; (-inf, inf) where the gap's own interval holds 0 or lies below; nan with `pgr`.
     resolved : bool
-        `gap_objection` has none: only then is `pgr` worth reading.
+        False where `gap_objection` finds the gap too small or too uncertain to divide by.
     n_cuts, n_supervisors, n_learners : int
         Cuts of the rows, supervisors per cut, learners per supervisor. A factor with one level adds
         nothing to the intervals: its noise is not known.
@@ -159,11 +159,11 @@ def bootstrap_pgr(
     ----------
     truth : array_like of 0 and 1, shape (n,) or (cuts, n)
         Both classes present. A second axis: each cut of the rows has test rows of its own.
-    weak, student, ceiling : array_like of float, shape (n,), (seeds, n) or (supervisors, learners,
-    n), after an axis of cuts where truth has one
-        Scores of the same rows, finite; higher means more like class 1. Run i of the models that
-        have several belongs to the same seed; a model with one run, or an axis of size 1, serves
-        all. (seeds, n): each supervisor has one learner.
+    weak, student, ceiling : array_like of float
+        Finite scores of the same rows; higher means more like class 1. Shape (n,), (seeds, n) or
+        (supervisors, learners, n), after an axis of cuts where `truth` has one. Run i of each model
+        belongs to seed i; a model with one run, or an axis of size 1, serves all. With (seeds, n)
+        each supervisor has one learner.
     n_resamples, seed : int, optional
         Change nothing: the variance of the bootstrap over rows is computed without resampling.
         Accepted so that calls written for earlier versions work.
