@@ -140,11 +140,11 @@ def _rendered(section: Section) -> dict[str, Any]:
 
 def _description(part: SourceReport) -> str:
     source = part.source
-    seeds = {run.results.seed for run in source.runs}
+    runs = {run.results.seed for run in source.runs}
     counts = (
         *(((len(source.tasks), "task"),) if len(source.tasks) > 1 else ()),
         (len(source.pairs), "pair of models"),
-        (len(seeds), "seed"),
+        (len(runs), "run per task and pair"),
         (len(source.methods), "method"),
     )
     words = source.tasks if len(source.tasks) == 1 else []
@@ -155,4 +155,5 @@ def _description(part: SourceReport) -> str:
 def _plural(word: str, n: int) -> str:
     if n == 1:
         return word
-    return "pairs of models" if word == "pair of models" else f"{word}s"
+    first, *rest = word.split(" ", 1)
+    return " ".join([f"{first}s", *rest])
