@@ -1,4 +1,4 @@
-"""Tells a file that cannot be read at the moment from a damaged one."""
+"""Distinguish temporarily unreadable files from damaged ones."""
 
 from pathlib import Path
 from typing import NoReturn

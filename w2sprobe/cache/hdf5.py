@@ -1,4 +1,4 @@
-"""HDF5 files with checksums: of every dataset, and in the first bytes of the file as a whole.
+"""HDF5 files with checksums: one per dataset, and one for the whole file in its header.
 
 The checksum of a dataset is compared at every read. That of the file also covers bytes that belong
 to no dataset; it is compared by `w2sprobe store verify`.

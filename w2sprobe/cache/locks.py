@@ -1,7 +1,7 @@
 """Lock files that name their owner, so that the lock of a dead process can be taken over.
 
-Two owners of one lock are possible where a machine is suspended for a minute and resumes; they
-would write the same bytes twice.
+A machine that resumes after a minute of suspension may share a lock with another owner; this is
+harmless, as both write the same bytes.
 """
 
 import json

@@ -51,7 +51,7 @@ class _Commands(click.Group):
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(w2sprobe.__version__, prog_name="w2sprobe")
 def root() -> None:
-    """How much of the gap to its own ceiling does a strong model recover from weak labels?
+    """How much of the weak-to-ceiling gap does a strong model recover from weak labels?
 
     \b
     Start here:

@@ -53,7 +53,7 @@ def preprocess(function: Command) -> Command:
         default="none",
         show_default=True,
         type=click.Choice(["none", "center", "standardize"]),
-        help="Preprocessing of the activations, learnt from the training rows; center is as none.",
+        help="Scaling of activations, fitted on the training rows; center equals none.",
     )
     return option(function)
 

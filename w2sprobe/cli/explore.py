@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     help="Show these rows of the task too; may be given twice.",
 )
 @click.option(
-    "--layers", help="mid, all, 15, 8,15 or 8:24:2; default: about 7, from lowest to highest."
+    "--layers", help="mid; all; 15; 8,15; 8:24:2. Default: about 7, from lowest to highest."
 )
 @click.option(
     "--ks",

@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 )
 @_options.task()
 @click.option(
-    "--layers", default="all", show_default=True, help="all, mid, 16, 8,12,16, 8:24:2, 0.5 or -1."
+    "--layers", default="all", show_default=True, help="all; mid; 16; 8,12,16; 8:24:2; 0.5; -1."
 )
 @click.option(
     "--position",
     default="last",
     show_default=True,
-    help="last, first, mean, all, marker:TEXT (its last token) or after:TEXT (mean behind it).",
+    help="Token: last, first, mean, all, marker:TEXT (its end) or after:TEXT (mean after it).",
 )
 @click.option(
-    "--store", type=click.Path(path_type=Path), help="Folder; default: in the cache, by address."
+    "--store", type=click.Path(path_type=Path), help="Folder; default: hash-named, in the cache."
 )
 @click.option(
     "--dtype",
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 @click.option(
     "--compress",
     is_flag=True,
-    help="Lossless bitshuffle and zstd; also reading needs hdf5plugin.",
+    help="Lossless bitshuffle and zstd; readers need hdf5plugin too.",
 )
 @click.option("--truncate", is_flag=True, help="Cut texts that exceed the model's context.")
 @click.option(
@@ -80,10 +80,10 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Compute a model's hidden states of the strong-train, validation and test rows, once.
+    """Compute and store a model's hidden states for the strong-train, validation and test rows.
 
-    A finished store is opened, an unfinished one is continued, and missing layers are added.
-    Several processes, also those of torchrun or accelerate launch, share the work.
+    A finished store is reused, an unfinished one continued, missing layers added. Parallel
+    processes, such as those of torchrun or accelerate launch, share the work.
 
     \b
     Examples:

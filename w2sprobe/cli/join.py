@@ -21,12 +21,12 @@ from w2sprobe.cli._overview import print_study
 @click.option("--name", help="Name of the study; default: that of the first result.")
 @_options.common
 def command(results: tuple[Path, ...], out: Path, name: str | None, as_json: bool) -> None:
-    """Make one study of several that were run apart.
+    """Merge studies that were run separately.
 
-    For seeds, tasks or models that were run on machines without a shared disk; in one cache, run
-    the whole study again instead: what is done takes seconds. RESULTS are folders written by
-    `w2sprobe run`. Their experiments are copied into OUT as they are; means, intervals and tests
-    are computed over all. Settings that a study has only once must agree.
+    For seeds, tasks or models run on machines without a shared disk. With one shared cache, rerun
+    the whole study instead: finished stages take seconds. RESULTS are folders of `w2sprobe run`,
+    copied unchanged into OUT; means, intervals and tests are computed over all. Study-wide settings
+    must agree.
 
     \b
     Examples:

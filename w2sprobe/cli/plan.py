@@ -18,8 +18,8 @@ from w2sprobe.cli._tables import print_table
     multiple=True,
     metavar="RESULTS",
     type=click.Path(path_type=Path),
-    help="Earlier results to measure variances in, as `run` leaves them; may be repeated. "
-    "Default: variances of this project's first reproduction.",
+    help="Earlier `run` results to estimate variances from; may be repeated. Default: this "
+    "project's first reproduction.",
 )
 @_options.device
 @_options.common
@@ -28,9 +28,9 @@ def command(
 ) -> None:
     """Declare a study before it is run: hypotheses, families of tests, what they can detect.
 
-    Takes the options of `w2sprobe run`, reads the tasks, loads no model weights and runs nothing.
-    Writes OUT/preregistration.json, with its SHA-256 and the full config. `w2sprobe run` with the
-    same OUT refers to it and lists what differs; so does `w2sprobe report`. Choose tests in the
+    Takes the options of `w2sprobe run` and reads the tasks, but loads no weights and runs nothing.
+    Writes OUT/preregistration.json with the full config and a SHA-256. `w2sprobe run` with the same
+    OUT and `w2sprobe report` cite it and list deviations. Choose tests in the
     config's section `analysis`; docs/studies.md explains them.
 
     \b

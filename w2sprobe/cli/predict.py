@@ -38,7 +38,7 @@ SPLITS = "weak_train,strong_train,val,test"
     default=SPLITS,
     show_default=True,
     metavar="NAMES",
-    help="Rows to predict, separated by commas.",
+    help="Splits to predict, comma-separated.",
 )
 @click.option(
     "--ensemble",

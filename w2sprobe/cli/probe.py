@@ -114,7 +114,7 @@ class _ProbeOptions:
 )
 @_probing.labels
 @_options.task(required=False)
-@click.option("--layers", default="mid", show_default=True, help="mid, all, 15, 8,15 or 8:24:2.")
+@click.option("--layers", default="mid", show_default=True, help="mid; all; 15; 8,15; 8:24:2.")
 @click.option(
     "--ks",
     "--k",
@@ -147,12 +147,12 @@ class _ProbeOptions:
     show_default=True,
     help="Share of rows that filter removes; auto: estimated by confident-learning or deep-knn.",
 )
-@click.option("--per-class", is_flag=True, help="Remove this share of each class.")
+@click.option("--per-class", is_flag=True, help="Remove the share per class.")
 @click.option(
     "--cv",
-    help="Folds of cross-fitting. Default: kNN leaves out single rows, the other probes take 5 "
-    "folds. An AUC of cross-fitted rows is the mean of those inside the folds. in-sample: relabel "
-    "or filter by a fit on all rows, their own labels included, as published.",
+    help="Cross-fitting folds. Default: kNN leaves out single rows, other probes use 5 folds. AUCs "
+    "of cross-fitted rows average within-fold AUCs. in-sample: relabel or filter by a fit on all "
+    "rows, their own labels included, as published.",
 )
 @click.option(
     "--backend",
@@ -169,15 +169,14 @@ def command(*, as_json: bool, **given: Any) -> None:
     """Fit a probe on cached activations, for every layer and setting at once.
 
     \b
-    predict   predict P(label = 1) of every row; training rows are held out
+    predict   predict P(label = 1) of every row, held-out on training rows
     relabel   replace the labels of the training rows by the probe's predictions
     filter    mark training rows to be removed
     topofilter only filters, and does so by default; the other probes predict by default.
 
-    With --task, the strong-train rows are the training rows, and rows of equal text are held out
-    together; without it, the rows of --labels are. OUT has one row per row of the data, layer and
-    setting: id, soft_label, keep, and where they come from. With one layer and one setting it is a
-    LabelTable that train takes.
+    Training rows are the strong-train rows of --task (rows of equal text held out together), else
+    the rows of --labels. OUT has one row per data row, layer and setting: id, soft_label, keep, and
+    their origin. With one layer and setting, `w2sprobe train --labels` accepts it.
 
     \b
     Examples:

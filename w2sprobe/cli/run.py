@@ -50,17 +50,17 @@ def command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Run a study from models and data to tables of PGR: tasks x models x seeds x methods.
+    """Run a study, tasks x models x seeds x methods, and print tables of scores and PGR.
 
-    Stages that are done are not run again. A stage that fails blocks only those that need it; the
-    next run tries it again. One experiment writes results.json, results.png, predictions.parquet,
-    audit.json and splits.parquet into OUT; several write a folder with these for each, study.json
-    and scores.csv. config.yaml runs the same study again.
+    Finished stages are not run again. A failed stage blocks only those that need it; the next run
+    retries it. One experiment writes results.json, results.png, predictions.parquet, audit.json and
+    splits.parquet to OUT; several write a folder of these each, study.json and scores.csv.
+    config.yaml reruns the study.
 
     --task replaces the config's tasks and all their settings; other task options replace only what
     they name.
 
-    If OUT holds a declaration by `w2sprobe plan`, results refer to it and list what differs.
+    If `w2sprobe plan` wrote to OUT, results cite that declaration and list deviations.
 
     \b
     Examples:

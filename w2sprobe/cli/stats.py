@@ -30,7 +30,7 @@ from w2sprobe.errors import UnknownName
     "--against",
     metavar="METHOD",
     shell_complete=_completion.methods,
-    help="Method to compare with. Default: student, or xent as the source calls it.",
+    help="Method to compare with. Default: student (xent in published data).",
 )
 @click.option(
     "--pair",
@@ -47,7 +47,7 @@ from w2sprobe.errors import UnknownName
 @click.option(
     "--min-gap",
     type=_options.FiniteRange(min=0),
-    help="Smallest gap between weak model and ceiling whose PGR is averaged. Default: as the "
+    help="Smallest AUC gap from weak model to ceiling whose PGR is averaged. Default: as the "
     "study's config declares it, else 0.03.",
 )
 @click.option(
@@ -67,9 +67,9 @@ from w2sprobe.errors import UnknownName
     multiple=True,
     metavar="METHOD",
     shell_complete=_completion.methods,
-    help="Method of the primary family, whose p values are adjusted together; may be repeated. "
-    "Default: as the study's config declares it, else all competitors: no controls, no learners on "
-    "true labels, no zero-shot.",
+    help="Method in the family whose p values are adjusted together; may be repeated. Default: as "
+    "the study's config declares it, else all but controls, learners on true labels and "
+    "zero-shot.",
 )
 @click.option(
     "--alternative",
@@ -106,8 +106,8 @@ def command(
 ) -> None:
     """Compare methods over tasks: differences with intervals, tests, gains, noise of seeds.
 
-    RESULTS are results of w2sprobe run (files or folders), tables (.csv or .parquet), or the word
-    published for the numbers of the source experiments. A table has one row per task, pair of
+    RESULTS: files or folders of `w2sprobe run`, tables (.csv or .parquet), or the word `published`
+    for the numbers of EleutherAI's experiments. A table has one row per task, pair of
     models, method and seed, with the columns task, method and at least one of auc and pgr;
     docs/statistics.md lists the optional columns, such as seed, weak_auc, ceiling_auc and gap_se.
     Rows of the methods weak and ceiling can replace the columns weak_auc and ceiling_auc.

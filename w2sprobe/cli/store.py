@@ -62,7 +62,7 @@ def list_stores(folder: Path | None, as_json: bool) -> None:
 @ONE_STORE
 @_options.common
 def info_command(store: Path, as_json: bool) -> None:
-    """Show what a store holds and what its address was computed from.
+    """Show what a store holds and which inputs its hash covers.
 
     \b
     Example:

@@ -60,7 +60,7 @@ class _SweepOptions:
 @click.argument("store", type=click.Path(path_type=Path))
 @_probing.labels
 @_options.task(required=False)
-@click.option("--layers", default="all", show_default=True, help="all, mid, 15, 8,15 or 8:24:2.")
+@click.option("--layers", default="all", show_default=True, help="all; mid; 15; 8,15; 8:24:2.")
 @click.option(
     "--ks",
     help="Numbers of neighbours: 1,10,50, or a range that includes both ends, 10:50:10, 1:9:lin5 "
@@ -76,8 +76,8 @@ class _SweepOptions:
     type=click.IntRange(min=2),
     default=5,
     show_default=True,
-    help="Folds of cross-fitting, for kNN too. An AUC of cross-fitted predictions is the mean of "
-    "those inside the folds.",
+    help="Cross-fitting folds, also for kNN. AUCs of cross-fitted predictions average within-fold "
+    "AUCs.",
 )
 @click.option(
     "--leave-one-out",
@@ -100,7 +100,7 @@ class _SweepOptions:
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Number of training rows whose truth may be used to choose; they are scored apart.",
+    help="Training rows whose true labels may guide the choice; scored separately.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.option(
@@ -114,10 +114,9 @@ def command(*, as_json: bool, **given: Any) -> None:
     """Score every layer and setting of kNN and logistic probes, held out, and choose among them.
 
     Probes are fitted on the weak labels of the strong-train rows (without --task: of the rows of
-    --labels). They are scored on these rows by cross-fitting (cross_fit), and on the validation and
-    test rows: AUC against truth and against the weak labels, and both minus the AUC of the weak
-    labels themselves. AUCs of cross_fit rows are means inside the folds, as predictions of
-    different fits cannot be ranked together.
+    --labels). Scores, on these rows by cross-fitting (cross_fit) and on validation and test rows:
+    AUC against true and weak labels, each also minus the weak labels' own AUC. cross_fit AUCs
+    average within-fold AUCs, as predictions of different fits cannot be ranked together.
 
     OUT gets the predictions of every layer; sweep.parquet, one row per layer, setting and set of
     rows; and sweep.json. A sweep that was stopped resumes at the first missing layer.

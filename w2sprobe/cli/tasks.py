@@ -44,8 +44,8 @@ def command() -> None:
 def list_tasks(as_json: bool) -> None:
     """List the tasks known by name.
 
-    Beside these: any other BIG-bench task as bigbench:NAME (give --positive and --negative where
-    its answers are classes), any file of rows, any function module:function.
+    Also accepted: other BIG-bench tasks as bigbench:NAME (with --positive and --negative if its
+    answers are classes), files of rows, and module:function.
 
     Offline says where a task's rows are read without a network: the mirror folder
     W2SPROBE_HUB_MIRROR, the Hugging Face cache, or the fetched asset.

@@ -61,8 +61,8 @@ def command(
     """Finetune a classifier on truth or on a table of labels, and predict all other rows.
 
     OUT gets adapter/ (an ordinary PEFT folder; with --full model/, a transformers folder),
-    training.json and labels.parquet: P(label = 1) of every row it was not trained on, which is what
-    a student takes as --labels. A run that was killed goes on when it is started again.
+    training.json and labels.parquet: P(label = 1) of all other rows, to pass as --labels when
+    training a student. A killed run resumes when started again.
 
     \b
     Example: a weak model and a student of it

@@ -71,10 +71,9 @@ class _Config(BaseModel):
 
 
 NAME = (
-    "A name of `w2sprobe tasks ls`, bigbench:NAME, a .jsonl, .csv or .parquet "
-    "file with columns text and label (0/1), optionally id, group and split (train/test), "
-    "a folder of `save_to_disk` with these, module:function, or a file that `w2sprobe tasks split` "
-    "wrote."
+    "Name from `w2sprobe tasks ls`; bigbench:NAME; .jsonl, .csv or .parquet file with columns text "
+    "and label (0/1), optionally id, group and split (train/test); `save_to_disk` folder with "
+    "these; module:function; or output file of `w2sprobe tasks split`."
 )
 
 
@@ -86,22 +85,22 @@ class SharedTask(_Config):
     negative: str | None = Field(None, description="Class that becomes label 0 (BIG-bench).")
     formatting: Formatting = Field(
         "repaired",
-        description="Prompts of the source experiments, repaired (default) or as published, known "
-        "bugs included.",
+        description="Prompts of EleutherAI's experiments: repaired (default), or as published with "
+        "bugs.",
     )
     rows: Annotated[int, Field(ge=8)] | str | None = Field(
         None,
-        description="Use only this many rows of the task, the first by hash whatever the seed, so "
-        "that many cuts share their activations; or a slice of this order: '0:900' and '900:' have "
-        "no row in common. Default: all.",
+        description="Use only the first N rows in a fixed hash order, so that splits of any seed "
+        "share activations; or a slice of that order: '0:900' and '900:' have no row in common. "
+        "Default: all.",
     )
     sizes: SplitSizes | None = Field(
         None,
-        description="Rows of weak-train, strong-train, validation and test, or shares as in "
-        ".4,.4,.1,.1, of the (balanced) rows a split can be cut from: all, or, where the source "
-        "sets rows aside for testing, these for test and the others for the rest. Default: 1,000 "
-        "rows for test, but at least .2 and at most .4 of all, .1 for validation and half of the "
-        "rest for either training split; or .45,.45,.1,1.0; up to 5000,5000,1000,5000 rows.",
+        description="Rows of weak-train, strong-train, validation and test, or shares of the "
+        "(balanced) rows: .4,.4,.1,.1. If the source sets test rows aside, test is a share of "
+        "those, the others of the rest. Default: test 1,000 rows, within .2 to .4 of all; "
+        "validation .1; training splits half the rest each. With set-aside test rows: "
+        ".45,.45,.1,1.0. At most 5000,5000,1000,5000 rows.",
     )
     keep_prior: bool = Field(
         default=False,
@@ -169,15 +168,14 @@ class AutoCandidates(_Config):
     ks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         KS,
         min_length=1,
-        description="Of kNN and TopoFilter; those that strong_train has too few rows for are left "
-        "out.",
+        description="Numbers of neighbours for kNN and TopoFilter; too large ones are skipped.",
     )
     l2s: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        L2S, min_length=1, description="Of logistic regression."
+        L2S, min_length=1, description="L2 penalties of logistic regression."
     )
     rule: ChoiceRule = Field(
         "weak_log_loss",
-        description="Least log-loss against the weak labels, or largest AUC inside folds.",
+        description="Least log-loss or largest within-fold AUC, on the weak labels.",
     )
 
 
@@ -187,19 +185,21 @@ class SweepConfig(_Config):
     layers: str = Field("all", description="As in `w2sprobe sweep --layers`.")
     ks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (1, 2, *KS),
-        description="Of kNN; those that strong_train has too few rows for are left out.",
+        description="Numbers of neighbours for kNN; too large ones are skipped.",
     )
     l2s: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        L2S, description="Of logistic regression."
+        L2S, description="L2 penalties of logistic regression."
     )
-    preprocess: Preprocessed | None = Field(None, description="Default: that of `probes`.")
+    preprocess: Preprocessed | None = Field(
+        None, description="Scaling of activations; default: as in `probes`."
+    )
     in_sample: bool = Field(
         default=False, description="Also score fits on the rows they were fitted on, as published."
     )
     ceiling: bool = Field(default=False, description="Also fit on truth.")
     leave_one_out: bool = Field(
         default=False,
-        description="kNN leaves out single rows instead of folds: biased against large k.",
+        description="Score kNN by leaving out single rows; biased against large k.",
     )
 
 
@@ -227,13 +227,13 @@ class ProbeConfig(_Config):
 class StrongToStrongConfig(_Config):
     """Students of students; each method sets its number of iterations."""
 
-    cv: int = Field(5, ge=2, description="Folds where labels are cross-fitted.")
+    cv: int = Field(5, ge=2, description="Folds for methods with cross_fit.")
     stop_at: float | None = Field(
         None,
         ge=0,
         lt=1,
-        description="Train no further student once at most this share of the kept rows changes "
-        "its hard label; default: train them all.",
+        description="Stop once at most this share of kept rows changes its hard label; default: "
+        "train all students.",
     )
 
 
@@ -258,14 +258,14 @@ class AnalysisConfig(_Config):
     )
     family: tuple[str, ...] | None = Field(
         None,
-        description="Methods that p values are corrected for together; default: all that are run, "
-        "without the baseline, controls, zero_shot and methods fitted on truth.",
+        description="Methods whose p values are adjusted together. Default: all that are run "
+        "except the baseline, controls, zero_shot and methods fitted on true labels.",
         json_schema_extra={"items": {"anyOf": [{"enum": list(METHODS)}, {"type": "string"}]}},
     )
     alternative: Literal["two-sided", "greater", "less"] = Field(
         "two-sided",
-        description="What tests of the family look for: a difference in either direction, or only "
-        "a better (greater) or a worse (less) method. The baseline's own gain is tested two-sided.",
+        description="Alternative hypothesis of the family's tests: a difference either way, or "
+        "only better (greater) or worse (less). The baseline's own gain is tested two-sided.",
     )
     alpha: float = Field(0.05, gt=0, lt=0.5, description="Level of the tests.")
     margin: float = Field(
@@ -284,8 +284,8 @@ class _Settings(_Config):
     probes: ProbeConfig = Field(default_factory=ProbeConfig)
     ceiling: str = Field(
         FINETUNED,
-        description="Learner whose fit on truth is the end of the gap: the finetuned strong model, "
-        "or a probe. The gap of each probe to its own ceiling is reported as well.",
+        description="Learner fitted on true labels as the upper end of the gap: the finetuned "
+        "strong model or a probe. Each probe's gap to its own ceiling is also reported.",
         json_schema_extra={"enum": [name for name in LEARNERS if name != HEAD]},
     )
     sweep: SweepConfig | None = Field(
@@ -294,18 +294,16 @@ class _Settings(_Config):
     strong_to_strong: StrongToStrongConfig = Field(default_factory=StrongToStrongConfig)
     zero_shot: ZeroShotConfig = Field(default_factory=ZeroShotConfig)
     min_gap: float = Field(
-        MIN_GAP, ge=0, description="Smallest gap between weak model and ceiling that has a PGR."
+        MIN_GAP, ge=0, description="Smallest gap (ceiling minus weak AUC) that is given a PGR."
     )
-    min_gap_se: float = Field(
-        MIN_GAP_SE, ge=0, description="The same, in standard errors of the gap."
-    )
+    min_gap_se: float = Field(MIN_GAP_SE, ge=0, description="Minimum gap, in its standard errors.")
     define: dict[str, Method] = Field(
         default_factory=dict, description="Your own methods, by new names."
     )
     methods: tuple[str, ...] = Field(
         tuple(DEFAULT_METHODS),
-        description="Which methods; weak and ceiling are always run. Default: those that the "
-        "source compares, a random filter, and all that are defined here.",
+        description="Methods to run; weak and ceiling always are. Default: those that EleutherAI "
+        "compares, a random filter, and all under `define`.",
         # for editors; the names are checked below, with those that are defined
         json_schema_extra={"items": {"anyOf": [{"enum": list(METHODS)}, {"type": "string"}]}},
     )
@@ -457,19 +455,19 @@ class StudyConfig(_Settings):
     )
     strong: OneOrMore[ModelConfig] = Field(description="The strong model, or a list of several.")
     seeds: Seeds = Field(
-        (), description="One run per seed; it replaces the seeds of what `vary` lists."
+        (), description="One run per seed, which sets the seed of all parts in `vary`."
     )
     vary: tuple[Varied, ...] = Field(
         ("weak", "strong"),
-        description="What the seeds change: training of the supervisors, of the strong models "
-        "and ceilings, or the split of the rows.",
+        description="What `seeds` change: training of the supervisors, of strong models and "
+        "ceilings, or the split of the rows.",
     )
     splits: Seeds = Field(
         (),
-        description="Seeds of the cuts of the rows, or how many cuts: each is run with each seed "
-        "of the supervisor and of the learner. Not beside `seeds`.",
+        description="Seeds of the splits, or their number; each split is run with every supervisor "
+        "and learner seed. Not together with `seeds`.",
     )
-    supervisor_seeds: Seeds = Field((), description="Seeds of the supervisor in each cut.")
+    supervisor_seeds: Seeds = Field((), description="Supervisor seeds for each split.")
     learner_seeds: Seeds = Field((), description="Seeds of the learners for each supervisor.")
 
     @property

@@ -46,25 +46,24 @@ IN_SAMPLE: Final = "in-sample"
 Folds = Annotated[
     Annotated[int, Field(ge=2)] | Literal["in-sample"],
     Field(
-        description="Cross-fit relabelling and filtering over so many folds; default: 5, and for "
-        "kNN none, which leaves each row out of its own vote. in-sample: judge rows by a probe "
-        "that was fitted on them, their own labels included, as published; relabelling and filters "
-        "by disagreement only.",
+        description="Cross-fitting folds for relabelling and filtering. Default: 5; kNN instead "
+        "leaves each row out of its own vote. in-sample: judge rows by a probe fitted on them and "
+        "their labels, as published; only for relabelling and the disagreement filter.",
     ),
 ]
 Preprocessed = Annotated[
     Preprocess,
-    Field(description="Scaling of activations: none or standardize (center is as none)."),
+    Field(description="Scaling of activations: none or standardize; center equals none."),
 ]
 Whiten = Annotated[
     bool, Field(description="mass-mean: multiply by the inverse within-class covariance.")
 ]
 PerClass = Annotated[
-    bool, Field(description="Filters remove their share of each class of the hard labels.")
+    bool, Field(description="Filters remove their share within each hard-label class.")
 ]
 Graph = Annotated[
     Literal["union", "mutual", "strong"],
-    Field(description="TopoFilter's graph; strong is that of the source's code."),
+    Field(description="TopoFilter's graph; strong: as in EleutherAI/w2s."),
 ]
 
 SETTING_FIELDS = {"k": "n_neighbors", "l2": "l2"}  # field of a method, by the prober's setting
@@ -82,28 +81,28 @@ class Method(BaseModel):
 
     predicts: Predicts = Field(
         "student",
-        description="Who predicts the test rows: the supervisor itself (weak), the end of the gap "
-        "(ceiling), a learner (student), or the strong model as it comes, asked in words "
-        "(zero_shot). `probe`, with a probe, is short for that learner.",
+        description="What predicts the test rows: the supervisor (weak), a strong learner fitted "
+        "on true labels (ceiling), a learner (student), or the prompted strong model (zero_shot). "
+        "`probe` is shorthand: key `probe` names the learner.",
     )
     labels: Labels = Field(
         "weak",
-        description="What a learner learns from: the supervisor's labels; truth, which makes it a "
-        "ceiling; or controls, truth with labels flipped independently at the supervisor's own "
-        "error rate (noise), or with its own soft labels dealt out anew (soft_noise).",
+        description="Training labels: the supervisor's (weak); true labels (truth), as a ceiling; "
+        "or two controls: true labels flipped at random at the supervisor's error rate (noise), or "
+        "its soft labels shuffled within each true class (soft_noise).",
     )
     learner: str = Field(
         FINETUNED,
-        description="Who learns: the strong model (finetuned), or on activations a probe, by its "
-        "name, or a linear head with a loss (head).",
+        description="What learns: the strong model (finetuned), or, on activations, a named probe "
+        "or a linear head (head).",
     )
     states: Literal["strong", "weak"] = Field(
         "strong",
-        description="Whose activations a probe learns from; weak is the weak-to-weak control.",
+        description="Model whose activations a probe reads; weak: weak-to-weak control.",
     )
     loss: LossName = Field("xent", description="Loss of a finetuned student or a linear head.")
     probe: str | None = Field(
-        None, description="Curates a learner's labels: a probe, or topofilter, which only filters."
+        None, description="Probe that relabels or filters training rows; topofilter only filters."
     )
     curation: Curation | None = Field(
         None,
@@ -112,8 +111,8 @@ class Method(BaseModel):
     )
     rule: str = Field(
         "disagreement",
-        description="How a probe's filter chooses rows, as in `w2sprobe probe`; TopoFilter has its "
-        "own rule.",
+        description="Rule by which a filter picks rows (`w2sprobe probe --rule`); not for "
+        "TopoFilter.",
     )
     function: str | None = Field(
         None,
@@ -121,22 +120,22 @@ class Method(BaseModel):
         "the LabelTable that a learner sees.",
     )
     same_size_as: str | None = Field(
-        None, description="Filter that a random filter matches: it removes as many rows."
+        None, description="For random_filter: remove as many rows as this named filter."
     )
     iterations: int = Field(
         0,
         ge=0,
-        description="Students after the first, each trained on the labels of the one before it.",
+        description="Further students, each trained on the predictions of the one before it.",
     )
     cross_fit: bool = Field(
         default=False,
-        description="These labels come from students that were not trained on the row, instead "
-        "of in-sample.",
+        description="With iterations: label each row by students not trained on it, instead of "
+        "in-sample.",
     )
     layers: str | None = Field(
         None,
-        description="Average the probe's predictions over these layers: 8:24:4, all, or "
-        "candidates, those of probes.candidates.",
+        description="Average predictions over these layers: 8:24:4, all, or candidates (those in "
+        "probes.candidates.layers).",
     )
     with_weak: bool = Field(
         default=False, description="Average the learner's predictions with the supervisor's."

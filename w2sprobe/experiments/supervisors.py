@@ -84,9 +84,9 @@ class FewRows(Supervisor):
     rows: int | None = Field(
         None,
         ge=4,
-        description="Weak-train rows that it learns from, default: all.",
+        description="Number of weak-train rows to fit on; default: all.",
     )
-    seed: int = Field(0, ge=0, description="Chooses these rows.")
+    seed: int = Field(0, ge=0, description="Seed of the choice of `rows`.")
 
     @property
     def varies(self) -> bool:
@@ -168,8 +168,10 @@ class ProbeSupervisor(FewRows):
     model: str = Field(description="Asset name, local folder or Hugging Face hub name.")
     layer: int | str = Field(-1, description="Layer of the weak model; default: its highest.")
     position: str = Field("mean", description="Pooling of its states: mean, last or first.")
-    l2: float = Field(1e-2, gt=0, description="Penalty.")
-    preprocess: Preprocess = Field("standardize", description="none or standardize.")
+    l2: float = Field(1e-2, gt=0, description="L2 penalty of the logistic regression.")
+    preprocess: Preprocess = Field(
+        "standardize", description="Scaling of activations: none or standardize."
+    )
     truncate: bool = Field(default=False, description="Cut texts to the model's context.")
 
     @property

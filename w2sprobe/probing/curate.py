@@ -35,7 +35,7 @@ from w2sprobe.votes.table import COMPONENT
 
 @dataclass(frozen=True)
 class Curation:
-    """How predictions change labels.
+    """How labels are relabelled or filtered.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Curation:
         return self.action == "filter" and self.rule == RANDOM and "topofilter" not in spec.probes
 
     def check(self, spec: VoteSpec) -> None:
-        """Refuse what the probes of a spec cannot do, before any is fitted.
+        """Raise, before any fit, if a probe does not support the action, rule or contamination.
 
         Raises
         ------
@@ -116,7 +116,7 @@ def curate_store(
     store, spec, rows
         As in `predict_store`; in-sample predictions are allowed.
     labels : LabelTable
-        Its training rows are curated, those marked as filtered out included; others pass through.
+        Its training rows are curated, those marked as filtered out included; others are unchanged.
     best, search, device
         As in `predict_store`.
 
@@ -214,7 +214,7 @@ def _relabelling_scores(curated: Curated, scored: ScoredRows) -> dict[str, Any]:
 
 def _filter_scores(curated: Curated, scored: ScoredRows) -> dict[str, Any]:
     card = asdict(scorecard(curated.after.keep, curated.before.soft_label, scored.truth))
-    # a share of no rows is NaN, which JSON does not have
+    # fractions of zero rows are NaN, which JSON does not have
     return {name: None if value != value else value for name, value in card.items()}
 
 

@@ -130,7 +130,7 @@ class ProbeInputs:
 
     @property
     def most_neighbors(self) -> tuple[int, str]:
-        """Largest k that kNN allows for every row, and which rows it chooses from."""
+        """Largest k valid for every query row, and the candidate rows in words, for messages."""
         if TRAIN in self.spec.held_out:
             most = min(
                 int(kept[self.folds != fold].sum())
@@ -183,7 +183,7 @@ class ProbeInputs:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Everything that determines the predictions, as JSON; keys are names users know."""
+        """Everything the predictions depend on, as JSON; keys appear in error messages."""
         keeps = [None] * len(self.names) if self.keep is None else self.keep.tolist()
         return {
             "version": VERSION,
@@ -330,7 +330,7 @@ def _check_store(store: ActivationStore, spec: VoteSpec) -> None:
 
 
 def _claim(folder: Path, identity: dict[str, Any]) -> None:
-    """Note in the folder what its layers are computed from; refuse a folder of something else."""
+    """Write the identity of these predictions to the folder; raise if it holds another identity."""
     note = folder / NOTE
     if not note.exists():
         if any((folder / LAYERS).glob("*")):
@@ -352,7 +352,7 @@ def _claim(folder: Path, identity: dict[str, Any]) -> None:
         ) from error
     if differ:
         raise InputError(
-            f"other predictions, which differ in {first_few(differ, limit=len(differ))}",
+            f"predictions computed with different {first_few(differ, limit=len(differ))}",
             where=str(folder),
             advice="Name another folder, or delete this one.",
         )

@@ -1,4 +1,4 @@
-"""Linear heads with any loss of finetuning, trained by Adam on activations."""
+"""Linear heads with any finetuning loss, trained by Adam on activations."""
 
 from collections.abc import Iterator, Sequence
 
@@ -38,7 +38,7 @@ def fit_heads(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Train a linear head for every label vector and seed.
 
-    All is computed in float64; heads that are trained together are what each would be alone.
+    All is computed in float64; training heads jointly gives the same result as separately.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def fit_heads(
     seeds : sequence of int, each at least 0
         Seeds of the order of the rows; one head for each.
     preprocess : {"none", "center", "standardize"}, default "standardize"
-        Learnt from all rows, whatever is kept. Coefficients are those of X as given.
+        Fitted on all rows, ignoring `keep`. Coefficients are those of X as given.
     keep : array_like of bool, shape (n,) or (v, n), optional
         Rows that each label vector is trained on.
 
@@ -166,7 +166,7 @@ def _gradient(
     for loss, seeds, vectors in calls:
         some = logits[seeds, :, vectors]
         mean = loss(some.reshape(-1, 2), targets[seeds, :, vectors].reshape(-1), ramp)
-        # the mean over the heads of a call, times their number: heads do not share a learning rate
+        # times the number of heads: undo the mean over heads, so each has its own gradient scale
         total += mean * (some.shape[0] * some.shape[2])
     (slope,) = torch.autograd.grad(total, margins)
     gradient = 2 * l2 * weights
@@ -178,7 +178,7 @@ def _gradient(
 def _loss_calls(
     loss_settings: TrainSettings, labels: np.ndarray, n_seeds: int
 ) -> Iterator[LossCall]:
-    """Calls of a step: one for all heads, unless the loss has a state or depends on the labels."""
+    """Loss calls per step: one for all heads, or one each if the loss has state or needs labels."""
     every = slice(None)
     has_state = hasattr(make_loss(loss_settings, labels[0]), "state_dict")
     if not has_state and loss_settings.loss != "window":

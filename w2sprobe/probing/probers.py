@@ -1,6 +1,6 @@
 """The probes that configs and commands can name, each fitted to all label vectors and settings.
 
-torch is imported inside the fits: commands that only read results load this file with the configs.
+torch is imported inside the fit functions, because reading a config imports this module.
 """
 
 from collections.abc import Callable, Iterator
@@ -65,7 +65,7 @@ class Fit:
 
     @property
     def cross_fits(self) -> bool:
-        """Whether a probe that cannot leave out single rows predicts training rows by folds."""
+        """Whether probes without a leave-one-out variant are cross-fitted."""
         return TRAIN in self.spec.held_out or LEAVE_ONE_OUT in self.spec.held_out
 
     @property

@@ -19,11 +19,11 @@ class TopoFilterSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     contamination: float = Field(0.1, gt=0, lt=1, description="Share of rows to remove.")
-    per_class: bool = Field(default=False, description="Remove that share of each class.")
+    per_class: bool = Field(default=False, description="Remove the share per class.")
     graph: Literal["union", "mutual", "strong"] = Field(
         "union",
-        description="Rows joined by an edge: union: either lists the other as a neighbour; mutual: "
-        "both do; strong: strongly connected components, as in the source's code.",
+        description="Neighbours joined by an edge: union: either row lists the other; mutual: both "
+        "do; strong: strongly connected components, as in EleutherAI/w2s.",
     )
 
 

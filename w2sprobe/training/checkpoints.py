@@ -1,8 +1,8 @@
-"""Checkpoints of an unfinished run: which run they belong to, and which of them are complete.
+"""Checkpoints of a run: their state beyond transformers' files, and when they are complete.
 
-transformers writes a checkpoint file by file, so a killed run may leave half of one. `whole.json`
-is written last and holds what transformers does not know: the state of the loss and the validation
-predictions. It stays when the other files of an older checkpoint are removed.
+transformers writes a checkpoint file by file, so a killed run may leave an incomplete one.
+`whole.json` is written last and holds what transformers does not save: the state of the loss and
+the validation predictions. It is kept when the other files of an older checkpoint are deleted.
 """
 
 import json
@@ -67,7 +67,7 @@ def seal(checkpoint: Path, state: dict[str, Any]) -> None:
 
 
 def prune(folder: Path, keep: set[str]) -> None:
-    """Remove all files of the other checkpoints, except the seal with its predictions."""
+    """Delete all checkpoints not in `keep`, except their `whole.json`."""
     for checkpoint in folder.glob("checkpoint-*"):
         if checkpoint.name in keep:
             continue
@@ -90,7 +90,7 @@ def predictions(folder: Path, steps: Sequence[int]) -> dict[int, np.ndarray]:
     Returns
     -------
     dict of int to ndarray of float64, shape (n,)
-        Empty if some are missing: an earlier version, which removed seals, began this run.
+        Empty if any are missing (runs started with an earlier version, which deleted `whole.json`).
     """
     by_step = {step: folder / f"checkpoint-{step}" for step in steps}
     if not all((checkpoint / WHOLE).is_file() for checkpoint in by_step.values()):

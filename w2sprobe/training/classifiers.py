@@ -1,7 +1,7 @@
 """Two-logit classifiers: a base model with a new head, trained by LoRA or in full.
 
-LoRA leaves the base model's weights as they are, so they are read once and shared by the
-classifiers of a process that follow one another on the same base model.
+LoRA leaves the base model's weights as they are, so they are loaded once and shared by consecutive
+classifiers on the same base model in one process.
 """
 
 import json

@@ -68,8 +68,8 @@ def cross_fit(
     labels : LabelTable
         Labels of `train`; other rows are handed to `fit` unchanged.
     folder : Path
-        Gets `fold-0.parquet` ..., the predictions; a student's run lies there only until its
-        predictions do. What is there already is not computed again.
+        Gets `fold-0.parquet` ..., the predictions; each student's run folder is deleted once its
+        predictions are written. Existing predictions are reused.
     cv : int
         Number of folds, from 2 to the number of rows, or of groups if there are any.
 

@@ -1,4 +1,4 @@
-"""Losses of a two-class student on soft labels: those of the published study, defects fixed.
+"""Binary classification losses on soft labels, from the published study with its bugs fixed.
 
 Every loss takes `logits` (b, 2), any float type, and `soft` (b,), P(label = 1) in [0, 1], and
 returns the mean over the b rows, computed in float32 or better. Means of micro-batches, weighted by
@@ -123,7 +123,7 @@ def auto_radius(soft_labels: ArrayLike) -> float:
 def reverse_cross_entropy(
     logits: Tensor, soft: Tensor, log_zero: float = DEFAULT_LOG_ZERO
 ) -> Tensor:
-    """Compute the reverse cross-entropy: student and label exchange their roles.
+    """Compute the reverse cross-entropy: cross-entropy with prediction and label swapped.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def generalised_cross_entropy(logits: Tensor, soft: Tensor, q: float = DEFAULT_Q
     soft : Tensor, shape (b,)
         P(label = 1), in [0, 1].
     q : float, in (0, 1]
-        The larger, the less weight has a row that contradicts the student. Near 0 the loss is
+        Larger values down-weight rows whose label disagrees with the prediction. Near 0 the loss is
         cross-entropy; at 1 it is E|p1 - y| for a hard label y drawn with P(y = 1) = `soft`.
 
     Returns
@@ -204,7 +204,7 @@ class LogConfidence:
     alpha : float, in [0, 1]
         Weight of the student's own predictions.
     window : int, at least 1
-        Number of last predictions, those of the call included, whose quantile is the threshold.
+        Number of most recent predictions, the current batch included, that set the threshold.
     threshold : {"median", "balanced", "batch_mean"}
         Which quantile of p0, that is, which share of the last rows is hardened to class 1.
         "median": one half, whatever the labels say. "balanced": the mean of their soft labels, so
@@ -330,7 +330,7 @@ class Entropy:
     -----
     L = (1 - a) CE(p, q) + a H(p), with a = alpha * ramp and H(p) = -sum p log p. Minimising H makes
     the student more confident. Source: entropy loss of EleutherAI, "Experiments in Weak-to-Strong
-    Generalization" (2024), whose text means H(p) with its full gradient.
+    Generalization" (2024), which describes H(p) with its full gradient.
     """
 
     def __init__(self, alpha: float = DEFAULT_ALPHA, *, detached: bool = False) -> None:

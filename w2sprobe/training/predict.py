@@ -22,7 +22,7 @@ Feeding = Callable[[np.ndarray], AbstractContextManager[None]]
 
 
 def from_tokens(_: np.ndarray) -> AbstractContextManager[None]:
-    """Feed nothing: the classifier reads rows from their tokens."""
+    """Null context: run the full forward pass."""
     return nullcontext()
 
 

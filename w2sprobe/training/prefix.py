@@ -123,7 +123,7 @@ class Prefix:
 
     @contextmanager
     def feeding(self, rows: Sequence[int] | np.ndarray) -> Iterator[None]:
-        """Within this context the classifier reads these rows, whose `input_ids` it must get."""
+        """Feed the cached states of these rows within this context; pass the same `input_ids`."""
         parts = [self._states_of(row) for row in rows]
         longest = max(map(len, parts))
         hidden = torch.zeros((len(parts), longest, parts[0].shape[1]), dtype=parts[0].dtype)

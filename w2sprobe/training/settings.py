@@ -40,8 +40,8 @@ class TrainSettings(BaseModel):
     )
     window_radius: str = Field(
         "auto",
-        description="The window loss counts a row while max(p) < 0.5 + this; auto: the median of "
-        "|label - 0.5| over the training labels, as in the published runs.",
+        description="Window loss: counts rows with max(p) < 0.5 + radius; auto: median of |label - "
+        "0.5| over the training labels, as in the published runs.",
     )
     reverse_log_zero: float = Field(
         -4.0, lt=0, description="Value that the reverse loss uses for log 0."
@@ -62,17 +62,17 @@ class TrainSettings(BaseModel):
     micro_batch_tokens: int = Field(
         512,
         ge=1,
-        description="Upper limit of tokens per forward pass, padding included. Batches are cut by "
-        "length first: parts of short texts stay below the limit, and raising it changes nothing. "
-        "Only logconf depends on it beyond rounding.",
+        description="Maximum tokens per forward pass, padding included. Batches are first split by "
+        "text length, so with short texts raising it changes nothing. Only logconf losses depend "
+        "on it, rounding aside.",
     )
     full: bool = Field(default=False, description="Train all weights, in float32; no LoRA.")
     lora_rank: int = Field(8, ge=1, description="Rank of the low-rank updates.")
     lora_from_layer: int = Field(
         0,
         ge=0,
-        description="First block with LoRA; hidden states below it are computed once and read in "
-        "every epoch. 0: LoRA on all blocks.",
+        description="First block with LoRA; states below it are computed once and reused every "
+        "epoch. 0: LoRA on all blocks.",
     )
     lora_alpha: int = Field(8, ge=1, description="Updates are scaled by lora_alpha / lora_rank.")
     weight_decay: float = Field(0.1, ge=0, description="Decoupled weight decay of AdamW.")
@@ -88,15 +88,15 @@ class TrainSettings(BaseModel):
     eval_every: int = Field(
         0,
         ge=0,
-        description="Optimiser steps between evaluations on the validation rows; 0: after each "
-        "epoch. Published: 25, and 100 in the runs.",
+        description="Optimiser steps between validations; 0: after each epoch. Published: 25 in "
+        "the code, 100 in the runs.",
     )
     early_stopping: StoppingRule = Field(
         "soft_auc",
-        description="Which checkpoint is the best, by the given labels of the validation rows. "
-        "soft_auc: largest expected AUC over labels drawn from the soft ones; log_loss: smallest "
-        "cross-entropy; auc, as published: largest AUC against labels hardened at one half, "
-        "undefined if all are on one side.",
+        description="Rule for the best checkpoint, on the given labels of validation rows. "
+        "soft_auc: largest expected AUC over labels drawn from the soft ones; log_loss: least "
+        "cross-entropy; auc, as published: largest AUC with labels cut at 0.5, undefined if they "
+        "are all of one class.",
     )
     truncate: bool = Field(default=False, description="Cut texts that exceed the model's context.")
     seed: int = Field(0, ge=0, description="Seed of head, LoRA matrices and row order.")

@@ -46,7 +46,7 @@ def validation_scores(labels: LabelTable, predictions: np.ndarray) -> Validation
 
 
 def preference(rule: StoppingRule, scores: ValidationScores, step: int) -> float:
-    """Rank of a checkpoint: the largest is the best, the earliest of equal ones.
+    """Score for choosing the best checkpoint: higher is better; the earliest wins ties.
 
     Parameters
     ----------

@@ -211,7 +211,7 @@ def _tokenize(base: _Base, train: Rows, labels: LabelTable, val: Rows) -> _Data:
     if not examples:
         raise InputError("no rows left to train on: keep is False for all of them")
     if not len(val):
-        raise InputError("no validation rows, by which early stopping could choose")
+        raise InputError("no validation rows; early stopping needs at least one")
     return _Data(train_tokens, examples, base.tokens(val), labels.align(val.ids))
 
 
@@ -430,7 +430,7 @@ def _pin_device(arguments: TrainingArguments, device: torch.device) -> None:
             f"--device {device}: training takes the first GPU it sees, {arguments.device}",
             advice=f"Pass --device cuda under CUDA_VISIBLE_DEVICES={device.index}.",
         )
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # several are for several processes
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # use one GPU per process
     if device.type == "cpu":  # accelerate 1.3 numbers CPUs, and torch cannot load onto "cpu:0"
         arguments.__dict__["_setup_devices"] = device
 
