@@ -9,7 +9,7 @@ HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/
 TORCH ?= $(if $(HAS_GPU),torch,torch==2.13.0)
 EXTRAS ?= $(if $(HAS_GPU),gpu,cpu),gguf,dev,docs
 
-# Three tests at a time, of one thread each (some wait for processes); those of a file stay together, as they share models and
+# Three tests at a time, of one thread each, as some wait; those of a file stay together, as they share models and
 # runs. A worker takes 1 to 2 GB of memory.
 WORKERS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
