@@ -39,7 +39,7 @@ from w2sprobe.training.losses import make_loss
 from w2sprobe.training.predict import predict
 from w2sprobe.training.prefix import shared_prefix
 from w2sprobe.training.settings import STOPPING_RULES, TrainSettings
-from w2sprobe.training.stopping import preference, validation_scores
+from w2sprobe.training.stopping import selection_score, validation_scores
 from w2sprobe.training.trainer import finetune
 
 WEAK_ROWS = {  # of the first reproduction, where they give labels that are neither chance nor truth
@@ -213,7 +213,7 @@ def regrets(run: dict[str, Any]) -> dict[str, float]:
     evaluations = run["evaluations"]
     true = np.array([one["test_truth"] for one in evaluations])
     kept = {
-        rule: int(np.argmax([preference(rule, one, at) for at, one in enumerate(evaluations)]))
+        rule: int(np.argmax([selection_score(rule, one, at) for at, one in enumerate(evaluations)]))
         for rule in STOPPING_RULES
     }
     kept["val_truth"] = int(np.argmax([one["val_truth"] for one in evaluations]))

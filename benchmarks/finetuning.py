@@ -27,7 +27,7 @@ from w2sprobe.training.batches import EpochBatches, Example, micro_batches
 from w2sprobe.training.classifiers import load_classifier
 from w2sprobe.training.loop import BatchTrainer
 from w2sprobe.training.losses import make_loss
-from w2sprobe.training.predict import from_tokens
+from w2sprobe.training.predict import no_prefix
 from w2sprobe.training.prefix import Prefix
 from w2sprobe.training.settings import TrainSettings
 
@@ -81,7 +81,7 @@ def train(model: str, examples: list[Example], settings: TrainSettings, precisio
             loss=make_loss(settings),
             pad_id=pad_id,
             validate=lambda _: (np.empty(0), {}),
-            feeding=prefix.feeding if prefix else from_tokens,
+            feeding=prefix.feeding if prefix else no_prefix,
         )
         start = time.perf_counter()
         trainer.train()

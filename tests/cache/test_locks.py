@@ -26,12 +26,12 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_owner_at_a_time(lock: Path) -> None:
     first, second = Locks(), Locks()
-    assert first.take(lock)
-    assert not second.take(lock)
-    second.give_back(lock)  # not ours
-    assert not second.take(lock)
-    first.give_back(lock)
-    assert second.take(lock)
+    assert first.acquire(lock)
+    assert not second.acquire(lock)
+    second.release(lock)  # not ours
+    assert not second.acquire(lock)
+    first.release(lock)
+    assert second.acquire(lock)
     second.close()
     assert not list(lock.parent.iterdir())
 
@@ -39,34 +39,34 @@ def test_one_owner_at_a_time(lock: Path) -> None:
 def test_a_dead_process_of_this_machine_is_noticed_at_once(lock: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path; from w2sprobe.cache.locks import Locks; "
-        "Locks().take(Path(sys.argv[1])); os._exit(9)"
+        "Locks().acquire(Path(sys.argv[1])); os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", code, str(lock)], check=False)
     assert json.loads(lock.read_bytes())["pid"] != os.getpid()
-    assert Locks().take(lock)
+    assert Locks().acquire(lock)
 
 
 def test_a_zombie_holds_nothing(lock: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path; from w2sprobe.cache.locks import Locks; "
-        "Locks().take(Path(sys.argv[1])); os._exit(9)"
+        "Locks().acquire(Path(sys.argv[1])); os._exit(9)"
     )
     owner = subprocess.Popen([sys.executable, "-c", code, str(lock)])
     try:
         while psutil.Process(owner.pid).status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
         assert json.loads(lock.read_bytes())["pid"] == owner.pid
-        assert Locks().take(lock)
+        assert Locks().acquire(lock)
     finally:
         owner.wait()
 
 
 def test_a_reused_process_number_is_no_owner(lock: Path) -> None:
     holder = Locks()
-    assert holder.take(lock)
+    assert holder.acquire(lock)
     record = json.loads(lock.read_bytes())
     lock.write_text(json.dumps({**record, "started": record["started"] - 1000}))
-    assert Locks().take(lock)
+    assert Locks().acquire(lock)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"machine": "elsewhere", "pid": 1}'])
@@ -77,20 +77,20 @@ def test_a_lock_that_nobody_refreshes_is_taken_over_after_the_lease(
     monkeypatch.setattr(locks, "time", SimpleNamespace(monotonic=lambda: now))
     lock.write_bytes(content)
     contender = Locks()
-    assert not contender.take(lock)
+    assert not contender.acquire(lock)
     now = locks.LEASE_SECONDS / 2
     os.utime(lock, ns=(1, 1))  # refreshed
-    assert not contender.take(lock)
+    assert not contender.acquire(lock)
     now += locks.LEASE_SECONDS - 1
-    assert not contender.take(lock)
+    assert not contender.acquire(lock)
     now += 1
-    assert contender.take(lock)
+    assert contender.acquire(lock)
     contender.close()
 
 
 def test_a_held_lock_is_refreshed(lock: Path, short: None) -> None:
     holder = Locks()
-    holder.take(lock)
+    holder.acquire(lock)
     before = lock.stat().st_mtime_ns
     time.sleep(0.35)
     assert lock.stat().st_mtime_ns > before
@@ -99,7 +99,7 @@ def test_a_held_lock_is_refreshed(lock: Path, short: None) -> None:
 
 def test_waiting_for_a_lock_ends(lock: Path) -> None:
     holder = Locks()
-    holder.take(lock)
+    holder.acquire(lock)
     assert not Locks().wait(lock, 0.1)
     holder.close()
     assert Locks().wait(lock, 0.1)
@@ -111,19 +111,19 @@ def test_locks_work_without_hard_links(lock: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(os, "link", refuse)
     first = Locks()
-    assert first.take(lock)
-    assert not Locks().take(lock)
+    assert first.acquire(lock)
+    assert not Locks().acquire(lock)
     first.close()
-    assert Locks().take(lock)
+    assert Locks().acquire(lock)
 
 
 def test_a_lock_that_changed_hands_is_left_alone(lock: Path) -> None:
     holder = Locks()
-    holder.take(lock)
+    holder.acquire(lock)
     assert not locks._remove(lock, b"somebody else")
     assert lock.exists()
     with pytest.raises(OutputError, match="cannot write"):
-        holder.take(lock.parent / "nowhere" / "lock")
+        holder.acquire(lock.parent / "nowhere" / "lock")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads files of Linux")

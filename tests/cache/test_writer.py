@@ -104,7 +104,7 @@ def test_a_dead_lock_on_a_finished_store_is_cleared(tmp_path: Path) -> None:
     complete(tmp_path / "s")
     before = contents(tmp_path / "s")
     lock, live = tmp_path / "s/.lock-manifest", Locks()
-    live.take(lock)
+    live.acquire(lock)
     writer(tmp_path / "s")
     assert lock.exists()
     record = json.loads(lock.read_bytes())

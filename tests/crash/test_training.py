@@ -65,7 +65,7 @@ def work(model: str, out: Path, kill: int | None, place: str) -> None:
             if place == "full disk" and self.state.global_step == kill:
                 fill_the_disk()
             if place == "save" and self.state.global_step == kill:
-                checkpoints.seal = die  # everything is written but the seal
+                checkpoints.mark_complete = die  # all is written but whole.json
             super()._save_checkpoint(*arguments, **options)
 
         def save(self, folder: Path) -> None:

@@ -19,7 +19,7 @@ def save(folder: Path, step: int, *, sealed: bool = True) -> Path:
     (checkpoint / "optimizer").mkdir(parents=True)
     (checkpoint / "weights.safetensors").touch()
     if sealed:
-        checkpoints.seal(checkpoint, {"val_scores": [step / 100, 0.5]})
+        checkpoints.mark_complete(checkpoint, {"val_scores": [step / 100, 0.5]})
     return checkpoint
 
 

@@ -7,7 +7,7 @@ from tests.metrics.cases import laws
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import roc_auc, soft_auc
 from w2sprobe.training.settings import STOPPING_RULES
-from w2sprobe.training.stopping import preference, undefined, validation_scores
+from w2sprobe.training.stopping import selection_score, undefined, validation_scores
 
 P = np.array([0.1, 0.9, 0.4, 0.6])
 
@@ -63,7 +63,7 @@ def test_certain_predictions_have_a_finite_log_loss(p: float) -> None:
 
 
 def kept(rule: str, scores: list[dict[str, float | None]]) -> int:
-    wanted = [preference(rule, one, step) for step, one in enumerate(scores)]  # type: ignore[arg-type]
+    wanted = [selection_score(rule, one, step) for step, one in enumerate(scores)]  # type: ignore[arg-type]
     return int(np.argmax(wanted))
 
 

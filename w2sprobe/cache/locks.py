@@ -42,7 +42,7 @@ class Locks:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def take(self, path: Path) -> bool:
+    def acquire(self, path: Path) -> bool:
         """Try to take a lock; False where a process that may be alive holds it.
 
         Raises
@@ -52,7 +52,7 @@ class Locks:
         """
         try:
             if not _create(path, self._record):
-                record = self._abandoned(path)
+                record = self._stale_record(path)
                 if record is None or not _remove(path, record) or not _create(path, self._record):
                     return False
         except OSError as error:
@@ -66,13 +66,13 @@ class Locks:
     def wait(self, path: Path, seconds: float) -> bool:
         """Wait for a lock and take it; False if the time is over first."""
         end = time.monotonic() + seconds
-        while not self.take(path):
+        while not self.acquire(path):
             if time.monotonic() > end:
                 return False
             time.sleep(POLL_SECONDS)
         return True
 
-    def give_back(self, path: Path) -> None:
+    def release(self, path: Path) -> None:
         """Release a lock, if this process still owns it."""
         if path in self._held:
             self._held.discard(path)
@@ -81,7 +81,7 @@ class Locks:
     def close(self) -> None:
         """Release all locks."""
         for path in list(self._held):
-            self.give_back(path)
+            self.release(path)
         self._stop.set()
 
     def _refresh(self) -> None:
@@ -92,7 +92,7 @@ class Locks:
                     if _read(path) == self._record:  # else another process took it over
                         os.utime(path)
 
-    def _abandoned(self, path: Path) -> bytes | None:
+    def _stale_record(self, path: Path) -> bytes | None:
         """Record of a lock whose owner is dead or has stopped refreshing it; otherwise None."""
         record = _read(path)
         if record is None:

@@ -219,13 +219,13 @@ class ActivationWriter:
             for index in todo:
                 if not self.needed(index):
                     continue
-                if not self._locks.take(self._lock(index)):
+                if not self._locks.acquire(self._lock(index)):
                     busy.append(index)
                 # checked again: another process may have finished it just before the lock was taken
                 elif self.needed(index):
                     yield index, self._manifest.rows(index)
                 else:
-                    self._locks.give_back(self._lock(index))
+                    self._locks.release(self._lock(index))
             todo = busy
             if todo:
                 time.sleep(POLL_SECONDS)
@@ -285,7 +285,7 @@ class ActivationWriter:
             ) from error
         finally:
             # released after the rename: whoever takes the lock next sees the finished shard
-            self._locks.give_back(self._lock(index))
+            self._locks.release(self._lock(index))
 
     def finish(self, run: Mapping[str, Any]) -> ActivationStore:
         """Declare the store complete and open it.
@@ -364,7 +364,7 @@ def _drop_dead_locks(folder: Path) -> None:
     for lock in folder.glob(f"{MANIFEST_LOCK}*"):
         if os.access(folder, os.W_OK):
             locks = Locks()
-            locks.take(lock)  # fails where the owner is alive
+            locks.acquire(lock)  # fails where the owner is alive
             locks.close()
 
 

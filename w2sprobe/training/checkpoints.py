@@ -18,7 +18,7 @@ from w2sprobe.errors import InputError
 
 FOLDER = "checkpoints"
 OWNER = "run.json"  # fingerprint of the run
-WHOLE = "whole.json"  # the seal: a checkpoint is complete when it is there
+WHOLE = "whole.json"  # written last: a checkpoint with it is complete
 
 
 def claim(out: Path, fingerprint: str) -> Path:
@@ -61,7 +61,7 @@ def newest(folder: Path) -> Path | None:
     return complete[-1] if complete else None
 
 
-def seal(checkpoint: Path, state: dict[str, Any]) -> None:
+def mark_complete(checkpoint: Path, state: dict[str, Any]) -> None:
     """Mark a checkpoint as complete and store the state that belongs to it, JSON values."""
     write_json(checkpoint / WHOLE, state)
 
@@ -79,7 +79,7 @@ def prune(folder: Path, keep: set[str]) -> None:
 
 
 def state_of(checkpoint: Path) -> dict[str, Any]:
-    """Read the state that `seal` has stored."""
+    """Read the state that `mark_complete` has stored."""
     state: dict[str, Any] = json.loads((checkpoint / WHOLE).read_text(encoding="utf-8"))
     return state
 

@@ -36,7 +36,7 @@ from w2sprobe.models import (
     reading,
     text_config,
 )
-from w2sprobe.training.heads import classifier_class, part_that_reads
+from w2sprobe.training.heads import classifier_backbone, classifier_class
 from w2sprobe.training.settings import TrainSettings
 
 HEAD_SCALE = 0.01  # a near-zero start of the classification head, as published
@@ -203,7 +203,7 @@ def _read(
     if trained:
         check_loaded(name, model, model, loading, optional=None)
     else:
-        check_loaded(name, model, part_that_reads(model), loading)
+        check_loaded(name, model, classifier_backbone(model), loading)
     model.config.use_cache = False  # keys and values are for generating
     if full and precision == "bfloat16":
         body = model.base_model
@@ -284,7 +284,7 @@ def _start(model: PreTrainedModel, new: list[str], seed: int) -> None:
 
 
 def _lora_targets(model: PreTrainedModel, from_layer: int) -> str | list[str]:
-    body = part_that_reads(model)
+    body = classifier_backbone(model)
     if from_layer == 0:
         special = any(map(_is_router, body.modules())) or _is_state_space(model)
         if body is model.base_model and not special:

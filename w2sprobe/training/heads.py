@@ -68,14 +68,14 @@ UNTRAINABLE = {
 WITHOUT_PREFIX = frozenset({"led", "longformer", "rwkv", "squeezebert"})
 
 
-def part_that_reads(classifier: PreTrainedModel) -> PreTrainedModel:
+def classifier_backbone(classifier: PreTrainedModel) -> PreTrainedModel:
     """Part of a classifier, without its head, that predictions depend on."""
     body: Any = classifier.base_model
-    part: PreTrainedModel = body if reads_closing_token(classifier.config) else text_model(body)
+    part: PreTrainedModel = body if reads_eos_token(classifier.config) else text_model(body)
     return part
 
 
-def reads_closing_token(config: PreTrainedConfig) -> bool:
+def reads_eos_token(config: PreTrainedConfig) -> bool:
     """Whether the classifier reads the hidden state of a text's closing token."""
     return has_own_class(config) and config.is_encoder_decoder
 
@@ -90,7 +90,7 @@ def check_closing_tokens(
     InputError
         Names the first such row.
     """
-    if not reads_closing_token(config):
+    if not reads_eos_token(config):
         return
     counts = [int((row == config.eos_token_id).sum()) for row in rows]
     bad = [row for row, count in enumerate(counts) if count != 1]

@@ -25,11 +25,12 @@ from w2sprobe.errors import OutputError, W2SProbeError, first_few
 from w2sprobe.training import checkpoints
 from w2sprobe.training.batches import EpochBatches, Example, micro_batches
 from w2sprobe.training.losses import Loss, ramp_at
-from w2sprobe.training.predict import Feeding, from_tokens
+from w2sprobe.training.predict import PrefixContext, no_prefix
 from w2sprobe.training.settings import TrainSettings
-from w2sprobe.training.stopping import ValidationScores, preference
+from w2sprobe.training.stopping import ValidationScores, selection_score
 
-PREFERENCE = "preference"  # metric name; transformers keeps the checkpoint with the largest value
+# metric name; transformers keeps the checkpoint with the largest value
+SELECTION_SCORE = "selection_score"
 
 
 class BatchTrainer(Trainer):
@@ -47,7 +48,7 @@ class BatchTrainer(Trainer):
         Token that fills rows on the right.
     validate : callable
         Returns validation predictions and their scores; it must not call the loss.
-    feeding : Feeding
+    feeding : PrefixContext
         `Prefix.feeding` if a prefix is attached.
     """
 
@@ -61,7 +62,7 @@ class BatchTrainer(Trainer):
         loss: Loss,
         pad_id: int,
         validate: Callable[[torch.nn.Module], tuple[np.ndarray, ValidationScores]],
-        feeding: Feeding = from_tokens,
+        feeding: PrefixContext = no_prefix,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         self._classifier, self._settings = classifier, settings
@@ -203,8 +204,8 @@ class BatchTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
-        rank = preference(self._settings.early_stopping, scores, self.state.global_step)
-        return {**metrics, f"eval_{PREFERENCE}": rank}
+        rank = selection_score(self._settings.early_stopping, scores, self.state.global_step)
+        return {**metrics, f"eval_{SELECTION_SCORE}": rank}
 
     def _save_checkpoint(self, *arguments: Any, **options: Any) -> None:
         folder = Path(str(self.args.output_dir))
@@ -214,7 +215,7 @@ class BatchTrainer(Trainer):
             # gathering also waits until every process has written its files
             loss_states = gather_object([state])
             if self.args.should_save:
-                self._seal(folder / f"checkpoint-{self.state.global_step}", loss_states)
+                self._mark_complete(folder / f"checkpoint-{self.state.global_step}", loss_states)
         except (OSError, SafetensorError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
                 raise  # torch.save names its writer in the error when a disk is full
@@ -224,8 +225,8 @@ class BatchTrainer(Trainer):
                 advice="Make room and start again: the last whole checkpoint is kept.",
             ) from error
 
-    def _seal(self, checkpoint: Path, loss_states: list[dict[str, Any]]) -> None:
-        checkpoints.seal(
+    def _mark_complete(self, checkpoint: Path, loss_states: list[dict[str, Any]]) -> None:
+        checkpoints.mark_complete(
             checkpoint,
             {
                 "losses": loss_states,

@@ -18,10 +18,10 @@ BATCH_TOKENS = 512
 TOLERANCE, LOW_TOLERANCE = 1e-3, 0.2
 
 # Called with row numbers: a context in which the classifier reads the cached prefix of these rows.
-Feeding = Callable[[np.ndarray], AbstractContextManager[None]]
+PrefixContext = Callable[[np.ndarray], AbstractContextManager[None]]
 
 
-def from_tokens(_: np.ndarray) -> AbstractContextManager[None]:
+def no_prefix(_: np.ndarray) -> AbstractContextManager[None]:
     """Null context: run the full forward pass."""
     return nullcontext()
 
@@ -83,7 +83,7 @@ def predict(
     *,
     pad_id: int,
     device: torch.device,
-    feeding: Feeding = from_tokens,
+    feeding: PrefixContext = no_prefix,
 ) -> np.ndarray:
     """Predict P(label = 1) of each row.
 
@@ -95,7 +95,7 @@ def predict(
         Tokens of each row, without padding.
     device : torch.device
         Device of the classifier.
-    feeding : Feeding
+    feeding : PrefixContext
         `Prefix.feeding` if a prefix is attached.
 
     Returns

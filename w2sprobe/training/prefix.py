@@ -18,7 +18,7 @@ from w2sprobe.errors import OutputError
 from w2sprobe.fingerprint import fingerprint
 from w2sprobe.models import ModelInfo, blocks_of, hidden_states
 from w2sprobe.tokens import length_sorted_batches, pad
-from w2sprobe.training.heads import part_that_reads
+from w2sprobe.training.heads import classifier_backbone
 from w2sprobe.training.predict import BATCH_TOKENS
 
 
@@ -106,7 +106,7 @@ class Prefix:
         file: Path,
     ) -> None:
         base: Any = classifier.get_base_model()
-        body = part_that_reads(base)
+        body = classifier_backbone(base)
         blocks: Any = blocks_of(body)
         self._blocks, self._layer, self._device = blocks, layer, device
         self._ends = np.cumsum([0, *(len(row) for row in input_ids)])

@@ -8,7 +8,7 @@ from transformers.integrations.integration_utils import get_reporting_integratio
 from w2sprobe.devices import resolve_precision
 from w2sprobe.errors import InputError, MissingDependency
 from w2sprobe.models import FOUR_BITS, ModelInfo, has_blocks, load_tokenizer, read_config
-from w2sprobe.training.heads import UNTRAINABLE, WITHOUT_PREFIX, reads_closing_token
+from w2sprobe.training.heads import UNTRAINABLE, WITHOUT_PREFIX, reads_eos_token
 from w2sprobe.training.settings import TrainSettings
 
 
@@ -54,7 +54,7 @@ def check_trainable(info: ModelInfo, settings: TrainSettings) -> None:
             f"{UNTRAINABLE[config.model_type]}",
             allowed="another model; its activations can be extracted and probed",
         )
-    if reads_closing_token(config):
+    if reads_eos_token(config):
         closing = load_tokenizer(info.source)("")["input_ids"].count(config.eos_token_id)
         if closing != 1:
             raise InputError(

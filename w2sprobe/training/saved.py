@@ -23,7 +23,7 @@ from w2sprobe.models import ModelInfo, describe_model, load_tokenizer
 from w2sprobe.tokens import warn_of_changes
 from w2sprobe.training.classifiers import ADAPTER, WEIGHTS, load_trained
 from w2sprobe.training.heads import classifier_tokens
-from w2sprobe.training.predict import Feeding, from_tokens, predict
+from w2sprobe.training.predict import PrefixContext, no_prefix, predict
 from w2sprobe.training.prefix import shared_prefix
 
 RECORD = "training.json"  # written last: a run is finished when it is there
@@ -121,7 +121,7 @@ class SavedModel:
             prefix.detach()
 
     def score(
-        self, input_ids: Sequence[np.ndarray], *, feeding: Feeding = from_tokens
+        self, input_ids: Sequence[np.ndarray], *, feeding: PrefixContext = no_prefix
     ) -> np.ndarray:
         """Predict P(label = 1) of tokenized rows, float64, in the order given."""
         return predict(

@@ -121,7 +121,7 @@ class TrainSettings(BaseModel):
         return [name for name in names if name != "none"]
 
     @model_validator(mode="after")
-    def _full_is_alone(self) -> "TrainSettings":
+    def _check_full(self) -> "TrainSettings":
         if self.full and (self.lora_from_layer or self.precision == "4bit"):
             other = "lora_from_layer" if self.lora_from_layer else "precision 4bit"
             raise ValueError(f"full, which trains all weights, beside {other}")

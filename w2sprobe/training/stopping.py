@@ -45,7 +45,7 @@ def validation_scores(labels: LabelTable, predictions: np.ndarray) -> Validation
     }
 
 
-def preference(rule: StoppingRule, scores: ValidationScores, step: int) -> float:
+def selection_score(rule: StoppingRule, scores: ValidationScores, step: int) -> float:
     """Score for choosing the best checkpoint: higher is better; the earliest wins ties.
 
     Parameters

@@ -43,9 +43,9 @@ from w2sprobe.training.classifiers import (
     load_trained,
 )
 from w2sprobe.training.heads import classifier_tokens
-from w2sprobe.training.loop import PREFERENCE, BatchTrainer
+from w2sprobe.training.loop import SELECTION_SCORE, BatchTrainer
 from w2sprobe.training.losses import Loss, make_loss, window_radius
-from w2sprobe.training.predict import Feeding, check_independence, from_tokens, predict
+from w2sprobe.training.predict import PrefixContext, check_independence, no_prefix, predict
 from w2sprobe.training.prefix import Prefix, shared_prefix
 from w2sprobe.training.reports import report_callbacks
 from w2sprobe.training.requirements import (
@@ -175,7 +175,7 @@ class _Base:
         self,
         classifier: torch.nn.Module,
         input_ids: Sequence[np.ndarray],
-        feeding: Feeding = from_tokens,
+        feeding: PrefixContext = no_prefix,
     ) -> np.ndarray:
         return predict(
             classifier, input_ids, pad_id=self.info.pad_id, device=self.device, feeding=feeding
@@ -275,7 +275,7 @@ def _make_trainer(
 ) -> BatchTrainer:
     def feeding_val(rows: np.ndarray) -> AbstractContextManager[None]:
         # a prefix counts the validation rows after all training rows
-        return prefix.feeding(len(data.train_tokens) + rows) if prefix else from_tokens(rows)
+        return prefix.feeding(len(data.train_tokens) + rows) if prefix else no_prefix(rows)
 
     def validate(network: torch.nn.Module) -> tuple[np.ndarray, ValidationScores]:
         scores = base.predict(network, data.val_tokens, feeding_val)
@@ -289,7 +289,7 @@ def _make_trainer(
         loss=loss,
         pad_id=base.info.pad_id,
         validate=validate,
-        feeding=prefix.feeding if prefix else from_tokens,
+        feeding=prefix.feeding if prefix else no_prefix,
         callbacks=report_callbacks(base.settings, out) if arguments.should_save else [],
     )
 
@@ -411,7 +411,7 @@ def _training_arguments(
         eval_steps=every,
         save_steps=every,
         load_best_model_at_end=True,
-        metric_for_best_model=PREFERENCE,
+        metric_for_best_model=SELECTION_SCORE,
         greater_is_better=True,
         logging_steps=1,
         remove_unused_columns=False,
