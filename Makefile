@@ -9,9 +9,9 @@ HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/
 TORCH ?= $(if $(HAS_GPU),torch,torch==2.13.0)
 EXTRAS ?= $(if $(HAS_GPU),gpu,cpu),gguf,dev,docs
 
-# Three tests at a time, of one thread each, as some wait; those of a file stay together, as they share models and
+# Two tests at a time, of one thread each; those of a file stay together, as they share models and
 # runs. A worker takes 1 to 2 GB of memory.
-WORKERS ?= -n 3 --dist loadfile --no-loadscope-reorder
+WORKERS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 # CPython 3.11 or 3.12: the oldest numpy has no wheels for a later one.
 PYTHON_OLDEST ?= $(PYTHON)

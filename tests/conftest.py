@@ -1,8 +1,6 @@
 import gc
 import os
 
-import pytest
-
 # before any library reads them: no hub here, and no threads under a fork
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -16,11 +14,3 @@ def pytest_runtest_setup() -> None:
     """
     gc.collect()
     gc.freeze()
-
-
-SLOW_FILES = ("tests/integration", "tests/cli/test_run", "tests/models/test_zoo", "tests/training")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow files, so that no worker is left with one of them at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith(SLOW_FILES))

@@ -212,7 +212,7 @@ class Extract(Work):
         forget_base()  # the classifiers' cached model: two would need twice the memory
         options: dict[str, Any] = {"layers": self.layers, "device": self.device}
         options |= {name: self.store[name] for name in ("position", "truncate")}
-        extract(self.model.name, self.rows.records(), folder, **options)
+        extract(self.model.name, self.rows, folder, **options)
 
 
 @dataclass(frozen=True)
