@@ -17,8 +17,8 @@ WORKERS ?= -n 2 --dist loadfile --no-loadscope-reorder
 PYTHON_OLDEST ?= $(PYTHON)
 OLDEST := .venv-oldest
 # The tests that touch what changes between versions: models, training, stores, files, statistics.
-OLDEST_TESTS ?= tests/training tests/crash/test_training.py tests/test_extraction.py tests/cache \
-	tests/cli tests/experiments tests/reporting tests/test_import.py tests/test_labels.py \
+OLDEST_TESTS ?= tests/training tests/crash/test_training.py tests/extraction tests/cache \
+	tests/cli tests/experiments tests/reporting tests/test_labels.py \
 	tests/metrics tests/comparison tests/test_tokens.py tests/integration/test_commands.py
 
 .PHONY: help setup fetch demo smoke test test-oldest lint bench docs dist clean
