@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from statistics import median
+from typing import NoReturn
 
 from w2sprobe.comparison._base import UNKNOWN, FrozenModel
 from w2sprobe.comparison.analysis import Analysis
@@ -132,11 +133,7 @@ def compare(
     primary = [name for name in compared if _is_primary(name, roles[name], analysis)]
     gains = supervisor_gains(tasks, [against, *compared], primary, analysis)
     if against in compared or not (compared or gains):
-        raise InputError(
-            f"nothing to compare {against!r} with",
-            allowed="another method than the one that is compared against",
-            advice=f"Methods there: {', '.join(table)}.",
-        )
+        _refuse_comparison(against, table)
     pairs = tuple(_pairs(named, against, compared, tasks))
     counted = _counted(tasks)
     rows = {
@@ -154,6 +151,14 @@ def compare(
         supervisor_gains=gains,
         seeds=_seeds(named, counted, units),
         notes=tuple(_notes(tasks, named, against, analysis)),
+    )
+
+
+def _refuse_comparison(against: str, scored: Collection[str]) -> NoReturn:
+    raise InputError(
+        f"nothing to compare {against!r} with",
+        allowed="another method than the one that is compared against",
+        advice=f"Methods with scores: {', '.join(scored)}.",
     )
 
 
@@ -180,13 +185,13 @@ def _seeds(
 
 def _roles(scores: Iterable[Score], compared: Sequence[str]) -> dict[str, Role]:
     """Role of each method, from its scores, or by its name where they do not say."""
-    said: dict[str, Score] = {}
+    firsts: dict[str, Score] = {}
     roles = {name: role_of(name, {}) for name in compared}
     for score in scores:
         if not score.role or score.method not in roles:
             continue
         roles[score.method] = score.role
-        first = said.setdefault(score.method, score)
+        first = firsts.setdefault(score.method, score)
         if first.role != score.role:
             raise InputError(
                 f"role of {score.method!r} is {first.role} and {score.role}",
@@ -212,13 +217,13 @@ def _only_pair(scores: Sequence[Score]) -> Pair:
 
 
 def choose_methods(
-    there: Collection[str], methods: Sequence[str], against: str | None
+    scored: Collection[str], methods: Sequence[str], against: str | None
 ) -> tuple[str, ...]:
     """Name the method that others are compared with, and after it those that were asked for.
 
     Parameters
     ----------
-    there : collection of str
+    scored : collection of str
         Methods that have scores.
     methods, against
         As in `compare`.
@@ -231,16 +236,16 @@ def choose_methods(
         No such method.
     """
     if against is None:
-        against = next((name for name in BASELINES if name in there), None)
+        against = next((name for name in BASELINES if name in scored), None)
         if against is None:
             raise InputError(
                 f"no method named {' or '.join(BASELINES)} to compare against",
-                allowed=", ".join(sorted(there)) or "scores of at least 2 methods",
+                allowed=", ".join(sorted(scored)) or "scores of at least 2 methods",
                 advice="Name one with --against.",
             )
     for name in (against, *methods):
-        if name not in there:
-            raise UnknownName("method", name, there)
+        if name not in scored:
+            raise UnknownName("method", name, scored)
     return (against, *dict.fromkeys(methods))
 
 

@@ -57,6 +57,6 @@ def matrix(tasks: Mapping[Pair, Sequence[TaskRow]], method: str) -> Matrix:
 
 def _mean(values: Iterable[float]) -> tuple[int, float]:
     """Number and mean of the values that are known."""
-    given = np.array(list(values))
-    known = given[~np.isnan(given)]
+    array = np.array(list(values))
+    known = array[~np.isnan(array)]
     return len(known), float(known.mean()) if len(known) else UNKNOWN

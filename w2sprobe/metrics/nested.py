@@ -209,16 +209,16 @@ def _score(run: ScoredRun, metric: Metric, unit: np.ndarray, n_units: int) -> tu
                 f"class {int(positive[of_class][0])} is in one "
                 f"{'row' if run.groups is None else 'group'} alone",
                 allowed="at least 2 of each class",
-                advice="One says nothing of how much others would differ; score more rows.",
+                advice="The variance between rows needs two; score more rows.",
             )
         scale[of_class] = math.sqrt(size / (size - 1))  # unbiased, as DeLong et al., eq. 5 and 6
         sizes.append(size)
-    found = [
+    scored = [
         metric(positive, check_scores(scores, name, len(positive)))
         for name, scores in run.scores.items()
     ]
-    influence = np.stack([np.bincount(unit, scale * of_row, n_units) for _, of_row in found])
-    return _Node(np.array([value for value, _ in found]), influence), min(sizes)
+    influence = np.stack([np.bincount(unit, scale * of_row, n_units) for _, of_row in scored])
+    return _Node(np.array([value for value, _ in scored]), influence), min(sizes)
 
 
 def _mean(nodes: Sequence[_Node]) -> _Node:

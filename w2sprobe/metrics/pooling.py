@@ -109,8 +109,8 @@ def pool_tasks(
 
     Examples
     --------
-    >>> found = pool_tasks([0.01, 0.07, 0.03, 0.15], gain_se=[0.01, 0.01, 0.01, 0.05])
-    >>> [round(gain, 3) for gain in found.shrunken]
+    >>> pooled = pool_tasks([0.01, 0.07, 0.03, 0.15], gain_se=[0.01, 0.01, 0.01, 0.05])
+    >>> [round(gain, 3) for gain in pooled.shrunken]
     [0.012, 0.069, 0.031, 0.1]
     """
     values = np.asarray(gain, dtype=np.float64)

@@ -72,9 +72,9 @@ def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike, *, seed: int = 0) -> Ra
     n = len(first)
     # twice the midrank is an integer: sums of products are exact, and equal permutations tie
     ranks = [2 * stats.rankdata(np.round(values, TIE_DECIMALS)) for values in (first, second)]
-    if n < 2 or any(np.ptp(one) == 0 for one in ranks):
+    if n < 2 or any(np.ptp(of_column) == 0 for of_column in ranks):
         return RankCorrelation(n)
-    a, b = (one - (n + 1) for one in ranks)
+    a, b = (of_column - (n + 1) for of_column in ranks)
     correlation = float(a @ b) / math.sqrt(float(a @ a) * float(b @ b))
     if n < LEAST_POINTS:
         return RankCorrelation(n, correlation)

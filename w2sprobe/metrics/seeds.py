@@ -129,11 +129,11 @@ def _levels(
     counts: list[int] = []
     path = np.zeros(n, dtype=np.int64)
     for name, labels in {**factors, RUN: np.arange(n)}.items():
-        given = np.atleast_1d(np.asarray(labels))
-        if given.shape != (n,):
-            raise InputError(f"{name} has shape {given.shape}", allowed=f"({n},), one per value")
-        own = np.unique(given, return_inverse=True)[1]
-        path = np.unique(path * (own.max() + 1) + own, return_inverse=True)[1]
+        labels = np.atleast_1d(np.asarray(labels))
+        if labels.shape != (n,):
+            raise InputError(f"{name} has shape {labels.shape}", allowed=f"({n},), one per value")
+        level = np.unique(labels, return_inverse=True)[1]
+        path = np.unique(path * (level.max() + 1) + level, return_inverse=True)[1]
         count = int(path.max()) + 1
         if counts and count == counts[-1]:
             names[-1] += f", {name}" if name != RUN else ""

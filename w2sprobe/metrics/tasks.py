@@ -140,8 +140,8 @@ def _signed_rank_pvalue(difference: np.ndarray, alternative: str) -> float:
     for rank in ranks:
         chance[rank:] += chance[:-rank].copy()
         chance /= 2
-    found = ranks[difference > 0].sum()
-    greater, less = float(chance[found:].sum()), float(chance[: found + 1].sum())
+    rank_sum = ranks[difference > 0].sum()
+    greater, less = float(chance[rank_sum:].sum()), float(chance[: rank_sum + 1].sum())
     return {"greater": greater, "less": less}.get(alternative, min(1.0, 2 * min(greater, less)))
 
 
@@ -166,8 +166,8 @@ def task_mean(differences: npt.ArrayLike) -> TaskMean:
 
     Examples
     --------
-    >>> found = task_mean([0.01, 0.03, 0.02, 0.04])
-    >>> round(found.mean, 3), [round(end, 3) for end in found.mean_interval]
+    >>> over_tasks = task_mean([0.01, 0.03, 0.02, 0.04])
+    >>> round(over_tasks.mean, 3), [round(end, 3) for end in over_tasks.mean_interval]
     (0.025, [0.004, 0.046])
     """
     values = _check_differences(differences)
