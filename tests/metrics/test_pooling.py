@@ -156,6 +156,8 @@ def test_few_tasks_have_no_slope_and_one_task_has_no_interval():
     assert math.isnan(three.slope)
     assert not math.isnan(three.pvalue)
     assert math.isnan(pool_tasks([0.1, 0.2, 0.4, 0.3], gap=[0.1] * 4).slope)
+    four = pool_tasks([0.1, 0.2, 0.4, 0.3], gap=[0.1, 0.2, 0.4, 0.3])
+    assert four.slope == pytest.approx(1)
     one, none = pool_tasks([0.1], [0.01], [0.3]), pool_tasks([])
     assert (one.n, one.mean, one.shrunken) == (1, 0.1, (0.1,))
     assert np.isnan([*one.mean_interval, one.pvalue, one.tau, *one.shrunken_intervals[0]]).all()

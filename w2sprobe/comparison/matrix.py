@@ -12,7 +12,7 @@ from w2sprobe.comparison.tasks import TaskRow
 class MatrixCell(FrozenModel):
     """A method on one pair of models: means over the tasks that count, and their numbers.
 
-    In PGR tasks with a resolved gap count, in AUC gain (`delta_auc`) all. nan of no task.
+    For PGR only tasks with a resolved gap count, for AUC gain (`delta_auc`) all. nan without tasks.
     """
 
     weak_model: str

@@ -16,7 +16,7 @@ from w2sprobe.errors import InputError
 class Overview(FrozenModel):
     """Comparisons of each pair of models, and tables over all pairs.
 
-    `matrices` and `gains` cover the method that others are compared with and those that were named;
+    `matrices` and `gains` cover the baseline method and those that were named;
     `gains` is empty without indicators. `notes` say which pairs could not be compared.
     """
 

@@ -52,14 +52,14 @@ class Score:
     pgr : float
         (auc - weak_auc) / (ceiling_auc - weak_auc).
     gap_se, delta_auc_se : float
-        Standard errors of ceiling_auc - weak_auc and auc - weak_auc over test rows; of several runs
-        of a task the part that the rows which all runs share give.
+        Standard errors of ceiling_auc - weak_auc and auc - weak_auc over test rows; with several
+        runs of a task, only the part due to test rows that all runs share.
     split_seed, weak_seed, strong_seed : str
         Seeds of the cut of the rows and of the two models; empty where not known.
     accuracy : float
-        Test accuracy of the method at one half.
+        Test accuracy of the method at threshold 0.5.
     role : {"competitor", "control", ""}
-        Whether the method competes with the baseline; empty: its name decides, `is_competitor`.
+        Whether the method competes with the baseline; empty: `is_competitor` decides by its name.
     own_ceiling : str
         Method that is the same learner fitted on the truth, where that is not the ceiling.
     own_ceiling_auc : float
@@ -158,8 +158,8 @@ def complete_scores(scores: Iterable[Score]) -> list[Score]:
     Parameters
     ----------
     scores : iterable of Score
-        Rows of the methods weak and ceiling give the ends of their task, pair and seed; those
-        without a seed give them to every seed that has none of its own.
+        Rows of the methods weak and ceiling give weak_auc and ceiling_auc of their task, pair and
+        seed; those without a seed give them to every seed without such rows.
 
     Returns
     -------

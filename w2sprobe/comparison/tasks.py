@@ -22,8 +22,8 @@ Seeds = dict[str, Score]  # a method's scores on one task
 class TaskRow(FrozenModel):
     """One task: its gap, and every method's mean over seeds; nan where a number is not known.
 
-    `resolved` tasks have a gap that is large and sure enough for a PGR. `excluded` says why the
-    task's PGR is not averaged; empty where it is. `saturated` tasks are left out in AUC as well.
+    `resolved` tasks have a gap that is large and certain enough to divide by. `excluded` says why
+    the task's PGR is not averaged; empty where it is. `saturated` tasks are left out in AUC too.
     `delta_auc` is a method's gain over the weak models of its own seeds, `own_gap` what the same
     learner fitted on the truth gains over them, `own_pgr` the ratio of the two. Standard errors are
     over test rows and seeds; that of a gain is nan where the noise of test rows is not known.

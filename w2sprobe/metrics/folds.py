@@ -17,13 +17,13 @@ class FoldAUC(NamedTuple):
         In [0, 1]; None where no fold has rows of both classes.
     n_folds : int
         Folds with rows of both classes: the mean is taken over these.
-    of : int
+    n_folds_total : int
         All folds.
     """
 
     auc: np.ndarray | None
     n_folds: int
-    of: int
+    n_folds_total: int
 
 
 def auc_inside_folds(
@@ -56,7 +56,7 @@ def auc_inside_folds(
     Examples
     --------
     >>> result = auc_inside_folds([0, 1, 0, 1], [0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1])
-    >>> float(result.auc), result.n_folds, result.of
+    >>> float(result.auc), result.n_folds, result.n_folds_total
     (1.0, 2, 2)
     >>> auc_inside_folds([0, 1, 1, 1], [0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1]).n_folds
     1

@@ -10,7 +10,7 @@ from w2sprobe.errors import InputError
 from w2sprobe.metrics.estimates import CONFIDENCE, Interval
 from w2sprobe.metrics.gaps import TIE_DECIMALS
 
-LEAST_POINTS = 4  # of an interval and a test: the variance of z divides by n - 3
+LEAST_POINTS = 4  # for an interval and a test: the variance of z divides by n - 3
 N_PERMUTATIONS = 9999
 UNKNOWN = float("nan")
 
@@ -24,11 +24,11 @@ class RankCorrelation:
     n : int
         Points.
     correlation : float
-        In [-1, 1]; nan of fewer than 2 points, or where x or y is the same everywhere.
+        In [-1, 1]; nan for fewer than 2 points, or where x or y is the same everywhere.
     interval : tuple of float
-        95 %; nan of fewer than 4 points, and where the correlation is -1, 1 or nan.
+        95 %; nan for fewer than 4 points, and where the correlation is -1, 1 or nan.
     pvalue : float
-        Two-sided permutation test; nan of fewer than 4 points or where the correlation is nan.
+        Two-sided permutation test; nan for fewer than 4 points or where the correlation is nan.
     """
 
     n: int
@@ -45,7 +45,7 @@ def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike, *, seed: int = 0) -> Ra
     x, y : array_like of float, shape (n,)
         Infinite values have a rank, nan has none. Values that agree to `TIE_DECIMALS` decimals tie.
     seed : int
-        Of the permutations that are drawn.
+        Seed of the random permutations.
 
     Returns
     -------

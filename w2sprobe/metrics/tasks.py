@@ -53,13 +53,13 @@ class TaskMean:
     n : int
         Tasks.
     mean, median : float
-        nan of no task.
+        nan without tasks.
     mean_interval : tuple of float
-        nan of fewer than 2 tasks, like `sd` and `pvalue`.
+        nan for fewer than 2 tasks, like `sd` and `pvalue`.
     sd : float
         Standard deviation over tasks, with n - 1 in the denominator.
     pvalue : float
-        Two-sided t test of a mean of 0; nan where all values are equal.
+        Two-sided t test of the hypothesis that the mean is 0; nan where all values are equal.
     """
 
     n: int
@@ -203,7 +203,7 @@ def equivalence(differences: npt.ArrayLike, margin: float) -> float:
     Returns
     -------
     float
-        The larger of the two p values. nan of fewer than 2 tasks, and where all values are equal.
+        The larger of the two p values; nan for fewer than 2 tasks, and where all values are equal.
 
     Raises
     ------
