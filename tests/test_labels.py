@@ -92,6 +92,14 @@ def test_variance_is_not_made_up(tmp_path: Path) -> None:
         (lambda: LabelTable(["a"], [0.1], variance=[np.nan]), InputError, ["variance", "nan"]),
         (lambda: LabelTable(["a"], [0.1], variance=[]), InputError, ["1 ids", "(0,) variance"]),
         (lambda: LabelTable(["a"], [1.3]), InputError, ["1.3", "row 0", "'a'", "0 to 1"]),
+        (
+            lambda: LabelTable(["a", "b", "c"], [0.5, 1.5, -0.5]),
+            InputError,
+            ["1.5, row 1, id 'b' (and 1 more)"],
+        ),
+        (lambda: LabelTable(["a"], [-0.5]), InputError, ["-0.5", "row 0"]),
+        (lambda: LabelTable(["a"], [0.1], variance=[-0.5]), InputError, ["-0.5", "0 or more"]),
+        (lambda: LabelTable(["a"], [0.1, "x"]), InputError, ["'x'", "row 1"]),
         (lambda: LabelTable(["a"], [float("nan")]), InputError, ["nan", "0 to 1"]),
         (lambda: LabelTable(["a", "b"], [0.1]), InputError, ["2 ids", "different length"]),
         (lambda: LabelTable(["a", "a"], [0.1, 0.2]), IdMismatch, ["doubled", "'a'"]),
@@ -106,6 +114,20 @@ def test_what_does_not_fit_is_refused(call, error: type[Exception], parts: list[
         call()
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_all_rows_are_kept_by_default() -> None:
+    assert LabelTable(["a", "b"], [0.1, 0.9]).keep.tolist() == [True, True]
+
+
+def test_a_file_that_is_no_label_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder"):
+        LabelTable.read(tmp_path)
+    with pytest.raises(InputError, match="does not exist"):
+        LabelTable.read(tmp_path / "labels.parquet")
+    (tmp_path / "labels.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(InputError, match=r"cannot read label table .*labels\.parquet"):
+        LabelTable.read(tmp_path / "labels.parquet")
 
 
 def test_a_foreign_parquet_is_refused(tmp_path: Path) -> None:

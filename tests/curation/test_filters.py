@@ -169,6 +169,25 @@ def test_neighbors_vote_as_in_the_distance_matrix(k: int, seed: int) -> None:
     assert sorted(np.flatnonzero(~keep)) == sorted(ranked[: N // 4])
 
 
+def test_a_label_of_one_half_votes_zero() -> None:
+    X = np.arange(6.0)[:, None]
+    assert filter_by_neighbors(X, [0.5] * 6, n_neighbors=2).all()
+    keep = filter_by_neighbors(X, [0.5, 0.5, 0.5, 0.5, 0.5, 0.6], n_neighbors=2)
+    assert keep.tolist() == [True] * 5 + [False]
+    keep = filter_by_neighbors(X, [0.5, 0.5, 0, 0.5, 0.5, 0.5], n_neighbors=2)
+    assert keep.all()  # all hard labels are 0
+
+
+def test_by_default_fifty_neighbors_vote() -> None:
+    line = np.arange(51.0)[:, None]
+    # of the 49 nearest rows of the first one, 25 are of the other class; the 50th makes a tie
+    labels = np.r_[1.0, np.ones(24), np.zeros(25), 1.0]
+    assert filter_by_neighbors(line, labels)[0]
+    assert not filter_by_neighbors(line, labels, n_neighbors=49)[0]
+    with pytest.raises(InputError, match="k is 50"):
+        filter_by_neighbors(line[:50], labels[:50])
+
+
 @law
 @given(seed=seeds)
 def test_confident_learning_equals_cleanlab(seed: int) -> None:

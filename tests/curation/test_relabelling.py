@@ -94,6 +94,11 @@ def test_bad_folds(cv) -> None:
         relabel(LogisticProbe(), X, Y, cv=cv)
 
 
+def test_an_estimator_without_probabilities_is_refused() -> None:
+    with pytest.raises(InputError, match="BaseEstimator predicts nothing"):
+        relabel(BaseEstimator(), X, Y)
+
+
 @pytest.mark.parametrize(
     ("probe", "cv"),
     [(KNNProbe(5), None), (KNNProbe(5), 4), (LogisticProbe(), 4), (MassMeanProbe(), 4)],

@@ -45,6 +45,10 @@ def test_seeds_without_noise_leave_the_degrees_of_freedom_of_the_rows():
     assert found.interval == pytest.approx(Estimate(0.15, ((0.02**2, math.inf),)).interval)
 
 
+def test_without_any_noise_the_fewest_degrees_of_freedom_count():
+    assert Estimate(0.1, ((0.0, math.inf), (0.0, 5.0))).df == 5
+
+
 def test_infinite_weights_would_be_satterthwaites_of_scipy():
     # with many degrees of freedom the weights are 1: Welch's test of two samples
     random = np.random.default_rng(1)

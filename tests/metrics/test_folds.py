@@ -27,7 +27,7 @@ def test_it_is_the_mean_of_the_aucs_of_the_folds(rows):
     masks = [folds == fold for fold in set(folds.tolist())]
     of_both = [mask for mask in masks if len(set(truth[mask].tolist())) == 2]
     found = auc_inside_folds(truth, scores, folds)
-    assert (found.n_folds, found.of) == (len(of_both), len(masks))
+    assert (found.n_folds, found.n_folds_total) == (len(of_both), len(masks))
     if not of_both:
         assert found.auc is None
         return

@@ -156,10 +156,28 @@ def test_few_tasks_have_no_slope_and_one_task_has_no_interval():
     assert math.isnan(three.slope)
     assert not math.isnan(three.pvalue)
     assert math.isnan(pool_tasks([0.1, 0.2, 0.4, 0.3], gap=[0.1] * 4).slope)
+    four = pool_tasks([0.1, 0.2, 0.4, 0.3], gap=[0.1, 0.2, 0.4, 0.3])
+    assert four.slope == pytest.approx(1)
     one, none = pool_tasks([0.1], [0.01], [0.3]), pool_tasks([])
     assert (one.n, one.mean, one.shrunken) == (1, 0.1, (0.1,))
     assert np.isnan([*one.mean_interval, one.pvalue, one.tau, *one.shrunken_intervals[0]]).all()
     assert (none.n, math.isnan(none.mean), none.shrunken) == (0, True, ())
+
+
+def test_shrunken_intervals_by_hand():
+    """Prasad & Rao 1990 with the variance of tau² by Datta, Rao & Smith 2005."""
+    gain, errors, _ = tasks(3)
+    pooled = pool_tasks(gain, errors)
+    tau2 = pooled.tau**2
+    assert tau2 > 0
+    precisions = [1 / (tau2 + error**2) for error in errors]
+    for error, (low, high) in zip(errors, pooled.shrunken_intervals, strict=True):
+        noise, total = error**2, tau2 + error**2
+        left = tau2 * noise / total
+        of_mean = (noise / total) ** 2 / sum(precisions)
+        of_tau2 = noise**2 / total**3 * 2 * len(errors) / sum(precisions) ** 2
+        se = math.sqrt(left + of_mean + 2 * of_tau2)
+        assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.975, len(errors) - 1) * se)
 
 
 def test_a_task_without_any_error_does_not_decide_alone():

@@ -184,6 +184,13 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
         assert abs(count / n_trials - 0.95) < 4 * standard_error, name
 
 
+def test_intervals_of_perfect_and_of_reversed_scores_have_no_width():
+    truth = np.arange(20) % 2
+    result = bootstrap_pgr(truth, -truth, truth, truth)
+    assert result.weak_auc_interval == (0, 0)
+    assert result.student_auc_interval == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
@@ -194,6 +201,10 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
         ({"groups": [1, 2]}, ["groups has shape (2,)"]),
         ({"groups": ["a"] * 4}, ["groups has 1 value", "groups=None"]),
         ({"student": np.ones((2, 4)), "ceiling": np.ones((3, 4))}, ["have 1, 2, 3 seeds"]),
+        (
+            {"student": np.ones((2, 3, 4)), "ceiling": np.ones((3, 1, 4))},
+            ["weak, student and ceiling have 1, 2 x 3, 3 seeds"],
+        ),
         ({"student": np.ones((2, 3))}, ["student has shape (2, 3)"]),
         ({"student": np.ones((0, 4))}, ["student has shape (0, 4)"]),
         ({"student": [[1, 2, 3, 4], [1, 2, math.inf, 4]]}, ["student is inf, row 2"]),

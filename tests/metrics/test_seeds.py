@@ -127,6 +127,12 @@ def test_balanced_nested_design_is_that_of_statsmodels():
     assert [part.variance for part in parts] == pytest.approx(expected, rel=1e-3)
 
 
+def test_runs_of_one_task_have_the_variance_of_their_seeds():
+    (seeds,) = variance_components([1, 2, 6], {"task": ["a"] * 3, "seed": [0, 1, 2]})
+    assert (seeds.name, seeds.df, seeds.n_levels) == ("seed", 2, 3)
+    assert seeds.variance == pytest.approx(np.var([1, 2, 6], ddof=1))
+
+
 def test_factors_that_vary_together_share_a_component():
     seeds = {"split": [0, 1, 2], "weak": [0, 1, 2], "strong": [0, 1, 2]}
     (only,) = variance_components([1, 2, 3], {"task": ["a"] * 3, **seeds})

@@ -116,6 +116,12 @@ def test_with_ties_the_signed_rank_test_counts_all_signs(alternative):
     assert result.wilcoxon_pvalue == pytest.approx(expected[alternative])
 
 
+def test_twenty_tied_pairs_are_still_tested_exactly():
+    """Where all differences are equally large, the signed-rank test is the sign test."""
+    result = paired_tests([1.0] * 14 + [-1.0] * 6, [0.0] * 20)
+    assert result.wilcoxon_pvalue == pytest.approx(stats.binom.sf(13, 20, 0.5))
+
+
 def test_many_tied_pairs_take_the_normal_approximation():
     difference = np.resize([0.3, 0.1, -0.1, 0.2], metrics.tasks.EXACT_WITH_TIES + 1)
     result = paired_tests(difference, np.zeros(len(difference)))

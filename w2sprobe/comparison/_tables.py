@@ -26,11 +26,11 @@ def names_of(
     row: dict[str, Any], required: Sequence[str], optional: Sequence[str], where: str
 ) -> dict[str, str]:
     """Text cells, stripped; those that are required must not be empty."""
-    found = {name: text(row.get(name)) for name in (*required, *optional)}
+    names = {name: text(row.get(name)) for name in (*required, *optional)}
     for name in required:
-        if not found[name]:
+        if not names[name]:
             raise InputError("empty cell", where=f"{where}, column {name}", allowed="a name")
-    return found
+    return names
 
 
 def text(cell: Any) -> str:

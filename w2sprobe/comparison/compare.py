@@ -1,8 +1,9 @@
-"""Methods of one pair of models, compared with one of them over tasks."""
+"""Comparison of the methods of one pair of models with a baseline method, over tasks."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from statistics import median
+from typing import NoReturn
 
 from w2sprobe.comparison._base import UNKNOWN, FrozenModel
 from w2sprobe.comparison.analysis import Analysis
@@ -20,7 +21,7 @@ BASELINES = ("student", "xent")  # names of the plain student: ours, and the sou
 
 
 class PairRow(FrozenModel):
-    """Difference of a method to the one it is compared with, on one task, over shared seeds."""
+    """Difference between a method and the baseline on one task, over the seeds that both have."""
 
     method: str
     task: str
@@ -30,7 +31,7 @@ class PairRow(FrozenModel):
 
 
 class MethodRow(Difference):
-    """Difference of a method to another in one unit; `n_shown` tasks have both.
+    """Difference between a method and the baseline in AUC or PGR; `n_shown` tasks have both.
 
     `n_runs` counts the seeds that both have, over the tasks that count. In the `primary` family
     `t_holm` and the other `_holm` fields are p values adjusted for its size, which give the
@@ -56,9 +57,9 @@ class MethodRow(Difference):
 class FamilyRow(FrozenModel):
     """What the tests of the primary family can show at best, in one unit.
 
-    `n_tasks` are those of the method that has most. `least_pvalue` is the least p value that
-    Wilcoxon's and the sign test can give with them, `least_holm` the same after Holm: where it is
-    not below the level, these two cannot reject whatever the results. `detectable` is the median of
+    `n_tasks` is the number of tasks of the method that has most. `least_pvalue` is the smallest p
+    value that Wilcoxon's and the sign test can give with these, `least_holm` the same after Holm:
+    where it is not below the level, these two tests cannot reject. `detectable` is the median of
     the methods' minimum detectable effects.
     """
 
@@ -94,16 +95,16 @@ def compare(
     units: Sequence[Unit] = UNITS,
     analysis: Analysis | None = None,
 ) -> Comparison:
-    """Compare methods with one of them, and all of them with their weak model, over tasks.
+    """Compare methods with a baseline method, and all of them with their weak model, over tasks.
 
     Parameters
     ----------
     scores : iterable of Score
         Of one pair of models; completed here, as by `complete_scores`.
     methods : sequence of str, optional
-        Those to compare; default: all others.
+        Methods to compare with it; default: all others.
     against : str, optional
-        The one to compare with; default: student, or xent as the source calls it.
+        Baseline method; default: student, or xent, its name in the source experiments.
     units : sequence of {"pgr", "auc"}
         In PGR only tasks whose gap is resolved count; in AUC all do.
 
@@ -115,7 +116,7 @@ def compare(
     Raises
     ------
     InputError
-        No method to compare with, or nothing to compare it with, not even its weak model; several
+        No baseline, or nothing to compare it with, not even its weak model; several
         pairs of models (`by_pair` separates them); a method with two roles; as `complete_scores`.
     UnknownName
         No such method.
@@ -132,11 +133,7 @@ def compare(
     primary = [name for name in compared if _is_primary(name, roles[name], analysis)]
     gains = supervisor_gains(tasks, [against, *compared], primary, analysis)
     if against in compared or not (compared or gains):
-        raise InputError(
-            f"nothing to compare {against!r} with",
-            allowed="another method than the one that is compared against",
-            advice=f"Methods there: {', '.join(table)}.",
-        )
+        _refuse_comparison(against, table)
     pairs = tuple(_pairs(named, against, compared, tasks))
     counted = _counted(tasks)
     rows = {
@@ -154,6 +151,14 @@ def compare(
         supervisor_gains=gains,
         seeds=_seeds(named, counted, units),
         notes=tuple(_notes(tasks, named, against, analysis)),
+    )
+
+
+def _refuse_comparison(against: str, scored: Collection[str]) -> NoReturn:
+    raise InputError(
+        f"nothing to compare {against!r} with",
+        allowed="another method than the one that is compared against",
+        advice=f"Methods with scores: {', '.join(scored)}.",
     )
 
 
@@ -180,13 +185,13 @@ def _seeds(
 
 def _roles(scores: Iterable[Score], compared: Sequence[str]) -> dict[str, Role]:
     """Role of each method, from its scores, or by its name where they do not say."""
-    said: dict[str, Score] = {}
+    firsts: dict[str, Score] = {}
     roles = {name: role_of(name, {}) for name in compared}
     for score in scores:
         if not score.role or score.method not in roles:
             continue
         roles[score.method] = score.role
-        first = said.setdefault(score.method, score)
+        first = firsts.setdefault(score.method, score)
         if first.role != score.role:
             raise InputError(
                 f"role of {score.method!r} is {first.role} and {score.role}",
@@ -212,13 +217,13 @@ def _only_pair(scores: Sequence[Score]) -> Pair:
 
 
 def choose_methods(
-    there: Collection[str], methods: Sequence[str], against: str | None
+    scored: Collection[str], methods: Sequence[str], against: str | None
 ) -> tuple[str, ...]:
-    """Name the method that others are compared with, and after it those that were asked for.
+    """Names of the baseline method and, after it, of the methods that were asked for.
 
     Parameters
     ----------
-    there : collection of str
+    scored : collection of str
         Methods that have scores.
     methods, against
         As in `compare`.
@@ -231,16 +236,16 @@ def choose_methods(
         No such method.
     """
     if against is None:
-        against = next((name for name in BASELINES if name in there), None)
+        against = next((name for name in BASELINES if name in scored), None)
         if against is None:
             raise InputError(
                 f"no method named {' or '.join(BASELINES)} to compare against",
-                allowed=", ".join(sorted(there)) or "scores of at least 2 methods",
+                allowed=", ".join(sorted(scored)) or "scores of at least 2 methods",
                 advice="Name one with --against.",
             )
     for name in (against, *methods):
-        if name not in there:
-            raise UnknownName("method", name, there)
+        if name not in scored:
+            raise UnknownName("method", name, scored)
     return (against, *dict.fromkeys(methods))
 
 

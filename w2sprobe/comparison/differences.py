@@ -49,12 +49,14 @@ def difference(
     margin : float or None
         Of the test of equivalence, which None leaves out.
     """
-    found = task_mean(values)
-    known = {name: getattr(found, name) for name in ("n", "mean", "mean_interval", "median", "sd")}
-    if found.n < 2:
-        only = found.mean  # nan compares as False
+    over_tasks = task_mean(values)
+    known = {
+        name: getattr(over_tasks, name) for name in ("n", "mean", "mean_interval", "median", "sd")
+    }
+    if over_tasks.n < 2:
+        only = over_tasks.mean  # nan compares as False
         return Difference(wins=int(only > 0), losses=int(only < 0), **known)
-    tests = paired_tests(values, np.zeros(found.n), alternative=alternative)
+    tests = paired_tests(values, np.zeros(over_tasks.n), alternative=alternative)
     return Difference(
         wins=tests.wins,
         losses=tests.losses,

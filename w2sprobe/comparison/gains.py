@@ -60,11 +60,11 @@ def gains(
     rows: list[GainRow] = []
     for unit in ("auc", "pgr"):
         measured = _measured(tasks, method, unit)
-        found = [_row(name, predicted, measured, method, unit) for name in names]
-        adjusted = holm([row.pvalue for row in found])
+        unadjusted = [_row(name, predicted, measured, method, unit) for name in names]
+        adjusted = holm([row.pvalue for row in unadjusted])
         rows += [
             row.model_copy(update={"holm": float(value)})
-            for row, value in zip(found, adjusted, strict=True)
+            for row, value in zip(unadjusted, adjusted, strict=True)
         ]
     return tuple(rows)
 
@@ -73,14 +73,16 @@ def _means(indicators: Iterable[IndicatorRow]) -> dict[Point, dict[str, float]]:
     """Mean of each indicator over the seeds on which it is known."""
     seeds: dict[Point, dict[str, list[float]]] = {}
     for row in indicators:
-        here = seeds.setdefault((row.pair, row.task), {})
+        by_name = seeds.setdefault((row.pair, row.task), {})
         for name, value in row.values.items():
-            here.setdefault(name, [])
+            by_name.setdefault(name, [])
             if not np.isnan(value):
-                here[name].append(value)
+                by_name[name].append(value)
     return {
-        point: {name: float(np.mean(known)) if known else UNKNOWN for name, known in here.items()}
-        for point, here in seeds.items()
+        point: {
+            name: float(np.mean(known)) if known else UNKNOWN for name, known in by_name.items()
+        }
+        for point, by_name in seeds.items()
     }
 
 
@@ -109,15 +111,15 @@ def _row(
     }
     known = {point: values for point, values in both.items() if not np.isnan(values).any()}
     x, y = np.array(list(known.values())).reshape(-1, 2).T
-    found = rank_correlation(x, y)
+    spearman = rank_correlation(x, y)
     return GainRow(
         indicator=name,
         method=method,
         unit=unit,
-        n=found.n,
+        n=spearman.n,
         n_tasks=len({task for _, task in known}),
-        correlation=found.correlation,
-        interval=found.interval,
-        pvalue=found.pvalue,
+        correlation=spearman.correlation,
+        interval=spearman.interval,
+        pvalue=spearman.pvalue,
         holm=UNKNOWN,
     )

@@ -89,8 +89,8 @@ def _check_columns(names: Sequence[str], path: Path) -> None:
 
 
 def _number(cell: Any, where: str) -> float:
-    held = text(cell)
+    number = text(cell)
     try:
-        return float(held) if held else UNKNOWN
+        return float(number) if number else UNKNOWN
     except ValueError:
-        raise InputError(f"indicator is {held!r}", where=where, allowed="a number") from None
+        raise InputError(f"indicator is {number!r}", where=where, allowed="a number") from None

@@ -12,7 +12,7 @@ from w2sprobe.comparison.tasks import TaskRow
 class MatrixCell(FrozenModel):
     """A method on one pair of models: means over the tasks that count, and their numbers.
 
-    In PGR tasks with a resolved gap count, in AUC gain (`delta_auc`) all. nan of no task.
+    For PGR only tasks with a resolved gap count, for AUC gain (`delta_auc`) all. nan without tasks.
     """
 
     weak_model: str
@@ -57,6 +57,6 @@ def matrix(tasks: Mapping[Pair, Sequence[TaskRow]], method: str) -> Matrix:
 
 def _mean(values: Iterable[float]) -> tuple[int, float]:
     """Number and mean of the values that are known."""
-    given = np.array(list(values))
-    known = given[~np.isnan(given)]
+    array = np.array(list(values))
+    known = array[~np.isnan(array)]
     return len(known), float(known.mean()) if len(known) else UNKNOWN

@@ -16,7 +16,7 @@ from w2sprobe.errors import InputError
 class Overview(FrozenModel):
     """Comparisons of each pair of models, and tables over all pairs.
 
-    `matrices` and `gains` cover the method that others are compared with and those that were named;
+    `matrices` and `gains` cover the baseline method and those that were named;
     `gains` is empty without indicators. `notes` say which pairs could not be compared.
     """
 
@@ -61,16 +61,16 @@ def overview(
         completed = [score for score in completed if score.method in shown]
     pairs = by_pair(completed)
     comparisons, notes = [], []
-    for pair, own in pairs.items():
+    for pair, of_pair in pairs.items():
         try:
             comparisons.append(
-                compare(own, methods=methods, against=shown[0], units=units, analysis=analysis)
+                compare(of_pair, methods=methods, against=shown[0], units=units, analysis=analysis)
             )
         except InputError as error:
             if len(pairs) == 1 and not indicators:
                 raise
             notes.append(f"{pair_name(pair)}: {error}")
-    tasks = {pair: task_rows(by_method(own), analysis) for pair, own in pairs.items()}
+    tasks = {pair: task_rows(by_method(of_pair), analysis) for pair, of_pair in pairs.items()}
     return Overview(
         comparisons=tuple(comparisons),
         matrices=tuple(matrix(tasks, method) for method in shown),

@@ -35,13 +35,13 @@ def published() -> Published:
     'about .002 in AUC and .003 in PGR, .007 in PGR of probes and relabelling'
     """
     text = files("w2sprobe.comparison").joinpath("published.json").read_text(encoding="utf-8")
-    held = json.loads(text)
+    file = json.loads(text)
     scores = []
-    for task, row in held["tasks"].items():
-        given = {**held["pair"], "weak_auc": row["weak_auc"], "ceiling_auc": row["ceiling_auc"]}
+    for task, row in file["tasks"].items():
+        shared = {**file["pair"], "weak_auc": row["weak_auc"], "ceiling_auc": row["ceiling_auc"]}
         if row["pgr"] is None:
-            scores.append(Score(task, "logconf", auc=row["logconf_auc"], **given))
+            scores.append(Score(task, "logconf", auc=row["logconf_auc"], **shared))
             continue
-        for method, pgr in zip(held["pgr_of"], row["pgr"], strict=True):
-            scores.append(Score(task, method, pgr=AXIS_END if pgr is None else pgr, **given))
-    return Published(tuple(complete_scores(scores)), held["about"])
+        for method, pgr in zip(file["pgr_of"], row["pgr"], strict=True):
+            scores.append(Score(task, method, pgr=AXIS_END if pgr is None else pgr, **shared))
+    return Published(tuple(complete_scores(scores)), file["about"])

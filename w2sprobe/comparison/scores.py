@@ -52,14 +52,14 @@ class Score:
     pgr : float
         (auc - weak_auc) / (ceiling_auc - weak_auc).
     gap_se, delta_auc_se : float
-        Standard errors of ceiling_auc - weak_auc and auc - weak_auc over test rows; of several runs
-        of a task the part that the rows which all runs share give.
+        Standard errors of ceiling_auc - weak_auc and auc - weak_auc over test rows; with several
+        runs of a task, only the part due to test rows that all runs share.
     split_seed, weak_seed, strong_seed : str
         Seeds of the cut of the rows and of the two models; empty where not known.
     accuracy : float
-        Test accuracy of the method at one half.
+        Test accuracy of the method at threshold 0.5.
     role : {"competitor", "control", ""}
-        Whether the method competes with the baseline; empty: its name decides, `is_competitor`.
+        Whether the method competes with the baseline; empty: `is_competitor` decides by its name.
     own_ceiling : str
         Method that is the same learner fitted on the truth, where that is not the ceiling.
     own_ceiling_auc : float
@@ -101,10 +101,10 @@ class Score:
 
 def by_pair(scores: Iterable[Score]) -> dict[Pair, list[Score]]:
     """Split scores by their pair of models, in order of first appearance."""
-    found: dict[Pair, list[Score]] = {}
+    pairs: dict[Pair, list[Score]] = {}
     for score in scores:
-        found.setdefault(score.pair, []).append(score)
-    return found
+        pairs.setdefault(score.pair, []).append(score)
+    return pairs
 
 
 def pair_name(pair: Pair) -> str:
@@ -158,8 +158,8 @@ def complete_scores(scores: Iterable[Score]) -> list[Score]:
     Parameters
     ----------
     scores : iterable of Score
-        Rows of the methods weak and ceiling give the ends of their task, pair and seed; those
-        without a seed give them to every seed that has none of its own.
+        Rows of the methods weak and ceiling give weak_auc and ceiling_auc of their task, pair and
+        seed; those without a seed give them to every seed without such rows.
 
     Returns
     -------
@@ -197,7 +197,7 @@ def complete_scores(scores: Iterable[Score]) -> list[Score]:
 
 def _shared_numbers(scores: list[Score]) -> dict[tuple[RunId, str], Score]:
     """First row that gives each number in `SHARED`, by run and name."""
-    found: dict[tuple[RunId, str], Score] = {}
+    firsts: dict[tuple[RunId, str], Score] = {}
     for score in scores:
         if score.method in END_ROWS:
             end: dict[str, Any] = {END_ROWS[score.method]: score.auc}
@@ -206,14 +206,14 @@ def _shared_numbers(scores: list[Score]) -> dict[tuple[RunId, str], Score]:
             value = getattr(score, name)
             if math.isnan(value):
                 continue
-            first = found.setdefault((score.run, name), score)
+            first = firsts.setdefault((score.run, name), score)
             if getattr(first, name) != value:
                 raise InputError(
                     f"{name} is {getattr(first, name):g} and {value:g}",
                     where=f"{first.where} and {score.where}",
                     allowed=f"one {name} per task, pair of models and seed",
                 )
-    return found
+    return firsts
 
 
 def _complete(score: Score, shared: dict[tuple[RunId, str], Score]) -> Score:
@@ -248,12 +248,12 @@ def _with_own_ceiling(score: Score, given: dict[tuple[RunId, str], Score]) -> Sc
 
 def _of_results(results: Results, where: str) -> list[Score]:
     split, weak, strong = ("" if seed is None else str(seed) for seed in results.seeds)
-    given = [seed for seed in (split, weak, strong) if seed]
+    known = [seed for seed in (split, weak, strong) if seed]
     return [
         Score(
             results.task,
             row.method,
-            seed=results.seed or "/".join(given if len({*given}) > 1 else given[:1]),
+            seed=results.seed or "/".join(known if len({*known}) > 1 else known[:1]),
             weak_model=results.weak_model,
             strong_model=results.strong_model,
             auc=row.auc,
@@ -307,11 +307,11 @@ def _score(row: dict[str, Any], where: str) -> Score:
 def _number(cell: Any, name: str, where: str) -> float:
     low, high = RANGES.get(name, (0.0, 1.0))
     allowed = {(0.0, 1.0): "0 to 1", (0.0, math.inf): "0 or more"}.get((low, high), "a number")
-    held = text(cell)
+    cell_text = text(cell)
     try:
-        value = float(held) if held else UNKNOWN
+        value = float(cell_text) if cell_text else UNKNOWN
     except ValueError:
-        raise InputError(f"{name} is {held!r}", where=where, allowed=allowed) from None
+        raise InputError(f"{name} is {cell_text!r}", where=where, allowed=allowed) from None
     if math.isinf(value) or value < low or value > high:
         raise InputError(f"{name} is {value:g}", where=where, allowed=allowed)
     return value

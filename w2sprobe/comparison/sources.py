@@ -46,7 +46,7 @@ class LoadedScores:
             No such pair.
         """
         # looked up by the whole spelling, as names of models may hold colons
-        pairs = {pair_name(pair): own for pair, own in by_pair(self.scores).items()}
+        pairs = {pair_name(pair): of_pair for pair, of_pair in by_pair(self.scores).items()}
         if wanted not in pairs:
             raise UnknownName("pair of models", wanted, pairs)
         return pairs[wanted]
@@ -99,10 +99,10 @@ def study_overview(study: StudyResults, folder: Path) -> Overview | None:
     against = study.config.get("analysis", {}).get("against")  # may have failed: no row then
     if not methods & {*BASELINES, against}:
         return None
-    given = read_sources([str(folder)])
+    loaded = read_sources([str(folder)])
     return overview(
-        given.scores,
-        given.indicators,
+        loaded.scores,
+        loaded.indicators,
         against=against if against in methods else None,
         analysis=Analysis.of_config(study.config),
     )

@@ -7,7 +7,7 @@ from w2sprobe.comparison._base import UNKNOWN, UNKNOWN_INTERVAL, FrozenModel
 from w2sprobe.comparison.analysis import Analysis
 from w2sprobe.comparison.differences import Difference, Judgement, difference, judgement
 from w2sprobe.comparison.tasks import TaskRow
-from w2sprobe.metrics import RatioOfMeans, holm, pool_tasks, pooled_pgr
+from w2sprobe.metrics import PooledTasks, RatioOfMeans, holm, pool_tasks, pooled_pgr
 from w2sprobe.results import Interval
 
 
@@ -99,15 +99,8 @@ def _gain(
         if not row.saturated and not math.isnan(row.delta_auc.get(method, UNKNOWN))
     ]
     gains = [row.delta_auc[method] for row in rows]
-    errors = [row.delta_auc_se[method] for row in rows]
-    gaps = [row.gap for row in rows]
-    pooled = pool_tasks(
-        gains,
-        # all or none: known and unknown errors, or gaps, do not go into one model
-        None if any(map(math.isnan, errors)) else errors,
-        None if any(map(math.isnan, gaps)) else gaps,
-    )
-    ratio = _ratio(gains, gaps)
+    pooled = _pooled(rows, method)
+    ratio = _ratio(gains, [row.gap for row in rows])
     own_ratio = _ratio(gains, [row.own_gap[method] for row in rows])
     return SupervisorGain(
         method=method,
@@ -126,16 +119,33 @@ def _gain(
         n_own_pgr=own_ratio.n,
         own_pgr=own_ratio.value,
         own_pgr_interval=_bounded(own_ratio),
-        tasks=tuple(
-            TaskGain(
-                task=row.task,
-                gain=row.delta_auc[method],
-                gain_se=row.delta_auc_se[method],
-                shrunken=pooled.shrunken[number],
-                shrunken_interval=pooled.shrunken_intervals[number],
-            )
-            for number, row in enumerate(rows)
-        ),
+        tasks=_task_gains(rows, method, pooled),
+    )
+
+
+def _pooled(rows: Sequence[TaskRow], method: str) -> PooledTasks:
+    errors = [row.delta_auc_se[method] for row in rows]
+    gaps = [row.gap for row in rows]
+    return pool_tasks(
+        [row.delta_auc[method] for row in rows],
+        # all or none: known and unknown errors, or gaps, do not go into one model
+        None if any(map(math.isnan, errors)) else errors,
+        None if any(map(math.isnan, gaps)) else gaps,
+    )
+
+
+def _task_gains(rows: Sequence[TaskRow], method: str, pooled: PooledTasks) -> tuple[TaskGain, ...]:
+    return tuple(
+        TaskGain(
+            task=row.task,
+            gain=row.delta_auc[method],
+            gain_se=row.delta_auc_se[method],
+            shrunken=shrunken,
+            shrunken_interval=interval,
+        )
+        for row, shrunken, interval in zip(
+            rows, pooled.shrunken, pooled.shrunken_intervals, strict=True
+        )
     )
 
 

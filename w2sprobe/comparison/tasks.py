@@ -22,8 +22,8 @@ Seeds = dict[str, Score]  # a method's scores on one task
 class TaskRow(FrozenModel):
     """One task: its gap, and every method's mean over seeds; nan where a number is not known.
 
-    `resolved` tasks have a gap that is large and sure enough for a PGR. `excluded` says why the
-    task's PGR is not averaged; empty where it is. `saturated` tasks are left out in AUC as well.
+    `resolved` tasks have a gap that is large and certain enough to divide by. `excluded` says why
+    the task's PGR is not averaged; empty where it is. `saturated` tasks are left out in AUC too.
     `delta_auc` is a method's gain over the weak models of its own seeds, `own_gap` what the same
     learner fitted on the truth gains over them, `own_pgr` the ratio of the two. Standard errors are
     over test rows and seeds; that of a gain is nan where the noise of test rows is not known.
@@ -84,9 +84,9 @@ def _task_row(task: str, methods: dict[str, Seeds], analysis: Analysis) -> TaskR
     weak, ceiling = (mean_of(runs, name) for name in ("weak_auc", "ceiling_auc"))
     gap = mean_of_runs(levels_of(runs, _gap), mean_of(runs, "gap_se") ** 2)
     scores = {name: list(seeds.values()) for name, seeds in methods.items()}
-    auc = {name: value_of(own, "auc") for name, own in scores.items()}
+    auc = {name: value_of(runs_of, "auc") for name, runs_of in scores.items()}
     weak_of, ceiling_of = (
-        {name: mean_of(own, end) for name, own in scores.items()}
+        {name: mean_of(runs_of, end) for name, runs_of in scores.items()}
         for end in ("weak_auc", "own_ceiling_auc")
     )
     saturated = analysis.saturated_only and all(
@@ -109,8 +109,8 @@ def _task_row(task: str, methods: dict[str, Seeds], analysis: Analysis) -> TaskR
         saturated=saturated,
         auc=auc,
         delta_auc={name: auc[name] - weak_of[name] for name in scores},
-        delta_auc_se={name: _gain_se(own) for name, own in scores.items()},
-        pgr={name: value_of(own, "pgr") for name, own in scores.items()},
+        delta_auc_se={name: _gain_se(runs_of) for name, runs_of in scores.items()},
+        pgr={name: value_of(runs_of, "pgr") for name, runs_of in scores.items()},
         own_gap={name: ceiling_of[name] - weak_of[name] for name in scores},
         own_pgr={name: pgr(weak_of[name], auc[name], ceiling_of[name]) for name in scores},
     )

@@ -103,12 +103,9 @@ def filter_by_confident_learning(
 
     Notes
     -----
-    Northcutt, Jiang & Chuang, JAIR 2021 (arXiv 1911.00068), by the authors' library cleanlab.
-    Without a contamination, its default rule `prune_by_noise_rate` removes from each class the rows
-    with the largest margin p(other label) - p(label), as many as the joint counts, except those
-    whose label the probe predicts; cleanlab chooses among ties. For two classes the margin and the
-    self-confidence p(label) rank alike, so `prune_by_class` is the same rule. With a contamination
-    the score is 1 - self-confidence: for hard labels, that of `filter_by_disagreement`.
+    Northcutt, Jiang & Chuang, JAIR 2021 (arXiv 1911.00068), by the authors' library cleanlab and
+    its default rule `prune_by_noise_rate`. With hard labels and a contamination the same as
+    `filter_by_disagreement`.
     """
     check_rule("confident-learning", contamination, per_class=per_class)
     p = relabel(probe, X, y, cv=cv, groups=groups)

@@ -16,14 +16,14 @@ class FoldAUC(NamedTuple):
     auc : ndarray of float64, shape (m,), or () of one vector of scores, optional
         In [0, 1]; None where no fold has rows of both classes.
     n_folds : int
-        Folds with rows of both classes, which the mean is over.
-    of : int
+        Folds with rows of both classes: the mean is taken over these.
+    n_folds_total : int
         All folds.
     """
 
     auc: np.ndarray | None
     n_folds: int
-    of: int
+    n_folds_total: int
 
 
 def auc_inside_folds(
@@ -55,8 +55,8 @@ def auc_inside_folds(
 
     Examples
     --------
-    >>> found = auc_inside_folds([0, 1, 0, 1], [0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1])
-    >>> float(found.auc), found.n_folds, found.of
+    >>> result = auc_inside_folds([0, 1, 0, 1], [0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1])
+    >>> float(result.auc), result.n_folds, result.n_folds_total
     (1.0, 2, 2)
     >>> auc_inside_folds([0, 1, 1, 1], [0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1]).n_folds
     1

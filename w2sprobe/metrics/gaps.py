@@ -6,21 +6,21 @@ from bisect import bisect_left
 from w2sprobe.errors import InputError
 from w2sprobe.metrics.estimates import Estimate
 
-MIN_GAP = 0.03  # a smaller gap between weak and ceiling is not resolved, however sure it is
-MIN_GAP_SE = 4.0  # nor is one of fewer standard errors
-TIE_DECIMALS = 12  # values that agree so far are equal: rounding noise must decide no rank
-ROW_DECIMALS = 6  # rounding noise of a number of rows must not ask for one more row
+MIN_GAP = 0.03  # a smaller gap between weak model and ceiling is never resolved
+MIN_GAP_SE = 4.0  # nor is a gap of fewer standard errors
+TIE_DECIMALS = 12  # values that agree to this precision tie, so rounding noise decides no rank
+ROW_DECIMALS = 6  # a number of rows is rounded to this before ceil, lest noise add a row
 
 
 def gap_objection(
     gap: Estimate, *, min_gap: float = MIN_GAP, min_gap_se: float = MIN_GAP_SE
 ) -> str:
-    """Say why a gap between weak model and ceiling carries no PGR; empty where it does.
+    """Say why a gap between weak model and ceiling is too small to divide by; empty if it is not.
 
     Parameters
     ----------
     gap : Estimate
-        ceiling_auc - weak_auc. Without parts its error is not known: then only `min_gap` holds.
+        ceiling_auc - weak_auc. Without parts its error is unknown: then only `min_gap` applies.
     min_gap : float
         Smallest gap.
     min_gap_se : float
@@ -73,8 +73,8 @@ def rows_to_resolve(
     -------
     int or None
         At least 2; `n_rows` or fewer where the gap is resolved. None where no number of rows helps:
-        the gap is below `min_gap`, or not positive. With this number, about every second sample of
-        rows resolves the gap.
+        the gap is below `min_gap`, or not positive. About half of all samples of this size resolve
+        the gap.
 
     Raises
     ------
@@ -101,16 +101,17 @@ def rows_to_resolve(
 def expected_gap_se(
     auc_weak: float, auc_ceiling: float, n_rows: float, correlation: float
 ) -> float:
-    """Standard error of a gap before it is measured, half of the rows in each class.
+    """Expected standard error of a gap that is not yet measured, with balanced classes.
 
     Parameters
     ----------
     auc_weak, auc_ceiling : float
-        In [0, 1]; a guess.
+        Guessed, in [0, 1].
     n_rows : float, at least 2
         Independent test rows.
     correlation : float
-        Of the two AUCs over samples of rows, in [-1, 1]; 0: each model has rows of its own.
+        Correlation of the two AUCs over samples of test rows, in [-1, 1]; 0 if each model is scored
+        on other rows.
 
     Returns
     -------
@@ -151,19 +152,19 @@ def rows_for_gap(
     Parameters
     ----------
     gap : float, above 0
-        The smallest one that is to be resolved.
+        Smallest gap to resolve.
     auc : float
-        Of the weak model; that of the ceiling is auc + gap, at most 1. Nearer to 1/2: more rows.
+        AUC of the weak model; the ceiling has auc + gap, at most 1. Nearer to 1/2: more rows.
     correlation : float
-        Of the two AUCs, as in `expected_gap_se`; lower: more rows. The default is a guess.
+        As in `expected_gap_se`; lower: more rows. The default is a guess.
     min_gap_se : float
-        Wanted standard errors.
+        Standard errors that the gap shall have.
 
     Returns
     -------
     int
-        Rows of both classes together, half in each. About every second sample of so many rows
-        resolves the gap, and 19 of 20 samples of twice as many: 4 standard errors are then 5.7.
+        Rows of both classes together, half in each. About half of all samples of this size resolve
+        the gap, and 95 % of samples of twice this size: the gap is then 5.7 standard errors, not 4.
 
     Raises
     ------
@@ -179,7 +180,7 @@ def rows_for_gap(
         raise InputError(f"gap is {gap!r}", allowed="above 0")
     if not 0 <= min_gap_se < math.inf:
         raise InputError(f"min_gap_se is {min_gap_se!r}", allowed="finite, 0 or more")
-    # no variance of an AUC exceeds 1/4 / (n / 2), so no gap's exceeds 4 times that
+    # the variance of an AUC is at most 1/4 / (n / 2), that of a gap at most 4 times as large
     enough = 3 + math.ceil(2 * (min_gap_se / gap) ** 2)
     return 2 + bisect_left(
         range(2, enough),
@@ -189,9 +190,10 @@ def rows_for_gap(
 
 
 def _auc_variance(auc: float, per_class: float) -> float:
-    """Variance of an AUC with so many rows in each class (Hanley & McNeil 1982, Radiology 143).
+    """Variance of an AUC with `per_class` rows in each class.
 
-    Equations 1 and 2: exact for exponentially distributed scores and near for others.
+    Hanley & McNeil 1982, Radiology 143, equations 1 and 2: exact for exponentially distributed
+    scores, approximate for others.
     """
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     return (auc * (1 - auc) + (per_class - 1) * (q1 + q2 - 2 * auc**2)) / per_class**2

@@ -6,13 +6,13 @@ import numpy as np
 
 from w2sprobe.labels import THRESHOLD
 
-# score of one run on all rows, and each row's share in its deviation, shape (n,)
+# a score on all rows, and what each row adds to its deviation from the expected score, shape (n,)
 Influence = tuple[float, np.ndarray]
 Metric = Callable[[np.ndarray, np.ndarray], Influence]
 
 
 def auc_influence(positive: np.ndarray, scores: np.ndarray) -> Influence:
-    """AUC, and what each row adds to its deviation from the AUC of all possible rows.
+    """AUC, and what each row adds to its deviation from the population AUC.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def auc_influence(positive: np.ndarray, scores: np.ndarray) -> Influence:
 
 
 def accuracy_influence(positive: np.ndarray, scores: np.ndarray) -> Influence:
-    """Accuracy at one half, and what each row adds to its deviation.
+    """Accuracy at threshold 0.5, and what each row adds to its deviation from the population's.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ class ScoredRun:
     groups : ndarray, shape (n,), optional
         Rows that share a value depend on one another.
     rows : ndarray, shape (n,), optional
-        Names of the rows, by which those of several cuts are matched. None: no row is in two cuts.
+        Ids by which the rows of several cuts are matched. None: no row is in two cuts.
     cut, supervisor, learner : hashable
         Levels of the three factors. Supervisors of different cuts are different, and so are
         learners of different supervisors.
@@ -54,14 +54,14 @@ class Means:
     values : ndarray of float64, shape (models,)
         Means over cuts of means over supervisors of means over learners.
     rows : ndarray of float64, shape (models, models)
-        Covariance of the means that comes from the test rows which all runs share.
+        Covariance of the means due to the test rows that all runs share.
     row_df : float
         Its degrees of freedom.
     factors : tuple of (ndarray of float64, float)
-        Covariance of the means that comes from the levels of a factor, and its degrees of freedom.
-        It includes what varies inside a level, and rows that levels do not share.
+        Covariance of the means due to the levels of a factor, and its degrees of freedom. It
+        includes the variance of inner factors, and of rows that levels do not share.
     n_levels : tuple of int
-        Cuts, supervisors, learners: the most that any level above them has.
+        Cuts; most supervisors of any cut; most learners of any supervisor.
     """
 
     names: tuple[str, ...]
@@ -108,7 +108,7 @@ def mean_scores(runs: Sequence[ScoredRun], metric: Metric = auc_influence) -> Me
     -----
     Variance of a mean: s^2 / levels + c, with s^2 the variance between the levels of the outermost
     factor that has several, and c the mean covariance of two levels due to the rows they share. s^2
-    holds whatever varies further inside. c comes from the influence of each row; influences of a
+    includes the variance of inner factors. c comes from the influence of each row; influences of a
     group are summed first (Obuchowski 1997, Biometrics 53), and rows of several cuts are matched by
     name. Without a factor of several levels, the variance is that of the rows.
     """
@@ -126,7 +126,7 @@ def mean_scores(runs: Sequence[ScoredRun], metric: Metric = auc_influence) -> Me
         ((learners,),) = (cut.values() for cut in tree.values())
         spreads = [_spread(list(learners.values()))]
     whole = _mean(cuts)
-    # row variance of the mean, less the part that the spreads between levels already hold
+    # row variance of the mean, less the part that is already in the spreads between levels
     rows = whole.influence @ whole.influence.T
     for _, of_rows, _ in spreads:
         rows = rows - of_rows
@@ -159,7 +159,7 @@ _Tree = dict[Hashable, dict[Hashable, dict[Hashable, _Node]]]
 
 
 def _score_all(runs: Sequence[ScoredRun], metric: Metric) -> tuple[_Tree, float]:
-    """Scores of every run by cut, supervisor and learner, and the units of the rarest class."""
+    """Scores by cut, supervisor and learner; smallest number of units of a class in any run."""
     tree: _Tree = {}
     smallest = math.inf
     for run, (unit, n_units) in zip(runs, _units(runs), strict=True):
@@ -209,16 +209,16 @@ def _score(run: ScoredRun, metric: Metric, unit: np.ndarray, n_units: int) -> tu
                 f"class {int(positive[of_class][0])} is in one "
                 f"{'row' if run.groups is None else 'group'} alone",
                 allowed="at least 2 of each class",
-                advice="One says nothing of how much others would differ; score more rows.",
+                advice="The variance between rows needs two; score more rows.",
             )
         scale[of_class] = math.sqrt(size / (size - 1))  # unbiased, as DeLong et al., eq. 5 and 6
         sizes.append(size)
-    found = [
+    scored = [
         metric(positive, check_scores(scores, name, len(positive)))
         for name, scores in run.scores.items()
     ]
-    influence = np.stack([np.bincount(unit, scale * of_row, n_units) for _, of_row in found])
-    return _Node(np.array([value for value, _ in found]), influence), min(sizes)
+    influence = np.stack([np.bincount(unit, scale * of_row, n_units) for _, of_row in scored])
+    return _Node(np.array([value for value, _ in scored]), influence), min(sizes)
 
 
 def _mean(nodes: Sequence[_Node]) -> _Node:
@@ -248,7 +248,7 @@ def _spread(nodes: Sequence[_Node]) -> tuple[np.ndarray, np.ndarray, float]:
 def _learners_alone(supervisors: Sequence[Mapping[Hashable, _Node]]) -> list[_Node]:
     """Levels of the learner for the models that do not depend on the supervisor; else none.
 
-    Such as a ceiling beside several supervisors: its noise is in no spread between supervisors.
+    One example is a ceiling: the spread between supervisors does not include its noise.
     """
     first = supervisors[0]
     if len(first) < 2 or any(other.keys() != first.keys() for other in supervisors):

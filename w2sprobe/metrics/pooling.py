@@ -27,14 +27,14 @@ class PooledTasks:
     n : int
         Tasks.
     mean : float
-        Expected gain of a task with the mean gap. nan of no task.
+        Expected gain of a task with the mean gap; nan without tasks.
     shrunken : tuple of float
-        Each task's gain, drawn towards the model the more the noisier it is; the gain itself
-        without standard errors.
+        Each task's gain, shrunken towards the model's prediction, noisier ones more; the gain
+        itself without standard errors.
     shrunken_intervals : tuple of tuple of float
         nan without standard errors.
     pvalue : float
-        Of a mean of 0.
+        Of the hypothesis that the mean is 0.
     tau : float
         Standard deviation of the tasks' true gains around the model; without standard errors of the
         gains it holds their noise as well.
@@ -63,8 +63,8 @@ class RatioOfMeans:
     value : float
         nan where the denominator is 0.
     interval : tuple of float
-        Fieller's of 95 %; (-inf, inf) where the interval of the mean denominator holds 0 or lies
-        below; nan of fewer than 2 tasks.
+        Fieller's 95 % interval; (-inf, inf) where the interval of the mean denominator includes 0
+        or lies below; nan for fewer than 2 tasks.
     n : int
         Tasks.
     """
@@ -109,8 +109,8 @@ def pool_tasks(
 
     Examples
     --------
-    >>> found = pool_tasks([0.01, 0.07, 0.03, 0.15], gain_se=[0.01, 0.01, 0.01, 0.05])
-    >>> [round(gain, 3) for gain in found.shrunken]
+    >>> pooled = pool_tasks([0.01, 0.07, 0.03, 0.15], gain_se=[0.01, 0.01, 0.01, 0.05])
+    >>> [round(gain, 3) for gain in pooled.shrunken]
     [0.012, 0.069, 0.031, 0.1]
     """
     values = np.asarray(gain, dtype=np.float64)
@@ -165,7 +165,7 @@ def pooled_pgr(gain: npt.ArrayLike, gap: npt.ArrayLike) -> RatioOfMeans:
     critical = _critical(n - 1)
     (variance, covariance), (_, gap_variance) = np.cov(numerators, denominators) / n
     gain_mean, gap_mean = numerators.mean(), denominators.mean()
-    # The interval holds every rho for which the t test over tasks does not reject a mean of
+    # The interval includes every rho for which the t test over tasks does not reject a mean of
     # gain_t - rho gap_t of 0, that is a rho² - 2 b rho + c <= 0.
     a = gap_mean**2 - critical**2 * gap_variance
     b = gain_mean * gap_mean - critical**2 * covariance
@@ -197,7 +197,7 @@ def _fitted(values: np.ndarray, variances: np.ndarray | None, design: np.ndarray
         tau2 = _paule_mandel(values, variances, design)
         weights = 1 / (tau2 + variances)
         coefficients, inverse, residuals = _least_squares(values, weights, design)
-    # observed spread over the expected one, 1 wherever tau² is above 0: Knapp & Hartung 2003,
+    # ratio of observed to expected spread, 1 wherever tau² is above 0: Knapp & Hartung 2003,
     # Statistics in Medicine 22, eq. 7; with equal errors the intervals are those of Student's t
     scale = float(weights @ residuals**2) / (n - p)
     variance_of = scale * np.diag(inverse)

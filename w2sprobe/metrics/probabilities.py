@@ -13,7 +13,7 @@ from w2sprobe.results import GroupPerformance, Performance
 
 N_BINS = 10  # of the calibration error; Guo et al. use 15 for samples of 10,000
 FALSE_POSITIVE_RATES = {".01": 0.01, ".05": 0.05}
-MIN_GROUP_ROWS = 20  # even so, the standard error of a group's accuracy may be .11
+MIN_GROUP_ROWS = 20  # with 20 rows, the standard error of a group's accuracy may be .11
 
 
 def accuracy(truth: ArrayLike, p: ArrayLike, threshold: float = THRESHOLD) -> float:
@@ -58,8 +58,8 @@ def best_threshold(labels: ArrayLike, p: ArrayLike) -> float:
     -------
     float
         Midway between two neighbouring values of p; a row is 1 where p is above it. At least the
-        largest p where no row is best called 1, below the smallest p (-1 if that is 0) where all
-        are.
+        largest p if calling all rows 0 is best; below the smallest p (-1 if that is 0) if calling
+        all rows 1 is best.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def best_threshold(labels: ArrayLike, p: ArrayLike) -> float:
     middles = np.where(middles < levels[1:], middles, levels[:-1])
     below = levels[0] / 2 if levels[0] > 0 else -1.0
     cuts = np.concatenate([[below], middles, [(levels[-1] + 1) / 2]])
-    # of equally good ones the nearest to one half, and of two as near the lower
+    # of equally good cuts the nearest to one half; of two equally near, the lower
     best = cuts[agree == agree.max()]
     return float(best[np.argmin(np.abs(best - THRESHOLD))])
 

@@ -10,7 +10,7 @@ from w2sprobe.errors import InputError
 from w2sprobe.metrics.estimates import CONFIDENCE, Interval
 from w2sprobe.metrics.gaps import TIE_DECIMALS
 
-LEAST_POINTS = 4  # of an interval and a test: the variance of z divides by n - 3
+LEAST_POINTS = 4  # for an interval and a test: the variance of z divides by n - 3
 N_PERMUTATIONS = 9999
 UNKNOWN = float("nan")
 
@@ -24,11 +24,11 @@ class RankCorrelation:
     n : int
         Points.
     correlation : float
-        In [-1, 1]; nan of fewer than 2 points, or where x or y is the same everywhere.
+        In [-1, 1]; nan for fewer than 2 points, or where x or y is the same everywhere.
     interval : tuple of float
-        95 %; nan of fewer than 4 points, and where the correlation is -1, 1 or nan.
+        95 %; nan for fewer than 4 points, and where the correlation is -1, 1 or nan.
     pvalue : float
-        Two-sided permutation test; nan of fewer than 4 points or where the correlation is nan.
+        Two-sided permutation test; nan for fewer than 4 points or where the correlation is nan.
     """
 
     n: int
@@ -45,7 +45,7 @@ def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike, *, seed: int = 0) -> Ra
     x, y : array_like of float, shape (n,)
         Infinite values have a rank, nan has none. Values that agree to `TIE_DECIMALS` decimals tie.
     seed : int
-        Of the permutations that are drawn.
+        Seed of the random permutations.
 
     Returns
     -------
@@ -72,9 +72,9 @@ def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike, *, seed: int = 0) -> Ra
     n = len(first)
     # twice the midrank is an integer: sums of products are exact, and equal permutations tie
     ranks = [2 * stats.rankdata(np.round(values, TIE_DECIMALS)) for values in (first, second)]
-    if n < 2 or any(np.ptp(one) == 0 for one in ranks):
+    if n < 2 or any(np.ptp(of_column) == 0 for of_column in ranks):
         return RankCorrelation(n)
-    a, b = (one - (n + 1) for one in ranks)
+    a, b = (of_column - (n + 1) for of_column in ranks)
     correlation = float(a @ b) / math.sqrt(float(a @ a) * float(b @ b))
     if n < LEAST_POINTS:
         return RankCorrelation(n, correlation)

@@ -38,7 +38,8 @@ class BootstrapPGR:
     pgr : float
         delta / gap; nan where the gap is 0.
     pgr_interval : tuple of float
-        Fieller's; (-inf, inf) where the gap's own interval holds 0 or lies below; nan with `pgr`.
+        Fieller's interval; (-inf, inf) where that of the gap includes 0 or lies below; nan where
+        `pgr` is.
     resolved : bool
         False where `gap_objection` finds the gap too small or too uncertain to divide by.
     n_cuts, n_supervisors, n_learners : int
@@ -168,17 +169,17 @@ def bootstrap_pgr(
         Change nothing: the variance of the bootstrap over rows is computed without resampling.
         Accepted so that calls written for earlier versions work.
     groups : array_like, shape of truth, optional
-        Rows that share a value (a passage, a scenario) vary together. None: every row alone, which
-        gives too narrow intervals when rows depend on one another.
+        Rows that share a value (a passage, a scenario) are one unit, as in a cluster bootstrap.
+        None: rows are independent; if they are not, the intervals are too narrow.
     rows : array_like, shape of truth, optional
-        Names of the rows, by which those of several cuts are matched. None: no row is in two cuts.
+        Ids by which the rows of several cuts are matched. None: no row is in two cuts.
     min_gap, min_gap_se : float
         Thresholds of `resolved`, as in `gap_objection`.
 
     Returns
     -------
     BootstrapPGR
-        Of several runs: mean AUCs, and the PGR of these means.
+        With several runs: mean AUCs, and the PGR of these means.
 
     Raises
     ------
@@ -214,7 +215,8 @@ def recover(
     Returns
     -------
     dict of str to BootstrapPGR
-        By model, the two ends included. With another metric, its values stand where AUCs are.
+        By model, weak model and ceiling included. With another metric, the fields named auc hold
+        its values.
 
     Raises
     ------
@@ -243,7 +245,7 @@ def gap_recovered(
     means : Means
         Of "weak", the model and the ceiling, from `mean_scores`.
     model, ceiling : str
-        The ceiling of a probe may be the same probe fitted on the truth.
+        Names in `means`. The ceiling of a probe may be the same probe fitted on the truth.
     min_gap, min_gap_se : float
         Thresholds of `resolved`.
     """
@@ -302,7 +304,7 @@ def auc_intervals(
     Returns
     -------
     list of tuple of float, or None
-        None: all rows of a class are in one row or group, which says nothing of others.
+        None: a class has only one row or group, so there is no variance to estimate.
 
     Raises
     ------
@@ -430,7 +432,7 @@ def _end(excess: Callable[[float], float], point: float, side: int) -> float:
     from scipy.optimize import brentq
 
     step = 1e-3
-    # this ends, as the gap's interval is above 0: ratios far away are rejected
+    # this ends: as the gap's interval is above 0, distant ratios are rejected
     while excess(point + side * step) < 0:
         step *= 2
     return float(brentq(excess, point, point + side * step))

@@ -21,17 +21,17 @@ class Component:
     Parameters
     ----------
     name : str
-        The factor; several, joined by commas, where no level of the first repeats with another
-        level of the next, so that nothing tells their noise apart.
+        Name of the factor; of several, joined by commas, where they always vary together, so that
+        their variances cannot be separated.
     variance : float
-        Unbiased estimate, which may come out below 0: read that as 0.
+        Unbiased estimate; read a negative one as 0.
     interval : tuple of float
         95 %, exact for the innermost factor where its noise is normal and equal everywhere; nan for
         the others.
     df : int
         Degrees of freedom.
     n_levels : int
-        Levels, those of different outer levels counted apart.
+        Number of levels, summed over the levels of outer factors.
     """
 
     name: str
@@ -82,7 +82,7 @@ def variance_components(
     n = len(first)
     results = check_scores(np.atleast_1d(values), "values", n)
     names, numbers, counts = _levels(factors, n) if n > 1 else ([], [], [])
-    # with one run per level, nothing tells the noise of runs from that of the outermost factor
+    # with one run per level, the noise of runs cannot be separated from the outermost factor's
     if not names or (len(names) == 1 and len(factors) > 1 and len(np.unique(first)) > 1):
         raise InputError(
             f"nothing repeats: {n} values, each of its own level",
@@ -129,11 +129,11 @@ def _levels(
     counts: list[int] = []
     path = np.zeros(n, dtype=np.int64)
     for name, labels in {**factors, RUN: np.arange(n)}.items():
-        given = np.atleast_1d(np.asarray(labels))
-        if given.shape != (n,):
-            raise InputError(f"{name} has shape {given.shape}", allowed=f"({n},), one per value")
-        own = np.unique(given, return_inverse=True)[1]
-        path = np.unique(path * (own.max() + 1) + own, return_inverse=True)[1]
+        labels = np.atleast_1d(np.asarray(labels))
+        if labels.shape != (n,):
+            raise InputError(f"{name} has shape {labels.shape}", allowed=f"({n},), one per value")
+        level = np.unique(labels, return_inverse=True)[1]
+        path = np.unique(path * (level.max() + 1) + level, return_inverse=True)[1]
         count = int(path.max()) + 1
         if counts and count == counts[-1]:
             names[-1] += f", {name}" if name != RUN else ""

@@ -53,13 +53,13 @@ class TaskMean:
     n : int
         Tasks.
     mean, median : float
-        nan of no task.
+        nan without tasks.
     mean_interval : tuple of float
-        nan of fewer than 2 tasks, like `sd` and `pvalue`.
+        nan for fewer than 2 tasks, like `sd` and `pvalue`.
     sd : float
         Standard deviation over tasks, with n - 1 in the denominator.
     pvalue : float
-        Two-sided t test of a mean of 0; nan where all values are equal.
+        Two-sided t test of the hypothesis that the mean is 0; nan where all values are equal.
     """
 
     n: int
@@ -140,8 +140,8 @@ def _signed_rank_pvalue(difference: np.ndarray, alternative: str) -> float:
     for rank in ranks:
         chance[rank:] += chance[:-rank].copy()
         chance /= 2
-    found = ranks[difference > 0].sum()
-    greater, less = float(chance[found:].sum()), float(chance[: found + 1].sum())
+    rank_sum = ranks[difference > 0].sum()
+    greater, less = float(chance[rank_sum:].sum()), float(chance[: rank_sum + 1].sum())
     return {"greater": greater, "less": less}.get(alternative, min(1.0, 2 * min(greater, less)))
 
 
@@ -166,8 +166,8 @@ def task_mean(differences: npt.ArrayLike) -> TaskMean:
 
     Examples
     --------
-    >>> found = task_mean([0.01, 0.03, 0.02, 0.04])
-    >>> round(found.mean, 3), [round(end, 3) for end in found.mean_interval]
+    >>> over_tasks = task_mean([0.01, 0.03, 0.02, 0.04])
+    >>> round(over_tasks.mean, 3), [round(end, 3) for end in over_tasks.mean_interval]
     (0.025, [0.004, 0.046])
     """
     values = _check_differences(differences)
@@ -203,7 +203,7 @@ def equivalence(differences: npt.ArrayLike, margin: float) -> float:
     Returns
     -------
     float
-        The larger of the two p values. nan of fewer than 2 tasks, and where all values are equal.
+        The larger of the two p values; nan for fewer than 2 tasks, and where all values are equal.
 
     Raises
     ------

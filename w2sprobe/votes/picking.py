@@ -56,12 +56,12 @@ class Pick:
         """Whether anything is left to select."""
         return len(self.values) > 1 or (len(self.layers) > 1 and not self.average)
 
-    def choices(self, votes: Votes, given: LabelTable) -> list[Choice]:
+    def choices(self, votes: Votes, labels: LabelTable) -> list[Choice]:
         """Select by labels: one choice, or one per layer if layers are averaged.
 
         Parameters
         ----------
-        given : LabelTable
+        labels : LabelTable
             The labels of `chosen_by`.
 
         Returns
@@ -80,8 +80,8 @@ class Pick:
         candidates = [[layer] for layer in layers] if self.average else [layers]
         fitted_on = {self.chosen_by: "weak"}
         return [
-            choose(score_votes(some, given, None, fitted_on=fitted_on), self.probe, self.rule)
-            for some in candidates
+            choose(score_votes(group, labels, None, fitted_on=fitted_on), self.probe, self.rule)
+            for group in candidates
         ]
 
     def points(self, choices: Sequence[Choice] = ()) -> list[Point]:

@@ -150,7 +150,7 @@ def predictions(
     """
     ids, both = np.concatenate([train, other]), np.concatenate([p, q])
     known = dict(zip(labels.ids.tolist(), labels.soft_label.tolist(), strict=True))
-    own = "predicted without its own label" if fold is None else "predicted by the other folds"
+    held_out = "predicted without its own label" if fold is None else "predicted by the other folds"
     folds = [None] * len(train) if fold is None else fold.tolist()
     columns = {
         "id": ids.tolist(),
@@ -163,7 +163,7 @@ def predictions(
             [_neighbor_ids(train, neighbors), pa.nulls(len(other), NEIGHBORS)]
         ),
         "fold": folds + [None] * len(other),
-        "reason": [own] * len(train) + ["predicted"] * len(other),
+        "reason": [held_out] * len(train) + ["predicted"] * len(other),
     }
     return _table(columns, origin)
 

@@ -88,6 +88,9 @@ def by_confident_learning(
         return _ranked(score, criterion, soft, contamination, per_class=per_class)
     if hard.min() == hard.max():
         raise InputError(f"all hard labels are {hard[0]}", allowed="labels of both classes")
+    # Removes from each class the rows with the largest margin p(other label) - p(label), as many as
+    # the confident joint counts, except those whose label the probe predicts. For two classes this
+    # ranks like p(label), so `prune_by_class` would be the same rule.
     issues = find_label_issues(hard, both, filter_by="prune_by_noise_rate", n_jobs=1)
     return FilterResult(~issues, score, criterion, "an error by the confident joint")
 

@@ -222,18 +222,22 @@ def score_votes(
     labelled: dict[tuple[str, str], _EvaluatedRows] = {}
     rows = []
     for layer in layers:
-        probes = [one for one in layer.probes if one.labels in fitted_on and one.probe not in MASKS]
+        probes = [
+            probe
+            for probe in layer.probes
+            if probe.labels in fitted_on and probe.probe not in MASKS
+        ]
         scores: dict[str, dict[FittedProbe, dict[str, Any]]] = {}
-        for (evaluation, split), some in _evaluations(layer, probes).items():
+        for (evaluation, split), evaluated in _evaluations(layer, probes).items():
             key = evaluation, split
             if key not in labelled or not labelled[key].same_rows(layer, split):
                 labelled[key] = _EvaluatedRows.of(
                     layer, evaluation, split, weak, truth, no_ids if budget is None else budget
                 )
             if labelled[key].any:
-                p = [layer.p[probe, split] for probe in some]
+                p = [layer.p[probe, split] for probe in evaluated]
                 scores.setdefault(evaluation, {}).update(
-                    zip(some, labelled[key].score(p), strict=True)
+                    zip(evaluated, labelled[key].score(p), strict=True)
                 )
         rows += [
             {

@@ -232,7 +232,7 @@ def ceilings(table: pa.Table) -> list[ScoreRow]:
     for row in rows:
         if row["evaluation"] in (CROSS_FIT, "test") and row["auc_truth"] is not None:
             key = row["probe"], row["evaluation"]
-            best[key] = max(best.get(key, row), row, key=lambda one: one["auc_truth"])
+            best[key] = max(best.get(key, row), row, key=lambda candidate: candidate["auc_truth"])
     names = ("evaluation", "probe", "layer", "setting", "value", "auc_truth")
     return [
         {**{name: row[name] for name in names}, "at_edge": _is_at_edge(row, rows)}

@@ -178,8 +178,8 @@ class Votes:
         """
         note = Path(folder) / NOTE
         try:
-            there = json.loads(note.read_text(encoding="utf-8"))
-            votes = cls(Path(folder), there["identity"], tuple(there["layers"]))
+            content = json.loads(note.read_text(encoding="utf-8"))
+            votes = cls(Path(folder), content["identity"], tuple(content["layers"]))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(f"cannot read votes {str(note)!r}: {error}") from error
         if not votes.layers:

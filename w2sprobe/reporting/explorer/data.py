@@ -109,6 +109,6 @@ class ExplorerData:
                 "knn": [
                     of_probes[start + 1 : start + step] for start in range(0, len(of_probes), step)
                 ],
-                "folds": [inside.n_folds, inside.of] if is_fitted else None,
+                "folds": [inside.n_folds, inside.n_folds_total] if is_fitted else None,
             }
         return found
