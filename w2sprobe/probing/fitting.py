@@ -20,7 +20,7 @@ from w2sprobe.labels import LabelTable
 from w2sprobe.layers import parse_layers
 from w2sprobe.probes import KS, L2S, nearest_neighbors
 from w2sprobe.probes.neighbors import Search
-from w2sprobe.probing.probers import OTHER, PROBERS, Fit
+from w2sprobe.probing.probe_types import OTHER, PROBE_TYPES, Fit
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.progress import progress_bar
@@ -156,10 +156,10 @@ class ProbeInputs:
         check_k(1, "k", most, chosen_from)
         probes = {}
         for name, values in self.spec.probes.items():
-            prober = PROBERS[name]
-            if not values and prober.setting is not None:
-                values = GRIDS.get(name, (float(prober.default or 1),))
-                if prober.setting == "k":
+            probe_type = PROBE_TYPES[name]
+            if not values and probe_type.setting is not None:
+                values = GRIDS.get(name, (float(probe_type.default or 1),))
+                if probe_type.setting == "k":
                     values = tuple(k for k in values if k <= most) or (float(most),)
             probes[name] = tuple(map(float, values))
         return self.spec.model_copy(update={"probes": probes})
@@ -294,8 +294,8 @@ def predict_layer(
     p: dict[tuple[FittedProbe, str], np.ndarray] = {}
     rows: dict[str, np.ndarray] = {}
     for name, values in inputs.spec.probes.items():
-        setting = PROBERS[name].setting
-        for probe, predicted, every_p in PROBERS[name].fit(fit, values):
+        setting = PROBE_TYPES[name].setting
+        for probe, predicted, every_p in PROBE_TYPES[name].fit(fit, values):
             for split, p_of_split in _by_split(inputs, predicted, every_p).items():
                 rows[split] = inputs.other.get(split, inputs.train)
                 keys = product(inputs.names, inputs.spec.values(name))

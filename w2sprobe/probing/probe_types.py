@@ -80,7 +80,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Prober:
+class ProbeType:
     """A probe that studies, sweeps and commands can name.
 
     Parameters
@@ -91,7 +91,7 @@ class Prober:
         Fits every value of the hyperparameter to every label vector.
     default : float, optional
         Default value of the hyperparameter.
-    alone : bool, default False
+    no_folds : bool, default False
         True: predicts training rows without folds, by leaving out single rows or not at all.
     predicts : bool, default True
         False: its results are masks of training rows, which only filters use.
@@ -100,7 +100,7 @@ class Prober:
     setting: str | None
     fit: Callable[[Fit, tuple[float, ...]], Predictions]
     default: float | None = None
-    alone: bool = False
+    no_folds: bool = False
     predicts: bool = True
 
 
@@ -226,11 +226,13 @@ def _sigmoid(points: np.ndarray, coef: np.ndarray, intercept: np.ndarray) -> np.
     return p
 
 
-PROBERS: dict[str, Prober] = {
-    "knn": Prober("k", _knn, default=50, alone=True),
-    "logistic": Prober("l2", _logistic, default=1e-2),
-    "mass-mean": Prober(None, _mass_mean),
-    "topofilter": Prober("k", _topofilter, default=50, alone=True, predicts=False),
-    **{f"{HEAD}{loss}": Prober("seed", _head(loss), default=0, alone=True) for loss in LOSSES},
+PROBE_TYPES: dict[str, ProbeType] = {
+    "knn": ProbeType("k", _knn, default=50, no_folds=True),
+    "logistic": ProbeType("l2", _logistic, default=1e-2),
+    "mass-mean": ProbeType(None, _mass_mean),
+    "topofilter": ProbeType("k", _topofilter, default=50, no_folds=True, predicts=False),
+    **{
+        f"{HEAD}{loss}": ProbeType("seed", _head(loss), default=0, no_folds=True) for loss in LOSSES
+    },
 }
-PROBES = tuple(name for name in PROBERS if not name.startswith(HEAD))  # without linear heads
+PROBES = tuple(name for name in PROBE_TYPES if not name.startswith(HEAD))  # without linear heads

@@ -7,7 +7,7 @@ import pytest
 
 from tests.probes.cases import problem
 from w2sprobe.probes import Neighbors, TopoFilter, nearest_neighbors
-from w2sprobe.probing.probers import PROBERS, Fit
+from w2sprobe.probing.probe_types import PROBE_TYPES, Fit
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.votes.table import LEAVE_ONE_OUT
 
@@ -33,7 +33,7 @@ def test_topofilter_of_every_k_is_searched_once(
 
     spec = VoteSpec(preprocess=preprocess, topofilter={"graph": graph}, held_out=(LEAVE_ONE_OUT,))
     fit = Fit(X, X[:0], SOFT, keep, GROUPS, spec, search, "cpu")
-    (_, split, kept), (_, _, component) = PROBERS["topofilter"].fit(fit, (5, 20, 10))
+    (_, split, kept), (_, _, component) = PROBE_TYPES["topofilter"].fit(fit, (5, 20, 10))
     assert split == LEAVE_ONE_OUT
     for vector, soft in enumerate(SOFT):
         rows = np.arange(N) if keep is None else np.flatnonzero(keep[vector])
