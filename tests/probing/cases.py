@@ -32,7 +32,7 @@ SINGLE = {
     "logistic": (LogisticProbe(), (1e-2,)),
     "mass-mean": (MassMeanProbe(), ()),
 }
-ALONE, FOLDS, IN_SAMPLE = ("leave_one_out",), ("train",), ("in_sample",)
+LOO, FOLDS, IN_SAMPLE = ("leave_one_out",), ("train",), ("in_sample",)
 
 
 def spec(**changes: Any) -> VoteSpec:
@@ -43,7 +43,7 @@ def spec(**changes: Any) -> VoteSpec:
 
 def single(probe: str, *values: float, **changes: Any) -> VoteSpec:
     """One probe on one layer."""
-    given = {"layers": str(LAYER), "probes": {probe: values}, "held_out": ALONE}
+    given = {"layers": str(LAYER), "probes": {probe: values}, "held_out": LOO}
     return VoteSpec(**{**given, **changes})
 
 

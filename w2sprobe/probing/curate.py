@@ -176,7 +176,7 @@ class _CuratedPoint:
     @classmethod
     def of(cls, point: ProbePoint, curation: Curation, given: LabelTable) -> "_CuratedPoint":
         if point.probe.probe == "topofilter":
-            component = point.votes.of(point.probe._replace(probe=COMPONENT), point.split)
+            component = point.layer.of(point.probe._replace(probe=COMPONENT), point.split)
             curated = curate_by_masks(given, point.p > 0, component > 0)
         else:
             curated = curate(
