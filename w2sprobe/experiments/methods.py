@@ -184,7 +184,7 @@ class Method(BaseModel):
     def apart(self) -> str:
         """Reason why this method is outside the family that competes with the student, or empty."""
         if self.predicts in ("weak", "ceiling"):
-            return "an end of the gap"
+            return "PGR is 0 or 1 by definition"
         if self.labels == "truth":
             return "fitted on true labels"
         if self.labels in ("noise", "soft_noise"):
