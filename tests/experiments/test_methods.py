@@ -745,7 +745,7 @@ def test_an_own_ceiling_is_a_method_that_a_config_can_hold(name: str) -> None:
         assert ceiling.probe_type == METHODS[name].probe_type
 
 
-def test_a_probe_s_fit_on_truth_may_be_the_end_of_the_gap(make: Make, place: Path) -> None:
+def test_a_probe_s_fit_on_truth_may_be_the_ceiling(make: Make, place: Path) -> None:
     methods = ["logistic_probe", "knn_probe", "logistic_probe_on_truth"]
     plan = make(methods=methods, ceiling="logistic")
     assert [stage.title for stage in plan.stages if stage.kind == "train"] == [
