@@ -1,4 +1,4 @@
-"""A small store whose layers know more and more of the truth, and weak labels of it."""
+"""A small store whose later layers predict the truth better, and weak labels."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ LOO, FOLDS, IN_SAMPLE = ("leave_one_out",), ("train",), ("in_sample",)
 
 
 def spec(**changes: Any) -> VoteSpec:
-    """The probes of most tests: empty values leave a probe out."""
+    """Settings of most tests; empty values leave a probe out."""
     given = {"layers": ",".join(map(str, LAYERS)), "ks": KS, "l2s": L2S, "cv": CV}
     return VoteSpec(**{**given, **changes})
 

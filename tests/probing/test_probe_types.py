@@ -1,4 +1,4 @@
-"""How each probe is fitted: what the estimators do alone, with as few searches as can be."""
+"""Probe types: the results of the estimators, from as few searches as possible."""
 
 from typing import Any
 

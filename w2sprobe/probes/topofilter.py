@@ -32,7 +32,7 @@ TOO_MANY, TOO_FEW = 0.5, 0.01  # shares removed by the component step that cause
 
 @dataclass(frozen=True)
 class SearchedRows:
-    """Preprocessed rows with their nearest neighbours: one search for several filters.
+    """Preprocessed rows with their nearest neighbours, which several filters share.
 
     Parameters
     ----------
@@ -275,16 +275,18 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
         return difference
 
     def _warn(self, removed: float) -> None:
-        if removed > TOO_MANY or removed < TOO_FEW:
-            warnings.warn(
-                f"TopoFilter's component step removes {removed:.1%} of the rows "
-                f"(graph={self.graph!r}, k_cc={self.k_cc}); "
-                + ("larger" if removed > TOO_MANY else "smaller")
-                + " k_cc makes it remove "
-                + ("fewer" if removed > TOO_MANY else "more"),
-                UserWarning,
-                stacklevel=4,
-            )
+        if removed > TOO_MANY:
+            advice = "larger k_cc makes it remove fewer"
+        elif removed < TOO_FEW:
+            advice = "smaller k_cc makes it remove more"
+        else:
+            return
+        warnings.warn(
+            f"TopoFilter's component step removes {removed:.1%} of the rows "
+            f"(graph={self.graph!r}, k_cc={self.k_cc}); {advice}",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _max_k(n: int, groups: np.ndarray | None) -> int:

@@ -38,7 +38,7 @@ from w2sprobe.votes.table import (
     write_note,
 )
 
-VERSION = 1  # of the computation; a folder never mixes layers of two versions
+VERSION = 1  # part of `identity`: raised when predictions change, so no folder mixes versions
 GRIDS: dict[str, tuple[float, ...]] = {"knn": KS, "logistic": L2S}
 OUTSIDE_GROUP = "the rows outside a row's group"  # candidates of leave-one-out, in messages
 
@@ -242,10 +242,7 @@ def predict_layers(
         Layers that it already has, of the same rows, labels and settings, are kept.
     every_row : bool, default False
         Treat rows that all tables filter out as training rows: they get a fold and count when
-        "standardize" learns its scale, so that the predictions for one table do not depend on
-        which other tables there are.
-    search : callable, default nearest_neighbors
-        Neighbour search.
+        "standardize" learns its scale. So predictions for one table do not depend on the others.
     device : str, default "auto"
         Device of linear probes.
 
@@ -290,7 +287,7 @@ def predict_layer(
     Raises
     ------
     InputError
-        Whatever a probe refuses.
+        Rows or labels that a probe refuses.
     """
     return predict_layer_with_neighbors(inputs, layer, search=search, device=device)[0]
 
@@ -314,7 +311,7 @@ def predict_layer_with_neighbors(
     Raises
     ------
     InputError
-        Whatever a probe refuses.
+        Rows or labels that a probe refuses.
     """
     store, n_train = inputs.store, len(inputs.train)
     ids = np.concatenate([inputs.train, *inputs.other.values()])
@@ -383,8 +380,8 @@ def _claim(folder: Path, identity: dict[str, Any]) -> None:
         write_json(note, {"identity": identity, "layers": []})
         return
     try:
-        known = json.loads(note.read_text(encoding="utf-8"))["identity"]
-        differ = [name for name in identity if known.get(name) != identity[name]]
+        stored = json.loads(note.read_text(encoding="utf-8"))["identity"]
+        differ = [name for name in identity if stored.get(name) != identity[name]]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"cannot read {str(note)!r}: {error}",

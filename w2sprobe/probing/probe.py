@@ -70,7 +70,7 @@ def predict_store(
     labels : LabelTable
         Has all training rows; those that it filters out are predicted but not fitted on.
     best : bool, default False
-        Per layer, only the value of least held-out log-loss against the labels.
+        Keep only one value per layer: that of least held-out log-loss against the labels.
     search : callable, optional
         Neighbour search; default: `StoredSearch`.
     device : str, default "auto"
@@ -80,14 +80,14 @@ def predict_store(
     -------
     ProbeOutput
         Scores: AUC of each split against the labels and against truth. For cross-fitted training
-        rows it is the mean of the AUCs inside the folds, and `n_folds` counts the folds with rows
-        of both classes. For kNN that leaves out single rows, all rows are ranked together, which
-        biases the AUC downwards, and there is no `n_folds`.
+        rows it is the mean of the AUCs inside the folds that have rows of both classes; `n_folds`
+        counts them. Leave-one-out predictions of kNN are ranked together, which biases the AUC
+        downwards.
 
     Raises
     ------
     InputError
-        In-sample predictions, or whatever a probe refuses.
+        In-sample predictions; settings, rows or labels that a probe refuses.
     IdMismatch
         A row that is not in the labels or in the store.
     """
