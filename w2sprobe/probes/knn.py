@@ -125,7 +125,7 @@ class _KNN:
         votes, short = _vote(neighbors, Voters(self.soft, voting, NO_GROUP), NO_GROUP, ks)
         if self.kept is not None:
             # queries that still have too few kept neighbours are searched among the kept rows
-            for vector in np.flatnonzero(short.any(axis=1)):
+            for vector in np.flatnonzero(short.any(axis=1)).tolist():
                 few = np.flatnonzero(short[vector])
                 rows = np.flatnonzero(self.kept[vector])
                 votes[vector][:, few] = self._votes_among(rows, few, vector, ks)

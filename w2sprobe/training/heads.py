@@ -137,10 +137,9 @@ def has_own_class(config: PreTrainedConfig) -> bool:
 def classifier_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
     """Class of a classifier on the base model that a config describes."""
     if has_own_class(config):
-        classifier = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
-    else:
-        classifier = _with_head(MODEL_MAPPING[type(config)])
-    return cast("type[PreTrainedModel]", classifier)
+        family = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
+        return cast("type[PreTrainedModel]", family)
+    return _with_head(MODEL_MAPPING[type(config)])
 
 
 @functools.cache

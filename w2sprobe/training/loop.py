@@ -12,7 +12,7 @@ from accelerate.utils import gather_object
 from accelerate.utils.memory import should_reduce_batch_size
 from peft import PeftModel
 from safetensors import SafetensorError
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from transformers import (
     PreTrainedModel,
     PrinterCallback,
@@ -115,7 +115,9 @@ class BatchTrainer(Trainer):
             seed=self._settings.seed,
             step=lambda: self.state.global_step,
         )
-        return DataLoader(examples, batch_sampler=batches, collate_fn=self.data_collator)
+        # torch needs only the length and the rows of a list, but its annotation asks for a Dataset
+        dataset = cast("Dataset[Example]", examples)
+        return DataLoader(dataset, batch_sampler=batches, collate_fn=self.data_collator)
 
     def training_step(
         self,
