@@ -158,11 +158,10 @@ def nearest_neighbors(
     recall = 1.0
     if backend in APPROXIMATE:
         sample = np.random.default_rng(0).permutation(len(query_points))[:RECALL_QUERIES]
-        exact = squared.copy(), rows.copy()  # `indices` may be `rows` itself
-        exact[0][sample], exact[1][sample] = search_again(
-            unique_points, query_points[sample], frame, n_wanted
-        )
-        _, true = _all_rows(*exact, copies, k)
+        exact = search_again(unique_points, query_points[sample], frame, n_wanted)
+        squared, rows = squared.copy(), rows.copy()  # `indices` may be `rows` itself
+        squared[sample], rows[sample] = exact
+        _, true = _all_rows(squared, rows, copies, k)
         recall = _recall(indices, true, np.isin(copies.query, sample))
     distances = np.sqrt(all_squared).astype(np.float32)
     return Neighbors(distances, indices, backend=backend, recall=recall, n_searched_again=n_again)
