@@ -92,7 +92,7 @@ def train(model: str, examples: list[Example], settings: TrainSettings, precisio
 
 def padding_waste(examples: list[Example], settings: TrainSettings) -> float:
     """Share of padding among all tokens of the first epoch's micro-batches."""
-    batches = EpochBatches(len(examples), settings.batch_size, seed=settings.seed, epoch=lambda: 0)
+    batches = EpochBatches(len(examples), settings.batch_size, seed=settings.seed, step=lambda: 0)
     cut = (
         micro_batches([examples[row] for row in rows], 0, settings.micro_batch_tokens)
         for rows in batches

@@ -15,8 +15,8 @@ from w2sprobe.errors import InputError
 BATCH_OVERHEAD = 64
 MAX_PADDING = 0.1  # share of all tokens, padding included
 CHUNK_ROWS = 1000
-# options of a tokenizer: all tokens of a text, whatever the tokenizer was saved with
-AS_IT_IS = {"truncation": False, "padding": False, "verbose": False}
+# give all tokens of a text, and no others, whatever options the tokenizer was saved with
+TOKENIZER_OPTIONS = {"truncation": False, "padding": False, "verbose": False}
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def tokenize(
     rows: list[np.ndarray] = []
     # in chunks, as lists of Python integers take much more memory than arrays
     for start in range(0, len(texts), CHUNK_ROWS):
-        part = tokenizer(list(texts[start : start + CHUNK_ROWS]), **AS_IT_IS)["input_ids"]
+        part = tokenizer(list(texts[start : start + CHUNK_ROWS]), **TOKENIZER_OPTIONS)["input_ids"]
         rows += [np.array(tokens, dtype=np.int32) for tokens in part]
     empty = [row for row, tokens in enumerate(rows) if not len(tokens)]
     if empty:
@@ -163,8 +163,9 @@ def warn_of_doubled_bos(n_doubled: int, n_rows: int, model: str) -> None:
 
 def _n_closing(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
     """Number of special tokens that the tokenizer adds after a text."""
-    mask = tokenizer(text, return_special_tokens_mask=True, **AS_IT_IS)["special_tokens_mask"]
-    return next((number for number, special in enumerate(reversed(mask)) if not special), 0)
+    tokens = tokenizer(text, return_special_tokens_mask=True, **TOKENIZER_OPTIONS)
+    mask = reversed(tokens["special_tokens_mask"])
+    return next((number for number, special in enumerate(mask) if not special), 0)
 
 
 def length_sorted_batches(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Stores of this format version that were written once and must be read for ever.
+"""Stores of this format version that were written once and must stay readable.
 
 `python -m tests.cache.test_archive` writes them; only for a new format version, into a new folder.
 """

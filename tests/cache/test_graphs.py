@@ -31,7 +31,7 @@ def test_graph_of_another_search_is_refused(graph: Path) -> None:
         read_graph(graph, "def")
 
 
-def test_damage_is_found_by_reading_and_by_verify(graph: Path, tmp_path: Path) -> None:
+def test_reading_and_verify_find_damage(graph: Path, tmp_path: Path) -> None:
     data = bytearray(graph.read_bytes())
     data[data.index(INDICES.tobytes())] ^= 1
     graph.write_bytes(data)

@@ -46,7 +46,7 @@ def test_a_dead_process_of_this_machine_is_noticed_at_once(lock: Path) -> None:
     assert Locks().acquire(lock)
 
 
-def test_a_zombie_holds_nothing(lock: Path) -> None:
+def test_a_zombie_holds_no_lock(lock: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path; from w2sprobe.cache.locks import Locks; "
         "Locks().acquire(Path(sys.argv[1])); os._exit(9)"
@@ -61,7 +61,7 @@ def test_a_zombie_holds_nothing(lock: Path) -> None:
         owner.wait()
 
 
-def test_a_reused_process_number_is_no_owner(lock: Path) -> None:
+def test_a_reused_process_number_does_not_own_the_lock(lock: Path) -> None:
     holder = Locks()
     assert holder.acquire(lock)
     record = json.loads(lock.read_bytes())

@@ -30,7 +30,7 @@ MODULES = (  # of packages that load nothing by themselves
         "probing.curate",
         "probing.fitting",
         "probing.heads",
-        "probing.probers",
+        "probing.probe_types",
         "probing.rows",
     ),
     *("probing.spec", "probing.sweep", "votes.curated", "votes.picking"),

@@ -7,8 +7,7 @@ import yaml
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import PRESETS, ExperimentConfig, StudyConfig, load_config
 from w2sprobe.experiments.methods import DEFAULT_METHODS, METHODS, Method
-from w2sprobe.training.losses import LOSSES
-from w2sprobe.training.settings import TrainSettings
+from w2sprobe.training.settings import LOSSES, TrainSettings
 
 BASE = "name: x\ntask: {name: t.csv}\nweak: {model: a}\nstrong: {model: b}\n"
 

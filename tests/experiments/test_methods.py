@@ -38,7 +38,7 @@ from w2sprobe.experiments.stages import Stage
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import roc_auc
 from w2sprobe.probes import KNNProbe, LogisticProbe, MassMeanProbe
-from w2sprobe.probing.probers import PROBES
+from w2sprobe.probing.probe_types import PROBES
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.results import Results
 from w2sprobe.training.trainer import finetune
@@ -742,10 +742,10 @@ def test_an_own_ceiling_is_a_method_that_a_config_can_hold(name: str) -> None:
     if ceiling is not None:
         assert Method(**ceiling.model_dump(exclude_defaults=True)) == ceiling
         assert (ceiling.own_ceiling, ceiling.labels) == (None, "truth")
-        assert ceiling.prober == METHODS[name].prober
+        assert ceiling.probe_type == METHODS[name].probe_type
 
 
-def test_a_probe_s_fit_on_truth_may_be_the_end_of_the_gap(make: Make, place: Path) -> None:
+def test_a_probe_s_fit_on_truth_may_be_the_ceiling(make: Make, place: Path) -> None:
     methods = ["logistic_probe", "knn_probe", "logistic_probe_on_truth"]
     plan = make(methods=methods, ceiling="logistic")
     assert [stage.title for stage in plan.stages if stage.kind == "train"] == [

@@ -1,4 +1,4 @@
-"""Point sets that are hard for a search, problems for the probes, and the naive answers."""
+"""Points that are hard to search, classification problems, and naive solutions of both."""
 
 from collections.abc import Callable
 
@@ -73,7 +73,7 @@ def naive(
 
 
 def assert_same(found: tuple[np.ndarray, np.ndarray], expected: tuple[np.ndarray, ...]) -> None:
-    """The same rows, and the distances up to their rounding to float32."""
+    """Assert that rows are equal, and distances up to their rounding to float32."""
     np.testing.assert_array_equal(found[1], expected[1])
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-6)
 
@@ -95,13 +95,13 @@ def problem(n: int, d: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def objective(X: np.ndarray, y: np.ndarray, l2: float, w: np.ndarray, b: float) -> float:
-    """Of the logistic probe, in float64."""
+    """Objective of the logistic probe, in float64."""
     margin = X.astype(np.float64) @ w + b
     return float(np.mean(np.logaddexp(0, margin) - y * margin) + l2 * w @ w)
 
 
 def gradient_norm(X: np.ndarray, y: np.ndarray, l2: float, w: np.ndarray, b: float) -> float:
-    """Of the objective, intercept included, in float64."""
+    """Norm of the objective's gradient, intercept included, in float64."""
     rows = X.astype(np.float64)
     residual = (expit(rows @ w + b) - y) / len(y)
     return float(np.linalg.norm(np.append(rows.T @ residual + 2 * l2 * w, residual.sum())))

@@ -1,4 +1,4 @@
-"""Backends by themselves: the split over GPUs with a stand-in for FAISS, precision, refusals."""
+"""Search backends: queries split over (fake) GPUs, precision, and refusals."""
 
 import threading
 from typing import Any
@@ -15,7 +15,7 @@ GPU_BACKENDS = ["faiss-gpu", "faiss-gpu-float16"]
 
 
 class FakeFaiss:
-    """`knn_gpu` on the CPU, for as many GPUs as one likes."""
+    """Fake FAISS: `knn_gpu` on the CPU, with any number of GPUs."""
 
     def __init__(self, n_gpus: int) -> None:
         self.faiss = pytest.importorskip("faiss")
@@ -98,7 +98,7 @@ def test_float16_holds_values_of_every_size(gpus: FakeFaiss) -> None:
 
 
 @pytest.mark.parametrize("backend", GPU_BACKENDS)
-def test_more_candidates_than_a_gpu_finds(
+def test_too_many_candidates_for_a_gpu_are_refused(
     backend: str, gpus: FakeFaiss, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     X = points("random", 60, 5, 0)
@@ -115,7 +115,7 @@ def test_more_candidates_than_a_gpu_finds(
 
 
 @pytest.mark.parametrize("backend", GPU_BACKENDS)
-def test_no_gpu_says_so(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_gpu_is_reported(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeFaiss(0)
     monkeypatch.setattr(backends, "import_faiss", lambda: fake)
     assert not backends.has_faiss_gpu()

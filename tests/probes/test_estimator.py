@@ -11,8 +11,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from tests.probes.cases import problem
-from w2sprobe.errors import InputError, UnknownName
-from w2sprobe.probes import KNNProbe, LogisticProbe, MassMeanProbe, TopoFilter, make_probe
+from w2sprobe.errors import InputError
+from w2sprobe.probes import KNNProbe, LogisticProbe, MassMeanProbe, TopoFilter
 
 PROBES = [
     KNNProbe(3),
@@ -91,7 +91,7 @@ def test_labels_may_be_hard_or_soft(probe) -> None:
 
 
 @ids
-def test_a_pipeline_scales_in_front_of_it(probe) -> None:
+def test_a_pipeline_may_scale_first(probe) -> None:
     pipe = make_pipeline(StandardScaler(), clone(probe)).fit(X, SOFT)
     inside = clone(probe).set_params(preprocess="standardize").fit(X, SOFT)
     np.testing.assert_allclose(pipe.predict_proba(Q), inside.predict_proba(Q), atol=1e-4)
@@ -159,20 +159,3 @@ def test_a_column_of_labels_is_taken_with_a_warning(probe) -> None:
         column = clone(probe).fit(X, SOFT[:, None])
     expected = clone(probe).fit(X, SOFT).predict_proba(Q)
     np.testing.assert_array_equal(column.predict_proba(Q), expected)
-
-
-def test_by_name() -> None:
-    made = {
-        "knn": make_probe("knn", n_neighbors=7, preprocess="center"),
-        "logistic": make_probe("logistic", l2="auto", preprocess="center", device="cpu"),
-        "mass-mean": make_probe("mass-mean", whiten=True, preprocess="center", device="cpu"),
-        "topofilter": make_probe("topofilter", n_neighbors=7, contamination=0.2, per_class=True),
-    }
-    assert [repr(probe) for probe in made.values()] == [
-        "KNNProbe(n_neighbors=7, preprocess='center')",
-        "LogisticProbe(device='cpu', l2='auto', preprocess='center')",
-        "MassMeanProbe(device='cpu', preprocess='center', whiten=True)",
-        "TopoFilter(contamination=0.2, k_cc=7, k_zeta=7, per_class=True)",
-    ]
-    with pytest.raises(UnknownName, match="Did you mean 'logistic'"):
-        make_probe("logistics")

@@ -46,7 +46,7 @@ def test_products_err_within_the_bound(kind: str, d: int, seed: int) -> None:
     assert (error <= share * (norms[:, None] + norms[None]) ** 2 + tiny).all()
 
 
-def test_the_bound_is_of_the_size_of_the_errors() -> None:
+def test_the_error_bound_is_tight() -> None:
     X = points("random", 200, 300, 0)  # the worst case is d u: the typical one is its root
     wide = X.astype(np.float64)
     true = ((wide[:, None] - wide[None]) ** 2).sum(axis=2)
@@ -68,7 +68,7 @@ def test_the_second_search_agrees_with_differences(
         assert_same((np.sqrt(squared), rows), naive(X, queries, k=11))
 
 
-def test_proven_is_what_the_limit_allows() -> None:
+def test_a_query_is_proven_only_within_the_limit() -> None:
     X = points("random", 50, 6, 0)
     frame = as_given(6)
     bound = product_error(6, 2.0**-24, rounded_norms=False)
@@ -93,7 +93,7 @@ def test_too_few_candidates_prove_nothing() -> None:
     np.testing.assert_array_equal(proven, np.arange(20) != 3)
 
 
-def test_an_offset_is_what_near_lacks() -> None:
+def test_the_offset_completes_the_approximate_distance() -> None:
     X = points("outlier columns", 60, 6, 0)
     frame = Frame.of(X, X)
     moved = frame.apply(X)
@@ -108,7 +108,7 @@ def test_an_offset_is_what_near_lacks() -> None:
 
 
 @pytest.mark.parametrize("size", [1e-37, 1e-20, 1.0, 1e20, 3e38])
-def test_a_frame_brings_every_size_into_the_middle_of_float32(size: float) -> None:
+def test_a_frame_scales_any_rows_to_the_middle_of_float32(size: float) -> None:
     X = (points("random", 40, 5, 0) / 10 * size).astype(np.float32)
     frame = Frame.of(X, X[:3])
     moved = frame.apply(X)

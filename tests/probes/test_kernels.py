@@ -11,9 +11,7 @@ NONE = np.empty(0, dtype=np.int64)
 
 @settings(deadline=None, max_examples=200, derandomize=True)
 @given(st.integers(1, 60), st.integers(0, 200), st.booleans(), st.integers(0, 10**6))
-def test_selecting_moves_the_smallest_to_the_front(
-    k: int, more: int, ties: bool, seed: int
-) -> None:
+def test_select_moves_the_smallest_to_the_front(k: int, more: int, ties: bool, seed: int) -> None:
     random = np.random.default_rng(seed)
     n, capacity = k + more, k + more + 16
     near = np.full((1, capacity), -99, dtype=np.float32)  # behind n, not to be touched
@@ -28,7 +26,7 @@ def test_selecting_moves_the_smallest_to_the_front(
 
 @settings(deadline=None, max_examples=60, derandomize=True)
 @given(st.integers(1, 30), st.integers(1, 8), st.integers(0, 10**6), st.booleans())
-def test_expanding_copies_is_searching_them(n: int, d: int, seed: int, grouped: bool) -> None:
+def test_expanding_copies_equals_searching_them(n: int, d: int, seed: int, grouped: bool) -> None:
     random = np.random.default_rng(seed)
     X = random.integers(0, 2, size=(n, min(d, 3))).astype(np.float32)
     _, first, member = np.unique(X, axis=0, return_index=True, return_inverse=True)

@@ -19,7 +19,7 @@ GROUPS = np.arange(40) // 4
 @pytest.mark.parametrize("preprocess", ["none", "center", "standardize"])
 @pytest.mark.parametrize("groups", [None, GROUPS])
 @pytest.mark.parametrize("queries", [None, Q])
-def test_a_path_is_the_loop_of_single_fits(queries, groups, preprocess: str) -> None:
+def test_a_path_equals_a_loop_of_single_fits(queries, groups, preprocess: str) -> None:
     if queries is not None and groups is not None:
         return
     ks = [7, 1, 30, 7]
@@ -55,7 +55,7 @@ def test_one_neighbour_with_self_returns_the_labels() -> None:
     np.testing.assert_allclose(probe.predict_proba(X)[:, 1], Y)
 
 
-def test_all_neighbours_vote_the_mean() -> None:
+def test_k_equal_to_n_gives_the_mean_label() -> None:
     np.testing.assert_allclose(knn_path(X, Y, Q, ks=[40])[0], np.full(11, Y.mean()))
     others = (Y.sum() - Y) / 39
     np.testing.assert_allclose(knn_path(X, Y, ks=[39])[0], others)
@@ -63,7 +63,7 @@ def test_all_neighbours_vote_the_mean() -> None:
     np.testing.assert_allclose(knn_path(X, Y, ks=[36], groups=GROUPS)[0], outside)
 
 
-def test_copies_vote_for_themselves_unless_they_are_a_group() -> None:
+def test_copies_are_neighbours_unless_they_share_a_group() -> None:
     rows, labels = np.repeat(X, 3, axis=0), np.repeat(Y > 0.5, 3).astype(float)
     texts = np.repeat([f"text {i}" for i in range(40)], 3)
     alone = knn_path(rows, labels, ks=[2])[0]
@@ -88,13 +88,13 @@ def test_permuting_rows_permutes_votes(seed: int, k: int) -> None:
 
 @settings(deadline=None, max_examples=25, derandomize=True)
 @given(st.integers(1, 40), st.floats(-100, 100))
-def test_turning_labels_and_shifting_rows(k: int, shift: float) -> None:
+def test_flipped_labels_flip_votes_and_shifted_rows_keep_them(k: int, shift: float) -> None:
     votes = knn_path(X, Y, Q, ks=[k])
     np.testing.assert_allclose(knn_path(X, 1 - Y, Q, ks=[k]), 1 - votes, atol=1e-12)
     np.testing.assert_allclose(knn_path(X + shift, Y, Q + shift, ks=[k]), votes, atol=1e-6)
 
 
-def test_ones_vote_at_most_one() -> None:
+def test_votes_never_exceed_one() -> None:
     labels = np.full(40, 1.0)
     labels[3] = 0.1
     votes = knn_path(X, labels, Q, ks=range(1, 41))
@@ -179,7 +179,7 @@ def test_bad_input(call, part: str) -> None:
 
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["rows", "groups"])
 @pytest.mark.parametrize("preprocess", ["none", "standardize"])
-def test_a_cross_fit_is_the_loop_over_folds(groups, preprocess: Any) -> None:
+def test_a_cross_fit_equals_a_loop_over_folds(groups, preprocess: Any) -> None:
     ks, folds = [7, 1, 25, 7], folds_of(40, 4, groups)
     votes = knn_cross_fit(X, Y, ks=ks, cv=4, groups=groups, preprocess=preprocess)
     for k, row in zip(ks, votes, strict=True):
@@ -192,7 +192,7 @@ def test_a_cross_fit_is_the_loop_over_folds(groups, preprocess: Any) -> None:
         np.testing.assert_allclose(votes, as_groups, atol=1e-12)
 
 
-def test_labels_of_a_fold_have_no_say_in_it() -> None:
+def test_labels_of_a_fold_do_not_influence_its_predictions() -> None:
     folds = folds_of(40, 5, GROUPS)
     changed = np.where(folds == 2, 1 - Y, Y)
     before, after = (knn_cross_fit(X, y, ks=[3, 20], groups=GROUPS) for y in (Y, changed))
@@ -200,7 +200,7 @@ def test_labels_of_a_fold_have_no_say_in_it() -> None:
     assert (before != after)[:, folds != 2].any()
 
 
-def test_a_cross_fit_has_the_rows_outside_a_fold_to_choose_from() -> None:
+def test_k_is_limited_by_the_rows_outside_the_largest_fold() -> None:
     assert knn_cross_fit(X, Y, ks=[32]).shape == (1, 40)
     with pytest.raises(
         InputError, match=r"k is 33\. Allowed: 1 to 32, the rows outside the largest"
@@ -221,7 +221,7 @@ KEEP = np.random.default_rng(1).random((3, 40)) < [[0.9], [0.6], [0.4]]
 
 @pytest.mark.parametrize("keep", [None, KEEP, KEEP[0]], ids=["all", "own rows", "one mask"])
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["rows", "groups"])
-def test_several_label_vectors_are_the_loop_of_single_ones(groups, keep: Any) -> None:
+def test_several_label_vectors_equal_a_loop_of_single_ones(groups, keep: Any) -> None:
     masks = [None] * 3 if keep is None else np.broadcast_to(keep, VECTORS.shape)
     for call in (knn_path, partial(knn_cross_fit, cv=4)):
         together = call(X, VECTORS, ks=[7, 1, 3], groups=groups, keep=keep)
@@ -239,7 +239,9 @@ def test_several_label_vectors_are_the_loop_of_single_ones(groups, keep: Any) ->
     st.floats(0.4, 1),
     st.integers(0, 10**6),
 )
-def test_kept_rows_vote_as_if_they_were_alone(k: int, mode: str, share: float, seed: int) -> None:
+def test_masked_votes_equal_those_of_a_search_among_kept_rows(
+    k: int, mode: str, share: float, seed: int
+) -> None:
     random = np.random.default_rng(seed)
     rows = random.integers(-1, 2, size=(40, 3)).astype(np.float32)  # many ties
     asked = rows[:7] if mode == "queries" else None
@@ -288,7 +290,7 @@ def test_all_vectors_and_most_subsets_take_one_search() -> None:
     assert asked == [100] + 3 * [51]
 
 
-def test_a_row_that_is_not_kept_is_predicted_and_has_no_say() -> None:
+def test_a_row_that_is_not_kept_is_predicted_but_never_a_neighbour() -> None:
     keep = np.arange(40) != 7
     changed = np.where(keep, Y, 1 - Y)
     for call in (knn_path, partial(knn_cross_fit, cv=4)):

@@ -116,7 +116,7 @@ def test_the_whole_grid_is_accurate(preprocess: Any, n_and_d: tuple[int, int]) -
 
 
 @pytest.mark.parametrize("preprocess", ["none", "center", "standardize"])
-def test_a_path_is_the_loop_of_single_fits(preprocess: str) -> None:
+def test_a_path_equals_a_loop_of_single_fits(preprocess: str) -> None:
     X, y = problem(60, 8, 2)
     coef, intercept = logistic_path(X, y, l2s=PENALTIES, preprocess=preprocess)
     assert (coef.shape, intercept.shape) == ((3, 8), (3,))
@@ -127,7 +127,7 @@ def test_a_path_is_the_loop_of_single_fits(preprocess: str) -> None:
 
 
 @pytest.mark.parametrize("n_and_d", [(60, 8), (20, 30)])
-def test_several_label_vectors_are_the_loop_of_single_ones(n_and_d: tuple[int, int]) -> None:
+def test_several_label_vectors_equal_a_loop_of_single_ones(n_and_d: tuple[int, int]) -> None:
     X = problem(*n_and_d, 2)[0]
     labels = np.random.default_rng(0).random((4, len(X)))
     labels[1] = labels[1] > 0.5
@@ -146,7 +146,7 @@ def test_several_label_vectors_are_the_loop_of_single_ones(n_and_d: tuple[int, i
 @pytest.mark.parametrize("kind", ["copies", "plain"])
 @pytest.mark.parametrize("preprocess", ["none", "center", "standardize"])
 @pytest.mark.parametrize("grouped", [False, True])
-def test_a_cross_fit_is_a_loop_of_fits(preprocess: str, kind: str, grouped: bool) -> None:
+def test_a_cross_fit_equals_a_loop_of_fits(preprocess: str, kind: str, grouped: bool) -> None:
     X, y = rows_of(kind, 60, 8, 3), problem(60, 8, 3)[1]
     groups = np.arange(60) // 3 if grouped else None
     folds = folds_of(60, 4, groups)
@@ -170,7 +170,7 @@ def test_a_cross_fit_is_a_loop_of_fits(preprocess: str, kind: str, grouped: bool
 
 @pytest.mark.parametrize("preprocess", ["none", "center", "standardize"])
 @pytest.mark.parametrize("groups", [None, np.arange(40) // 2])
-def test_a_cross_fit_of_several_penalties_is_the_loop(groups, preprocess: str) -> None:
+def test_a_cross_fit_of_several_penalties_equals_a_loop(groups, preprocess: str) -> None:
     X, y = problem(40, 6, 5)
     together = logistic_cross_fit(X, y, l2s=PENALTIES, cv=4, groups=groups, preprocess=preprocess)
     for l2, p in zip(PENALTIES, together, strict=True):
@@ -181,7 +181,7 @@ def test_a_cross_fit_of_several_penalties_is_the_loop(groups, preprocess: str) -
 
 @pytest.mark.parametrize("preprocess", ["none", "center", "standardize"])
 @pytest.mark.parametrize("groups", [None, np.arange(40) // 2])
-def test_a_cross_fit_and_a_path_in_one_are_both(groups, preprocess: str) -> None:
+def test_a_cross_fit_path_equals_a_cross_fit_and_a_path(groups, preprocess: str) -> None:
     X, y = problem(40, 6, 5)
     options = {"l2s": PENALTIES, "preprocess": preprocess}
     cross = {"cv": 4, "groups": groups}
@@ -203,7 +203,7 @@ def test_a_cross_fit_and_a_path_in_one_are_both(groups, preprocess: str) -> None
 
 @pytest.mark.parametrize("preprocess", ["none", "standardize"])
 @pytest.mark.parametrize("n_and_d", [(40, 6), (40, 60)])
-def test_rows_that_are_not_kept_are_predicted_and_have_no_say(preprocess: Any, n_and_d) -> None:
+def test_rows_that_are_not_kept_are_predicted_but_not_fitted_on(preprocess: Any, n_and_d) -> None:
     X, y = problem(*n_and_d, 5)
     vectors, keep = np.stack([y, 1 - y**2]), np.random.default_rng(0).random((2, 40)) < 0.7
     l2s = [1e-1, 1e-3, 1e-2]
@@ -339,7 +339,7 @@ def test_too_few_steps_warn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1e-6, 1e4, 1e8, 1e20])
-def test_rows_of_any_scale_are_fitted_or_refused_aloud(scale: float) -> None:
+def test_rows_of_any_scale_are_fitted_or_refused(scale: float) -> None:
     X, y = problem(40, 4, 0)
     X *= np.float32(scale)
     with warnings.catch_warnings(record=True) as caught:
@@ -353,7 +353,7 @@ def test_rows_of_any_scale_are_fitted_or_refused_aloud(scale: float) -> None:
     assert LogisticProbe(preprocess="standardize").fit(X, y).converged_
 
 
-def test_what_is_not_a_number_has_not_converged() -> None:
+def test_a_gradient_of_nan_has_not_converged() -> None:
     X, y = problem(40, 4, 0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -26,14 +26,14 @@ def test_the_direction_is_the_difference_of_means() -> None:
     np.testing.assert_allclose(probe.predict_proba(middle[None]), 0.5, atol=1e-6)
 
 
-def test_whitened_is_linear_discriminant_analysis() -> None:
+def test_whitening_gives_linear_discriminant_analysis() -> None:
     probe = MassMeanProbe(whiten=True).fit(X, Y)
     peer = LinearDiscriminantAnalysis(solver="lsqr").fit(X, Y)
     np.testing.assert_allclose(probe.coef_, peer.coef_[0], rtol=1e-4)
     assert probe.intercept_ == pytest.approx(peer.intercept_[0], rel=1e-3)
 
 
-def test_soft_labels_weigh_the_means_and_turn_around() -> None:
+def test_soft_labels_weight_the_means_and_flipping_them_flips_the_direction() -> None:
     soft = RANDOM.random(100)
     one, other = MassMeanProbe().fit(X, soft), MassMeanProbe().fit(X, 1 - soft)
     np.testing.assert_allclose(one.coef_, -other.coef_, atol=1e-12)
@@ -173,7 +173,7 @@ def test_a_fit_needs_kept_rows_of_both_classes(keep: np.ndarray, part: str) -> N
 
 
 @pytest.mark.parametrize("preprocess", ["none", "standardize"])
-def test_whitening_together_where_the_classes_are_told_apart(preprocess: Any) -> None:
+def test_whitening_together_where_the_classes_are_separated(preprocess: Any) -> None:
     rows, soft = problem(24, 40, 1)  # fewer rows than columns: hard labels leave nothing within
     vectors = np.stack([(soft > 0.5).astype(float), soft])
     options: dict[str, Any] = {"whiten": True, "preprocess": preprocess}

@@ -15,7 +15,7 @@ MODES = ["plain", "self", "groups", "queries"]
 
 
 def small_blocks(patch: pytest.MonkeyPatch, seed: int) -> None:
-    """Blocks that a few rows do not fill evenly, and that a few rows are several of."""
+    """Blocks so small that a few rows fill several, the last one in part."""
     random = np.random.default_rng(seed)
     for module, name, sizes in [
         (_symmetric, "BLOCK", [16, 48, 64]),
@@ -87,7 +87,7 @@ def test_rows_of_very_different_sizes(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", EXACT)
-def test_fewer_neighbours_are_the_head_of_more(backend: str) -> None:
+def test_fewer_neighbours_are_a_prefix_of_more(backend: str) -> None:
     X = points("lattice", 90, 3, 0)
     few, many = (nearest_neighbors(X, k=k, backend=backend, exclude_self=True) for k in (5, 20))
     np.testing.assert_array_equal(few.indices, many.indices[:, :5])
@@ -160,7 +160,9 @@ def test_groups_bound_k() -> None:
         nearest_neighbors(X, k=1, groups=groups[1:])
 
 
-def test_what_float32_cannot_decide_is_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queries_that_float32_cannot_decide_are_searched_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     X = points("outlier columns", 400, 20, 0)
     expected = naive(X, k=5)
     for backend in EXACT:
@@ -180,7 +182,7 @@ def test_what_float32_cannot_decide_is_searched_again(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("backend", [*EXACT, *APPROXIMATE])
-def test_input_of_any_kind_is_read_and_left_alone(backend: str) -> None:
+def test_inputs_of_any_kind_are_read_and_not_changed(backend: str) -> None:
     base = RANDOM.integers(-4, 5, size=(30, 4)).astype(np.float32)
     expected = nearest_neighbors(base, k=5, backend=backend)
     frozen = base.copy()
@@ -223,7 +225,7 @@ def test_a_bad_setting_shows_in_the_recall(monkeypatch: pytest.MonkeyPatch) -> N
     assert nearest_neighbors(X, k=5, backend="faiss-ivf").recall < 0.8
 
 
-def test_an_approximate_backend_that_finds_too_few_is_helped(
+def test_queries_with_too_few_approximate_neighbours_are_searched_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(backends, "IVF_N_PROBE", 1)

@@ -18,7 +18,7 @@ def solve(X: np.ndarray, soft: np.ndarray, l2s: list[float]) -> Minima:
 
 @settings(deadline=None, max_examples=40, derandomize=True)
 @given(st.integers(1, 12), st.integers(1, 4), st.integers(0, 10**6))
-def test_columns_do_not_touch_one_another(n: int, d: int, seed: int) -> None:
+def test_columns_are_solved_independently(n: int, d: int, seed: int) -> None:
     # on small integers, conjugate gradients end at a residual of exactly 0, at different steps
     random = np.random.default_rng(seed)
     X = random.integers(-2, 3, size=(n, d)).astype(np.float32)
@@ -94,7 +94,7 @@ def test_gradient_and_curvature_are_those_of_the_objective(monkeypatch: pytest.M
     torch.testing.assert_close(image[0].double(), hessian @ step[0].double(), rtol=1e-4, atol=1e-4)
 
 
-def test_too_few_steps_show_in_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopping_early_is_reported_in_the_gradient_norm(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = problem(60, 5, 0)
     hard = (y > 0.5).astype(np.float64)
     done = solve(X, hard[None], [1e-5])

@@ -35,7 +35,7 @@ def test_standardize_is_scikit_learns(n: int, d: int, seed: int, shift: float) -
     assert moved.dtype == np.float32
 
 
-def test_none_leaves_the_very_array_and_center_only_moves_it() -> None:
+def test_none_returns_the_same_array_and_center_subtracts_the_mean() -> None:
     X = problem(30, 4, 0)[0]
     assert Preprocessing.fit(X, "none").apply(X) is X
     before = X.copy()

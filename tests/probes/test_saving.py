@@ -41,7 +41,7 @@ def test_a_loaded_probe_predicts_the_same(probe, tmp_path: Path) -> None:
     }
 
 
-def test_what_goes_along_and_what_does_not(tmp_path: Path) -> None:
+def test_the_search_and_training_rows_are_not_saved(tmp_path: Path) -> None:
     groups = np.arange(50) // 2
     save_probe(KNNProbe(5).fit(X, Y, groups), tmp_path / "knn")
     save_probe(LogisticProbe().fit(X, Y), tmp_path / "logistic")
@@ -75,7 +75,7 @@ def test_names_of_columns_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "damage", ["no json", "no arrays", "not json", "other format", "other probe"]
 )
-def test_what_cannot_be_loaded(damage: str, tmp_path: Path) -> None:
+def test_bad_folders_are_refused(damage: str, tmp_path: Path) -> None:
     folder = tmp_path / "probe"
     save_probe(MassMeanProbe().fit(X, Y), folder)
     record = json.loads((folder / "probe.json").read_text())
@@ -93,7 +93,7 @@ def test_what_cannot_be_loaded(damage: str, tmp_path: Path) -> None:
         load_probe(folder)
 
 
-def test_what_cannot_be_saved(tmp_path: Path) -> None:
+def test_unfitted_and_foreign_probes_are_not_saved(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not fitted"):
         save_probe(KNNProbe(), tmp_path / "probe")
     with pytest.raises(InputError, match="cannot save a int"):

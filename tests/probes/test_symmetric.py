@@ -16,7 +16,7 @@ from w2sprobe.probes._symmetric import symmetric_candidates
     st.sampled_from([16, 48, 2048]),
     st.integers(0, 10**6),
 )
-def test_no_row_that_is_left_out_is_below_the_limit(
+def test_no_rejected_row_is_below_the_limit(
     kind: str, n: int, n_candidates: int, block: int, seed: int
 ) -> None:
     X = points(kind, n, 4, seed)

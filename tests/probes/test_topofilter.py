@@ -30,7 +30,7 @@ def fit(
 
 
 def counting(asked: list[tuple[int, int]]) -> Callable[..., Neighbors]:
-    """A search that notes how many rows it was asked about, and for how many neighbours."""
+    """A search that records its numbers of rows and neighbours."""
 
     def search(X: np.ndarray, Q: None = None, *, k: int, **options: Any) -> Neighbors:
         asked.append((len(X), k))
@@ -49,7 +49,7 @@ def dense(
     groups: np.ndarray | None = None,
     per_class: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same with n x n matrices."""
+    """TopoFilter with n x n matrices."""
     distances = cdist(X.astype(np.float64), X.astype(np.float64))
     groups = np.arange(len(X)) if groups is None else groups
     distances[groups[:, None] == groups[None]] = np.inf
@@ -115,7 +115,7 @@ def test_one_search_serves_both_steps() -> None:
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_where_too_few_neighbours_are_left_the_components_are_searched(grouped: bool) -> None:
+def test_components_are_searched_if_too_few_neighbours_are_left(grouped: bool) -> None:
     X, y = problem(200, 0)
     groups = np.arange(200) // 3 if grouped else None
     asked: list[tuple[int, int]] = []
@@ -126,14 +126,14 @@ def test_where_too_few_neighbours_are_left_the_components_are_searched(grouped: 
     np.testing.assert_array_equal(found.keep_mask_, keep)
 
 
-def test_few_rows_ask_for_no_more_than_there_are() -> None:
+def test_the_search_never_asks_for_more_rows_than_there_are() -> None:
     X, y = problem(20, 0)
     asked: list[tuple[int, int]] = []
     fit(X, y, k_cc=19, k_zeta=10, search=counting(asked))
     assert asked == [(20, 19)]
 
 
-def test_each_class_loses_its_share() -> None:
+def test_the_same_share_of_each_class_is_removed() -> None:
     X, _ = problem(200, 0)
     y = (np.arange(200) % 2).astype(float)
     flipped = np.arange(0, 200, 10)  # all of class 0
@@ -159,7 +159,7 @@ def test_standardize_is_scaling_by_hand() -> None:
     np.testing.assert_array_equal(centred.keep_mask_, plain.keep_mask_)
 
 
-def test_copies_vouch_for_one_another_unless_they_are_a_group() -> None:
+def test_copies_support_each_other_unless_they_share_a_group() -> None:
     X, _ = problem(80, 0)
     X[1::2] += 2  # so that only copies agree with a wrong label
     y = (np.arange(80) % 2).astype(float)
@@ -176,7 +176,7 @@ def test_copies_vouch_for_one_another_unless_they_are_a_group() -> None:
 
 @pytest.mark.parametrize("zeta", [0.1, 0.2, 0.3, 0.4, 0.6, 0.7])
 @pytest.mark.parametrize("seed", range(3))
-def test_turning_hard_labels_keeps_the_same_rows(zeta: float, seed: int) -> None:
+def test_flipping_hard_labels_keeps_the_same_rows(zeta: float, seed: int) -> None:
     # 1 - 0.7 is above 0.3 in floating point: that must not decide
     X, _ = problem(100, seed)
     y = (np.arange(100) % 2).astype(float)
@@ -194,7 +194,7 @@ def test_permuting_rows_permutes_what_is_kept() -> None:
     np.testing.assert_array_equal(other.keep_mask_, one.keep_mask_[order])
 
 
-def test_of_equally_large_components_the_first_is_kept() -> None:
+def test_the_first_of_equally_large_components_is_kept() -> None:
     # two pairs of either class, far apart; rows of the first pair come first
     X = np.array([[0.0], [1], [100], [101], [1000], [1001], [1100], [1101]])
     y = np.array([0.0, 0, 0, 0, 1, 1, 1, 1])
@@ -203,7 +203,7 @@ def test_of_equally_large_components_the_first_is_kept() -> None:
         np.testing.assert_array_equal(found.component_mask_, [1, 1, 0, 0, 1, 1, 0, 0])
 
 
-def test_flipped_labels_are_what_goes() -> None:
+def test_flipped_labels_are_removed() -> None:
     X, _ = problem(200, 0)
     y = (np.arange(200) % 2).astype(float)
     flipped = np.arange(0, 200, 10)
@@ -221,7 +221,7 @@ def test_a_fixed_zeta() -> None:
     assert strict.zeta_ <= 0.2
 
 
-def test_warnings_say_which_way_to_go() -> None:
+def test_warnings_advise_a_larger_or_smaller_k() -> None:
     X, y = problem(100, 2)
     with pytest.warns(UserWarning, match="smaller k_cc"):
         TopoFilter(k_cc=50, k_zeta=5).fit(X, y)

@@ -1,4 +1,4 @@
-"""A small store whose layers know more and more of the truth, and weak labels of it."""
+"""A small store whose later layers predict the truth better, and weak labels."""
 
 from pathlib import Path
 from typing import Any
@@ -32,18 +32,18 @@ SINGLE = {
     "logistic": (LogisticProbe(), (1e-2,)),
     "mass-mean": (MassMeanProbe(), ()),
 }
-ALONE, FOLDS, IN_SAMPLE = ("leave_one_out",), ("train",), ("in_sample",)
+LOO, FOLDS, IN_SAMPLE = ("leave_one_out",), ("train",), ("in_sample",)
 
 
 def spec(**changes: Any) -> VoteSpec:
-    """The probes of most tests: empty values leave a probe out."""
+    """Settings of most tests; empty values leave a probe out."""
     given = {"layers": ",".join(map(str, LAYERS)), "ks": KS, "l2s": L2S, "cv": CV}
     return VoteSpec(**{**given, **changes})
 
 
 def single(probe: str, *values: float, **changes: Any) -> VoteSpec:
     """One probe on one layer."""
-    given = {"layers": str(LAYER), "probes": {probe: values}, "held_out": ALONE}
+    given = {"layers": str(LAYER), "probes": {probe: values}, "held_out": LOO}
     return VoteSpec(**{**given, **changes})
 
 

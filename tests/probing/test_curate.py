@@ -7,12 +7,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.probing.cases import (
-    ALONE,
     FOLDS,
     GROUPS,
     IDS,
     IN_SAMPLE,
     LAYER,
+    LOO,
     SINGLE,
     SOFT,
     TRAIN,
@@ -46,7 +46,7 @@ from w2sprobe.votes.curated import filter_at_random
 A, Q, Y = X[LAYER][:TRAIN], X[LAYER][TRAIN:], SOFT[:TRAIN]
 
 
-@pytest.mark.parametrize("held_out", [ALONE, FOLDS])
+@pytest.mark.parametrize("held_out", [LOO, FOLDS])
 def test_a_penalty_may_be_chosen_by_the_labels(store: ActivationStore, held_out: Any) -> None:
     asked = single("logistic", held_out=held_out)
     output = curate_store(store, asked, rows(), labels(), Curation("relabel"), best=True)
@@ -131,7 +131,7 @@ def test_filters_are_those_of_the_single_probe(
 
 
 @pytest.mark.parametrize("name", SINGLE)
-@pytest.mark.parametrize("held_out", [ALONE, IN_SAMPLE])
+@pytest.mark.parametrize("held_out", [LOO, IN_SAMPLE])
 def test_relabelling_is_that_of_the_single_probe(
     store: ActivationStore, name: str, held_out: Any
 ) -> None:
@@ -143,7 +143,7 @@ def test_relabelling_is_that_of_the_single_probe(
     assert_allclose(column(output, IDS[:TRAIN]), p, atol=1e-6)
     (result,) = output.results
     assert result["flipped"] == ((p > 0.5) != (Y > 0.5)).sum()
-    by_folds = held_out == ALONE and name != "knn"
+    by_folds = held_out == LOO and name != "knn"
     inside = folds_of(TRAIN, 5) if by_folds else None
     before = auc_inside_folds(TRUTH[:TRAIN], Y, inside).auc
     assert result["auc_before"] == {"truth": pytest.approx(before)}

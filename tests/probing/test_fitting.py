@@ -13,7 +13,9 @@ from tests.probing.cases import (
     IDS,
     KS,
     L2S,
+    LAYER,
     LAYERS,
+    LOO,
     SOFT,
     TRAIN,
     TRUTH,
@@ -36,7 +38,12 @@ from w2sprobe.probes import (
     nearest_neighbors,
 )
 from w2sprobe.probing import fitting
-from w2sprobe.probing.fitting import ProbeInputs, predict_layer, predict_layers
+from w2sprobe.probing.fitting import (
+    ProbeInputs,
+    predict_layer,
+    predict_layer_with_neighbors,
+    predict_layers,
+)
 from w2sprobe.votes.table import (
     COMPONENT,
     FILTERED_OUT,
@@ -109,6 +116,19 @@ def test_predictions_are_those_of_single_fits(
         assert_array_equal(found.of(kept, LEAVE_ONE_OUT), probe.keep_mask_)
         component = found.of(kept._replace(probe=COMPONENT), LEAVE_ONE_OUT)
         assert_array_equal(component, probe.component_mask_)
+
+
+@pytest.mark.filterwarnings("ignore:TopoFilter's component step")
+def test_leave_one_out_neighbors_are_those_of_knn(store: ActivationStore) -> None:
+    """Although TopoFilter, which is fitted after kNN, searches the training rows again."""
+    asked = spec(probes={"knn": (4, 9), "topofilter": (5,)}, ks=(), l2s=(), held_out=LOO)
+    task = ProbeInputs.of(store, asked, rows(), {"weak": labels()})
+    _, neighbors = predict_layer_with_neighbors(task, LAYER)
+    expected = nearest_neighbors(A, k=9, exclude_self=True, groups=GROUPS)
+    assert neighbors is not None
+    assert_array_equal(neighbors, expected.indices)
+    by_folds = ProbeInputs.of(store, spec(), rows(), {"weak": labels()})
+    assert predict_layer_with_neighbors(by_folds, LAYER)[1] is None
 
 
 def test_with_leave_one_out_other_probes_are_cross_fitted(store: ActivationStore) -> None:

@@ -48,7 +48,7 @@ def test_every_loss_learns_and_is_deterministic(loss: str) -> None:
 
 @pytest.mark.parametrize("keep", [None, KEEP, KEEP[0]], ids=["all", "own rows", "one mask"])
 @pytest.mark.parametrize("loss", ["xent", "logconf", "logconf_balanced", "window"])
-def test_heads_trained_together_are_what_each_is_alone(loss: str, keep: Any) -> None:
+def test_heads_trained_together_equal_heads_trained_apart(loss: str, keep: Any) -> None:
     coef, intercept = fit(VECTORS, loss, keep=keep)
     masks = np.broadcast_to(True if keep is None else keep, VECTORS.shape)
     for vector, mask in enumerate(masks):

@@ -6,12 +6,12 @@ import pytest
 from numpy.testing import assert_allclose
 
 from tests.probing.cases import (
-    ALONE,
     FOLDS,
     GROUPS,
     IDS,
     IN_SAMPLE,
     LAYER,
+    LOO,
     SINGLE,
     SOFT,
     TRAIN,
@@ -44,7 +44,7 @@ A, Q, Y = X[LAYER][:TRAIN], X[LAYER][TRAIN:], SOFT[:TRAIN]
 
 @pytest.mark.parametrize("name", SINGLE)
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["rows", "groups"])
-@pytest.mark.parametrize(("held_out", "cv"), [(ALONE, None), (FOLDS, 3)])
+@pytest.mark.parametrize(("held_out", "cv"), [(LOO, None), (FOLDS, 3)])
 def test_predictions_are_those_of_the_single_probe(
     store: ActivationStore, name: str, groups: np.ndarray | None, held_out: Any, cv: int | None
 ) -> None:
@@ -57,7 +57,7 @@ def test_predictions_are_those_of_the_single_probe(
     assert_allclose(column(output, IDS[:TRAIN]), p, atol=1e-6)
     assert_allclose(column(output, IDS[TRAIN:]), probe.fit(A, Y).predict_proba(Q)[:, 1], atol=1e-6)
     (result,) = output.results
-    by_folds = not (name == "knn" and held_out == ALONE)
+    by_folds = not (name == "knn" and held_out == LOO)
     inside = folds_of(TRAIN, asked.cv, groups) if by_folds else None
     for kind, hard in (("truth", TRUTH), ("labels", SOFT > 0.5)):
         expected = auc_inside_folds(
@@ -96,7 +96,7 @@ def test_rows_that_a_filter_removed_are_predicted_and_not_fitted_on(
     assert (row["fold"], row["reason"]) == (None, "predicted")
 
 
-@pytest.mark.parametrize("held_out", [ALONE, FOLDS])
+@pytest.mark.parametrize("held_out", [LOO, FOLDS])
 def test_a_penalty_may_be_chosen_by_the_labels(store: ActivationStore, held_out: Any) -> None:
     asked = single("logistic", held_out=held_out)
     output = predict_store(store, asked, rows(), labels(), best=True)
@@ -129,7 +129,7 @@ def test_every_k_comes_from_one_search(store: ActivationStore) -> None:
     ("probe", "values", "held_out", "message"),
     [
         ("logistic", (1e-2,), IN_SAMPLE, "in-sample predictions. Allowed"),
-        ("knn", (TRAIN,), ALONE, rf"k is {TRAIN}\. Allowed: 1 to {TRAIN - 2}"),
+        ("knn", (TRAIN,), LOO, rf"k is {TRAIN}\. Allowed: 1 to {TRAIN - 2}"),
     ],
 )
 def test_bad_input(

@@ -43,7 +43,7 @@ BOTH = {"held_out": ("train", "in_sample")}
 
 @pytest.fixture
 def run(store: ActivationStore, tmp_path: Path) -> Run:
-    """A sweep in a folder of its own."""
+    """Sweep into an empty folder."""
 
     def go(
         given: LabelTable | None = None,
@@ -77,7 +77,7 @@ def by_fold(folds: np.ndarray) -> Callable[[np.ndarray, np.ndarray], float]:
 @pytest.mark.parametrize("held_out", ["train", "leave_one_out"])
 @pytest.mark.parametrize("preprocess", ["none", "standardize"])
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["rows", "groups"])
-def test_a_sweep_is_the_loop_of_single_fits(
+def test_a_sweep_equals_a_loop_of_single_fits(
     run: Run, preprocess: Any, groups: np.ndarray | None, held_out: str
 ) -> None:
     done = run(asked=rows(groups=groups), preprocess=preprocess, held_out=(held_out,))
@@ -215,7 +215,7 @@ def test_flipped_labels_are_the_same_problem(run: Run) -> None:
             assert a[name] == pytest.approx(b[name], abs=7e-3)
 
 
-def test_filtered_rows_do_not_matter(run: Run) -> None:
+def test_filtered_rows_change_nothing(run: Run) -> None:
     keep = np.ones(len(IDS), dtype=bool)
     keep[[3, 4, 20]] = False
     done = run(labels(keep=keep))

@@ -1,4 +1,4 @@
-"""Which checkpoints are complete, whose they are, and what is left of old ones."""
+"""Complete and incomplete checkpoints, the run they belong to, and pruning."""
 
 import shutil
 from pathlib import Path
@@ -27,7 +27,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_run_claims_its_folder_again(tmp_path: Path) -> None:
+def test_a_resumed_run_may_use_its_folder(tmp_path: Path) -> None:
     folder = checkpoints.claim(tmp_path, "a")
     save(folder, 4)
     assert checkpoints.claim(tmp_path, "a") == folder
@@ -36,7 +36,9 @@ def test_a_run_claims_its_folder_again(tmp_path: Path) -> None:
         checkpoints.claim(tmp_path, "b")
 
 
-def test_the_newest_complete_checkpoint_is_found_and_halves_are_removed(tmp_path: Path) -> None:
+def test_the_newest_complete_checkpoint_is_found_and_incomplete_ones_removed(
+    tmp_path: Path,
+) -> None:
     assert checkpoints.newest(tmp_path) is None
     for step, sealed in ((8, True), (16, False), (10, True), (9, False)):
         save(tmp_path, step, sealed=sealed)

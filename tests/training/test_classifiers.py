@@ -38,7 +38,7 @@ def state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def shake(network: torch.nn.Module) -> None:
-    """Move everything that is trained."""
+    """Change every trained parameter."""
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.requires_grad:
@@ -46,7 +46,7 @@ def shake(network: torch.nn.Module) -> None:
 
 
 def enlarge_head(network: torch.nn.Module) -> None:
-    """The same head of weights around 1 for every model of one width: it hides no difference."""
+    """Give every model of one width the same large head, so that differences show in logits."""
     head = [
         module
         for module in network.modules()
@@ -278,7 +278,7 @@ def test_positions_do_not_move_with_the_tokenizer_s_padding_token(tmp_path: Path
 
 
 def test_a_head_of_several_layers_is_trained_whole(tmp_path: Path) -> None:
-    """Also where the checkpoint has a part of it: DistilBERT's, saved as a classifier."""
+    """Even if the checkpoint has a part of it, as DistilBERT's classifier does."""
     model = save_tiny("distilbert", tmp_path / "model")
     other = AutoModelForSequenceClassification.from_pretrained(model, num_labels=2)
     other.save_pretrained(model)

@@ -1,4 +1,4 @@
-"""Processes that share every batch, as torchrun starts them, learn what a single one learns."""
+"""Training in several processes, as torchrun starts them, equals training in one."""
 
 import os
 import signal
@@ -64,7 +64,9 @@ def run(world: int, model: str, out: Path, kill: int | None = None) -> list[int 
 
 
 @pytest.mark.parametrize("architecture", ["llama", "bert"])
-def test_processes_learn_what_a_single_one_learns(architecture: str, tmp_path: Path) -> None:
+def test_several_processes_train_the_weights_of_a_single_one(
+    architecture: str, tmp_path: Path
+) -> None:
     config: dict[str, Any] = {}
     if architecture == "bert":  # dropout is drawn in each process
         config = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -81,7 +83,7 @@ def test_processes_learn_what_a_single_one_learns(architecture: str, tmp_path: P
     np.testing.assert_array_equal(tables[0].soft_label, tables[1].soft_label)
 
 
-def test_killed_processes_go_on_together(tmp_path: Path) -> None:
+def test_killed_processes_resume_together(tmp_path: Path) -> None:
     model = save_tiny_model("llama", tmp_path / "model")
     assert run(2, model, tmp_path / "whole") == [0, 0]
     assert run(2, model, tmp_path / "killed", kill=7) == [-signal.SIGKILL] * 2

@@ -27,7 +27,7 @@ def test_logit_mean_is_the_mean_of_log_odds() -> None:
     np.testing.assert_allclose(both.variance, ensemble([ONE, TWO]).variance)
 
 
-def test_sure_members_stay_finite_and_alike_at_both_ends() -> None:
+def test_certain_members_have_finite_and_symmetric_log_odds() -> None:
     sure = [LabelTable(["a"], [p]) for p in (0.0, 1.0)]
     assert ensemble(sure, how="logit_mean").soft_label.tolist() == [0.5]
     for p in (0.0, 1.0):
@@ -53,7 +53,7 @@ def test_laws(members: list[list[float]], how: str) -> None:
     np.testing.assert_allclose(flipped.variance, table.variance, atol=1e-12)
 
 
-def test_one_member_is_itself() -> None:
+def test_an_ensemble_of_one_changes_nothing() -> None:
     np.testing.assert_array_equal(ensemble([ONE]).soft_label, ONE.soft_label)
     assert ensemble([ONE]).variance.tolist() == [0, 0]
 

@@ -1,4 +1,4 @@
-"""Relabelling by students: most tests stand a stub for `finetune`, two train a tiny model."""
+"""Relabelling by students: most tests replace `finetune` by a stub, two train a tiny model."""
 
 import dataclasses
 from functools import partial

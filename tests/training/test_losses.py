@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.training import losses
-from w2sprobe.training.settings import TrainSettings
+from w2sprobe.training.settings import LOSSES, TrainSettings
 
 N_ROWS = 40
 WITH_MEMORY = ("logconf", "logconf_balanced", "logconf_published")
-WITHOUT_MEMORY = tuple(name for name in losses.LOSSES if name not in WITH_MEMORY)
+WITHOUT_MEMORY = tuple(name for name in LOSSES if name not in WITH_MEMORY)
 FIGURE = Path(__file__).parents[2] / "docs" / "figures" / "losses.py"
 
 
@@ -22,6 +22,11 @@ def batch():
     generator = torch.Generator().manual_seed(0)
     logits = 2 * torch.randn(N_ROWS, 2, generator=generator, dtype=torch.float64)
     return logits, torch.rand(N_ROWS, generator=generator, dtype=torch.float64)
+
+
+def default_loss(name):
+    """The loss of a config that names it and nothing else; a fixed radius needs no labels."""
+    return losses.make_loss(TrainSettings(loss=name, window_radius=losses.DEFAULT_RADIUS))
 
 
 def gradient(loss, logits):
@@ -56,7 +61,7 @@ def published_threshold(p0, window, share=0.5):
 
 
 def share_of_class_1(loss, logits, soft):
-    """Of the hardened predictions: with alpha 1 the loss's gradient is p - h."""
+    """Share of predictions hardened to class 1: with alpha 1 the loss's gradient is p - h."""
     p1 = logits.softmax(dim=1)[:, 1]
     hardened = p1 - len(logits) * gradient(lambda z: loss(z, soft), logits)[:, 1]
     assert set(hardened.round(decimals=6).abs().tolist()) <= {0.0, 1.0}
@@ -102,7 +107,7 @@ def test_reverse_cross_entropy_by_hand():
     assert cut == pytest.approx(-0.25 * np.log(0.8) + 0.75, rel=1e-6)
 
 
-def test_reverse_cross_entropy_does_not_pull_where_the_label_says_nothing(batch):
+def test_reverse_cross_entropy_has_no_gradient_at_one_half(batch):
     soft = torch.full((N_ROWS,), 0.5, dtype=torch.float64)
     zero = gradient(lambda z: losses.reverse_cross_entropy(z, soft), batch[0])
     assert zero.abs().max() < 1e-15
@@ -185,11 +190,11 @@ def test_entropy_gradient_is_finite_where_the_student_is_certain():
     assert torch.equal(result, torch.zeros(1, 2))
 
 
-@pytest.mark.parametrize("name", losses.LOSSES)
+@pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("label", [0.0, 1.0])
 def test_hard_labels_and_certain_students_give_finite_numbers(name, label):
     logits = torch.tensor([[200.0, -200.0], [-200.0, 200.0]], requires_grad=True)
-    value = losses.make_loss(name)(logits, torch.full((2,), label), 1.0)
+    value = default_loss(name)(logits, torch.full((2,), label), 1.0)
     value.backward()
     assert torch.isfinite(value)
     assert torch.isfinite(logits.grad).all()
@@ -285,7 +290,7 @@ def test_resumed_log_confidence_equals_the_uninterrupted_one(batch, threshold, f
     assert rest(forgetful) != expected
 
 
-def test_log_confidence_remembers_no_graph_and_no_more_than_its_window(batch):
+def test_log_confidence_keeps_no_graph_and_at_most_its_window(batch):
     logits, soft = batch
     loss = losses.LogConfidence(window=7)
     for _ in range(50):
@@ -310,24 +315,24 @@ def test_exchanging_the_classes_changes_nothing(rows):
     logits = torch.tensor(rows[0], dtype=torch.float64).reshape(-1, 2)
     soft = torch.tensor(rows[1], dtype=torch.float64)
     for name in WITHOUT_MEMORY:
-        loss = losses.make_loss(name)
+        loss = default_loss(name)
         value = loss(logits, soft, 1.0)
         assert value >= 0
         torch.testing.assert_close(loss(logits.flip(1), 1 - soft, 1.0), value)
 
 
-@pytest.mark.parametrize("name", losses.LOSSES)
-def test_low_precision_logits_are_raised_and_labels_keep_their_digits(batch, name):
+@pytest.mark.parametrize("name", LOSSES)
+def test_low_precision_logits_are_computed_in_float32(batch, name):
     logits, soft = batch[0].bfloat16(), batch[1].float()
-    got = losses.make_loss(name)(logits, soft, 1.0)
+    got = default_loss(name)(logits, soft, 1.0)
     assert got.dtype == torch.float32
-    assert got == losses.make_loss(name)(logits.float(), soft, 1.0)
+    assert got == default_loss(name)(logits.float(), soft, 1.0)
 
 
 @pytest.mark.parametrize("name", WITHOUT_MEMORY)
 def test_micro_batches_add_up(batch, name):
     logits, soft = batch
-    loss = losses.make_loss(name)
+    loss = default_loss(name)
     parts = [
         loss(logits[rows], soft[rows], 1.0) * len(rows) / N_ROWS
         for rows in torch.arange(N_ROWS).split([1, 15, 24])
@@ -348,11 +353,11 @@ def test_names_give_the_losses_with_their_defaults(batch):
         "reverse": losses.reverse_cross_entropy(*batch, log_zero=-4.0),
         "generalised": losses.generalised_cross_entropy(*batch, q=0.7),
     }
-    assert tuple(expected) == losses.LOSSES
+    assert tuple(expected) == LOSSES
     assert expected.pop("entropy_published") == expected["entropy"]  # its gradient is another
     assert len({value.item() for value in expected.values()}) == len(expected)
     for name, value in expected.items():
-        assert losses.make_loss(name)(*batch, 1.0) == value
+        assert default_loss(name)(*batch, 1.0) == value
 
 
 def test_settings_reach_the_losses(batch):
@@ -382,7 +387,7 @@ def test_settings_reach_the_losses(batch):
 
 def test_published_entropy_has_the_gradient_of_cross_entropy(batch):
     logits, soft = batch
-    published = losses.make_loss("entropy_published")
+    published = default_loss("entropy_published")
     torch.testing.assert_close(
         gradient(lambda z: published(z, soft, 1.0), logits),
         gradient(lambda z: 0.5 * losses.cross_entropy(z, soft), logits),
@@ -391,14 +396,14 @@ def test_published_entropy_has_the_gradient_of_cross_entropy(batch):
 
 @pytest.mark.parametrize("name", WITH_MEMORY)
 def test_each_made_loss_has_its_own_memory(batch, name):
-    first, second = losses.make_loss(name), losses.make_loss(name)
+    first, second = default_loss(name), default_loss(name)
     first(*batch, 1.0)
     assert second.state_dict() == {"recent": [], "recent_soft": []}
 
 
 def test_figure_of_the_docs_shows_every_loss(tmp_path):
     figure = runpy.run_path(str(FIGURE))
-    assert {panel.loss for panel in figure["PANELS"]} >= set(losses.LOSSES) - {"logconf_published"}
+    assert {panel.loss for panel in figure["PANELS"]} >= set(LOSSES) - {"logconf_published"}
     p = np.array([0.25, 0.75])
     targets = {panel.loss: figure["target"](panel, p, 0.7) for panel in figure["PANELS"]}
     np.testing.assert_allclose(targets["xent"], [0.7, 0.7], atol=1e-6)
@@ -410,7 +415,7 @@ def test_figure_of_the_docs_shows_every_loss(tmp_path):
 
 def test_unknown_name_says_the_nearest():
     with pytest.raises(UnknownName) as error:
-        losses.make_loss("logcnf")
+        losses.make_loss(TrainSettings().model_copy(update={"loss": "logcnf"}))
     assert "loss 'logcnf'" in str(error.value)
     assert "logconf" in error.value.advice
     with pytest.raises(UnknownName, match="threshold 'mean'"):
@@ -421,10 +426,10 @@ def test_unknown_name_says_the_nearest():
     ("logits", "soft"),
     [((3, 2), (3, 1)), ((3, 2), (1,)), ((3, 1), (3,)), ((0, 2), (0,)), ((2,), ())],
 )
-@pytest.mark.parametrize("name", losses.LOSSES)
+@pytest.mark.parametrize("name", LOSSES)
 def test_shapes_that_would_broadcast_are_refused(name, logits, soft):
     with pytest.raises(InputError) as error:
-        losses.make_loss(name)(torch.zeros(logits), torch.zeros(soft), 1.0)
+        default_loss(name)(torch.zeros(logits), torch.zeros(soft), 1.0)
     assert str(logits) in error.value.what
     assert str(soft) in error.value.what
 

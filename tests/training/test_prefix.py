@@ -25,7 +25,7 @@ TOKENS = [np.arange(4, 4 + n) for n in (3, 7, 12)]
 def test_a_prefix_computed_once_changes_nothing(
     architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without dropout, which a prefix leaves out: the same run as one that computes every block."""
+    """Without dropout, which a prefix leaves out, a run equals one that computes every block."""
     model = save_tiny_model(architecture, tmp_path / "model")
     upper = SETTINGS.model_copy(update={"lora_from_layer": 2})
     with monkeypatch.context() as patch:
@@ -89,7 +89,7 @@ def test_predictions_of_all_blocks_have_no_prefix(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("family", ["granite", "gemma3", "openai-gpt", "deberta", "mamba", "mpt"])
 def test_a_prefix_of_families_of_any_kind(family: str, tmp_path: Path) -> None:
-    """What lies below the first trained block is read from a file, with the same predictions."""
+    """States below the first trained block are read from a file and give the same predictions."""
     info = describe_model(save_tiny(family, tmp_path / "model"))
     settings = TrainSettings(lora_from_layer=2)
     network = load_classifier(info, settings, precision="float32", pad_id=0, device=CPU)

@@ -31,7 +31,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def plain(model: str, tmp_path_factory: pytest.TempPathFactory) -> SavedModel:
-    """A finished run, to compare others with; tests must not write to its folder."""
+    """A finished run that others are compared with; tests must not write to its folder."""
     return finetune(model, TRAIN, TRUTH, VAL, tmp_path_factory.mktemp("plain") / "run", SETTINGS)
 
 
@@ -149,7 +149,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(
 
 
 def out_of_memory_beyond(tokens: int, patch: pytest.MonkeyPatch) -> None:
-    """Training finds no room for more than so many tokens at once, padding included."""
+    """Make training run out of memory above a number of tokens, padding included."""
     embed = torch.nn.Embedding.forward
 
     def scarce(module: torch.nn.Embedding, ids: torch.Tensor) -> torch.Tensor:
@@ -217,7 +217,7 @@ def test_the_record_says_what_was_done(plain: SavedModel) -> None:
         (TRUTH, SETTINGS.model_copy(update={"loss": "hinge"}), InputError, "'hinge'"),
     ],
 )
-def test_what_does_not_fit_is_refused(
+def test_bad_input_is_refused(
     model: str, labels: LabelTable, settings: TrainSettings, error: type, part: str, tmp_path: Path
 ) -> None:
     with pytest.raises(error, match=part):
@@ -225,7 +225,7 @@ def test_what_does_not_fit_is_refused(
     assert not (tmp_path / "run").exists()
 
 
-def test_lora_starts_at_the_block_asked_for(model: str, tmp_path: Path) -> None:
+def test_lora_starts_at_the_requested_block(model: str, tmp_path: Path) -> None:
     upper = SETTINGS.model_copy(update={"lora_from_layer": 2, "epochs": 1})
     finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", upper)
     adapter = load_file(tmp_path / "run" / "adapter" / "adapter_model.safetensors")
@@ -293,7 +293,7 @@ def test_gradient_checkpointing_changes_no_weight(
 
 
 def test_gradient_checkpointing_computes_blocks_again(tmp_path: Path) -> None:
-    """So that the test above compares two things."""
+    """Otherwise the test above would compare a run with itself."""
     info = describe_model(save_tiny_model("llama", tmp_path / "model"))
     settings = SETTINGS.model_copy(update={"gradient_checkpointing": True})
     classifier = load_classifier(
@@ -307,7 +307,7 @@ def test_gradient_checkpointing_computes_blocks_again(tmp_path: Path) -> None:
     assert len(calls) == 2
 
 
-def test_four_bits_train_and_come_back(tmp_path: Path) -> None:
+def test_four_bit_models_train_save_and_load(tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes", reason="needs bitsandbytes")
     # with AVX512-bfloat16, bitsandbytes packs weights in blocks of 64
     model = save_tiny_model(
@@ -360,7 +360,7 @@ def best_of(record: dict, rule: StoppingRule) -> int:
 
 
 @pytest.mark.parametrize("rule", STOPPING_RULES)
-def test_the_evaluation_is_kept_that_its_rule_prefers(
+def test_the_best_evaluation_by_each_rule_is_kept(
     model: str, rule: StoppingRule, tmp_path: Path
 ) -> None:
     settings = SIX.model_copy(update={"early_stopping": rule})
@@ -411,8 +411,10 @@ def test_the_predictions_of_every_evaluation_are_kept(model: str, tmp_path: Path
     np.testing.assert_allclose(chosen, saved.predict(VAL).soft_label, atol=1e-6)
 
 
-def test_labels_on_one_side_choose_as_those_on_both(model: str, tmp_path: Path) -> None:
-    """The training rows have the same labels, so that predictions are the same."""
+def test_labels_on_one_side_of_one_half_choose_the_same_checkpoint(
+    model: str, tmp_path: Path
+) -> None:
+    """Training labels are the same in both runs, so predictions are too."""
     records = []
     for name, val in (("across", ACROSS), ("below", BELOW)):
         labels = LabelTable.concatenate([ACROSS.align(TRAIN.ids), val.align(VAL.ids)])
@@ -434,7 +436,7 @@ def test_labels_on_one_side_choose_as_those_on_both(model: str, tmp_path: Path) 
     ],
     ids=["below", "above", "all 0"],
 )
-def test_a_rule_with_nothing_to_go_by_keeps_the_last_and_says_so(
+def test_an_undefined_rule_keeps_the_last_evaluation_and_warns(
     model: str, rule: StoppingRule, labels: LabelTable, tmp_path: Path
 ) -> None:
     settings = SIX.model_copy(update={"early_stopping": rule, "epochs": 3})
@@ -470,7 +472,7 @@ def test_no_validation_rows_are_refused_before_anything_is_written(
 
 
 @pytest.mark.parametrize("rule", STOPPING_RULES)
-def test_of_constant_predictions_the_first_is_kept(
+def test_the_first_of_equal_evaluations_is_kept(
     model: str, rule: StoppingRule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = SETTINGS.model_copy(update={"early_stopping": rule})

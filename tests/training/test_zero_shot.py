@@ -20,7 +20,7 @@ from w2sprobe.data import Rows, SplitSizes, load_splits
 from w2sprobe.errors import IdMismatch, InputError
 from w2sprobe.models import describe_model, forget_models, load_tokenizer
 from w2sprobe.training import zero_shot as zero_shot_module
-from w2sprobe.training.zero_shot import Form, choose_shots, zero_shot
+from w2sprobe.training.zero_shot import PromptTemplate, choose_shots, zero_shot
 
 ANSWERS = ("bad", "good")
 CAUSAL = tuple(name for name in CONFIGS if name not in ENCODERS)
@@ -36,7 +36,7 @@ ROWS, SHOTS = rows(30, 1, "r"), rows(2, 2, "s", longest=4)
 
 
 def asked_one_by_one(source: str, prompts: list[str], answers: tuple[str, str]) -> list[float]:
-    """The same with nothing but transformers: no padding, the whole head, one answer a time."""
+    """Reference with plain transformers: no padding, the whole head, one answer at a time."""
     tokenizer = load_tokenizer(source)
     network = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).eval()
     found = []
@@ -54,11 +54,13 @@ def asked_one_by_one(source: str, prompts: list[str], answers: tuple[str, str]) 
 
 
 @pytest.mark.parametrize("architecture", CAUSAL)
-def test_it_is_what_the_whole_model_says_of_single_rows(architecture: str, tmp_path: Path) -> None:
+def test_predictions_equal_those_of_the_whole_model_on_single_rows(
+    architecture: str, tmp_path: Path
+) -> None:
     model = save_tiny_model(architecture, tmp_path / "model", padding_side="left")
     short = rows(12, 1, "r", longest=5 if architecture == "qwen2" else 12)
-    form = Form(ANSWERS, "is it good")
-    wanted = asked_one_by_one(model, [form.prompt(text) for text in short.texts], ANSWERS)
+    template = PromptTemplate(ANSWERS, "is it good")
+    wanted = asked_one_by_one(model, [template.prompt(text) for text in short.texts], ANSWERS)
     table = zero_shot(model, short, answers=ANSWERS, question="is it good", device="cpu")
     assert table.ids.tolist() == short.ids.tolist()
     np.testing.assert_allclose(table.soft_label, wanted, atol=1e-6)
@@ -97,7 +99,7 @@ def test_examples_come_first_with_their_labels(
     assert np.abs(table.soft_label - without.soft_label).max() > 1e-3
 
 
-def test_neighbours_and_the_side_of_the_padding_change_nothing(tmp_path: Path) -> None:
+def test_other_rows_and_the_padding_side_change_nothing(tmp_path: Path) -> None:
     left, right = (
         save_tiny_model("llama", tmp_path / side, padding_side=side) for side in ("left", "right")
     )
@@ -113,9 +115,9 @@ def test_neighbours_and_the_side_of_the_padding_change_nothing(tmp_path: Path) -
 
 def test_swapped_answers_swap_the_labels(tmp_path: Path) -> None:
     model = save_tiny_model("gemma2", tmp_path / "model")
-    form = [Form(answers, "") for answers in (ANSWERS, ANSWERS[::-1])]
+    template = [PromptTemplate(answers, "") for answers in (ANSWERS, ANSWERS[::-1])]
     # the cue names the answers, so its order must be undone for the law to hold
-    prompts = [[one.prompt(text) for text in ROWS.texts] for one in form]
+    prompts = [[one.prompt(text) for text in ROWS.texts] for one in template]
     assert prompts[0] != prompts[1]
     p = zero_shot(model, ROWS, answers=ANSWERS).soft_label
     swapped = asked_one_by_one(model, prompts[0], ANSWERS[::-1])
@@ -141,10 +143,10 @@ def test_a_long_text_is_refused_or_cut_and_the_question_stays(tmp_path: Path) ->
         assert part in str(caught.value)
     with pytest.warns(UserWarning, match="1 of 2 texts were cut"):
         table = zero_shot(model, long, answers=ANSWERS, question="was it good", truncate=True)
-    form, tokenizer = Form(ANSWERS, "was it good"), load_tokenizer(model)
-    room = 64 - len(tokenizer(form.prompt(""))["input_ids"])
+    template, tokenizer = PromptTemplate(ANSWERS, "was it good"), load_tokenizer(model)
+    room = 64 - len(tokenizer(template.prompt(""))["input_ids"])
     kept = " ".join(long.texts[0].split()[:room])
-    wanted = asked_one_by_one(model, [form.prompt(kept), form.prompt("bad")], ANSWERS)
+    wanted = asked_one_by_one(model, [template.prompt(kept), template.prompt("bad")], ANSWERS)
     np.testing.assert_allclose(table.soft_label, wanted, atol=1e-6)
     with pytest.raises(InputError, match="no room for the text of id 'a'"):
         zero_shot(model, long, shots=rows(6, 3, "s"), answers=ANSWERS, truncate=True)
@@ -160,7 +162,7 @@ def test_a_long_text_is_refused_or_cut_and_the_question_stays(tmp_path: Path) ->
         (("bad film", "good film"), False),
     ],
 )
-def test_answers_must_part_at_their_first_token(
+def test_answers_must_differ_in_their_first_token(
     answers: tuple[str, str], same: bool, tmp_path: Path
 ) -> None:
     model = save_tiny_model("llama", tmp_path / "model")
@@ -172,8 +174,8 @@ def test_answers_must_part_at_their_first_token(
     assert repr(answers[0]) in str(caught.value)
 
 
-def test_a_blank_of_its_own_is_no_shared_start(tmp_path: Path) -> None:
-    """Byte pairs in which no word begins with these letters: blank, letter, letter."""
+def test_a_separate_blank_token_is_not_a_shared_start(tmp_path: Path) -> None:
+    """The tokenizer splits these answers into a blank and single letters."""
     model = save_tiny_model("qwen2", tmp_path / "model")
     tokenizer = load_tokenizer(model)
     one, two = (tokenizer(f" {answer}")["input_ids"] for answer in ("ou", "em"))
@@ -218,7 +220,7 @@ def test_a_row_is_not_its_own_example(tmp_path: Path) -> None:
         zero_shot(model, ROWS, shots=ROWS.select([4, 1]), answers=ANSWERS)
 
 
-def test_shots_are_balanced_and_hang_on_no_order() -> None:
+def test_shots_are_balanced_and_do_not_depend_on_row_order() -> None:
     many = Rows(
         np.array([f"m{i}" for i in range(40)]),
         [f"text {i}" for i in range(40)],
@@ -239,18 +241,18 @@ def test_shots_are_balanced_and_hang_on_no_order() -> None:
 
 
 @pytest.mark.slow
-def test_a_real_model_says_the_same_in_batches() -> None:
+def test_a_real_model_predicts_the_same_in_batches() -> None:
     missing = [n for n in ("smollm2-135m", "bigbench") if not is_fetched(n)]
     if missing:
         pytest.fail(f"{missing} are needed: run `make fetch`")
     splits = load_splits("bigbench:multiemo/all_sentence_en", sizes=SplitSizes(10, 2, 2, 12))
     options = {"answers": ("negative", "positive"), "question": "Is this review positive?"}
     shots = choose_shots(splits.weak_train, 4)
-    form = Form(options["answers"], options["question"])
+    template = PromptTemplate(options["answers"], options["question"])
     source, some = str(asset_path("smollm2-135m")), splits.test.select(range(3))
-    for examples, given in (("", None), (form.examples(shots), shots)):
-        prompts = [examples + form.prompt(text) for text in some.texts]
-        wanted = asked_one_by_one(source, prompts, form.answers)
+    for examples, given in (("", None), (template.examples(shots), shots)):
+        prompts = [examples + template.prompt(text) for text in some.texts]
+        wanted = asked_one_by_one(source, prompts, template.answers)
         table = zero_shot("smollm2-135m", splits.test, shots=given, **options)
         np.testing.assert_allclose(table.soft_label[:3], wanted, atol=1e-4)
 
@@ -260,13 +262,13 @@ def test_a_model_that_reads_later_tokens_is_refused(family: str, tmp_path: Path)
     model = save_tiny(family, tmp_path / "model")
     kind = {"xlnet": XLNetLMHeadModel, "bert": BertLMHeadModel}[family]
     kind.from_pretrained(model).save_pretrained(model)
-    with pytest.raises(InputError, match="does not go on with a text"):
+    with pytest.raises(InputError, match="does not continue a text"):
         zero_shot(model, zoo_rows(6, 1), answers=("w1", "w2"))
 
 
 @pytest.mark.parametrize("family", ["jamba", "lfm2", "mamba", "minimax", "qwen3_next"])
 def test_models_that_keep_more_than_keys_and_values(family: str, tmp_path: Path) -> None:
-    """What prompts share is read once where it can be repeated, else with every row."""
+    """A common start is computed once if its cache can be repeated, else with every row."""
     model = save_tiny(family, tmp_path / "model")
     AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model)).save_pretrained(model)
     several, shots = zoo_rows(5, 1), zoo_rows(2, 2, "s")

@@ -29,20 +29,20 @@ def checked_ids(ids: Sequence[str] | np.ndarray) -> list[str]:
 
 def checked_layers(layers: Sequence[int]) -> tuple[int, ...]:
     """Layers in ascending order, each once."""
-    numbers = [at_least(0, "layer", layer) for layer in layers]
+    numbers = [checked_integer(layer, "layer", minimum=0) for layer in layers]
     if not numbers or len(set(numbers)) < len(numbers):
         raise InputError(f"layers {numbers}", allowed="at least one, each once")
     return tuple(sorted(numbers))
 
 
-def at_least(least: int, name: str, value: int) -> int:
-    """Return an integer that is not below a limit."""
+def checked_integer(value: int, name: str, *, minimum: int) -> int:
+    """Value as an int, which may be a numpy integer but not a float."""
     try:
         number = operator.index(value)
     except TypeError:
-        number = least - 1
-    if number < least:
-        raise InputError(f"{name} {value!r}", allowed=f"integer, at least {least}")
+        number = None
+    if number is None or number < minimum:
+        raise InputError(f"{name} {value!r}", allowed=f"integer, at least {minimum}")
     return number
 
 
@@ -82,7 +82,7 @@ def check_values(
         raise InputError(
             f"non-finite activations for ids {first_few(names)}",
             where=where,
-            advice="float16 ends at 65,504; use bfloat16 or float32." * (dtype == "float16"),
+            advice="float16 ends at 65,504; use bfloat16 or float32." if dtype == "float16" else "",
         )
 
 

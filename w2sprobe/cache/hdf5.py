@@ -21,8 +21,8 @@ from w2sprobe.errors import MissingDependency, UnknownName
 
 # XXH3 of 64 bits: a damaged file passes with odds of 5e-20; 31 GB/s where zlib's CRC-32 does 4
 CHECKSUM = "xxh3_64"
-# HDF5 ignores the bytes before its own (its "user block"); ours hold the checksum of all others
-HEAD_BYTES = 512
+# HDF5 ignores the "user block" that a file starts with; ours holds the checksum of all later bytes
+USER_BLOCK_BYTES = 512
 COMPRESSIONS = ("bitshuffle-zstd",)
 
 
@@ -44,16 +44,16 @@ def create_file(path: Path, address: str) -> Iterator[h5py.File]:
     # Time stamps would make equal values unequal bytes. h5py before 3.15 stamps groups, the root
     # among them, unless told otherwise in its low-level interface.
     root = h5py.h5p.create(h5py.h5p.FILE_CREATE)
-    root.set_userblock(HEAD_BYTES)
+    root.set_userblock(USER_BLOCK_BYTES)
     root.set_obj_track_times(False)
     with h5py.File(h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, root, access)) as file:
         file.attrs["format"] = np.bytes_(FORMAT)
         file.attrs["version"] = np.int64(VERSION)
         file.attrs["address"] = np.bytes_(address)
         yield file
-    image = memory.getbuffer()[HEAD_BYTES:]
+    image = memory.getbuffer()[USER_BLOCK_BYTES:]
     with path.open("wb") as target:
-        target.write(_head([image]))
+        target.write(_user_block([image]))
         target.write(image)
 
 
@@ -127,11 +127,11 @@ def check_bytes(path: Path) -> list[str]:
         return ["no such file"]
     try:
         with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-            expected = _head(iter(lambda: file.read(1 << 22), b""))
+            actual = file.read(USER_BLOCK_BYTES)
+            expected = _user_block(iter(lambda: file.read(1 << 22), b""))
     except OSError as error:
         raise_unavailable(path, error)
-    if head == expected:
+    if actual == expected:
         return []
     try:
         # a file that another process is writing to also differs: opening it tells
@@ -175,10 +175,10 @@ def load_hdf5plugin() -> Any:
     return hdf5plugin
 
 
-def _head(blocks: Iterable[bytes | memoryview]) -> bytes:
-    """First bytes of a file: format, version and checksum of the blocks that follow."""
+def _user_block(blocks: Iterable[bytes | memoryview]) -> bytes:
+    """User block of a file: format, version and checksum of the blocks that follow."""
     digest = xxhash.xxh3_64()
     for block in blocks:
         digest.update(block)
-    text = f"{FORMAT} {VERSION}\n{CHECKSUM} of what follows byte {HEAD_BYTES}: "
-    return f"{text}{digest.hexdigest()}\n".encode().ljust(HEAD_BYTES, b"\0")
+    text = f"{FORMAT} {VERSION}\n{CHECKSUM} of what follows byte {USER_BLOCK_BYTES}: "
+    return f"{text}{digest.hexdigest()}\n".encode().ljust(USER_BLOCK_BYTES, b"\0")

@@ -5,12 +5,12 @@ from pathlib import Path
 from upath import UPath
 
 FORMAT = "w2sprobe-activations"
-VERSION = 2
+VERSION = 2  # of the format
 MANIFEST = "manifest.json"
-SHARDS = "shards"
-WHOLE = "activations.h5"
-NEIGHBORS = "neighbors"
-# datasets of an HDF5 file
+SHARDS = "shards"  # folder
+VIRTUAL = "activations.h5"  # virtual datasets over all shards
+NEIGHBORS = "neighbors"  # folder
+# datasets of an HDF5 file; LAYERS is a group of them
 IDS = "ids"
 OFFSETS = "offsets"
 LAYERS = "layers"

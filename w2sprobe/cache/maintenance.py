@@ -8,7 +8,7 @@ from pathlib import Path
 from w2sprobe.atomic import check_writable
 from w2sprobe.cache.graphs import graph_files
 from w2sprobe.cache.hdf5 import check_bytes
-from w2sprobe.cache.layout import MANIFEST, WHOLE, shard_name
+from w2sprobe.cache.layout import MANIFEST, VIRTUAL, shard_name
 from w2sprobe.cache.locks import LEASE_SECONDS, is_working_file
 from w2sprobe.cache.manifest import is_store, read_manifest
 from w2sprobe.cache.shards import check_shard, present_shards
@@ -135,7 +135,10 @@ def drop_damage(path: str | Path) -> list[str]:
         folder / shard_name(index): check_shard(folder, manifest, index)
         for index in sorted(present)
     }
-    for file in [folder / WHOLE] * bool(manifest.layers) + graph_files(folder):
+    others = graph_files(folder)
+    if manifest.layers:  # written when the store is finished
+        others.append(folder / VIRTUAL)
+    for file in others:
         damage[file] = [f"{problem} in {str(file)!r}" for problem in check_bytes(file)]
     # Nothing is deleted before all files were checked: one that cannot be read now raises above
     # and leaves everything as it is.

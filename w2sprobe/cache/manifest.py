@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from w2sprobe.atomic import atomic_path
 from w2sprobe.cache.failures import raise_unavailable
-from w2sprobe.cache.layout import FORMAT, MANIFEST, SHARDS, VERSION, WHOLE
+from w2sprobe.cache.layout import FORMAT, MANIFEST, SHARDS, VERSION, VIRTUAL
 from w2sprobe.errors import InputError, StoreDamaged
 from w2sprobe.fingerprint import fingerprint
 
@@ -142,10 +142,10 @@ def _parse(content: dict[str, Any], file: str) -> Manifest:
 
 
 def _refuse(folder: Path) -> NoReturn:
-    without_shards = folder.name == WHOLE or (folder / WHOLE).is_file()
+    without_shards = folder.name == VIRTUAL or (folder / VIRTUAL).is_file()
     raise InputError(
         f"no activation store in {str(folder)!r}: no {MANIFEST}",
-        advice=f"{WHOLE} alone holds no values: copy {MANIFEST} and {SHARDS}/ as well, and name "
+        advice=f"{VIRTUAL} alone holds no values: copy {MANIFEST} and {SHARDS}/ as well, and name "
         "the folder."
         if without_shards
         else "`w2sprobe extract` makes one.",

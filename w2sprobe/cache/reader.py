@@ -15,7 +15,7 @@ from w2sprobe.cache import shards
 from w2sprobe.cache.dtypes import to_float32
 from w2sprobe.cache.graphs import graph_files
 from w2sprobe.cache.hdf5 import check_bytes
-from w2sprobe.cache.layout import MANIFEST, SHARDS, WHOLE, as_folder, shard_name
+from w2sprobe.cache.layout import MANIFEST, SHARDS, VIRTUAL, as_folder, shard_name
 from w2sprobe.cache.manifest import Manifest, read_manifest
 from w2sprobe.cells import as_names
 from w2sprobe.errors import (
@@ -69,16 +69,18 @@ class ActivationStore:
         manifest = read_manifest(folder)
         present = shards.present_shards(folder, manifest) if isinstance(folder, Path) else None
         absent = frozenset(() if present is None else set(range(manifest.n_shards)) - present)
-        if not partial and (absent or not manifest.layers):
-            lost = f"{len(absent)} of {manifest.n_shards} shards missing"
+        n_missing = f"{len(absent)} of {manifest.n_shards} shards missing"
+        if not partial and not manifest.layers:
             raise InputError(
-                f"store that was finished: {lost}"
-                if manifest.layers
-                else f"unfinished store: {lost}",
+                f"unfinished store: {n_missing}",
                 where=str(folder),
-                advice=f"Copy all of {SHARDS}/, or run the same extraction again."
-                if manifest.layers
-                else "Run the same extraction again: it goes on at the first missing shard.",
+                advice="Run the same extraction again: it goes on at the first missing shard.",
+            )
+        if not partial and absent:
+            raise InputError(
+                f"store that was finished: {n_missing}",
+                where=str(folder),
+                advice=f"Copy all of {SHARDS}/, or run the same extraction again.",
             )
         if isinstance(folder, Path):
             _mark_as_used(folder)
@@ -240,7 +242,9 @@ class ActivationStore:
                 problems += self._check_shard(index)
             elif self._finished:
                 problems.append(f"no shard {index}, {self.path / shard_name(index)}")
-        for file in [self.path / WHOLE] * self._finished + graph_files(self.path):
+        if self._finished:
+            problems += _check_file(self.path / VIRTUAL)
+        for file in graph_files(self.path):
             problems += _check_file(file)
         try:
             read_manifest(self.path)

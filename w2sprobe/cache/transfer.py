@@ -122,13 +122,17 @@ def push_store(
         filesystem, root = fsspec.core.url_to_fs(str(target))
         if filesystem.exists(f"{root}/{MANIFEST}"):
             existing = ActivationStore.open(target)
-            lost = sorted(set(existing.layers) - set(store.layers))
-            if existing.manifest["address"] != store.manifest["address"] or lost:
+            if existing.manifest["address"] != store.manifest["address"]:
                 raise OutputError(
-                    f"another store is there: {existing.manifest['address']}"
-                    + (f" with layers {lost}" if lost else ""),
+                    f"another store is there: {existing.manifest['address']}",
                     where=str(target),
-                    advice="Choose another target, or pull it, add layers and push them all.",
+                    advice="Choose another target.",
+                )
+            if lost := sorted(set(existing.layers) - set(store.layers)):
+                raise OutputError(
+                    f"the target's layers {lost} would be lost",
+                    where=str(target),
+                    advice="Choose another target, or copy it here, add layers and push them all.",
                 )
         files = sorted(
             str(file.relative_to(store.path))

@@ -9,18 +9,20 @@ import numpy as np
 from w2sprobe.atomic import atomic_path
 from w2sprobe.cache.dtypes import BFLOAT16_NAN, stored_type
 from w2sprobe.cache.hdf5 import create_file, create_layers_group
-from w2sprobe.cache.layout import WHOLE, layer_name, shard_name
+from w2sprobe.cache.layout import VIRTUAL, layer_name, shard_name
 from w2sprobe.cache.manifest import Manifest
 from w2sprobe.cache.shards import write_ids, write_offsets
 
 
-def write_whole(folder: Path, manifest: Manifest, ids: Sequence[str], offsets: np.ndarray) -> None:
+def write_virtual(
+    folder: Path, manifest: Manifest, ids: Sequence[str], offsets: np.ndarray
+) -> None:
     """Write `activations.h5`, atomically.
 
     `offsets` are the vectors before each row, and in all: (n_rows + 1,), also where not ragged.
     """
     with (
-        atomic_path(folder / WHOLE) as temporary,
+        atomic_path(folder / VIRTUAL) as temporary,
         create_file(temporary, manifest.address) as file,
     ):
         create_layers_group(file)

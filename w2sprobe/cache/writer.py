@@ -11,10 +11,16 @@ import numpy as np
 
 from w2sprobe.atomic import atomic_path, make_folder
 from w2sprobe.cache import shards
-from w2sprobe.cache.arguments import as_json, at_least, check_values, checked_ids, checked_layers
+from w2sprobe.cache.arguments import (
+    as_json,
+    check_values,
+    checked_ids,
+    checked_integer,
+    checked_layers,
+)
 from w2sprobe.cache.dtypes import stored_type
 from w2sprobe.cache.hdf5 import check_bytes, check_compression
-from w2sprobe.cache.layout import SHARDS, WHOLE, shard_name
+from w2sprobe.cache.layout import SHARDS, VIRTUAL, shard_name
 from w2sprobe.cache.locks import (
     LOCK_PREFIX,
     MANIFEST_LOCK,
@@ -25,7 +31,7 @@ from w2sprobe.cache.locks import (
 from w2sprobe.cache.manifest import Manifest, is_store, read_manifest, write_manifest
 from w2sprobe.cache.matching import check_empty, read_same_manifest
 from w2sprobe.cache.reader import ActivationStore
-from w2sprobe.cache.virtual import write_whole
+from w2sprobe.cache.virtual import write_virtual
 from w2sprobe.errors import InputError, OutputError, first_few
 from w2sprobe.fingerprint import fingerprint_strings
 
@@ -79,10 +85,6 @@ class ActivationWriter:
         ----------
         identity : mapping
             Everything that determines the values, as JSON; its fingerprint is the store's address.
-        ids : sequence of str, length n
-            Unique, in the order of the rows.
-        layers : sequence of int
-            Layers that the store already has are not written again.
         dtype : {"float32", "float16", "bfloat16"}
             Type of the arrays that will be written; nothing is cast.
         model : str
@@ -90,15 +92,12 @@ class ActivationWriter:
         ragged : bool, default False
             A row has any number of vectors instead of one.
         compression : {"bitshuffle-zstd"}, optional
-            Lossless. An existing store keeps its own.
-        rows_per_shard : int, default 1024
-            An existing store keeps its own.
+            Lossless. An existing store keeps its own, and its `rows_per_shard`.
 
         Raises
         ------
         InputError
-            An argument is out of range, or the folder holds other files or a store of another
-            format version.
+            An argument is out of range, or the folder holds other files.
         UnknownName
             Unknown dtype or compression.
         IdMismatch
@@ -118,29 +117,15 @@ class ActivationWriter:
             model=model,
             ids_fingerprint=fingerprint_strings(names),
             n_rows=len(names),
-            rows_per_shard=at_least(1, "rows_per_shard", rows_per_shard),
-            hidden_size=at_least(1, "hidden_size", hidden_size),
+            rows_per_shard=checked_integer(rows_per_shard, "rows_per_shard", minimum=1),
+            hidden_size=checked_integer(hidden_size, "hidden_size", minimum=1),
             dtype=dtype,
             ragged=ragged,
             compression=compression,
             layers=(),
             pending=checked_layers(layers),
         )
-        if is_store(folder):
-            stored = read_same_manifest(folder, wanted)
-            # nothing to add: the folder may be read-only, so the manifest is left as it is
-            if set(wanted.pending) <= set(stored.target):
-                _drop_dead_locks(folder)
-                return cls(folder, stored, names, wanted.pending)
-        else:
-            check_empty(folder)
-            make_folder(folder)
-        with _manifest_lock(folder):
-            # read again under the lock: another process may have started the store, or added layers
-            stored = read_same_manifest(folder, wanted) if is_store(folder) else wanted
-            stored = stored.extended(wanted.pending)
-            write_manifest(folder, stored)
-        return cls(folder, stored, names, wanted.pending)
+        return cls(folder, _start_or_extend(folder, wanted), names, wanted.pending)
 
     def __enter__(self) -> "ActivationWriter":
         return self
@@ -155,9 +140,9 @@ class ActivationWriter:
 
     def reopen(self) -> ActivationStore:
         """Open a complete store for reading; makes a lost `activations.h5` again."""
-        lost = not (self.path / WHOLE).is_file()
+        lost = not (self.path / VIRTUAL).is_file()
         if lost and os.access(self.path, os.W_OK):
-            self._write_whole(self._manifest)
+            self._write_virtual(self._manifest)
         return ActivationStore.open(self.path)
 
     @property
@@ -186,13 +171,13 @@ class ActivationWriter:
         wanted = self.layers if stored else sorted({*self.layers, *self._manifest.target})
         return [layer for layer in wanted if layer not in stored]
 
-    def lacking(self) -> float:
-        """Layers still to be written; a partly written layer counts as its missing share."""
-        shapes = (
-            (self._manifest.rows(index), self.needed(index)) for index in range(self.n_shards)
-        )
-        cells = sum(len(needed) * (rows.stop - rows.start) for rows, needed in shapes)
-        return float(cells / self._manifest.n_rows)
+    def n_layers_missing(self) -> float:
+        """Number of layers to be written; a partly written layer counts as its missing share."""
+        n_missing = 0  # rows, once per layer that they lack
+        for index in range(self.n_shards):
+            rows = self._manifest.rows(index)
+            n_missing += len(self.needed(index)) * (rows.stop - rows.start)
+        return n_missing / self._manifest.n_rows
 
     def claims(self, *, start: float = 0.0) -> Iterator[tuple[int, slice]]:
         """Hand out the missing shards, each to one of the processes that work on the store.
@@ -313,7 +298,7 @@ class ActivationWriter:
                 stored = read_manifest(self.path)
                 if set(self.layers) - set(stored.layers):
                     stored = stored.finished(self.layers, {"layers": list(self.layers), **note})
-                self._write_whole(stored)
+                self._write_virtual(stored)
                 if not stored.pending:  # else another process is at work on further layers
                     self._delete_leftovers()
                 # last: a manifest that lists the layers promises that everything else is there
@@ -328,11 +313,10 @@ class ActivationWriter:
         needed = self.needed(index)
         if set(states) != set(needed):
             raise InputError(f"layers {sorted(states)}, shard {index}", allowed=f"exactly {needed}")
-        if (offsets is None) == self._manifest.ragged:
-            raise InputError(
-                f"offsets are {'missing' if offsets is None else 'given'}, shard {index}",
-                allowed="offsets for a ragged store, and for no other",
-            )
+        if self._manifest.ragged and offsets is None:
+            raise InputError(f"shard {index} of a ragged store without offsets")
+        if not self._manifest.ragged and offsets is not None:
+            raise InputError(f"offsets for shard {index} of a store that is not ragged")
         ids = self._ids[self._manifest.rows(index)]
         dtype, width = self._manifest.dtype, self._manifest.hidden_size
         for layer in needed:
@@ -341,11 +325,11 @@ class ActivationWriter:
 
     def _is_finished(self) -> bool:
         stored = read_manifest(self.path)
-        return set(self.layers) <= set(stored.layers) and not check_bytes(self.path / WHOLE)
+        return set(self.layers) <= set(stored.layers) and not check_bytes(self.path / VIRTUAL)
 
-    def _write_whole(self, manifest: Manifest) -> None:
+    def _write_virtual(self, manifest: Manifest) -> None:
         offsets = shards.read_all_offsets(self.path, manifest)
-        write_whole(self.path, manifest, self._ids, offsets)
+        write_virtual(self.path, manifest, self._ids, offsets)
 
     def _delete_leftovers(self) -> None:
         """Delete what killed runs left: temporary files and locks, except this process's own."""
@@ -356,6 +340,25 @@ class ActivationWriter:
     def _lock(self, index: int) -> Path:
         path = self.path / shard_name(index)
         return path.with_name(f"{LOCK_PREFIX}{path.stem}")
+
+
+def _start_or_extend(folder: Path, wanted: Manifest) -> Manifest:
+    """Manifest of the store in the folder, with the layers that are wanted."""
+    if is_store(folder):
+        stored = read_same_manifest(folder, wanted)
+        # nothing to add: the folder may be read-only, so the manifest is left as it is
+        if set(wanted.pending) <= set(stored.target):
+            _drop_dead_locks(folder)
+            return stored
+    else:
+        check_empty(folder)
+        make_folder(folder)
+    with _manifest_lock(folder):
+        # read again under the lock: another process may have started the store, or added layers
+        stored = read_same_manifest(folder, wanted) if is_store(folder) else wanted
+        stored = stored.extended(wanted.pending)
+        write_manifest(folder, stored)
+    return stored
 
 
 def _drop_dead_locks(folder: Path) -> None:

@@ -10,7 +10,7 @@ import click
 
 from w2sprobe.cli import _options, _probing
 from w2sprobe.errors import InputError
-from w2sprobe.probing.probers import PROBERS, PROBES
+from w2sprobe.probing.probe_types import PROBE_TYPES, PROBES
 from w2sprobe.votes.rules import FILTER_RULES, RANDOM
 from w2sprobe.votes.table import IN_SAMPLE, LEAVE_ONE_OUT, TRAIN
 
@@ -86,7 +86,7 @@ class _ProbeOptions:
         held_out, folds = _held_out(self.cv)
         return VoteSpec(
             layers=self.layers,
-            probes={self.probe: values.get(str(PROBERS[self.probe].setting), ())},
+            probes={self.probe: values.get(str(PROBE_TYPES[self.probe].setting), ())},
             preprocess=self.preprocess,
             whiten=self.whiten,
             cv=folds,

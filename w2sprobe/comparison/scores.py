@@ -27,7 +27,7 @@ SHARED = ("weak_auc", "ceiling_auc", "gap_se")  # the same for all methods of a 
 NUMBERS = ("auc", "pgr", *SHARED, "delta_auc_se", "accuracy", "own_ceiling_auc")
 ROLES = ("", *get_args(Role))
 RANGES = {"pgr": (-math.inf, math.inf), "gap_se": (0.0, math.inf), "delta_auc_se": (0.0, math.inf)}
-END_ROWS = {"weak": "weak_auc", "ceiling": "ceiling_auc"}  # methods that are ends of the gap
+END_ROWS = {"weak": "weak_auc", "ceiling": "ceiling_auc"}  # methods that PGR is measured between
 CONTRADICTION = 0.005  # in AUC: more than rounding of published numbers explains
 NO_PAIR = "unnamed"  # name of the pair where scores name no models
 

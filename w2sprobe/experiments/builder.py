@@ -36,7 +36,7 @@ from w2sprobe.models import ModelInfo, load_tokenizer
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.training.requirements import training_precision
 from w2sprobe.training.settings import TrainSettings
-from w2sprobe.training.zero_shot import Form, check_answers, check_head
+from w2sprobe.training.zero_shot import PromptTemplate, check_answers, check_head
 
 
 class Builder:
@@ -114,7 +114,7 @@ class Builder:
         info = self.infos[model]
         check_head(info)
         form = ZeroShotConfig(question=settings.question, answers=settings.answers)
-        check_answers(load_tokenizer(info.source), Form(form.answers, form.question))
+        check_answers(load_tokenizer(info.source), PromptTemplate(form.answers, form.question))
         work = ZeroShot(info, rows, form, truncate, device=self.device)
         tokens = self.lengths[model].tokens
         n_tokens = sum(tokens[name] for name, part in self.blind.items() if part is rows) or (

@@ -284,8 +284,8 @@ class _Settings(_Config):
     probes: ProbeConfig = Field(default_factory=ProbeConfig)
     ceiling: str = Field(
         FINETUNED,
-        description="Learner fitted on true labels as the upper end of the gap: the finetuned "
-        "strong model or a probe. Each probe's gap to its own ceiling is also reported.",
+        description="Learner that is the ceiling of PGR when it is fitted on true labels: the "
+        "finetuned strong model or a probe. Each probe's gap to its own ceiling is also reported.",
         json_schema_extra={"enum": [name for name in LEARNERS if name != HEAD]},
     )
     sweep: SweepConfig | None = Field(

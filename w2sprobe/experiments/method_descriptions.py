@@ -38,7 +38,7 @@ def describe_method(method: Method) -> str:
     if method.predicts == "weak":
         return "Supervisor: it has seen true labels of other rows and labels those of students."
     if method.predicts == "ceiling":
-        return "Strong model, trained on the true labels: the end of the gap."
+        return "Strong model, trained on the true labels: the ceiling, where PGR is 1."
     if method.predicts == "zero_shot":
         return "Strong model as it comes, asked in words; nothing is trained."
     loss = f", with {LOSSES[method.loss]}" if method.loss in LOSSES else ""

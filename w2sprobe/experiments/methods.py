@@ -18,7 +18,7 @@ from pydantic import (
 from w2sprobe.checks import Preprocess
 from w2sprobe.data.callables import looks_like_callable
 from w2sprobe.experiments.config_errors import unknown
-from w2sprobe.probing.probers import PROBERS, PROBES
+from w2sprobe.probing.probe_types import PROBE_TYPES, PROBES
 from w2sprobe.training.settings import LOSSES, LossName
 from w2sprobe.votes.rules import FILTER_RULES
 
@@ -31,7 +31,7 @@ AUTO: Final = "auto"  # chosen among probes.candidates, by the weak labels alone
 FINETUNED: Final = "finetuned"
 CANDIDATES: Final = "candidates"  # average over the layers that `auto` would choose among
 HEAD: Final = "head"  # a linear head, of any loss
-LEARNERS = (FINETUNED, *(name for name in PROBES if PROBERS[name].predicts), HEAD)
+LEARNERS = (FINETUNED, *(name for name in PROBES if PROBE_TYPES[name].predicts), HEAD)
 Layer = Annotated[int | str, Field(description="Layer number, mid, or auto.")]
 Neighbors = Annotated[
     Annotated[int, Field(ge=1)] | Literal["auto"],
@@ -66,12 +66,12 @@ Graph = Annotated[
     Field(description="TopoFilter's graph; strong: as in EleutherAI/w2s."),
 ]
 
-SETTING_FIELDS = {"k": "n_neighbors", "l2": "l2"}  # field of a method, by the prober's setting
+SETTING_FIELDS = {"k": "n_neighbors", "l2": "l2"}  # field of a method, by hyperparameter
 
 
 def setting_field(probe: str | None) -> str | None:
     """Field of a method that holds a probe's hyperparameter; None where it has none."""
-    return SETTING_FIELDS.get(str(PROBERS[probe].setting)) if probe in PROBERS else None
+    return SETTING_FIELDS.get(str(PROBE_TYPES[probe].setting)) if probe in PROBE_TYPES else None
 
 
 class Method(BaseModel):
@@ -163,8 +163,8 @@ class Method(BaseModel):
         return self.predicts == "student" and self.learner != FINETUNED
 
     @property
-    def prober(self) -> str:
-        """Name of the learner among `w2sprobe.probing.PROBERS`."""
+    def probe_type(self) -> str:
+        """Name of the learner among `w2sprobe.probing.probe_types.PROBE_TYPES`."""
         return f"{HEAD}-{self.loss}" if self.learner == HEAD else self.learner
 
     @property
@@ -184,7 +184,7 @@ class Method(BaseModel):
     def apart(self) -> str:
         """Reason why this method is outside the family that competes with the student, or empty."""
         if self.predicts in ("weak", "ceiling"):
-            return "an end of the gap"
+            return "PGR is 0 or 1 by definition"
         if self.labels == "truth":
             return "fitted on true labels"
         if self.labels in ("noise", "soft_noise"):

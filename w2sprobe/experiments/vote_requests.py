@@ -20,7 +20,7 @@ from w2sprobe.experiments.stage_kinds import HARD, TRUTH
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.votes_plan import BY_FOLDS, Reading, VoteRequest
 from w2sprobe.folds import FOLDS, folds_of
-from w2sprobe.probing.probers import PROBERS
+from w2sprobe.probing.probe_types import PROBE_TYPES
 from w2sprobe.probing.spec import HeadSettings
 from w2sprobe.votes.picking import Pick
 from w2sprobe.votes.rules import FILTER_RULES, check_rule
@@ -149,7 +149,9 @@ class VoteRequests:
         self, name: str, method: Method, vector: str, labels: Stage | None, *, apart: str = ""
     ) -> Reading:
         """Request what a learner reads; curations that may fail are cast apart from others."""
-        return self._request(_ProbeUse(name, method, method.prober, vector, labels, apart=apart))
+        return self._request(
+            _ProbeUse(name, method, method.probe_type, vector, labels, apart=apart)
+        )
 
     def sweep(self, config: SweepConfig) -> Reading:
         """Request the votes of a sweep for the report; no method reads them."""
@@ -206,7 +208,7 @@ class VoteRequests:
         )
         pick = Pick(
             use.probe,
-            PROBERS[use.probe].setting,
+            PROBE_TYPES[use.probe].setting,
             self._values(use, use.probe, settings, most),
             layers,
             use.vector + HARD if use.hard else use.vector,
@@ -246,7 +248,7 @@ class VoteRequests:
         fields: dict[str, Any] = {"preprocess": settings.preprocess, "cv": use.cv}
         if use.probe == "mass-mean" and settings.whiten:
             fields["whiten"] = True
-        is_head = use.method.learner == HEAD and use.probe == use.method.prober
+        is_head = use.method.learner == HEAD and use.probe == use.method.probe_type
         if is_head and settings.head != HeadSettings():
             fields["head"] = settings.head
         if use.probe == "topofilter":
@@ -287,7 +289,7 @@ class VoteRequests:
         field = setting_field(probe)
         if field is None:
             seed = float(self.config.strong.seed)
-            return (seed,) if PROBERS[probe].setting == "seed" else (None,)
+            return (seed,) if PROBE_TYPES[probe].setting == "seed" else (None,)
         value = getattr(settings, field)
         if field == "l2":
             return tuple(map(float, settings.candidates.l2s if value == AUTO else (value,)))

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from w2sprobe.cache import ActivationStore
-from w2sprobe.checks import check_k
 from w2sprobe.data import Splits
 from w2sprobe.errors import IdMismatch, InputError, UnknownName, first_few
 from w2sprobe.explorer.projections import pca, umap, umap_module
@@ -131,8 +130,7 @@ def _task(
     """The probes' task, with all k that its rows allow."""
     spec = VoteSpec(probes={"knn": KS[:1], "logistic": (l2,)}, held_out=(TRAIN, LEAVE_ONE_OUT))
     task = ProbeInputs.of(store, spec, rows, {WEAK: labels})
-    most, of = task.most_neighbors
-    chosen = [k for k in KS if k <= most] if ks is None else [check_k(k, "k", most, of) for k in ks]
+    chosen = [k for k in KS if k <= task.max_k] if ks is None else [task.check_k(k) for k in ks]
     if not chosen:
         raise InputError("ks is empty", allowed="at least one k")
     probes = {**spec.probes, "knn": tuple(map(float, sorted(set(chosen))))}

@@ -104,8 +104,8 @@ def extract(
         return existing.reopen()
     check_writable(Path(path))  # not before: a complete store may be in a read-only folder
     rows = request.tokenize()
-    n_lacking = existing.lacking() if existing else len(request.layers)
-    check_disk(Path(path), round(request.layer_bytes(rows) * n_lacking))
+    n_layers = existing.n_layers_missing() if existing else len(request.layers)
+    check_disk(Path(path), round(request.layer_bytes(rows) * n_layers))
     # weights are loaded and tested before anything is written
     network = request.load_model(chosen_device, device_map)
     report = _test(request, rows, network)

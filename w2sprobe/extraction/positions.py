@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from w2sprobe.errors import InputError, first_few
-from w2sprobe.tokens import AS_IT_IS, Tokens
+from w2sprobe.tokens import TOKENIZER_OPTIONS, Tokens
 
 POSITIONS = ("last", "first", "mean", "all", "marker:TEXT", "after:TEXT")
 
@@ -120,7 +120,7 @@ def _marked_span(
     position: Position, tokenizer: PreTrainedTokenizerBase, text: str, n_read: int
 ) -> tuple[int, int]:
     """Span among the first `n_read` tokens of a row, or (-1, -1)."""
-    offsets = tokenizer(text, return_offsets_mapping=True, **AS_IT_IS)["offset_mapping"]
+    offsets = tokenizer(text, return_offsets_mapping=True, **TOKENIZER_OPTIONS)["offset_mapping"]
     cut = n_read < len(offsets)
     # special tokens have the offsets (0, 0)
     inside = [token for token, (first, last) in enumerate(offsets[:n_read]) if last > first]

@@ -14,7 +14,7 @@ from w2sprobe.probes._threads import in_parts
 
 UNIT_FLOAT32, UNIT_FLOAT64 = 2.0**-24, 2.0**-53  # unit roundoff
 BLOCK_ROWS = 4096  # rows of X in one float64 product
-MOVED_ROWS = 128  # rows in float64 at once: they stay in the processor's cache
+FRAME_ROWS = 128  # rows in float64 at once: they stay in the processor's cache
 BLOCK_VALUES = 1 << 23  # float64 distances held at once by the second search: 64 MB
 
 
@@ -67,11 +67,11 @@ class Frame:
 
     def apply(self, X: np.ndarray) -> np.ndarray:
         """Rows in the frame, rounded once to float32."""
-        moved = np.empty_like(X)
-        for start in range(0, len(X), MOVED_ROWS):
-            block = slice(start, start + MOVED_ROWS)
-            moved[block] = (X[block] - self.centre) * self.scale
-        return moved
+        framed = np.empty_like(X)
+        for start in range(0, len(X), FRAME_ROWS):
+            block = slice(start, start + FRAME_ROWS)
+            framed[block] = (X[block] - self.centre) * self.scale
+        return framed
 
 
 def nearest_of(
@@ -94,16 +94,18 @@ def search_again(
     error = product_error(points.shape[1], UNIT_FLOAT64, rounded_norms=True)
     for start in range(0, len(queries), step):
         block = slice(start, start + step)
-        moved = (queries[block] - frame.centre) * frame.scale
-        near = np.empty((len(moved), n))
+        framed_queries = (queries[block] - frame.centre) * frame.scale
+        near = np.empty((len(framed_queries), n))
         for low in range(0, n, BLOCK_ROWS):
-            known = (points[low : low + BLOCK_ROWS] - frame.centre) * frame.scale
-            near[:, low : low + BLOCK_ROWS] = squared_norms(known) - 2 * moved @ known.T
+            framed_points = (points[low : low + BLOCK_ROWS] - frame.centre) * frame.scale
+            near[:, low : low + BLOCK_ROWS] = (
+                squared_norms(framed_points) - 2 * framed_queries @ framed_points.T
+            )
         candidates = NeighborCandidates(
             near,
-            np.tile(np.arange(n, dtype=np.int32), (len(moved), 1)),
-            np.full(len(moved), np.inf),
-            squared_norms(moved),
+            np.tile(np.arange(n, dtype=np.int32), (len(framed_queries), 1)),
+            np.full(len(framed_queries), np.inf),
+            squared_norms(framed_queries),
             *error,
         )
         squared[block], rows[block], _ = nearest_of(points, queries[block], frame, candidates, k)

@@ -26,7 +26,7 @@ class NeighborCandidates(NamedTuple):
     rows : ndarray of int, shape (m, c)
         Their rows; -1 from the first unused column on.
     limit : ndarray of float, shape (m,)
-        No row that is missing here has a smaller `near`; inf where none is missing.
+        Rows that are not candidates have at least this `near`; inf if all rows are candidates.
     offset : ndarray of float64, shape (m,)
         |q|² where a backend leaves it out, as it does not change the order; else 0.
     relative, absolute : float
@@ -86,7 +86,7 @@ class Reservoirs(NamedTuple):
     counts : ndarray of int64, shape (n,)
         Used columns.
     limit : ndarray of float32, shape (n + STRIP,)
-        A row enters below this `near`; -inf behind the last row.
+        A row with a smaller `near` enters; -inf beyond the last row.
     n_wanted : int
         Columns kept when a reservoir is full.
     """
@@ -156,8 +156,8 @@ def refine(
     K = max(k-th smallest near + offset, 0). The k candidates up to there have
     D² <= K + e (D + 2 |q|)² + t, so the true k-th distance is at most the larger root D* of that
     quadratic. Every row within D* has near <= cut = D*² + e (D* + 2 |q|)² + t - offset.
-    Candidates above `cut` need no exact distance, and if `limit` is above `cut`, no missing row is
-    nearer.
+    Candidates above `cut` need no exact distance, and if `limit` is above `cut`, no row outside the
+    candidates is nearer.
     """
     near, rows, limit, offset, relative, absolute = candidates
     squared, nearest_rows, proven = nearest
@@ -187,23 +187,23 @@ def refine(
 
 @compiled
 def insert(squared: np.ndarray, rows: np.ndarray, i: int, n: int, distance: float, row: int) -> int:
-    """Insert into n entries sorted by (distance, row); if the row is full, the last falls out."""
-    spot = n
+    """Insert into n entries sorted by (distance, row), dropping the last if there is no room."""
+    slot = n
     if n == squared.shape[1]:
-        spot -= 1
-        if distance > squared[i, spot] or (distance == squared[i, spot] and row > rows[i, spot]):
+        slot -= 1
+        if distance > squared[i, slot] or (distance == squared[i, slot] and row > rows[i, slot]):
             return n
     else:
         n += 1
-    while spot > 0 and (
-        squared[i, spot - 1] > distance
-        or (squared[i, spot - 1] == distance and rows[i, spot - 1] > row)
+    while slot > 0 and (
+        squared[i, slot - 1] > distance
+        or (squared[i, slot - 1] == distance and rows[i, slot - 1] > row)
     ):
-        squared[i, spot] = squared[i, spot - 1]
-        rows[i, spot] = rows[i, spot - 1]
-        spot -= 1
-    squared[i, spot] = distance
-    rows[i, spot] = row
+        squared[i, slot] = squared[i, slot - 1]
+        rows[i, slot] = rows[i, slot - 1]
+        slot -= 1
+    squared[i, slot] = distance
+    rows[i, slot] = row
     return n
 
 
@@ -267,21 +267,21 @@ def expand_copies(
                 if n_found == k:
                     if row > all_rows[i, k - 1]:
                         break  # the other copies have larger row numbers still
-                    spot = k - 1
+                    slot = k - 1
                 else:
-                    spot = n_found
+                    slot = n_found
                     n_found += 1
                 # distances arrive in order: only rows of equal distance may have to move
                 while (
-                    spot > 0
-                    and all_squared[i, spot - 1] == distance
-                    and all_rows[i, spot - 1] > row
+                    slot > 0
+                    and all_squared[i, slot - 1] == distance
+                    and all_rows[i, slot - 1] > row
                 ):
-                    all_squared[i, spot] = distance
-                    all_rows[i, spot] = all_rows[i, spot - 1]
-                    spot -= 1
-                all_squared[i, spot] = distance
-                all_rows[i, spot] = row
+                    all_squared[i, slot] = distance
+                    all_rows[i, slot] = all_rows[i, slot - 1]
+                    slot -= 1
+                all_squared[i, slot] = distance
+                all_rows[i, slot] = row
 
 
 @compiled
@@ -294,10 +294,10 @@ def scan_rows(block: Block, norms: np.ndarray, reservoirs: Reservoirs, low: int,
         count, bound = counts[i], limit[i]
         for start in range(0, width, STRIP):
             # most strips hold no neighbour: one vector test of the strip, then one by one
-            some = 0
+            any_below = 0
             for c in range(start, start + STRIP):
-                some |= (norms[left + c] - np.float32(2) * products[r, c]) < bound
-            if some:
+                any_below |= (norms[left + c] - np.float32(2) * products[r, c]) < bound
+            if any_below:
                 if count > near.shape[1] - STRIP:
                     bound = select(near, rows, i, count, n_wanted)
                     limit[i], count = bound, n_wanted
@@ -319,10 +319,10 @@ def scan_columns(
     for start in range(low * STRIP, high * STRIP, STRIP):
         for r in range(height):
             norm = norms[top + r]
-            some = 0
+            any_below = 0
             for c in range(start, start + STRIP):
-                some |= (norm - np.float32(2) * products[r, c]) < limit[left + c]
-            if some:
+                any_below |= (norm - np.float32(2) * products[r, c]) < limit[left + c]
+            if any_below:
                 for c in range(start, start + STRIP):
                     value = norm - np.float32(2) * products[r, c]
                     j = left + c

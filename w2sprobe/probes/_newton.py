@@ -75,10 +75,9 @@ def minimise(
 
     Notes
     -----
-    Truncated Newton: each Newton system is solved by preconditioned conjugate gradients up to a
-    relative residual of `FORCING_TERM` (Nash, "A survey of truncated-Newton methods", J. Comput.
-    Appl. Math. 124, 2000), followed by a backtracking line search with Armijo's condition (Nocedal
-    & Wright, "Numerical Optimization", 2nd ed., algorithms 3.1 and 7.1). The Hessian of w is
+    Truncated Newton (Nash, J. Comput. Appl. Math. 124, 2000): conjugate gradients solve each Newton
+    system to a relative residual of `FORCING_TERM`; a backtracking line search follows (Nocedal &
+    Wright, "Numerical Optimization", 2nd ed., algorithms 3.1 and 7.1). The Hessian of w is
     X' D X + 2 l2 I with D = diag(weight p (1 - p)).
     """
     torch_device = resolve_device(device)
@@ -276,8 +275,8 @@ def _newton_step(problem: _Problem, gradient: Tensor, curvature: Tensor, l2: Ten
     """Hessian's inverse times gradient, by preconditioned conjugate gradients.
 
     Letters of Nocedal & Wright, algorithm 5.3: residual r, preconditioned residual z, direction p,
-    step length alpha. A column leaves when its residual is small enough: one that were solved
-    exactly would go on with 0 / 0.
+    step length alpha. Columns whose residual is small enough are taken out, as further steps of a
+    column that is solved exactly would divide 0 by 0.
     """
     # residuals of norm 1 at the start: gradients of 1e-6 would lose digits in float32
     size, smallest_l2 = gradient.norm(dim=1, keepdim=True), float(l2.min())

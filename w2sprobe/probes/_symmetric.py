@@ -1,7 +1,7 @@
 """Search of a set in itself with half of the products: x·y serves both rows.
 
-The products of two blocks come from BLAS; compiled scans compare them with the limits of the
-block's rows and of its columns, and put the few that are below into reservoirs.
+The products of two blocks of rows come from BLAS. Compiled scans compare them with a limit per
+row, and put the few that are below it into that row's reservoir of candidates.
 """
 
 import numpy as np
@@ -46,7 +46,7 @@ def symmetric_candidates(points: np.ndarray, n_candidates: int) -> NeighborCandi
     width = min(BLOCK, -(-n // STRIP) * STRIP)
     products = np.zeros((min(BLOCK, n), width), dtype=np.float32)
     norms = squared_norms(points)
-    # scans read whole strips: behind the last row, no value is below any limit
+    # scans read whole strips: beyond the last row, no value is below any limit
     padded_norms = np.append(norms, np.full(STRIP, np.inf)).astype(np.float32)
     reservoirs = _empty_reservoirs(n, n_candidates)
 
@@ -59,8 +59,8 @@ def symmetric_candidates(points: np.ndarray, n_candidates: int) -> NeighborCandi
         )
         scan_rows(block, padded_norms, reservoirs, low, high)
 
-    # threads of ours multiply, each its rows: those of BLAS would go on waiting, at full speed, on
-    # the cores that the scans need
+    # our own threads multiply, each some rows: BLAS threads would spin after each product, on the
+    # cores that the scans need
     with threadpool_limits(limits=1, user_api="blas"):
         for top in range(0, n, BLOCK):
             for left in range(top, n, BLOCK):

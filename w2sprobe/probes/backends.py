@@ -156,7 +156,7 @@ def _on_gpus(
         )
     faiss = import_faiss()
     n_gpus = faiss.get_num_gpus()
-    stored, asked = points.astype(dtype, copy=False), queries.astype(dtype, copy=False)
+    stored, searched = points.astype(dtype, copy=False), queries.astype(dtype, copy=False)
 
     def search(gpu: int, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         # points and queries go to the GPU in blocks, so that they may be larger than its memory
@@ -171,7 +171,7 @@ def _on_gpus(
         )
         return near_and_rows
 
-    parts = [part for part in np.array_split(asked, n_gpus) if len(part)]
+    parts = [part for part in np.array_split(searched, n_gpus) if len(part)]
     with ThreadPoolExecutor(n_gpus) as pool:
         near, rows = zip(*pool.map(search, range(len(parts)), parts), strict=True)
     return _full_distances(points, np.concatenate(near), np.concatenate(rows))

@@ -46,7 +46,7 @@ def forget(probe: Any) -> None:
 
 
 class ProbeEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Binary classifier of soft labels; subclasses define `fit` and `_votes`."""
+    """Binary classifier of soft labels; subclasses define `fit` and `_predict_p`."""
 
     classes_: np.ndarray
     n_features_in_: int
@@ -56,11 +56,11 @@ class ProbeEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.classifier_tags.multi_class = False
         return tags
 
-    def _votes(self, X: np.ndarray) -> np.ndarray:
+    def _predict_p(self, X: np.ndarray) -> np.ndarray:
         """P(label = 1) of checked queries, shape (m,)."""
         raise NotImplementedError
 
-    def _start(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    def _begin_fit(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Validate rows and soft labels: the first step of `fit`."""
         forget(self)
         points = check_features(self, X, fitting=True)
@@ -87,7 +87,7 @@ class ProbeEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Not fitted, another width, or not finite.
         """
         check_fitted(self)
-        return two_columns(self._votes(check_features(self, X, fitting=False)))
+        return two_columns(self._predict_p(check_features(self, X, fitting=False)))
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """1 where P(label = 1) > 0.5, else 0; int64, shape (m,)."""
@@ -118,9 +118,9 @@ class LinearProbe(ProbeEstimator):
         margin: np.ndarray = linear(X, self.coef_[None], np.array([self.intercept_]))[0]
         return margin
 
-    def _votes(self, X: np.ndarray) -> np.ndarray:
-        votes: np.ndarray = expit(self._margin(X))
-        return votes
+    def _predict_p(self, X: np.ndarray) -> np.ndarray:
+        p: np.ndarray = expit(self._margin(X))
+        return p
 
 
 def linear(X: np.ndarray, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """kNN probe: the mean soft label of the nearest rows."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +24,7 @@ from w2sprobe.probes.neighbors import Search, nearest_neighbors
 from w2sprobe.probes.preprocess import Preprocessing
 
 KS = (5, 10, 20, 50, 100, 200, 400)  # default grid, for a few hundred rows and more
+# empty arrays mean "not given": compiled loops take no None
 NO_GROUP = np.empty(0, dtype=np.int64)
 ALL_VOTE = np.empty((0, 0), dtype=bool)
 
@@ -39,7 +41,9 @@ def knn_path(
     search: Search = nearest_neighbors,
     keep: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Soft votes of the k nearest rows, for every k and label vector, from one search.
+    """Mean soft labels of the k nearest rows, for every k and label vector, from one search.
+
+    Distances are Euclidean; of equally distant rows the lower one comes first.
 
     Parameters
     ----------
@@ -48,27 +52,25 @@ def knn_path(
     y : array_like of float, shape (n,) or (v, n)
         Soft labels, P(label = 1), in [0, 1]; several vectors share the search.
     Q : array_like of float, shape (m, d), optional
-        Queries. None asks about the rows of X, each leaving itself out.
+        Queries. None: the rows of X, each left out of its own neighbours.
     ks : sequence of int
-        Each from 1 to the number of kept rows, less those that a query leaves out. Results follow
-        this order.
+        Each from 1 to the number of kept rows, less those that a query leaves out.
     include_self : bool, default False
         Only with Q=None: a row counts as its own neighbour, as in the source experiments.
     groups : array_like, shape (n,), optional
-        Only with Q=None: rows of the same value, such as copies of a text, do not vote on one
-        another.
+        Only with Q=None: rows of the same value, such as copies of a text, are not one another's
+        neighbours.
     preprocess : {"none", "center", "standardize"}, default "none"
         Learnt from all rows of X; "center" changes no neighbour.
     search : callable, default nearest_neighbors
         Finds the neighbours; `w2sprobe.searches.StoredSearch` keeps them in a store.
     keep : array_like of bool, shape (n,) or (v, n), optional
-        Rows that may vote, for each label vector; the others still get a prediction. Votes are
-        those of a search among the kept rows alone.
+        Rows that may be neighbours, for each label vector; the others still get a prediction.
 
     Returns
     -------
     ndarray of float64, shape (len(ks), m), or (v, len(ks), m)
-        Mean soft label of the k nearest rows, in [0, 1].
+        In [0, 1], in the order of `ks`.
 
     Raises
     ------
@@ -76,12 +78,6 @@ def knn_path(
         Shape, range or a value that is not finite; `groups` beside `include_self` or queries.
     UnknownName
         No such preprocessing.
-
-    Notes
-    -----
-    Euclidean distance; of equal distances the lower row comes first. One search, then a running
-    mean over neighbours. With `keep` the search goes somewhat beyond max(ks); a query that still
-    has too few kept neighbours for a label vector is searched again among that vector's rows.
     """
     points = check_activations(X)
     soft, several = check_label_vectors(y, len(points))
@@ -90,32 +86,66 @@ def knn_path(
     leave_out = Q is None and not include_self
     group = optional_groups(groups, len(points))
     kept = None if keep is None else check_keep(keep, soft.shape)
-    checked = _check_ks(ks, *_max_k(len(points), kept, group, itself=leave_out))
-    order = np.argsort(checked, kind="stable")
-    counts = np.array(checked)[order]
-    moved = Preprocessing.fit(points, preprocess)
-    queries = None if Q is None else moved.apply(check_activations(Q, "Q", points.shape[1]))
-    points = moved.apply(points)
-    n_out = n_left_out(group, itself=leave_out)
-    k = int(counts[-1])
-    k_searched = k if kept is None else min(len(points) - n_out, _k_beyond(k, kept))
-    neighbors = search(points, queries, k=k_searched, exclude_self=leave_out, groups=group).indices
-    voters = Voters(soft, ALL_VOTE if kept is None else np.ascontiguousarray(kept), NO_GROUP)
-    ascending, short = _vote(neighbors, voters, NO_GROUP, counts)
-    if kept is not None and short.any():
-        asked = points if queries is None else queries
-        group_of = np.arange(len(points)) if group is None else group
-        for vector in np.flatnonzero(short.any(axis=1)):
-            rows, few = np.flatnonzero(kept[vector]), np.flatnonzero(short[vector])
-            again = search(points[rows], asked[few], k=min(k + n_out, len(rows))).indices
-            # this search knows no groups: rows of the query's own are left out by the vote
-            own = (group_of[rows], group_of[few]) if leave_out else (NO_GROUP, NO_GROUP)
-            voters = Voters(soft[vector : vector + 1, rows], ALL_VOTE, own[0])
-            ascending[vector][:, few] = _vote(again, voters, own[1], counts)[0][0]
-    votes = np.empty_like(ascending)
-    votes[:, order] = ascending
+    counts = _check_ks(ks, len(points), kept, group, itself=leave_out)
+    preprocessing = Preprocessing.fit(points, preprocess)
+    queries = None if Q is None else preprocessing.apply(check_activations(Q, "Q", points.shape[1]))
+    knn = _KNN(preprocessing.apply(points), queries, soft, kept, group, leave_out, search)
+    order = np.argsort(counts, kind="stable")
+    votes = np.empty((len(soft), len(counts), len(knn.query_points)))
+    votes[:, order] = knn.votes(np.array(counts)[order])
     votes = votes.clip(0, 1)  # sums of ones may round past their count
     return votes if several else votes[0]
+
+
+@dataclass(frozen=True)
+class _KNN:
+    """Checked arguments of `knn_path`; n rows, m queries, v label vectors."""
+
+    points: np.ndarray  # (n, d), preprocessed
+    queries: np.ndarray | None  # (m, d); None: the rows themselves
+    soft: np.ndarray  # (v, n)
+    kept: np.ndarray | None  # (v, n)
+    group: np.ndarray | None  # (n,)
+    leave_out: bool  # whether a query leaves out itself and its group
+    search: Search
+
+    @property
+    def query_points(self) -> np.ndarray:
+        return self.points if self.queries is None else self.queries
+
+    def votes(self, ks: np.ndarray) -> np.ndarray:
+        """Mean labels of the k nearest rows that vote, for ascending ks: (v, len(ks), m)."""
+        k, n_out = int(ks[-1]), n_left_out(self.group, itself=self.leave_out)
+        if self.kept is not None:  # more neighbours, as some of them are not kept
+            k = min(len(self.points) - n_out, _k_beyond(k, self.kept))
+        neighbors = self.search(
+            self.points, self.queries, k=k, exclude_self=self.leave_out, groups=self.group
+        ).indices
+        voting = ALL_VOTE if self.kept is None else np.ascontiguousarray(self.kept)
+        votes, short = _vote(neighbors, Voters(self.soft, voting, NO_GROUP), NO_GROUP, ks)
+        if self.kept is not None:
+            # queries that still have too few kept neighbours are searched among the kept rows
+            for vector in np.flatnonzero(short.any(axis=1)).tolist():
+                few = np.flatnonzero(short[vector])
+                rows = np.flatnonzero(self.kept[vector])
+                votes[vector][:, few] = self._votes_among(rows, few, vector, ks)
+        return votes
+
+    def _votes_among(
+        self, rows: np.ndarray, few: np.ndarray, vector: int, ks: np.ndarray
+    ) -> np.ndarray:
+        """Votes of a few queries for one label vector, searched among some rows: (len(ks), few)."""
+        n_out = n_left_out(self.group, itself=self.leave_out)
+        k = min(int(ks[-1]) + n_out, len(rows))
+        neighbors = self.search(self.points[rows], self.query_points[few], k=k).indices
+        row_group = query_group = NO_GROUP
+        if self.leave_out:
+            # this search knows no groups: the vote leaves out the query's own
+            group_of = np.arange(len(self.points)) if self.group is None else self.group
+            row_group, query_group = group_of[rows], group_of[few]
+        voters = Voters(self.soft[vector : vector + 1, rows], ALL_VOTE, row_group)
+        votes: np.ndarray = _vote(neighbors, voters, query_group, ks)[0][0]
+        return votes
 
 
 def knn_cross_fit(
@@ -129,23 +159,20 @@ def knn_cross_fit(
     search: Search = nearest_neighbors,
     keep: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Out-of-fold votes for every k and label vector: only rows of other folds vote.
+    """Out-of-fold predictions for every k and label vector, from one search per fold.
+
+    All searches together cost about as much as one leave-one-out search.
 
     Parameters
     ----------
-    X, y, search
-        As in `knn_path`.
-    ks : sequence of int
-        Each from 1 to the number of rows that are kept outside every fold. Results follow this
-        order.
+    X, y, ks, search, keep
+        As in `knn_path`, with neighbours from the other folds only.
     cv : int, default 5, in [2, n]
-        Folds; the same as in `logistic_cross_fit`.
+        Folds; the same as in `logistic_cross_fit`, whatever `keep` is.
     groups : array_like, shape (n,), optional
         Rows of the same value are in the same fold.
     preprocess : {"none", "center", "standardize"}, default "none"
         Learnt from the other folds.
-    keep : array_like of bool, shape (n,) or (v, n), optional
-        As in `knn_path`; folds do not depend on it.
 
     Returns
     -------
@@ -158,18 +185,13 @@ def knn_cross_fit(
         As in `knn_path`; `cv` is out of range.
     UnknownName
         No such preprocessing.
-
-    Notes
-    -----
-    One search per fold. Together they cost about as much as one leave-one-out search, which uses
-    the symmetry of distances but searches all n rows.
     """
     points = check_activations(X)
     soft, several = check_label_vectors(y, len(points))
     kept = None if keep is None else check_keep(keep, soft.shape)
     folds = folds_of(len(points), cv, optional_groups(groups, len(points)))
-    max_k, of = _max_k(len(points), kept, folds, itself=True)
-    counts = _check_ks(ks, max_k, of or f"the rows outside the largest of {cv} folds")
+    outside = f"the rows outside the largest of {cv} folds"
+    counts = _check_ks(ks, len(points), kept, folds, itself=True, candidates=outside)
     votes = np.empty((len(soft), len(counts), len(points)))
     for fold in range(cv):
         out = folds == fold
@@ -202,27 +224,32 @@ def _k_beyond(k: int, keep: np.ndarray) -> int:
     return min(2 * k, int(np.ceil((k + 4 * np.sqrt(k * (1 - share))) / share)))
 
 
-def _max_k(
-    n: int, keep: np.ndarray | None, groups: np.ndarray | None, *, itself: bool
-) -> tuple[int, str]:
-    """Largest k that every query has neighbours for; with `keep`, also where it comes from."""
-    if keep is None:
-        return n - n_left_out(groups, itself=itself), ""
-    largest = [
-        int(mask.sum())
-        - (n_left_out(None if groups is None else groups[mask], itself=itself) if mask.any() else 0)
-        for mask in keep
-    ]
-    worst = int(np.argmin(largest))
-    return largest[worst], f"the rows that label vector {worst} keeps for every query"
-
-
-def _check_ks(ks: Sequence[int], max_k: int, of: str = "") -> list[int]:
+def _check_ks(
+    ks: Sequence[int],
+    n: int,
+    keep: np.ndarray | None,
+    groups: np.ndarray | None,
+    *,
+    itself: bool,
+    candidates: str = "",
+) -> list[int]:
+    """Return ks that every query has neighbours for; messages name the candidates."""
     if np.ndim(ks) != 1:
         raise InputError(f"ks is {ks!r}", allowed="a sequence, such as [1, 10, 50]")
     if not len(ks):
         raise InputError("ks is empty", allowed="at least one k")
-    return [check_k(k, "k", max_k, of) for k in ks]
+    max_k = n - n_left_out(groups, itself=itself)
+    if keep is not None:
+        by_vector = [
+            int(mask.sum()) - n_left_out(None if groups is None else groups[mask], itself=itself)
+            if mask.any()
+            else 0
+            for mask in keep
+        ]
+        worst = int(np.argmin(by_vector))
+        max_k = by_vector[worst]
+        candidates = f"the rows that label vector {worst} keeps for every query"
+    return [check_k(k, "k", max_k, candidates) for k in ks]
 
 
 class KNNProbe(ProbeEstimator):
@@ -272,7 +299,7 @@ class KNNProbe(ProbeEstimator):
         UnknownName
             No such preprocessing.
         """
-        points, soft = self._start(X, y)
+        points, soft = self._begin_fit(X, y)
         check_k(self.n_neighbors, "n_neighbors", len(points))
         self._groups = optional_groups(groups, len(points))
         self._preprocessing = Preprocessing.fit(points, self.preprocess)
@@ -310,7 +337,7 @@ class KNNProbe(ProbeEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_X")
 
-    def _votes(self, X: np.ndarray) -> np.ndarray:
+    def _predict_p(self, X: np.ndarray) -> np.ndarray:
         queries = self._preprocessing.apply(X)
         votes: np.ndarray = knn_path(
             self._X, self._y, queries, ks=[self.n_neighbors], search=self.search

@@ -46,16 +46,15 @@ def logistic_path(
         Soft labels, P(label = 1), in [0, 1]. Several vectors cost little more than one: they share
         each pass over X.
     l2s : sequence of float, each above 0
-        Results follow this order.
     preprocess : {"none", "center", "standardize"}, default "none"
         Scaling changes what the penalty costs; "center" changes nothing, as the intercept is free.
-        Coefficients are for X as given, not preprocessed.
     device : str, default "auto"
         "cpu", "cuda", "cuda:1"; "auto" takes a GPU if there is one.
 
     Returns
     -------
     coef : ndarray of float64, shape (len(l2s), d), or (v, len(l2s), d)
+        For X as given, not preprocessed; in the order of `l2s`.
     intercept : ndarray of float64, shape (len(l2s),), or (v, len(l2s))
 
     Raises
@@ -79,9 +78,9 @@ def logistic_path(
     points = check_activations(X)
     soft, several = check_label_vectors(y, len(points))
     penalties = check_l2(l2s)
-    moved = Preprocessing.fit(points, preprocess)
-    minima = _solve(moved.apply(points), soft, penalties, device=device)
-    coef, intercept = _as_given(minima, moved)
+    preprocessing = Preprocessing.fit(points, preprocess)
+    minima = _solve(preprocessing.apply(points), soft, penalties, device=device)
+    coef, intercept = _as_given(minima, preprocessing)
     if not several:
         return coef, intercept
     shape = (len(soft), len(penalties))
@@ -105,9 +104,7 @@ def logistic_cross_fit(
     X, l2s, preprocess, device
         As in `logistic_path`; "standardize" is learnt from the training rows of each fold.
     y : array_like of float, shape (n,)
-        Soft labels in [0, 1].
     cv : int, default 5, in [2, n]
-        Folds.
     groups : array_like, shape (n,), optional
         Rows of the same value are in the same fold.
 
@@ -144,7 +141,7 @@ def logistic_cross_fit_path(
     device: str = "auto",
     keep: ArrayLike | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Out-of-fold predictions and the fit on all rows, as if that were one more fold.
+    """Out-of-fold predictions and the fit on all rows, which is solved like one more fold.
 
     Parameters
     ----------
@@ -230,12 +227,16 @@ def _fits_without(
     if preprocess == "standardize":  # each fold has rows of its own scale, so a solve of its own
         coef, intercept = np.empty((*shape, points.shape[1])), np.empty(shape)
         for fold, rows in enumerate(fitted_on):
-            moved = Preprocessing.fit(points[rows], preprocess)
+            preprocessing = Preprocessing.fit(points[rows], preprocess)
             weight = None if keep is None else _shares(keep[:, rows])
             minima = _solve(
-                moved.apply(points[rows]), soft[:, rows], penalties, device=device, weight=weight
+                preprocessing.apply(points[rows]),
+                soft[:, rows],
+                penalties,
+                device=device,
+                weight=weight,
             )
-            fold_coef, fold_intercept = _as_given(minima, moved)
+            fold_coef, fold_intercept = _as_given(minima, preprocessing)
             coef[fold] = fold_coef.reshape(*shape[1:], -1)
             intercept[fold] = fold_intercept.reshape(shape[1:])
         return coef, intercept
@@ -317,7 +318,7 @@ class LogisticProbe(LinearProbe):
         UnknownName
             No such preprocessing.
         """
-        points, soft = self._start(X, y)
+        points, soft = self._begin_fit(X, y)
         check_both_classes(soft)
         group = optional_groups(groups, len(points))
         if isinstance(self.l2, str) and self.l2 != "auto":
@@ -331,9 +332,11 @@ class LogisticProbe(LinearProbe):
             self.l2_ = L2S[int(self.oof_loss_.argmin())]
         else:
             self.l2_ = float(check_l2([self.l2])[0])
-        moved = Preprocessing.fit(points, self.preprocess)
-        minima = _solve(moved.apply(points), soft[None], np.array([self.l2_]), device=self.device)
-        (self.coef_,), (intercept,) = _as_given(minima, moved)
+        preprocessing = Preprocessing.fit(points, self.preprocess)
+        minima = _solve(
+            preprocessing.apply(points), soft[None], np.array([self.l2_]), device=self.device
+        )
+        (self.coef_,), (intercept,) = _as_given(minima, preprocessing)
         self.intercept_ = float(intercept)
         self.n_iter_, self.gradient_norm_ = int(minima.n_iter[0]), float(minima.gradient_norm[0])
         self.converged_ = self.gradient_norm_ <= TOLERANCE
@@ -364,7 +367,7 @@ class LogisticProbe(LinearProbe):
             raise InputError("a loaded probe has not kept its rows", advice="Fit it again.")
         points, soft, groups = self._training
         if cv is None:
-            return two_columns(self._votes(points))
+            return two_columns(self._predict_p(points))
         return two_columns(self._held_out(points, soft, self.l2_, cv, groups)[0])
 
     def cross_fit(
@@ -400,7 +403,7 @@ class LogisticProbe(LinearProbe):
             out = folds == fold
             inner = LogisticProbe("auto", self.preprocess, self.device)
             inner.fit(points[~out], soft[~out], None if group is None else group[~out])
-            p[out] = inner._votes(points[out])
+            p[out] = inner._predict_p(points[out])
         return p
 
     def _held_out(
@@ -443,7 +446,7 @@ def _solve(
     return minima
 
 
-def _as_given(minima: Minima, moved: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
+def _as_given(minima: Minima, preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients and intercepts for the rows as given, from those for preprocessed rows."""
-    coef: np.ndarray = minima.coef / moved.scale
-    return coef, minima.intercept - coef @ moved.centre
+    coef: np.ndarray = minima.coef / preprocessing.scale
+    return coef, minima.intercept - coef @ preprocessing.centre

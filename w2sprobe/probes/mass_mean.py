@@ -37,26 +37,19 @@ def mass_mean_cross_fit_path(
 
     Parameters
     ----------
-    X : array_like of float, shape (n, d)
-        Activations, finite.
     y : array_like of float, shape (n,) or (v, n)
         Soft labels in [0, 1]; one matrix product gives the means of all vectors and folds.
     whiten, preprocess, device
         As in `MassMeanProbe`; "standardize" is learnt from all rows of the other folds.
-    cv : int, default 5, in [2, n]
-        Folds.
-    groups : array_like, shape (n,), optional
-        Rows of one value stay in one fold.
-    keep : array_like of bool, shape (n,) or (v, n), optional
-        Rows that each label vector is fitted on; the others are predicted all the same.
+    cv, groups, keep
+        As in `logistic_cross_fit_path`.
 
     Returns
     -------
     p : ndarray of float64, shape (n,), or (v, n)
         P(label = 1) of each row by the fit on the other folds.
-    coef : ndarray of float64, shape (d,), or (v, d)
+    coef, intercept : ndarray of float64, shapes (d,) and (), or (v, d) and (v,)
         Fit on all rows that are kept.
-    intercept : float, or ndarray of float64, shape (v,)
 
     Raises
     ------
@@ -74,21 +67,9 @@ def mass_mean_cross_fit_path(
     counted = fitted_on[:, None] & (True if keep is None else check_keep(keep, soft.shape))
     counted = np.broadcast_to(counted, (len(fitted_on), *soft.shape))
     _check_fits(counted, soft)
-    shape = (*counted.shape[:2], points.shape[1])
-    means = _class_means(
-        points, np.tile(soft, (len(fitted_on), 1)), counted.reshape(-1, len(points))
+    coef, intercept = _fits_without_folds(
+        points, soft, fitted_on, counted, whiten=whiten, preprocess=preprocess, device=torch_device
     )
-    mean_1, mean_0 = (mean.reshape(shape) for mean in means)
-    coef = np.empty(shape)
-    for fold, rows in enumerate(fitted_on):
-        scale = Preprocessing.fit(points[rows], preprocess).scale
-        direction = (mean_1[fold] - mean_0[fold]) / scale
-        if whiten:
-            direction = _whitened_vectors(
-                points, scale, direction, soft, counted[fold], torch_device
-            )
-        coef[fold] = direction / scale
-    intercept = -(coef * (mean_1 + mean_0)).sum(axis=-1) / 2
     p = np.stack(
         [
             expit(out_of_fold(points, folds, coef[:, [vector]], intercept[:, [vector]])[0])
@@ -152,10 +133,10 @@ class MassMeanProbe(LinearProbe):
             No such preprocessing.
         """
         torch_device = resolve_device(self.device)
-        points, soft = self._start(X, y)
+        points, soft = self._begin_fit(X, y)
         check_both_classes(soft)
-        moved = Preprocessing.fit(points, self.preprocess)
-        points = moved.apply(points)
+        preprocessing = Preprocessing.fit(points, self.preprocess)
+        points = preprocessing.apply(points)
         (mean_1,), (mean_0,) = _class_means(points, soft[None], np.ones((1, len(soft))))
         direction = mean_1 - mean_0
         if self.whiten:
@@ -164,9 +145,42 @@ class MassMeanProbe(LinearProbe):
             theta = to_tensor(direction, torch_device)
             unscaled = np.ones(points.shape[1])
             direction = _whitened(points, mean, unscaled, theta, share * (1 - share))
-        self.coef_ = direction / moved.scale
-        self.intercept_ = float(-direction @ (mean_1 + mean_0) / 2 - self.coef_ @ moved.centre)
+        self.coef_ = direction / preprocessing.scale
+        self.intercept_ = float(
+            -direction @ (mean_1 + mean_0) / 2 - self.coef_ @ preprocessing.centre
+        )
         return self
+
+
+def _fits_without_folds(
+    points: np.ndarray,
+    soft: np.ndarray,
+    fitted_on: np.ndarray,
+    counted: np.ndarray,
+    *,
+    whiten: bool,
+    preprocess: Preprocess,
+    device: torch.device,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients (f, v, d) and intercepts (f, v) of fits on the rows `counted` (f, v, n).
+
+    The rows `fitted_on` (f, n), which `keep` does not reduce, give the scale of each fit.
+    """
+    means = _class_means(
+        points, np.tile(soft, (len(fitted_on), 1)), counted.reshape(-1, len(points))
+    )
+    shape = (*counted.shape[:2], points.shape[1])
+    mean_1, mean_0 = (mean.reshape(shape) for mean in means)
+    coef = mean_1 - mean_0
+    for fold, rows in enumerate(fitted_on):
+        scale = Preprocessing.fit(points[rows], preprocess).scale
+        coef[fold] /= scale
+        if whiten:
+            coef[fold] = _whitened_vectors(points, scale, coef[fold], soft, counted[fold], device)
+        coef[fold] /= scale
+    # the boundary is half-way between the means
+    intercept = -(coef * (mean_1 + mean_0)).sum(axis=-1) / 2
+    return coef, intercept
 
 
 def _check_fits(counted: np.ndarray, soft: np.ndarray) -> None:

@@ -127,11 +127,10 @@ def nearest_neighbors(
 
     Notes
     -----
-    Backends rank by |x|² + |q|² - 2 x·q in float32, in which near rows cancel. So they give some
-    candidates more than k on centred rows, and the distances of these are computed again in float64
-    from differences. A query whose worst-case rounding error leaves room for a missed neighbour is
-    searched again in float64: all exact backends return the same neighbours. Equal rows are
-    searched once and expanded afterwards, so that copies never fill up the candidates.
+    Backends rank by |x|² + |q|² - 2 x·q in float32, which loses digits between near rows. So they
+    give more than k candidates, whose distances are computed again in float64 from differences. A
+    query whose worst-case rounding error leaves room for a missed neighbour is searched again in
+    float64, so that all exact backends return the same neighbours.
     """
     if backend not in BACKENDS:
         raise UnknownName("backend", backend, BACKENDS)
@@ -147,19 +146,21 @@ def nearest_neighbors(
     if backend == "auto":
         backend = _fastest(k + n_left_out, itself=queries is None)
 
+    # equal rows are searched once and expanded afterwards, so copies never fill up the candidates
     distinct, member = _distinct(points)
-    known = points[distinct] if len(distinct) < len(points) else points
-    asked = known if queries is None else queries
+    unique_points = points[distinct] if len(distinct) < len(points) else points
+    query_points = unique_points if queries is None else queries
     copies = _copies(member, member if queries is None else np.arange(len(queries)), group)
-    n_wanted = min(len(known), k + n_left_out)
-    frame = Frame.of(known, asked)
-    squared, rows, n_again = _search_distinct(known, asked, n_wanted, backend, frame)
+    n_wanted = min(len(unique_points), k + n_left_out)
+    frame = Frame.of(unique_points, query_points)
+    squared, rows, n_again = _search_distinct(unique_points, query_points, n_wanted, backend, frame)
     all_squared, indices = _all_rows(squared, rows, copies, k)
     recall = 1.0
     if backend in APPROXIMATE:
-        sample = np.random.default_rng(0).permutation(len(asked))[:RECALL_QUERIES]
-        squared, rows = squared.copy(), rows.copy()
-        squared[sample], rows[sample] = search_again(known, asked[sample], frame, n_wanted)
+        sample = np.random.default_rng(0).permutation(len(query_points))[:RECALL_QUERIES]
+        exact = search_again(unique_points, query_points[sample], frame, n_wanted)
+        squared, rows = squared.copy(), rows.copy()  # `indices` may be `rows` itself
+        squared[sample], rows[sample] = exact
         _, true = _all_rows(squared, rows, copies, k)
         recall = _recall(indices, true, np.isin(copies.query, sample))
     distances = np.sqrt(all_squared).astype(np.float32)
@@ -170,14 +171,14 @@ def _search_distinct(
     points: np.ndarray, queries: np.ndarray, k: int, backend: str, frame: Frame
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Squared distances and rows of the k nearest, and how many queries were searched again."""
-    moved = frame.apply(points)
-    moved_queries = moved if queries is points else frame.apply(queries)
+    framed = frame.apply(points)
+    framed_queries = framed if queries is points else frame.apply(queries)
     n_candidates = min(len(points), k + SPARE)
     if backend.startswith("faiss-gpu"):  # fewer spare candidates rather than a refusal
         n_candidates = max(k, min(n_candidates, backends.GPU_MAX_CANDIDATES))
     find = EXACT.get(backend) or APPROXIMATE[backend]
-    candidates = find(moved, moved_queries, n_candidates)
-    del moved, moved_queries
+    candidates = find(framed, framed_queries, n_candidates)
+    del framed, framed_queries
     squared, rows, proven = nearest_of(points, queries, frame, candidates, k)
     if backend in APPROXIMATE:  # taken without a proof, if there are k of them
         proven = (candidates.rows >= 0).sum(axis=1) >= k

@@ -62,8 +62,8 @@ class Preprocessing:
         """Transformed rows, float32, (m, d); the array itself for "none"."""
         if not self.centre.any() and (self.scale == 1).all():
             return X
-        moved = np.empty_like(X)
+        transformed = np.empty_like(X)
         for start in range(0, len(X), BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
-            moved[part] = (X[part] - self.centre) / self.scale
-        return moved
+            transformed[part] = (X[part] - self.centre) / self.scale
+        return transformed

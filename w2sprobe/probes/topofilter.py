@@ -1,6 +1,7 @@
 """TopoFilter: keep rows of the largest component of their class whose neighbours agree."""
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,6 +28,47 @@ GRAPHS = ("union", "mutual", "strong")
 DECIMALS = 12  # differences are rounded to these before they are ranked
 SHARED = 1.1  # neighbours searched once for both steps, in multiples of k_zeta
 TOO_MANY, TOO_FEW = 0.5, 0.01  # shares removed by the component step that cause a warning
+
+
+@dataclass(frozen=True)
+class SearchedRows:
+    """Preprocessed rows with their nearest neighbours, which several filters share.
+
+    Parameters
+    ----------
+    points : ndarray of float32, shape (n, d)
+    groups : ndarray of int, shape (n,), optional
+        Rows of one group are not one another's neighbours.
+    neighbors : ndarray of int64, shape (n, k)
+        Nearest rows of each row, itself left out.
+    """
+
+    points: np.ndarray
+    groups: np.ndarray | None
+    neighbors: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        points: np.ndarray,
+        groups: np.ndarray | None,
+        *,
+        k_cc: int,
+        k_zeta: int,
+        preprocess: Preprocess,
+        search: Search,
+    ) -> "SearchedRows":
+        """Search enough neighbours for filters with these values of `k_cc` and `k_zeta`, or less.
+
+        Raises
+        ------
+        UnknownName
+            No such preprocessing.
+        """
+        points = Preprocessing.fit(points, preprocess).apply(points)
+        k = _k_searched(k_cc, k_zeta, _max_k(len(points), groups))
+        neighbors = search(points, k=k, exclude_self=True, groups=groups).indices
+        return cls(points, groups, neighbors)
 
 
 class TopoFilter(BaseEstimator):  # type: ignore[misc]
@@ -130,24 +172,52 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
         forget(self)
         points = check_features(self, X, fitting=True, least=2)
         soft = check_target(y, len(points))
-        self._check_settings()
         group = optional_groups(groups, len(points))
-        max_k = len(points) - n_left_out(group, itself=True)
-        k_cc = check_k(self.k_cc, "k_cc", max_k)
-        hard = soft > THRESHOLD
-        if hard.all() or not hard.any():
-            raise InputError("all rows have one hard label", allowed="both classes")
-        points = Preprocessing.fit(points, self.preprocess).apply(points)
+        self._check(soft, _max_k(len(points), group))
+        searched = SearchedRows.of(
+            points,
+            group,
+            k_cc=self.k_cc,
+            k_zeta=self.k_zeta,
+            preprocess=self.preprocess,
+            search=self.search,
+        )
+        return self._decide(searched, soft)
 
-        # a few more than k_zeta, as the component step may remove neighbours of a row
-        k = min(max(k_cc, round(SHARED * check_k(self.k_zeta, "k_zeta", max_k))), max_k)
-        neighbors = self.search(points, k=k, exclude_self=True, groups=group).indices
-        component = _largest_components(neighbors[:, :k_cc], hard, self.graph)
+    def fit_searched(self, searched: SearchedRows, soft: np.ndarray) -> "TopoFilter":
+        """Decide which rows to keep, as `fit`, from neighbours that were searched before.
+
+        Parameters
+        ----------
+        searched : SearchedRows
+            Searched for values of `k_cc` and `k_zeta` that are at least this filter's.
+        soft : ndarray of float64, shape (n,)
+            Soft labels in [0, 1], of both classes.
+
+        Raises
+        ------
+        InputError
+            A setting out of range; one class only; too few rows in the components for the zeta
+            step.
+        UnknownName
+            No such graph.
+        """
+        forget(self)
+        self.n_features_in_ = searched.points.shape[1]
+        self._check(soft, _max_k(len(soft), searched.groups))
+        return self._decide(searched, soft)
+
+    def _decide(self, searched: SearchedRows, soft: np.ndarray) -> "TopoFilter":
+        hard = soft > THRESHOLD
+        # only as many neighbours as `fit` would search, so that sums round alike
+        k = _k_searched(self.k_cc, self.k_zeta, _max_k(len(soft), searched.groups))
+        neighbors = searched.neighbors[:, :k]
+        component = _largest_components(neighbors[:, : self.k_cc], hard, self.graph)
         self.component_mask_ = component
         self.removed_by_component_ = int((~component).sum())
-        self._warn(self.removed_by_component_ / len(points))
+        self._warn(self.removed_by_component_ / len(soft))
 
-        difference = self._difference(points, soft, neighbors, group)
+        difference = self._difference(searched.points, soft, neighbors, searched.groups)
         removed = self._removed_by_zeta(difference, hard)
         self.removed_by_zeta_ = int(removed.sum())
         self.keep_mask_ = component & ~removed
@@ -167,13 +237,18 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
             removed[ranked[: max(0, n_more)]] = True
         return removed
 
-    def _check_settings(self) -> None:
+    def _check(self, soft: np.ndarray, max_k: int) -> None:
         if self.graph not in GRAPHS:
             raise UnknownName("graph", self.graph, GRAPHS)
         if not 0 < self.contamination < 1:
             raise InputError(f"contamination is {self.contamination!r}", allowed="above 0, below 1")
         if self.zeta is not None and not 0 <= self.zeta <= 1:
             raise InputError(f"zeta is {self.zeta!r}", allowed="0 to 1")
+        check_k(self.k_cc, "k_cc", max_k)
+        hard = soft > THRESHOLD
+        if hard.all() or not hard.any():
+            raise InputError("all rows have one hard label", allowed="both classes")
+        check_k(self.k_zeta, "k_zeta", max_k)
 
     def _difference(
         self, points: np.ndarray, soft: np.ndarray, neighbors: np.ndarray, group: np.ndarray | None
@@ -200,16 +275,28 @@ class TopoFilter(BaseEstimator):  # type: ignore[misc]
         return difference
 
     def _warn(self, removed: float) -> None:
-        if removed > TOO_MANY or removed < TOO_FEW:
-            warnings.warn(
-                f"TopoFilter's component step removes {removed:.1%} of the rows "
-                f"(graph={self.graph!r}, k_cc={self.k_cc}); "
-                + ("larger" if removed > TOO_MANY else "smaller")
-                + " k_cc makes it remove "
-                + ("fewer" if removed > TOO_MANY else "more"),
-                UserWarning,
-                stacklevel=3,
-            )
+        if removed > TOO_MANY:
+            advice = "larger k_cc makes it remove fewer"
+        elif removed < TOO_FEW:
+            advice = "smaller k_cc makes it remove more"
+        else:
+            return
+        warnings.warn(
+            f"TopoFilter's component step removes {removed:.1%} of the rows "
+            f"(graph={self.graph!r}, k_cc={self.k_cc}); {advice}",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _max_k(n: int, groups: np.ndarray | None) -> int:
+    """Largest k for which every row has enough neighbours outside its group."""
+    return n - n_left_out(groups, itself=True)
+
+
+def _k_searched(k_cc: int, k_zeta: int, max_k: int) -> int:
+    """Neighbours searched for both steps: the component step may remove some of k_zeta."""
+    return min(max(k_cc, round(SHARED * k_zeta)), max_k)
 
 
 def _largest_components(neighbors: np.ndarray, hard: np.ndarray, graph: str) -> np.ndarray:

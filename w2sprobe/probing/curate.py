@@ -85,7 +85,7 @@ class Curation:
         return self.action == "filter" and rule is not None and rule.hard_votes
 
     def labels_to_fit(self, given: LabelTable) -> LabelTable:
-        """Labels that the probes are fitted on, those marked as filtered out included."""
+        """Labels to fit probes on: hard ones if the rule counts them; no row is filtered out."""
         soft = given.hard_label if self._counts_hard_labels else given.soft_label
         return LabelTable(given.ids, soft)
 
@@ -116,7 +116,8 @@ def curate_store(
     store, spec, rows
         As in `predict_store`; in-sample predictions are allowed.
     labels : LabelTable
-        Its training rows are curated, those marked as filtered out included; others are unchanged.
+        Labels of all training rows are curated, also of those marked as filtered out; labels of
+        other rows stay as they are.
     best, search, device
         As in `predict_store`.
 
@@ -131,7 +132,7 @@ def curate_store(
     Raises
     ------
     InputError
-        A rule that the probe cannot follow, or whatever the probe refuses.
+        A rule that the probe cannot follow; settings, rows or labels that the probe refuses.
     IdMismatch
         A row that is not in the labels or in the store.
     """
@@ -176,7 +177,7 @@ class _CuratedPoint:
     @classmethod
     def of(cls, point: ProbePoint, curation: Curation, given: LabelTable) -> "_CuratedPoint":
         if point.probe.probe == "topofilter":
-            component = point.votes.of(point.probe._replace(probe=COMPONENT), point.split)
+            component = point.layer.of(point.probe._replace(probe=COMPONENT), point.split)
             curated = curate_by_masks(given, point.p > 0, component > 0)
         else:
             curated = curate(

@@ -20,7 +20,7 @@ from w2sprobe.labels import LabelTable
 from w2sprobe.layers import parse_layers
 from w2sprobe.probes import KS, L2S, nearest_neighbors
 from w2sprobe.probes.neighbors import Search
-from w2sprobe.probing.probers import OTHER, PROBERS, Fit
+from w2sprobe.probing.probe_types import OTHER, PROBE_TYPES, Fit, Predictions
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.progress import progress_bar
@@ -38,8 +38,9 @@ from w2sprobe.votes.table import (
     write_note,
 )
 
-VERSION = 1  # of the computation; a folder never mixes layers of two versions
+VERSION = 1  # part of `identity`: raised when predictions change, so no folder mixes versions
 GRIDS: dict[str, tuple[float, ...]] = {"knn": KS, "logistic": L2S}
+OUTSIDE_GROUP = "the rows outside a row's group"  # candidates of leave-one-out, in messages
 
 
 @dataclass(frozen=True)
@@ -129,21 +130,36 @@ class ProbeInputs:
         return inputs
 
     @property
-    def most_neighbors(self) -> tuple[int, str]:
-        """Largest k valid for every query row, and the candidate rows in words, for messages."""
+    def max_k(self) -> int:
+        """Largest k for which every kNN prediction has enough neighbours."""
         if TRAIN in self.spec.held_out:
-            most = min(
+            return min(
                 int(kept[self.folds != fold].sum())
                 for kept in self._kept
                 for fold in range(self.spec.cv)
             )
-            return most, f"the rows outside the largest of {self.spec.cv} folds"
         if LEAVE_ONE_OUT in self.spec.held_out:
-            return self._most_leave_one_out, "the rows outside a row's group"
-        return int(self._kept.sum(axis=1).min()), "the rows"
+            return self._max_k_leave_one_out
+        return int(self._kept.sum(axis=1).min())
+
+    def check_k(self, k: int) -> int:
+        """Return k if every kNN prediction has enough neighbours.
+
+        Raises
+        ------
+        InputError
+            It is not in [1, `max_k`].
+        """
+        if TRAIN in self.spec.held_out:
+            candidates = f"the rows outside the largest of {self.spec.cv} folds"
+        elif LEAVE_ONE_OUT in self.spec.held_out:
+            candidates = OUTSIDE_GROUP
+        else:
+            candidates = "the rows"
+        return check_k(k, "k", self.max_k, candidates)
 
     @property
-    def _most_leave_one_out(self) -> int:
+    def _max_k_leave_one_out(self) -> int:
         return int(self._kept.sum(axis=1).min()) - n_left_out(self.groups, itself=True)
 
     @property
@@ -152,15 +168,14 @@ class ProbeInputs:
 
     def _with_grids(self) -> VoteSpec:
         """Fill in the default grid of each probe that names no values."""
-        most, chosen_from = self.most_neighbors
-        check_k(1, "k", most, chosen_from)
+        self.check_k(1)
         probes = {}
         for name, values in self.spec.probes.items():
-            prober = PROBERS[name]
-            if not values and prober.setting is not None:
-                values = GRIDS.get(name, (float(prober.default or 1),))
-                if prober.setting == "k":
-                    values = tuple(k for k in values if k <= most) or (float(most),)
+            probe_type = PROBE_TYPES[name]
+            if not values and probe_type.setting is not None:
+                values = GRIDS.get(name, (float(probe_type.default or 1),))
+                if probe_type.setting == "k":
+                    values = tuple(k for k in values if k <= self.max_k) or (float(self.max_k),)
             probes[name] = tuple(map(float, values))
         return self.spec.model_copy(update={"probes": probes})
 
@@ -173,11 +188,10 @@ class ProbeInputs:
                     check_both_classes(soft[kept])
                 except InputError as error:
                     raise InputError(error.what, where=name, allowed=error.allowed) from error
-        most, chosen_from = self.most_neighbors
         for k in self.spec.probes.get("knn", ()):
-            check_k(int(k), "k", most, chosen_from)
+            self.check_k(int(k))
         for k in self.spec.probes.get("topofilter", ()):
-            check_k(int(k), "k", self._most_leave_one_out, "the rows outside a row's group")
+            check_k(int(k), "k", self._max_k_leave_one_out, OUTSIDE_GROUP)
         if "logistic" in self.spec.probes:
             check_l2(self.spec.probes["logistic"])
 
@@ -228,10 +242,7 @@ def predict_layers(
         Layers that it already has, of the same rows, labels and settings, are kept.
     every_row : bool, default False
         Treat rows that all tables filter out as training rows: they get a fold and count when
-        "standardize" learns its scale, so that the predictions for one table do not depend on
-        which other tables there are.
-    search : callable, default nearest_neighbors
-        Neighbour search.
+        "standardize" learns its scale. So predictions for one table do not depend on the others.
     device : str, default "auto"
         Device of linear probes.
 
@@ -276,7 +287,31 @@ def predict_layer(
     Raises
     ------
     InputError
-        Whatever a probe refuses.
+        Rows or labels that a probe refuses.
+    """
+    return predict_layer_with_neighbors(inputs, layer, search=search, device=device)[0]
+
+
+def predict_layer_with_neighbors(
+    inputs: ProbeInputs,
+    layer: int,
+    *,
+    search: Search = nearest_neighbors,
+    device: str = "auto",
+) -> tuple[LayerVotes, np.ndarray | None]:
+    """Predict as `predict_layer`, and return the neighbours of the training rows too.
+
+    Returns
+    -------
+    LayerVotes
+    ndarray of int64, shape (n, k), optional
+        Nearest training rows of each training row, itself and its group left out, k at least the
+        largest of kNN's values; None unless kNN predicts by leaving out single rows.
+
+    Raises
+    ------
+    InputError
+        Rows or labels that a probe refuses.
     """
     store, n_train = inputs.store, len(inputs.train)
     ids = np.concatenate([inputs.train, *inputs.other.values()])
@@ -293,25 +328,28 @@ def predict_layer(
     )
     p: dict[tuple[FittedProbe, str], np.ndarray] = {}
     rows: dict[str, np.ndarray] = {}
+    neighbors = None
     for name, values in inputs.spec.probes.items():
-        setting = PROBERS[name].setting
-        for probe, predicted, every_p in PROBERS[name].fit(fit, values):
-            for split, p_of_split in _by_split(inputs, predicted, every_p).items():
+        setting = PROBE_TYPES[name].setting
+        for fitted in PROBE_TYPES[name].fit(fit, values):
+            if fitted.neighbors is not None:
+                neighbors = fitted.neighbors
+            for split, p_of_split in _by_split(inputs, fitted).items():
                 rows[split] = inputs.other.get(split, inputs.train)
                 keys = product(inputs.names, inputs.spec.values(name))
                 for (labels, value), row in zip(keys, chain(*p_of_split), strict=True):
                     if not np.isnan(row).all():  # NaN: could not be fitted to these labels
-                        p[FittedProbe(probe, setting, value, labels), split] = row
+                        p[FittedProbe(fitted.probe, setting, value, labels), split] = row
     folds = inputs.folds if TRAIN in rows else np.empty(0, dtype=np.int64)
-    return LayerVotes(layer, rows, folds, p)
+    return LayerVotes(layer, rows, folds, p), neighbors
 
 
-def _by_split(inputs: ProbeInputs, predicted: str, p: np.ndarray) -> dict[str, np.ndarray]:
+def _by_split(inputs: ProbeInputs, fitted: Predictions) -> dict[str, np.ndarray]:
     """Divide predictions for all other rows, (..., m), into their splits."""
-    if predicted != OTHER:
-        return {predicted: p}
+    if fitted.rows != OTHER:
+        return {fitted.rows: fitted.p}
     ends = np.cumsum([len(ids) for ids in inputs.other.values()])[:-1]
-    return dict(zip(inputs.other, np.split(p, ends, axis=-1), strict=True))
+    return dict(zip(inputs.other, np.split(fitted.p, ends, axis=-1), strict=True))
 
 
 def _check_store(store: ActivationStore, spec: VoteSpec) -> None:
@@ -342,8 +380,8 @@ def _claim(folder: Path, identity: dict[str, Any]) -> None:
         write_json(note, {"identity": identity, "layers": []})
         return
     try:
-        known = json.loads(note.read_text(encoding="utf-8"))["identity"]
-        differ = [name for name in identity if known.get(name) != identity[name]]
+        stored = json.loads(note.read_text(encoding="utf-8"))["identity"]
+        differ = [name for name in identity if stored.get(name) != identity[name]]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"cannot read {str(note)!r}: {error}",

@@ -38,7 +38,7 @@ def fit_heads(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Train a linear head for every label vector and seed.
 
-    All is computed in float64; training heads jointly gives the same result as separately.
+    Computed in float64; heads that are trained jointly equal heads that are trained separately.
 
     Parameters
     ----------
@@ -52,14 +52,14 @@ def fit_heads(
     seeds : sequence of int, each at least 0
         Seeds of the order of the rows; one head for each.
     preprocess : {"none", "center", "standardize"}, default "standardize"
-        Fitted on all rows, ignoring `keep`. Coefficients are those of X as given.
+        Fitted on all rows, ignoring `keep`.
     keep : array_like of bool, shape (n,) or (v, n), optional
         Rows that each label vector is trained on.
 
     Returns
     -------
-    coef : ndarray of float64, shape (s, d), or (v, s, d)
-    intercept : ndarray of float64, shape (s,), or (v, s)
+    coef, intercept : ndarray of float64, shapes (s, d) and (s,), or (v, s, d) and (v, s)
+        For X as given, not preprocessed.
 
     Raises
     ------
@@ -164,10 +164,10 @@ def _gradient(
     logits = torch.stack([-half, half], dim=-1)
     total = torch.zeros((), dtype=torch.float64, device=X.device)
     for loss, seeds, vectors in calls:
-        some = logits[seeds, :, vectors]
-        mean = loss(some.reshape(-1, 2), targets[seeds, :, vectors].reshape(-1), ramp)
-        # times the number of heads: undo the mean over heads, so each has its own gradient scale
-        total += mean * (some.shape[0] * some.shape[2])
+        of_heads = logits[seeds, :, vectors]
+        mean = loss(of_heads.reshape(-1, 2), targets[seeds, :, vectors].reshape(-1), ramp)
+        # times the number of heads: the loss is a mean over heads too, each needs its own gradient
+        total += mean * (of_heads.shape[0] * of_heads.shape[2])
     (slope,) = torch.autograd.grad(total, margins)
     gradient = 2 * l2 * weights
     gradient[:, -1] = slope.sum(dim=1)
@@ -178,7 +178,7 @@ def _gradient(
 def _loss_calls(
     loss_settings: TrainSettings, labels: np.ndarray, n_seeds: int
 ) -> Iterator[LossCall]:
-    """Loss calls per step: one for all heads, or one each if the loss has state or needs labels."""
+    """Loss calls per step: one for all heads, or several if the loss has state or needs labels."""
     every = slice(None)
     has_state = hasattr(make_loss(loss_settings, labels[0]), "state_dict")
     if not has_state and loss_settings.loss != "window":

@@ -11,7 +11,7 @@ from w2sprobe.cache import ActivationStore
 from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes.neighbors import Neighbors, Search
-from w2sprobe.probing.fitting import ProbeInputs, predict_layer
+from w2sprobe.probing.fitting import ProbeInputs, predict_layer_with_neighbors
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.searches import StoredSearch
@@ -70,7 +70,7 @@ def predict_store(
     labels : LabelTable
         Has all training rows; those that it filters out are predicted but not fitted on.
     best : bool, default False
-        Per layer, only the value of least held-out log-loss against the labels.
+        Keep only one value per layer: that of least held-out log-loss against the labels.
     search : callable, optional
         Neighbour search; default: `StoredSearch`.
     device : str, default "auto"
@@ -80,14 +80,14 @@ def predict_store(
     -------
     ProbeOutput
         Scores: AUC of each split against the labels and against truth. For cross-fitted training
-        rows it is the mean of the AUCs inside the folds, and `n_folds` counts the folds with rows
-        of both classes. For kNN that leaves out single rows, all rows are ranked together, which
-        biases the AUC downwards, and there is no `n_folds`.
+        rows it is the mean of the AUCs inside the folds that have rows of both classes; `n_folds`
+        counts them. Leave-one-out predictions of kNN are ranked together, which biases the AUC
+        downwards.
 
     Raises
     ------
     InputError
-        In-sample predictions, or whatever a probe refuses.
+        In-sample predictions; settings, rows or labels that a probe refuses.
     IdMismatch
         A row that is not in the labels or in the store.
     """
@@ -110,18 +110,15 @@ def predict_store(
 
 @dataclass
 class SearchRecorder:
-    """A neighbour search that records its backends and the neighbours of the training rows."""
+    """A neighbour search that records which backends answered, and with what recall."""
 
     search: Search
     seen: set[tuple[str, float]] = field(default_factory=set)
-    train_neighbors: np.ndarray | None = None  # of the last search that left rows themselves out
 
     def __call__(self, *arguments: Any, **options: Any) -> Neighbors:
         """Search, and record."""
         neighbors = self.search(*arguments, **options)
         self.seen.add((neighbors.backend, round(neighbors.recall, 4)))
-        if options.get("exclude_self"):
-            self.train_neighbors = neighbors.indices
         return neighbors
 
     @property
@@ -134,7 +131,7 @@ class SearchRecorder:
 class ProbePoint:
     """Predictions of one layer and setting."""
 
-    votes: LayerVotes
+    layer: LayerVotes
     probe: FittedProbe
     split: str  # how the training rows were predicted
     neighbors: np.ndarray | None  # of the training rows, if kNN left out single rows
@@ -143,52 +140,53 @@ class ProbePoint:
     @property
     def p(self) -> np.ndarray:
         """P(label = 1) of the training rows."""
-        return self.votes.of(self.probe, self.split)
+        return self.layer.of(self.probe, self.split)
 
     @property
     def fold(self) -> np.ndarray | None:
         """Fold of each training row; None if they were not cross-fitted."""
-        return self.votes.fold if self.split == TRAIN else None
+        return self.layer.fold if self.split == TRAIN else None
 
     @property
     def origin(self) -> Origin:
         """Probe, layer and setting, for provenance."""
-        return Origin(self.probe.probe, self.votes.layer, self.probe.setting, self.probe.value)
+        return Origin(self.probe.probe, self.layer.layer, self.probe.setting, self.probe.value)
 
     @property
     def setting(self) -> dict[str, Any]:
         """Layer, value of the hyperparameter, and whether it is at the edge of the grid."""
-        setting: dict[str, Any] = {"layer": self.votes.layer}
+        setting: dict[str, Any] = {"layer": self.layer.layer}
         if self.probe.setting is not None:
             setting[self.probe.setting] = self.probe.value
         return setting if self.at_edge is None else {**setting, "at_edge": self.at_edge}
 
 
 def predict_points(
-    inputs: ProbeInputs, search: SearchRecorder, device: str, labels: LabelTable, *, best: bool
+    inputs: ProbeInputs, search: Search, device: str, labels: LabelTable, *, best: bool
 ) -> Iterator[ProbePoint]:
-    """Fit layer by layer; `best`: only the value of least held-out log-loss of each layer."""
+    """Fit layer by layer; with `best`, keep each layer's value of least held-out log-loss."""
     in_sample = IN_SAMPLE in inputs.spec.held_out
     if best and in_sample:  # the value is chosen by held-out predictions
         spec = inputs.spec.model_copy(update={"held_out": (TRAIN, IN_SAMPLE)})
         inputs = replace(inputs, spec=spec)
     preferred = (*([IN_SAMPLE] if in_sample else []), TRAIN, LEAVE_ONE_OUT)
-    for layer in inputs.layers:
-        votes = predict_layer(inputs, layer, search=search, device=device)
-        probes = [probe for probe in votes.probes if probe.probe != COMPONENT]
+    for number in inputs.layers:
+        layer, all_neighbors = predict_layer_with_neighbors(
+            inputs, number, search=search, device=device
+        )
+        probes = [probe for probe in layer.probes if probe.probe != COMPONENT]
         at_edge = None
         if best:
-            table = score_votes([votes], labels, None, fitted_on={GIVEN: "weak"})
+            table = score_votes([layer], labels, None, fitted_on={GIVEN: "weak"})
             choice = choose(table, probes[0].probe)
             probes = [probe for probe in probes if probe.value == choice.value]
             at_edge = choice.at_edge
         for probe in probes:
-            split = next(name for name in preferred if (probe, name) in votes.p)
+            split = next(name for name in preferred if (probe, name) in layer.p)
             neighbors = None
-            leaves_one_out = probe.probe == "knn" and split == LEAVE_ONE_OUT
-            if leaves_one_out and search.train_neighbors is not None:
-                neighbors = search.train_neighbors[:, : int(probe.value or 0)]
-            yield ProbePoint(votes, probe, split, neighbors, at_edge)
+            if all_neighbors is not None and probe.probe == "knn" and split == LEAVE_ONE_OUT:
+                neighbors = all_neighbors[:, : int(probe.value or 0)]
+            yield ProbePoint(layer, probe, split, neighbors, at_edge)
 
 
 def aucs(score: Mapping[str, Any]) -> dict[str, float]:
@@ -209,7 +207,7 @@ def _by_name(score: Mapping[str, Any], column: str) -> dict[str, float]:
 
 def _table(inputs: ProbeInputs, point: ProbePoint, labels: LabelTable) -> pa.Table:
     ids = [np.empty(0, dtype=np.str_), *inputs.other.values()]
-    p = [np.empty(0), *(point.votes.of(point.probe, split) for split in inputs.other)]
+    p = [np.empty(0), *(point.layer.of(point.probe, split) for split in inputs.other)]
     return predictions(
         inputs.train,
         point.p,
@@ -229,6 +227,6 @@ def _scores(
     (train,) = scored[TRAIN].inside(point.fold).score(point.p[None])
     by_split = {train_name: aucs(train)}
     for split in inputs.other:
-        (score,) = scored[split].score(point.votes.of(point.probe, split)[None])
+        (score,) = scored[split].score(point.layer.of(point.probe, split)[None])
         by_split["filtered out" if split == FILTERED_OUT else split] = aucs(score)
     return {"auc": by_split, **n_folds(train)}

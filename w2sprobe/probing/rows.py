@@ -39,7 +39,7 @@ class ProbedRows:
 
     @classmethod
     def of_splits(cls, splits: Splits) -> "ProbedRows":
-        """Take strong-train rows for training; validation and test rows are the others.
+        """Train on strong-train rows, and predict validation and test rows.
 
         Rows that share a group of the task or a text form one group.
         """
@@ -49,7 +49,7 @@ class ProbedRows:
 
     @classmethod
     def of_rows(cls, train: Rows, others: dict[str, Rows]) -> "ProbedRows":
-        """Take strong-train rows and others, without truth; groups as in `of_splits`."""
+        """Train on `train` and predict `others`, without truth; groups as in `of_splits`."""
         groups = _codes([" ".join(text.split()) for text in train.texts])
         if train.groups is not None:
             # A row is an edge between its text and its group: a connected component of this
@@ -66,7 +66,7 @@ class ProbedRows:
 
     @classmethod
     def of_labels(cls, path: Path, store: ActivationStore) -> "ProbedRows":
-        """Take the rows of a label file for training; the store's other rows are the others.
+        """Train on the rows of a label file, and predict all other rows of the store.
 
         True labels come from the file's column `truth`, if it has one.
         """

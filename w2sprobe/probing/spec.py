@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from w2sprobe.checks import Preprocess
 from w2sprobe.folds import FOLDS
-from w2sprobe.probing.probers import PROBERS
+from w2sprobe.probing.probe_types import PROBE_TYPES
 from w2sprobe.votes.table import TRAIN
 
 HeldOut = Literal["train", "leave_one_out", "in_sample"]
@@ -94,9 +94,9 @@ class VoteSpec(BaseModel):
     @classmethod
     def _check_probes(cls, probes: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
         for name, values in probes.items():
-            if name not in PROBERS:
-                raise ValueError(f"unknown probe {name!r}; allowed: {', '.join(PROBERS)}")
-            setting = PROBERS[name].setting
+            if name not in PROBE_TYPES:
+                raise ValueError(f"unknown probe {name!r}; allowed: {', '.join(PROBE_TYPES)}")
+            setting = PROBE_TYPES[name].setting
             if setting is None and values:
                 raise ValueError(f"{name} has no setting; allowed: []")
             least = {"k": 1, "seed": 0}.get(str(setting), 0)
@@ -115,7 +115,7 @@ class VoteSpec(BaseModel):
     @property
     def needs_folds(self) -> bool:
         """Whether any probe is cross-fitted."""
-        return TRAIN in self.held_out or not all(PROBERS[name].alone for name in self.probes)
+        return TRAIN in self.held_out or not all(PROBE_TYPES[name].no_folds for name in self.probes)
 
     def values(self, probe: str) -> tuple[float | None, ...]:
         """Values of a probe's hyperparameter; (None,) for a probe without."""

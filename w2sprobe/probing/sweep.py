@@ -91,7 +91,7 @@ def sweep(
     }
     layers = parse_layers(spec.layers, store.layers)
     n_kept = sum(layer_file(folder, layer).exists() for layer in layers)
-    votes = predict_layers(
+    predicted = predict_layers(
         store,
         spec,
         replace(rows, other=other),
@@ -101,7 +101,7 @@ def sweep(
         device=device,
     )
     fitted_on = {name: name for name in vectors}
-    table = score_votes(votes, labels, rows.truth, fitted_on=fitted_on, budget=budget)
+    table = score_votes(predicted, labels, rows.truth, fitted_on=fitted_on, budget=budget)
     n_rows = {
         "fitted": int(given.keep.sum()),
         "filtered_out": int((~given.keep).sum()),

@@ -16,9 +16,9 @@ class EpochBatches:
 
     Parameters
     ----------
-    epoch : callable
-        Number of the epoch that begins. The order of rows depends on seed and number alone, so that
-        a resumed run has the same.
+    step : callable
+        Returns the number of batches that the run has trained on. The order of rows depends only on
+        the seed and the epoch of that batch, so a resumed run has the same.
 
     Notes
     -----
@@ -26,16 +26,15 @@ class EpochBatches:
     worse where length correlates with the label: docs/training.md.
     """
 
-    def __init__(
-        self, n_rows: int, batch_size: int, *, seed: int, epoch: Callable[[], int]
-    ) -> None:
-        self._n_rows, self._size, self._seed, self._epoch = n_rows, batch_size, seed, epoch
+    def __init__(self, n_rows: int, batch_size: int, *, seed: int, step: Callable[[], int]) -> None:
+        self._n_rows, self._size, self._seed, self._step = n_rows, batch_size, seed, step
 
     def __len__(self) -> int:
         return -(-self._n_rows // self._size)
 
     def __iter__(self) -> Iterator[list[int]]:
-        rows = np.random.default_rng([self._seed, self._epoch()]).permutation(self._n_rows)
+        epoch = self._step() // len(self)
+        rows = np.random.default_rng([self._seed, epoch]).permutation(self._n_rows)
         for start in range(0, self._n_rows, self._size):
             yield rows[start : start + self._size].tolist()
 

@@ -17,8 +17,8 @@ from w2sprobe.atomic import make_folder, write_json
 from w2sprobe.errors import InputError
 
 FOLDER = "checkpoints"
-OWNER = "run.json"  # fingerprint of the run
-WHOLE = "whole.json"  # written last: a checkpoint with it is complete
+RUN_FILE = "run.json"  # fingerprint of the run that the checkpoints belong to
+STATE_FILE = "whole.json"  # written last: a checkpoint that has it is complete
 
 
 def claim(out: Path, fingerprint: str) -> Path:
@@ -37,11 +37,11 @@ def claim(out: Path, fingerprint: str) -> Path:
         The folder holds checkpoints of another run.
     """
     folder = out / FOLDER
-    owner = folder / OWNER
-    if not owner.is_file():
+    run_file = folder / RUN_FILE
+    if not run_file.is_file():
         make_folder(folder)
-        write_json(owner, {"fingerprint": fingerprint})
-    elif json.loads(owner.read_text(encoding="utf-8"))["fingerprint"] != fingerprint:
+        write_json(run_file, {"fingerprint": fingerprint})
+    elif json.loads(run_file.read_text(encoding="utf-8"))["fingerprint"] != fingerprint:
         raise InputError(
             "an unfinished run with other rows, labels, model or settings",
             where=str(out),
@@ -54,7 +54,7 @@ def newest(folder: Path) -> Path | None:
     """Return the newest complete checkpoint, and remove incomplete ones."""
     complete = []
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=_step):
-        if (checkpoint / WHOLE).is_file():
+        if (checkpoint / STATE_FILE).is_file():
             complete.append(checkpoint)
         else:
             shutil.rmtree(checkpoint)
@@ -63,7 +63,7 @@ def newest(folder: Path) -> Path | None:
 
 def mark_complete(checkpoint: Path, state: dict[str, Any]) -> None:
     """Mark a checkpoint as complete and store the state that belongs to it, JSON values."""
-    write_json(checkpoint / WHOLE, state)
+    write_json(checkpoint / STATE_FILE, state)
 
 
 def prune(folder: Path, keep: set[str]) -> None:
@@ -74,13 +74,13 @@ def prune(folder: Path, keep: set[str]) -> None:
         for path in checkpoint.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-            elif path.name != WHOLE:
+            elif path.name != STATE_FILE:
                 path.unlink()
 
 
 def state_of(checkpoint: Path) -> dict[str, Any]:
     """Read the state that `mark_complete` has stored."""
-    state: dict[str, Any] = json.loads((checkpoint / WHOLE).read_text(encoding="utf-8"))
+    state: dict[str, Any] = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
     return state
 
 
@@ -93,7 +93,7 @@ def predictions(folder: Path, steps: Sequence[int]) -> dict[int, np.ndarray]:
         Empty if any are missing (runs started with an earlier version, which deleted `whole.json`).
     """
     by_step = {step: folder / f"checkpoint-{step}" for step in steps}
-    if not all((checkpoint / WHOLE).is_file() for checkpoint in by_step.values()):
+    if not all((checkpoint / STATE_FILE).is_file() for checkpoint in by_step.values()):
         return {}
     return {
         step: np.array(state_of(checkpoint)["val_scores"]) for step, checkpoint in by_step.items()

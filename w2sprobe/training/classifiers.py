@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model, get_peft_model_state_dict
@@ -48,7 +48,7 @@ STATE_SPACE = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotr
 NO_LORA = frozenset({"conv1d", "out_proj"})
 # The base model read last, and the modules that its checkpoint lacks. At most one entry, so that
 # two base models never share the memory.
-_last: dict[str, tuple[PreTrainedModel, list[str]]] = {}
+_last_base: dict[str, tuple[PreTrainedModel, list[str]]] = {}
 
 
 def load_classifier(
@@ -78,10 +78,10 @@ def load_classifier(
     """
     if settings.full:
         forget_base()
-        model, new = _read(info.source, info.name, precision, pad_id, device, full=True)
+        model, new = _read_base(info, precision, pad_id, device, full=True)
     else:
-        model, new = _share(info, precision, pad_id, device)
-    _start(model, new, settings.seed)
+        model, new = _shared_base(info, precision, pad_id, device)
+    _initialise(model, new, settings.seed)
     if settings.gradient_checkpointing:
         # transformers 5.23 renamed it
         renamed = getattr(model, "activation_checkpointing_enable", None)
@@ -109,11 +109,9 @@ def load_trained(
 ) -> PreTrainedModel | PeftModel:
     """Load a trained classifier: all weights, or adapter and head over the base model."""
     if (folder / WEIGHTS).is_dir():
-        weights = str(folder / WEIGHTS)
-        whole, _ = _read(weights, weights, precision, pad_id, device, full=True, trained=True)
-        return whole
+        return _read_trained(str(folder / WEIGHTS), precision, pad_id, device)
     check_weights(folder / ADAPTER)
-    base, _ = _share(info, precision, pad_id, device)
+    base, _ = _shared_base(info, precision, pad_id, device)
     with _quiet_about_experts(), reading(str(folder / ADAPTER)):
         classifier: PeftModel = PeftModel.from_pretrained(base, folder / ADAPTER)
     _check_adapter(classifier, folder / ADAPTER)
@@ -135,10 +133,10 @@ def _check_adapter(classifier: PeftModel, folder: Path) -> None:
     with safe_open(folder / "adapter_model.safetensors", framework="pt") as file:
         held = set(file.keys())
     if wanted != held:
-        lacks, strange = first_few(sorted(wanted - held)), first_few(sorted(held - wanted))
+        missing, extra = first_few(sorted(wanted - held)), first_few(sorted(held - wanted))
         raise InputError(
-            f"the adapter does not fit its config or base model: it lacks {lacks or 'nothing'}, "
-            f"and holds {strange or 'nothing'} besides",
+            f"the adapter does not fit its config or base model: it lacks {missing or 'nothing'}, "
+            f"and holds {extra or 'nothing'} besides",
             where=str(folder),
             advice="Copy the run's folder again, or train again.",
         )
@@ -146,20 +144,20 @@ def _check_adapter(classifier: PeftModel, folder: Path) -> None:
 
 def forget_base() -> None:
     """Free the base model that was read last, unless a classifier still uses it."""
-    _last.clear()
+    _last_base.clear()
 
 
-def _share(
+def _shared_base(
     info: ModelInfo, precision: str, pad_id: int, device: torch.device
 ) -> tuple[PreTrainedModel, list[str]]:
     """Copy of the base model that shares its tensors, except those of the new modules."""
     if rank_and_world()[1] > 1:  # FSDP and DeepSpeed take a model's tensors apart
-        return _read(info.source, info.name, precision, pad_id, device)
+        return _read_base(info, precision, pad_id, device, full=False)
     key = json.dumps([info.identity, precision, pad_id, str(device)], sort_keys=True)
-    if key not in _last:
+    if key not in _last_base:
         forget_base()
-        _last[key] = _read(info.source, info.name, precision, pad_id, device)
-    base, new = _last[key]
+        _last_base[key] = _read_base(info, precision, pad_id, device, full=False)
+    base, new = _last_base[key]
     tensors = chain(base.parameters(), base.buffers())
     model = deepcopy(base, {id(tensor): tensor for tensor in tensors})
     for name in new:
@@ -168,17 +166,32 @@ def _share(
     return model, new
 
 
-def _read(
-    source: str,
-    name: str,
-    precision: str,
-    pad_id: int,
-    device: torch.device,
-    *,
-    full: bool = False,
-    trained: bool = False,
+def _read_base(
+    info: ModelInfo, precision: str, pad_id: int, device: torch.device, *, full: bool
 ) -> tuple[PreTrainedModel, list[str]]:
-    """Read a classifier without LoRA; also the names of the modules that its checkpoint lacks."""
+    """Read a base model as a classifier; also the names of the modules its checkpoint lacks."""
+    model, loading = _read(info.source, info.name, precision, pad_id, device, full=full)
+    check_loaded(info.name, model, classifier_backbone(model), loading)
+    new = _new_modules(model, loading)
+    _warn_of_new_poolers(info.name, new)
+    _keep_in_float32(model, new)
+    return model, new
+
+
+def _read_trained(
+    folder: str, precision: str, pad_id: int, device: torch.device
+) -> PreTrainedModel:
+    """Read a classifier of which all weights were trained; none may be missing."""
+    model, loading = _read(folder, folder, precision, pad_id, device, full=True)
+    check_loaded(folder, model, model, loading, optional=None)
+    _keep_in_float32(model, _new_modules(model, loading))
+    return model
+
+
+def _read(
+    source: str, name: str, precision: str, pad_id: int, device: torch.device, *, full: bool
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Read weights into a two-logit classifier; also transformers' report on missing weights."""
     config = read_config(source)
     for part in (config, text_config(config)):
         part.num_labels = 2
@@ -188,7 +201,7 @@ def _read(
     quantized = bool(stored or quantize)
     dtype = resolve_precision("auto", device) if precision == FOUR_BITS else precision
     with reading(name), _quiet_about_the_head():
-        loaded: Any = classifier_class(config).from_pretrained(
+        loaded = classifier_class(config).from_pretrained(
             source,
             config=config,
             dtype=torch.float32 if full else DTYPES[dtype],
@@ -199,22 +212,15 @@ def _read(
             ignore_mismatched_sizes=True,  # a head of another task
             output_loading_info=True,
         )
-    model, loading = loaded  # both Any
-    if trained:
-        check_loaded(name, model, model, loading, optional=None)
-    else:
-        check_loaded(name, model, classifier_backbone(model), loading)
+    # with `output_loading_info` from_pretrained returns a pair, which its annotation does not say
+    model, loading = cast("tuple[Any, dict[str, Any]]", loaded)
     model.config.use_cache = False  # keys and values are for generating
     if full and precision == "bfloat16":
         body = model.base_model
         body.forward = torch.autocast(device.type, torch.bfloat16)(body.forward)
-    new = _new_modules(model, loading)
-    if not trained:
-        _warn_of_new_poolers(name, new)
-    _keep_in_float32(model, new)
     if not quantized:
         torch.nn.Module.to(model, device)
-    return model, new
+    return model, loading
 
 
 @contextmanager
@@ -255,8 +261,8 @@ def _new_modules(model: PreTrainedModel, loading: dict[str, Any]) -> list[str]:
         for name, module in model.named_modules()
         if id(module) not in body and next(module.parameters(recurse=False), None) is not None
     }
-    lacking = {*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])}
-    return sorted(head | {key.rpartition(".")[0] for key in lacking if POOLER in key})
+    not_loaded = {*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])}
+    return sorted(head | {key.rpartition(".")[0] for key in not_loaded if POOLER in key})
 
 
 def _four_bits(device: torch.device) -> BitsAndBytesConfig:
@@ -269,7 +275,7 @@ def _four_bits(device: torch.device) -> BitsAndBytesConfig:
     )
 
 
-def _start(model: PreTrainedModel, new: list[str], seed: int) -> None:
+def _initialise(model: PreTrainedModel, new: list[str], seed: int) -> None:
     """Draw the weights that the checkpoint lacks, with a head near zero."""
     torch.manual_seed(seed)
     std = getattr(model.config, "initializer_range", INITIAL_STD)

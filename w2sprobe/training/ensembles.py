@@ -22,11 +22,11 @@ def ensemble(tables: Sequence[LabelTable], *, how: str = "mean") -> LabelTable:
     Parameters
     ----------
     tables : sequence of LabelTable
-        One per member, of the same rows in any order; at least one.
+        One per member, of the same rows in any order.
     how : {"mean", "logit_mean"}, default "mean"
-        "mean": mean of P(label = 1). "logit_mean": mean of the log-odds, as a probability; a
-        confident member weighs more than an undecided one. Probabilities are clipped first to
-        [2^-53, 1 - 2^-53], so that the log-odds of 0 and 1 are finite.
+        "mean": mean of P(label = 1), as in deep ensembles (Lakshminarayanan et al., arXiv
+        1612.01474, section 2.4). "logit_mean": mean of the log-odds, as a probability; a confident
+        member weighs more than an undecided one.
 
     Returns
     -------
@@ -42,10 +42,6 @@ def ensemble(tables: Sequence[LabelTable], *, how: str = "mean") -> LabelTable:
         No tables.
     IdMismatch
         Two tables differ in their rows: names the ids that each lacks.
-
-    Notes
-    -----
-    "mean" is that of deep ensembles: Lakshminarayanan et al., arXiv 1612.01474, section 2.4.
     """
     if how not in HOW:
         raise UnknownName("ensemble", how, HOW)

@@ -7,7 +7,7 @@ with such a head are read by this package only; plain PEFT reads the others.
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -70,9 +70,8 @@ WITHOUT_PREFIX = frozenset({"led", "longformer", "rwkv", "squeezebert"})
 
 def classifier_backbone(classifier: PreTrainedModel) -> PreTrainedModel:
     """Part of a classifier, without its head, that predictions depend on."""
-    body: Any = classifier.base_model
-    part: PreTrainedModel = body if reads_eos_token(classifier.config) else text_model(body)
-    return part
+    body = cast("PreTrainedModel", classifier.base_model)
+    return body if reads_eos_token(classifier.config) else text_model(body)
 
 
 def reads_eos_token(config: PreTrainedConfig) -> bool:
@@ -138,17 +137,15 @@ def has_own_class(config: PreTrainedConfig) -> bool:
 def classifier_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
     """Class of a classifier on the base model that a config describes."""
     if has_own_class(config):
-        made: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
-    else:
-        made = _with_head(MODEL_MAPPING[type(config)])
-    classifier: type[PreTrainedModel] = made
-    return classifier
+        family = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
+        return cast("type[PreTrainedModel]", family)
+    return _with_head(MODEL_MAPPING[type(config)])
 
 
 @functools.cache
 def _with_head(body: type[PreTrainedModel]) -> type[PreTrainedModel]:
     family = [base for base in body.__mro__ if issubclass(base, PreTrainedModel)][1]
-    made: Any = type(
+    classifier = type(
         body.__name__.removesuffix("Model") + "ForSequenceClassification",
         (LastTokenHead, family),
         {
@@ -158,5 +155,4 @@ def _with_head(body: type[PreTrainedModel]) -> type[PreTrainedModel]:
             "__module__": __name__,
         },
     )
-    classifier: type[PreTrainedModel] = made
-    return classifier
+    return cast("type[PreTrainedModel]", classifier)

@@ -55,28 +55,27 @@ def cross_fit(
 ) -> LabelTable:
     """Predict each training row with a student that was trained on the other folds.
 
-    A row's own label has no influence on its prediction. From the second relabelling on it has an
-    indirect one: the labels of other rows then come from students that were trained on it.
+    A row's label does not influence its prediction directly. From the second relabelling on it
+    does indirectly: labels of other rows then come from students that were trained on it.
 
     Parameters
     ----------
     fit : callable
-        `finetune` on all rows of `train`, called with labels and a folder. It leaves out rows with
-        keep False, and goes on with an unfinished run in that folder.
+        `finetune` on all rows of `train`, called with labels and a folder; rows with keep False are
+        not trained on.
     train : Rows
         Rows of one group share a fold.
     labels : LabelTable
-        Labels of `train`; other rows are handed to `fit` unchanged.
+        Labels of `train`; those of other rows are passed to `fit` unchanged.
     folder : Path
-        Gets `fold-0.parquet` ..., the predictions; each student's run folder is deleted once its
-        predictions are written. Existing predictions are reused.
+        For predictions, `fold-0.parquet` ...; those that exist are reused.
     cv : int
-        Number of folds, from 2 to the number of rows, or of groups if there are any.
+        Folds, from 2 to the number of rows, or of groups if there are any.
 
     Returns
     -------
     LabelTable
-        All rows of `train` in their order, those with keep False in `labels` too.
+        All rows of `train` in their order, those with keep False too.
 
     Raises
     ------
@@ -89,7 +88,7 @@ def cross_fit(
         if file.is_file():
             continue
         held_out = train.select(np.flatnonzero(folds == number))
-        # Not trained on, but still among the rows: so all students share one prefix.
+        # left out of training by keep=False, not by selection, so that all students share a prefix
         soft = labels.align(held_out.ids).soft_label
         without = LabelTable(held_out.ids, soft, np.zeros(len(held_out), dtype=bool))
         run = folder / f"fold-{number}"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from accelerate.utils import gather_object
 from accelerate.utils.memory import should_reduce_batch_size
 from peft import PeftModel
 from safetensors import SafetensorError
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from transformers import (
     PreTrainedModel,
     PrinterCallback,
@@ -108,14 +108,16 @@ class BatchTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader[Example]:
         """Return whole batches, the same in every process; `training_step` takes its share."""
-        examples: Any = self.train_dataset
+        examples = cast("list[Example]", self.train_dataset)
         batches = EpochBatches(
             len(examples),
             self._settings.batch_size,
             seed=self._settings.seed,
-            epoch=lambda: self.state.global_step // len(batches),
+            step=lambda: self.state.global_step,
         )
-        return DataLoader(examples, batch_sampler=batches, collate_fn=self.data_collator)
+        # torch needs only the length and the rows of a list, but its annotation asks for a Dataset
+        dataset = cast("Dataset[Example]", examples)
+        return DataLoader(dataset, batch_sampler=batches, collate_fn=self.data_collator)
 
     def training_step(
         self,

@@ -15,13 +15,16 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from w2sprobe.errors import InputError, UnknownName
-from w2sprobe.training.settings import LOSSES, TrainSettings
+from w2sprobe.training.settings import (
+    DEFAULT_ALPHA,
+    DEFAULT_LOG_ZERO,
+    DEFAULT_Q,
+    LOSSES,
+    TrainSettings,
+)
 
-DEFAULT_ALPHA = 0.5  # weight of the auxiliary term, as published
 DEFAULT_WINDOW = 32  # last predictions that LogConfidence takes its threshold from, as published
-DEFAULT_RADIUS = 0.15  # as in the published code
-DEFAULT_LOG_ZERO = -4.0  # A in Wang et al.
-DEFAULT_Q = 0.7  # as in Zhang & Sabuncu's experiments
+DEFAULT_RADIUS = 0.15  # of `confidence_window`, as in the published code; its runs: `auto_radius`
 
 # The weight of an auxiliary loss grows over 100 steps as published, at most over a fifth of the
 # run: Burns et al., arXiv 2312.09390, warm it up over the first 20 % of training.
@@ -60,9 +63,8 @@ def confidence_window(logits: Tensor, soft: Tensor, radius: float = DEFAULT_RADI
 
     Parameters
     ----------
-    logits : Tensor, shape (b, 2)
-    soft : Tensor, shape (b,)
-        P(label = 1), in [0, 1].
+    logits, soft
+        As in `cross_entropy`.
     radius : float, in [0, 0.5]
         A row counts as long as max(p) < 0.5 + radius.
 
@@ -127,9 +129,8 @@ def reverse_cross_entropy(
 
     Parameters
     ----------
-    logits : Tensor, shape (b, 2)
-    soft : Tensor, shape (b,)
-        P(label = 1), in [0, 1].
+    logits, soft
+        As in `cross_entropy`.
     log_zero : float, below 0
         Lower bound of the logarithm of a label, which is infinite at 0.
 
@@ -145,13 +146,9 @@ def reverse_cross_entropy(
 
     Notes
     -----
-    Linear in p: smallest where the student is certain of the label's larger class; no gradient at
-    q = 0.5, and a small one near it.
-
-    Source: Wang et al., arXiv 1908.06112, where A replaces log 0 of hard labels and the term is
-    added to cross-entropy. With weak labels: Yao et al., arXiv 2502.11107; Xu et al., arXiv
-    2505.24313. Bounding the logarithm of soft labels by A is our extension; on hard labels the loss
-    is Wang et al.'s term.
+    Linear in p, without gradient at q = 0.5. Source: Wang et al., arXiv 1908.06112, where A
+    replaces log 0 of hard labels and the term is added to cross-entropy; bounding soft labels by A
+    is our extension. With weak labels: Yao et al., arXiv 2502.11107; Xu et al., arXiv 2505.24313.
     """
     if not log_zero < 0:
         raise InputError(f"log_zero out of range: {log_zero!r}", allowed="below 0")
@@ -166,9 +163,8 @@ def generalised_cross_entropy(logits: Tensor, soft: Tensor, q: float = DEFAULT_Q
 
     Parameters
     ----------
-    logits : Tensor, shape (b, 2)
-    soft : Tensor, shape (b,)
-        P(label = 1), in [0, 1].
+    logits, soft
+        As in `cross_entropy`.
     q : float, in (0, 1]
         Larger values down-weight rows whose label disagrees with the prediction. Near 0 the loss is
         cross-entropy; at 1 it is E|p1 - y| for a hard label y drawn with P(y = 1) = `soft`.
@@ -361,13 +357,13 @@ class Entropy:
         return ((1 - weight) * _cross_entropy(log_p, soft) + weight * entropy).mean()
 
 
-def make_loss(settings: TrainSettings | str, soft_labels: ArrayLike | None = None) -> Loss:
+def make_loss(settings: TrainSettings, soft_labels: ArrayLike | None = None) -> Loss:
     """Make a new loss for a run.
 
     Parameters
     ----------
-    settings : TrainSettings or str
-        One of `LOSSES` alone stands for that loss with the defaults of this file.
+    settings : TrainSettings
+        Name and parameters of the loss; other settings are not read.
     soft_labels : array of float, shape (n,), optional
         Training labels; needed if the window's radius is "auto".
 
@@ -384,9 +380,6 @@ def make_loss(settings: TrainSettings | str, soft_labels: ArrayLike | None = Non
     InputError
         `soft_labels` is needed and not given, or `auto_radius` refuses it.
     """
-    if isinstance(settings, str):
-        defaults = TrainSettings(window_radius=str(DEFAULT_RADIUS))
-        settings = defaults.model_copy(update={"loss": settings})
     alpha, q = settings.loss_alpha, settings.generalised_q
     makers: dict[str, Callable[[], Loss]] = {
         "xent": lambda: _unramped(cross_entropy),
@@ -399,7 +392,7 @@ def make_loss(settings: TrainSettings | str, soft_labels: ArrayLike | None = Non
         "reverse": lambda: _unramped(reverse_cross_entropy, log_zero=settings.reverse_log_zero),
         "generalised": lambda: _unramped(generalised_cross_entropy, q=q),
     }
-    if settings.loss not in makers:
+    if settings.loss not in makers:  # `model_copy` does not validate
         raise UnknownName("loss", settings.loss, LOSSES)
     return makers[settings.loss]()
 

@@ -7,11 +7,12 @@ enter block l. They are cached for every token of every row, and training starts
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from peft import PeftModel
+from transformers import PreTrainedModel
 
 from w2sprobe.atomic import atomic_path
 from w2sprobe.errors import OutputError
@@ -105,9 +106,8 @@ class Prefix:
         device: torch.device,
         file: Path,
     ) -> None:
-        base: Any = classifier.get_base_model()
-        body = classifier_backbone(base)
-        blocks: Any = blocks_of(body)
+        body = classifier_backbone(cast("PreTrainedModel", classifier.get_base_model()))
+        blocks = cast("torch.nn.ModuleList", blocks_of(body))
         self._blocks, self._layer, self._device = blocks, layer, device
         self._ends = np.cumsum([0, *(len(row) for row in input_ids)])
         self._hidden: torch.Tensor | None = None
@@ -142,8 +142,8 @@ class Prefix:
             self._blocks[number] = block
 
     def _states_of(self, row: int) -> torch.Tensor:
-        cells = torch.from_numpy(np.array(self._states[self._ends[row] : self._ends[row + 1]]))
-        return cells.view(torch.bfloat16) if cells.dtype == torch.uint16 else cells
+        states = torch.from_numpy(np.array(self._states[self._ends[row] : self._ends[row + 1]]))
+        return states.view(torch.bfloat16) if states.dtype == torch.uint16 else states
 
     def _feed(self, _: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if args:
@@ -153,22 +153,22 @@ class Prefix:
     def _compute(self, input_ids: Sequence[np.ndarray], pad_id: int, file: Path) -> None:
         lengths = np.diff(self._ends)
         try:
-            with atomic_path(file) as temporary, temporary.open("w+b") as states:
+            with atomic_path(file) as temporary, temporary.open("w+b") as stream:
                 start = token_bytes = 0
                 for rows in length_sorted_batches(lengths, BATCH_TOKENS):
                     hidden = self._input_of_block([input_ids[row] for row in rows], pad_id)
-                    # numpy has no bfloat16
-                    cells = hidden.view(torch.uint16) if hidden.dtype == torch.bfloat16 else hidden
-                    batch = cells.cpu().numpy()
+                    if hidden.dtype == torch.bfloat16:  # numpy has no bfloat16
+                        hidden = hidden.view(torch.uint16)
+                    batch = hidden.cpu().numpy()
                     if not start:
                         shape = (int(self._ends[-1]), batch.shape[-1])
                         header = {"descr": batch.dtype.str, "fortran_order": False, "shape": shape}
-                        np.lib.format.write_array_header_1_0(states, header)
-                        start, token_bytes = states.tell(), batch.dtype.itemsize * shape[1]
+                        np.lib.format.write_array_header_1_0(stream, header)
+                        start, token_bytes = stream.tell(), batch.dtype.itemsize * shape[1]
                     # batches are sorted by length, the file is in the order of rows
                     for index, row in enumerate(rows):
-                        states.seek(start + int(self._ends[row]) * token_bytes)
-                        states.write(batch[index, : lengths[row]].tobytes())
+                        stream.seek(start + int(self._ends[row]) * token_bytes)
+                        stream.write(batch[index, : lengths[row]].tobytes())
         except OSError as error:
             raise OutputError(f"cannot write {str(file)!r}: {error.strerror}") from error
 

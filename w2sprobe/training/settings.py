@@ -17,6 +17,10 @@ LossName = Literal[
 ]
 StoppingRule = Literal["auc", "soft_auc", "log_loss"]
 WEAK_RATE, STRONG_RATE = 5e-4, 8e-5  # peak learning rates, as published
+# Parameters of the losses, as published unless a comment says otherwise.
+DEFAULT_ALPHA = 0.5  # weight of the auxiliary term of logconf and entropy
+DEFAULT_LOG_ZERO = -4.0  # of the reverse loss: A in Wang et al.
+DEFAULT_Q = 0.7  # of the generalised loss, as in Zhang & Sabuncu's experiments
 LOSSES: tuple[str, ...] = get_args(LossName)
 STOPPING_RULES: tuple[StoppingRule, ...] = get_args(StoppingRule)
 VAL_SCORES = tuple(f"val_{rule}" for rule in STOPPING_RULES)  # keys of training.json
@@ -36,7 +40,10 @@ class TrainSettings(BaseModel):
         "generalised cross-entropy; NAME_published: as in the published code, defects included.",
     )
     loss_alpha: float = Field(
-        0.5, ge=0, le=1, description="Weight of the auxiliary term of logconf and entropy."
+        DEFAULT_ALPHA,
+        ge=0,
+        le=1,
+        description="Weight of the auxiliary term of logconf and entropy.",
     )
     window_radius: str = Field(
         "auto",
@@ -44,10 +51,10 @@ class TrainSettings(BaseModel):
         "0.5| over the training labels, as in the published runs.",
     )
     reverse_log_zero: float = Field(
-        -4.0, lt=0, description="Value that the reverse loss uses for log 0."
+        DEFAULT_LOG_ZERO, lt=0, description="Value that the reverse loss uses for log 0."
     )
     generalised_q: float = Field(
-        0.7,
+        DEFAULT_Q,
         gt=0,
         le=1,
         description="Exponent of the generalised loss: near 0 cross-entropy, 1 absolute error.",

@@ -75,7 +75,9 @@ def finetune(
 ) -> SavedModel:
     """Finetune a classifier and keep its best checkpoint, chosen by `early_stopping`.
 
-    Started by torchrun or `accelerate launch`, the processes share every batch; the first writes.
+    A killed run continues from its last checkpoint, to the weights that an uninterrupted run would
+    have had; a finished one is opened. Processes of torchrun or `accelerate launch` share every
+    batch, and the first one writes.
 
     Parameters
     ----------
@@ -84,21 +86,18 @@ def finetune(
     train, val : Rows
         Only ids and texts are read; labels come from `labels`.
     labels : LabelTable
-        Soft labels of all rows of `train` and `val`; rows of `train` with keep False are left out.
+        Soft labels of all rows; rows of `train` with keep False are left out.
     out : str or Path
-        Folder for `adapter/` (an ordinary PEFT folder, head included; with `full` for `model/`, a
-        transformers folder with tokenizer), `validation.parquet` (predictions of the validation
-        rows at every evaluation) and `training.json`, which is written last. Until then it holds
-        `checkpoints/`: a run that was killed goes on from there, to the weights that an
-        uninterrupted one would have had. A finished run is opened and not trained again.
+        Folder for `adapter/` (a PEFT folder, head included; with `full` for `model/`, a
+        transformers folder), `validation.parquet` (predictions at every evaluation) and
+        `training.json`, written last. `checkpoints/` is removed at the end.
     prefixes : Path, optional
-        Folder in which prefixes (`lora_from_layer`) are kept for other runs on the same rows. None:
-        this run's is removed at its end.
+        Folder that keeps prefixes (`lora_from_layer`) for other runs on the same rows.
 
     Returns
     -------
     SavedModel
-        Loaded again from `out`; its validation predictions agree with those of the best checkpoint.
+        Loaded again from `out`, and checked against the best checkpoint's predictions.
 
     Raises
     ------
@@ -137,16 +136,9 @@ def finetune(
     with progress_bar(f"training {base.info.name}", n_steps) as advance:
         trainer.add_callback(_Steps(advance))
         trainer.run(unfinished)
-
-    # Read now: once the processes part, in `_save`, the first one may remove the checkpoints.
-    best = checkpoints.state_of(Path(str(trainer.state.best_model_checkpoint)))
-    val_scores = np.array(best["val_scores"])
-    if prefix:
-        # In bfloat16 a prediction depends on the shape of its batch; a prefix was computed in
-        # batches of other rows than the reloaded model will see.
-        prefix.detach()
-        val_scores = base.predict(classifier, data.val_tokens)
-    reloaded = _save(base, data, trainer, folder, val_scores)
+    # read now: once the processes part, in `_save`, the first one may remove the checkpoints
+    expected = _best_predictions(base, data, trainer, classifier, prefix)
+    reloaded = _save(base, data, trainer, folder, expected)
     record = _record(base, data, trainer) | {
         "run": run,
         "rows": fingerprint_strings(train.ids.tolist(), train.texts),
@@ -294,30 +286,47 @@ def _make_trainer(
     )
 
 
+def _best_predictions(
+    base: _Base,
+    data: _Data,
+    trainer: BatchTrainer,
+    classifier: PreTrainedModel | PeftModel,
+    prefix: Prefix | None,
+) -> np.ndarray:
+    """Validation predictions of the best checkpoint, whose weights the classifier has."""
+    if prefix:
+        # In bfloat16 a prediction depends on the shape of its batch; a prefix was computed in
+        # batches of other rows than the reloaded model will see.
+        prefix.detach()
+        return base.predict(classifier, data.val_tokens)
+    best = checkpoints.state_of(Path(str(trainer.state.best_model_checkpoint)))
+    return np.array(best["val_scores"])
+
+
 def _save(
-    base: _Base, data: _Data, trainer: BatchTrainer, out: Path, val_scores: np.ndarray
+    base: _Base, data: _Data, trainer: BatchTrainer, out: Path, expected: np.ndarray
 ) -> PreTrainedModel | PeftModel:
-    """Write what has been learned, load it again, and compare predictions.
+    """Write the trained weights, load them again, and compare validation predictions.
 
     Raises
     ------
     W2SProbeError
-        What was saved does not reproduce `val_scores`, the best checkpoint's.
+        The reloaded model does not predict `expected`.
     """
-    learned = out / (WEIGHTS if base.settings.full else ADAPTER)
-    trainer.save(learned)
+    saved_to = out / (WEIGHTS if base.settings.full else ADAPTER)
+    trainer.save(saved_to)
     trainer.release()
     if base.settings.full and trainer.args.should_save:
-        base.tokenizer.save_pretrained(str(learned))
+        base.tokenizer.save_pretrained(str(saved_to))
     reloaded = load_trained(
         base.info, out, precision=base.precision, pad_id=base.info.pad_id, device=base.device
     )
-    again = base.predict(reloaded, data.val_tokens)
-    difference = float(np.abs(val_scores - again).max(initial=0))
+    predicted = base.predict(reloaded, data.val_tokens)
+    difference = float(np.abs(expected - predicted).max(initial=0))
     if not difference <= RELOAD_TOLERANCE:  # NaN fails too
         raise W2SProbeError(
             f"what was saved predicts differently from the run: by up to {difference:.3g}",
-            where=str(learned),
+            where=str(saved_to),
             allowed=f"{RELOAD_TOLERANCE}",
         )
     return reloaded

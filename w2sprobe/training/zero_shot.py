@@ -9,7 +9,7 @@ import inspect
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ from w2sprobe.models import (
 )
 from w2sprobe.progress import progress_bar
 from w2sprobe.tokens import (
-    AS_IT_IS,
+    TOKENIZER_OPTIONS,
     check_vocabulary,
     count_doubled_bos,
     length_sorted_batches,
@@ -55,7 +55,7 @@ ANSWERS = ("No", "Yes")  # of label 0 and of label 1
 # Largest relative difference of earlier logits where only the last token differs; both rows go
 # through the same kernels, so that a causal model's are mostly equal bit for bit.
 CAUSAL_TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 1e-2}
-LEAST_SHARED = 16  # tokens; a shorter common start of all prompts is not worth a cache
+MIN_SHARED_TOKENS = 16  # a shorter common start of all prompts is not worth a cache
 CACHED_TOKENS = 16_384  # per batch, of the copied common start; 128 KiB each in an 8B model
 
 
@@ -78,16 +78,14 @@ def zero_shot(
     rows : Rows
         Their labels are not read.
     shots : Rows, optional
-        Labelled examples that precede every row, in this order; `choose_shots` takes balanced ones.
-        None: zero-shot.
+        Labelled examples that precede every row (few-shot, Brown et al., arXiv 2005.14165);
+        `choose_shots` takes balanced ones.
     answers : tuple of str, default ("No", "Yes")
         Words for label 0 and label 1, without a leading space.
     question : str, default ""
-        Line between a row's text and the cue, for texts that contain no question: "Is this review
-        positive?".
+        Line between a row's text and the cue, such as "Is this review positive?".
     truncate : bool, default False
-        Cut texts whose prompt exceeds the model's context, with a warning that counts them.
-        Examples, question and cue stay whole.
+        Cut texts whose prompt exceeds the model's context, and warn.
 
     Returns
     -------
@@ -106,22 +104,20 @@ def zero_shot(
     Notes
     -----
     A prompt is the text, the question if there is one, and the cue `Answer (Yes or No):`, each on
-    its own line; an example is a prompt with its answer and a blank line after it (few-shot
-    prompts: Brown et al., arXiv 2005.14165). A model's bias towards one answer is not corrected:
-    contextual calibration (Zhao et al., arXiv 2102.09690) shifts all log-odds alike, and leaves the
-    AUC as it is.
+    its own line. A model's bias towards one answer is not corrected: contextual calibration (Zhao
+    et al., arXiv 2102.09690) shifts all log-odds alike, which does not change the AUC.
     """
     info = describe_model(model)
     resolved = resolve_device(device)
     check_head(info)
-    form, tokenizer = Form(answers, question), load_tokenizer(info.source)
-    check_answers(tokenizer, form)
+    template, tokenizer = PromptTemplate(answers, question), load_tokenizer(info.source)
+    check_answers(tokenizer, template)
     examples = ""
     if shots is not None:
         _check_not_among(shots, rows)
-        examples = form.examples(shots)
-    to_tokens = _PromptTokenizer(tokenizer, form, examples)
-    prompts, n_cut = _fit(to_tokens, rows, info, truncate=truncate)
+        examples = template.examples(shots)
+    to_tokens = _PromptTokenizer(tokenizer, template, examples)
+    prompts, n_cut = _prompts_in_context(to_tokens, rows, info, truncate=truncate)
     input_ids = [prompt.input_ids for prompt in prompts]
     answer_tokens = np.array([p.answer_tokens for p in prompts], dtype=np.int64).reshape(-1, 2)
     head_rows, columns = np.unique(answer_tokens, return_inverse=True)
@@ -186,8 +182,8 @@ def choose_shots(rows: Rows, n_shots: int) -> Rows:
 
 
 @dataclass(frozen=True)
-class Form:
-    """Template of a prompt.
+class PromptTemplate:
+    """Template of a prompt: the text, a question, and a cue for the answer.
 
     Parameters
     ----------
@@ -217,7 +213,7 @@ class Form:
 @dataclass(frozen=True)
 class _Prompt:
     input_ids: np.ndarray  # int32, without the answer
-    answer_tokens: tuple[int, int]  # where the two answers part
+    answer_tokens: tuple[int, int]  # first tokens that differ, of either answer
 
 
 def check_head(info: ModelInfo) -> None:
@@ -227,31 +223,32 @@ def check_head(info: ModelInfo) -> None:
     architectures = list(config.architectures or [])
     if MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type) not in architectures:
         raise InputError(
-            f"model {info.name!r} has no language-model head that goes on with a text: its "
+            f"model {info.name!r} has no language-model head that continues a text: its "
             f"checkpoint is a {' and '.join(architectures) or 'model of unknown kind'}",
             allowed="causal language models, such as smollm2-135m",
         )
 
 
-def check_answers(tokenizer: PreTrainedTokenizerBase, form: Form) -> None:
+def check_answers(tokenizer: PreTrainedTokenizerBase, template: PromptTemplate) -> None:
     """Refuse answers whose first tokens are equal."""
     if not tokenizer.is_fast:
         raise InputError(f"{type(tokenizer).__name__} does not say where in a text its tokens lie")
-    cue = form.prompt("")
+    cue = template.prompt("")
+    no, yes = template.answers
     one, two = (
-        tokenizer(f"{cue} {answer}", return_offsets_mapping=True, **AS_IT_IS)
-        for answer in form.answers
+        tokenizer(f"{cue} {answer}", return_offsets_mapping=True, **TOKENIZER_OPTIONS)
+        for answer in (no, yes)
     )
-    part = _first_difference(one["input_ids"], two["input_ids"])
+    first = _first_difference(one["input_ids"], two["input_ids"])
     # a tokenizer may make the space before an answer a separate token, which both answers share
     latest = len(cue) + len(" ")
     apart = all(
-        part < len(tokens["input_ids"]) and tokens["offset_mapping"][part][0] <= latest
+        first < len(tokens["input_ids"]) and tokens["offset_mapping"][first][0] <= latest
         for tokens in (one, two)
     )
     if not apart:
         raise InputError(
-            f"answers {form.answers[0]!r} and {form.answers[1]!r} start with the same token",
+            f"answers {no!r} and {yes!r} start with the same token",
             advice="Choose words that this model's tokenizer tells apart by their first token.",
         )
 
@@ -267,30 +264,30 @@ class _PromptTokenizer:
     """Turns texts into prompts, and these into tokens."""
 
     tokenizer: PreTrainedTokenizerBase
-    form: Form
+    template: PromptTemplate
     examples: str  # text that all prompts begin with
 
     def tokens(self, texts: Sequence[str]) -> list[_Prompt]:
-        # Each prompt is tokenized with either answer and cut where the two part: the tokens left
-        # are those that a text with this answer has, without what a tokenizer adds at the end.
+        # Each prompt is tokenized with either answer, and cut before the first token that differs.
+        # So a prompt has the tokens of a text that continues, without those that close a text.
         no, yes = (
             self.tokenizer(
-                [f"{self.examples}{self.form.prompt(text)} {answer}" for text in texts],
-                **AS_IT_IS,
+                [f"{self.examples}{self.template.prompt(text)} {answer}" for text in texts],
+                **TOKENIZER_OPTIONS,
             )["input_ids"]
-            for answer in self.form.answers
+            for answer in self.template.answers
         )
         prompts = []
         for row_no, row_yes in zip(no, yes, strict=True):
-            part = _first_difference(row_no, row_yes)
-            tokens = np.array(row_no[:part], dtype=np.int32)
-            prompts.append(_Prompt(tokens, (row_no[part], row_yes[part])))
+            end = _first_difference(row_no, row_yes)
+            tokens = np.array(row_no[:end], dtype=np.int32)
+            prompts.append(_Prompt(tokens, (row_no[end], row_yes[end])))
         return prompts
 
     def cut(self, text: str, limit: int) -> _Prompt | None:
         """Prompt of a text cut to `limit` tokens in all; None if no text would be left."""
         read = self.tokenizer(
-            text, return_offsets_mapping=True, add_special_tokens=False, **AS_IT_IS
+            text, return_offsets_mapping=True, add_special_tokens=False, **TOKENIZER_OPTIONS
         )
         ends = [end for _, end in read["offset_mapping"]]
         (prompt,) = self.tokens([text])
@@ -304,10 +301,10 @@ class _PromptTokenizer:
         return prompt
 
 
-def _fit(
+def _prompts_in_context(
     tokenizer: _PromptTokenizer, rows: Rows, info: ModelInfo, *, truncate: bool
 ) -> tuple[list[_Prompt], int]:
-    """Prompts that fit into the model's context, and how many texts were cut for it."""
+    """Prompts that fit into the model's context, and the number of texts that were cut."""
     prompts = tokenizer.tokens(rows.texts)
     limit = info.max_tokens or max((len(prompt.input_ids) for prompt in prompts), default=0)
     long = [row for row, prompt in enumerate(prompts) if len(prompt.input_ids) > limit]
@@ -338,7 +335,7 @@ def _fit(
 def _load(info: ModelInfo, head_rows: np.ndarray, device: torch.device) -> PreTrainedModel:
     """Load a causal model in its checkpoint's precision, with a head for a few tokens only."""
     with reading(info.name):
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        loaded = AutoModelForCausalLM.from_pretrained(
             info.source,
             config=read_config(info.source),
             dtype=DTYPES[computing_type(info)],
@@ -347,15 +344,16 @@ def _load(info: ModelInfo, head_rows: np.ndarray, device: torch.device) -> PreTr
             output_loading_info=True,
             trust_remote_code=False,
         )
-    network, loading = loaded
+    # with `output_loading_info` from_pretrained returns a pair, which its annotation does not say
+    network, loading = cast("tuple[Any, dict[str, Any]]", loaded)
     check_loaded(info.name, network, text_model(network.base_model), loading)
     head = network.get_output_embeddings()
     head_tensors = {id(tensor) for tensor in head.parameters()} if head is not None else set()
-    lacking = {*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])}
+    not_loaded = {*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])}
     missing = sorted(
         name
         for name, tensor in network.named_parameters(remove_duplicate=False)
-        if id(tensor) in head_tensors and name in lacking
+        if id(tensor) in head_tensors and name in not_loaded
     )
     if missing or not isinstance(head, torch.nn.Linear):
         raise InputError(
@@ -363,12 +361,11 @@ def _load(info: ModelInfo, head_rows: np.ndarray, device: torch.device) -> PreTr
             f"{first_few(missing) or 'a linear one'}"
         )
     # What a model does to its logits (scaling, soft caps) acts on each token's logit alone.
-    network.set_output_embeddings(_some_rows(head, head_rows))
+    network.set_output_embeddings(_head_of_tokens(head, head_rows))
     if not info.quantization:
         torch.nn.Module.to(network, device)
     network.train(mode=False)
-    causal: PreTrainedModel = network
-    return causal
+    return cast("PreTrainedModel", network)
 
 
 @torch.inference_mode()
@@ -389,13 +386,13 @@ def _check_causal(network: PreTrainedModel, tokens: np.ndarray, info: ModelInfo)
     moved = float((logits[0] - logits[1]).abs().max() / logits.abs().max())
     if not moved <= CAUSAL_TOLERANCE[info.dtype]:
         raise InputError(
-            f"{type(network).__name__} of {info.name!r} does not go on with a text: its logits at "
+            f"{type(network).__name__} of {info.name!r} does not continue a text: its logits at "
             f"a token move with a later one, by {moved:.2g}, relatively",
             allowed="causal language models, such as smollm2-135m",
         )
 
 
-def _some_rows(head: torch.nn.Linear, rows: np.ndarray) -> torch.nn.Linear:
+def _head_of_tokens(head: torch.nn.Linear, rows: np.ndarray) -> torch.nn.Linear:
     """Head of a few tokens, in float32: bfloat16 logits tie, and ties cost AUC."""
     few = torch.nn.Linear(head.in_features, len(rows), bias=head.bias is not None)
     with torch.no_grad():
@@ -418,7 +415,9 @@ def _logits(
     """Logits after the last token of each row, float64, shape (n, n_tokens)."""
     device = network.device
     n_shared = _n_shared(input_ids)
-    cache = _shared_cache(network, input_ids[0][:n_shared]) if n_shared >= LEAST_SHARED else None
+    cache = (
+        _shared_cache(network, input_ids[0][:n_shared]) if n_shared >= MIN_SHARED_TOKENS else None
+    )
     n_cached = n_shared if cache else 0
     rest = [row[n_cached:] for row in input_ids]
     lengths = np.array([len(row) for row in rest])

@@ -1,4 +1,4 @@
-"""How each probe is fitted: what the estimators do alone, with as few searches as can be."""
+"""Probe types: the results of the estimators, from as few searches as possible."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 
 from tests.probes.cases import problem
 from w2sprobe.probes import Neighbors, TopoFilter, nearest_neighbors
-from w2sprobe.probing.probers import PROBERS, Fit
+from w2sprobe.probing.probe_types import PROBE_TYPES, Fit
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.votes.table import LEAVE_ONE_OUT
 
@@ -33,14 +33,14 @@ def test_topofilter_of_every_k_is_searched_once(
 
     spec = VoteSpec(preprocess=preprocess, topofilter={"graph": graph}, held_out=(LEAVE_ONE_OUT,))
     fit = Fit(X, X[:0], SOFT, keep, GROUPS, spec, search, "cpu")
-    (_, split, kept), (_, _, component) = PROBERS["topofilter"].fit(fit, (5, 20, 10))
-    assert split == LEAVE_ONE_OUT
+    kept, component = PROBE_TYPES["topofilter"].fit(fit, (5, 20, 10))
+    assert kept.rows == component.rows == LEAVE_ONE_OUT
     for vector, soft in enumerate(SOFT):
         rows = np.arange(N) if keep is None else np.flatnonzero(keep[vector])
         for number, k in enumerate((5, 20, 10)):
             alone = TopoFilter(k, k, preprocess=preprocess, graph=graph)
             alone.fit(X[rows], soft[rows], GROUPS[rows])
-            np.testing.assert_array_equal(kept[vector, number, rows], alone.keep_mask_)
-            np.testing.assert_array_equal(component[vector, number, rows], alone.component_mask_)
+            np.testing.assert_array_equal(kept.p[vector, number, rows], alone.keep_mask_)
+            np.testing.assert_array_equal(component.p[vector, number, rows], alone.component_mask_)
     whole = [N] if keep is None else [int(mask.sum()) for mask in KEEP]
     assert [sizes.count(size) for size in whole] == [1] * len(whole)

@@ -5,11 +5,10 @@ torch is imported inside the fit functions, because reading a config imports thi
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from w2sprobe.checks import n_left_out
 from w2sprobe.labels import THRESHOLD
 from w2sprobe.training.settings import LOSSES
 from w2sprobe.votes.selection import HEAD
@@ -20,8 +19,29 @@ if TYPE_CHECKING:
     from w2sprobe.probing.spec import VoteSpec
 
 OTHER = "other"  # rows that are not training rows
-# name of the probe, rows predicted, and P(label = 1) of shape (vectors, values, rows)
-Predictions = Iterator[tuple[str, str, np.ndarray]]
+
+
+class Predictions(NamedTuple):
+    """Predictions of one probe for some rows, for every label vector and hyperparameter value.
+
+    Parameters
+    ----------
+    probe : str
+        Name of the probe in results.
+    rows : str
+        `OTHER`, or how the training rows were predicted: a split of `w2sprobe.votes.table`.
+    p : ndarray of float64, shape (v, s, m)
+        P(label = 1) by label vector, hyperparameter value and row; NaN where a probe could not be
+        fitted.
+    neighbors : ndarray of int64, shape (m, k), optional
+        Row numbers of the training rows that kNN's leave-one-out predictions come from, nearest
+        first.
+    """
+
+    probe: str
+    rows: str
+    p: np.ndarray
+    neighbors: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +100,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Prober:
+class ProbeType:
     """A probe that studies, sweeps and commands can name.
 
     Parameters
@@ -88,98 +108,99 @@ class Prober:
     setting : str, optional
         Name of its hyperparameter; None if it has none.
     fit : callable
-        Fits every value of the hyperparameter to every label vector.
+        Fits every value of the hyperparameter to every label vector, and yields predictions of
+        the training rows, held out, and of `Fit.queries`.
     default : float, optional
         Default value of the hyperparameter.
-    alone : bool, default False
+    no_folds : bool, default False
         True: predicts training rows without folds, by leaving out single rows or not at all.
     predicts : bool, default True
         False: its results are masks of training rows, which only filters use.
     """
 
     setting: str | None
-    fit: Callable[[Fit, tuple[float, ...]], Predictions]
+    fit: "FitFunction"
     default: float | None = None
-    alone: bool = False
+    no_folds: bool = False
     predicts: bool = True
 
 
-def _knn(fit: Fit, ks: tuple[float, ...]) -> Predictions:
+FitFunction = Callable[[Fit, tuple[float, ...]], Iterator[Predictions]]
+
+
+def _knn(fit: Fit, ks: tuple[float, ...]) -> Iterator[Predictions]:
     from w2sprobe.probes import knn_cross_fit, knn_path
 
-    options: dict[str, Any] = {"ks": [int(k) for k in ks], "search": fit.search}
+    options: dict[str, Any] = {"ks": [int(k) for k in ks]}
     if TRAIN in fit.spec.held_out:
-        yield "knn", TRAIN, knn_cross_fit(fit.X, fit.soft, **options, **fit.cross_fit_options)
+        p = knn_cross_fit(fit.X, fit.soft, search=fit.search, **options, **fit.cross_fit_options)
+        yield Predictions("knn", TRAIN, p)
     options |= {"preprocess": fit.spec.preprocess, "keep": fit.keep}
     if LEAVE_ONE_OUT in fit.spec.held_out:
-        yield "knn", LEAVE_ONE_OUT, knn_path(fit.X, fit.soft, groups=fit.groups, **options)
+        searched: list[Neighbors] = []
+
+        def search_and_remember(*arrays: np.ndarray, **search_options: Any) -> "Neighbors":
+            searched.append(fit.search(*arrays, **search_options))
+            return searched[-1]
+
+        p = knn_path(fit.X, fit.soft, groups=fit.groups, search=search_and_remember, **options)
+        # the first search is for all rows; others follow only where `keep` leaves too few of them
+        yield Predictions("knn", LEAVE_ONE_OUT, p, searched[0].indices)
     for rows, points in fit.queries:
-        yield "knn", rows, knn_path(fit.X, fit.soft, points, **options)
+        p = knn_path(fit.X, fit.soft, points, search=fit.search, **options)
+        yield Predictions("knn", rows, p)
 
 
-def _logistic(fit: Fit, l2s: tuple[float, ...]) -> Predictions:
+def _logistic(fit: Fit, l2s: tuple[float, ...]) -> Iterator[Predictions]:
     from w2sprobe.probes import logistic_cross_fit_path
 
     held_out, coef, intercept = logistic_cross_fit_path(
         fit.X, fit.soft, l2s=l2s, device=fit.device, **fit.cross_fit_options
     )
     if fit.cross_fits:
-        yield "logistic", TRAIN, held_out
+        yield Predictions("logistic", TRAIN, held_out)
     for rows, points in fit.queries:
-        yield "logistic", rows, _sigmoid(points, coef, intercept)
+        yield Predictions("logistic", rows, _sigmoid(points, coef, intercept))
 
 
-def _mass_mean(fit: Fit, _: tuple[float, ...]) -> Predictions:
+def _mass_mean(fit: Fit, _: tuple[float, ...]) -> Iterator[Predictions]:
     from w2sprobe.probes import mass_mean_cross_fit_path
 
     held_out, coef, intercept = mass_mean_cross_fit_path(
         fit.X, fit.soft, whiten=fit.spec.whiten, device=fit.device, **fit.cross_fit_options
     )
     if fit.cross_fits:
-        yield "mass-mean", TRAIN, held_out[:, None]
+        yield Predictions("mass-mean", TRAIN, held_out[:, None])
     for rows, points in fit.queries:
-        yield "mass-mean", rows, _sigmoid(points, coef[:, None], intercept[:, None])
+        p = _sigmoid(points, coef[:, None], intercept[:, None])
+        yield Predictions("mass-mean", rows, p)
 
 
-class _SearchedOnce:
-    """Search some points among themselves once, for the largest k, and serve smaller k from it."""
-
-    def __init__(self, search: "Search", points: np.ndarray, k: int) -> None:
-        self.search, self.points, self.k = search, points, k
-        self.neighbors: Neighbors | None = None
-
-    def __call__(self, X: np.ndarray, **options: Any) -> "Neighbors":
-        if X.shape != self.points.shape or X.ctypes.data != self.points.ctypes.data:
-            return self.search(X, **options)  # rows within components, for the zeta step
-        k = options.pop("k")
-        if self.neighbors is None:
-            most = len(X) - n_left_out(options.get("groups"), itself=True)
-            self.neighbors = self.search(X, k=max(k, min(self.k, most)), **options)
-        return self.neighbors.first(k)
-
-
-def _topofilter(fit: Fit, ks: tuple[float, ...]) -> Predictions:
+def _topofilter(fit: Fit, ks: tuple[float, ...]) -> Iterator[Predictions]:
     from w2sprobe.probes import TopoFilter
-    from w2sprobe.probes.preprocess import Preprocessing
-    from w2sprobe.probes.topofilter import SHARED
+    from w2sprobe.probes.topofilter import SearchedRows
 
     settings = fit.spec.topofilter
     shape = (len(fit.soft), len(ks), len(fit.X))
     keep, component = np.zeros(shape), np.zeros(shape)
     hard = fit.soft > THRESHOLD
     one_class = np.asarray(hard.all(axis=1) | ~hard.any(axis=1))
-    searched: _SearchedOnce | None = None
+    searched: SearchedRows | None = None
     for vector, soft in enumerate(fit.soft):
         if one_class[vector] and not one_class.all():
             # without results; if all vectors are of one class, TopoFilter says why it refuses
             keep[vector] = component[vector] = np.nan
             continue
         rows = np.arange(len(soft)) if fit.keep is None else np.flatnonzero(fit.keep[vector])
-        groups = None if fit.groups is None else fit.groups[rows]
-        if searched is None or fit.keep is not None:
-            X = fit.X[rows]
-            preprocessed = Preprocessing.fit(X, fit.spec.preprocess).apply(X)
-            searched = _SearchedOnce(fit.search, preprocessed, round(SHARED * max(ks)))
+        if searched is None or fit.keep is not None:  # label vectors on the same rows share it
+            searched = SearchedRows.of(
+                fit.X[rows],
+                None if fit.groups is None else fit.groups[rows],
+                k_cc=int(max(ks)),
+                k_zeta=int(max(ks)),
+                preprocess=fit.spec.preprocess,
+                search=fit.search,
+            )
         for number, k in enumerate(ks):
             probe = TopoFilter(
                 int(k),
@@ -187,16 +208,16 @@ def _topofilter(fit: Fit, ks: tuple[float, ...]) -> Predictions:
                 settings.contamination,
                 graph=settings.graph,
                 per_class=settings.per_class,
-                search=searched,
-            ).fit(searched.points, soft[rows], groups)
+                search=fit.search,
+            ).fit_searched(searched, soft[rows])
             keep[vector, number, rows] = probe.keep_mask_
             component[vector, number, rows] = probe.component_mask_
-    yield "topofilter", LEAVE_ONE_OUT, keep
-    yield COMPONENT, LEAVE_ONE_OUT, component
+    yield Predictions("topofilter", LEAVE_ONE_OUT, keep)
+    yield Predictions(COMPONENT, LEAVE_ONE_OUT, component)
 
 
-def _head(loss: str) -> Callable[[Fit, tuple[float, ...]], Predictions]:
-    def fit_head(fit: Fit, seeds: tuple[float, ...]) -> Predictions:
+def _head(loss: str) -> FitFunction:
+    def fit_head(fit: Fit, seeds: tuple[float, ...]) -> Iterator[Predictions]:
         from w2sprobe.probing.heads import fit_heads
 
         # activations are standardised whatever the spec says: Adam needs it
@@ -210,7 +231,7 @@ def _head(loss: str) -> Callable[[Fit, tuple[float, ...]], Predictions]:
             device=fit.device,
         )
         for rows, points in fit.queries:
-            yield f"{HEAD}{loss}", rows, _sigmoid(points, coef, intercept)
+            yield Predictions(f"{HEAD}{loss}", rows, _sigmoid(points, coef, intercept))
 
     return fit_head
 
@@ -226,11 +247,13 @@ def _sigmoid(points: np.ndarray, coef: np.ndarray, intercept: np.ndarray) -> np.
     return p
 
 
-PROBERS: dict[str, Prober] = {
-    "knn": Prober("k", _knn, default=50, alone=True),
-    "logistic": Prober("l2", _logistic, default=1e-2),
-    "mass-mean": Prober(None, _mass_mean),
-    "topofilter": Prober("k", _topofilter, default=50, alone=True, predicts=False),
-    **{f"{HEAD}{loss}": Prober("seed", _head(loss), default=0, alone=True) for loss in LOSSES},
+PROBE_TYPES: dict[str, ProbeType] = {
+    "knn": ProbeType("k", _knn, default=50, no_folds=True),
+    "logistic": ProbeType("l2", _logistic, default=1e-2),
+    "mass-mean": ProbeType(None, _mass_mean),
+    "topofilter": ProbeType("k", _topofilter, default=50, no_folds=True, predicts=False),
+    **{
+        f"{HEAD}{loss}": ProbeType("seed", _head(loss), default=0, no_folds=True) for loss in LOSSES
+    },
 }
-PROBES = tuple(name for name in PROBERS if not name.startswith(HEAD))  # without linear heads
+PROBES = tuple(name for name in PROBE_TYPES if not name.startswith(HEAD))  # without linear heads
