@@ -49,13 +49,15 @@ def list_stores(folder: Path | None, as_json: bool) -> None:
         return
     from w2sprobe.cli._tables import print_table
     from w2sprobe.reporting.listings import stores_table
+    from w2sprobe.reporting.wording import counted
 
     if infos:
         print_table(stores_table(infos))
     for info in infos:
         if info.problem:
             click.echo(info.problem, err=True)
-    click.echo(f"{len(infos)} stores, {sum(info.bytes for info in infos) / 1e6:.1f} MB in {root}")
+    size = sum(info.bytes for info in infos)
+    click.echo(f"{counted(len(infos), 'store')}, {size / 1e6:.1f} MB in {root}")
 
 
 @command.command("info")
@@ -245,6 +247,7 @@ def collect(folder: Path | None, unused_days: float | None, yes: bool, as_json: 
     import shutil
 
     from w2sprobe.cache import find_stores, leftovers, store_info
+    from w2sprobe.reporting.wording import counted
 
     root = folder or _options.cache_folder() / "stores"
     infos = [store_info(path) for path in find_stores(root)]
@@ -267,7 +270,8 @@ def collect(folder: Path | None, unused_days: float | None, yes: bool, as_json: 
     for file in files:
         click.echo(str(file))
     done = "deleted" if yes else "would be deleted (by --yes)"
-    click.echo(f"{len(old)} stores and {len(files)} files, {freed / 1e6:.1f} MB, {done}")
+    what = f"{counted(len(old), 'store')} and {counted(len(files), 'file')}"
+    click.echo(f"{what}, {freed / 1e6:.1f} MB, {done}")
 
 
 def _record(info: "StoreInfo") -> dict[str, Any]:
