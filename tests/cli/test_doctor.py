@@ -9,7 +9,7 @@ from w2sprobe.cli import doctor, root
 
 
 def test_a_missing_library_is_advised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_found", lambda module: module != "faiss")
+    monkeypatch.setattr(doctor, "_is_installed", lambda module: module != "faiss")
     monkeypatch.setattr(doctor, "_search_speed", lambda with_faiss: ("", []))
     facts, advice = doctor.examine()
     assert facts["faiss"] == "not installed"
@@ -18,7 +18,7 @@ def test_a_missing_library_is_advised(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_torch_the_exit_status_is_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_found", lambda module: False)
+    monkeypatch.setattr(doctor, "_is_installed", lambda module: False)
     monkeypatch.setattr(doctor, "_cores", lambda: ("", []))
     monkeypatch.setattr(doctor, "_computing", lambda: pytest.fail("torch was asked"))
     shown = CliRunner().invoke(root, ["doctor"])
@@ -63,7 +63,7 @@ def test_cores_that_other_work_leaves_are_advised(
     limit = f"{quota} by quota" if quota else "no quota"
     assert fact == (
         f"{quota or 2} usable of 4: 2 by affinity, {limit}; "
-        f"other work takes {sum(percent[:2]) / 100:.1f} of them"
+        f"other processes take {sum(percent[:2]) / 100:.1f} of them"
     )
     assert [f"set OMP_NUM_THREADS={advised} while" in line for line in advice] == (
         [True] if advised else []
@@ -86,14 +86,14 @@ def test_variables_that_set_how_threads_wait_are_listed(
     monkeypatch.delenv("GOMP_SPINCOUNT")
     monkeypatch.setattr(doctor.threads, "TOO_LATE", True)
     fact, (line,) = doctor._openmp()
-    assert line.startswith("torch was loaded before w2sprobe")
+    assert line.startswith("torch was imported before w2sprobe")
 
 
 @pytest.mark.parametrize(("code", "lines"), [("{first}, {second}", 0), ("os; os.abort()", 1)])
 def test_a_crash_of_torch_beside_faiss_is_detected(
     code: str, lines: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "BOTH", f"import {code}")
-    fact, advice = doctor._together()
+    monkeypatch.setattr(doctor, "CRASH_TEST", f"import {code}")
+    fact, advice = doctor._check_imports()
     assert len(advice) == lines
     assert (fact == "crash") == bool(lines)

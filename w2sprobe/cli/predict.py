@@ -282,4 +282,4 @@ def _shown(result: dict[str, Any]) -> str:
 
 
 def _number(auc: float | None) -> str:
-    return "none, not both classes are left" if auc is None else f"{auc:.3f}"
+    return "undefined, as one class only is left" if auc is None else f"{auc:.3f}"

@@ -157,7 +157,7 @@ def _reporter(plan: "StudyPlan") -> "Callable[[Stage, Outcome | None], None]":
         experiment = plan.experiment_name(stage)
         title = f"{experiment}: {stage.title}" if experiment else stage.title
         number = f"[{numbers[stage.address]}/{len(numbers)}]"
-        click.echo(f"{number} {title} {_said(outcome)}", err=True)
+        click.echo(f"{number} {title} {_status(outcome)}", err=True)
 
     return report
 
@@ -178,7 +178,7 @@ def _show_experiment(out: Path, as_json: bool) -> None:
         click.echo(f"{out / RESULTS}  {out / FIGURE}")
 
 
-def _said(outcome: "Outcome | None") -> str:
+def _status(outcome: "Outcome | None") -> str:
     """How a stage ended; an ellipsis before that."""
     if outcome is None:
         return "..."

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from w2sprobe.cache import StoreInfo
     from w2sprobe.experiments.config import TaskConfig
 
-FOLDER = click.Path(path_type=Path)
-ONE_STORE = click.argument("store", type=FOLDER)
+PATH = click.Path(path_type=Path)
+ONE_STORE = click.argument("store", type=PATH)
 
 
 @click.group("store")
@@ -31,7 +31,7 @@ def command() -> None:
 
 
 @command.command("ls")
-@click.argument("folder", type=FOLDER, required=False)
+@click.argument("folder", type=PATH, required=False)
 @_options.common
 def list_stores(folder: Path | None, as_json: bool) -> None:
     """List the stores in a folder (default: the cache).
@@ -170,7 +170,7 @@ def push(store: Path, target: str, layers: str, as_json: bool) -> None:
 
 @command.command("pull")
 @click.argument("source")
-@click.argument("store", type=FOLDER)
+@click.argument("store", type=PATH)
 @click.option("--layers", default="all", show_default=True, help="all, mid, 16, 8:24:2 ...")
 @_options.common
 def pull(source: str, store: Path, layers: str, as_json: bool) -> None:
@@ -192,9 +192,9 @@ def pull(source: str, store: Path, layers: str, as_json: bool) -> None:
 
 
 @command.command("import")
-@click.argument("source", type=FOLDER)
-@click.argument("store", type=FOLDER)
-@click.option("--ids", type=FOLDER, help="Text file with one row id per line; default: FILE-ROW.")
+@click.argument("source", type=PATH)
+@click.argument("store", type=PATH)
+@click.option("--ids", type=PATH, help="Text file with one row id per line; default: FILE-ROW.")
 @click.option("--model", default="", help="Name for the manifest.")
 @click.option(
     "--first-layer",
@@ -229,11 +229,11 @@ def import_command(
 
 
 @command.command("gc")
-@click.argument("folder", type=FOLDER, required=False)
+@click.argument("folder", type=PATH, required=False)
 @click.option(
     "--unused-days",
     type=_options.FiniteRange(min=0),
-    help="Include stores that nobody has opened for this many days.",
+    help="Include stores that were not opened for this many days.",
 )
 @click.option("--yes", is_flag=True, help="Delete; without it, only list.")
 @_options.common
