@@ -72,14 +72,7 @@ def main() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
-    # messages of libraries while a model is loaded mean nothing to users of this command
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("DATASETS_VERBOSITY", "critical")
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.showwarning = lambda message, *_, **__: _print_error(f"Warning: {message}")
+    _quiet_libraries()
     debug = "--debug" in sys.argv[1:]
     try:
         root.main(standalone_mode=False)
@@ -87,10 +80,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _print_error(
-            "Interrupted. Finished stages and shards are kept; run the same command again to "
-            "continue."
-        )
+        _print_error("Interrupted. Finished work is kept; run the same command again to continue.")
         # CPython remembers an interrupt raised inside exec(), which dataclasses use, and would end
         # `python -m` with SIGINT whatever status is asked for; another exec() resets that
         exec("")
@@ -107,6 +97,17 @@ def main() -> None:
             f"Failed: {type(error).__name__}: {error}\nRun again with --debug for the traceback."
         )
         sys.exit(1)
+
+
+def _quiet_libraries() -> None:
+    """Hide messages of libraries, which mean nothing to users; print warnings on one line."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DATASETS_VERBOSITY", "critical")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.showwarning = lambda message, *_, **__: _print_error(f"Warning: {message}")
 
 
 def _print_error(message: str) -> None:
