@@ -166,8 +166,11 @@ def test_a_study_says_which_experiments_have_no_results(run: Any, tmp_path: Path
     assert Path("none/scores.csv").is_file()
 
 
-def test_a_study_is_the_same_on_ray(run: Any) -> None:
+def test_a_study_is_the_same_on_ray(run: Any, tmp_path: Path) -> None:
     several = ["--set", "seeds=[0, 1]", "--set", "methods=[student, knn_probe]", "--json"]
+    # probes instead of two trainings a seed: each stage with a model starts a process
+    several += ["--set", f"weak={{kind: probe, model: {tmp_path / 'weak'}}}"]
+    several += ["--set", "ceiling=logistic"]
     here = run("study.yaml", "--out", "here", *several)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("W2SPROBE_CACHE", str(Path("other-cache").absolute()))

@@ -34,10 +34,9 @@ class Workplace:
         return call_forked(command_line, self.folder, arguments, self._environment())
 
     def json(self, *arguments: str) -> Any:
-        return _printed(self.run(*arguments, "--json"))
-
-    def start_json(self, *arguments: str) -> Any:
-        return _printed(self.start(*arguments, "--json"))
+        done = self.run(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
     def files(self) -> dict[str, int]:
         return {
@@ -48,11 +47,6 @@ class Workplace:
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "W2SPROBE_CACHE": str(self.folder / "cache")}
-
-
-def _printed(done: subprocess.CompletedProcess[str]) -> Any:
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The commands one by one on a local file, each reading the files of the one before.
 
-Each is started once as a user does, and else forked.
+They are forked from a process that has everything loaded, as starting Python takes longer than most
+of them; `run`, in test_smoke.py, is started as a user does.
 """
 
 import csv
@@ -36,7 +37,7 @@ def place(fetched: None, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
 
 @pytest.fixture(scope="module")
 def weak(place: Workplace) -> dict:
-    return place.start_json(
+    return place.json(
         "train", "--model", "minilm-l6", *SIZES, "--split", "weak_train", "--epochs", "8",
         "--batch-size", "8", "--learning-rate", "2e-3", "--out", "weak",
     )  # fmt: skip
@@ -44,7 +45,7 @@ def weak(place: Workplace) -> dict:
 
 @pytest.fixture(scope="module")
 def store(place: Workplace, weak: dict) -> dict:
-    return place.start_json(
+    return place.json(
         "extract", "--model", "smollm2-135m", *SIZES, "--layers", "15,30", "--store", "store"
     )
 
@@ -82,7 +83,7 @@ def test_a_dry_run_measures_and_writes_nothing(place: Workplace, store: dict) ->
 
 def test_stores_are_listed_checked_and_mended(place: Workplace, store: dict) -> None:
     task = ("--task", "reviews.csv", "--sizes", "40,40,20,40")
-    (listed,) = place.start_json("store", "ls", ".")
+    (listed,) = place.json("store", "ls", ".")
     assert (listed["model"], listed["n_rows"], listed["layers"]) == ("smollm2-135m", 100, [15, 30])
     assert place.json("store", "info", "store")["manifest"]["address"] == listed["address"]
     shown = place.run("store", "ls", ".").stdout
@@ -135,7 +136,7 @@ GIVEN = ("--store", "store", "--labels", "weak/labels.parquet", "--layers", "15"
 
 def test_probe_predicts_relabels_and_filters(place: Workplace, store: dict) -> None:
     given = (*GIVEN, *SIZES)
-    predicted = place.start_json("probe", "logistic", *given, "--out", "p.parquet")
+    predicted = place.json("probe", "logistic", *given, "--out", "p.parquet")
     (result,) = predicted["results"]
     assert (result["layer"], result["l2"]) == (15, 0.01)
     assert set(result["auc"]) == {"strong_train", "val", "test"}
@@ -192,7 +193,7 @@ SWEEP = (
 
 
 def test_a_sweep_has_the_numbers_of_probe_and_goes_on(place: Workplace, store: dict) -> None:
-    swept = place.start_json(*SWEEP, *SIZES, "--layers", "15", "--out", "sweep")
+    swept = place.json(*SWEEP, *SIZES, "--layers", "15", "--out", "sweep")
     assert (swept["layers"], swept["layers_computed"]) == ([15], 1)
     assert swept["n_rows"] == {
         "fitted": 40, "filtered_out": 0, "true_labels": 0, "val": 20, "test": 40,
