@@ -106,3 +106,9 @@ def first_few(values: Iterable[object], limit: int = 3) -> str:
     items: Sequence[object] = list(values)
     shown = ", ".join(repr(item) for item in items[:limit])
     return f"{shown} (and {len(items) - limit} more)" if len(items) > limit else shown
+
+
+def summary_of(error: Exception) -> str:
+    """First two lines of another library's message, or the error's type if it has no message."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]).rstrip(".") or type(error).__name__

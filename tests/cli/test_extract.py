@@ -1,42 +1,17 @@
-"""`w2sprobe extract` and `w2sprobe store` on a small random model and a local file."""
+"""`w2sprobe extract` on a small random model and a local file."""
 
-import csv
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from tests.cache.cases import open_elsewhere, read_only
-from tests.tiny import save_tiny_model, sentences
+from tests.cli.cases import STORE, invoke, run
 from w2sprobe.cache import ActivationStore
-from w2sprobe.cli import root
 from w2sprobe.errors import StoreUnavailable
 from w2sprobe.labels import LabelTable
-
-STORE = ("--model", "model", "--task", "task.csv", "--store", "shared/store")
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    with (tmp_path / "task.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["id", "text", "label"])
-        texts = sorted(set(sentences(90, longest=6)))
-        rows.writerows((row, text, row % 2) for row, text in enumerate(texts))
-    save_tiny_model("llama", tmp_path / "model")
-    return tmp_path
-
-
-def run(*arguments: str) -> str:
-    done = CliRunner().invoke(root, arguments, catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.stdout
-
 
 # one process for all of it: each loads torch
 IN_A_READ_ONLY_PLACE = """
@@ -52,7 +27,7 @@ for command in {commands}:
 """
 
 
-def test_a_finished_store_in_a_read_only_place_is_opened_and_read(place: Path) -> None:
+def test_a_finished_store_in_a_read_only_place_is_opened_and_read(inputs: Path) -> None:
     run("extract", *STORE)
     ids = ActivationStore.open("shared/store").ids
     LabelTable(ids, np.linspace(0, 1, len(ids))).write("labels.parquet")
@@ -65,7 +40,7 @@ def test_a_finished_store_in_a_read_only_place_is_opened_and_read(place: Path) -
         ("store", "ls", "shared"),
         ("probe", "knn", "--store", *reading, "--ks", "1", "--layers", "1", "--out", "p.parquet"),
     ]
-    with read_only(place / "shared") as python:
+    with read_only(inputs / "shared") as python:
         done = subprocess.run(
             [*python, "-c", IN_A_READ_ONLY_PLACE.format(commands=commands)],
             capture_output=True,
@@ -77,18 +52,18 @@ def test_a_finished_store_in_a_read_only_place_is_opened_and_read(place: Path) -
 
 
 def test_a_store_that_cannot_be_made_is_refused_before_the_model_is_loaded(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+    inputs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (place / "shared").mkdir()
-    (place / "shared/store").write_text("a file")
+    (inputs / "shared").mkdir()
+    (inputs / "shared/store").write_text("a file")
     monkeypatch.setattr("w2sprobe.extraction.request.load_base", None)  # calling it would raise
     for more in ((), ("--dry-run",)):
-        done = CliRunner().invoke(root, ["extract", *STORE, *more])
+        done = invoke("extract", *STORE, *more)
         assert "is not a folder" in str(done.exception)
         assert done.exception.exit_code == 2
 
 
-def test_a_dry_run_before_and_after(place: Path) -> None:
+def test_a_dry_run_before_and_after(inputs: Path) -> None:
     before = run("extract", *STORE, "--dry-run")
     assert before.startswith("would write shared/store\n")
     assert not Path("shared").exists()
@@ -99,11 +74,11 @@ def test_a_dry_run_before_and_after(place: Path) -> None:
     assert (again["bytes"], again["seconds"]) == (0, 0.0)
 
 
-def test_a_shard_that_is_open_elsewhere(place: Path) -> None:
+def test_a_shard_that_is_open_elsewhere(inputs: Path) -> None:
     run("extract", *STORE, "--layers", "1")
     shard = Path("shared/store/shards/00000.h5")
     with open_elsewhere(shard):
-        done = CliRunner().invoke(root, ["store", "verify", "shared/store"])
+        done = invoke("store", "verify", "shared/store")
         assert done.exit_code == 1
         assert "open for writing by another process" in done.stdout
         assert "repair" not in done.stdout
@@ -114,20 +89,3 @@ def test_a_shard_that_is_open_elsewhere(place: Path) -> None:
             run("extract", *STORE, "--layers", "1,2")
         assert shard.exists()
     assert "sound" in run("store", "verify", "shared/store")
-
-
-def test_repair_makes_the_joint_file_again(place: Path) -> None:
-    run("extract", *STORE, "--layers", "1")
-    whole = Path("shared/store/activations.h5")
-    sound = whole.read_bytes()
-    whole.write_bytes(sound[:-1])
-    assert "repaired" in run("store", "repair", "shared/store", "--task", "task.csv")
-    assert whole.read_bytes() == sound
-
-
-def test_verify_tells_what_is_lost_from_what_is_to_come(place: Path) -> None:
-    run("extract", *STORE, "--layers", "1")
-    shutil.rmtree("shared/store/shards")
-    done = CliRunner().invoke(root, ["store", "verify", "shared/store"])
-    assert done.exit_code == 1
-    assert "no shard 0" in done.stdout

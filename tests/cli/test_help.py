@@ -1,7 +1,6 @@
 """Every command explains itself with an example, and starting up is light."""
 
 import importlib
-import json
 import subprocess
 import sys
 
@@ -74,107 +73,6 @@ def test_extract_is_a_public_name() -> None:
     assert w2sprobe.extract is importlib.import_module("w2sprobe.extraction").extract
     with pytest.raises(AttributeError, match="nothing"):
         _ = w2sprobe.nothing
-
-
-def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from w2sprobe.cli import doctor
-
-    monkeypatch.setattr(doctor, "_found", lambda module: module != "faiss")
-    monkeypatch.setattr(doctor, "_search_speed", lambda with_faiss: ("", []))
-    facts, advice = doctor.examine()
-    assert facts["faiss"] == "not installed"
-    assert any("w2sprobe[cpu]" in line for line in advice)
-    assert {"python", "torch", "devices", "cache", "assets"} <= set(facts)
-
-
-def test_doctor_without_torch_says_so_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    from w2sprobe.cli import doctor
-
-    monkeypatch.setattr(doctor, "_found", lambda module: False)
-    monkeypatch.setattr(doctor, "_cores", lambda: ("", []))
-    monkeypatch.setattr(doctor, "_computing", lambda: pytest.fail("torch was asked"))
-    shown = CliRunner().invoke(root, ["doctor"])
-    assert shown.exit_code == 1
-    assert "! no torch: " in shown.stdout
-    report = json.loads(CliRunner().invoke(root, ["doctor", "--json"]).stdout)
-    assert report["advice"] == [doctor.NO_TORCH]
-
-
-def test_doctor_notices_a_slow_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    from w2sprobe.cli import doctor
-
-    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
-    monkeypatch.setattr(doctor, "SEARCHED", (64, 8))
-    seconds = iter([1.0, 1.0, 4.0])
-    monkeypatch.setattr(doctor, "_best_of", lambda repeats, work: next(seconds))
-    _, (line,) = doctor._search_speed(with_faiss=True)
-    assert line.startswith("faiss multiplies")
-    assert "'Prescott': unset it" in line
-
-
-@pytest.mark.parametrize(
-    ("quota", "percent", "asked", "advised"),
-    [
-        (None, [9.0, 20.0, 100.0, 100.0], "", None),  # others have cores of their own
-        (None, [70.0, 60.0, 0.0, 0.0], "", 1),
-        (None, [100.0, 100.0, 0.0, 0.0], "", 1),
-        (None, [70.0, 60.0, 0.0, 0.0], "1", None),
-        (1, [70.0, 60.0, 0.0, 0.0], "", None),
-    ],
-)
-def test_doctor_says_what_other_work_leaves(
-    quota: int | None,
-    percent: list[float],
-    asked: str,
-    advised: int | None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from w2sprobe.cli import doctor
-
-    monkeypatch.setenv("OMP_NUM_THREADS", asked)
-    monkeypatch.setattr(doctor.psutil, "cpu_percent", lambda seconds, percpu: percent)
-    monkeypatch.setattr(doctor.threads, "affinity", lambda: {0, 1})
-    monkeypatch.setattr(doctor.threads, "cores_by_quota", lambda: quota)
-    fact, advice = doctor._cores()
-    limit = f"{quota} by quota" if quota else "no quota"
-    assert fact == (
-        f"{quota or 2} usable of 4: 2 by affinity, {limit}; "
-        f"other work takes {sum(percent[:2]) / 100:.1f} of them"
-    )
-    assert [f"set OMP_NUM_THREADS={advised} while" in line for line in advice] == (
-        [True] if advised else []
-    )
-
-
-def test_doctor_says_who_set_how_threads_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    from w2sprobe.cli import doctor
-
-    for name in ("OMP_NUM_THREADS", *doctor.threads.WAITING):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GOMP_SPINCOUNT", "1000")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr(doctor.threads, "SET_HERE", {"GOMP_SPINCOUNT": "1000"})
-    fact, advice = doctor._openmp()
-    assert fact.endswith(
-        " threads; OMP_NUM_THREADS=1 set by you, GOMP_SPINCOUNT=1000 set by w2sprobe"
-    )
-    assert not advice
-    monkeypatch.delenv("GOMP_SPINCOUNT")
-    monkeypatch.setattr(doctor.threads, "TOO_LATE", True)
-    fact, (line,) = doctor._openmp()
-    assert line.startswith("torch was loaded before w2sprobe")
-
-
-@pytest.mark.parametrize(("code", "lines"), [("{first}, {second}", 0), ("os; os.abort()", 1)])
-def test_doctor_notices_a_crash_of_torch_beside_faiss(
-    code: str, lines: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from w2sprobe.cli import doctor
-
-    monkeypatch.setattr(doctor, "BOTH", f"import {code}")
-    fact, advice = doctor._together()
-    assert len(advice) == lines
-    assert (fact == "crash") == bool(lines)
 
 
 def test_the_command_line_names_what_the_library_knows() -> None:

@@ -130,7 +130,7 @@ def test_a_split_that_examples_use_up_has_no_auc(run: Run) -> None:
     assert result["auc"]["weak_train"] is result["performance"]["weak_train"] is None
     assert result["auc"]["test"] is not None
     assert result["rows"] == 32
-    assert "weak_train: none, not both classes" in run(*asking)
+    assert "weak_train: undefined, as one class only is left" in run(*asking)
 
 
 @pytest.mark.parametrize(

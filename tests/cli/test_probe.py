@@ -67,10 +67,10 @@ def test_predictions_are_held_out(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "held_out", "part"),
     [
-        (("knn", "predict"), "leave-one-out", "each is left out alone"),
-        (("knn", "predict", "--cv", "4"), "folds", "mean of those inside the folds"),
+        (("knn", "predict"), "leave-one-out", "all rows ranked together"),
+        (("knn", "predict", "--cv", "4"), "folds", "mean of the AUCs within folds"),
         (("knn", "relabel", "--cv", "in-sample"), "in-sample", "own labels included"),
-        (("logistic", "relabel"), "folds", "mean of those inside the folds"),
+        (("logistic", "relabel"), "folds", "mean of the AUCs within folds"),
     ],
 )
 def test_the_output_explains_the_auc_of_training_rows(

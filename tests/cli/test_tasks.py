@@ -5,12 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from click.testing import CliRunner
 
 from w2sprobe.cli import root
-from w2sprobe.data import Splits, SplitSizes
+from w2sprobe.data import Splits
 from w2sprobe.errors import InputError, OutputError, UnknownName
 
 Run = Callable[..., str]
@@ -123,28 +122,6 @@ def test_mirror_needs_known_names_and_a_folder(run: Run) -> None:
         run("mirror", "bolq", "--to", "hub")
     with pytest.raises(InputError, match="W2SPROBE_HUB_MIRROR"):
         run("mirror", "boolq")
-
-
-def test_options_are_those_of_the_config_in_every_command() -> None:
-    """Names given on the command line replace the config's, also with a 0."""
-    from w2sprobe.cli._options import task_fields
-    from w2sprobe.experiments.config import TaskConfig
-
-    nothing = dict.fromkeys((f"task_{name}" for name in TaskConfig.model_fields), None)
-    assert task_fields({**nothing, "task_keep_prior": False}) == {}
-    given = {**nothing, "task_seed": 0, "task_sizes": "2,2,.5,2", "task_keep_prior": True}
-    assert task_fields(given) == {
-        "seed": 0,
-        "sizes": SplitSizes(2, 2, 0.5, 2),
-        "keep_prior": True,
-    }
-    assert given == {}, "taken out of the command's own arguments"
-    for name in ("run", "extract", "train", "probe"):
-        command = root.get_command(click.Context(root), name)
-        assert command is not None
-        assert {"--formatting", "--keep-prior", "--sizes", "--split-seed"} <= {
-            option for parameter in command.params for option in parameter.opts
-        }
 
 
 @pytest.mark.parametrize(("command", "suffix"), [("audit", ".json"), ("split", ".parquet")])

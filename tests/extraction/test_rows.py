@@ -8,7 +8,7 @@ import pyarrow as pa
 from tests.extraction.cases import ROWS, TEXTS
 from w2sprobe import extract
 from w2sprobe.data import Rows
-from w2sprobe.extraction import plan_extraction, repair
+from w2sprobe.extraction import repair
 
 TABLES = {
     "list": lambda: ROWS,
@@ -32,7 +32,6 @@ def test_rows_of_every_kind_give_the_same_store(llama: str, tmp_path: Path, monk
     monkeypatch.setattr("w2sprobe.extraction.request.load_base", None)  # calling it would raise
     for kind, make in TABLES.items():
         assert extract(str(model), make(), tmp_path / "store", layers=np.int64(2)), kind
-        assert plan_extraction(model, make(), tmp_path / "store", layers=[2]).seconds == 0, kind
 
 
 def test_integer_ids_become_their_digits(llama: str, tmp_path: Path) -> None:

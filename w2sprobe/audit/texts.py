@@ -109,7 +109,7 @@ def find_suffix(splits: Splits) -> Suffix | None:
 def shared_start(first: str, second: str) -> int:
     """Number of characters before the first difference of two texts."""
     pairs = enumerate(zip(first, second, strict=False))
-    return next((at for at, (one, two) in pairs if one != two), min(len(first), len(second)))
+    return next((at for at, (a, b) in pairs if a != b), min(len(first), len(second)))
 
 
 def _spread(values: list[int]) -> tuple[int, int, int]:

@@ -6,7 +6,8 @@ from w2sprobe.bench.measuring import Measurement
 from w2sprobe.bench.parts import knn, logistic, search, topofilter
 from w2sprobe.bench.peak_memory import memory
 
-PARTS: dict[str, Callable[[int, int], Iterator[Measurement]]] = {  # of rows and columns
+# called with numbers of rows and columns
+PARTS: dict[str, Callable[[int, int], Iterator[Measurement]]] = {
     "search": search,
     "knn": knn,
     "logistic": logistic,

@@ -35,7 +35,7 @@ COMMANDS = (
 
 
 class _Commands(click.Group):
-    """Loads a command's module when it is asked for, so that `--help` does not load torch."""
+    """Imports a command's module on first use, so that `--help` does not load torch."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -72,14 +72,7 @@ def main() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
-    # messages of libraries while a model is loaded mean nothing to users of this command
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("DATASETS_VERBOSITY", "critical")
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.showwarning = lambda message, *_, **__: _fail(f"Warning: {message}")
+    _quiet_libraries()
     debug = "--debug" in sys.argv[1:]
     try:
         root.main(standalone_mode=False)
@@ -87,7 +80,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _fail("Interrupted. Finished stages and shards are kept; run the same command again.")
+        _print_error("Interrupted. Finished work is kept; run the same command again to continue.")
         # CPython remembers an interrupt raised inside exec(), which dataclasses use, and would end
         # `python -m` with SIGINT whatever status is asked for; another exec() resets that
         exec("")
@@ -95,14 +88,27 @@ def main() -> None:
     except W2SProbeError as error:
         if debug:
             traceback.print_exc()
-        _fail(f"Error: {error}")
+        _print_error(f"Error: {error}")
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001 - last resort: a bug
         if debug:
             traceback.print_exc()
-        _fail(f"Failed: {type(error).__name__}: {error}\nRun again with --debug for the traceback.")
+        _print_error(
+            f"Failed: {type(error).__name__}: {error}\nRun again with --debug for the traceback."
+        )
         sys.exit(1)
 
 
-def _fail(message: str) -> None:
+def _quiet_libraries() -> None:
+    """Hide messages of libraries, which mean nothing to users; print warnings on one line."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DATASETS_VERBOSITY", "critical")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.showwarning = lambda message, *_, **__: _print_error(f"Warning: {message}")
+
+
+def _print_error(message: str) -> None:
     click.echo(message, err=True)

@@ -9,13 +9,13 @@ Completion = Callable[[click.Context, click.Parameter, str], list[CompletionItem
 
 
 def _completion(names: Callable[[], Iterable[str]], *, beside: str | None = None) -> Completion:
-    """Complete names, and beside them paths of the kind `beside`: `file` or `dir`."""
+    """Complete names, and after them paths if `beside` is "file" or "dir"."""
 
     def complete(
         ctx: click.Context, parameter: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        found = [CompletionItem(name) for name in names() if name.startswith(incomplete)]
-        return [*found, CompletionItem(incomplete, type=beside)] if beside else found
+        items = [CompletionItem(name) for name in names() if name.startswith(incomplete)]
+        return [*items, CompletionItem(incomplete, type=beside)] if beside else items
 
     return complete
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 def print_overview(result: "Overview") -> None:
+    """Print matrices of several pairs of models, then comparisons, gains and notes."""
     from w2sprobe.comparison import pair_name
     from w2sprobe.reporting.comparison import comparison_tables
     from w2sprobe.reporting.gains import gain_tables

@@ -1,4 +1,4 @@
-"""Scores of predictions for rows with true labels, for `train` and `predict`."""
+"""Scores of predictions against true labels, as `train` and `predict` show them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +13,17 @@ def scores(rows: "Rows", table: "LabelTable") -> dict[str, Any] | None:
 
     if not len(rows):
         return None
-    found = performance(rows.labels, table.align(rows.ids).soft_label, groups=rows.groups)
-    return found.model_dump(mode="json")
+    result = performance(rows.labels, table.align(rows.ids).soft_label, groups=rows.groups)
+    return result.model_dump(mode="json")
 
 
-def shown(found: dict[str, Any] | None) -> str:
+def shown(performance: dict[str, Any] | None) -> str:
     """Format accuracy, losses and calibration on one line; empty without scores."""
-    if found is None:
+    if performance is None:
         return ""
-    loss = found["log_loss"]
+    loss = performance["log_loss"]
     return (
-        f"; accuracy {found['accuracy']:.3f}, log-loss "
-        f"{'infinite' if loss is None else f'{loss:.3f}'}, Brier {found['brier']:.3f}, "
-        f"calibration error {found['calibration_error']:.3f}"
+        f"; accuracy {performance['accuracy']:.3f}, log-loss "
+        f"{'infinite' if loss is None else f'{loss:.3f}'}, Brier {performance['brier']:.3f}, "
+        f"calibration error {performance['calibration_error']:.3f}"
     )

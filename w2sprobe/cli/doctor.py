@@ -25,23 +25,21 @@ PACKAGES = (
     "cleanlab",
 )  # fmt: skip
 SEARCHED = (2048, 1024)  # rows and columns of the timed search
-BY_LIBRARY = {
-    "torch": "torch",
-    "numpy": "symmetric",
-    "faiss": "faiss-cpu",
-}  # library to search backend
-WATCHED = 0.5  # seconds over which the load of other processes is measured
-PATIENCE = 120  # seconds; two OpenMP runtimes in one process may hang instead of crash
+BACKENDS = {"torch": "torch", "numpy": "symmetric", "faiss": "faiss-cpu"}  # by library
+LOAD_SECONDS = 0.5  # over which the load of other processes is measured
+TIMEOUT = 120  # seconds; two OpenMP runtimes in one process may hang instead of crash
 SLOW = 0.5  # share of the fastest library's speed, below which a BLAS kernel is called slow
 NO_TORCH = (
     "no torch: models, probes and searches need it; on a machine without a GPU install a CPU build "
-    "of it, elsewhere `pip install torch`"
+    "of torch, elsewhere run `pip install torch`"
 )
 TOO_LATE = (
-    "torch was loaded before w2sprobe, too late to set how its threads wait: beside other work "
-    "they may take many times as long; import w2sprobe first, or set GOMP_SPINCOUNT=1000 yourself"
+    "torch was imported before w2sprobe, too late to set how its threads wait: while other "
+    "processes run, torch may take many times as long. Import w2sprobe first, or set "
+    "GOMP_SPINCOUNT=1000 yourself"
 )
-BOTH = """
+# run with torch and faiss imported in either order
+CRASH_TEST = """
 import sys
 import {first}, {second}
 import numpy as np
@@ -60,7 +58,8 @@ for _ in range(3):
 def command(as_json: bool) -> None:
     """Check this machine: packages, cores, speed, OpenMP clashes, and what a GPU would need.
 
-    Detects a slow BLAS and crashes of FAISS beside torch. Exit status 1 if torch is missing.
+    Detects a slow BLAS, and crashes when torch and FAISS are loaded together. Exits with status 1
+    if torch is missing.
 
     \b
     Example:
@@ -75,7 +74,7 @@ def command(as_json: bool) -> None:
             click.echo(f"{name:<{width}}  {value}")
         for line in advice:
             click.echo(f"! {line}")
-    if not _found("torch"):
+    if not _is_installed("torch"):
         sys.exit(1)
 
 
@@ -88,8 +87,8 @@ def examine() -> tuple[dict[str, str], list[str]]:
     for package in PACKAGES:
         facts[package] = _version(package)
     facts["cores"], advice = _cores()
-    found, more = _computing() if _found("torch") else ({}, [NO_TORCH])
-    facts |= found
+    computing, more = _computing() if _is_installed("torch") else ({}, [NO_TORCH])
+    facts |= computing
     advice += more
     for name, folder in (("cache", _options.cache_folder()), ("assets", home())):
         facts[name] = f"{folder.absolute()}, {_free(folder) / 1e9:.1f} GB free"
@@ -114,7 +113,7 @@ def _computing() -> tuple[dict[str, str], list[str]]:
         advice.append("no faiss: install w2sprobe[cpu], or w2sprobe[gpu] on a machine with a GPU")
     crash: list[str] = []
     if facts["faiss"].startswith(("CPU", "GPU")):
-        facts["faiss beside torch"], crash = _together()
+        facts["faiss beside torch"], crash = _check_imports()
     facts["float32 products"], slow = _search_speed(with_faiss=not crash)
     advice += crash + slow
     if not torch.version.cuda:
@@ -129,24 +128,24 @@ def _computing() -> tuple[dict[str, str], list[str]]:
 def _cores() -> tuple[str, list[str]]:
     """Cores that this process may use, and advice if other processes occupy some."""
     ours, quota = threads.affinity(), threads.cores_by_quota()
-    percent = psutil.cpu_percent(WATCHED, percpu=True)
+    percent = psutil.cpu_percent(LOAD_SECONDS, percpu=True)
     others = sum(each for core, each in enumerate(percent) if core in ours) / 100
     usable = threads.usable_cores()
     fact = (
         f"{usable} usable of {len(percent)}: {len(ours)} by affinity, "
-        f"{f'{quota} by' if quota else 'no'} quota; other work takes {others:.1f} of them"
+        f"{f'{quota} by' if quota else 'no'} quota; other processes take {others:.1f} of them"
     )
     free = max(round(len(ours) - others), 1)
     if free >= min(usable, threads.asked_threads() or usable):
         return fact, []
     return fact, [
-        f"other work takes {others:.1f} of {len(ours)} cores, and a loop waits for the slowest of "
-        f"its threads: set {threads.THREADS}={free} while that lasts"
+        f"other processes take {others:.1f} of {len(ours)} cores, and parallel loops wait for "
+        f"their slowest thread: set {threads.THREADS}={free} while these run"
     ]
 
 
 def _openmp() -> tuple[str, list[str]]:
-    """OpenMP runtimes, number of threads and how they wait, with the variables that set it."""
+    """OpenMP runtimes, number of threads, and the variables that set these and how threads wait."""
     import torch
 
     runtimes = [
@@ -154,20 +153,20 @@ def _openmp() -> tuple[str, list[str]]:
         for each in threadpool_info()
         if each["user_api"] == "openmp"
     ]
-    said_how_to_wait = any(name in os.environ for name in threads.WAITING)
-    said = [
+    is_set = any(name in os.environ for name in threads.WAITING)
+    variables = [
         f"{name}={os.environ[name]} set by {'w2sprobe' if name in threads.SET_HERE else 'you'}"
         for name in (threads.THREADS, *threads.WAITING)
         if name in os.environ
     ]
     fact = f"{', '.join(runtimes) or 'none'}; {torch.get_num_threads()} threads; "
-    fact += ", ".join(said) or "nothing set"
-    if threads.TOO_LATE and not said_how_to_wait:
+    fact += ", ".join(variables) or "nothing set"
+    if threads.TOO_LATE and not is_set:
         return fact, [TOO_LATE]
     return fact, []
 
 
-def _found(module: str) -> bool:
+def _is_installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
@@ -180,7 +179,7 @@ def _version(package: str) -> str:
 
 def _faiss() -> tuple[str, bool]:
     """Build and version of FAISS, and whether it can use a GPU."""
-    if not _found("faiss"):
+    if not _is_installed("faiss"):
         return "not installed", False
     import faiss
 
@@ -197,14 +196,14 @@ def _search_speed(*, with_faiss: bool) -> tuple[str, list[str]]:
 
     X = np.random.default_rng(0).normal(size=SEARCHED).astype(np.float32)
     tensor = torch.from_numpy(X)
-    works: dict[str, Callable[[], object]] = {
+    products: dict[str, Callable[[], object]] = {
         "torch": lambda: tensor @ tensor.T,
         "numpy": lambda: X @ X.T,
     }
     if with_faiss and has_faiss():
-        works["faiss"] = lambda: import_faiss().knn(X, X, 10)
+        products["faiss"] = lambda: import_faiss().knn(X, X, 10)
     speed = {
-        name: 2 * SEARCHED[0] * X.size / _best_of(3, work) / 1e9 for name, work in works.items()
+        name: 2 * SEARCHED[0] * X.size / _best_of(3, work) / 1e9 for name, work in products.items()
     }
     fact = ", ".join(f"{name} {value:.0f}" for name, value in speed.items()) + " GFLOP/s"
     kernel = os.environ.get("OPENBLAS_CORETYPE")
@@ -212,19 +211,19 @@ def _search_speed(*, with_faiss: bool) -> tuple[str, list[str]]:
     fastest = max(speed, key=lambda name: speed[name])
     return fact, [
         f"{name} multiplies at {value:.0f} of {speed[fastest]:.0f} GFLOP/s; {cause}, or search "
-        f"with --backend {BY_LIBRARY[fastest]}"
+        f"with --backend {BACKENDS[fastest]}"
         for name, value in speed.items()
         if value < SLOW * speed[fastest]
     ]
 
 
-def _together() -> tuple[str, list[str]]:
+def _check_imports() -> tuple[str, list[str]]:
     """Check that torch and FAISS work in one process, imported in either order."""
     for order in (("torch", "faiss"), ("faiss", "torch")):
-        code = BOTH.format(first=order[0], second=order[1])
+        code = CRASH_TEST.format(first=order[0], second=order[1])
         command = [sys.executable, "-c", code]
         try:
-            done = subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE)
+            done = subprocess.run(command, capture_output=True, check=False, timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
             done = subprocess.CompletedProcess(command, 1, b"", b"(it hangs)")
         if done.returncode:

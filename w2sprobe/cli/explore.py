@@ -1,6 +1,7 @@
 """`w2sprobe explore`."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,58 @@ from w2sprobe.cli import _options
 
 if TYPE_CHECKING:
     from w2sprobe.experiments.config import TaskConfig
+    from w2sprobe.explorer import ExplorerData
+
+
+@dataclass(frozen=True)
+class _ExploreOptions:
+    """Argument and options of the command."""
+
+    store: Path
+    labels: Path
+    task: "TaskConfig | None"
+    splits: tuple[str, ...]
+    layers: str | None
+    ks: str | None
+    l2: float
+    projection: str
+    out: Path | None
+    device: str
+
+    @property
+    def target(self) -> Path:
+        """The page to write."""
+        return self.out or Path(f"{self.store.name}-explorer.html")
+
+    def explore(self) -> "tuple[ExplorerData, str]":
+        """Read the inputs and compute the page's data and title."""
+        from w2sprobe.cache import ActivationStore
+        from w2sprobe.explorer import explore
+        from w2sprobe.labels import LabelTable
+        from w2sprobe.layers import parse_layers
+        from w2sprobe.numbers import parse_numbers
+        from w2sprobe.probing.rows import ProbedRows
+
+        store, labels = ActivationStore.open(self.store), LabelTable.read(self.labels)
+        if self.task:
+            splits = self.task.load()
+            rows, name = ProbedRows.of_splits(splits), splits.test.name
+            texts = splits.stored.text_of()
+        else:
+            rows, name, texts = ProbedRows.of_labels(self.labels, store), self.labels.name, None
+        data = explore(
+            store,
+            labels,
+            rows,
+            texts,
+            layers=parse_layers(self.layers, store.layers) if self.layers else None,
+            ks=parse_numbers(self.ks, int, "--ks") if self.ks else None,
+            l2=self.l2,
+            projection=self.projection,
+            splits=self.splits,
+            device=self.device,
+        )
+        return data, f"{store.manifest['model'] or self.store.name} on {name}"
 
 
 @click.command("explore")
@@ -55,19 +108,7 @@ if TYPE_CHECKING:
 )
 @_options.device
 @_options.common
-def command(
-    store: Path,
-    labels: Path,
-    task: "TaskConfig | None",
-    splits: tuple[str, ...],
-    layers: str | None,
-    ks: str | None,
-    l2: float,
-    projection: str,
-    out: Path | None,
-    device: str,
-    as_json: bool,
-) -> None:
+def command(*, as_json: bool, **given: Any) -> None:
     """Show a store's layers in two dimensions, with weak labels, probes, neighbours and texts.
 
     Writes one HTML file that works offline. It lists the rows on which probe and weak label differ
@@ -79,70 +120,49 @@ def command(
       w2sprobe explore cache/stores/4f... --labels runs/weak/labels.parquet --task reviews.csv
     """
     from w2sprobe.atomic import check_writable_file
-    from w2sprobe.cache import ActivationStore
     from w2sprobe.errors import InputError
-    from w2sprobe.explorer import explore, explorer_page
-    from w2sprobe.labels import LabelTable
-    from w2sprobe.layers import parse_layers
-    from w2sprobe.numbers import parse_numbers
-    from w2sprobe.probing.rows import ProbedRows
+    from w2sprobe.explorer import explorer_page
     from w2sprobe.reporting.pages import write_page
 
-    if splits and not task:
+    options = _ExploreOptions(**given)
+    if options.splits and not options.task:
         raise InputError("--split without --task", advice="Name the task that has the rows.")
-    target = out or Path(f"{store.name}-explorer.html")
-    check_writable_file(target)
-    activations = ActivationStore.open(store)
-    table = LabelTable.read(labels)
-    if task:
-        cut = task.load()
-        rows, name = ProbedRows.of_splits(cut), cut.test.name
-        texts = cut.stored.text_of()
-    else:
-        rows, name, texts = ProbedRows.of_labels(labels, activations), labels.name, None
-    data = explore(
-        activations,
-        table,
-        rows,
-        texts,
-        layers=parse_layers(layers, activations.layers) if layers else None,
-        ks=parse_numbers(ks, int, "--ks") if ks else None,
-        l2=l2,
-        projection=projection,
-        splits=splits,
-        device=device,
-    )
-    model = activations.manifest["model"] or store.name
-    write_page(explorer_page(data, f"{model} on {name}"), target)
-    summary = {
-        "out": str(target),
-        "bytes": target.stat().st_size,
-        "rows": {part: int((data.splits == part).sum()) for part in data.split_names},
-        "layers": [view.layer for view in data.layers],
-        "ks": list(data.ks),
-        "l2": l2,
-        "projection": projection,
-        "auc": data.aucs(),
-    }
+    check_writable_file(options.target)
+    data, title = options.explore()
+    write_page(explorer_page(data, title), options.target)
+    summary = _summary(data, options.target)
     if as_json:
         click.echo(json.dumps(summary, indent=2))
     else:
         _show(summary)
 
 
+def _summary(data: "ExplorerData", target: Path) -> dict[str, Any]:
+    return {
+        "out": str(target),
+        "bytes": target.stat().st_size,
+        "rows": {split: int((data.splits == split).sum()) for split in data.split_names},
+        "layers": [view.layer for view in data.layers],
+        "ks": list(data.ks),
+        "l2": data.l2,
+        "projection": data.projection,
+        "auc": data.aucs(),
+    }
+
+
 def _show(summary: dict[str, Any]) -> None:
-    """Print AUC against truth, where that is known, and the file written."""
+    """Print AUC against truth, if it is known, and the file written."""
     from rich.table import Table
 
     from w2sprobe.cli._tables import print_table
 
-    for split, known in summary["auc"].items():
-        title = f"AUC against truth, {split.replace('_', ' ')}; weak labels {known['weak']:.3f}"
+    for split, aucs in summary["auc"].items():
+        title = f"AUC against truth, {split.replace('_', ' ')}; weak labels {aucs['weak']:.3f}"
         table = Table(box=None, title=title, title_justify="left")
         for name in ("layer", *(f"k = {k}" for k in summary["ks"]), "logistic"):
             table.add_column(name, justify="right")
         for layer, knn, logistic in zip(
-            summary["layers"], known["knn"], known["logistic"], strict=True
+            summary["layers"], aucs["knn"], aucs["logistic"], strict=True
         ):
             table.add_row(str(layer), *(f"{auc:.3f}" for auc in (*knn, logistic)))
         print_table(table)

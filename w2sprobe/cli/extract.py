@@ -1,6 +1,7 @@
 """`w2sprobe extract`."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,55 @@ import click
 from w2sprobe.cli import _completion, _options
 
 if TYPE_CHECKING:
-    from w2sprobe.data import Rows
     from w2sprobe.experiments.config import TaskConfig
+    from w2sprobe.extraction import ExtractionRequest
+
+
+@dataclass(frozen=True)
+class _ExtractOptions:
+    """Options of the command."""
+
+    model: str
+    task: "TaskConfig"
+    layers: str
+    position: str
+    store: Path | None
+    dtype: str
+    store_dtype: str
+    compress: bool
+    truncate: bool
+    dry_run: bool
+    batch_tokens: int
+    device_map: str | None
+    device: str
+
+    def request(self) -> "ExtractionRequest":
+        """What the store shall hold."""
+        from w2sprobe.extraction import ExtractionRequest
+
+        return ExtractionRequest(
+            self.model,
+            self.task.load().stored,
+            self.layers,
+            position=self.position,
+            dtype=self.dtype,
+            store_dtype=self.store_dtype,
+            truncate=self.truncate,
+        )
+
+    def folder(self, request: "ExtractionRequest") -> Path:
+        """Folder of the store: --store, or named by the hash of what it holds."""
+        from w2sprobe.fingerprint import fingerprint
+
+        return self.store or _options.cache_folder() / "stores" / fingerprint(request.identity)
+
+    def execution(self) -> dict[str, Any]:
+        """How it is computed, which does not change the store."""
+        return {
+            "batch_tokens": self.batch_tokens,
+            "device": self.device,
+            "device_map": self.device_map,
+        }
 
 
 @click.command("extract")
@@ -64,22 +112,7 @@ if TYPE_CHECKING:
 @click.option("--device-map", metavar="auto", help="Spread the model over several GPUs.")
 @_options.device
 @_options.common
-def command(
-    model: str,
-    task: "TaskConfig",
-    layers: str,
-    position: str,
-    store: Path | None,
-    dtype: str,
-    store_dtype: str,
-    compress: bool,
-    truncate: bool,
-    dry_run: bool,
-    batch_tokens: int,
-    device_map: str | None,
-    device: str,
-    as_json: bool,
-) -> None:
+def command(*, as_json: bool, **given: Any) -> None:
     """Compute and store a model's hidden states for the strong-train, validation and test rows.
 
     A finished store is reused, an unfinished one continued, missing layers added. Parallel
@@ -92,60 +125,44 @@ def command(
       torchrun --nproc-per-node 8 -m w2sprobe extract --model Qwen/Qwen3-8B --task reviews.csv
     """
     from w2sprobe.devices import rank_and_world
-    from w2sprobe.extraction import store_identity
-    from w2sprobe.fingerprint import fingerprint
-    from w2sprobe.models import describe_model
 
-    rows = task.load().stored
-    info = describe_model(model)
-    wanted = info.parse_layers(layers)
-    settings: dict[str, Any] = {
-        "position": position,
-        "dtype": dtype,
-        "store_dtype": store_dtype,
-        "truncate": truncate,
-    }
-    identity = store_identity(info, rows.ids.tolist(), rows.texts, **settings)
-    folder = store or _options.cache_folder() / "stores" / fingerprint(identity)
-    settings |= {
-        "layers": wanted,
-        "batch_tokens": batch_tokens,
-        "device": device,
-        "device_map": device_map,
-    }
-    if dry_run:
-        numbers, title, details = _plan(model, rows, folder, settings)
-    else:
-        settings["compression"] = "bitshuffle-zstd" if compress else None
-        numbers, title, details = _extract(model, rows, folder, settings)
+    options = _ExtractOptions(**given)
+    request = options.request()
+    folder = options.folder(request)
+    measured, text = (_plan if options.dry_run else _extract)(options, request, folder)
     if rank_and_world()[0] != 0:  # one process of torchrun reports for all
         return
-    result = {
-        "store": str(folder),
-        "rows": len(rows),
-        "layers": list(wanted),
-        "hidden_size": info.hidden_size,
-        "dtype": identity["dtype"],
-        **numbers,
-    }
     if as_json:
-        click.echo(json.dumps(result, indent=2))
+        click.echo(json.dumps({**_summary(request, folder), **measured}, indent=2))
     else:
-        click.echo(
-            f"{title} {folder}\n"
-            f"{len(rows)} rows, {len(wanted)} layers of width {info.hidden_size}, "
-            f"{identity['dtype']}; {details}"
-        )
+        click.echo(text)
+
+
+def _summary(request: "ExtractionRequest", folder: Path) -> dict[str, Any]:
+    return {
+        "store": str(folder),
+        "rows": len(request.ids),
+        "layers": list(request.layers),
+        "hidden_size": request.info.hidden_size,
+        "dtype": request.identity["dtype"],
+    }
+
+
+def _text(request: "ExtractionRequest", headline: str, cost: str) -> str:
+    return (
+        f"{headline}\n{len(request.ids)} rows, {len(request.layers)} layers of width "
+        f"{request.info.hidden_size}, {request.identity['dtype']}; {cost}"
+    )
 
 
 def _plan(
-    model: str, rows: "Rows", folder: Path, settings: dict[str, Any]
-) -> tuple[dict[str, Any], str, str]:
-    """Numbers for JSON, title and details of a dry run."""
+    options: _ExtractOptions, request: "ExtractionRequest", folder: Path
+) -> tuple[dict[str, Any], str]:
+    """Measure the cost; return it for JSON and as text."""
     from w2sprobe.extraction import plan_extraction
 
-    cost = plan_extraction(model, rows, folder, **settings)
-    numbers = {
+    cost = plan_extraction(request, folder, **options.execution())
+    measured = {
         "bytes": cost.disk_bytes,
         "free_bytes": cost.free_bytes,
         "seconds": cost.seconds,
@@ -153,21 +170,22 @@ def _plan(
         "memory_bytes": cost.memory_bytes,
     }
     if not cost.disk_bytes:
-        return numbers, "nothing to do, finished store", "all there"
+        return measured, _text(request, f"nothing to do, finished store {folder}", "all there")
     details = (
         f"disk {cost.disk_bytes / 1e6:.1f} MB of {cost.free_bytes / 1e9:.1f} GB free, "
         f"memory {cost.memory_bytes / 1e9:.1f} GB, about {cost.seconds:.0f} s "
         f"({cost.rows_per_second:.0f} rows a second)"
     )
-    return numbers, "would write", details
+    return measured, _text(request, f"would write {folder}", details)
 
 
 def _extract(
-    model: str, rows: "Rows", folder: Path, settings: dict[str, Any]
-) -> tuple[dict[str, Any], str, str]:
-    """Numbers for JSON, title and details of a finished extraction."""
-    from w2sprobe.extraction import extract
+    options: _ExtractOptions, request: "ExtractionRequest", folder: Path
+) -> tuple[dict[str, Any], str]:
+    """Write the store; return its size for JSON and as text."""
+    from w2sprobe.extraction import run_extraction
 
-    extract(model, rows, folder, **settings)
+    compression = "bitshuffle-zstd" if options.compress else None
+    run_extraction(request, folder, compression=compression, **options.execution())
     size = sum(file.stat().st_size for file in folder.rglob("*.h5"))
-    return {"bytes": size}, "store", f"disk {size / 1e6:.1f} MB"
+    return {"bytes": size}, _text(request, f"store {folder}", f"disk {size / 1e6:.1f} MB")

@@ -27,7 +27,7 @@ def command(names: tuple[str, ...], accept_license: bool, as_json: bool) -> None
     bigbench       the JSON tasks of BIG-bench
     demo           minilm-l6, smollm2-135m and bigbench
 
-    They are kept in $W2SPROBE_HOME, by default ~/.cache/w2sprobe. Wherever a command takes a model
+    Files are kept in $W2SPROBE_HOME, by default ~/.cache/w2sprobe. Wherever a command takes a model
     asset, it also takes a Hugging Face name or a local folder, which need no fetching.
 
     \b

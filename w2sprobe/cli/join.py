@@ -23,10 +23,10 @@ from w2sprobe.cli._overview import print_study
 def command(results: tuple[Path, ...], out: Path, name: str | None, as_json: bool) -> None:
     """Merge studies that were run separately.
 
-    For seeds, tasks or models run on machines without a shared disk. With one shared cache, rerun
-    the whole study instead: finished stages take seconds. RESULTS are folders of `w2sprobe run`,
-    copied unchanged into OUT; means, intervals and tests are computed over all. Study-wide settings
-    must agree.
+    Use it for seeds, tasks or models that were run on machines without a shared disk. With a shared
+    cache, rerun the whole study instead: finished stages take seconds. RESULTS are folders of
+    `w2sprobe run`, copied unchanged into OUT; means, intervals and tests are computed over all.
+    Study-wide settings must agree.
 
     \b
     Examples:

@@ -48,8 +48,8 @@ def command(
 
     folder = out or _study.default_out(config)
     plan = make_plan(config, cache=_options.cache_folder(), out=folder, device=device)
-    own = declare(plan, pilots)
-    declaration = write_declaration(own, folder)
+    drafted = declare(plan, pilots)
+    declaration = write_declaration(drafted, folder)
     if as_json:
         click.echo(json.dumps(declaration.held, indent=2))
         return
@@ -57,5 +57,5 @@ def command(
         print_table(table)
     for warning in declaration.warnings:
         click.echo(f"Warning: {warning}")
-    there = "" if declaration is own else f"the same was declared {declaration.written}: "
-    click.echo(f"{there}{folder / PREREGISTRATION}  SHA-256 {declaration.sha256}")
+    earlier = "" if declaration is drafted else f"the same was declared {declaration.written}: "
+    click.echo(f"{earlier}{folder / PREREGISTRATION}  SHA-256 {declaration.sha256}")

@@ -1,7 +1,7 @@
 """`w2sprobe predict`."""
 
 import json
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,56 @@ if TYPE_CHECKING:
 
 HOW = ("mean", "logit_mean")
 SPLITS = "weak_train,strong_train,val,test"
+ANSWERS = "No,Yes"
+
+
+@dataclass(frozen=True)
+class _PredictOptions:
+    """Options of the command."""
+
+    models: tuple[str, ...]
+    task: "TaskConfig"
+    splits: str
+    ensemble: str
+    zero_shot: bool
+    shots: int
+    question: str
+    answers: str
+    truncate: bool
+    out: Path
+    device: str
+
+    def check(self) -> None:
+        """Refuse what needs neither rows nor weights to be loaded.
+
+        Raises
+        ------
+        InputError
+            Unknown or doubled splits, not two answers, an option that needs --zero-shot, or a
+            folder without a finished run.
+        """
+        from w2sprobe.errors import InputError
+        from w2sprobe.training.saved import base_of, read_run
+
+        _split_names(self.splits)
+        asked = {
+            "--shots": self.shots,
+            "--question": self.question,
+            "--answers": self.answers != ANSWERS,
+        }
+        given = [option for option, value in asked.items() if value]
+        if given and not self.zero_shot:
+            raise InputError(f"{given[0]} without --zero-shot", advice="Pass both, or neither.")
+        _two_answers(self.answers)
+        if not self.zero_shot:
+            for folder in self.models:
+                base_of(read_run(folder), folder)
+
+    def rows(self) -> "tuple[dict[str, Rows], Rows | None]":
+        """Rows to predict by split, and the examples of the prompt."""
+        splits = self.task.load()
+        parts = {name: splits[name] for name in _split_names(self.splits)}
+        return _without_shots(splits, parts, self.shots) if self.shots else (parts, None)
 
 
 @click.command("predict")
@@ -68,7 +118,7 @@ SPLITS = "weak_train,strong_train,val,test"
 )
 @click.option(
     "--answers",
-    default="No,Yes",
+    default=ANSWERS,
     show_default=True,
     metavar="NO,YES",
     help="With --zero-shot: words for label 0 and label 1.",
@@ -81,20 +131,7 @@ SPLITS = "weak_train,strong_train,val,test"
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file.")
 @_options.device
 @_options.common
-def command(
-    models: tuple[str, ...],
-    task: "TaskConfig",
-    splits: str,
-    ensemble: str,
-    zero_shot: bool,
-    shots: int,
-    question: str,
-    answers: str,
-    truncate: bool,
-    out: Path,
-    device: str,
-    as_json: bool,
-) -> None:
+def command(*, as_json: bool, **given: Any) -> None:
     """Predict rows with finished runs, an ensemble of them, or a model that was never finetuned.
 
     OUT is a LabelTable (Parquet: id, soft_label, keep), which `w2sprobe train` and `probe` take as
@@ -110,46 +147,52 @@ def command(
         --question "Is this review positive?" --split test --out asked.parquet
     """
     from w2sprobe.atomic import check_writable_file
-    from w2sprobe.data import join_rows
-    from w2sprobe.training.ensembles import ensemble as average
-    from w2sprobe.training.saved import SavedModel
-    from w2sprobe.training.zero_shot import zero_shot as ask
+    from w2sprobe.training.ensembles import ensemble
 
-    check_writable_file(out)
-    names = _split_names(splits)
-    _check_goes_with_zero_shot(zero_shot, shots, question, answers)
-    pair = _two_answers(answers)
-    if not zero_shot:
-        _check_runs(models)
-    cut = task.load()
-    parts, examples = {name: cut[name] for name in names}, None
-    if shots:
-        parts, examples = _without_shots(cut, parts, shots)
-    rows = join_rows(*parts.values())
-    if zero_shot:
-        asked: dict[str, Any] = {"shots": examples, "answers": pair, "question": question}
-        members = [ask(m, rows, **asked, device=device, truncate=truncate) for m in models]
-    else:
-        runs = (SavedModel.open(model, device) for model in models)
-        members = [run.predict(rows, truncate=truncate or None) for run in runs]
-    table = members[0] if len(members) == 1 else average(members, how=ensemble)
-    table.write(out)
-    result: dict[str, Any] = {"out": str(out), "models": list(models), "rows": len(table)}
+    options = _PredictOptions(**given)
+    check_writable_file(options.out)
+    options.check()
+    parts, examples = options.rows()
+    members = _predict(options, parts, examples)
+    table = members[0] if len(members) == 1 else ensemble(members, how=options.ensemble)
+    table.write(options.out)
+    result: dict[str, Any] = {
+        "out": str(options.out),
+        "models": list(options.models),
+        "rows": len(table),
+    }
     if table.variance is not None:
-        result |= {"ensemble": ensemble, **_spread(table.variance, parts, members)}
+        result |= {"ensemble": options.ensemble, **_spread(table.variance, parts, members)}
     if examples is not None:
         result["shots"] = examples.ids.tolist()
     result |= {"auc": _auc(parts, table), "performance": _performance(parts, table)}
     click.echo(json.dumps(result, indent=2) if as_json else _shown(result))
 
 
-def _check_goes_with_zero_shot(zero_shot: bool, shots: int, question: str, answers: str) -> None:
-    from w2sprobe.errors import InputError
+def _predict(
+    options: _PredictOptions, parts: "dict[str, Rows]", examples: "Rows | None"
+) -> "list[LabelTable]":
+    """Predictions of each model for all rows."""
+    from w2sprobe.data import join_rows
+    from w2sprobe.training.saved import SavedModel
+    from w2sprobe.training.zero_shot import zero_shot
 
-    asked = {"--shots": shots, "--question": question, "--answers": answers != "No,Yes"}
-    given = [option for option, value in asked.items() if value]
-    if given and not zero_shot:
-        raise InputError(f"{given[0]} without --zero-shot", advice="Pass both, or neither.")
+    rows = join_rows(*parts.values())
+    if not options.zero_shot:
+        runs = (SavedModel.open(folder, options.device) for folder in options.models)
+        return [run.predict(rows, truncate=options.truncate or None) for run in runs]
+    return [
+        zero_shot(
+            model,
+            rows,
+            shots=examples,
+            answers=_two_answers(options.answers),
+            question=options.question,
+            device=options.device,
+            truncate=options.truncate,
+        )
+        for model in options.models
+    ]
 
 
 def _split_names(text: str) -> list[str]:
@@ -177,20 +220,13 @@ def _two_answers(text: str) -> tuple[str, str]:
     return words[0], words[1]
 
 
-def _check_runs(folders: Sequence[str]) -> None:
-    from w2sprobe.training.saved import base_of, read_run
-
-    for folder in folders:
-        base_of(read_run(folder), folder)
-
-
 def _without_shots(
-    cut: "Splits", parts: "dict[str, Rows]", n_shots: int
+    splits: "Splits", parts: "dict[str, Rows]", n_shots: int
 ) -> "tuple[dict[str, Rows], Rows]":
     """Take examples from weak_train; return the splits without them, and the examples."""
     from w2sprobe.training.zero_shot import choose_shots
 
-    examples = choose_shots(cut.weak_train, n_shots)
+    examples = choose_shots(splits.weak_train, n_shots)
     shown = set(examples.ids.tolist())
     return {
         name: rows.select([i for i, row in enumerate(rows.ids.tolist()) if row not in shown])
@@ -246,4 +282,4 @@ def _shown(result: dict[str, Any]) -> str:
 
 
 def _number(auc: float | None) -> str:
-    return "none, not both classes are left" if auc is None else f"{auc:.3f}"
+    return "undefined, as one class only is left" if auc is None else f"{auc:.3f}"

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 ACTIONS = ("predict", "relabel", "filter")
 # how to read the AUC of training rows, by how these were predicted
 AUCS = {
-    "folds": "AUC of training rows: mean of those inside the folds; n folds have both classes",
-    "leave-one-out": "AUC of training rows: each is left out alone and all are ranked together, "
-    "which biases the AUC downwards: below .5 if nothing is known. --cv 5 ranks inside folds",
+    "folds": "AUC of training rows: mean of the AUCs within folds; n folds: number of folds that "
+    "have both classes",
+    "leave-one-out": "AUC of training rows: leave-one-out, all rows ranked together, which biases "
+    "it downwards (below .5 for a probe that knows nothing); --cv 5 averages AUCs within folds",
     "in-sample": "AUC of training rows: in-sample, their own labels included",
 }
 

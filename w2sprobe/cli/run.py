@@ -1,6 +1,7 @@
 """`w2sprobe run`."""
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,32 +105,38 @@ def _print_plan(plan: "StudyPlan", as_json: bool) -> None:
     from w2sprobe.experiments.forecast import forecast
     from w2sprobe.reporting.plans import plan_tables
 
-    found = forecast(plan)
+    expected = forecast(plan)
     if as_json:
-        click.echo(found.model_dump_json(indent=2))
+        click.echo(expected.model_dump_json(indent=2))
         return
-    for table in plan_tables(found):
+    for table in plan_tables(expected):
         print_table(table)
-    for note in found.notes:
+    for note in expected.notes:
         click.echo(f"Note: {note}")
 
 
 def _run(plan: "StudyPlan", out: Path, engine: "Engine", as_json: bool) -> None:
+    from w2sprobe.experiments.runner import run_study
+
+    _announce(plan, out)
+    study = run_study(plan, out, engine=engine, report=_reporter(plan))
+    if len(plan.experiments) == 1 and study.experiments:
+        _show_experiment(out, as_json)
+    elif as_json:
+        click.echo(study.model_dump_json(indent=2))
+    elif len(plan.experiments) > 1:
+        print_study(study, out)
+    for folder in study.without_results:
+        click.echo(
+            f"No results in {out / folder}: its weak model or its ceiling failed.", err=as_json
+        )
+    _raise_failures(study)
+
+
+def _announce(plan: "StudyPlan", out: Path) -> None:
+    """Say what a reader should know before the first stage, on stderr."""
     from w2sprobe.experiments.forecast import few_rows
     from w2sprobe.experiments.preregistration import preregistered
-    from w2sprobe.experiments.result_files import FIGURE
-    from w2sprobe.experiments.runner import run_study
-    from w2sprobe.reporting.figures import results_figure
-    from w2sprobe.reporting.scores import results_table
-    from w2sprobe.results import RESULTS, Results
-
-    n_stages = len(plan.stages)
-    numbers = {stage.address: number for number, stage in enumerate(plan.stages, start=1)}
-
-    def report(stage: "Stage", outcome: "Outcome | None") -> None:
-        experiment = plan.experiment_name(stage)
-        title = f"{experiment}: {stage.title}" if experiment else stage.title
-        click.echo(f"[{numbers[stage.address]}/{n_stages}] {title} {_said(outcome)}", err=True)
 
     for note in few_rows(plan):
         click.echo(f"Note: {note}", err=True)
@@ -139,29 +146,40 @@ def _run(plan: "StudyPlan", out: Path, engine: "Engine", as_json: bool) -> None:
         for deviation in declared.deviations:
             click.echo(f"Not as declared: {deviation}", err=True)
     n_done = sum(stage.done for stage in plan.stages)
-    click.echo(f"{n_done} of {n_stages} stages done before", err=True)
-    study = run_study(plan, out, engine=engine, report=report)
-    alone = len(plan.experiments) == 1
-    if alone and study.experiments:
-        results = Results.read(out / RESULTS)
-        results_figure(results, out / FIGURE)
-        if as_json:
-            click.echo(results.model_dump_json(indent=2))
-        else:
-            print_table(results_table(results))
-            click.echo(f"{out / RESULTS}  {out / FIGURE}")
-    elif as_json:
-        click.echo(study.model_dump_json(indent=2))
-    elif not alone:
-        print_study(study, out)
-    for folder in study.without_results:
-        click.echo(
-            f"No results in {out / folder}: its weak model or its ceiling failed.", err=as_json
-        )
-    _raise_failures(study)
+    click.echo(f"{n_done} of {len(plan.stages)} stages done before", err=True)
 
 
-def _said(outcome: "Outcome | None") -> str:
+def _reporter(plan: "StudyPlan") -> "Callable[[Stage, Outcome | None], None]":
+    """Print a line on stderr when a stage starts (no outcome yet) and when it ends."""
+    numbers = {stage.address: number for number, stage in enumerate(plan.stages, start=1)}
+
+    def report(stage: "Stage", outcome: "Outcome | None") -> None:
+        experiment = plan.experiment_name(stage)
+        title = f"{experiment}: {stage.title}" if experiment else stage.title
+        number = f"[{numbers[stage.address]}/{len(numbers)}]"
+        click.echo(f"{number} {title} {_status(outcome)}", err=True)
+
+    return report
+
+
+def _show_experiment(out: Path, as_json: bool) -> None:
+    """Write the figure of a single experiment and print its scores."""
+    from w2sprobe.experiments.result_files import FIGURE
+    from w2sprobe.reporting.figures import results_figure
+    from w2sprobe.reporting.scores import results_table
+    from w2sprobe.results import RESULTS, Results
+
+    results = Results.read(out / RESULTS)
+    results_figure(results, out / FIGURE)
+    if as_json:
+        click.echo(results.model_dump_json(indent=2))
+    else:
+        print_table(results_table(results))
+        click.echo(f"{out / RESULTS}  {out / FIGURE}")
+
+
+def _status(outcome: "Outcome | None") -> str:
+    """How a stage ended; an ellipsis before that."""
     if outcome is None:
         return "..."
     if outcome.status == "failed":
@@ -178,11 +196,11 @@ def _raise_failures(study: "StudyResults") -> None:
     from w2sprobe.reporting.wording import counted
 
     shown = [
-        f"{one.experiment + ': ' if one.experiment else ''}{one.stage}: {one.error} "
-        f"({one.n_waiting} more wait for it; log: {one.log})"
-        for one in study.failures
+        f"{failure.experiment + ': ' if failure.experiment else ''}{failure.stage}: "
+        f"{failure.error} ({failure.n_waiting} more wait for it; log: {failure.log})"
+        for failure in study.failures
     ]
     raise W2SProbeError(
         f"{counted(len(shown), 'stage')} failed:\n  " + "\n  ".join(shown) + "\n",
-        advice="The same command tries them again, and nothing that is done.",
+        advice="The same command tries them again; finished stages are not repeated.",
     )

@@ -1,13 +1,85 @@
 """`w2sprobe stats`."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from w2sprobe.cli import _completion, _options
 from w2sprobe.cli._overview import print_overview
 from w2sprobe.errors import UnknownName
+
+if TYPE_CHECKING:
+    from w2sprobe.comparison import Analysis, LoadedScores
+
+
+@dataclass(frozen=True)
+class _StatsOptions:
+    """Arguments and options of the command; None where the study's config decides."""
+
+    sources: tuple[str, ...]
+    methods: tuple[str, ...]
+    against: str | None
+    pair: str | None
+    unit: Any
+    min_gap: float | None
+    min_gap_se: float | None
+    saturated: bool
+    family: tuple[str, ...]
+    alternative: str | None
+    margin: float | None
+    out: Path | None
+
+    def check(self) -> None:
+        """Refuse what needs no results to be read.
+
+        Raises
+        ------
+        UsageError
+            Options that exclude each other.
+        InputError
+            A file of another type.
+        OutputError
+            A file that cannot be written.
+        """
+        from w2sprobe.atomic import check_writable_file
+        from w2sprobe.comparison import check_differences_file
+
+        if self.saturated and (self.min_gap, self.min_gap_se) != (None, None):
+            raise click.UsageError("--saturated ignores gaps: leave out --min-gap and --min-gap-se")
+        if self.out:
+            check_differences_file(self.out)
+            check_writable_file(self.out)
+
+    def baseline(self, results: "LoadedScores") -> str | None:
+        """Method to compare with: as given, else as declared; None: the default."""
+        declared = results.config.get("analysis", {}).get("against")
+        return self.against or (declared if declared in results.methods else None)
+
+    def analysis(self, results: "LoadedScores") -> "Analysis":
+        """Settings that the results' config declares, and the options that replace them.
+
+        Raises
+        ------
+        UnknownName
+            A method of the family that the results do not have.
+        """
+        from w2sprobe.comparison import Analysis
+
+        for name in self.family:
+            if name not in results.methods:
+                raise UnknownName("method", name, results.methods)
+        options = {
+            "min_gap": self.min_gap,
+            "min_gap_se": self.min_gap_se,
+            "saturated_only": self.saturated or None,
+            "family": self.family or None,
+            "alternative": self.alternative,
+            "margin": self.margin,
+        }
+        given = {name: value for name, value in options.items() if value is not None}
+        return Analysis.of_config(results.config).model_copy(update=given)
 
 
 @click.command("stats")
@@ -89,21 +161,7 @@ from w2sprobe.errors import UnknownName
     help="File for the differences of every task, .csv or .parquet.",
 )
 @_options.common
-def command(
-    sources: tuple[str, ...],
-    methods: tuple[str, ...],
-    against: str | None,
-    pair: str | None,
-    unit: Any,
-    min_gap: float | None,
-    min_gap_se: float | None,
-    saturated: bool,
-    family: tuple[str, ...],
-    alternative: Any,
-    margin: float | None,
-    out: Path | None,
-    as_json: bool,
-) -> None:
+def command(*, as_json: bool, **given: Any) -> None:
     """Compare methods over tasks: differences with intervals, tests, gains, noise of seeds.
 
     RESULTS: files or folders of `w2sprobe run`, tables (.csv or .parquet), or the word `published`
@@ -122,56 +180,35 @@ def command(
       w2sprobe stats scores.csv --compare topofilter --min-gap 0.05 --out differences.csv
       w2sprobe stats published --compare logconf --saturated --alternative greater
     """
-    from w2sprobe.atomic import check_writable_file
-    from w2sprobe.comparison import (
-        PUBLISHED,
-        UNITS,
-        Analysis,
-        check_differences_file,
-        overview,
-        published,
-        read_sources,
-        write_differences,
-    )
+    from w2sprobe.comparison import UNITS, overview, read_sources, write_differences
 
-    if saturated and (min_gap, min_gap_se) != (None, None):
-        raise click.UsageError("--saturated ignores gaps: leave out --min-gap and --min-gap-se")
-    if out:
-        check_differences_file(out)
-        check_writable_file(out)
-    given = read_sources(sources)
-    for name in family:
-        if name not in given.methods:
-            raise UnknownName("method", name, given.methods)
-    flags = {
-        "min_gap": min_gap,
-        "min_gap_se": min_gap_se,
-        "saturated_only": saturated or None,
-        "family": family or None,
-        "alternative": alternative,
-        "margin": margin,
-    }
-    declared = given.config.get("analysis", {}).get("against")
-    result = overview(
-        given.scores if pair is None else given.of_pair(pair),
-        given.indicators,
-        methods=methods,
-        against=against or (declared if declared in given.methods else None),
-        units=UNITS if unit == "both" else (unit,),
-        analysis=Analysis.of_config(given.config).model_copy(
-            update={name: value for name, value in flags.items() if value is not None}
-        ),
+    options = _StatsOptions(**given)
+    options.check()
+    results = read_sources(options.sources)
+    compared = overview(
+        results.scores if options.pair is None else results.of_pair(options.pair),
+        results.indicators,
+        methods=options.methods,
+        against=options.baseline(results),
+        units=UNITS if options.unit == "both" else (options.unit,),
+        analysis=options.analysis(results),
     )
-    if out:
-        write_differences(result.comparisons, out)
+    if options.out:
+        write_differences(compared.comparisons, options.out)
     if as_json:
-        click.echo(result.model_dump_json(indent=2))
+        click.echo(compared.model_dump_json(indent=2))
         return
-    print_overview(result)
+    print_overview(compared)
+    _print_origin_of_published(options.sources)
+    if options.out:
+        click.echo(f"written: {options.out}")
+
+
+def _print_origin_of_published(sources: tuple[str, ...]) -> None:
+    from w2sprobe.comparison import PUBLISHED, published
+
     if PUBLISHED in sources:
-        source = published()
-        click.echo(f"{PUBLISHED}: {source.about['title']}; {', '.join(source.about['urls'])}")
-        for note in (f"Read off plots, {source.about['uncertainty']}.", *source.about["notes"]):
+        about = published().about
+        click.echo(f"{PUBLISHED}: {about['title']}; {', '.join(about['urls'])}")
+        for note in (f"Read off plots, {about['uncertainty']}.", *about["notes"]):
             click.echo(f"{PUBLISHED}: {note}")
-    if out:
-        click.echo(f"written: {out}")

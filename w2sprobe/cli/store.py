@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from w2sprobe.cache import StoreInfo
     from w2sprobe.experiments.config import TaskConfig
 
-FOLDER = click.Path(path_type=Path)
-ONE_STORE = click.argument("store", type=FOLDER)
+PATH = click.Path(path_type=Path)
+ONE_STORE = click.argument("store", type=PATH)
 
 
 @click.group("store")
@@ -31,7 +31,7 @@ def command() -> None:
 
 
 @command.command("ls")
-@click.argument("folder", type=FOLDER, required=False)
+@click.argument("folder", type=PATH, required=False)
 @_options.common
 def list_stores(folder: Path | None, as_json: bool) -> None:
     """List the stores in a folder (default: the cache).
@@ -49,13 +49,15 @@ def list_stores(folder: Path | None, as_json: bool) -> None:
         return
     from w2sprobe.cli._tables import print_table
     from w2sprobe.reporting.listings import stores_table
+    from w2sprobe.reporting.wording import counted
 
     if infos:
         print_table(stores_table(infos))
     for info in infos:
         if info.problem:
             click.echo(info.problem, err=True)
-    click.echo(f"{len(infos)} stores, {sum(info.bytes for info in infos) / 1e6:.1f} MB in {root}")
+    size = sum(info.bytes for info in infos)
+    click.echo(f"{counted(len(infos), 'store')}, {size / 1e6:.1f} MB in {root}")
 
 
 @command.command("info")
@@ -168,7 +170,7 @@ def push(store: Path, target: str, layers: str, as_json: bool) -> None:
 
 @command.command("pull")
 @click.argument("source")
-@click.argument("store", type=FOLDER)
+@click.argument("store", type=PATH)
 @click.option("--layers", default="all", show_default=True, help="all, mid, 16, 8:24:2 ...")
 @_options.common
 def pull(source: str, store: Path, layers: str, as_json: bool) -> None:
@@ -190,9 +192,9 @@ def pull(source: str, store: Path, layers: str, as_json: bool) -> None:
 
 
 @command.command("import")
-@click.argument("source", type=FOLDER)
-@click.argument("store", type=FOLDER)
-@click.option("--ids", type=FOLDER, help="Text file with one row id per line; default: FILE-ROW.")
+@click.argument("source", type=PATH)
+@click.argument("store", type=PATH)
+@click.option("--ids", type=PATH, help="Text file with one row id per line; default: FILE-ROW.")
 @click.option("--model", default="", help="Name for the manifest.")
 @click.option(
     "--first-layer",
@@ -227,11 +229,11 @@ def import_command(
 
 
 @command.command("gc")
-@click.argument("folder", type=FOLDER, required=False)
+@click.argument("folder", type=PATH, required=False)
 @click.option(
     "--unused-days",
     type=_options.FiniteRange(min=0),
-    help="Include stores that nobody has opened for this many days.",
+    help="Include stores that were not opened for this many days.",
 )
 @click.option("--yes", is_flag=True, help="Delete; without it, only list.")
 @_options.common
@@ -245,6 +247,7 @@ def collect(folder: Path | None, unused_days: float | None, yes: bool, as_json: 
     import shutil
 
     from w2sprobe.cache import find_stores, leftovers, store_info
+    from w2sprobe.reporting.wording import counted
 
     root = folder or _options.cache_folder() / "stores"
     infos = [store_info(path) for path in find_stores(root)]
@@ -267,7 +270,8 @@ def collect(folder: Path | None, unused_days: float | None, yes: bool, as_json: 
     for file in files:
         click.echo(str(file))
     done = "deleted" if yes else "would be deleted (by --yes)"
-    click.echo(f"{len(old)} stores and {len(files)} files, {freed / 1e6:.1f} MB, {done}")
+    what = f"{counted(len(old), 'store')} and {counted(len(files), 'file')}"
+    click.echo(f"{what}, {freed / 1e6:.1f} MB, {done}")
 
 
 def _record(info: "StoreInfo") -> dict[str, Any]:

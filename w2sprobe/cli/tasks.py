@@ -56,16 +56,16 @@ def list_tasks(as_json: bool) -> None:
     """
     from w2sprobe.data.listing import known_tasks
 
-    found = known_tasks()
+    known = known_tasks()
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(known, indent=2))
         return
     from w2sprobe.cli._tables import print_table
     from w2sprobe.reporting.listings import tasks_table
 
-    print_table(tasks_table(found))
-    offline = sum(bool(row["offline"]) for row in found)
-    click.echo(f"{len(found)} tasks, {offline} of them available without a network")
+    print_table(tasks_table(known))
+    offline = sum(bool(row["offline"]) for row in known)
+    click.echo(f"{len(known)} tasks, {offline} of them available without a network")
 
 
 @command.command("show")
@@ -84,16 +84,16 @@ def show(task: "TaskConfig", models: tuple[str, ...], as_json: bool) -> None:
     lengths = _lengths(models, splits)
     result = {
         **splits.summary(),
-        "tokens": {name: found.summary() for name, found in lengths.items()},
+        "tokens": {model: counts.summary() for model, counts in lengths.items()},
         "examples": splits.examples(SHOWN),
     }
     if as_json:
         click.echo(json.dumps(result, indent=2, ensure_ascii=False))
         return
     _print_summary(splits)
-    for name, spread in result["tokens"].items():
-        shown = (f"{what} {count:,}" for what, count in spread.items() if count is not None)
-        click.echo(f"Tokens of {name}: {', '.join(shown)}")
+    for model, counts in result["tokens"].items():
+        shown = (f"{what} {count:,}" for what, count in counts.items() if count is not None)
+        click.echo(f"Tokens of {model}: {', '.join(shown)}")
     for label in (0, 1):
         for row in result["examples"][label]:
             click.echo(f"\n--- label {label}, {row['id']}\n{row['text']}")
@@ -109,8 +109,8 @@ def show(task: "TaskConfig", models: tuple[str, ...], as_json: bool) -> None:
 def audit(task: "TaskConfig", models: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     """Check a task for problems that would make its results misleading.
 
-    Trivial baselines that succeed, near-duplicates across splits, rows longer than a model's
-    context, unbalanced labels, and endings that all rows share.
+    Reports trivial baselines that succeed, near-duplicates across splits, rows longer than a
+    model's context, unbalanced labels, and endings that all rows share.
 
     \b
     Examples:
@@ -124,10 +124,10 @@ def audit(task: "TaskConfig", models: tuple[str, ...], out: Path | None, as_json
         _check_out(out, ".json", task.name)
         check_writable_file(out)
     splits = task.load()
-    found = audit_splits(splits, token_counts=_lengths(models, splits))
+    result = audit_splits(splits, token_counts=_lengths(models, splits))
     if out:
-        found.write(out)
-    click.echo(found.model_dump_json(indent=2) if as_json else render(found))
+        result.write(out)
+    click.echo(result.model_dump_json(indent=2) if as_json else render(result))
 
 
 @command.command("mirror")
@@ -178,7 +178,7 @@ def mirror_command(names: tuple[str, ...], to: Path | None, as_json: bool) -> No
     "--out",
     type=click.Path(path_type=Path),
     required=True,
-    help="Parquet file; every --task takes it.",
+    help="Parquet file to write; every --task accepts it.",
 )
 @_options.common
 def split(task: "TaskConfig", out: Path, as_json: bool) -> None:
@@ -224,10 +224,10 @@ def _print_summary(splits: "Splits") -> None:
     from w2sprobe.cli._tables import print_table
     from w2sprobe.reporting.listings import splits_table
 
-    found = splits.summary()
-    click.echo(f"{found['task']}  (fingerprint {found.get('fingerprint', 'unknown')})")
-    print_table(splits_table(found))
+    summary = splits.summary()
+    click.echo(f"{summary['task']}  (fingerprint {summary.get('fingerprint', 'unknown')})")
+    print_table(splits_table(summary))
     left_out = ", ".join(
-        f"{reason} {count:,}" for reason, count in found["dropped"].items() if count
+        f"{reason} {count:,}" for reason, count in summary["dropped"].items() if count
     )
     click.echo(f"In no split: {left_out or 'no row'}")

@@ -57,13 +57,6 @@ def read_bigbench(
         Classes that become 1 and 0. Curated tasks have defaults, and so have opposites such as yes
         and no.
 
-    Returns
-    -------
-    SourceRows
-        Texts are stripped; there are no ids; rows about the same passage are a group. `dropped`
-        counts rows of other classes, with several best choices or without text; for open choices,
-        rows without a wrong choice.
-
     Raises
     ------
     InputError
@@ -73,7 +66,9 @@ def read_bigbench(
 
     Notes
     -----
-    Which choice a row shows depends on its content only, not on the order of rows or choices.
+    Rows about the same passage are a group. Dropped are rows of other classes, with several best
+    choices or without text; for open choices, rows without a wrong choice. Which choice a row shows
+    depends on its content only, not on the order of rows or choices.
     """
     inputs, scores = _read_columns(task)
     entry = CURATED.get(task)

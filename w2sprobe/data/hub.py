@@ -21,7 +21,7 @@ from typing import Any
 
 from w2sprobe.atomic import write_json
 from w2sprobe.data.coin import Coin
-from w2sprobe.errors import InputError
+from w2sprobe.errors import InputError, summary_of
 
 MIRROR = "W2SPROBE_HUB_MIRROR"
 NO_HUB = (
@@ -315,14 +315,8 @@ def _hub_errors() -> tuple[type[Exception], ...]:
 
 
 def _no_hub(source: HubSource, error: Exception) -> InputError:
-    what = f"cannot get {source.repo} from the Hugging Face hub: {_summary(error)}"
+    what = f"cannot get {source.repo} from the Hugging Face hub: {summary_of(error)}"
     return InputError(what, advice=NO_HUB)
-
-
-def _summary(error: Exception) -> str:
-    """First two lines of a message; the hub's client adds lines about accounts and tokens."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2]).rstrip(".") or type(error).__name__
 
 
 def _read(paths: Sequence[str], limit: int | None) -> Iterator[Row]:
@@ -345,7 +339,7 @@ def _read(paths: Sequence[str], limit: int | None) -> Iterator[Row]:
     except broken as error:
         advice = NO_HUB if paths[0].startswith("hf://") else ""
         where = ", ".join(paths)
-        raise InputError(f"cannot read: {_summary(error)}", where=where, advice=advice) from error
+        raise InputError(f"cannot read: {summary_of(error)}", where=where, advice=advice) from error
 
 
 def _sample(rows: Any, limit: int) -> Iterator[Row]:

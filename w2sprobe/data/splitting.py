@@ -49,7 +49,7 @@ def make_splits(
     *,
     keep_prior: bool = False,
 ) -> Splits:
-    """Cut a task into four splits.
+    """Cut a task into four splits; their rows are in the order of their hashes.
 
     Parameters
     ----------
@@ -63,11 +63,6 @@ def make_splits(
     keep_prior : bool, default False
         False: half of each split is label 0, half label 1; surplus rows are dropped. True: each
         split has the class proportions of the rows that it is cut from.
-
-    Returns
-    -------
-    Splits
-        Rows in the order of their hashes; the order of `rows` does not matter.
 
     Raises
     ------

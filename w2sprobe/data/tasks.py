@@ -86,8 +86,8 @@ def load_task(
     Raises
     ------
     InputError
-        Missing or unreadable source, invalid cell, rows of one class only, or an option that this
-        kind of task does not have.
+        Missing or unreadable source, invalid cell, rows of one class only, or an option that does
+        not apply to this kind of task.
     UnknownName
         Unknown BIG-bench task, class or formatting.
     IdMismatch
@@ -171,19 +171,18 @@ def load_splits(
 ) -> Splits:
     """Load a task and cut it, or read splits that were written before.
 
+    `positive`, `negative` and `formatting` are those of `load_task`; `sizes`, `seed` and
+    `keep_prior` those of `make_splits`.
+
     Parameters
     ----------
     name : str or Path
         As in `load_task`, or a Parquet file that `Splits.write` wrote, whose splits are returned
         unchanged.
-    positive, negative, formatting
-        As in `load_task`.
     rows : int or str, optional
         Use only the first so many rows in the order of their hashes, which do not depend on the
         seed, so that many cuts share activations. Groups stay whole. A slice `"A:B"` takes rows A
         to B - 1 of this order: `"0:900"` and `"900:"` have no row in common. Default: all.
-    sizes, seed, keep_prior
-        As in `make_splits`.
     read : dict of str to Task, optional
         Tasks that were loaded before and need not be read again; a new one is added.
 

@@ -57,24 +57,21 @@ def explore(
 
     Parameters
     ----------
-    labels : LabelTable
+    labels
         Labels of every row that is shown. Training rows with `keep` false are shown, and no probe
         is fitted on them.
-    rows : ProbedRows
+    rows
         Training rows; and others, by the names of their splits.
-    texts : mapping of str to str, optional
+    texts
         Text by id.
-    layers : sequence of int, optional
-        Default: `default_layers`.
-    ks : sequence of int, optional
-        Numbers of neighbours. Default: those of 1, 5, 10, 20 and 50 that there are rows for.
-    l2 : float, default 1e-2
-        Penalty of the logistic probe.
-    projection : {"pca", "umap"}
-    splits : sequence of str
+    layers
+        By default `default_layers`.
+    ks
+        Numbers of neighbours; by default those of 1, 5, 10, 20 and 50 that there are rows for.
+    projection
+        "pca" or "umap".
+    splits
         Splits of `rows.other` that are shown beside the training rows.
-    device : str, default "auto"
-        Device that fits the logistic probe.
 
     Raises
     ------
@@ -82,30 +79,20 @@ def explore(
         The store has a vector per token, or the probes refuse the rows or labels.
     IdMismatch
         A row has no label, no activations or no text.
-    UnknownName
-        No such projection or split.
-    MissingDependency
-        The projection needs a package that is not installed.
     """
-    if projection not in PROJECTIONS:
-        raise UnknownName("projection", projection, PROJECTIONS)
-    if projection == "umap":
-        umap_module()
-    for name in splits:
-        if name not in rows.other:
-            raise UnknownName("split", name, list(rows.other))
-    shown = replace(rows, other={name: rows.other[name] for name in splits})
-    parts = {rows.name: rows.train, **shown.other}
+    _check_names(projection, splits, rows)
+    rows = replace(rows, other={name: rows.other[name] for name in splits})
+    parts = {rows.name: rows.train, **rows.other}
     ids = np.concatenate(list(parts.values()))
     soft = labels.align(ids).soft_label
-    task = _task(store, labels, shown, ks, l2)
+    inputs = _probe_inputs(store, labels, rows, ks, l2)
     folds = np.full(len(ids), -1)
-    folds[np.isin(ids, task.train)] = task.folds
+    folds[np.isin(ids, inputs.train)] = inputs.folds
     search = StoredSearch(store)  # neighbours are kept in the store, and searched once
     views = []
     for layer in default_layers(store.layers) if layers is None else layers:
-        votes = predict_layer(task, layer, search=search, device=device)
-        views.append(_view(task, votes, ids, soft, projection, search))
+        votes = predict_layer(inputs, layer, search=search, device=device)
+        views.append(_view(inputs, votes, ids, soft, projection, search))
     return ExplorerData(
         labels=labels,
         ids=ids,
@@ -113,28 +100,38 @@ def explore(
         splits=np.repeat(list(parts), [len(part) for part in parts.values()]),
         truth=None if rows.truth is None else rows.truth.align(ids).hard_label,
         folds=folds,
-        ks=tuple(int(k) for k in task.spec.probes["knn"]),
+        ks=tuple(int(k) for k in inputs.spec.probes["knn"]),
         l2=l2,
         projection=projection,
         layers=tuple(views),
     )
 
 
-def _task(
+def _check_names(projection: str, splits: Sequence[str], rows: ProbedRows) -> None:
+    if projection not in PROJECTIONS:
+        raise UnknownName("projection", projection, PROJECTIONS)
+    if projection == "umap":
+        umap_module()  # refuses if it is not installed
+    for name in splits:
+        if name not in rows.other:
+            raise UnknownName("split", name, list(rows.other))
+
+
+def _probe_inputs(
     store: ActivationStore,
     labels: LabelTable,
     rows: ProbedRows,
     ks: Sequence[int] | None,
     l2: float,
 ) -> ProbeInputs:
-    """The probes' task, with all k that its rows allow."""
+    """Inputs of the probes; by default with every k of `KS` that there are rows for."""
     spec = VoteSpec(probes={"knn": KS[:1], "logistic": (l2,)}, held_out=(TRAIN, LEAVE_ONE_OUT))
-    task = ProbeInputs.of(store, spec, rows, {WEAK: labels})
-    chosen = [k for k in KS if k <= task.max_k] if ks is None else [task.check_k(k) for k in ks]
+    inputs = ProbeInputs.of(store, spec, rows, {WEAK: labels})
+    chosen = [k for k in KS if k <= inputs.max_k] if ks is None else [inputs.check_k(k) for k in ks]
     if not chosen:
         raise InputError("ks is empty", allowed="at least one k")
     probes = {**spec.probes, "knn": tuple(map(float, sorted(set(chosen))))}
-    return replace(task, spec=spec.model_copy(update={"probes": probes}))
+    return replace(inputs, spec=spec.model_copy(update={"probes": probes}))
 
 
 def explore_run(store: Path, labels: LabelTable, splits: Path) -> ExplorerData:
@@ -156,34 +153,37 @@ def explore_run(store: Path, labels: LabelTable, splits: Path) -> ExplorerData:
     IdMismatch
         A row has no label, no activations or no text.
     """
-    cut = Splits.read(splits)
-    rows, texts = ProbedRows.of_splits(cut), cut.stored.text_of()
+    all_splits = Splits.read(splits)
+    rows, texts = ProbedRows.of_splits(all_splits), all_splits.stored.text_of()
     return explore(ActivationStore.open(store), labels, rows, texts)
 
 
 def _view(
-    task: ProbeInputs,
+    inputs: ProbeInputs,
     votes: LayerVotes,
     ids: np.ndarray,
     soft: np.ndarray,
     projection: str,
     search: Search,
 ) -> LayerView:
-    X, fitted = task.store.read(votes.layer, task.store.rows_of(ids)), np.isin(ids, task.train)
+    X = inputs.store.read(votes.layer, inputs.store.rows_of(ids))
+    fitted = np.isin(ids, inputs.train)
 
     def predicted(probe: FittedProbe, split: str) -> np.ndarray:
         """Held-out predictions for fitted rows, predictions of the full fit for the others."""
         p = np.empty(len(ids))
         p[fitted] = votes.of(probe, split)
-        p[~fitted] = np.concatenate([np.empty(0), *(votes.of(probe, name) for name in task.other)])
+        p[~fitted] = np.concatenate(
+            [np.empty(0), *(votes.of(probe, name) for name in inputs.other)]
+        )
         return p
 
-    ks = [FittedProbe("knn", "k", k, WEAK) for k in task.spec.probes["knn"]]
-    (l2,) = task.spec.probes["logistic"]
-    k = int(task.spec.probes["knn"][-1])
+    ks = [FittedProbe("knn", "k", k, WEAK) for k in inputs.spec.probes["knn"]]
+    (l2,) = inputs.spec.probes["logistic"]
+    k = int(inputs.spec.probes["knn"][-1])
     neighbors = np.empty((len(ids), k), dtype=np.int64)
-    neighbors[fitted] = search(X[fitted], k=k, exclude_self=True, groups=task.groups).indices
-    if not fitted.all():  # the rows of `task.other`, in their order
+    neighbors[fitted] = search(X[fitted], k=k, exclude_self=True, groups=inputs.groups).indices
+    if not fitted.all():  # the rows of `inputs.other`, in their order
         neighbors[~fitted] = search(X[fitted], X[~fitted], k=k).indices
     points, explained = pca(X, fitted, soft) if projection == "pca" else (umap(X, fitted), None)
     return LayerView(

@@ -36,11 +36,11 @@ def pca(
     known = X[fitted] - centre
     if (known == known[0]).all():
         return np.zeros((len(X), 2), dtype=np.float32), (0.0, 0.0)
-    found = PCA(2, random_state=SEED).fit(known)
-    points: np.ndarray = (X - centre) @ found.components_.T
+    components = PCA(2, random_state=SEED).fit(known)
+    points: np.ndarray = (X - centre) @ components.components_.T
     weights = labels[fitted] - labels[fitted].mean()
     points *= np.where(weights @ points[fitted] < 0, -1, 1).astype(np.float32)
-    first, second = found.explained_variance_ratio_.tolist()
+    first, second = components.explained_variance_ratio_.tolist()
     return points, (first, second)
 
 

@@ -15,7 +15,6 @@ from w2sprobe.devices import resolve_device
 from w2sprobe.extraction.disk import check_disk, free_bytes
 from w2sprobe.extraction.forward import BATCH_TOKENS, Extractor
 from w2sprobe.extraction.request import ROWS_PER_SHARD, ExtractionRequest, TokenizedRows
-from w2sprobe.layers import Layers
 from w2sprobe.tokens import BATCH_OVERHEAD, length_sorted_batches
 
 SAMPLE_ROWS = 64
@@ -47,15 +46,9 @@ class ExtractionCost:
 
 
 def plan_extraction(
-    model: str | Path,
-    dataset: object,
+    request: ExtractionRequest,
     path: str | Path,
     *,
-    layers: Layers = "all",
-    position: str = "last",
-    dtype: str = "auto",
-    store_dtype: str = "auto",
-    truncate: bool = False,
     batch_tokens: int = BATCH_TOKENS,
     rows_per_shard: int = ROWS_PER_SHARD,
     device: str = "auto",
@@ -68,21 +61,12 @@ def plan_extraction(
     Raises
     ------
     InputError
-        As in `extract`.
+        A text that does not fit, or an unknown device.
     StoreMismatch
         The folder holds a store of another model, other rows or other settings.
     OutputError
         The disk cannot hold the store, or cannot be written to.
     """
-    request = ExtractionRequest(
-        model,
-        dataset,
-        layers,
-        position=position,
-        dtype=dtype,
-        store_dtype=store_dtype,
-        truncate=truncate,
-    )
     chosen_device, folder = resolve_device(device), Path(path)
     if is_store(folder) and request.writer(folder).is_complete():
         return ExtractionCost(0, free_bytes(folder), 0.0, 0.0, 0)

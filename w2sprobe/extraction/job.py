@@ -45,35 +45,35 @@ def extract(
 
     Parameters
     ----------
-    model : str or Path
+    model
         Asset name, local folder or Hugging Face hub name.
-    dataset : iterable of mappings, or a table
+    dataset
         Rows with `id` (unique) and `text`: `w2sprobe.data.Rows`, a list of dicts, a data frame, a
         `datasets.Dataset`, a dict of lists.
-    path : str or Path
+    path
         Folder of the store.
-    layers : str, int, float or sequence of int, default "all"
+    layers
         Indices into the model's `hidden_states`; see `w2sprobe.layers.parse_layers`.
-    position : str, default "last"
+    position
         Which token: the `last` or `first` of a row, the `mean` over all, `all` of them (one vector
         per token), `marker:TEXT` (last token of the last TEXT in the row) or `after:TEXT` (mean
         over the tokens that follow it). Special tokens count.
-    dtype : {"auto", "float32", "float16", "bfloat16"}
-        Type in which the model computes; "auto" is the checkpoint's own.
-    store_dtype : {"auto", "float32", "float16", "bfloat16"}
-        Type in the store; "auto" is the one in which the model computes, without loss.
-    truncate : bool, default False
+    dtype
+        Type in which the model computes: float32, float16, bfloat16, or the checkpoint's own.
+    store_dtype
+        Type in the store; by default that in which the model computes, without loss.
+    truncate
         Cut texts to the model's context instead of refusing them; the count is in the manifest.
-    compression : {"bitshuffle-zstd"}, optional
-        Lossless; needs hdf5plugin for writing and for reading.
-    batch_tokens : int, default 512
-        Tokens per batch, padding included. Not part of the address.
-    rows_per_shard : int, default 1024
-        Most rows that are lost when a run is killed.
-    device : str, default "auto"
+    compression
+        "bitshuffle-zstd": lossless; needs hdf5plugin for writing and for reading.
+    batch_tokens
+        Tokens per batch, padding included; does not change the store's hash.
+    rows_per_shard
+        Rows per file; at most so many are computed again after a run was killed.
+    device
         `auto`, `cpu`, `cuda`, `cuda:1`. Under torchrun or accelerate launch, `auto` is the GPU of
         the process.
-    device_map : str, optional
+    device_map
         "auto" spreads a model over several GPUs, instead of `device`.
 
     Raises
@@ -82,8 +82,7 @@ def extract(
         Unknown model, layer, position, dtype or device; a text that is empty, too long without
         `truncate`, or lacks the marker; rows without id or text. Raised before weights are loaded.
     StoreMismatch
-        The folder holds a store of another model, other rows or other settings; lists the
-        differences.
+        The folder holds a store of another model, other rows or other settings.
     OutputError
         The disk is too small, or cannot be written to.
     W2SProbeError
@@ -98,6 +97,40 @@ def extract(
         store_dtype=store_dtype,
         truncate=truncate,
     )
+    return run_extraction(
+        request,
+        path,
+        compression=compression,
+        batch_tokens=batch_tokens,
+        rows_per_shard=rows_per_shard,
+        device=device,
+        device_map=device_map,
+    )
+
+
+def run_extraction(
+    request: ExtractionRequest,
+    path: str | Path,
+    *,
+    compression: str | None = None,
+    batch_tokens: int = BATCH_TOKENS,
+    rows_per_shard: int = ROWS_PER_SHARD,
+    device: str = "auto",
+    device_map: str | None = None,
+) -> ActivationStore:
+    """Extract what was requested; parameters and errors as in `extract`.
+
+    Raises
+    ------
+    InputError
+        A text that does not fit, or an unknown device.
+    StoreMismatch
+        The folder holds another store.
+    OutputError
+        The disk is too small, or cannot be written to.
+    W2SProbeError
+        The self-test failed, or a single row does not fit into memory.
+    """
     chosen_device = resolve_device(device)
     existing = request.writer(path) if is_store(path) else None
     if existing and existing.is_complete():

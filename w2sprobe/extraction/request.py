@@ -40,18 +40,24 @@ class TokenizedRows:
 
 
 class ExtractionRequest:
-    """Rows, model, layers and settings of an extraction; the settings are those of `extract`."""
+    """What a store shall hold: rows, model, layers, token position and types; see `extract`.
+
+    Raises
+    ------
+    InputError
+        Unknown model, layer, position or dtype; rows without id or text.
+    """
 
     def __init__(
         self,
         model: str | Path,
         dataset: object,
-        layers: Layers,
+        layers: Layers = "all",
         *,
-        position: str,
-        dtype: str,
-        store_dtype: str,
-        truncate: bool,
+        position: str = "last",
+        dtype: str = "auto",
+        store_dtype: str = "auto",
+        truncate: bool = False,
     ) -> None:
         self.ids, self.texts = read_rows(dataset)
         self.info = describe_model(model)

@@ -95,7 +95,7 @@ def _warn_of_numbering(network: PreTrainedModel) -> None:
     warnings.warn(
         f"hidden_states[0] of {type(network).__name__} is not the embedding: transformers "
         "numbers this model's layers by what its blocks return, so layer 0 follows block 0",
-        stacklevel=5,
+        stacklevel=6,
     )
 
 

@@ -25,25 +25,19 @@ def import_tensors(
     """Turn a folder of `.pt` files, as EleutherAI's w2s code writes `activations/`, into a store.
 
     Each file (`train.pt`, `test.pt`) is one tensor of shape (rows, layers, width), with layers in
-    the order of the model's hidden states. Only tensors are loaded: no code in the files runs.
+    the order of the model's hidden states; the store keeps their type (float32, float16 or
+    bfloat16). Only tensors are loaded: no code in the files runs.
 
     Parameters
     ----------
     source : str or Path
         The folder, or a single file.
-    path : str or Path
-        Folder of the new store.
     ids : sequence of str or int, optional
         Ids of all rows, files sorted by name. By default `<file>-<row>`.
     model : str
         Name of the model, for readers of the manifest; the files do not say.
     first_layer : int, default 0
         Number of the first layer in the files: 1 where the embedding output was left out.
-
-    Returns
-    -------
-    ActivationStore
-        In the type of the tensors: float32, float16 or bfloat16.
 
     Raises
     ------

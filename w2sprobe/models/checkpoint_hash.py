@@ -1,4 +1,4 @@
-"""Hashes of a model folder's files: the model's part of every address."""
+"""Hashes of a model folder's files, which stores and stages of the model are named by."""
 
 from contextlib import suppress
 from pathlib import Path

@@ -20,12 +20,11 @@ from transformers import (
 )
 
 from w2sprobe.assets import MODEL_ASSETS, asset_path, is_fetched
-from w2sprobe.errors import InputError
+from w2sprobe.errors import InputError, summary_of
 from w2sprobe.layers import Layers, parse_layers
 from w2sprobe.models.checkpoint_hash import TOKENIZER_FILES, WEIGHT_FILES, hash_folder
 from w2sprobe.models.families import layers_of, n_blocks, refusal, text_config, usable_context
 from w2sprobe.models.files import check_files
-from w2sprobe.models.library_errors import first_line
 from w2sprobe.models.quantized import check_quantizer, quantization_of
 
 # raised by transformers for files that are no config or no tokenizer
@@ -198,7 +197,7 @@ def _read(name: str, source: str) -> tuple[PreTrainedConfig, PreTrainedTokenizer
             f"unknown model {name!r}",
             allowed=f"an asset ({', '.join(MODEL_ASSETS)}), a local folder that holds config.json "
             "and a tokenizer, or a name on the Hugging Face hub",
-            advice=f"transformers said: {first_line(error)}",
+            advice=f"transformers said: {summary_of(error)}",
         ) from error
 
 

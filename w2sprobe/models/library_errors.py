@@ -7,7 +7,7 @@ from pickle import PickleError  # noqa: TID251 - what torch raises
 import torch
 from safetensors import SafetensorError
 
-from w2sprobe.errors import InputError, MissingDependency, W2SProbeError
+from w2sprobe.errors import InputError, MissingDependency, W2SProbeError, summary_of
 
 # raised by architectures that miss an input, or return something else than others
 FORWARD_ERRORS = (
@@ -40,7 +40,7 @@ def running(network: torch.nn.Module) -> Iterator[None]:
         raise
     except FORWARD_ERRORS as error:
         raise InputError(
-            f"{type(network).__name__} does not run on token ids alone: {first_line(error)}",
+            f"{type(network).__name__} does not run on token ids alone: {summary_of(error)}",
             allowed="models that docs/models.md lists, and others like them",
         ) from error
 
@@ -63,15 +63,9 @@ def reading(name: str) -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except ImportError as error:
-        raise MissingDependency(f"model {name!r}: {first_line(error)}") from error
+        raise MissingDependency(f"model {name!r}: {summary_of(error)}") from error
     except (OSError, ValueError, KeyError, SafetensorError, RuntimeError, PickleError) as error:
         raise InputError(
-            f"the weights of model {name!r} cannot be loaded: {first_line(error)}",
+            f"the weights of model {name!r} cannot be loaded: {summary_of(error)}",
             advice="Is a file damaged or half downloaded? Fetch the model again.",
         ) from error
-
-
-def first_line(error: Exception) -> str:
-    """First two lines of an error's text, or its type where it has none."""
-    said = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(said[:2]).rstrip(".") or type(error).__name__
