@@ -38,7 +38,7 @@ def test_a_plan_is_printed_and_written_where_run_will_look(place: Path) -> None:
         "Does student differ from its supervisor",
         "family of 1",
         "zero_shot (learns from no rows)",
-        "smallest gain found",
+        "smallest gain detected",
         "Warning: One run a task",
         "results/tiny/preregistration.json  SHA-256 ",
     ):
