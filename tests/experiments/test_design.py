@@ -16,7 +16,7 @@ from w2sprobe.experiments.pilots import DEFAULTS
 from w2sprobe.experiments.plan import StudyPlan, make_plan
 from w2sprobe.experiments.preregistration import declare
 from w2sprobe.metrics import detectable_effect
-from w2sprobe.reporting.declarations import declared_rows
+from w2sprobe.reporting.declarations import declaration_tables
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,8 @@ def test_the_gain_of_the_baseline_is_tested_two_sided(place: Path) -> None:
     assert found.detectable_differences is not None
     assert other.detectable_differences is not None
     assert other.detectable_differences < found.detectable_differences
-    questions = dict(declared_rows(declare(one_sided)))
+    declared, _ = declaration_tables(declare(one_sided))
+    questions = {row.cells[0].text: row.cells[1].text for row in declared.rows}
     assert "differ from its supervisor" in questions["primary question"]
     assert "two-sided" in questions["primary question"]
     assert "exceed student" in questions["family of 1"]

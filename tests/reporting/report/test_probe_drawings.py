@@ -107,5 +107,7 @@ def test_the_line_of_layers_says_what_was_used() -> None:
     drawing = layers_drawing(surface(20), "layers", {"knn": (1, 5.0)})
     assert drawing.caption.endswith("fixed beforehand: k 5 (edge) on layer 1.")
     assert "At the edge" not in drawing.caption
-    assert "(k 200): a better setting may lie beyond" in layers_drawing(surface(200), "l", {}).caption
+    assert (
+        "(k 200): a better setting may lie beyond" in layers_drawing(surface(200), "l", {}).caption
+    )
     assert "fixed beforehand" not in layers_drawing(surface(20), "layers", {}).caption

@@ -108,15 +108,6 @@ def test_warnings_come_first_and_undefined_scores_have_no_line(tmp_path: Path) -
     assert "ceiling 0.500" in text
 
 
-def test_explorers_stay_when_their_activations_are_gone(tmp_path: Path) -> None:
-    save_run(tmp_path, records=False, methods=FEW)
-    (tmp_path / "report").mkdir()
-    page = tmp_path / "report/explorer-1.html"
-    page.write_text("an explorer")
-    write_report([tmp_path], stores=tmp_path / "stores")
-    assert page.read_text() == "an explorer"
-
-
 def test_weak_model_and_ceiling_alone_are_a_report(tmp_path: Path) -> None:
     save_study(tmp_path, ("one", "two"), ("0",), methods={"one": ENDS, "two": ENDS}, records=False)
     assert "No plain student was trained" in write_report([tmp_path]).read_text()

@@ -42,13 +42,14 @@ def write_explorers(
         seen = set()
         for run in source.runs:
             results = run.results
-            key = (results.task, results.weak_model, results.strong_model)
-            splits, weak = _splits_of(run), _weak_labels(run)
-            store = stores / results.store
+            task_and_models, store = results.key[:3], stores / results.store
             has_store = results.store and (store / "manifest.json").is_file()
-            if key in seen or not has_store or splits is None or weak is None:
+            if task_and_models in seen or not has_store:
                 continue
-            seen.add(key)
+            splits, weak = _splits_of(run), _weak_labels(run)
+            if splits is None or weak is None:
+                continue
+            seen.add(task_and_models)
             number += 1
             name = f"explorer-{number}.html"
             title = f"{results.strong_model} on {run.name}"
