@@ -39,7 +39,7 @@ def test_a_plan_is_printed_and_written_where_run_will_look(place: Path) -> None:
         "family of 1",
         "zero_shot (learns from no rows)",
         "smallest gain detected",
-        "Warning: One run a task",
+        "Warning: One run per task",
         "results/tiny/preregistration.json  SHA-256 ",
     ):
         assert part in shown

@@ -124,12 +124,12 @@ def test_a_design_that_cannot_answer_is_warned_of(place: Path) -> None:
     methods = ["student", "knn_probe", "logistic_probe", "mass_mean_probe"]
     said = warned(planned(place, **two_tasks(place), methods=methods))
     for part in (
-        "One run a task",
-        "cannot reject in this family: their least p value after Holm is 1",
+        "One run per task",
+        "cannot reject in this family: their smallest possible p value after Holm is 1",
         "A student that recovers the whole gap",
         "A typical method that adds as much as the whole gap",
         "On 2 of 2 tasks a gap of the expected size, 0.097, would not be resolved",
-        "Equivalence within 0.01 cannot be expected",
+        "Equivalence within 0.01 will probably not be shown",
     ):
         assert part in said
     assert "One task" in warned(planned(place))

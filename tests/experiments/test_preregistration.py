@@ -67,9 +67,7 @@ def test_rows_that_changed_after_the_declaration_are_told(place: Path, tmp_path:
     task.write_text("\n".join([header, *rows[:-1], "other words,1"]))
     found = preregistered(planned(place, **section), tmp_path)
     assert found is not None
-    assert found.deviations == (
-        f"the rows of task {task} are others than those that were declared",
-    )
+    assert found.deviations == (f"the rows of task {task} are not those that were declared",)
 
 
 def test_a_damaged_declaration_stops_a_run_before_it_starts(place: Path, tmp_path: Path) -> None:

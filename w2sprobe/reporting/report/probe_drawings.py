@@ -223,10 +223,10 @@ def _mark_points(
     values = sorted({row["value"] for row in rows})
     if used is not None:
         layer, value = used
-        style = {"markersize": 14, "markerfacecolor": "none", "color": "black"}
-        axis.plot(values.index(value), layers.index(layer), "o", **style)
-    style = {"markersize": 8, "markerfacecolor": "white", "color": "black"}
-    axis.plot(values.index(best["value"]), layers.index(best["layer"]), "*", **style)
+        at = values.index(value), layers.index(layer)
+        axis.plot(*at, "o", markersize=14, markerfacecolor="none", color="black")
+    at = values.index(best["value"]), layers.index(best["layer"])
+    axis.plot(*at, "*", markersize=8, markerfacecolor="white", color="black")
 
 
 def indicators_drawing(
