@@ -252,7 +252,9 @@ def test_cuts_and_seeds_are_not_mixed(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"names of runs do not go together: 0, 1, cut0, cut1"):
         join_studies([*seeds, *cuts], tmp_path / "joined")
     nested = made_up(tmp_path, splits=[2], supervisor_seeds=[0])
-    with pytest.raises(InputError, match=r"named in two ways: cut2-weak0, cut0, cut1"):
+    with pytest.raises(
+        InputError, match=r"names of runs do not go together: cut2-weak0, cut0, cut1"
+    ):
         join_studies([*nested, *cuts], tmp_path / "joined")
 
 
