@@ -64,8 +64,7 @@ def measure(folders: Iterable[Path], family: Collection[str], against: str) -> S
 
     Notes
     -----
-    Analysis of variance with known noise of test rows, from each run's standard error: the
-    variance over tasks is that of the task means less the variance that rows and seeds add.
+    The variance over tasks is that of the task means less the variance that rows and seeds add.
     """
     cells = _cells(folders, against)
     gains = {cell: _runs(cell_runs, against) for cell, cell_runs in cells.items()}

@@ -83,29 +83,31 @@ def scores_table(rows: Sequence[SummaryRow], results: Results | None = None) -> 
             numeric("rows kept", lambda row: _kept(trained[row.method])),
             numeric("seconds", lambda row: Cell.number(trained[row.method].seconds, digits=1)),
         ]
-    notes = [_intervals(rows)]
-    if not all(row.resolved for row in rows):
-        notes.append(
-            "In italics: the gap between weak model and ceiling is not resolved, so too small or "
-            "too uncertain to be a denominator; read ΔAUC, not PGR."
-        )
-    notes.append(
-        "Coloured: the interval of ΔAUC excludes 0, not corrected for the number of methods."
-    )
-    if _by_own(rows):
-        notes.append(BY_OWN)
-    if with_fewer_seeds(rows):
-        notes.append(
-            "Methods have different runs: do not compare their AUC here. Differences to the "
-            "baseline use the runs that both methods have."
-        )
     return Table.of(
         "Scores of every task and method" if several else "Scores of every method",
         columns,
         rows,
-        " ".join(notes),
+        " ".join(_scores_notes(rows)),
         unresolved=lambda row: not row.resolved,
     )
+
+
+def _scores_notes(rows: Sequence[SummaryRow]) -> Iterator[str]:
+    """Sentences on how to read the scores of some rows."""
+    yield _intervals(rows)
+    if not all(row.resolved for row in rows):
+        yield (
+            "In italics: the gap between weak model and ceiling is not resolved, so too small or "
+            "too uncertain to be a denominator; read ΔAUC, not PGR."
+        )
+    yield "Coloured: the interval of ΔAUC excludes 0, not corrected for the number of methods."
+    if _by_own(rows):
+        yield BY_OWN
+    if with_fewer_seeds(rows):
+        yield (
+            "Methods have different runs: do not compare their AUC here. Differences to the "
+            "baseline use the runs that both methods have."
+        )
 
 
 def _runs_column(rows: Sequence[SummaryRow]) -> list[Column]:
