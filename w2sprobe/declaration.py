@@ -1,6 +1,6 @@
 """Schema of preregistration.json: what is declared before a study is run, and its hash.
 
-Written by experiments, read by reporting. A file whose hash does not fit its content is refused.
+Written by experiments, read by reporting. A file whose hash does not match its content is refused.
 """
 
 import json
@@ -24,7 +24,7 @@ class _Section(BaseModel):
 class Spread(_Section):
     """How much AUCs vary: measured in pilot studies, or assumed.
 
-    `source` says where they were measured, `assumed` lists values that are not from there.
+    `source` says where the values were measured, and `assumed` lists those that were not.
     `gain` is the baseline less the weak model: `gain_task_sd` is the standard deviation of its true
     values over tasks, `gain_seed_sd` that of one run within a task, and `gain_row_sd` its standard
     error times the square root of the test rows. `gap` is the mean gap between weak model and
@@ -45,7 +45,7 @@ class Spread(_Section):
 
 
 class TaskDesign(_Section):
-    """A task before the run: fingerprint of its rows, and the effects they can be expected to show.
+    """A task before the run: fingerprint of its rows, and the effects that it can detect.
 
     `detectable` is the smallest true gain of the baseline that has 80 % power on this task,
     `resolvable` the smallest gap that is expected to be resolved.
@@ -59,14 +59,14 @@ class TaskDesign(_Section):
 
 
 class Design(_Section):
-    """How large a study is, and what it can show.
+    """How large a study is, and what it can detect.
 
     `cuts`, `supervisor_seeds` and `learner_seeds` count what differs between the `runs` of a task.
-    `least_pvalue` is that of the sign and signed-rank tests over all tasks, `least_after_holm` the
-    same for the first of the family. `detectable_gain` is the smallest true mean gain of the
-    baseline over tasks, `detectable_differences` the smallest true mean difference of a method from
-    the baseline, at the family's first Holm level, for the three `method_sds`; both with 80 %
-    power, None where there are fewer than two tasks, or no family.
+    `least_pvalue` is the smallest possible p value of the sign and signed-rank tests over all
+    tasks, and `least_after_holm` the same after Holm's correction. `detectable_gain` is the
+    smallest true mean gain of the baseline over tasks, and `detectable_differences` the smallest
+    true mean differences of a method from the baseline, at Holm's first step, for the three
+    `method_sds`; both with 80 % power, and None for a single task or without a family.
     """
 
     pairs: int
@@ -83,11 +83,11 @@ class Design(_Section):
 
 
 class Declaration(_Section):
-    """A declaration: questions, tests, the full config, and what they can be expected to show.
+    """A declaration: questions, tests, the full config, and the effects that they can detect.
 
-    `family` are the methods that are compared with `against`, corrected for together; `outside`
-    says of the others why they are not among them. `margin` is that of equivalence, in AUC.
-    `stages_done` of `stages` were done when it was written.
+    `family` are the methods that are compared with `against` and corrected for together; `outside`
+    maps the other methods to the reason why they are not. `margin` is that of equivalence tests, in
+    AUC. `stages_done` of `stages` were done when it was written.
     """
 
     format: int
@@ -112,7 +112,7 @@ class Declaration(_Section):
 
     @property
     def sha256(self) -> str:
-        """Of the canonical JSON, 64 hex digits."""
+        """SHA-256 of the canonical JSON, as 64 hex digits."""
         return sha256_json(self.model_dump(mode="json"))
 
     @property
@@ -126,7 +126,7 @@ class Declaration(_Section):
 
     @classmethod
     def read(cls, folder: Path) -> "Declaration | None":
-        """Read what `write` wrote; None where there is nothing.
+        """Read preregistration.json from a folder; None if there is none.
 
         Raises
         ------
@@ -139,16 +139,16 @@ class Declaration(_Section):
         where = repr(str(path))
         try:
             held = json.loads(path.read_text(encoding="utf-8"))
-            said, content = held["sha256"], held["content"]
-            found = sha256_json(content)
+            stated, content = held["sha256"], held["content"]
+            computed = sha256_json(content)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(f"cannot read the pre-registration {where}: {error}") from error
-        if said != found:
+        if stated != computed:
             raise InputError(
-                f"{where} was changed after it was written: its content has the SHA-256 {found}, "
-                f"the file says {said}",
-                advice="Restore the file as `w2sprobe plan` wrote it; or choose another --out, "
-                "for results that refer to no declaration.",
+                f"{where} was changed after it was written: its content has the SHA-256 "
+                f"{computed}, the file says {stated}",
+                advice="Restore the file as `w2sprobe plan` wrote it; or choose another --out, for "
+                "results that refer to no declaration.",
             )
         try:
             return cls.model_validate(content)

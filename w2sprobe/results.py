@@ -9,12 +9,15 @@ from w2sprobe.atomic import write_json
 from w2sprobe.errors import InputError
 
 Interval = tuple[float, float]
-RESULTS, STUDY = "results.json", "study.json"  # of one experiment, of several
+RESULTS, STUDY = "results.json", "study.json"  # files of one experiment, and of several
 Level = Literal["flag", "warning", "note"]
 
 
 class Finding(BaseModel):
-    """Finding of a task's audit: a flag makes results doubtful, a warning may, a note informs."""
+    """Finding of a task's audit.
+
+    A flag means that results are doubtful, a warning that they may be; a note only informs.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,7 +29,7 @@ class Finding(BaseModel):
 class RunKey(NamedTuple):
     """Key of an experiment in its study.
 
-    `seed` names the run: a number, or cut and seeds, as in "cut3-weak1"; empty where there is one.
+    `seed` names the run: a number, or cut and seeds, as in "cut3-weak1"; empty for a single run.
     """
 
     task: str
@@ -41,7 +44,7 @@ class RunKey(NamedTuple):
 
 
 class RunSeeds(NamedTuple):
-    """Seeds of a run's cut of the rows, supervisor and learner; None where not known."""
+    """Seeds of a run's cut of the rows, supervisor and learner; None if unknown."""
 
     split: int | None
     weak: int | None
@@ -49,7 +52,7 @@ class RunSeeds(NamedTuple):
 
 
 class GroupPerformance(BaseModel):
-    """Scores of one group of test rows; `auc` is None where they are of one class."""
+    """Scores of one group of test rows; `auc` is None if they are all of one class."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -60,14 +63,14 @@ class GroupPerformance(BaseModel):
 
 
 class Performance(BaseModel):
-    """Scores of a method on test rows beside its AUC: `w2sprobe.metrics.performance` makes them.
+    """Scores of a method on test rows beside its AUC, from `w2sprobe.metrics.performance`.
 
-    `accuracy` is at one half, `accuracy_at_weak_threshold` at `weak_threshold`, where the method's
-    decisions agree best with the weak model's: None where the weak labels are of one class.
-    `log_loss` is None where it is infinite: where `certain_and_wrong`, the share of rows with a
-    probability of exactly 0 or 1 that is wrong, is above 0. `recall_at_fpr` maps false-positive
-    rates to recalls, None where 1 / rate rows of class 0 are not there (`n_zeros` has how many
-    are). `groups`, worst accuracy first, are those with rows enough, of `n_groups`.
+    `accuracy` is at threshold 0.5; `accuracy_at_weak_threshold` is at `weak_threshold`, where the
+    method's predictions agree best with the weak model's, and None if the weak labels are of one
+    class. `log_loss` is None if it is infinite, which is if `certain_and_wrong`, the share of rows
+    with a wrong prediction of exactly 0 or 1, is above 0. `recall_at_fpr` maps false-positive rates
+    to recalls, None if class 0 (with `n_zeros` rows) has fewer than 1 / rate. `groups`, worst
+    accuracy first, are the large ones of `n_groups`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -87,15 +90,15 @@ class Performance(BaseModel):
 
     @property
     def worst_group(self) -> GroupPerformance | None:
-        """The group of the lowest accuracy; None where groups were not scored."""
+        """Group with the lowest accuracy; None if no groups were scored."""
         return self.groups[0] if self.groups else None
 
 
 class Preregistration(BaseModel):
-    """What was declared before a run: the file's `sha256` and the time it was `written` (UTC).
+    """Reference to the declaration of a run: `sha256` of the file, and when it was `written` (UTC).
 
-    `deviations` say where the run differs from it; `stages_done` counts the stages of the study
-    that were done before it was written.
+    `deviations` say how the run differs from it; `stages_done` counts the stages of the study that
+    were done before it was written.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -110,15 +113,15 @@ class MethodScores(BaseModel):
     """Scores of a method: fields that one run (`ResultRow`) and several (`SummaryRow`) share.
 
     Intervals are 95 % intervals. `delta_auc_se` is the standard error of `delta_auc` with
-    `delta_auc_df` degrees of freedom, `delta_auc_pvalue` its two-sided p value. `pgr` is None where
-    ceiling and weak model have the same AUC, `pgr_interval` where it has no bound; `resolved` is
-    False where their gap is too small, or too uncertain, for a PGR to mean anything.
-    `delta_accuracy` is the accuracy at one half less the weak model's, `accuracy_pgr` its share of
-    the gap in accuracy, and `accuracy_resolved` says whether that gap carries it.
-    `own_ceiling` names the method that is the same learner fitted on the truth, `own_gap` is its
-    AUC less the weak model's, `own_pgr` the share of that gap: empty and None where the learner is
-    the finetuned strong model, or its own ceiling has no predictions.
-    Fields with a default are missing in files of earlier versions.
+    `delta_auc_df` degrees of freedom, `delta_auc_pvalue` its two-sided p value. `pgr` is None if
+    ceiling and weak model have the same AUC, `pgr_interval` if it is unbounded; `resolved` is False
+    if their gap is too small, or too uncertain, for a PGR to mean anything.
+    `delta_accuracy` is the accuracy at threshold 0.5 less the weak model's, `accuracy_pgr` its
+    share of the gap in accuracy, and `accuracy_resolved` says whether that gap is resolved.
+    `own_ceiling` names the method that is the same learner fitted on true labels, `own_gap` is its
+    AUC less the weak model's, `own_pgr` the share of that gap: empty and None if the learner is the
+    finetuned strong model, or if its own ceiling has no predictions.
+    Files of earlier versions lack the fields with a default.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -152,9 +155,9 @@ class MethodScores(BaseModel):
 class ResultRow(MethodScores):
     """One method on one task, in one run; intervals are over test rows.
 
-    `iterations` counts the strong-to-strong iterations that were run: fewer than the method has
-    where labels stopped changing. `same_run_as` names the stage whose training run serves this
-    method as well, since their labels are equal; `seconds` are then without it.
+    `iterations` counts the strong-to-strong iterations that were run, fewer than the method has if
+    labels stopped changing. `same_run_as` names the stage whose training run this method shares,
+    since its labels are equal; `seconds` are then without it.
     """
 
     auc_interval: Interval
@@ -169,20 +172,20 @@ class ResultRow(MethodScores):
 class Results(BaseModel):
     """All methods of one experiment, and what they were run on.
 
-    `seed` is as in `RunKey`. `gap` is the ceiling's AUC less the weak model's,
-    `gap_se` its standard error over test rows, `rows_needed` how many test rows would resolve it:
-    None where no number would. `layer` is that of the probes, None where it was chosen: `chosen`
-    has the point of each stage that chose. `missing` says of each method without a row which stage
-    failed. `ceilings` maps each method whose learner is not the finetuned strong model to the
-    method that is the same learner, with the same settings, fitted on the truth.
-    `splits` are rows a split; `dropped` counts rows left out and why; `fingerprint` is the task's;
-    `store` is the activation store's name in the cache's folder `stores`, empty without one;
-    `audit` holds the findings of `audit.json`; `warnings` are those of the trainings, each after
-    its stage; `indicators` are those of `w2sprobe.indicators`, where activations were read, and the
-    CAPA of supervisor and strong models, None where a value is not finite; `stages` maps each stage
-    to its address and the seconds it took when it was run. `machine` is where the results were put
-    together; stages may have been run elsewhere. `preregistration` says what was declared before
-    the run, None where nothing was.
+    `seed` is as in `RunKey`. `gap` is the ceiling's AUC less the weak model's, `gap_se` its
+    standard error over test rows, and `rows_needed` the number of test rows that would resolve it,
+    None if no number would. `layer` is that of the probes, None if weak labels chose it; `chosen`
+    maps methods to the layer and setting that were chosen. `missing` maps methods without a row to
+    the stage that failed. `ceilings` maps each method whose learner is not the finetuned strong
+    model to the same learner, with the same settings, fitted on true labels.
+    `splits` maps splits to their numbers of rows, and `dropped` reasons to the numbers of rows left
+    out; `fingerprint` is the task's; `store` is the name of the activation store in the cache's
+    folder `stores`, empty without one; `audit` has the findings of `audit.json`; `warnings` are
+    those of training runs, each after the title of its stage; `indicators` are those of
+    `w2sprobe.indicators`, if activations were read, and the CAPA of supervisor and strong models,
+    None if a value is not finite; `stages` maps each stage to its address and its seconds.
+    `machine` describes where the results were computed from the stages, which may have been run
+    elsewhere. `preregistration` is None if nothing was declared before the run.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -221,13 +224,13 @@ class Results(BaseModel):
 
     @property
     def seeds(self) -> RunSeeds:
-        """Seeds of this run; 0 for what has none, such as a supervisor that is a label file."""
+        """Seeds of this run; 0 for a part without seed, such as a supervisor that is a file."""
         sections = (self.config.get(part) for part in ("task", "weak", "strong"))
         return RunSeeds(*(None if part is None else part.get("seed", 0) for part in sections))
 
     @property
     def resolved(self) -> bool:
-        """Whether the gap between weak model and ceiling carries a PGR."""
+        """Whether the gap between weak model and ceiling is resolved, so that PGR has a meaning."""
         return all(row.resolved for row in self.rows)
 
     @property
@@ -289,10 +292,10 @@ class SummaryRow(MethodScores):
     weak model, for each of these `n_learner_seeds` seeds of the strong model. Intervals and
     standard errors cover the noise of test rows and of every factor with at least two levels.
     `gap_row_se` and `delta_auc_row_se` are the part that comes from the test rows which all runs
-    share. `rows_needed` ignores the noise of seeds, which more rows cannot reduce: where it is not
+    share. `rows_needed` ignores the noise of seeds, which more rows cannot reduce: if it is not
     above `n_test_rows` and the gap is not resolved, more seeds are needed. Scores by the method's
     own ceiling are over the runs that have one. In files of earlier versions intervals are
-    percentiles of a bootstrap that treated the seeds as fixed, and None where cuts differ.
+    percentiles of a bootstrap that treated the seeds as fixed, and None if cuts differ.
     """
 
     task: str
@@ -314,9 +317,9 @@ class SummaryRow(MethodScores):
 class StudyResults(BaseModel):
     """All experiments of a study.
 
-    `experiments` are the folders, within that of the study, that hold their results, and
-    `without_results` those of experiments whose weak model or ceiling failed; `warnings` are those
-    of the experiments, each after the folder; `preregistration` is as in `Results`.
+    `experiments` are their folders, relative to that of the study; `without_results` are the
+    folders of experiments whose weak model or ceiling failed; `warnings` are those of the
+    experiments, each after the folder; `preregistration` is as in `Results`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -347,24 +350,24 @@ class StudyResults(BaseModel):
             key = ".".join(map(str, first["loc"]))
             raise InputError(
                 f"{str(path)!r} is not of this version: {key}: {first['msg']}",
-                advice="Run the study again: what is done is not computed anew.",
+                advice="Run the study again: finished stages are not repeated.",
             ) from error
         except OSError as error:
             raise InputError(f"cannot read {str(path)!r}: {error}") from error
 
 
 def study_in(folder: Path) -> StudyResults | None:
-    """Read the study that a run has left; None where it has left one experiment.
+    """Read the study in a results folder; None for the folder of a single experiment.
 
     Parameters
     ----------
     folder : Path
-        Holds study.json or results.json.
+        Folder with study.json or results.json.
 
     Raises
     ------
     InputError
-        Neither is there, or study.json cannot be read.
+        It has neither file, or study.json cannot be read.
     """
     if (folder / STUDY).is_file():
         return StudyResults.read(folder / STUDY)

@@ -4,16 +4,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from markupsafe import Markup
 from playwright.sync_api import Page as Opened
 
 from tests.browser.conftest import OpenPage, accessibility_problems
 from w2sprobe.reporting.pages import ENVIRONMENT, Page, write_page
-from w2sprobe.reporting.pages.blocks import Figure
+from w2sprobe.reporting.report.drawing import Drawing, new_figure
 from w2sprobe.reporting.table import Cell, Column, Table, TableRow, numeric
 
 HOSTILE = "<script>document.title = 'broken in'</script><img src=x onerror=\"document.title='in'\">"
-SVG = Markup('<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40"></svg>')
 TEMPLATE = """
 {% extends "base.html.j2" %}
 {% import "macros.html.j2" as blocks %}
@@ -31,7 +29,9 @@ def page(tmp_path: Path) -> Path:
         [TableRow((Cell.of(name), Cell.number(x, f"{x}"))) for name, x in rows],
         searchable=True,
     )
-    figure = Figure("points", "Points", HOSTILE, HOSTILE, SVG, [{"task": HOSTILE, "auc": None}])
+    empty, _ = new_figure(1, 1)
+    data = [{"task": HOSTILE, "auc": None}]
+    figure = Drawing("points", "Points", HOSTILE, HOSTILE, empty, data)
     made = Page("test.html.j2", f"Test {HOSTILE}", {"table": table, "figure": figure})
     write_page(made, tmp_path / "page.html")
     return tmp_path / "page.html"

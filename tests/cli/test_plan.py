@@ -38,8 +38,8 @@ def test_a_plan_is_printed_and_written_where_run_will_look(place: Path) -> None:
         "Does student differ from its supervisor",
         "family of 1",
         "zero_shot (learns from no rows)",
-        "smallest gain found",
-        "Warning: One run a task",
+        "smallest gain detected",
+        "Warning: One run per task",
         "results/tiny/preregistration.json  SHA-256 ",
     ):
         assert part in shown
@@ -71,7 +71,7 @@ def test_a_run_as_declared_is_reported_so(place: Path) -> None:
     assert "Not as declared" not in shown.output
     page = Path("out/report/report.html")
     invoke("report", "out")
-    others = "The methods zero_shot, knn_probe_on_truth; "
+    others = "The methods zero_shot, knn_probe_on_truth."
     for part in (declaration.sha256, "knn_probe exceeds the student", others):
         assert part in page.read_text()
     more = ["--set", "analysis.margin=0.02", "--set", "methods=[student]"]
@@ -101,7 +101,7 @@ def test_a_report_says_what_became_of_the_declaration(place: Path) -> None:
     invoke(*run, "late")
     file, page = Path("late/preregistration.json"), Path("late/report/report.html")
     invoke("report", "late")
-    assert "4 stages of the study had been run by then" in page.read_text()
+    assert "4 stages of the study had been run before" in page.read_text()
     changed = file.read_text().replace('"margin": 0.01', '"margin": 0.5')
     file.write_text(changed)
     invoke("report", "late")

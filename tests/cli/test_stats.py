@@ -164,7 +164,7 @@ def test_the_family_and_its_tests_can_be_declared() -> None:
     assert [primary[name] for name in methods] == [True, True, False]
     assert [family["methods"] for family in found["families"]] == [["logconf", "window"]] * 2
     text = stdout("published", *options)
-    assert "in parentheses by Holm for 2 methods" in text
+    assert "in parentheses after Holm for 2 methods" in text
     assert "outside the primary family" in text
 
 

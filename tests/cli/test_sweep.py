@@ -40,7 +40,10 @@ def test_folds_of_one_class_are_reported(folder: Path) -> None:
     truth = np.where(folds_of(len(IDS), 5) == 1, 1, TRUTH)
     pq.write_table(pa.table({"id": IDS, "soft_label": SOFT, "truth": truth}), "other.parquet")
     shown = run("--device", "cpu", labels="other.parquet")
-    assert "cross_fit: AUCs are means inside 4 of 5 folds; the others have one class" in shown
+    assert (
+        "cross_fit: AUCs are means over 4 of 5 folds; in the others all rows are of one class"
+        in shown
+    )
 
 
 def test_knn_may_leave_out_single_rows(folder: Path) -> None:

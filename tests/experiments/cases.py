@@ -16,6 +16,13 @@ from w2sprobe.experiments.scoring import predictions_of
 from w2sprobe.results import Results
 
 MODEL = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-2, "precision": "float32"}
+DEFINED: dict[str, dict[str, Any]] = {  # methods for the section `define`
+    "my_filter": {"predicts": "student", "probe": "logistic", "curation": "filter"}
+    | {"loss": "logconf", "l2": 0.1, "layer": 1, "contamination": 0.25},
+    "as_large": {"predicts": "student", "curation": "random_filter", "same_size_as": "my_filter"},
+    "ceiling_logconf": {"predicts": "student", "labels": "truth", "loss": "logconf"},
+    "other_layer": {"predicts": "probe", "probe": "knn", "layer": 1, "n_neighbors": 2},
+}
 
 
 def save_study(folder: Path) -> None:

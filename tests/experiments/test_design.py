@@ -16,7 +16,7 @@ from w2sprobe.experiments.pilots import DEFAULTS
 from w2sprobe.experiments.plan import StudyPlan, make_plan
 from w2sprobe.experiments.preregistration import declare
 from w2sprobe.metrics import detectable_effect
-from w2sprobe.reporting.declarations import declared_rows
+from w2sprobe.reporting.declarations import declaration_tables
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,8 @@ def test_the_gain_of_the_baseline_is_tested_two_sided(place: Path) -> None:
     assert found.detectable_differences is not None
     assert other.detectable_differences is not None
     assert other.detectable_differences < found.detectable_differences
-    questions = dict(declared_rows(declare(one_sided)))
+    declared, _ = declaration_tables(declare(one_sided))
+    questions = {row.cells[0].text: row.cells[1].text for row in declared.rows}
     assert "differ from its supervisor" in questions["primary question"]
     assert "two-sided" in questions["primary question"]
     assert "exceed student" in questions["family of 1"]
@@ -123,12 +124,12 @@ def test_a_design_that_cannot_answer_is_warned_of(place: Path) -> None:
     methods = ["student", "knn_probe", "logistic_probe", "mass_mean_probe"]
     said = warned(planned(place, **two_tasks(place), methods=methods))
     for part in (
-        "One run a task",
-        "cannot reject in this family: their least p value after Holm is 1",
+        "One run per task",
+        "cannot reject in this family: their smallest possible p value after Holm is 1",
         "A student that recovers the whole gap",
         "A typical method that adds as much as the whole gap",
         "On 2 of 2 tasks a gap of the expected size, 0.097, would not be resolved",
-        "Equivalence within 0.01 cannot be expected",
+        "Equivalence within 0.01 will probably not be shown",
     ):
         assert part in said
     assert "One task" in warned(planned(place))

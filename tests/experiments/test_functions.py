@@ -13,7 +13,7 @@ from tests.experiments.cases import plan_one, run_one, save_study, study
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.experiment import Experiment
 from w2sprobe.experiments.functions import CurationFunction
-from w2sprobe.experiments.stage_kinds import label_file
+from w2sprobe.experiments.stage_kinds import labels_of
 from w2sprobe.labels import LabelTable
 
 NUMBERS = count()
@@ -63,10 +63,7 @@ def test_it_curates_what_a_student_learns_from(place: Path, write: Callable[[str
     plan = plan_of(place, write(EXAMPLE) + ":drop_unsure")
     results = run_one(plan, place / "results")
     train, val = plan.splits.strong_train, plan.splits.val
-    weak, curated = (
-        LabelTable.read(label_file(plan.methods[name].stages[0].folder))
-        for name in ("weak", "mine")
-    )
+    weak, curated = (labels_of(plan.methods[name].stages[0]) for name in ("weak", "mine"))
     soft = weak.align(train.ids).soft_label
     keep = np.abs(soft - 0.5) > np.median(np.abs(soft - 0.5))
     assert keep.sum() == 8
@@ -137,7 +134,7 @@ def test_it_gets_activations_labels_and_texts_of_the_same_rows(
         ("def g(X, labels, texts): pass", ["no function 'f'"]),
         ("f = 3", ["is a int", "a function"]),
         ("def f(X, labels): pass", ["takes (X, labels)", "function(X, labels, texts)"]),
-        ("from json import loads as f", ["is not from a file of module", "written there"]),
+        ("from json import loads as f", ["is not from a file of module", "defined there"]),
         ("1 / 0", ["raised ZeroDivisionError", ".py:1"]),
     ],
 )

@@ -12,7 +12,7 @@ from tests.experiments.cases import plan_one, run_one, said, save_study, study
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import TaskConfig
 from w2sprobe.experiments.experiment import Experiment
-from w2sprobe.experiments.stage_kinds import label_file
+from w2sprobe.experiments.stage_kinds import labels_of
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.labels import LabelTable
 from w2sprobe.training import trainer
@@ -49,7 +49,7 @@ def done(make: Make, place: Path) -> Experiment:
 
 
 def table(stage: Stage) -> LabelTable:
-    return LabelTable.read(label_file(stage.folder))
+    return labels_of(stage)
 
 
 def weights(folder: Path) -> bytes:

@@ -132,7 +132,7 @@ def test_what_cannot_be_one_study_is_refused(run: Run, parts: list[Path], tmp_pa
     other = run("faster", TASKS[1:], seeds=[1], strong=faster)
     assert "epochs is 1 in one, 2 in" in refused(parts[0], other)
     alone = run("alone", TASKS[1:])
-    assert "runs are named in two ways: without seeds, 0" in refused(alone, parts[0])
+    assert "names of runs do not go together: without seeds, 0" in refused(alone, parts[0])
 
 
 def test_results_from_before_there_was_a_choice_were_stopped_by_auc(
@@ -156,7 +156,7 @@ def test_results_from_before_there_was_a_choice_were_stopped_by_auc(
 
 def test_what_is_there_is_left_alone(parts: list[Path], tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("mine")
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="exists already"):
         join_studies(parts, tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]
 
@@ -249,10 +249,12 @@ def test_seeds_of_supervisors_that_have_none_are_joined(tmp_path: Path) -> None:
 
 def test_cuts_and_seeds_are_not_mixed(tmp_path: Path) -> None:
     cuts, seeds = made_up(tmp_path, splits=[0, 1]), made_up(tmp_path, seeds=[0, 1])
-    with pytest.raises(InputError, match=r"named in two ways: 0, 1, cut0, cut1"):
+    with pytest.raises(InputError, match=r"names of runs do not go together: 0, 1, cut0, cut1"):
         join_studies([*seeds, *cuts], tmp_path / "joined")
     nested = made_up(tmp_path, splits=[2], supervisor_seeds=[0])
-    with pytest.raises(InputError, match=r"named in two ways: cut2-weak0, cut0, cut1"):
+    with pytest.raises(
+        InputError, match=r"names of runs do not go together: cut2-weak0, cut0, cut1"
+    ):
         join_studies([*nested, *cuts], tmp_path / "joined")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from tests.experiments.cases import plan_one, run_one, said, save_study, study
+from tests.experiments.cases import DEFINED, plan_one, run_one, said, save_study, study
 from w2sprobe.cache import ActivationStore
 from w2sprobe.curation import IN_SAMPLE as OF_CURATION
 from w2sprobe.curation import (
@@ -19,21 +19,17 @@ from w2sprobe.curation import (
     filter_by_neighbors,
     relabel,
 )
-from w2sprobe.errors import InputError, MissingDependency
 from w2sprobe.experiments import stage_kinds
-from w2sprobe.experiments.config import L2S, StudyConfig, ZeroShotConfig
-from w2sprobe.experiments.engines import run_local
+from w2sprobe.experiments.config import StudyConfig, ZeroShotConfig
 from w2sprobe.experiments.experiment import Experiment
 from w2sprobe.experiments.methods import (
-    DEFAULT_METHODS,
     IN_SAMPLE,
     LEARNERS,
     METHODS,
     ChoiceRule,
     Method,
 )
-from w2sprobe.experiments.scoring import predictions_of
-from w2sprobe.experiments.stage_kinds import label_file
+from w2sprobe.experiments.stage_kinds import labels_of
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import roc_auc
@@ -49,13 +45,6 @@ NEW = (
     *("confident_learning_filter", "deep_knn_filter", "random_like_deep_knn_filter"),
     *("logistic_probe_on_truth", "knn_probe_on_truth", "mass_mean_probe", "zero_shot"),
 )
-DEFINED = {
-    "my_filter": {"predicts": "student", "probe": "logistic", "curation": "filter"}
-    | {"loss": "logconf", "l2": 0.1, "layer": 1, "contamination": 0.25},
-    "as_large": {"predicts": "student", "curation": "random_filter", "same_size_as": "my_filter"},
-    "ceiling_logconf": {"predicts": "student", "labels": "truth", "loss": "logconf"},
-    "other_layer": {"predicts": "probe", "probe": "knn", "layer": 1, "n_neighbors": 2},
-}
 Make = Callable[..., Experiment]
 
 
@@ -102,7 +91,7 @@ def groups(plan: Experiment) -> np.ndarray | None:
 
 
 def table(stage: Stage) -> LabelTable:
-    return LabelTable.read(label_file(stage.folder))
+    return labels_of(stage)
 
 
 def activations(plan: Experiment, split: str, layer: int) -> np.ndarray:
@@ -271,33 +260,6 @@ def test_results_have_the_gap_to_a_learner_s_own_ceiling(
             assert rows[name].own_gap is None
 
 
-def test_methods_that_read_the_same_votes_share_a_stage(make: Make) -> None:
-    names = ["knn_probe", "logistic_probe", "knn_probe_on_truth", "knn_relabel", "logistic_filter"]
-    plan = make(methods=names)
-    assert [stage.kind for stage in plan.stages].count("votes") == 1
-    reading = {name: plan.methods[name].reading or plan.methods[name].curator for name in names}
-    for name in names[3:]:
-        (curated, student) = own(plan, name)
-        assert curated.inputs == {"votes": reading[name].stage, "labels": own(plan, "weak")[0]}
-        assert student.inputs == {"labels": curated}
-
-
-def test_students_read_labels_and_nothing_else(make: Make) -> None:
-    plan = make()
-    assert own(plan, "ceiling")[-1].inputs == {}
-    for name in ("student", "student_logconf", "topofilter", "random_filter"):
-        student = own(plan, name)[-1]
-        assert student.params["settings"]["loss"] == METHODS[name].loss
-        assert set(student.inputs) == {"labels"}
-
-
-def test_an_entry_like_a_known_one_has_its_stages(make: Make) -> None:
-    entry = METHODS["logistic_filter"].model_dump(exclude_defaults=True)
-    settings = {"l2": 0.01, "layer": 1, "contamination": 0.1}  # the config's own
-    plan = make(methods=["logistic_filter", "mine"], define={"mine": {**entry, **settings}})
-    assert [*map(id, own(plan, "mine"))] == [*map(id, own(plan, "logistic_filter"))]
-
-
 def test_settings_of_a_method_train_that_method_alone(
     make: Make, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -319,60 +281,6 @@ def test_settings_of_a_method_train_that_method_alone(
     earlier, later = said(before), said(after)
     for name in ("weak", "ceiling", *methods):
         assert (earlier[name] == later[name]).all() == (name != "mine"), name
-
-
-def test_what_is_defined_is_run_unless_methods_are_named(make: Make) -> None:
-    ceilings = ["knn_probe_on_truth", "logistic_probe_on_truth"]
-    plan = make(define=DEFINED)
-    assert [*plan.methods] == [
-        *DEFAULT_METHODS, *DEFINED, *ceilings, "other_layer_on_truth",
-    ]  # fmt: skip
-    assert [*make(define=DEFINED, methods=["as_large"]).methods] == ["weak", "ceiling", "as_large"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"n_neighbors": 17}, r"define\.other_layer\.n_neighbors is 17.*up to 16, the rows"),
-        (
-            {"n_neighbors": 13, "layer": "auto"},
-            r"define\.other_layer\.n_neighbors is 13.*up to 12, the rows",
-        ),
-        (
-            {"predicts": "student", "curation": "relabel", "n_neighbors": 16},
-            r"define\.other_layer\.n_neighbors is 16.*up to 15, the rows",
-        ),
-        (
-            {"predicts": "student", "curation": "relabel", "n_neighbors": 9, "cv": 2},
-            r"define\.other_layer\.n_neighbors is 9.*up to 8, the rows",
-        ),
-        ({"layer": "all"}, r"define\.other_layer\.layer is 'all'.*one layer number"),
-    ],
-)
-def test_what_model_and_rows_do_not_allow_is_named(
-    make: Make, changes: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(InputError, match=message):
-        make(define={"other_layer": {**DEFINED["other_layer"], **changes}})
-
-
-def test_a_strong_model_that_cannot_answer_is_refused_before_anything_runs(
-    make: Make, place: Path
-) -> None:
-    with pytest.raises(InputError, match="no language-model head"):
-        make(methods=["zero_shot"], strong={"model": str(place / "weak")})
-    with pytest.raises(InputError, match="start with the same token"):
-        make(methods=["zero_shot"], zero_shot={"answers": ["Good", "Bad"]})
-    make(methods=["student"], zero_shot={"answers": ["Good", "Bad"]})  # not read
-
-
-def test_a_missing_package_is_named_before_anything_runs(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "cleanlab.filter", None)
-    with pytest.raises(MissingDependency, match=r"pip install w2sprobe\[cleanlab\]"):
-        make(methods=["confident_learning_filter"])
-    make(methods=["logistic_filter"])
 
 
 def test_filters_keep_what_the_library_keeps(done: Experiment) -> None:
@@ -551,27 +459,6 @@ def test_what_is_auto_is_chosen_by_weak_labels_alone(make: Make, place: Path) ->
         np.testing.assert_allclose(p, q, rtol=1e-6, err_msg=name)
 
 
-def test_only_what_is_auto_is_tried(make: Make) -> None:
-    plan = make(
-        probes={"layer": "mid", "n_neighbors": 3, "l2": "auto"},
-        methods=["knn_probe", "logistic_probe", "mass_mean_probe"],
-    )
-    assert plan.layer == 1
-    picks = {name: plan.methods[f"{name}_probe"].reading.pick for name in ("knn", "mass_mean")}
-    for pick in picks.values():
-        assert (pick.chooses, pick.layers) == (False, (1,))
-    pick = plan.methods["logistic_probe"].reading.pick
-    assert (pick.chooses, pick.layers, pick.values) == (True, (1,), L2S)
-
-
-def test_auto_that_has_nothing_to_choose_by_is_refused(make: Make) -> None:
-    define = {"mine": {"predicts": "student", "function": "json:loads"}}
-    with pytest.raises(InputError, match=r"layer auto for the function of mine"):
-        make(probes={"layer": "auto", "n_neighbors": 3}, define=define, methods=["mine"])
-    with pytest.raises(InputError, match=r"candidates\.ks are \[99\].*up to 12, the rows"):
-        make(probes={"n_neighbors": "auto", "candidates": {"ks": [99]}}, methods=["knn_probe"])
-
-
 def test_relabelling_in_sample_sees_its_own_labels(make: Make, place: Path) -> None:
     plan = make(
         methods=["knn_relabel", "logistic_relabel", "logistic_filter", "confident_learning_filter"],
@@ -607,27 +494,6 @@ def test_filters_by_disagreement_are_cross_fitted_unless_told_otherwise(
         )
 
 
-def test_in_sample_changes_what_it_is_for(make: Make) -> None:
-    names = [*DEFAULT_METHODS, "confident_learning_filter", "deep_knn_filter"]
-    plain, published = (
-        make(methods=names, probes={"n_neighbors": 3, "cv": cv}) for cv in (None, "in-sample")
-    )
-    read = {
-        name: {own(plan, name)[0].work.split for plan in (plain, published)}
-        for name in names
-        if own(plain, name)[0].kind == "curate" and name != "random_filter"
-    }
-    assert read == {
-        "knn_relabel": {"leave_one_out", "in_sample"},
-        "knn_filter": {"leave_one_out", "in_sample"},
-        "logistic_relabel": {"train", "in_sample"},
-        "logistic_filter": {"train", "in_sample"},
-        "confident_learning_filter": {"train"},
-        "deep_knn_filter": {"leave_one_out"},
-        "topofilter": {"leave_one_out"},
-    }
-
-
 def test_groups_are_heeded_and_part_of_the_address(make: Make, place: Path) -> None:
     header, *rows = (place / "task.csv").read_text().splitlines()
     text = [f"{header},group", *(f"{row},g{number // 2}" for number, row in enumerate(rows))]
@@ -647,36 +513,6 @@ def test_groups_are_heeded_and_part_of_the_address(make: Make, place: Path) -> N
     new = table(stage).align(train.ids).soft_label
     np.testing.assert_array_equal(new, relabel(KNNProbe(3), X, weak, groups=train.groups))
     assert (new != relabel(KNNProbe(3), X, weak)).any()
-
-
-def test_settings_that_no_method_reads_are_not_checked(make: Make) -> None:
-    make(methods=["student", "logistic_probe"], probes={"n_neighbors": 50})
-    with pytest.raises(InputError, match="n_neighbors is 50"):
-        make(methods=["knn_probe"], probes={"n_neighbors": 50})
-
-
-def test_folds_that_topofilter_does_not_read_do_not_move_it(make: Make) -> None:
-    one, two = (
-        own(make(methods=["topofilter"], probes={"n_neighbors": 3, "cv": cv}), "topofilter")
-        for cv in (None, 4)
-    )
-    assert one[0].address == two[0].address
-
-
-def test_each_filter_has_a_graph_of_its_own(make: Make) -> None:
-    """The union of neighbours joins nearly all rows; the source's code asks for strong ties."""
-    define = {
-        graph: {"probe": "topofilter", "curation": "filter", "graph": graph}
-        for graph in ("strong", "mutual")
-    }
-    plan = make(methods=["topofilter", *define], define=define, probes={"n_neighbors": 3})
-    votes = [plan.methods[name].curator for name in ("topofilter", *define)]
-    graphs = [reading.stage.work.spec.topofilter.graph for reading in votes]
-    assert graphs == ["union", "strong", "mutual"]
-    assert len({reading.stage.address for reading in votes}) == 3
-    everywhere = make(methods=["topofilter"], probes={"n_neighbors": 3, "graph": "strong"})
-    curator = everywhere.methods["topofilter"].curator
-    assert curator.stage.work.spec.topofilter == votes[1].stage.work.spec.topofilter
 
 
 @pytest.mark.parametrize(
@@ -757,29 +593,3 @@ def test_a_probe_s_fit_on_truth_may_be_the_ceiling(make: Make, place: Path) -> N
     assert plan.ceilings == {"knn_probe": "knn_probe_on_truth"}, "the other's is the gap's end"
     auc = {row.method: row.auc for row in results.rows}
     assert results.gap == pytest.approx(auc["ceiling"] - auc["weak"])
-
-
-def test_a_filter_that_fails_fails_no_other_method(
-    make: Make, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    methods = ["logistic_on_topofilter", "logistic_on_knn_filter", "logistic_probe"]
-    weak = {"kind": "probe", "model": str(place / "weak"), "l2": 1e-4}
-    plan = make(methods=methods, weak=weak, probes={"n_neighbors": 3, "contamination": 0.3})
-
-    def broken(*_: Any) -> None:
-        raise InputError("all in one component")
-
-    monkeypatch.setattr(stage_kinds, "curate_by_masks", broken)
-    outcomes = run_local(plan.stages)
-    predictions, missing = predictions_of(plan, outcomes)
-    assert [*missing] == ["logistic_on_topofilter"]
-    assert missing["logistic_on_topofilter"].startswith("logistic_on_topofilter labels of ")
-    assert {*predictions} == {"weak", "ceiling", *methods[1:], "logistic_probe_on_truth"}
-
-
-def test_a_ceiling_takes_no_name_that_a_study_defines(make: Make) -> None:
-    define = {"mine": {"learner": "logistic", "l2": 0.5}, "mine_on_truth": {"learner": "knn"}}
-    plan = make(methods=["mine", "mine_on_truth"], define=define)
-    assert plan.ceilings["mine"] == "mine_own_ceiling"
-    assert plan.methods["mine_own_ceiling"].method.labels == "truth"
-    assert plan.methods["mine_on_truth"].method.labels == "weak"

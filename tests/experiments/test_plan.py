@@ -14,9 +14,7 @@ from tests.zoo import save_tiny
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import PRESETS, StudyConfig, load_config
 from w2sprobe.experiments.plan import StudyPlan, make_plan
-from w2sprobe.experiments.result_files import file_names, result_folders
 from w2sprobe.experiments.stages import Stage
-from w2sprobe.results import RunKey
 
 Make = Callable[..., StudyPlan]
 METHODS = ["student", "logistic_probe", "logistic_relabel", "random_filter"]
@@ -124,34 +122,6 @@ def test_a_random_filter_draws_anew_with_the_student_s_seed(make: Make) -> None:
     plan = make(seeds=[0, 1])
     drawn = [one.methods["random_filter"].stages[0].work.seed for one in plan.experiments]
     assert drawn == [0, 1]
-
-
-def test_results_have_a_folder_an_experiment(make: Make, place: Path) -> None:
-    tasks = [str(place / "task.csv"), str(place / "other.csv")]
-    plan = make(tasks=tasks, weak=model(place, "weak", "weak2"), seeds=[0, 1])
-    folders = result_folders([each.config.key for each in plan.experiments], place / "out")
-    assert len(set(folders)) == 8
-    assert {len(folder.relative_to(place / "out").parts) for folder in folders} == {2}
-    assert result_folders([plan.experiments[0].config.key], place / "out") == [place / "out"]
-
-
-def test_folders_of_runs_are_named_after_seeds_or_cuts() -> None:
-    keys = [RunKey("t", "w", "s", run) for run in ("", "3", "cut3", "cut3-weak1")]
-    assert [key.run for key in keys] == ["", "seed 3", "cut3", "cut3-weak1"]
-    folders = result_folders(keys, Path("out"))
-    assert [folder.name for folder in folders] == [
-        "w--s",
-        "w--s--seed3",
-        "w--s--cut3",
-        "w--s--cut3-weak1",
-    ]
-
-
-def test_names_that_would_share_a_file_do_not() -> None:
-    names = ["a/b", "a:b", "A-B", "..", "x" * 200, "x" * 201, "ü"]
-    found = file_names(names)
-    assert len({name.lower() for name in found.values()}) == len(names)
-    assert all(name and "/" not in name and not name.startswith(".") for name in found.values())
 
 
 def test_other_tasks_settings_are_shared_or_their_own(place: Path) -> None:

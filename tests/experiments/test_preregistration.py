@@ -1,6 +1,5 @@
 """What is declared before a run, and how a run that differs from it is told."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -22,33 +21,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_file_is_read_back_and_any_change_of_it_is_noticed(place: Path, tmp_path: Path) -> None:
-    own = declare(planned(place))
-    assert write_declaration(own, tmp_path) is own
-    assert Declaration.read(tmp_path) == own
-    file = tmp_path / PREREGISTRATION
-    text = file.read_text()
-    changes = {
-        "hypothesis": text.replace('"hypotheses": []', '"hypotheses": ["I knew it"]'),
-        "number": text.replace('"alpha": 0.05', '"alpha": 0.1'),
-        "hash": text.replace(own.sha256[:8], "00000000"),
-    }
-    for changed in changes.values():
-        assert changed != text
-        file.write_text(changed)
-        with pytest.raises(InputError, match="was changed after it was written"):
-            Declaration.read(tmp_path)
-    for broken in ("", "[]", "{}", '{"sha256": 1}'):
-        file.write_text(broken)
-        with pytest.raises(InputError, match="cannot read the pre-registration"):
-            Declaration.read(tmp_path)
-    file.write_text(json.dumps(json.loads(text)))  # spaces are not content
-    assert Declaration.read(tmp_path) == own
-
-
 def test_the_same_declared_again_keeps_its_date(place: Path, tmp_path: Path) -> None:
     first = declare(planned(place)).model_copy(update={"written": "2026-01-01T00:00:00+00:00"})
-    write_declaration(first, tmp_path)
+    assert write_declaration(first, tmp_path) is first
     assert write_declaration(declare(planned(place)), tmp_path) == first
     other = declare(planned(place, analysis={"margin": 0.02}))
     with pytest.raises(InputError, match=r"margin is 0\.01 there, 0\.02 now"):
@@ -92,9 +67,7 @@ def test_rows_that_changed_after_the_declaration_are_told(place: Path, tmp_path:
     task.write_text("\n".join([header, *rows[:-1], "other words,1"]))
     found = preregistered(planned(place, **section), tmp_path)
     assert found is not None
-    assert found.deviations == (
-        f"the rows of task {task} are others than those that were declared",
-    )
+    assert found.deviations == (f"the rows of task {task} are not those that were declared",)
 
 
 def test_a_damaged_declaration_stops_a_run_before_it_starts(place: Path, tmp_path: Path) -> None:

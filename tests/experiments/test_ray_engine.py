@@ -291,7 +291,7 @@ def test_functions_of_the_users_come_from_the_drivers_folder(
     (tmp_path / "rules_of_a_test.py").write_text(RULES.format(value=0.25))
     late = Stage(CallFunction("late", function), "late", Path("stages"))
     outcome = run_ray([late])[late.address]
-    assert "not as it was when the study was planned" in outcome.error
+    assert "has changed since the study was planned" in outcome.error
     assert Path(outcome.log).is_file()
 
 

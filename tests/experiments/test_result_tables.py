@@ -15,7 +15,7 @@ from w2sprobe.experiments.experiment import Experiment
 from w2sprobe.experiments.plan import make_plan
 from w2sprobe.experiments.result_tables import CURVES, LABELS
 from w2sprobe.experiments.runner import run_study
-from w2sprobe.experiments.stage_kinds import label_file
+from w2sprobe.experiments.stage_kinds import labels_of
 from w2sprobe.labels import LabelTable
 from w2sprobe.results import Results, StudyResults
 from w2sprobe.votes.selection import SWEEP, SWEEP_NOTE
@@ -49,8 +49,8 @@ def test_labels_are_those_that_students_saw(done: tuple[Experiment, Path]) -> No
         own = table[(table["method"] == method) & (table["split"] == "strong_train")]
         assert own["id"].tolist() == train.ids.tolist()
         assert own["label"].tolist() == train.labels.tolist()
-        folder = experiment.methods[method].stages[-1].inputs["labels"].folder
-        given = LabelTable.read(label_file(folder)).align(train.ids)
+        source = experiment.methods[method].stages[-1].inputs["labels"]
+        given = labels_of(source).align(train.ids)
         np.testing.assert_array_equal(own["soft_label"], given.soft_label)
         np.testing.assert_array_equal(own["keep"], given.keep)
     weak = table[(table["method"] == "weak") & (table["split"] == "val")]
@@ -174,7 +174,7 @@ def test_what_a_training_warns_of_is_in_results_and_tables(
     plan = make_plan(StudyConfig.model_validate(values), cache=tmp_path, out=tmp_path)
     done = run_study(plan, tmp_path / "out")
     for experiment, folder in zip(plan.experiments, done.experiments, strict=True):
-        weak = LabelTable.read(label_file(experiment.methods["weak"].stages[-1].folder))
+        weak = labels_of(experiment.methods["weak"].stages[-1])
         assert len(set(weak.align(experiment.splits.val.ids).hard_label)) == 1
         (message,) = Results.read(tmp_path / "out" / folder / "results.json").warnings
         assert message.startswith("strong student: early stopping by auc had nothing to go by")

@@ -1,7 +1,6 @@
 """Studies that are run: failures, results, seeds, and what is left beside them."""
 
 import csv
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,6 @@ from w2sprobe.comparison import overview, read_indicators, read_scores
 from w2sprobe.data import Splits
 from w2sprobe.experiments import stage_kinds
 from w2sprobe.experiments.config import StudyConfig
-from w2sprobe.experiments.forecast import forecast
 from w2sprobe.experiments.plan import StudyPlan, make_plan
 from w2sprobe.experiments.runner import run_study
 from w2sprobe.metrics import bootstrap_pgr, capa, roc_auc
@@ -248,22 +246,3 @@ def test_seeds_of_the_split_have_rows_of_their_own(make: Make, place: Path) -> N
     for name, experiment in zip(found.experiments, plan.experiments, strict=True):
         kept = Splits.read(place / "split" / name / "splits.parquet")
         assert kept.test.ids.tolist() == experiment.splits.test.ids.tolist()
-
-
-def test_a_forecast_knows_what_is_done_and_adds_up(
-    done: tuple[StudyPlan, StudyResults], make: Make
-) -> None:
-    plan = make(methods=[*METHODS, "student_logconf"])
-    found = forecast(plan)
-    missing = [stage for stage in found.stages if not stage.done]
-    assert {stage.kind for stage in missing} == {"train"}
-    assert len(missing) == 4
-    assert found.seconds == pytest.approx(sum(stage.seconds for stage in missing), abs=0.1)
-    assert found.disk_bytes == sum(stage.disk_bytes for stage in missing) > 0
-    numbers = {stage.number: stage for stage in found.stages}
-    for stage in found.stages:
-        assert all(source < stage.number for source in stage.inputs.values())
-    weak = next(stage for stage in found.stages if stage.stage == "weak model on truth")
-    assert numbers[missing[0].inputs["labels"]] == weak
-    assert "2 of 2 tasks have fewer test rows" in found.notes[0]
-    json.loads(found.model_dump_json())

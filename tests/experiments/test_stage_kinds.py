@@ -22,11 +22,10 @@ from w2sprobe.experiments.stage_kinds import (
     FilterAtRandom,
     Noise,
     deal_out,
-    label_file,
     labels_of,
 )
 from w2sprobe.experiments.stage_kinds import TRUTH as OF_TRUTH
-from w2sprobe.experiments.stages import Stage
+from w2sprobe.experiments.stages import LABELS, Stage
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import KNNProbe, LogisticProbe, TopoFilter
 from w2sprobe.probing.spec import VoteSpec
@@ -47,7 +46,7 @@ TABLE = LabelTable(IDS, SOFT)
 
 def labels_stage(home: Path, name: str = "weak", table: LabelTable = TABLE) -> Stage:
     """A stage that has left these labels."""
-    stage = call_stage(home, name, lambda folder: table.write(label_file(folder)))
+    stage = call_stage(home, name, lambda folder: table.write(folder / LABELS))
     stage.execute()
     return stage
 

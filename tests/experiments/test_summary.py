@@ -131,11 +131,6 @@ def test_cuts_of_supervisors_without_a_seed_are_runs() -> None:
     )
 
 
-def test_a_section_that_is_not_there_has_no_known_seed() -> None:
-    results = run().results
-    assert results.model_copy(update={"config": {"weak": {}}}).seeds == (None, 0, None)
-
-
 def test_own_ceilings_count_in_the_runs_that_have_them() -> None:
     without = tuple(name for name in SKILL if name != OWN)
     runs = [run(weak=0), run(weak=1, methods=without), run(weak=2), run(weak=3, ceilings={})]

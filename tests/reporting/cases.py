@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
+from w2sprobe.declaration import Declaration, Design, Spread, TaskDesign
 from w2sprobe.metrics import ScoredRun, recover
 from w2sprobe.reporting.table import Table
 from w2sprobe.results import Finding, ResultRow, Results, StudyResults, SummaryRow
@@ -257,6 +258,64 @@ def results(**changes: object) -> Results:
         gap=0.1, gap_se=0.0153, rows_needed=1880,
         dropped={}, truncated={}, rows=tuple(rows), stages={}, config={}, versions={},
     )  # fmt: skip
+
+
+def declaration(tasks: Sequence[str] = ("a", "b", "c"), **changes: Any) -> Declaration:
+    """A declaration of two methods beside the student."""
+    n = len(tasks)
+    design = Design(
+        pairs=1,
+        runs=6,
+        cuts=3,
+        supervisor_seeds=1,
+        learner_seeds=2,
+        tasks=tuple(
+            TaskDesign(
+                task=task,
+                fingerprint=f"f-{task}",
+                test_rows=1000 * number,
+                detectable=0.05 / number,
+                resolvable=0.06,
+            )
+            for number, task in enumerate(tasks, start=1)
+        ),
+        spread=Spread(
+            source="defaults",
+            gain_task_sd=0.027,
+            gain_seed_sd=0.031,
+            gain_row_sd=0.44,
+            gap=0.1,
+            gap_seed_sd=0.115,
+            gap_row_sd=0.59,
+            method_sds=(0.01, 0.02, 0.1),
+        ),
+        least_pvalue=0.25,
+        least_after_holm=0.5,
+        detectable_gain=0.04 if n > 1 else None,
+        detectable_differences=(0.02, 0.05, 0.2) if n > 1 else None,
+    )
+    fields = {
+        "format": 1,
+        "written": "2026-01-01T00:00:00+00:00",
+        "w2sprobe": "0.1.0",
+        "name": "made-up",
+        "hypotheses": ("Students gain.",),
+        "against": "student",
+        "family": ("knn_probe", "topofilter"),
+        "outside": {"random_filter": "control: rows go at random"},
+        "alternative": "two-sided",
+        "alpha": 0.05,
+        "margin": 0.01,
+        "min_gap": 0.03,
+        "min_gap_se": 4.0,
+        "design": design,
+        "warnings": (),
+        "stages_done": 0,
+        "stages": 20,
+        "config_fingerprint": "f",
+        "config": {"methods": list(METHODS)},
+    }
+    return Declaration.model_validate({**fields, **changes})
 
 
 def printed(*tables: Table, width: int = 200) -> str:

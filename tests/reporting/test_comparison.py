@@ -71,7 +71,7 @@ def test_families_stand_apart_with_their_verdicts() -> None:
     assert "(" not in control  # nothing is adjusted
     assert "(" in line_of(text, "good", family)
     assert "random_filter" not in text[text.index(family) : text.index(outside)]
-    assert "not adjusted for the number of methods" in text
+    assert "not corrected for the number of methods" in text
     assert "TOST" not in text[text.index("PGR: difference") : text.index("AUC of each task")]
 
 
@@ -79,12 +79,12 @@ def test_a_family_that_cannot_reject_says_so() -> None:
     levels = {"student": 0.0, **{f"m{number}": 0.01 for number in range(8)}}
     text = " ".join(text_of(compare(varied(levels), units=["auc"])).split())
     assert (
-        "With 8 tasks the least p of Wilcoxon's and the sign test is 0.0078, after Holm for 8 "
-        "methods 0.062: they cannot reach 0.05."
+        "With 8 tasks, the smallest possible p of the Wilcoxon and sign tests is 0.0078, or 0.062 "
+        "after Holm for 8 methods: they cannot reach 0.05."
     ) in text
     one = " ".join(text_of(compare(varied({"student": 0.0, "x": 0.01}), units=["auc"])).split())
     assert "is 0.0078. A true mean difference of 0.0" in one
-    assert "by Holm" not in one
+    assert "Holm" not in one
 
 
 def test_the_side_of_the_tests_is_said() -> None:

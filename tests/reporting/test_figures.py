@@ -5,9 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.reporting.cases import results
-from w2sprobe.errors import InputError
 from w2sprobe.reporting.figures import results_figure
-from w2sprobe.results import Results
 
 
 @pytest.mark.parametrize("changes", [{}, {"pgr": None, "pgr_interval": None, "resolved": False}])
@@ -15,11 +13,3 @@ def test_the_figure_is_written(changes: dict, tmp_path: Path) -> None:
     results_figure(results(**changes), tmp_path / "f.png")
     assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
     assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_results_round_trip(tmp_path: Path) -> None:
-    results().write(tmp_path / "r.json")
-    assert Results.read(tmp_path / "r.json") == results()
-    (tmp_path / "r.json").write_text("{}")
-    with pytest.raises(InputError, match=r"r\.json"):
-        Results.read(tmp_path / "r.json")

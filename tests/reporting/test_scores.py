@@ -63,7 +63,7 @@ def test_pgr_by_the_own_ceiling_has_a_column_where_there_is_any() -> None:
     assert "+0.62 [+0.10, +0.90] " in lines["x"]
     assert "+0.71 [unbounded] unresolved" in lines["y"]
     assert "unresolved" not in lines["student"]
-    assert "the same learner fitted on the truth" in " ".join(text.split())
+    assert "the same learner fitted on true labels" in " ".join(text.split())
 
 
 def test_an_unresolved_gap_is_said() -> None:
@@ -202,7 +202,7 @@ def test_runs_that_all_rows_have_are_said_once() -> None:
     levels = {"n_seeds": 3, "n_cuts": 1, "n_supervisor_seeds": 3, "n_learner_seeds": 1}
     table = scores_table(rows(0.85, **levels))
     assert "runs" not in {column.title for column in table.columns}
-    assert "Means over runs, 1 cut x 3 x 1 each (cuts of the rows x " in table.note
+    assert "Means over runs: 1 cut x 3 x 1 (cuts of the rows x " in table.note
 
 
 def test_layers_are_named_where_probes_were_fitted() -> None:

@@ -35,7 +35,10 @@ def test_what_else_is_said() -> None:
     ]
     notes = list(sweep_notes(on_truth.from_pylist(rows, schema=on_truth.schema), cv=5))
     assert notes[0] == "fitted on truth, best on cross_fit: 1.000, knn, layer 1, k=10 (edge)"
-    assert "cross_fit: AUCs are means inside 3 of 5 folds; the others have one class" in notes
+    assert (
+        "cross_fit: AUCs are means over 3 of 5 folds; in the others all rows are of one class"
+        in notes
+    )
     assert notes[-1] == "2 held-out AUCs are .999 or more: is the label in the text?"
 
 

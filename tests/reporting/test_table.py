@@ -1,22 +1,11 @@
-"""Tables: cells of records, and how they are drawn in a terminal."""
+"""Tables: cells and columns of records."""
 
 import math
-from operator import itemgetter
 from types import SimpleNamespace
 
-import hypothesis.strategies as st
 import pytest
-from hypothesis import given
-from rich.console import Console
 
 from w2sprobe.reporting.table import MANY, Cell, Column, Table, numeric
-
-
-def printed(table: Table, width: int) -> list[str]:
-    console = Console(width=width)
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get().splitlines()
 
 
 @pytest.mark.parametrize(
@@ -53,19 +42,3 @@ def test_a_column_makes_cells_of_attributes_and_of_values() -> None:
     assert [cell.text for cell in table.rows[0].cells] == ["[b]t", "1,200", "0.500", "[b]t", "-"]
     assert table.searchable
     assert table.rows[0].unresolved
-    assert "[b]t" in " ".join(printed(table, 100))  # no markup
-
-
-@given(
-    widths=st.lists(st.integers(1, 30), min_size=1, max_size=12),
-    width=st.integers(70, 200),
-)
-def test_no_number_is_cut_however_narrow_the_terminal(widths: list[int], width: int) -> None:
-    values = [str(at % 10) * long for at, long in enumerate(widths)]
-    columns = [Column("first", lambda _: "row")]
-    columns += [numeric(f"title {at}", itemgetter(at)) for at in range(len(values))]
-    lines = printed(Table.of("t", columns, [list(map(Cell.of, values))], "A note."), width)
-    assert all(len(line) <= width for line in lines)
-    rows = [line.split() for line in lines if line.split()[:1] == ["row"]]
-    assert [value for row in rows for value in row[1:]] == values
-    assert lines[-1].strip() == "A note."

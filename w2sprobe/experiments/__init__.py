@@ -1,1 +1,1 @@
-"""Experiments: a config becomes stages, stages become folders, folders become results."""
+"""Experiments: configs are planned as stages, stages are run, and results are written."""

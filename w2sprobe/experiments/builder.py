@@ -40,18 +40,18 @@ from w2sprobe.training.zero_shot import PromptTemplate, check_answers, check_hea
 
 
 class Builder:
-    """Makes the stages of experiments on one cut; equal work is one stage.
+    """Makes the stages of the experiments on one cut of the rows; equal work becomes one stage.
 
     Parameters
     ----------
     configs : sequence of ExperimentConfig
-        With one task and split, and one strong model but for its seed.
+        Configs with the same task, split and strong model, apart from its seed.
     infos : dict of str to ModelInfo
         By name of the model.
     lengths : dict of str to TokenCounts
-        In tokens, by name of the model.
+        By name of the model.
     known : dict of str to Stage
-        Stages by address, of all experiments so far; new ones are added.
+        Stages of all experiments so far, by address; new ones are added.
     """
 
     def __init__(
@@ -65,23 +65,23 @@ class Builder:
         known: dict[str, Stage],
     ) -> None:
         self.configs, self.cut, self.splits = configs, cut, cut.splits
-        self.blind = cut.splits.blind  # what all work is given that need not know the truth
+        self.blind = cut.splits.blind  # without true labels, for all work that does not need them
         self.infos, self.lengths, self.device, self.known = infos, lengths, device, known
         self.strong_model = configs[0].strong
         self.strong_info = infos[self.strong_model.model]
         self.cache, self.home = cache, cache / "stages"
         self.torch_device = resolve_device(device)
-        self.n_titles: dict[str, int] = {}  # of stages with votes
+        self.n_titles: dict[str, int] = {}  # numbers of stages of votes, by title
         self.groups = ProbedRows.of_rows(self.splits.strong_train, {}).groups
         self._most_by_folds: dict[int, int] = {}
-        # a probe takes a GPU where there is one, but on a cluster none is kept for it
+        # probes use a GPU if there is one, but do not request one on a cluster
         probes = "cpu" if device == "cpu" else "auto"
         self.votes = VotesPlan(self.splits, probes, self._votes_stage)
 
     def stage(
         self, work: Work, title: str, cost: Cost | None = None, own_folder: Path | None = None
     ) -> Stage:
-        """Add a stage, or return the one that does the same, here or in another experiment."""
+        """Add a stage, or return a known one that does the same."""
         made = Stage(work, title, self.home, own_folder, cost or Cost())
         return self.known.setdefault(made.address, made)
 
@@ -104,12 +104,12 @@ class Builder:
         return self.train("weak model on truth", weak.model, weak.settings(weak.loss), "weak_train")
 
     def asked(self, model: str, settings: Any, rows: Rows, *, truncate: bool) -> Stage:
-        """Stage that asks a model for the labels of rows.
+        """Stage that prompts a model for the labels of rows.
 
         Raises
         ------
         InputError
-            It has no language-model head, or does not tell the answers apart.
+            The model has no language-model head, or cannot tell the answers apart.
         """
         info = self.infos[model]
         check_head(info)
@@ -182,7 +182,7 @@ class Builder:
         )
 
     def weak_store(self, states: WeakStates) -> Stage:
-        """Stage that keeps one layer of a weak base model."""
+        """Stage that caches one layer of a weak base model's activations."""
         info, rows = self.infos[states.model], self.cut.weak_everywhere
         identity = store_identity(
             info,
@@ -203,7 +203,7 @@ class Builder:
         Raises
         ------
         InputError
-            It has no such layer, or several are named.
+            The model has no such layer, or the setting names several.
         """
         layers = self.infos[states.model].parse_layers(states.layer)
         if len(layers) != 1:
@@ -217,14 +217,14 @@ class Builder:
         return self.stage(work, self._new_title(work, title), cost)
 
     def _new_title(self, work: CastVotes, title: str) -> str:
-        """Title with the probes, and a number where it is taken: results list stages by title."""
+        """Title with the probes, and a number if it is taken, as results list stages by title."""
         how = "" if work.spec.preprocess == "none" else f", {work.spec.preprocess}"
         plain = f"{title}: {', '.join(work.spec.probes)}{how}"
         self.n_titles[plain] = self.n_titles.get(plain, 0) + 1
         return plain if self.n_titles[plain] == 1 else f"{plain} ({self.n_titles[plain]})"
 
     def most_by_folds(self, cv: int) -> int:
-        """Neighbours that every row has outside its own fold, with `cv` folds."""
+        """Largest number of neighbours that every row has outside its own fold, with `cv` folds."""
         if cv not in self._most_by_folds:
             folds = folds_of(len(self.splits.strong_train), cv, self.groups)
             self._most_by_folds[cv] = len(folds) - n_left_out(folds, itself=True)

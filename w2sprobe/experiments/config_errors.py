@@ -17,30 +17,25 @@ ONE, SEVERAL = "one", "several"  # tags of sections that may be lists
 def describe(error: ValidationError, model: type[BaseModel]) -> str:
     """List all errors that pydantic found, one clause per path.
 
-    Parameters
-    ----------
-    error : ValidationError
-        Of `model`.
-
     Returns
     -------
     str
         `probes.l2: Input should be greater than 0, got -1; strong.epoch: unknown key; ...`
     """
-    found: dict[str, list[str]] = {}
+    messages_at: dict[str, list[str]] = {}
     for problem in error.errors():
         path, kind = _locate(problem["loc"], model)
         if problem["type"] in UNKNOWN_KEY:
             path += [str(problem["loc"][-1])]
-        found.setdefault(".".join(path), []).append(_message(problem, kind))
+        messages_at.setdefault(".".join(path), []).append(_message(problem, kind))
     return "; ".join(
         f"{path}: {' or '.join(messages)}" if path else " or ".join(messages)
-        for path, messages in found.items()
+        for path, messages in messages_at.items()
     )
 
 
 def _locate(location: tuple[int | str, ...], model: type[BaseModel]) -> tuple[list[str], Any]:
-    """Path in the file, and the type expected there."""
+    """Path in the file, and the type that is expected there."""
     path: list[str] = []
     kind: Any = model
     for part in location:
@@ -72,10 +67,14 @@ def _fields(kind: Any) -> dict[Any, Any]:
 
 
 def _tagged(kind: Any) -> dict[Any, Any]:
-    """Members of a union by their tags, which are in an error's path but not in the file."""
+    """Members of a union by tag; tags are in the path of an error, but not in the file."""
     members = [member for member in get_args(kind) if get_origin(member) is Annotated]
-    tags = [(one.tag, _bare(it)) for it in members for one in it.__metadata__ if type(one) is Tag]
-    return dict(tags)
+    return {
+        data.tag: _bare(member)
+        for member in members
+        for data in member.__metadata__
+        if type(data) is Tag
+    }
 
 
 def _bare(hint: Any) -> Any:
@@ -108,11 +107,11 @@ def _message(problem: ErrorDetails, kind: Any) -> str:
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> str:
-    """Message that there is no such name, with the names that there are."""
+    """Message about an unknown name, with the known ones."""
     return f"unknown {kind} {name!r}{nearest(name, known)}; allowed: {', '.join(known)}"
 
 
 def nearest(name: Any, allowed: Collection[str]) -> str:
-    """Suggestion of a similar name, in brackets; empty where there is none."""
+    """Suggestion of a similar name, in parentheses; empty if there is none."""
     near = difflib.get_close_matches(str(name), allowed, n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""

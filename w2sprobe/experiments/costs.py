@@ -30,7 +30,7 @@ WEIGHT_BYTES = {"4bit": 0.5, **{name: float(kind.itemsize) for name, kind in DTY
 
 @dataclass(frozen=True)
 class TokenCounts:
-    """Tokens of a task, as one model's tokenizer counts them.
+    """Numbers of tokens of a task, for the tokenizer of one model.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class TokenCounts:
 
     @classmethod
     def among(cls, counts: "RowTokens", splits: Splits) -> "TokenCounts":
-        """Sum rows that are counted already."""
+        """Sum counts of rows by split."""
         found = {name: [counts[row] for row in rows.ids.tolist()] for name, rows in splits.items()}
         return cls(
             {name: sum(tokens for tokens, _ in rows) for name, rows in found.items()},
@@ -67,8 +67,8 @@ def count_rows(info: ModelInfo, parts: Iterable[Rows], *, truncate: bool) -> Row
     Raises
     ------
     InputError
-        A text that is too long, without `truncate`, has no tokens, or closes twice for a
-        classifier that reads the closing token.
+        A text is too long, without `truncate`; it has no tokens; or it has the closing token
+        twice, for a classifier that reads the closing token.
     """
     tokenizer, counts = load_tokenizer(info.source), RowTokens()
     for rows in parts:
@@ -117,7 +117,7 @@ def train_cost(
 
 
 def votes_cost(hidden: int, n_rows: int, n_layers: int, n_labels: int) -> Cost:
-    """Cost of probes on some layers: each row with each other, and fits to every label vector."""
+    """Cost of probes on some layers: distances between all rows, and fits to all label vectors."""
     layer = 2.0 * n_rows**2 * hidden * (1 + n_labels)
     return Cost(
         flops=n_layers * layer,
@@ -127,18 +127,18 @@ def votes_cost(hidden: int, n_rows: int, n_layers: int, n_labels: int) -> Cost:
 
 
 def estimate_seconds(stages: list[Stage], seconds: dict[str, float]) -> dict[str, float]:
-    """Expected duration of the stages that are not done, run one by one on this machine.
+    """Expected seconds of the stages that are not done, run one by one on this machine.
 
     Parameters
     ----------
     seconds : dict of str to float
-        Duration of the stages that are done, by address.
+        Seconds of the stages that are done, by address.
 
     Returns
     -------
     dict of str to float
-        By address. From the speed of stages of the same kind that are done, else from the speed
-        of a matrix product measured here.
+        By address; from the speed of finished stages of the same kind, else from the speed of a
+        matrix product measured here.
     """
     done: dict[str, list[Stage]] = {}
     for stage in stages:

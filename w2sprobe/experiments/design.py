@@ -1,4 +1,4 @@
-"""What a planned study can show: families of tests, least p values, detectable effects."""
+"""What a planned study can detect: families of tests, smallest p values, detectable effects."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,8 +23,8 @@ def family_of(config: StudyConfig) -> tuple[tuple[str, ...], dict[str, str]]:
     Returns
     -------
     family : tuple of str
-        `analysis.family`; by default all methods that compete with the baseline: no controls,
-        not zero_shot, none that is fitted on truth. Empty where the baseline is not run.
+        `analysis.family`; by default all methods except the baseline, controls, zero_shot and
+        those fitted on true labels. Empty if the baseline is not run.
     outside : dict of str to str
         Reason for each other method, except weak model, ceiling and baseline.
     """
@@ -49,7 +49,7 @@ def family_of(config: StudyConfig) -> tuple[tuple[str, ...], dict[str, str]]:
 
 
 def design_of(plan: "StudyPlan", spread: Spread) -> Design:
-    """Compute what a study of this size can show.
+    """Compute what a study of this size can detect.
 
     Parameters
     ----------
@@ -59,9 +59,9 @@ def design_of(plan: "StudyPlan", spread: Spread) -> Design:
     Notes
     -----
     The baseline's gain is tested two-sided, whatever the alternative of the family. Over tasks:
-    `detectable_effect`, exact for differences that are normal over tasks; Holm's first step tests
-    at alpha / number of methods. On one task: a true gain of (critical value + normal quantile of
-    the power) standard errors, which has approximately this power.
+    `detectable_effect`, exact for differences that are normal over tasks; the first step of Holm
+    tests at alpha / number of methods. On a single task: a true gain of (critical value + normal
+    quantile of the power) standard errors, which has approximately this power.
     """
     config, analysis = plan.config, plan.config.analysis
     family, _ = family_of(config)
@@ -141,13 +141,13 @@ def _sd_over_tasks(config: StudyConfig, spread: Spread, test_rows: Sequence[int]
 
 
 def warnings_of_design(config: StudyConfig, design: Design) -> Iterator[str]:
-    """Say which questions a study of this size cannot answer."""
+    """Warn of questions that a study of this size cannot answer."""
     yield from _warnings_of_size(config, design)
     yield from _warnings_of_effects(config, design)
 
 
 def _warnings_of_size(config: StudyConfig, design: Design) -> Iterator[str]:
-    """Questions that too few tasks, runs or methods leave open."""
+    """Warn of too few tasks, runs or methods."""
     analysis, n = config.analysis, len(design.tasks)
     if analysis.against not in config.methods:
         yield (
@@ -155,23 +155,23 @@ def _warnings_of_size(config: StudyConfig, design: Design) -> Iterator[str]:
             "not tested, and nothing is compared with it."
         )
     if n == 1:
-        yield "One task: what holds here need not hold on another, and no test over tasks is made."
+        yield "One task: results may not hold on other tasks, and there is no test over tasks."
     if design.runs == 1:
         yield (
-            "One run a task: the noise of training is in no interval. Add seeds, as in "
+            "One run per task: intervals do not cover the noise of training. Add seeds, as in "
             "--set seeds='[0, 1, 2]'."
         )
     family, _ = family_of(config)
     if n > 1 and family and design.least_after_holm > analysis.alpha:
         yield (
-            f"Sign and signed-rank tests over {n} tasks cannot reject in this family: their least "
-            f"p value after Holm is {design.least_after_holm:.2g}. Only Student's t can; fewer "
-            "methods in analysis.family, or more tasks, would help."
+            f"Sign and signed-rank tests over {n} tasks cannot reject in this family: their "
+            f"smallest possible p value after Holm is {design.least_after_holm:.2g}. Only the t "
+            "test can; fewer methods in analysis.family, or more tasks, would help."
         )
 
 
 def _warnings_of_effects(config: StudyConfig, design: Design) -> Iterator[str]:
-    """Effects of plausible size that the study would miss."""
+    """Warn of plausible effects that the study would probably miss."""
     analysis, gap, n = config.analysis, design.spread.gap, len(design.tasks)
     power = f"{100 * POWER:.0f} % power"
     if design.detectable_gain is not None and design.detectable_gain > gap:
@@ -197,13 +197,13 @@ def _warnings_of_effects(config: StudyConfig, design: Design) -> Iterator[str]:
     reach = _equivalence_reach(design, analysis.alpha)
     if reach is not None and family and reach > analysis.margin:
         yield (
-            f"Equivalence within {analysis.margin:g} cannot be expected to show for a typical "
-            f"method, even one without any difference: its interval reaches {reach:.3f} to either "
-            "side."
+            f"Equivalence within {analysis.margin:g} will probably not be shown for a typical "
+            f"method, even if it does not differ at all: its interval reaches {reach:.3f} to "
+            "either side."
         )
 
 
 def _equivalence_reach(design: Design, alpha: float) -> float | None:
-    """Half-width of the interval of an equivalence test; None for one task."""
+    """Half-width of the interval of an equivalence test; None for a single task."""
     n = len(design.tasks)
     return t_quantile(alpha, n - 1) * design.spread.method_sds[1] / n**0.5 if n > 1 else None

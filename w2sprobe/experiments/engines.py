@@ -1,4 +1,4 @@
-"""Local engine: runs stages one by one, and goes on with the others where one fails."""
+"""Local engine: runs stages one after the other; a failed one stops only those that need it."""
 
 from collections.abc import Callable, Sequence
 
@@ -39,13 +39,7 @@ def run_local(stages: Sequence[Stage], report: Report = lambda *_: None) -> Outc
 
 
 def blocked(stage: Stage, outcomes: Outcomes) -> Outcome | None:
-    """Outcome of a stage with an input that is not done; None where all are.
-
-    Parameters
-    ----------
-    outcomes : dict of str to Outcome
-        Of its inputs.
-    """
+    """Outcome of a stage with a failed or blocked input; None if all inputs are done."""
     for source in stage.inputs.values():
         outcome = outcomes[source.address]
         if outcome.status == "failed":

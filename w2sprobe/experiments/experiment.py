@@ -1,4 +1,4 @@
-"""An experiment as planned: its stages, and where each method's predictions come from."""
+"""A planned experiment: its stages, and the source of each method's predictions."""
 
 from dataclasses import dataclass, field
 
@@ -11,18 +11,18 @@ from w2sprobe.experiments.votes_plan import Reading
 
 @dataclass(frozen=True)
 class PlannedMethod:
-    """A method of an experiment, and where its test predictions come from.
+    """A method of an experiment, and the source of its test predictions.
 
     Parameters
     ----------
     stages : list of Stage
-        Its stages in order; the last one holds the predictions.
+        Stages in order; the last one writes the predictions.
     reading : Reading, optional
-        Votes that the predictions are, where the learner is a probe.
+        Votes that are the predictions, if the learner is a probe.
     weak : Stage, optional
         Supervisor whose predictions are averaged in.
     curator : Reading, optional
-        Votes by which its labels were curated.
+        Votes that its labels are curated by.
     """
 
     method: Method
@@ -34,18 +34,18 @@ class PlannedMethod:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One task, supervisor, strong model and run, and the stages that give its results.
+    """Task, supervisor, strong model and run, and the stages that its results need.
 
     Parameters
     ----------
     layer : int or None
-        The probes' layer, unless a method sets its own; None where the weak labels choose it.
+        Layer of the probes, unless a method sets its own; None if weak labels choose it.
     truncated : dict of str to int
-        Rows cut to the context, by model.
+        Number of rows cut to the context, by model.
     stages : list of Stage
         Each follows its inputs; other experiments may share some.
     ceilings : dict of str to str
-        Maps each method whose learner is a probe to the same learner, fitted on truth.
+        Maps each method whose learner is a probe to the same learner fitted on true labels.
     left_out : dict of str to str
         Methods that cannot be run here, and why.
     sweep : Reading, optional
@@ -65,14 +65,14 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Cut:
-    """Rows of a task, cut once, and what is known of the models that read them.
+    """Splits of a task by one seed, and the rows whose activations are stored.
 
     Parameters
     ----------
     everywhere : Rows
-        Rows whose activations are stored: those of all cuts of the task.
+        Rows in the store of the strong model, for all cuts of the task.
     weak_everywhere : Rows
-        The same for weak models, whose own training rows are among them.
+        Rows in the stores of weak models, which include weak-train rows.
     """
 
     splits: Splits

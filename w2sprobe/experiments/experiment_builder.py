@@ -1,7 +1,7 @@
-"""Lays out the stages of the experiments on one cut of a task's rows.
+"""Planning of the stages of the experiments on one cut of a task's rows.
 
-The order: labels of the supervisors; votes on them, for all supervisors together; curations, which
-read votes; votes on curated labels; everything that is finetuned.
+The order is: labels of the supervisors; votes on these labels, for all supervisors together;
+curations, which read votes; votes on curated labels; everything that is finetuned.
 """
 
 import dataclasses
@@ -37,12 +37,12 @@ from w2sprobe.votes.table import TRAIN
 
 
 def build_experiments(builder: Builder) -> list[Experiment]:
-    """Lay out the stages of every experiment.
+    """Plan the stages of every experiment.
 
     Raises
     ------
     InputError
-        Settings that model or rows do not allow; a model that cannot answer zero-shot.
+        Model or rows do not allow a setting, or a model cannot answer zero-shot.
     MissingDependency
         A method needs a package that is not installed.
     """
@@ -57,7 +57,7 @@ def build_experiments(builder: Builder) -> list[Experiment]:
 
 
 class ExperimentBuilder:
-    """Lays out the stages of one experiment, step by step."""
+    """Plans the stages of one experiment, step by step."""
 
     def __init__(self, builder: Builder, config: ExperimentConfig) -> None:
         self.builder, self.config = builder, config
@@ -67,7 +67,7 @@ class ExperimentBuilder:
         self.requests = VoteRequests(builder, config, self.weak)
         self.weak_vector = self.requests.weak_vector
         self.layer = self.requests.one_layer("probes", config.probes)
-        self.readings: dict[str, Reading] = {}  # of learners, by method
+        self.readings: dict[str, Reading] = {}  # votes of learners, by method
         self.curators: dict[str, Reading] = {}
         self.curated: dict[str, Stage] = {}
         self.left_out: dict[str, str] = {}
@@ -77,7 +77,7 @@ class ExperimentBuilder:
         self.sweep: Reading | None = None
 
     def _methods(self) -> dict[str, Method]:
-        """Methods to run, and for every learner that is a probe its own ceiling."""
+        """Methods to run, with the own ceilings of all learners that are probes."""
         config, entries = self.config, self.config.entries
         found: dict[str, Method] = {}
         for name in config.methods:
@@ -126,12 +126,12 @@ class ExperimentBuilder:
         if self.config.sweep is not None:
             self.sweep = self.requests.sweep(self.config.sweep)
         functions = any(method.function for method in self.methods.values())
-        # only where the store is needed anyway: it is not worth its disk space for these alone
+        # indicators alone are not worth a store: only if the cached property is already used
         if functions or "store" in vars(self.builder):
             self.indicators = self.requests.indicators(self.layer)
 
     def curate(self) -> None:
-        """Lay out curations, and request the votes on their labels."""
+        """Plan curations, and request the votes on their labels."""
         for name, method in self.methods.items():
             if method.curation or method.function:
                 stage = self._curated(name, method)
@@ -144,12 +144,12 @@ class ExperimentBuilder:
                     )
 
     def _may_be_refused(self, method: Method) -> bool:
-        """Whether labels depend on TopoFilter, which fails where hard labels are of one class."""
+        """Whether labels depend on TopoFilter, which fails if hard labels are of one class."""
         like = method if method.same_size_as is None else self.config.entries[method.same_size_as]
         return like.probe == "topofilter"
 
     def finish(self) -> Experiment:
-        """Lay out the finetuning, and return the experiment."""
+        """Plan the finetuning, and return the experiment."""
         planned = {name: self._planned(name, method) for name, method in self.methods.items()}
         needed = [self.audit, *(stage for one in planned.values() for stage in one.stages)]
         if self.sweep is not None:
@@ -214,7 +214,7 @@ class ExperimentBuilder:
         for number in range(1, method.iterations + 1):
             student = stages[-1]
             given = self._relabel(f"labels {number} of {title}{how}", method, given, student)
-            # the student before is an input only where iterations may stop
+            # the previous student is an input only if iterations may stop
             again = f"{title}{how}, iteration {number}"
             stages += [given, self._strong(again, method.loss, given, student if stop else None)]
         return stages
@@ -229,7 +229,7 @@ class ExperimentBuilder:
         )
 
     def _relabel(self, title: str, method: Method, given: Stage, student: Stage) -> Stage:
-        """Stage that gives the strong-train rows the labels of a student."""
+        """Stage that relabels the strong-train rows by a student."""
         builder, config = self.builder, self.config.strong_to_strong
         rows, val = builder.blind.strong_train, builder.blind.val
         settings = self.config.strong.settings(method.loss)
@@ -298,7 +298,7 @@ class ExperimentBuilder:
                 rows,
                 val,
             )
-        # supervisors that share votes see each other's stages: titles say whose they are
+        # experiments that share votes see each other's stages: titles name the supervisor
         whose = "" if self.config.weak.finetunes else f" of {self.config.weak.full_label}"
         self.curated[name] = builder.stage(work, f"{name} labels{whose}")
         return self.curated[name]

@@ -1,4 +1,4 @@
-"""Forecast of a plan: stages, what is done, disk and time of the rest."""
+"""Forecast of a plan: stages, which are done, and disk and time for the others."""
 
 from collections.abc import Iterable
 
@@ -10,11 +10,12 @@ from w2sprobe.metrics import MIN_GAP, rows_for_gap
 from w2sprobe.results import Forecast, PlannedStage
 
 MEASURED = "stages of these kinds that are done"
-PRODUCT = "a product of matrices on this machine"
+PRODUCT = "a matrix product on this machine"
+WEAK_AUC = 0.8  # assumed AUC of the weak model, the default of `rows_for_gap`
 
 
 def forecast(plan: StudyPlan) -> Forecast:
-    """List the stages of a plan and estimate those that are missing, run here one at a time."""
+    """List the stages of a plan, and estimate the missing ones if run here one at a time."""
     spent = {stage.address: seconds_of(stage) for stage in plan.stages if stage.done}
     # copying a finished training run takes no time and would make this machine look fast
     timed = [stage for stage in plan.stages if not same_run_as(stage.folder)]
@@ -52,15 +53,17 @@ def forecast(plan: StudyPlan) -> Forecast:
 
 
 def few_rows(plan: StudyPlan) -> Iterable[str]:
-    """Warn of tasks that have too few test rows to resolve a gap of `min_gap`."""
+    """Warn of tasks with too few test rows to resolve a gap of `min_gap`."""
     config = plan.config
-    needed = rows_for_gap(config.min_gap or MIN_GAP, min_gap_se=config.min_gap_se)
+    gap = min(config.min_gap or MIN_GAP, 1.0)
+    # both AUCs are at most 1
+    needed = rows_for_gap(gap, auc=min(WEAK_AUC, 1 - gap), min_gap_se=config.min_gap_se)
     tests = {one.config.task.label: len(one.splits.test) for one in plan.experiments}
     few = {name: size for name, size in tests.items() if size < needed}
     if few:
         name = min(few, key=few.__getitem__)
         yield (
-            f"{len(few)} of {len(tests)} tasks have fewer test rows than the {needed} or so that "
-            f"would resolve a gap of {config.min_gap or MIN_GAP:g} in AUC, so only larger gaps can "
-            f"be resolved there. The fewest: {few[name]}, {name}."
+            f"{len(few)} of {len(tests)} tasks have fewer than {needed} test rows, the approximate "
+            f"number that resolves a gap of {gap:g} in AUC. Only larger gaps "
+            f"can be resolved there. The fewest: {few[name]}, {name}."
         )

@@ -1,4 +1,4 @@
-"""Curation by a user's function, named module:function, that takes and returns labels."""
+"""Curation of labels by a user's function, named module:function."""
 
 import importlib
 import inspect
@@ -19,7 +19,7 @@ TAKES = "function(X, labels, texts)"
 
 @dataclass(frozen=True)
 class CurationFunction:
-    """A user's function that relabels or filters rows, with the hash of its file.
+    """A user's function that relabels or filters rows, identified by name and hash of its file.
 
     Parameters
     ----------
@@ -38,22 +38,22 @@ class CurationFunction:
 
     @classmethod
     def load(cls, spec: str) -> "CurationFunction":
-        """Import the function, as its file is now.
+        """Import the function from the current content of its file.
 
         Parameters
         ----------
         spec : str
-            `module:function`; the current folder is searched for the module first.
+            `module:function`; the module is searched for in the current folder first.
 
         Raises
         ------
         InputError
-            No such module or function; it takes other arguments, or is not defined in the
-            module's file.
+            There is no such module or function, it takes other arguments, or it is not defined in
+            the module's file.
         """
         name = spec.partition(":")[0]
         known = sys.modules.get(name)
-        if known is not None and known.__spec__ is not None:  # it may have been edited since
+        if known is not None and known.__spec__ is not None:  # the file may have been edited since
             with calling(spec):
                 importlib.reload(known)
         function = find_function(spec)
@@ -61,7 +61,7 @@ class CurationFunction:
         if file is None or getattr(function, "__module__", name) != name:
             raise InputError(
                 f"{spec!r} is not from a file of module {name!r}",
-                allowed="a function written there: its file is part of the stage's address",
+                allowed="a function defined there: the hash of its file identifies the stage",
             )
         try:
             inspect.signature(function).bind("X", "labels", "texts")
@@ -73,11 +73,11 @@ class CurationFunction:
 
     @property
     def identity(self) -> dict[str, str]:
-        """Name and hash of the file, as part of a stage's address; JSON."""
+        """Name, and hash of the file, for the address of a stage; JSON."""
         return {"function": self.spec, "source": self.source}
 
     def __reduce__(self) -> tuple[Callable[[str, str], "CurationFunction"], tuple[str, str]]:
-        """Pickle by name: other processes import the function and check its file."""
+        """Pickle the name and hash: other processes import the function and check its file."""
         return _load_unchanged, (self.spec, self.source)
 
     def __call__(self, X: np.ndarray, labels: LabelTable, texts: list[str]) -> LabelTable:
@@ -91,7 +91,7 @@ class CurationFunction:
         Raises
         ------
         InputError
-            The function raises an error, or returns something else than a table of all rows.
+            The function raises an error, or does not return a table of all rows.
         """
         with calling(self.spec):
             curated = self.call(X, labels, texts)
@@ -109,7 +109,7 @@ def _load_unchanged(spec: str, source: str) -> CurationFunction:
     function = CurationFunction.load(spec)
     if function.source != source:
         raise InputError(
-            f"the file of {spec!r} is not as it was when the study was planned",
+            f"the file of {spec!r} has changed since the study was planned",
             advice="Run the same command again.",
         )
     return function

@@ -1,7 +1,7 @@
-"""Join studies that were run apart, by seeds, tasks or models, into one study.
+"""Joining of studies that were run separately, by seeds, tasks or models, into one study.
 
-Only needed where the parts share no cache: in one cache, running the whole study again takes what
-its parts have computed.
+Only needed if the parts share no cache: with one cache, running the whole study uses what its parts
+have computed.
 """
 
 import shutil
@@ -29,9 +29,9 @@ from w2sprobe.experiments.result_files import (
 from w2sprobe.experiments.summary import Scored, summarise
 from w2sprobe.results import Failure, Results, RunKey, StudyResults, study_in
 
-SECTIONS: Final = ("task", "weak", "strong")  # a study may have several of each
-SEED_KEYS: Final = ("splits", "supervisor_seeds", "learner_seeds")  # by section, in a study
-NOT_COPIED: Final = (SPLITS, CONFIG, FIGURE, PREREGISTRATION)  # written anew, or of the part
+SECTIONS: Final = ("task", "weak", "strong")  # sections that a study may have several of
+SEED_KEYS: Final = ("splits", "supervisor_seeds", "learner_seeds")  # in the order of `SECTIONS`
+NOT_COPIED: Final = (SPLITS, CONFIG, FIGURE, PREREGISTRATION)  # written again, or about the part
 MAY_DIFFER: Final = (*SECTIONS, "name", "methods", "define")
 
 
@@ -41,7 +41,7 @@ def join_studies(folders: Sequence[Path], out: Path, *, name: str | None = None)
     Parameters
     ----------
     folders : sequence of Path
-        As `w2sprobe run` leaves them, of one experiment or of a study.
+        Result folders of `w2sprobe run`, of one experiment or of a study.
     out : Path
         Must not exist.
     name : str, optional
@@ -50,24 +50,24 @@ def join_studies(folders: Sequence[Path], out: Path, *, name: str | None = None)
     Returns
     -------
     StudyResults
-        Its config.yaml runs all combinations of tasks, models and seeds, also those that no part
+        Its config has all combinations of tasks, models and seeds, including those that no part
         has run.
 
     Raises
     ------
     InputError
-        A folder without results; an experiment that is there twice, or only one; settings that
-        differ where a study has one value; `out` exists. Nothing is written then.
+        A folder has no results; there is only one experiment, or one of them twice; settings
+        differ that a study has only one value of; `out` exists. Nothing is written then.
     """
     if out.exists():
-        raise InputError(f"{str(out)!r} is there already", advice="Choose another --out.")
+        raise InputError(f"{str(out)!r} exists already", advice="Choose another --out.")
     sources: dict[RunKey, Path] = {}
     scored: list[Scored] = []
     failures: list[Failure] = []
     for folder in folders:
         study = study_in(folder)
         failures += study.failures if study else ()
-        for source in [folder / place for place in study.experiments] if study else [folder]:
+        for source in [folder / name for name in study.experiments] if study else [folder]:
             one = Scored.read(source)
             key = one.results.key
             if key in sources:
@@ -101,7 +101,7 @@ def join_studies(folders: Sequence[Path], out: Path, *, name: str | None = None)
 
 
 def _joint_config(results: Sequence[Results], name: str) -> StudyConfig:
-    """Config with the tasks, models, methods and seeds of all results; the rest must agree."""
+    """Config with tasks, models, methods and seeds of all results; other settings must agree."""
     experiments = [_experiment_config(one) for one in results]
     if len({one.seed.isdigit() for one in results}) > 1:
         raise _mixed_names(results)
@@ -141,7 +141,7 @@ def _experiment_config(one: Results) -> ExperimentConfig:
     config = {**one.config, "seed": one.seed}
     for section in ("weak", "strong"):
         if config[section].get("kind", FINETUNED) == FINETUNED:
-            # results of before this key was there were stopped early by AUC, not by today's default
+            # earlier versions had no such key and stopped by AUC, which is not the default now
             config[section] = {"early_stopping": "auc", **config[section]}
     try:
         return ExperimentConfig.model_validate(config)
@@ -150,9 +150,9 @@ def _experiment_config(one: Results) -> ExperimentConfig:
 
 
 def _seeds(experiments: Sequence[ExperimentConfig]) -> dict[str, Any]:
-    """Keys of a study that give these runs: `seeds` and `vary`, or cuts and seeds by level."""
+    """Keys of a study with these runs: `seeds` and `vary`, or seeds of each level."""
     names = list(dict.fromkeys(one.seed for one in experiments))
-    # a supervisor that no seed changes fits to any
+    # a supervisor that does not depend on its seed fits any seed
     by_level = [
         [(one.seed, one.task.seed) for one in experiments],
         [(one.seed, getattr(one.weak, "seed", 0)) for one in experiments if one.weak.varies],
@@ -175,8 +175,8 @@ def _seeds(experiments: Sequence[ExperimentConfig]) -> dict[str, Any]:
 def _mixed_names(results: Sequence[Results]) -> InputError:
     names = dict.fromkeys(one.seed or "without seeds" for one in results)
     return InputError(
-        f"runs are named in two ways: {', '.join(names)}",
-        allowed="one: a seed each, or the same of cut, supervisor seed and learner seed",
+        f"names of runs do not go together: {', '.join(names)}",
+        allowed="one number each, or the same of cut, supervisor seed and learner seed",
     )
 
 
@@ -192,7 +192,7 @@ def _agree(known: Mapping[str, Any], own: Mapping[str, Any], where: str, one: Re
 
 
 def _versions(results: Sequence[Results]) -> dict[str, str]:
-    """Every version of each package that results were made with."""
+    """All versions of each package that the results were made with."""
     found: dict[str, dict[str, None]] = {}
     for one in results:
         for package, version in one.versions.items():
@@ -201,7 +201,7 @@ def _versions(results: Sequence[Results]) -> dict[str, str]:
 
 
 def _copy(targets: Mapping[Path, Path]) -> None:
-    """Copy files of experiments; the rows once per task, where all its experiments share them."""
+    """Copy files of experiments; splits once per task if all its experiments share them."""
     rows: dict[Path, dict[Path, bytes]] = {}
     for source, target in targets.items():
         target.mkdir(parents=True)

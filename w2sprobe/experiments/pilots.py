@@ -1,4 +1,4 @@
-"""Spread of results over tasks, seeds and test rows, measured in pilot runs."""
+"""Variances of results over tasks, seeds and test rows, measured in pilot runs."""
 
 import math
 from collections.abc import Collection, Iterable, Sequence
@@ -13,9 +13,9 @@ from w2sprobe.errors import InputError
 from w2sprobe.metrics.estimates import CONFIDENCE, t_quantile
 from w2sprobe.results import RESULTS, Results, study_in
 
-# What `w2sprobe plan docs/reproduction/configs/version0.yaml` measures with
-# `--pilot docs/reproduction/version0/results`: minilm-l6 supervises smollm2-135m on eight tasks of
-# BIG-bench with three seeds, 580 or 1,000 test rows each. A test holds the two against each other.
+# measured by `w2sprobe plan docs/reproduction/configs/version0.yaml --pilot
+# docs/reproduction/version0/results`: minilm-l6 supervises smollm2-135m on eight tasks of BIG-bench
+# with three seeds, 580 or 1,000 test rows each; a test measures them again
 DEFAULTS = Spread(
     source="defaults: this project's first reproduction, 8 tasks with 3 seeds",
     gain_task_sd=0.027,
@@ -32,7 +32,7 @@ TaskAndModels = tuple[str, str, str]  # names of task, weak and strong model
 
 @dataclass(frozen=True)
 class _RunScores:
-    """A score of every run of one task and pair of models, with its variance per test row."""
+    """Scores of all runs of one task and pair of models, with their variances per test row."""
 
     values: np.ndarray
     row_variances: np.ndarray
@@ -45,17 +45,17 @@ def measure(folders: Iterable[Path], family: Collection[str], against: str) -> S
     Parameters
     ----------
     folders : iterable of Path
-        As `w2sprobe run` leaves them.
+        Result folders of `w2sprobe run`.
     family : collection of str
-        Methods whose differences from the baseline are measured, where the pilot has them.
+        Methods whose differences from the baseline are measured, if the pilot has them.
     against : str
-        The baseline.
+        Baseline.
 
     Returns
     -------
     Spread
-        `assumed` names the values that are taken from `DEFAULTS`: the spread over tasks where the
-        pilot has one task, the spread over seeds where it has one run per task.
+        With values of `DEFAULTS`, named in `assumed`, if the pilot has one task, or one run per
+        task.
 
     Raises
     ------
@@ -64,8 +64,7 @@ def measure(folders: Iterable[Path], family: Collection[str], against: str) -> S
 
     Notes
     -----
-    Analysis of variance with known noise of test rows, from each run's standard error: the
-    variance over tasks is that of the task means less the variance that rows and seeds add.
+    The variance over tasks is that of the task means less the variance that rows and seeds add.
     """
     cells = _cells(folders, against)
     gains = {cell: _runs(cell_runs, against) for cell, cell_runs in cells.items()}
@@ -106,7 +105,7 @@ def _cells(folders: Iterable[Path], against: str) -> dict[TaskAndModels, list[Re
         raise InputError(
             f"no results of {against!r}",
             where=f"--pilot {', '.join(map(str, folders))}",
-            allowed="results with the method that others are compared with",
+            allowed="results with the baseline",
         )
     return found
 
@@ -120,7 +119,7 @@ def _runs(results: Sequence[Results], method: str) -> _RunScores:
 
 
 def _seed_sd(cells: Iterable[_RunScores]) -> float | None:
-    """Standard deviation of a run within its task; None where no task has two runs."""
+    """Standard deviation of single runs within a task; None if no task has two runs."""
     variance = _pooled_variance([one.values for one in cells])
     return None if variance is None else math.sqrt(variance)
 
@@ -144,7 +143,7 @@ def _task_sd(cells: dict[TaskAndModels, _RunScores], seed_sd: float) -> float | 
 def _method_sds(
     cells: dict[TaskAndModels, list[Results]], family: Collection[str], against: str
 ) -> tuple[float, float, float] | None:
-    """Least, median and largest standard deviation; None where no method has two tasks."""
+    """Smallest, median and largest standard deviation; None if no method has two tasks."""
     differences: dict[str, dict[TaskAndModels, list[float]]] = {}
     for cell, results in cells.items():
         for one in results:
@@ -170,7 +169,7 @@ def _over_tasks(means: dict[TaskAndModels, float]) -> float | None:
 
 
 def _pooled_variance(groups: Iterable[np.ndarray]) -> float | None:
-    """Variance within groups; None where no group has two values."""
+    """Variance within groups; None if no group has two values."""
     several = [values for values in groups if len(values) > 1]
     if not several:
         return None

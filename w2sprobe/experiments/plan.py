@@ -1,4 +1,4 @@
-"""Plan of a study: its config checked and laid out as stages, without loading model weights."""
+"""Plan of a study: its config is checked and becomes stages, without loading model weights."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,7 +31,7 @@ class StudyPlan:
     Parameters
     ----------
     stages : list of Stage
-        Those of all experiments, each once and after its inputs.
+        Stages of all experiments, each once and after its inputs.
     """
 
     config: StudyConfig
@@ -39,7 +39,7 @@ class StudyPlan:
     stages: list[Stage]
 
     def experiment_name(self, stage: Stage) -> str:
-        """Experiment that a stage belongs to, in words; empty where there is only one."""
+        """Name of the experiment that a stage belongs to; empty if there is only one."""
         return self._experiment_names.get(stage.address, "")
 
     @cached_property
@@ -50,7 +50,7 @@ class StudyPlan:
             {(one.config.weak.label, one.config.strong.model) for one in self.experiments}
         )
         own: dict[str, str] = {}
-        others: dict[str, str] = {}  # such as stages of votes, which read labels of several
+        others: dict[str, str] = {}  # stages of no single method, such as votes
         for experiment in self.experiments:
             config = experiment.config
             parts = [config.task.label]
@@ -66,7 +66,7 @@ class StudyPlan:
 
 
 def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "auto") -> StudyPlan:
-    """Check all inputs and lay out the stages; loads no weights and writes nothing.
+    """Check all inputs and plan the stages; loads no weights and writes nothing.
 
     Parameters
     ----------
@@ -80,9 +80,9 @@ def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "aut
     MissingDependency
         A method, or a model's `precision` or `report_to`, needs a package that is not installed.
     InputError
-        Several processes; unknown task, model, layer or device; unusable rows; too few rows, or
-        test rows of which a class is in one row or group; texts too long without `truncate`; a
-        strong model that cannot answer zero-shot; a place that cannot be written to.
+        Several processes; an unknown task, model, layer or device; unusable or too few rows; a
+        class with a single test row or group; too long texts without `truncate`; a strong model
+        that cannot answer zero-shot; a folder that cannot be written to.
     """
     _, world = rank_and_world()
     if world > 1:
@@ -128,7 +128,7 @@ def finetunes_strong(config: ExperimentConfig) -> bool:
 
 
 class _SharedInputs:
-    """Rows and token counts of a study's tasks, each read once."""
+    """Rows and token counts of a study's tasks, each computed once."""
 
     def __init__(self) -> None:
         self._splits: dict[TaskConfig, Splits] = {}
@@ -151,7 +151,7 @@ class _SharedInputs:
         return TokenCounts.among(self._counts[key], self.splits(task))
 
     def cuts(self, tasks: list[TaskConfig]) -> dict[TaskConfig, Cut]:
-        """Every cut of a task, with the rows that all cuts of this task read."""
+        """Cuts of all tasks, each with the rows that all cuts of its task need."""
         for task in dict.fromkeys(tasks):
             self._cuts.setdefault(task.label, []).append(task)
         found: dict[TaskConfig, Cut] = {}
@@ -166,7 +166,7 @@ class _SharedInputs:
 
 
 def union_rows(parts: list[Rows]) -> Rows:
-    """Union of rows, sorted by id and without groups; a single part is returned as it is."""
+    """Union of rows, sorted by id and without groups; a single part is returned unchanged."""
     if len(parts) == 1:
         return parts[0]
     known: dict[str, tuple[str, int]] = {}
@@ -187,7 +187,7 @@ def _build(
     device: str,
     known: dict[str, Stage],
 ) -> list[Experiment]:
-    """Experiments on one cut of a task, with all supervisors and seeds."""
+    """Plan the experiments on one cut of a task, with all supervisors and seeds."""
     infos: dict[str, ModelInfo] = {}
     lengths: dict[str, TokenCounts] = {}
     for config in configs:
@@ -202,14 +202,14 @@ def _build(
 
 
 def _check_test(test: Rows, task: str) -> None:
-    """Refuse test rows that could not be scored in the end."""
+    """Refuse test rows that could not be scored."""
     units, name = (test.ids, "row") if test.groups is None else (test.groups, "group")
     for label in (0, 1):
         if len(set(units[test.labels == label])) < 2:
             raise InputError(
                 f"all test rows with label {label} are in one {name}",
                 where=task,
-                allowed=f"at least 2 {name}s of each label, as one says nothing of others",
+                allowed=f"at least 2 {name}s of each label, for standard errors",
                 advice="Choose a larger test split."
                 if test.groups is None
                 else "Choose a larger test split, or leave out the groups.",

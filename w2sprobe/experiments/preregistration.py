@@ -1,4 +1,4 @@
-"""Pre-registration: declare a study before it is run, and compare the run with it."""
+"""Pre-registration: declaring a study before it is run, and comparing the run with it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,15 +18,12 @@ from w2sprobe.results import Preregistration, Results
 if TYPE_CHECKING:  # imports torch, which joining results does not need
     from w2sprobe.experiments.plan import StudyPlan
 
-NOT_DECLARED: Final = {
-    "written",
-    "w2sprobe",
-    "stages_done",
-}  # may differ in equal ones
+# fields that may differ between declarations that count as the same
+NOT_DECLARED: Final = {"written", "w2sprobe", "stages_done"}
 NAMES: Final = ("name", "positive", "negative", "model", "task")  # identify sections in a list
 NOTHING: Final = "nothing"
-SHOWN = 3  # differences, in a message
-LONGEST = 60  # characters of two lists that are shown whole; of longer lists only what differs
+SHOWN = 3  # most differences in a message
+LONGEST = 60  # characters; of longer lists, a message has only the items that differ
 
 
 def declare(plan: "StudyPlan", pilots: Sequence[Path] = ()) -> Declaration:
@@ -35,13 +32,12 @@ def declare(plan: "StudyPlan", pilots: Sequence[Path] = ()) -> Declaration:
     Parameters
     ----------
     pilots : sequence of Path, optional
-        Folders of earlier results to measure variances in; default: variances of the first
-        reproduction.
+        Results folders to measure variances in; default: variances of the first reproduction.
 
     Raises
     ------
     InputError
-        A pilot without results, or without the baseline.
+        A pilot has no results, or not the baseline.
     """
     config = plan.config
     family, outside = family_of(config)
@@ -68,7 +64,7 @@ def declare(plan: "StudyPlan", pilots: Sequence[Path] = ()) -> Declaration:
 
 
 def write_declaration(declaration: Declaration, out: Path) -> Declaration:
-    """Write preregistration.json, unless it is there and declares the same.
+    """Write preregistration.json, unless it exists and declares the same.
 
     Parameters
     ----------
@@ -78,12 +74,12 @@ def write_declaration(declaration: Declaration, out: Path) -> Declaration:
     Returns
     -------
     Declaration
-        The file's content: the earlier declaration, with its date, where it declares the same.
+        Content of the file: the earlier declaration, with its date, if it declares the same.
 
     Raises
     ------
     InputError
-        Something else is declared there; or the file is damaged.
+        The file declares something else, or is damaged.
     """
     earlier = Declaration.read(out)
     if earlier is None:
@@ -94,7 +90,7 @@ def write_declaration(declaration: Declaration, out: Path) -> Declaration:
         one.model_dump(mode="json", exclude=NOT_DECLARED) for one in (earlier, declaration)
     )
     if held != own:
-        different = sorted(  # the design follows from the rest: last
+        different = sorted(  # the design last, as it follows from the rest
             _differences(held, own, ""), key=lambda one: one[0].startswith("design")
         )
         more = f" (and {len(different) - SHOWN} more)" if len(different) > SHOWN else ""
@@ -105,7 +101,7 @@ def write_declaration(declaration: Declaration, out: Path) -> Declaration:
                 for path, held_value, value in different[:SHOWN]
             )
             + more,
-            advice="What is declared stays: choose another --out.",
+            advice="A declaration is not replaced: choose another --out.",
         )
     return earlier
 
@@ -116,7 +112,7 @@ def preregistered(plan: "StudyPlan", out: Path) -> Preregistration | None:
     Returns
     -------
     Preregistration or None
-        None where nothing was declared.
+        None if nothing was declared.
 
     Raises
     ------
@@ -149,7 +145,7 @@ def joined(
     Returns
     -------
     (Declaration, Preregistration) or None
-        None where the parts refer to none, or to different ones.
+        None if the parts refer to no declaration, or to different ones.
 
     Raises
     ------
@@ -174,7 +170,7 @@ def _record(
         for path, *values in _differences(declaration.config, own, "")
     ]
     deviations += [
-        f"the rows of task {one.task} are others than those that were declared"
+        f"the rows of task {one.task} are not those that were declared"
         for one in declaration.design.tasks
         if rows.get(one.task, one.fingerprint) != one.fingerprint
     ]
@@ -195,7 +191,7 @@ def _deviation(declared: str, run: str) -> str:
 
 
 def _differences(held: Any, own: Any, path: str) -> Iterator[tuple[str, str, str]]:
-    """Paths in two configs whose values differ, with both values in words."""
+    """Paths of two configs whose values differ, with both values as text."""
     if held == own:
         return
     if {type(held), type(own)} == {dict, list}:  # one section, or a list of several

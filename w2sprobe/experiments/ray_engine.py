@@ -1,7 +1,7 @@
 """Engine that runs stages as Ray tasks, on this machine or on a cluster.
 
-Ray schedules: the outcomes of a stage's inputs are arguments of its task. This module says which
-resources a task requests, what is sent with it, and how its outcome is read.
+Ray does the scheduling, as the outcomes of a stage's inputs are arguments of its task. This module
+chooses the resources of a task, packs what is sent with it, and reads its outcome.
 """
 
 import dataclasses
@@ -22,46 +22,39 @@ from w2sprobe.threads import asked_threads
 if TYPE_CHECKING:
     from ray import ObjectRef
 
-RETRIES = 3  # of a stage whose process dies
-LIBRARIES_BYTES = 700_000_000  # of the interpreter with torch, transformers and the like
+RETRIES = 3  # of a stage whose process died
+LIBRARIES_BYTES = 700_000_000  # memory of the interpreter with torch, transformers and others
 POLL_SECONDS = 0.5
 CONNECT_SECONDS = 10.0
-PLAIN = (str, int, float, type(None), Path)  # what is not worth an object of its own
+PLAIN = (str, int, float, type(None), Path)  # small values, which are sent with the stage
 
 
 def run_ray(
     stages: Sequence[Stage], report: Report = lambda *_: None, *, address: str | None = None
 ) -> Outcomes:
-    """Run stages as Ray tasks, each as soon as its inputs are done and there is room.
+    """Run stages as Ray tasks, each as soon as its inputs and resources are available.
 
     Parameters
     ----------
     stages : sequence of Stage
-        In an order in which every stage follows its inputs.
+        Each after its inputs.
     report : callable, optional
-        Called as `report(stage, None)` once a stage has begun, and with its outcome after it; only
-        for stages that are not done.
+        As for `run_local`.
     address : str, optional
-        Address of a running cluster: host:port, or "auto" for the one that this machine belongs
-        to. None starts one on this machine and stops it at the end. Ignored where Ray is
-        initialised.
-
-    Returns
-    -------
-    dict of str to Outcome
-        By address.
+        Running cluster: host:port, or "auto" for the one that this machine belongs to. None starts
+        one on this machine and stops it at the end. Ignored if Ray is initialised.
 
     Raises
     ------
     MissingDependency
         Ray is not installed.
     InputError
-        No cluster at this address, or one without CPUs.
+        There is no cluster at this address, or it has no CPUs.
 
     Notes
     -----
-    A stage takes as many cores as `OMP_NUM_THREADS` says, by default one. A stage that runs a
-    language model also takes a GPU, where the cluster has any.
+    A stage takes `OMP_NUM_THREADS` cores, by default one. A stage that runs a language model also
+    takes a GPU, if the cluster has one.
     """
     try:
         import ray
@@ -108,7 +101,7 @@ def _connect(address: str | None) -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """Refuse an address that does not answer at once: Ray itself would try for minutes."""
+    """Refuse an address that does not respond, for which Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
@@ -129,7 +122,7 @@ def _submit(stages: Iterable[Stage]) -> "dict[str, ObjectRef[Outcome]]":
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     work = ray.remote(max_retries=RETRIES)(_work)
-    # a process that has run a model would keep it in memory that Ray does not account for
+    # a process that is used again would keep its model in memory that Ray does not account for
     work_once = ray.remote(max_retries=RETRIES, max_calls=1)(_work)
     here = str(Path.cwd())
     shared: dict[int, ObjectRef[Any]] = {}
@@ -144,7 +137,7 @@ def _submit(stages: Iterable[Stage]) -> "dict[str, ObjectRef[Outcome]]":
 
 
 def _requests(cost: Cost, nodes: list[dict[str, float]]) -> dict[str, Any]:
-    """Resources that a task requests: never more than some node has, or it would wait for ever."""
+    """Resources that a task requests: at most those of some node, or it would wait for ever."""
     nodes = [node for node in nodes if node.get("CPU", 0) >= 1]
     if not nodes:
         raise InputError("a Ray cluster without CPUs", advice="Start its workers first.")
@@ -156,7 +149,7 @@ def _requests(cost: Cost, nodes: list[dict[str, float]]) -> dict[str, Any]:
     environment = {name: text for name, text in os.environ.items() if name.startswith("W2SPROBE_")}
     environment["OMP_NUM_THREADS"] = str(n_cpus)
     if not n_gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = ""  # those are for models
+        environment["CUDA_VISIBLE_DEVICES"] = ""  # GPUs are kept for models
     return {
         "num_cpus": n_cpus,
         "num_gpus": n_gpus,
@@ -166,7 +159,7 @@ def _requests(cost: Cost, nodes: list[dict[str, float]]) -> dict[str, Any]:
 
 
 def _pack(stage: Stage, shared: "dict[int, ObjectRef[Any]]") -> Stage:
-    """Stage to send: its inputs without their inputs, and large values as shared Ray objects."""
+    """Make a stage small to send: inputs without their own inputs, large values as Ray objects."""
     packed: dict[str, Any] = {}
     for one in dataclasses.fields(stage.work):
         value = getattr(stage.work, one.name)
@@ -177,7 +170,7 @@ def _pack(stage: Stage, shared: "dict[int, ObjectRef[Any]]") -> Stage:
         elif not isinstance(value, PLAIN):
             packed[one.name] = _put(value, shared)
     light = dataclasses.replace(stage, work=dataclasses.replace(stage.work, **packed))
-    for name in ("address", "params", "inputs"):  # these cannot be computed from what is left
+    for name in ("address", "params", "inputs"):  # cannot be computed from the packed fields
         value = getattr(stage, name)
         vars(light)[name] = (
             {key: _done_elsewhere(one) for key, one in value.items()} if name == "inputs" else value
@@ -186,7 +179,7 @@ def _pack(stage: Stage, shared: "dict[int, ObjectRef[Any]]") -> Stage:
 
 
 def _done_elsewhere(stage: Stage) -> Stage:
-    """Stand-in for an input: the folder of its output, without its work."""
+    """Replace an input by a stand-in that knows its output folder, but not its work."""
     light = dataclasses.replace(stage, work=_Done(stage.kind))
     vars(light).update(address=stage.address, params={}, inputs={}, folder=stage.folder)
     return light
@@ -194,7 +187,7 @@ def _done_elsewhere(stage: Stage) -> Stage:
 
 @dataclass(frozen=True)
 class _Done(Work):
-    """Stands in for the work of an input."""
+    """Placeholder for the work of an input."""
 
     name: str
 
@@ -220,15 +213,15 @@ def _unpacked(stage: Stage) -> Stage:
 
 
 def _work(stage: Stage, folder: str, *inputs: Outcome) -> Outcome:
-    """Ray task of a stage. The driver replaces the outcome of a blocked one, with its reason."""
+    """Ray task of a stage. If it is blocked, the driver makes an outcome with the reason."""
     if any(outcome.status != "done" for outcome in inputs):
         return Outcome("blocked")
     try:
-        os.chdir(folder)  # paths may be relative, and modules of the user's lie there
+        os.chdir(folder)  # paths may be relative, and users' modules are imported from there
     except OSError as error:
         raise InputError(
             f"no folder {folder!r} on {socket.gethostname()}: {error.strerror}",
-            advice="All machines of a cluster need it, under the same path.",
+            advice="All machines of a cluster need it under the same path.",
         ) from error
     return _unpacked(stage).attempt()
 
@@ -264,7 +257,7 @@ def _collect(
 
 
 def _ready(waiting: dict[str, Stage], outcomes: Outcomes, report: Report) -> list[Stage]:
-    """Stages without an outcome whose inputs are done; those that are blocked get theirs."""
+    """Stages without an outcome whose inputs are done; blocked stages get their outcome here."""
     ready = []
     for stage in waiting.values():
         inputs = stage.inputs.values()
@@ -284,7 +277,7 @@ def _locks(homes: set[Path]) -> set[Path]:
 
 
 def _outcome(stage: Stage, task: "ObjectRef[Outcome]") -> Outcome:
-    """Outcome of a finished task; a failure where its process died."""
+    """Outcome of a finished task; a failure if its process died."""
     import ray
     from ray.exceptions import RayError, RayTaskError
 
@@ -295,8 +288,8 @@ def _outcome(stage: Stage, task: "ObjectRef[Outcome]") -> Outcome:
     except RayError as error:
         failure = W2SProbeError(
             f"Ray could not finish it: {type(error).__name__}",
-            advice=f"A process that dies is replaced {RETRIES} times; often it lacks memory. What "
-            "Ray knows is in the log.",
+            advice=f"A process that dies is restarted {RETRIES} times; the usual cause is lack of "
+            "memory. The log has Ray's error.",
         )
         failure.__cause__ = error
         return stage.failed(failure)

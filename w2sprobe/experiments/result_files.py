@@ -1,4 +1,4 @@
-"""Files of a study and the folders of its experiments.
+"""Files of a study, and folders of its experiments.
 
 A study has study.json, scores.csv, indicators.csv and config.yaml.
 """
@@ -19,19 +19,13 @@ from w2sprobe.fingerprint import fingerprint
 from w2sprobe.results import STUDY, Results, RunKey, StudyResults, SummaryRow
 
 CONFIG = "config.yaml"
-FIGURE = "results.png"  # of one experiment
+FIGURE = "results.png"  # figure of a single experiment
 SPLITS = "splits.parquet"
-LONGEST = 80  # characters of a folder's name
+LONGEST = 80  # most characters of a folder's name
 
 
 def result_folders(runs: Sequence[RunKey], out: Path) -> list[Path]:
-    """Folder of each experiment: `out` where there is one, else TASK/WEAK--STRONG--RUN in it.
-
-    Returns
-    -------
-    list of Path
-        In the order of the experiments.
-    """
+    """Folder of each experiment: `out` for a single one, else TASK/WEAK--STRONG--RUN in it."""
     if len(runs) == 1:
         return [out]
     tasks = file_names(run.task for run in runs)
@@ -45,7 +39,7 @@ def result_folders(runs: Sequence[RunKey], out: Path) -> list[Path]:
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:
-    """Names that files can have, a different one for each name.
+    """Make names that files can have, a different one for each name.
 
     Examples
     --------
@@ -55,7 +49,7 @@ def file_names(names: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in dict.fromkeys(names):
         plain = re.sub(r"[^\w.=-]+", "-", name).strip("-.")
-        taken = {other.lower() for other in found.values()}  # some file systems know no case
+        taken = {other.lower() for other in found.values()}  # some file systems ignore case
         if not plain or len(plain) > LONGEST or plain.lower() in taken:
             plain = f"{plain[:LONGEST]}-{fingerprint(name)[:8]}"
         found[name] = plain
@@ -94,7 +88,7 @@ def warnings_of(results: Mapping[str, Results]) -> tuple[str, ...]:
 
 
 def write_config(config: dict[str, Any], out: Path) -> None:
-    """Write config.yaml, which runs the same again."""
+    """Write config.yaml, which runs the same study again."""
     with atomic_path(out / CONFIG) as temporary:
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
         temporary.write_text(text, encoding="utf-8")
@@ -103,7 +97,7 @@ def write_config(config: dict[str, Any], out: Path) -> None:
 def _score_rows(
     results: Results, summary: Mapping[tuple[str, str, str, str], SummaryRow]
 ) -> Iterable[dict[str, Any]]:
-    """Rows of scores.csv; standard errors are of the test rows that all runs of a task share."""
+    """Rows of scores.csv; standard errors are over the test rows that all runs of a task share."""
     auc = {row.method: row.auc for row in results.rows}
     defined = results.config.get("define", {})
     of_task = {row.method: summary[(*results.key[:3], row.method)] for row in results.rows}
@@ -133,7 +127,7 @@ def _score_rows(
 
 
 def _shared(row: SummaryRow, name: str, of_run: float | None) -> float | None:
-    """A standard error over the rows that several runs share; of a single run its own."""
+    """Standard error over the rows that several runs share; for a single run, its own."""
     return getattr(row, name) if row.n_seeds > 1 else of_run
 
 

@@ -1,4 +1,4 @@
-"""Tables beside the scores: labels of the training rows, training curves, sweeps."""
+"""Files of training labels, training curves and sweeps, beside the scores."""
 
 import json
 from collections.abc import Iterable
@@ -55,7 +55,7 @@ CURVE_COLUMNS = pa.schema(
 def write_records(experiment: Experiment, outcomes: Outcomes, folder: Path) -> None:
     """Write training_labels.parquet, training.parquet, sweep.parquet and sweep.json.
 
-    A table without rows is not written, and one of an earlier run is removed.
+    Without rows, no file is written, and that of an earlier run is removed.
     """
     _write(list(_labels(experiment, outcomes)), folder / LABELS)
     curves = list(_curves(experiment, outcomes))
@@ -69,7 +69,7 @@ def write_records(experiment: Experiment, outcomes: Outcomes, folder: Path) -> N
 
 
 def _write_sweep(experiment: Experiment, sweep: Reading, folder: Path) -> None:
-    """Score the votes of the sweep against truth and against the supervisor's labels."""
+    """Score the votes of the sweep against true labels and against the supervisor's."""
     votes, pick, splits = Votes.open(sweep.stage.folder), sweep.pick, experiment.splits
     config = experiment.config.sweep
     if config is None or sweep.chooser is None:
@@ -110,7 +110,7 @@ def _write(parts: list[pa.Table], path: Path) -> None:
 
 
 def _labels(experiment: Experiment, outcomes: Outcomes) -> Iterable[pa.Table]:
-    """The weak labels of the strong-train and validation rows, and those of each method."""
+    """Labels of the strong-train and validation rows: the weak labels, and those of each method."""
     splits = experiment.splits
     rows = {"strong_train": splits.strong_train, "val": splits.val}
     for method, planned in experiment.methods.items():
@@ -135,7 +135,7 @@ def _labels(experiment: Experiment, outcomes: Outcomes) -> Iterable[pa.Table]:
 
 
 def _last_labels(stages: list[Stage]) -> Stage | None:
-    """Stage of the labels that a method's last student was trained on; None for weak labels."""
+    """Stage of the labels that a method's last learner was trained on; None for weak labels."""
     own = [stage for stage in stages if stage.kind in ("curate", "relabel")]
     return own[-1] if own else None
 
@@ -149,7 +149,7 @@ def _steps(stage: Stage) -> dict[str, str]:
 
 
 def _curves(experiment: Experiment, outcomes: Outcomes) -> Iterable[dict[str, Any]]:
-    """Each evaluation on the validation rows, of every training run of each method."""
+    """Evaluations on the validation rows, of every training run of each method."""
     for method, planned in experiment.methods.items():
         for stage in planned.stages:
             if stage.kind == "train" and _done(stage, outcomes):

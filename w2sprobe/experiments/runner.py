@@ -1,4 +1,4 @@
-"""Run a study: execute its stages, score every method, write results."""
+"""Running a study: its stages are executed, every method is scored, results are written."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -35,18 +35,18 @@ Engine = Callable[[Sequence[Stage], Report], Outcomes]
 def run_study(
     plan: StudyPlan, out: Path, *, engine: Engine = run_local, report: Report = lambda *_: None
 ) -> StudyResults:
-    """Execute the stages that are missing, score every method, write results.
+    """Execute the missing stages, score every method, and write results.
 
-    A stage that fails blocks only those that need it; `failures` lists it.
+    A failed stage blocks only stages that need it; `failures` lists it.
 
     Parameters
     ----------
     out : Path
-        Gets config.yaml. For one experiment also results.json, predictions.parquet,
-        splits.parquet, audit.json and what `write_records` writes; for several study.json,
-        scores.csv, indicators.csv and a folder with these for each.
+        Gets config.yaml. For a single experiment, also results.json, predictions.parquet,
+        splits.parquet, audit.json and the files of `write_records`; for several, study.json,
+        scores.csv, indicators.csv and a folder with these files for each.
     report : callable, optional
-        As the engine calls it.
+        Passed to the engine.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def run_study(
         without_results=tuple(lacking),
         summary=tuple(summarise(scored.values())),
         failures=tuple(_failures(plan, outcomes)),
-        warnings=warnings_of({place: one.results for place, one in scored.items()}),
+        warnings=warnings_of({name: one.results for name, one in scored.items()}),
         config=plan.config.resolved(),
         versions=versions(),
         preregistration=declared,
@@ -88,11 +88,11 @@ def run_study(
 def _write_experiment(
     experiment: Experiment, outcomes: Outcomes, declared: Preregistration | None, folder: Path
 ) -> Scored | None:
-    """Score an experiment and write its files; None without weak model or ceiling."""
+    """Score an experiment and write its files; None if weak model or ceiling is missing."""
     scored = _scored(experiment, outcomes, declared)
     if scored is not None:
         scored.write(folder)
-    else:  # an earlier run may have left results of another config
+    else:  # remove results of an earlier run, maybe of another config
         for name in (RESULTS, PREDICTIONS, FIGURE):
             (folder / name).unlink(missing_ok=True)
     audit = audit_of(experiment, outcomes)
@@ -103,7 +103,7 @@ def _write_experiment(
 
 
 def _remove_files_of_another_kind(n_experiments: int, out: Path) -> None:
-    """Remove files of a study where one experiment was run now, and the reverse."""
+    """Remove files of a study if a single experiment was run now, and the reverse."""
     of_experiment = (RESULTS, PREDICTIONS, FIGURE, AUDIT, LABELS, CURVES, SWEEP, SWEEP_NOTE)
     of_study = (STUDY, SCORES, INDICATORS)
     for name in of_study if n_experiments == 1 else of_experiment:
@@ -123,7 +123,7 @@ def _scored(
 
 
 def _write_splits(plan: StudyPlan, folders: list[Path]) -> None:
-    """Write the rows once per task; per experiment where seeds cut the rows anew."""
+    """Write the splits once per task, or once per experiment if they depend on the seed."""
     alone = len(folders) == 1 or plan.config.levels["split"] > 1
     by_folder = {
         folder if alone else folder.parent: experiment

@@ -1,4 +1,4 @@
-"""Results of an experiment from the stages that are done."""
+"""Results of an experiment, from the stages that are done."""
 
 import importlib.metadata
 import json
@@ -34,13 +34,13 @@ PACKAGES = ("torch", "transformers", "peft", "numpy", "scikit-learn", "h5py")
 def predictions_of(
     experiment: Experiment, outcomes: Outcomes
 ) -> tuple[Predictions, dict[str, str]]:
-    """Predictions of each method for the test rows, and why some methods have none.
+    """Predictions of each method for the test rows, and why other methods have none.
 
     Returns
     -------
     predictions : dict of str to ndarray of float64, shape (n,)
     missing : dict of str to str
-        By method: the stage that failed, or what the votes lack.
+        By method: title of the stage that failed, or a sentence.
     """
     predictions: Predictions = {}
     missing = dict(experiment.left_out)
@@ -49,7 +49,7 @@ def predictions_of(
         if not failed:
             try:
                 predictions[name] = _predictions(planned, experiment)
-            except InputError as error:  # its labels are of one class, or no point can be chosen
+            except InputError as error:  # labels of one class, or no setting can be chosen
                 failed = str(error)
         if failed:
             missing[name] = failed
@@ -70,10 +70,10 @@ def _predictions(planned: PlannedMethod, experiment: Experiment) -> np.ndarray:
 
 
 def choices_of(reading: Reading) -> list[Choice]:
-    """Settings that labels choose, from votes that are done; empty where all are given."""
+    """Layers and settings that labels choose, from finished votes; empty if all are given."""
     if not reading.pick.chooses or reading.chooser is None:
         return []
-    if reading.choices is None:  # asked for by predictions and by results
+    if reading.choices is None:  # needed for predictions and again for results
         votes = Votes.open(reading.stage.folder)
         reading.choices = reading.pick.choices(votes, labels_of(reading.chooser))
     return reading.choices
@@ -90,12 +90,12 @@ def score(
     Parameters
     ----------
     missing : dict of str to str
-        As `predictions_of` returns them.
+        From `predictions_of`.
 
     Returns
     -------
     Results or None
-        None without predictions of weak model and ceiling: PGR has no denominator then.
+        None without predictions of weak model and ceiling, as PGR then has no denominator.
     """
     if not {*ENDS} <= {*predictions}:
         return None
@@ -122,10 +122,7 @@ def score(
         rows=tuple(_row(experiment, name, result) for name, result in found.items()),
         missing=missing,
         ceilings=experiment.ceilings,
-        indicators={
-            **_label_free_indicators(experiment, outcomes),
-            **_error_similarities(test.labels, predictions),
-        },
+        indicators=_indicators(experiment, outcomes, predictions),
         stages=_stages(experiment, outcomes),
         config=config.model_dump(mode="json", exclude={"seed"}),
         versions=versions(),
@@ -136,7 +133,7 @@ def score(
 
 def _stages(experiment: Experiment, outcomes: Outcomes) -> dict[str, dict[str, Any]]:
     """Address and seconds of the stages that are done, by title."""
-    # the experiment's own last: curations of other supervisors, which votes read, may share a title
+    # its own methods last, to win: curations of other supervisors may have the same title
     own = [stage for planned in experiment.methods.values() for stage in planned.stages]
     return {
         stage.title: {"address": stage.address, "seconds": seconds_of(stage)}
@@ -146,7 +143,7 @@ def _stages(experiment: Experiment, outcomes: Outcomes) -> dict[str, dict[str, A
 
 
 def audit_of(experiment: Experiment, outcomes: Outcomes) -> Audit | None:
-    """Audit of the experiment's task, where that stage is done."""
+    """Audit of the experiment's task; None if that stage is not done."""
     (stage,) = (stage for stage in experiment.stages if stage.kind == "audit")
     if outcomes[stage.address].status != "done":
         return None
@@ -156,7 +153,7 @@ def audit_of(experiment: Experiment, outcomes: Outcomes) -> Audit | None:
 
 
 def seconds_of(stage: Stage) -> float:
-    """Duration of a stage when it was run."""
+    """Duration of a finished stage in seconds."""
     return float(json.loads((stage.folder / RECORD).read_text(encoding="utf-8"))["seconds"])
 
 
@@ -170,7 +167,7 @@ def versions() -> dict[str, str]:
 
 
 def _failed(planned: PlannedMethod, outcomes: Outcomes) -> str:
-    """Title of the failed stage that a method needs; empty where all are done."""
+    """Title of the failed stage that a method needs; empty if all are done."""
     for stage in [*planned.stages, *([planned.weak] if planned.weak else [])]:
         outcome: Outcome = outcomes[stage.address]
         if outcome.status != "done":
@@ -201,16 +198,17 @@ def _row(experiment: Experiment, name: str, result: Recovered) -> ResultRow:
 
 
 def _chosen(experiment: Experiment, predictions: Predictions) -> dict[str, dict[str, Any]]:
-    """Points that labels chose, by method, and by layer where a method averages several."""
-    found: dict[str, dict[str, Any]] = {}
+    """Layers and settings that labels chose, by method, and by layer if it averages several."""
+    chosen: dict[str, dict[str, Any]] = {}
     for name, planned in experiment.methods.items():
         reading = planned.reading or planned.curator
         if reading is None or name not in predictions:
             continue
         choices = choices_of(reading)
-        for one in choices:
-            found[name if len(choices) == 1 else f"{name}, layer {one.layer}"] = asdict(one)
-    return found
+        for choice in choices:
+            key = name if len(choices) == 1 else f"{name}, layer {choice.layer}"
+            chosen[key] = asdict(choice)
+    return chosen
 
 
 def _store(experiment: Experiment, outcomes: Outcomes) -> str:
@@ -221,20 +219,23 @@ def _store(experiment: Experiment, outcomes: Outcomes) -> str:
     return ""
 
 
-def _label_free_indicators(experiment: Experiment, outcomes: Outcomes) -> dict[str, float | None]:
-    found: dict[str, float | None] = {}
+def _indicators(
+    experiment: Experiment, outcomes: Outcomes, predictions: Predictions
+) -> dict[str, float | None]:
+    """Label-free indicators, if that stage is done, and error similarities."""
+    label_free: dict[str, float | None] = {}
     for stage in experiment.stages:
         if stage.kind == "indicators" and outcomes[stage.address].status == "done":
-            found = json.loads((stage.folder / INDICATORS).read_text(encoding="utf-8"))
-    return found
+            label_free = json.loads((stage.folder / INDICATORS).read_text(encoding="utf-8"))
+    return label_free | _error_similarities(experiment.splits.test.labels, predictions)
 
 
 def _error_similarities(truth: np.ndarray, predictions: Predictions) -> dict[str, float | None]:
-    """CAPA of supervisor and strong models on the test rows, of soft and of hard predictions."""
-    weak, found = predictions["weak"], {}
+    """CAPA of supervisor and strong models on the test rows, by soft and by hard predictions."""
+    weak, similarities = predictions["weak"], {}
     for name in CAPA_OF:
         if name in predictions:
             p = predictions[name]
-            found[f"capa_{name}"] = capa(truth, weak, p)
-            found[f"capa_hard_{name}"] = capa(truth, weak > THRESHOLD, p > THRESHOLD)
-    return {name: None if math.isnan(value) else value for name, value in found.items()}
+            similarities[f"capa_{name}"] = capa(truth, weak, p)
+            similarities[f"capa_hard_{name}"] = capa(truth, weak > THRESHOLD, p > THRESHOLD)
+    return {name: None if math.isnan(value) else value for name, value in similarities.items()}

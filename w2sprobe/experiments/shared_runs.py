@@ -1,7 +1,7 @@
-"""Training runs by the content of their labels: equal labels are trained on once.
+"""Training runs by the values of their labels, so that equal labels are trained on once.
 
-A stage's address says how its labels were made. Whether two curations made equal labels is known
-only once both are there. A run is therefore also registered under a second address, computed from
+The address of a stage depends on how its labels are made. Whether two curations give equal labels
+is known only when both are done. So each run is also registered under a second address, a hash of
 the labels' values, where later stages look for it.
 """
 
@@ -20,20 +20,20 @@ from w2sprobe.labels import LabelTable
 from w2sprobe.training.checkpoints import FOLDER as CHECKPOINTS
 from w2sprobe.training.saved import RECORD, copy_run
 
-RUNS = "runs"  # folder in the cache, one small JSON file per run
+RUNS = "runs"  # folder in the cache, with one small JSON file per run
 SAME_RUN_AS = "same_run_as"  # key of training.json: title of the stage that trained
 
 
 def content_address(made_of: dict[str, Any], table: LabelTable, rows: Rows, val: Rows) -> str:
-    """Fingerprint of all that a training run depends on, with its labels by value.
+    """Hash of all that a training run depends on, with its labels by value.
 
     Parameters
     ----------
     made_of : dict
         Everything except the labels; JSON.
     rows, val : Rows
-        Training and validation rows; their texts are in `made_of`. Of a row that `table` leaves
-        out only its position enters: its label is not read.
+        Training and validation rows, whose texts are in `made_of`. Labels of rows that `table`
+        leaves out do not enter.
     """
     given, judged = table.align(rows.ids), table.align(val.ids)
     return fingerprint(
@@ -51,12 +51,12 @@ def train_once(
 ) -> None:
     """Train, or copy the run of another stage that was trained on the same labels.
 
-    Of several processes that want the same run one trains; the others wait and copy.
+    If several processes need the same run, one trains; the others wait and copy.
 
     Parameters
     ----------
     folder : Path
-        Folder of the stage; those of other stages are its siblings.
+        Folder of the stage, beside the folders of other stages.
     runs : Path
         Folder of the registered runs.
     address : str
@@ -81,14 +81,14 @@ def train_once(
             write_json(entry, {"stage": folder.name, "title": title})
             return
         shutil.copyfile(source / outputs, folder / outputs)
-        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # of an interrupted training
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # left by an interrupted training
         copy_run(source, folder, {SAME_RUN_AS: known["title"]})
     finally:
         locks.close()
 
 
 def same_run_as(folder: Path) -> str:
-    """Title of the stage whose run this one copied; empty for any other stage."""
+    """Title of the stage whose run this one has copied; empty for other stages."""
     file = folder / RECORD
     found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return str(found.get(SAME_RUN_AS, ""))

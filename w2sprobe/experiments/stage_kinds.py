@@ -21,7 +21,7 @@ from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import ZeroShotConfig
 from w2sprobe.experiments.functions import CurationFunction
 from w2sprobe.experiments.shared_runs import content_address, train_once
-from w2sprobe.experiments.stages import ASIDE, Stage, Work
+from w2sprobe.experiments.stages import ASIDE, LABELS, Stage, Work
 from w2sprobe.extraction import extract
 from w2sprobe.folds import folds_of
 from w2sprobe.indicators import indicators
@@ -47,9 +47,8 @@ from w2sprobe.votes.curated import (
 from w2sprobe.votes.picking import Pick
 from w2sprobe.votes.table import COMPONENT, LEAVE_ONE_OUT, Votes
 
-LABELS = "labels.parquet"  # predictions of a supervisor or learner, or new labels
 CURATION = "curation.json"
-OUTSIDE_COMPONENT = "outside_component"  # step of TopoFilter; other steps are named by rule
+OUTSIDE_COMPONENT = "outside_component"  # step of TopoFilter; other steps have the rule's name
 RELABELLING = "relabelling.json"
 AUDIT = "audit.json"
 INDICATORS = "indicators.json"
@@ -57,19 +56,14 @@ TRUTH = "truth"  # name of the label vector of true labels
 HARD = ", hard"  # suffix of the name of a hardened label vector
 
 
-def label_file(folder: Path) -> Path:
-    """Return the LabelTable that a stage leaves."""
-    return folder / LABELS
-
-
 def labels_of(stage: Stage) -> LabelTable:
-    """Read the LabelTable that a stage has left."""
-    return LabelTable.read(label_file(stage.folder))
+    """Read the LabelTable that a stage has written."""
+    return LabelTable.read(stage.folder / LABELS)
 
 
 @dataclass(frozen=True)
 class AuditTask(Work):
-    """Audit the splits, contexts of the models included."""
+    """Audit the splits, also against the context lengths of the models."""
 
     KIND: ClassVar[str] = "audit"
     VERSION: ClassVar[int] = 3
@@ -91,7 +85,7 @@ class AuditTask(Work):
 class Train(Work):
     """Finetune on a table of labels, or on truth, and predict.
 
-    Where iterations have stopped, copy the student before; where another stage was trained on equal
+    If iterations have stopped, copy the previous student; if another stage was trained on equal
     labels, copy its run.
     """
 
@@ -101,7 +95,7 @@ class Train(Work):
 
     model: ModelInfo
     settings: TrainSettings
-    precision: str  # `auto` resolved when planned, whatever machine runs the stage
+    precision: str  # `auto` is resolved in the plan, whatever machine runs the stage
     rows: Rows
     val: Rows
     predicted: Rows
@@ -115,7 +109,7 @@ class Train(Work):
     def run(self, folder: Path) -> None:
         """Write a finished run and its predictions."""
         if self.labels and self.previous and stopped(self.labels.folder):
-            labels_of(self.previous).write(label_file(folder))
+            labels_of(self.previous).write(folder / LABELS)
             copy_run(self.previous.folder, folder)
             return
         table = labels_of(self.labels) if self.labels else truth_table(self.rows, self.val)
@@ -126,7 +120,7 @@ class Train(Work):
             trained = finetune(
                 self.model.name, self.rows, table, self.val, folder, settings, **options
             )
-            trained.predict(self.predicted, prefixes=self.prefixes).write(label_file(folder))
+            trained.predict(self.predicted, prefixes=self.prefixes).write(folder / LABELS)
 
         made_of = {
             "model": self.model.identity,
@@ -142,16 +136,16 @@ class Train(Work):
 
 
 def stopped(folder: Path) -> bool:
-    """Whether a stage's labels ended the iterations, so that no student is trained on them."""
+    """Whether the iterations ended with these labels, so that no student is trained on them."""
     file = folder / RELABELLING
     return file.is_file() and bool(json.loads(file.read_text(encoding="utf-8"))["stopped"])
 
 
 @dataclass(frozen=True)
 class Relabel(Work):
-    """Relabel the training rows with the student before, or with cross-fitted students.
+    """Relabel the training rows with the previous student, or with cross-fitted students.
 
-    Where iterations have stopped, the labels stay.
+    If iterations have stopped, the labels are kept.
     """
 
     KIND: ClassVar[str] = "relabel"
@@ -159,7 +153,7 @@ class Relabel(Work):
     RESUMABLE: ClassVar[bool] = True
 
     labels: Stage
-    student: Stage | None  # None where cross-fitted students label the rows
+    student: Stage | None  # None if cross-fitted students label the rows
     model: ModelInfo
     settings: TrainSettings
     precision: str
@@ -173,7 +167,7 @@ class Relabel(Work):
     def run(self, folder: Path) -> None:
         """Write the new labels and what changed."""
         rows, val = self.rows, self.val
-        # without the test rows, which the supervisor predicts too
+        # the supervisor also predicts the test rows, which are left out here
         table = labels_of(self.labels).align([*rows.ids.tolist(), *val.ids.tolist()])
         if stopped(self.labels.folder):
             new = table
@@ -182,8 +176,8 @@ class Relabel(Work):
             new = relabelled(table, student.predict(rows, prefixes=self.prefixes))
         else:
             new = relabelled(table, cross_fit(self._fit, rows, table, folder / FOLDS, cv=self.cv))
-        new.write(label_file(folder))
-        made = change(table, new, rows)  # after a stop nothing changes, so that it stops again
+        new.write(folder / LABELS)
+        made = change(table, new, rows)  # no change after a stop, so later iterations stop too
         record = {**dataclasses.asdict(made), "stopped": made.ends(self.stop_at)}
         write_json(folder / RELABELLING, record)
         shutil.rmtree(folder / FOLDS, ignore_errors=True)
@@ -209,7 +203,7 @@ class Extract(Work):
 
     def run(self, folder: Path) -> None:
         """Write the store."""
-        forget_base()  # the classifiers' cached model: two would need twice the memory
+        forget_base()  # free the cached model of the classifiers: two need twice the memory
         options: dict[str, Any] = {"layers": self.layers, "device": self.device}
         options |= {name: self.store[name] for name in ("position", "truncate")}
         extract(self.model.name, self.rows, folder, **options)
@@ -217,7 +211,7 @@ class Extract(Work):
 
 @dataclass(frozen=True)
 class ZeroShot(Work):
-    """Ask a language model for labels, without finetuning."""
+    """Predict labels by prompting a language model, without finetuning."""
 
     KIND: ClassVar[str] = "zero_shot"
     VERSION: ClassVar[int] = 2
@@ -229,10 +223,10 @@ class ZeroShot(Work):
     device: str = field(metadata=ASIDE, kw_only=True)
 
     def run(self, folder: Path) -> None:
-        """Write its answers as labels."""
+        """Write its predictions as labels."""
         forget_base()
         options = {**dict(self.settings), "truncate": self.truncate, "device": self.device}
-        zero_shot(self.model.name, self.rows, **options).write(label_file(folder))
+        zero_shot(self.model.name, self.rows, **options).write(folder / LABELS)
 
 
 @dataclass(frozen=True)
@@ -248,8 +242,8 @@ class CastVotes(Work):
     train: Rows
     others: dict[str, Rows]
     labels: dict[str, Stage]  # by name of the label vector
-    hard: tuple[str, ...]  # names of vectors that are fitted hardened as well
-    truth: bool  # whether to fit to true labels as well
+    hard: tuple[str, ...]  # names of label vectors that are also fitted as hard labels
+    truth: bool  # whether to also fit to true labels
     device: str = field(metadata=ASIDE, kw_only=True)
 
     def run(self, folder: Path) -> None:
@@ -266,15 +260,15 @@ class CastVotes(Work):
         predict_layers(store, self.spec, rows, usable, folder, every_row=True, device=self.device)
 
     def _usable(self, tables: dict[str, LabelTable], rows: ProbedRows) -> dict[str, LabelTable]:
-        """Label vectors that every probe can be fitted to.
+        """Select the label vectors that have both classes outside every fold.
 
-        Labels of one class must not stop the methods of other supervisors: they get no votes, and
-        the methods that read them report that.
+        The others get no votes, and the methods that read them report that; they must not stop the
+        methods of other supervisors.
 
         Raises
         ------
         InputError
-            None can be fitted to.
+            No label vector is left.
         """
         if not self.spec.needs_classes:
             return tables
@@ -296,7 +290,7 @@ class CastVotes(Work):
 
 @dataclass(frozen=True)
 class Noise(Work):
-    """Positive control: truth with as much noise as the supervisor's, but independent of the texts.
+    """Positive control: labels as noisy as the supervisor's, with noise independent of the texts.
 
     Hard: each true label is flipped with the supervisor's error rate on the training rows. Soft:
     the supervisor's soft labels are permuted within each true class, which keeps their
@@ -322,7 +316,7 @@ class Noise(Work):
             for part in (self.rows, self.val)
         ]
         ids = np.concatenate([self.rows.ids, self.val.ids])
-        LabelTable(ids, np.concatenate(parts)).write(label_file(folder))
+        LabelTable(ids, np.concatenate(parts)).write(folder / LABELS)
 
 
 def flip(truth: np.ndarray, rate: float, generator: np.random.Generator) -> np.ndarray:
@@ -332,7 +326,7 @@ def flip(truth: np.ndarray, rate: float, generator: np.random.Generator) -> np.n
 
 
 def deal_out(soft: np.ndarray, truth: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Permute soft labels among the rows of each class."""
+    """Permute soft labels within each true class."""
     dealt = soft.copy()
     for label in (0, 1):
         rows = np.flatnonzero(truth == label)
@@ -350,7 +344,7 @@ class Curate(Work):
     votes: Stage
     pick: Pick
     labels: Stage
-    split: str  # how the training rows are predicted, as in `w2sprobe.votes.table`
+    split: str  # how training rows are predicted: a split of `w2sprobe.votes.table`
     action: Action
     rule: str
     contamination: float | None
@@ -359,7 +353,7 @@ class Curate(Work):
     val: Rows
 
     def run(self, folder: Path) -> None:
-        """Write the new labels, and which step removed which row."""
+        """Write the new labels, and the step that removed each removed row."""
         table = labels_of(self.labels)
         votes = Votes.open(self.votes.folder)
         points = self.pick.points(self.pick.choices(votes, table.align(self.rows.ids)))
@@ -384,13 +378,13 @@ class Curate(Work):
 
 
 def _kept(table: LabelTable, rows: Rows) -> LabelTable:
-    """Labels of the rows that the supervisor keeps; a curation cannot bring others back."""
+    """Labels of the rows that the supervisor keeps; curation cannot bring others back."""
     given = table.align(rows.ids)
     return given.align(given.ids[given.keep])
 
 
 def _steps(curated: Curated, rule: str) -> list[str]:
-    """Step of a filter that removed each row that is gone."""
+    """Step of a filter that removed each removed row."""
     return [
         OUTSIDE_COMPONENT if reason == OUTSIDE else rule
         for reason, stays in zip(curated.reason, curated.after.keep, strict=True)
@@ -400,7 +394,7 @@ def _steps(curated: Curated, rule: str) -> list[str]:
 
 @dataclass(frozen=True)
 class CurateByFunction(Work):
-    """Curate the labels of the training rows by a user's function."""
+    """Curate the labels of the training rows with a user's function."""
 
     KIND: ClassVar[str] = "curate"
     VERSION: ClassVar[int] = 5
@@ -423,7 +417,7 @@ class CurateByFunction(Work):
 
 @dataclass(frozen=True)
 class FilterAtRandom(Work):
-    """Remove as many training rows as another filter did, at random."""
+    """Remove as many training rows at random as another filter removed."""
 
     KIND: ClassVar[str] = "curate"
     VERSION: ClassVar[int] = 5
@@ -435,7 +429,7 @@ class FilterAtRandom(Work):
     seed: int
 
     def run(self, folder: Path) -> None:
-        """Write the labels, with the rows to keep."""
+        """Write the labels, with `keep` false for removed rows."""
         table = labels_of(self.labels)
         given = _kept(table, self.rows)
         removed = int((~labels_of(self.same_size_as).align(given.ids).keep).sum())
@@ -457,7 +451,7 @@ def write_curated(
     Validation labels are never curated: all students use the weak labels for early stopping.
     """
     given = table.align([*rows.ids.tolist(), *val.ids.tolist()])
-    given.replace(curated).write(label_file(folder))
+    given.replace(curated).write(folder / LABELS)
     flipped = int((curated.hard_label != table.align(curated.ids).hard_label).sum())
     counts = {"offered": len(curated.ids), "kept": int(curated.keep.sum()), "flipped": flipped}
     # relabelling removes no row, so it has no steps
@@ -467,7 +461,7 @@ def write_curated(
 
 @dataclass(frozen=True)
 class Indicators(Work):
-    """Compute the label-free indicators; values that are not finite become null."""
+    """Compute the label-free indicators; non-finite values become null."""
 
     KIND: ClassVar[str] = "indicators"
     VERSION: ClassVar[int] = 3
@@ -493,6 +487,6 @@ class Indicators(Work):
         if self.weak_store is not None and self.weak_layer is not None:
             weak = ActivationStore.open(self.weak_store.folder)
             Z = weak.read(self.weak_layer, weak.rows_of(ids))
-        found = indicators(store.read(layer, store.rows_of(ids)), given.soft_label, p, Z)
-        known = {name: value if math.isfinite(value) else None for name, value in found.items()}
-        write_json(folder / INDICATORS, known)
+        values = indicators(store.read(layer, store.rows_of(ids)), given.soft_label, p, Z)
+        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        write_json(folder / INDICATORS, finite)

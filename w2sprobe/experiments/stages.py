@@ -1,7 +1,7 @@
-"""Stages: a piece of work and the folder of its output, addressed by the work's inputs.
+"""Stages: a piece of work and the folder of its output, whose name is a hash of all inputs.
 
-`stage.json` is written last, so a folder without it is unfinished. Rerunning, resuming and dry runs
-need nothing but a listing of these folders.
+`stage.json` is written last, so a folder without it is unfinished. Repeated runs, resumed runs and
+dry runs only look at which folders have it.
 """
 
 import dataclasses
@@ -23,6 +23,7 @@ from w2sprobe.data import Rows, Splits
 from w2sprobe.fingerprint import fingerprint
 
 RECORD = "stage.json"
+LABELS = "labels.parquet"  # LabelTable: predictions of a supervisor or learner, or new labels
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class Cost:
     disk_bytes : int
         Size of the output.
     memory_bytes : int
-        Peak, on the accelerator where one is used; without the interpreter and its libraries.
+        Peak memory, of the accelerator if one is used; without interpreter and libraries.
     model : bool
-        Whether a language model is run, so that an accelerator helps.
+        Whether a language model runs, so that an accelerator helps.
     """
 
     flops: float = 0.0
@@ -56,9 +57,9 @@ class Outcome:
     status : {"done", "failed", "blocked"}
         "blocked": not run because an input failed.
     seconds : float
-        Spent in this run; 0 where the output existed.
+        Seconds spent in this run; 0 if the output existed.
     error : str
-        Error of a failed stage; for a blocked one the title of the stage that failed.
+        Error of a failed stage; for a blocked one, the title of the stage that failed.
     log : str
         File that describes the failure.
     """
@@ -69,22 +70,22 @@ class Outcome:
     log: str = ""
 
 
-# metadata of a field that does not change the output, such as a device or a cache folder
+# metadata of a field that does not change the output and is not hashed: a device, a cache folder
 ASIDE: Final = {"aside": True}
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a stage computes; its fields are its inputs, and the address is their fingerprint.
+    """What a stage computes; its fields are its inputs, and the address is their hash.
 
-    A subclass is a frozen dataclass with `run`. A field may hold a `Stage`, or a dict of stages:
-    their outputs are read from their folders. Fields with the metadata `ASIDE` are left out of
-    the address.
+    A subclass is a frozen dataclass with `run`. A field may hold a `Stage`, or a dict of stages,
+    whose outputs are read from their folders. Fields with the metadata `ASIDE` are left out of the
+    address.
     """
 
     KIND: ClassVar[str]
-    VERSION: ClassVar[int] = 1  # raise it when the same fields give another output than before
-    RESUMABLE: ClassVar[bool] = False  # `run` continues what an interrupted one has left
+    VERSION: ClassVar[int] = 1  # increase it when the same fields give another output than before
+    RESUMABLE: ClassVar[bool] = False  # whether `run` continues an interrupted run
 
     def run(self, folder: Path) -> None:
         """Write the output into an existing folder, empty unless `RESUMABLE`."""
@@ -138,9 +139,9 @@ def identity(value: Any) -> Any:
         return value.identity
     if isinstance(value, Splits):
         return {name: rows.identity for name, rows in value.items()}
-    known = getattr(value, "identity", None)  # models, training settings, functions of the user's
-    if known is not None:
-        return known
+    own = getattr(value, "identity", None)  # models, training settings, users' functions
+    if own is not None:
+        return own
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, dict):
@@ -161,11 +162,11 @@ class Stage:
     title : str
         For display; not part of the address.
     home : Path
-        Folder that holds those of all stages.
+        Folder of all stages' folders.
     own_folder : Path, optional
-        Folder of an output that is addressed otherwise, as activation stores are.
+        Folder of an output with another address, such as an activation store.
     cost : Cost
-        For estimates and for schedulers; not part of the address.
+        For estimates and scheduling; not part of the address.
     """
 
     work: Work
@@ -191,7 +192,7 @@ class Stage:
 
     @cached_property
     def address(self) -> str:
-        """Fingerprint of kind, version, params and the inputs' addresses."""
+        """Hash of kind, version, params and the addresses of the inputs."""
         return fingerprint(
             {
                 "kind": self.kind,
@@ -219,9 +220,8 @@ class Stage:
     @property
     def lock(self) -> Path:
         """Lock file; exists while the output is computed, and may outlive a killed process."""
-        from w2sprobe.cache.locks import (
-            LOCK_PREFIX,  # here, as configs import this module and should not load HDF5
-        )
+        # imported here, because configs import this module and should not load HDF5
+        from w2sprobe.cache.locks import LOCK_PREFIX
 
         return self.home / f"{LOCK_PREFIX}{self.kind}-{self.address}"
 
@@ -246,7 +246,7 @@ class Stage:
         """Execute; a failure is logged and returned instead of raised."""
         try:
             outcome = Outcome(seconds=self.execute())
-        except Exception as error:  # noqa: BLE001 other stages can go on
+        except Exception as error:  # noqa: BLE001 other stages can still run
             return self.failed(error)
         self.log.unlink(missing_ok=True)
         return outcome
@@ -258,7 +258,7 @@ class Stage:
 
     def _compute(self) -> float:
         if not self.work.RESUMABLE and self.folder.exists():
-            shutil.rmtree(self.folder)  # an earlier try that did not finish
+            shutil.rmtree(self.folder)  # left by an unfinished run
         make_folder(self.folder)
         start = time.perf_counter()
         self.work.run(self.folder)

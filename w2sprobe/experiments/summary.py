@@ -1,4 +1,4 @@
-"""Scores of the methods of an experiment, and their summary over runs."""
+"""Scores of an experiment's methods, and their summary over runs."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -56,7 +56,7 @@ class Scored:
 
     @classmethod
     def read(cls, folder: Path) -> "Scored":
-        """Read what `write` wrote.
+        """Read results.json and predictions.parquet.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class Scored:
         return cls(results, ids, labels, columns.get("group"), predictions)
 
     def write(self, folder: Path) -> None:
-        """Write results.json and predictions.parquet: id, label, group, P(label = 1) by method."""
+        """Write results.json, and predictions.parquet: id, label, group, P(label = 1) by method."""
         self.results.write(folder / RESULTS)
         columns: dict[str, Any] = {"id": self.ids.tolist(), "label": self.labels}
         if self.groups is not None:
@@ -100,13 +100,13 @@ class Recovered:
     Parameters
     ----------
     auc, accuracy : BootstrapPGR
-        In AUC, and in accuracy at one half.
+        In AUC, and in accuracy at threshold 0.5.
     performance : Performance
         Mean over the runs.
     own_ceiling : str, default ""
-        Method that is the same learner fitted on truth; empty for the finetuned ceiling.
+        Name of the same learner fitted on true labels; empty for the finetuned ceiling.
     own : BootstrapPGR, optional
-        In AUC, by its own ceiling.
+        In AUC, of the gap to its own ceiling.
     """
 
     auc: BootstrapPGR
@@ -119,12 +119,12 @@ class Recovered:
 def recovered(
     runs: Sequence[ScoredRun], thresholds: Mapping[str, Any], ceilings: Mapping[str, str]
 ) -> dict[str, Recovered]:
-    """Gap recovered by every method over the runs of a task and pair of models.
+    """Share of the gap that every method recovers over the runs of a task and pair of models.
 
     Parameters
     ----------
     runs : sequence of ScoredRun
-        With the same methods, weak model and ceiling among them.
+        Runs with the same methods, weak model and ceiling among them.
     thresholds : mapping
         With min_gap and min_gap_se.
     ceilings : mapping of str to str
@@ -189,7 +189,7 @@ def scores_of(result: Recovered) -> dict[str, Any]:
 
 
 def bounded(interval: Interval) -> Interval | None:
-    """The interval; None where it is infinite, which JSON cannot hold."""
+    """The interval; None if it is infinite, which JSON cannot hold."""
     return interval if all(map(math.isfinite, interval)) else None
 
 
@@ -229,7 +229,7 @@ def _rows(names: list[str], scored: list[Scored], row_se: float) -> Iterable[Sum
     together, apart = _own_ceilings(names, scored)
     runs = [_run(one, (*names, *together.values())) for one in scored]
     found = recovered(runs, thresholds, together)
-    for name, own in apart.items():  # over those runs that have its ceiling
+    for name, own in apart.items():  # over the runs that have this ceiling
         some = [_run(one, (name, own)) for one in scored if own in one.predictions]
         by_own = recovered(some, thresholds, apart)[name]
         found[name] = replace(found[name], own_ceiling=own, own=by_own.own)
@@ -271,5 +271,5 @@ def _own_ceilings(
 
 
 def row_part(estimate: Estimate) -> float:
-    """Standard error from the test rows that all runs share, which are an estimate's first part."""
+    """Standard error over the test rows that all runs share, the first part of an estimate."""
     return math.sqrt(estimate.parts[0][0])

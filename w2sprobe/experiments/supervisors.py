@@ -1,7 +1,7 @@
-"""Supervisors: where the weak labels of a study come from. A new one is a class in this file.
+"""Supervisors: the sources of weak labels. A new one is a class in this file.
 
-Each is a section of a config, with its `kind`, and makes the stage that leaves its labels of the
-strong-train, validation and test rows.
+Each is a section of a config, told apart by its `kind`, and makes the stage that writes its labels
+of the strong-train, validation and test rows.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from w2sprobe.checks import Preprocess
 from w2sprobe.data import Rows
 from w2sprobe.errors import InputError
-from w2sprobe.experiments.stages import ASIDE, Stage, Work
+from w2sprobe.experiments.stages import ASIDE, LABELS, Stage, Work
 from w2sprobe.fingerprint import sha256_file
 from w2sprobe.labels import LabelTable
 from w2sprobe.training.settings import WEAK_RATE, TrainSettings
@@ -22,12 +22,11 @@ from w2sprobe.training.settings import WEAK_RATE, TrainSettings
 if TYPE_CHECKING:
     from w2sprobe.experiments.builder import Builder
 
-LABELS = "labels.parquet"
 CHARACTERS = (2, 4)  # lengths of the n-grams
 
 
 class WeakStates(NamedTuple):
-    """Activations of a supervisor's model, from which the weak-to-weak control learns."""
+    """Activations of a supervisor's model, which the weak-to-weak control learns from."""
 
     model: str
     layer: int | str
@@ -40,7 +39,7 @@ class Supervisor(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    finetunes: ClassVar[bool] = False  # finetuning may take hours: other methods should not wait
+    finetunes: ClassVar[bool] = False  # takes hours: methods of other supervisors should not wait
     name: str | None = Field(None, description="Name in results; default: from its settings.")
 
     @property
@@ -50,7 +49,7 @@ class Supervisor(BaseModel):
 
     @property
     def full_label(self) -> str:
-        """Name in results, with the seed where there is one."""
+        """Name in results, with the seed if it has one."""
         seed = getattr(self, "seed", None)
         return self.label if seed is None else f"{self.label}, seed {seed}"
 
@@ -61,16 +60,16 @@ class Supervisor(BaseModel):
 
     @property
     def states(self) -> WeakStates | None:
-        """Activations of its model; None where there is none."""
+        """Activations of its model; None if it has no model."""
         return None
 
     @property
     def varies(self) -> bool:
-        """Whether another seed makes another supervisor."""
+        """Whether the supervisor depends on its seed."""
         return self.finetunes
 
     def n_rows(self, rows: Rows) -> int:
-        """Number of the weak-train rows that it learns from."""
+        """Number of weak-train rows that it learns from."""
         return len(rows)
 
     def stage(self, builder: "Builder") -> Stage:
@@ -79,7 +78,7 @@ class Supervisor(BaseModel):
 
 
 class FewRows(Supervisor):
-    """A supervisor that learns in seconds, from few rows if need be."""
+    """A supervisor that learns in seconds, from all weak-train rows or a few of them."""
 
     rows: int | None = Field(
         None,
@@ -90,20 +89,20 @@ class FewRows(Supervisor):
 
     @property
     def varies(self) -> bool:
-        """Only where rows are drawn: the fit itself is deterministic."""
+        """Whether rows are drawn; the fit itself is deterministic."""
         return self.rows is not None
 
     def n_rows(self, rows: Rows) -> int:
-        """As many as `rows` says."""
+        """`rows`, or all weak-train rows."""
         return len(rows) if self.rows is None else self.rows
 
     def subset(self, rows: Rows) -> Rows:
-        """Draw the weak-train rows that it learns from, stratified by class.
+        """Draw the weak-train rows to learn from, stratified by class.
 
         Raises
         ------
         InputError
-            There are fewer rows than it asks for.
+            There are fewer weak-train rows than `rows`.
         """
         if self.rows is None:
             return rows
@@ -176,12 +175,12 @@ class ProbeSupervisor(FewRows):
 
     @property
     def title(self) -> str:
-        """The model, that it is a probe, and its rows."""
+        """Model, "probe", and number of rows."""
         return f"{self.model} probe{self._rows_title}"
 
     @property
     def states(self) -> WeakStates:
-        """Those that it is fitted on."""
+        """Activations that it is fitted on."""
         return WeakStates(self.model, self.layer, self.position, self.truncate)
 
     def stage(self, builder: "Builder") -> Stage:
@@ -206,7 +205,7 @@ class NgramSupervisor(FewRows):
 
     @property
     def title(self) -> str:
-        """What it reads, and its rows."""
+        """Kind of features, and number of rows."""
         return f"character n-grams{self._rows_title}"
 
     def stage(self, builder: "Builder") -> Stage:
@@ -216,7 +215,7 @@ class NgramSupervisor(FewRows):
 
 
 class ZeroShotSupervisor(Supervisor):
-    """A language model as it comes, asked in words."""
+    """A pretrained language model, prompted without training."""
 
     kind: Literal["zero_shot"]
     model: str = Field(description="Asset name, local folder or Hugging Face hub name.")
@@ -226,7 +225,7 @@ class ZeroShotSupervisor(Supervisor):
 
     @property
     def title(self) -> str:
-        """The model, and that it is asked."""
+        """Model, and "zero-shot"."""
         return f"{self.model} zero-shot"
 
     @property
@@ -239,12 +238,12 @@ class ZeroShotSupervisor(Supervisor):
         return 0
 
     def stage(self, builder: "Builder") -> Stage:
-        """Stage that asks it for all rows."""
+        """Stage that prompts it for all rows."""
         return builder.asked(self.model, self, builder.blind.stored, truncate=self.truncate)
 
 
 class LabelFileSupervisor(Supervisor):
-    """Labels from a file: of a model elsewhere, of annotators."""
+    """Labels from a file, of another model or of annotators."""
 
     kind: Literal["labels"]
     file: str = Field(description="LabelTable: Parquet or CSV with id, soft_label, keep.")
@@ -259,14 +258,14 @@ class LabelFileSupervisor(Supervisor):
         return 0
 
     def stage(self, builder: "Builder") -> Stage:
-        """Stage that copies its labels; the file is read once before anything runs.
+        """Stage that copies the labels of the file, which is also checked here.
 
         Raises
         ------
         InputError
             The file cannot be read.
         IdMismatch
-            It lacks a row.
+            The file lacks a row.
         """
         path, rows = Path(self.file), builder.blind.stored
         LabelTable.read(path).align(rows.ids)
@@ -276,7 +275,7 @@ class LabelFileSupervisor(Supervisor):
 
 @dataclass(frozen=True)
 class FitProbe(Work):
-    """Fit a logistic probe on rows of a store and predict others."""
+    """Fit a logistic probe on rows of a store and predict other rows."""
 
     KIND: ClassVar[str] = "supervisor"
 
@@ -327,7 +326,7 @@ class FitNgrams(Work):
 
 @dataclass(frozen=True)
 class ReadLabels(Work):
-    """Take the labels of some rows from a file."""
+    """Copy the labels of some rows from a file."""
 
     KIND: ClassVar[str] = "label_file"
 
@@ -336,16 +335,16 @@ class ReadLabels(Work):
     file: Path = field(metadata=ASIDE, kw_only=True)
 
     def run(self, folder: Path) -> None:
-        """Copy them.
+        """Write the labels.
 
         Raises
         ------
         InputError
-            The file is not as it was when the study was planned.
+            The file has changed since the study was planned.
         """
         if sha256_file(self.file) != self.sha256:
             raise InputError(
-                f"{str(self.file)!r} is not as it was when the study was planned",
+                f"{str(self.file)!r} has changed since the study was planned",
                 advice="Run the same command again.",
             )
         LabelTable.read(self.file).align(self.rows.ids).write(folder / LABELS)

@@ -1,4 +1,4 @@
-"""A comparison of methods as tables."""
+"""Tables of a comparison of methods."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -39,7 +39,7 @@ TONES: dict[Judgement, Tone] = {
 
 
 def comparison_tables(comparison: Comparison) -> Iterator[Table]:
-    """All tables of a comparison, in the order of the terminal."""
+    """All tables of a comparison, in the order in which a terminal shows them."""
     for unit in units_of(comparison):
         yield task_table(comparison, unit)
         yield from method_tables(comparison, unit)
@@ -49,7 +49,7 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
 
 
 def units_of(comparison: Comparison) -> list[str]:
-    """Units in which methods are compared: pgr, auc or both."""
+    """Units in which methods are compared: "pgr", "auc" or both."""
     return list(dict.fromkeys(row.unit for row in comparison.methods))
 
 
@@ -65,26 +65,26 @@ def judgement_text(judgement: Judgement, analysis: Analysis) -> str:
 
 
 def family_text(family: FamilyRow, comparison: Comparison) -> str:
-    """Least p value and smallest difference that the tests of a family can find, in words."""
+    """Smallest p value and difference that the tests of a family can detect, in words."""
     n, alpha = len(family.methods), comparison.analysis.alpha
-    tasks = f"With {counted(family.n_tasks, 'task')}"
     text = (
-        f"{tasks} the least p of Wilcoxon's and the sign test is {family.least_pvalue:.2g}"
-        + (f", after Holm for {n} methods {family.least_holm:.2g}" if n > 1 else "")
+        f"With {counted(family.n_tasks, 'task')}, the smallest possible p of the Wilcoxon and sign "
+        f"tests is {family.least_pvalue:.2g}"
+        + (f", or {family.least_holm:.2g} after Holm for {n} methods" if n > 1 else "")
         + (f": they cannot reach {alpha:g}." if family.least_holm >= alpha else ".")
     )
     if not math.isnan(family.detectable):
         digits = DIGITS[family.unit]
         text += (
             " A true mean difference of "
-            f"{family.detectable:.{digits}f}{', the median MDE,' if n > 1 else ''} is found in "
+            f"{family.detectable:.{digits}f}{', the median MDE,' if n > 1 else ''} is detected in "
             "80 % of such studies."
         )
     return text
 
 
 def task_table(comparison: Comparison, unit: str) -> Table:
-    """Every method's mean on every task, between its ends."""
+    """Mean of every method on every task, beside weak model and ceiling."""
     others = dict.fromkeys(row.method for row in comparison.methods)
 
     def remark(row: TaskRow) -> str:
@@ -108,33 +108,36 @@ def task_table(comparison: Comparison, unit: str) -> Table:
             Column("remark", remark, pinned=True),
         ),
         comparison.tasks,
-        "Means over seeds."
-        + (" PGR of tasks with a remark is shown and not averaged." if unit == "pgr" else ""),
+        "Means over runs."
+        + (" PGRs of tasks with a remark do not enter averages." if unit == "pgr" else ""),
         unresolved=lambda row: bool(remark(row)),
     )
 
 
 def method_tables(comparison: Comparison, unit: str) -> Iterator[Table]:
-    """Every method less the one it is compared with: the primary family, then the others."""
+    """Difference of each method to the baseline: the primary family, then the others."""
     rows = [row for row in comparison.methods if row.unit == unit]
     primary = [row for row in rows if row.primary]
     others = [row for row in rows if not row.primary]
     runs = any(row.n_runs != row.n for row in rows)
     title = f"{NAMES[unit]}: difference to {comparison.against}"
     sides = SIDES[comparison.analysis.alternative]
-    intervals = f"Tasks: {_which(comparison, unit)}. Brackets: Student's t, 95 %, over tasks."
+    intervals = (
+        f"Tasks: {_which(comparison, unit)}. Brackets: 95 % intervals, Student's t over tasks."
+    )
     if runs:
-        intervals += " Runs: over all tasks, those that both methods have."
+        intervals += " Runs: those that both methods have, over all tasks."
     if primary:
-        (family,) = (one for one in comparison.families if one.unit == unit)
+        (family,) = (row for row in comparison.families if row.unit == unit)
         n = len(primary)
         yield Table.of(
             title,
             _difference_columns(comparison, unit, runs=runs, several=n > 1),
             primary,
-            f"{intervals} p: {sides}{f'; in parentheses by Holm for {n} methods' * (n > 1)}.\n"
-            "MDE: smallest true mean difference that the t test finds with a power of 80 %"
-            + (" at the first level of Holm" if n > 1 else "")
+            f"{intervals} p: {sides}{f'; in parentheses after Holm for {n} methods' * (n > 1)}.\n"
+            "MDE: minimum detectable effect, the smallest true mean difference that the t test "
+            "detects with 80 % power"
+            + (" at the first step of Holm" if n > 1 else "")
             + f".{_equivalence(comparison, unit)}\n{family_text(family, comparison)}",
         )
     if others:
@@ -142,9 +145,9 @@ def method_tables(comparison: Comparison, unit: str) -> Iterator[Table]:
             f"{title}, outside the primary family",
             _difference_columns(comparison, unit, runs=runs, several=False),
             others,
-            f"Controls, methods that saw true labels, and others that are not compared for their "
-            f"merit. {intervals}\np: {sides}, not adjusted for the number of methods; verdicts "
-            "follow from it.",
+            f"Controls, methods that saw true labels, and others that do not compete with the "
+            f"baseline. {intervals}\np: {sides}, not corrected for the number of methods; verdicts "
+            "use these p values.",
         )
 
 
@@ -183,8 +186,8 @@ def _equivalence(comparison: Comparison, unit: str) -> str:
     if unit != "auc":
         return ""
     return (
-        f" TOST p: small where the mean surely lies within ±{comparison.analysis.margin:g} AUC; a "
-        "large p of the other tests does not show that."
+        f" TOST p: small where the mean lies within ±{comparison.analysis.margin:g} AUC; a large "
+        "p of the other tests does not show that."
     )
 
 
@@ -197,11 +200,12 @@ def _verdict(comparison: Comparison) -> Column:
 
 
 def supervisor_gain_tables(comparison: Comparison) -> Iterator[Table]:
-    """Gains over the weak model, over tasks; then, if errors are known, the baseline's per task."""
+    """Gains over the weak model: means over tasks, then the baseline's gain on each task."""
     rows = comparison.supervisor_gains
     if rows:
         yield _gains_table(comparison)
     for row in rows:
+        # without standard errors nothing can be shrunk
         known = any(not math.isnan(task.shrunken_interval[0]) for task in row.tasks)
         if row.method == comparison.against and known:
             yield _task_gains_table(row, {row.task: row.gap for row in comparison.tasks})
@@ -211,7 +215,11 @@ def _gains_table(comparison: Comparison) -> Table:
     rows = comparison.supervisor_gains
     n_primary = sum(row.primary for row in rows)
     several = n_primary > 1
-    own = any(row.n_own_pgr for row in rows)
+
+    def own_pgr(row: SupervisorGain) -> Cell:
+        return _ratio(row.own_pgr, row.own_pgr_interval)
+
+    own_ceilings = any(row.n_own_pgr for row in rows)
     return Table.of(
         "AUC gain over the weak model",
         (
@@ -226,16 +234,16 @@ def _gains_table(comparison: Comparison) -> Table:
             numeric("tau"),
             numeric("slope", lambda row: Cell.estimate(row.slope, row.slope_interval, 2)),
             numeric("pooled PGR", lambda row: _ratio(row.pgr, row.pgr_interval)),
-            *([numeric("own pooled PGR", _own_ratio)] if own else []),
+            *([numeric("own pooled PGR", own_pgr)] if own_ceilings else []),
         ),
         rows,
-        "All tasks, whatever their gap. Brackets: 95 %. p: two-sided t test over tasks"
-        + (f"; in parentheses by Holm for {n_primary} competitors" if several else "")
-        + f"; that of {comparison.against} is one question, asked before all others.\n"
-        "Pooled: random-effects model, mean at the mean gap; tau: SD of true gains over "
-        "tasks, around the model; slope: gain for each unit of gap, biased by noise of the gap.\n"
+        "All tasks, whatever their gap. Brackets: 95 % intervals. p: two-sided t test over tasks"
+        + (f"; in parentheses after Holm for {n_primary} competitors" if several else "")
+        + f". The p of {comparison.against} is a question of its own and not corrected.\n"
+        "Pooled mean: random-effects model at the mean gap. tau: SD of the true gains of tasks "
+        "around this model. slope: gain per unit of gap, biased by noise of the gap.\n"
         "Pooled PGR: sum of gains over sum of gaps, Fieller's interval over tasks"
-        + ("; own: gaps to the same learner fitted on the truth." if own else "."),
+        + ("; own: gaps to the same learner fitted on true labels." if own_ceilings else "."),
     )
 
 
@@ -250,13 +258,9 @@ def _task_gains_table(row: SupervisorGain, gaps: Mapping[str, float]) -> Table:
             numeric("shrunken", lambda task: Cell.estimate(task.shrunken, task.shrunken_interval)),
         ),
         row.tasks,
-        "SE: over test rows and seeds. Shrunken: drawn towards the pooled model the more the "
-        "noisier the task; 95 %.",
+        "SE: over test rows and seeds. Shrunken: the gain with its 95 % interval, drawn towards "
+        "the pooled model, the more the noisier the task.",
     )
-
-
-def _own_ratio(row: SupervisorGain) -> Cell:
-    return _ratio(row.own_pgr, row.own_pgr_interval)
 
 
 def _ratio(value: float, interval: Interval | None) -> Cell:
@@ -266,8 +270,8 @@ def _ratio(value: float, interval: Interval | None) -> Cell:
 
 
 def seeds_table(comparison: Comparison) -> Table:
-    """How much one run differs from the next, and what part cuts and seeds have in it."""
-    parted = any(row.components for row in comparison.seeds)
+    """Spread between the runs of each method, and what causes it."""
+    has_components = any(row.components for row in comparison.seeds)
     return Table.of(
         "Noise of seeds",
         (
@@ -279,7 +283,7 @@ def seeds_table(comparison: Comparison) -> Table:
                 "seed SD",
                 lambda row: Cell.estimate(row.seed_sd, row.seed_sd_interval, signed=False),
             ),
-            *([Column("of these", _components)] if parted else []),
+            *([Column("of these", _components)] if has_components else []),
             numeric("task SD", "task_sd"),
             numeric("noise of mean", "noise_of_mean"),
             Column("A/A seeds", lambda row: " - ".join(row.aa_seeds)),
@@ -288,16 +292,16 @@ def seeds_table(comparison: Comparison) -> Table:
             numeric("Wilcoxon p", lambda row: Cell.pvalue(row.aa.wilcoxon_pvalue)),
         ),
         comparison.seeds,
-        "Seed SD: of one run within a task. "
+        "Seed SD: SD of single runs within a task. "
         + (
-            "Of these: parts that cuts of the rows (split) and seeds of the weak and the strong "
-            "model add; what never varies apart stands together. "
-            if parted
+            "Of these: SDs from cuts of the rows (split) and from seeds of the weak and the strong "
+            "model; sources that only vary together have one SD. "
+            if has_components
             else ""
         )
-        + "Noise of mean: SD that seeds alone give to the mean difference of two runs.\nA/A: one "
-        "seed less another of the same method: a difference between methods that is no larger says "
-        "nothing; p two-sided.",
+        + "Noise of mean: SD that seeds alone give to the mean difference of two runs.\nA/A: "
+        "difference between two seeds of the same method, p two-sided. A difference between "
+        "methods that is no larger may be noise.",
     )
 
 

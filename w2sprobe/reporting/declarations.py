@@ -1,9 +1,10 @@
-"""A declaration in words: for the terminal and for reports."""
+"""Tables of a declared study, for the terminal and for reports."""
 
 from collections.abc import Iterable, Iterator
 
 from w2sprobe.declaration import Declaration, Spread, TaskDesign
 from w2sprobe.reporting.table import Column, Table, numeric
+from w2sprobe.reporting.wording import counted
 
 ASKS = {
     "two-sided": ("differ from", "two-sided"),
@@ -16,20 +17,20 @@ LEVELS = ("the method that varies least", "a typical method", "the one that vari
 def declaration_tables(
     declaration: Declaration, more: Iterable[tuple[str, str]] = ()
 ) -> Iterator[Table]:
-    """What is declared, and what each task is expected to show.
+    """Tables of what is declared, and of what each task is expected to show.
 
     Parameters
     ----------
     more : iterable of (str, str), optional
         Further rows of the first table.
     """
-    yield declared_table([*declared_rows(declaration), *more], f" of {declaration.name}")
+    yield declared_table([*_declared_rows(declaration), *more], f" of {declaration.name}")
     yield Table.of(
         "What each task is expected to show",
         (
             Column("task"),
             numeric("test rows", "test_rows"),
-            numeric("smallest gain found", "detectable"),
+            numeric("smallest gain detected", "detectable"),
             numeric("smallest gap resolved", "resolvable"),
         ),
         declaration.design.tasks,
@@ -37,18 +38,18 @@ def declaration_tables(
 
 
 def declared_table(rows: Iterable[tuple[str, str]], of_study: str = "") -> Table:
-    """Facts about a declaration."""
+    """Table of facts about a declaration."""
     return Table.of_texts(f"The declaration{of_study}", ("what", "declared"), rows)
 
 
-def declared_rows(declaration: Declaration) -> list[tuple[str, str]]:
-    """What is declared, each fact with its name."""
+def _declared_rows(declaration: Declaration) -> list[tuple[str, str]]:
+    """Facts that are declared: name and text of each."""
     return [
         *(("hypothesis", text) for text in declaration.hypotheses),
         *_questions(declaration),
         (
-            "a gap is resolved",
-            f"where the ceiling exceeds the weak model by {declaration.min_gap:g} in AUC and by "
+            "resolved gap",
+            f"The ceiling exceeds the weak model by at least {declaration.min_gap:g} in AUC and "
             f"{declaration.min_gap_se:g} standard errors, and the 95 % interval lies above 0.",
         ),
         ("size", _size(declaration)),
@@ -57,7 +58,7 @@ def declared_rows(declaration: Declaration) -> list[tuple[str, str]]:
 
 
 def _questions(declaration: Declaration) -> Iterator[tuple[str, str]]:
-    """The tests: of the baseline, of the family, of equivalence; and what is outside of them."""
+    """Tests of the baseline, of the family and of equivalence; methods outside the family."""
     against, n, m = declaration.against, len(declaration.design.tasks), len(declaration.family)
     verb, sides = ASKS[declaration.alternative]
     over, level = f"Student's t over {n} tasks", f"level {declaration.alpha:g}"
@@ -66,7 +67,7 @@ def _questions(declaration: Declaration) -> Iterator[tuple[str, str]]:
             "primary question",
             f"Does {against} differ from its supervisor, the weak model, in test AUC? "
             + (f"On average: {over}, two-sided, {level}. " if n > 1 else "")
-            + "On each task: its interval over test rows and seeds"
+            + "On each task: a test over test rows and seeds"
             + (f", corrected for {n} tasks (Holm)." if n > 1 else "."),
         )
     if m:
@@ -82,8 +83,8 @@ def _questions(declaration: Declaration) -> Iterator[tuple[str, str]]:
     if m and n > 1:
         yield (
             "equivalence",
-            f"A method is called equivalent to {against} where two one-sided tests at {level} show "
-            f"its mean difference to lie within {declaration.margin:g} in AUC.",
+            f"A method is called equivalent to {against} if two one-sided tests at {level} show "
+            f"that its mean difference is less than {declaration.margin:g} in AUC.",
         )
     if declaration.outside:
         named = (f"{name} ({why})" for name, why in declaration.outside.items())
@@ -92,17 +93,18 @@ def _questions(declaration: Declaration) -> Iterator[tuple[str, str]]:
 
 def _size(declaration: Declaration) -> str:
     design = declaration.design
-    tests = sorted(one.test_rows for one in design.tasks)
-    seeds = (
-        f" ({design.supervisor_seeds} seeds of the supervisor, {design.learner_seeds} of the "
-        f"learner, {design.cuts} cuts of the rows)"
+    tests = sorted(task.test_rows for task in design.tasks)
+    runs = (
+        f" ({counted(design.cuts, 'cut')} of the rows x "
+        f"{counted(design.supervisor_seeds, 'supervisor seed')} x "
+        f"{counted(design.learner_seeds, 'learner seed')})"
         if design.runs > 1
         else ""
     )
     rows = f"{tests[0]:,}" if tests[0] == tests[-1] else f"{tests[0]:,} to {tests[-1]:,}"
     return (
-        f"tasks: {len(tests)}; pairs of models: {design.pairs}; runs a task: {design.runs}{seeds}; "
-        f"test rows a task: {rows}."
+        f"{counted(len(tests), 'task')}; {counted(design.pairs, 'pair')} of models; "
+        f"{counted(design.runs, 'run')} per task{runs}; {rows} test rows per task."
     )
 
 
@@ -112,25 +114,25 @@ def _expected(declaration: Declaration) -> Iterator[tuple[str, str]]:
     if n > 1 and declaration.family:
         side = "can" if design.least_after_holm <= alpha else "cannot"
         yield (
-            "least p value",
-            f"Of the sign and signed-rank tests over {n} tasks: {design.least_pvalue:.2g}, after "
-            f"Holm {design.least_after_holm:.2g}: they {side} reject at level {alpha:g}.",
+            "smallest possible p",
+            f"Sign and signed-rank tests over {n} tasks: {design.least_pvalue:.2g}, or "
+            f"{design.least_after_holm:.2g} after Holm. They {side} reject at level {alpha:g}.",
         )
     if declaration.against in declaration.config["methods"]:
         if design.detectable_gain is not None:
             yield (
-                "smallest gain found",
-                f"With 80 % power, on average over tasks: {design.detectable_gain:.3f} in AUC, "
+                "smallest gain detected",
+                f"With 80 % power, mean over tasks: {design.detectable_gain:.3f} in AUC, "
                 f"{100 * design.detectable_gain / gap:.0f} % of the expected gap of {gap:.3f}. "
-                f"On one task: {_range(design.tasks)}, by test rows and seeds.",
+                f"On a single task: {_range(design.tasks)}.",
             )
         else:
-            yield "smallest gain found", f"With 80 % power: {_range(design.tasks)} in AUC."
+            yield "smallest gain detected", f"With 80 % power: {_range(design.tasks)} in AUC."
     if design.detectable_differences is not None:
         sizes = zip(design.detectable_differences, LEVELS, strict=True)
         yield (
-            "smallest difference found",
-            f"With 80 % power, after Holm, from {declaration.against}: "
+            "smallest difference detected",
+            f"With 80 % power, after Holm, to {declaration.against}: "
             + ", ".join(f"{size:.3f} for {who}" for size, who in sizes)
             + ".",
         )
@@ -138,12 +140,12 @@ def _expected(declaration: Declaration) -> Iterator[tuple[str, str]]:
 
 
 def _range(tasks: tuple[TaskDesign, ...]) -> str:
-    sizes = sorted({f"{one.detectable:.3f}" for one in tasks})
+    sizes = sorted({f"{task.detectable:.3f}" for task in tasks})
     return sizes[0] if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
 
 
 def _spread(spread: Spread) -> str:
-    assumed = f" Not known there, so by default: {', '.join(spread.assumed)}."
+    assumed = f" Defaults, as not measured there: {', '.join(spread.assumed)}."
     return (
         f"{spread.source}. Standard deviations of the gain: {spread.gain_task_sd:.3f} between "
         f"tasks, {spread.gain_seed_sd:.3f} between runs, {spread.gain_row_sd:.2f} / sqrt(test rows)"

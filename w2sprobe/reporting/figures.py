@@ -1,4 +1,4 @@
-"""The figure beside results.json: the report's drawing of one task, with a title."""
+"""results.png, the figure beside results.json: the report's drawing of a task, with a title."""
 
 from pathlib import Path
 

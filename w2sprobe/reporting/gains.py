@@ -1,4 +1,4 @@
-"""Indicators against measured gains as tables."""
+"""Tables of indicators against measured gains."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,7 +9,7 @@ UNITS: dict[Unit, str] = {"auc": "AUC gain", "pgr": "PGR"}
 
 
 def gain_tables(rows: Sequence[GainRow]) -> Iterator[Table]:
-    """One table a method: a row an indicator, AUC gain and PGR side by side."""
+    """One table per method, with a row per indicator: correlations with AUC gain and with PGR."""
     for method in dict.fromkeys(row.method for row in rows):
         yield _table(method, [row for row in rows if row.method == method])
 
@@ -17,19 +17,20 @@ def gain_tables(rows: Sequence[GainRow]) -> Iterator[Table]:
 def _table(method: str, rows: Sequence[GainRow]) -> Table:
     names = dict.fromkeys(row.indicator for row in rows)
     note = (
-        f"Spearman over points, a task and pair of models each; brackets: 95 % intervals. p: "
-        f"two-sided, by permutation; in parentheses by Holm for {len(names)} indicators.\n"
-        "PGR: of tasks that count; indicators may share the weak AUC with it: prefer AUC gain."
+        f"Spearman correlations over points, each a task and pair of models; brackets: 95 % "
+        f"intervals. p: two-sided permutation test; in parentheses after Holm for {len(names)} "
+        "indicators.\nPGR: over tasks with a resolved gap. Some indicators depend on the weak AUC, "
+        "as PGR does: prefer the AUC gain."
     )
     if any(row.n > row.n_tasks for row in rows):
         note += (
-            "\nPairs share tasks, so points are not independent: intervals are too narrow, p too "
-            "small."
+            "\nPairs share tasks, so points are not independent: intervals are too narrow and p "
+            "values too small."
         )
     columns = [Column("indicator", str)]
     for unit, title in UNITS.items():
-        own = {row.indicator: row for row in rows if row.unit == unit}
-        columns += _columns(own, title)
+        by_indicator = {row.indicator: row for row in rows if row.unit == unit}
+        columns += _columns(by_indicator, title)
     return Table.of(f"Indicators and the gain of {method}", columns, names, note)
 
 

@@ -1,4 +1,4 @@
-"""Heat maps of a sweep: a panel for each probe and set of rows, layers by settings."""
+"""Heat maps of a sweep: one panel per probe and set of rows, layers against settings."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,30 +15,34 @@ from matplotlib.figure import Figure
 from w2sprobe.atomic import atomic_path
 from w2sprobe.votes.selection import is_at_edge
 
-# rows of panels, and what they are called; other sets of rows are in the file alone
+# sets of rows that are drawn, with their titles; the others are only in the file
 TITLES = {
     "test": "test rows",
     "cross_fit": "training rows, held out",
     "in_sample": "training rows, IN-SAMPLE (as published)",
 }
-MARKS = {"weak_auc": "o", "weak_log_loss": "s", "true_labels": "D"}  # of what each rule chose
+MARKS = {
+    "weak_auc": "o",
+    "weak_log_loss": "s",
+    "true_labels": "D",
+}  # for the point that each rule chose
 EDGE = ", at the edge of what was tried"  # a better point may lie beyond
 NAMES = {"k": "neighbours k", "l2": "penalty l2"}
-MOST_TICKS = 16  # of layers
-LEAST = 0.01  # a difference that has the full colour, where there is none larger
-ALWAYS_SHOWN = 0.12  # up to here losses have shades, however small the gains are
-MOST_SHOWN = 95  # percentile of the differences' sizes that has the full colour: few are beyond
+MOST_TICKS = 16  # on the axis of layers
+LEAST = 0.01  # smallest limit of a colour scale
+ALWAYS_SHOWN = 0.12  # losses up to this size have shades, however small the gains are
+MOST_SHOWN = 95  # percentile of the absolute differences that sets the limit of the scale
 
 
 def sweep_figure(table: pa.Table, selections: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw AUC less that of the weak labels, and write a PNG atomically.
+    """Draw the AUC of probes less that of the weak labels, and write a PNG atomically.
 
     Parameters
     ----------
     table : pyarrow.Table
-        Of a sweep; docs/file-formats.md. Without truth, the AUC against the weak labels is drawn.
+        Sweep, as in docs/file-formats.md. Without truth, the AUC against the weak labels is drawn.
     selections : sequence of mapping
-        Its selections; each is marked in the panels of its probe, and so is the best point.
+        Points that rules chose, to be marked beside the best point of each panel.
     """
     rows, column, label = _drawn_rows(table)
     evaluations = [name for name in TITLES if any(row["evaluation"] == name for row in rows)]
@@ -50,19 +54,20 @@ def sweep_figure(table: pa.Table, selections: Sequence[Mapping[str, Any]], path:
     FigureCanvasAgg(figure)
     panels = figure.subplots(n_lines, n_columns, squeeze=False, sharey=True)
     for line, evaluation in zip(panels, evaluations, strict=False):
-        some = [row for row in rows if row["evaluation"] == evaluation]
-        # in-sample numbers reach where no others do: each set of rows has its own colours
-        scale = heat_scale([row[column] for row in some], centred=column == "delta_auc_truth")
+        scored = [row for row in rows if row["evaluation"] == evaluation]
+        # in-sample scores are far higher than others: each set of rows has its own scale
+        scale = heat_scale([row[column] for row in scored], centred=column == "delta_auc_truth")
         for axis, probe in zip(line, probes, strict=True):
-            own = [row for row in some if row["probe"] == probe]
-            if not own:  # none of its scores is defined
+            of_probe = [row for row in scored if row["probe"] == probe]
+            if not of_probe:  # none of its scores is defined
                 axis.set_visible(False)
                 continue
-            mesh = heat_panel(axis, own, layers, column, scale)
+            mesh = heat_panel(axis, of_probe, layers, column, scale)
             _small_texts(axis)
             axis.set_title(f"{probe}, {TITLES[evaluation]}", fontsize=9)
             if evaluation != "in_sample":
-                _mark(axis, own, [s for s in selections if s["probe"] == probe], layers, column)
+                chosen = [point for point in selections if point["probe"] == probe]
+                _mark(axis, of_probe, chosen, layers, column)
         line[0].set_ylabel("layer")
         heat_bar(figure, mesh, list(line)).ax.tick_params(labelsize=8)
     figure.suptitle(label, fontsize=10)
@@ -75,8 +80,8 @@ def sweep_figure(table: pa.Table, selections: Sequence[Mapping[str, Any]], path:
 
 
 def _drawn_rows(table: pa.Table) -> tuple[list[dict[str, Any]], str, str]:
-    """Rows of a sweep with a score, the column of that score, and what it is."""
-    # probes without a setting have no axis: they are in the file alone
+    """Rows of a sweep that can be drawn, the column of their score, and its title."""
+    # probes without a setting have no axis of values: they are only in the file
     rows = [
         row for row in table.to_pylist() if row["fitted_on"] == "weak" and row["value"] is not None
     ]
@@ -97,8 +102,8 @@ def heat_scale(values: Iterable[float], *, centred: bool) -> dict[str, Any]:
     known = list(values)
     if not centred:
         return {"cmap": "cividis", "vmin": min(known), "vmax": max(known)}
-    # one scale for both sides: a gain is as bright as a loss of its size. Losses are often ten
-    # times as large as gains, which would be white beside them: large ones share the full colour
+    # symmetric, so that a gain is as bright as a loss of the same size. But losses are often ten
+    # times as large, and gains would look white: so the limit is at most 3 times the largest gain
     limit = float(np.percentile(np.abs(known), MOST_SHOWN))
     if max(known) > 0:
         limit = min(limit, max(ALWAYS_SHOWN, 3 * max(known)))
@@ -107,7 +112,7 @@ def heat_scale(values: Iterable[float], *, centred: bool) -> dict[str, Any]:
 
 
 def heat_bar(figure: Figure, mesh: QuadMesh, axes: list[Axes]) -> Colorbar:
-    """Colour bar of panels that share a scale; pointed where values are beyond its ends."""
+    """Colour bar of panels that share a scale; pointed ends if values may lie beyond them."""
     low, high = mesh.get_clim()
     signed: dict[str, Any] = {}
     if low < 0:
@@ -127,13 +132,13 @@ def heat_panel(
     Parameters
     ----------
     rows : sequence of mapping
-        With layer, setting, value and the column.
+        With the keys layer, setting, value and `column`.
     layers : sequence of int
-        Ascending; all panels of a figure share them.
+        Ascending, of all panels of the figure.
     column : str
-        What the colours show.
+        Key of the score that the colours show.
     scale : mapping
-        Of `heat_scale`.
+        From `heat_scale`.
     """
     values = sorted({row["value"] for row in rows})
     cells = np.full((len(layers), len(values)), np.nan)
@@ -155,18 +160,18 @@ def _mark(
     layers: Sequence[int],
     column: str,
 ) -> None:
-    """The best cell of this panel, and what each rule chose among this probe's points."""
+    """Mark the best cell of a panel, and the points that rules chose for its probe."""
     values = sorted({row["value"] for row in rows})
     best = max(rows, key=lambda row: row[column])
     marks = [
         (
-            f"chosen by {one['rule'].replace('_', ' ')}" + EDGE * bool(one.get("at_edge")),
-            MARKS[one["rule"]],
+            f"chosen by {point['rule'].replace('_', ' ')}" + EDGE * bool(point.get("at_edge")),
+            MARKS[point["rule"]],
             10,
-            one,
+            point,
         )
-        for one in selections
-        if one["among"] == one["probe"]
+        for point in selections
+        if point["among"] == point["probe"]
     ]
     at_edge = is_at_edge(best["setting"], best["value"], values)
     marks.append(("best here" + EDGE * at_edge, "*", 8, best))  # small, above the others
@@ -184,10 +189,10 @@ def _mark(
 
 
 def _legend(panels: Sequence[Axes]) -> tuple[list[Any], list[str]]:
-    """Each kind of mark once."""
-    found = {
+    """Handles and names of the marks, each once."""
+    handles = {
         name: handle
         for axis in panels
         for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
     }
-    return list(found.values()), list(found)
+    return list(handles.values()), list(handles)

@@ -1,4 +1,4 @@
-"""Lists of what is at hand as tables: tasks, splits, stores."""
+"""Tables of what there is: tasks, splits, stores."""
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
@@ -10,7 +10,7 @@ from w2sprobe.reporting.table import Cell, Column, Table, numeric
 
 
 def tasks_table(tasks: Sequence[Mapping[str, Any]]) -> Table:
-    """Tasks as `w2sprobe.data.listing.known_tasks` returns them."""
+    """Tasks, from `w2sprobe.data.listing.known_tasks`."""
     columns = (
         numeric(name, itemgetter(name))
         if name == "rows"
@@ -21,7 +21,7 @@ def tasks_table(tasks: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def splits_table(summary: Mapping[str, Any]) -> Table:
-    """Rows of each label and groups of every split, of `Splits.summary`."""
+    """Numbers of rows per label and of groups in every split, from `Splits.summary`."""
     splits, groups = summary["splits"], summary["groups"]
     return Table.of(
         "",
@@ -36,7 +36,7 @@ def splits_table(summary: Mapping[str, Any]) -> Table:
 
 
 def stores_table(stores: Sequence[StoreInfo]) -> Table:
-    """Stores as `w2sprobe.cache.store_info` describes them."""
+    """Activation stores, from `w2sprobe.cache.store_info`."""
     return Table.of(
         "",
         (

@@ -1,4 +1,4 @@
-"""A method over all pairs of models as tables."""
+"""Tables of a method over all pairs of models."""
 
 import math
 from collections.abc import Iterator
@@ -35,5 +35,5 @@ def matrix_tables(matrix: Matrix) -> Iterator[Table]:
                 *(column(model, unit, digits) for model in strong),
             ),
             weak,
-            "Means over tasks, in parentheses how many.",
+            "Means over tasks; in parentheses the number of tasks.",
         )

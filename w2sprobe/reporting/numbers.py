@@ -6,7 +6,7 @@ from w2sprobe.results import Interval
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number, or a dash where it is not known.
+    """A number, or a dash for nan.
 
     Examples
     --------
@@ -28,7 +28,7 @@ def interval_text(interval: Interval, digits: int) -> str:
 
 
 def with_interval(value: float, interval: Interval | None, digits: int) -> str:
-    """Return a signed value and its interval; None has no bounds.
+    """Return a signed value with its interval; None is an unbounded interval.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def with_interval(value: float, interval: Interval | None, digits: int) -> str:
 
 
 def pvalue(value: float, adjusted: float | None = None) -> str:
-    """A p value, and the adjusted one in parentheses where it is known.
+    """A p value, with the adjusted one in parentheses if it is known.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a study will do, as tables."""
+"""Tables of what a study will do."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,7 +9,7 @@ from w2sprobe.results import Forecast, PlannedStage
 
 
 def plan_tables(forecast: Forecast) -> Iterator[Table]:
-    """Every stage of one experiment, or kinds of stages a task of several; then the sums."""
+    """Every stage of a single experiment, or stages per task and kind; then the sums."""
     if forecast.n_experiments == 1:
         yield _stages(forecast)
     else:
@@ -31,7 +31,9 @@ def _stages(forecast: Forecast) -> Table:
             Column("stage", wrap=True),
             Column("reads", reads, wrap=True),
             Column("done", lambda stage: "yes" if stage.done else "no"),
-            numeric("disk", lambda one: Cell.number(one.disk_bytes, bytes_text(one.disk_bytes))),
+            numeric(
+                "disk", lambda stage: Cell.number(stage.disk_bytes, bytes_text(stage.disk_bytes))
+            ),
             numeric("time", time),
             Column("folder", wrap=True),
         ),
@@ -45,11 +47,11 @@ def _kinds(forecast: Forecast) -> Table:
         by_task.setdefault(stage.experiment.split(", ")[0], []).append(stage)
 
     def done(task: str, kind: str) -> str:
-        own = [stage.done for stage in by_task[task] if stage.kind == kind]
-        return f"{sum(own)} of {len(own)}"
+        states = [stage.done for stage in by_task[task] if stage.kind == kind]
+        return f"{sum(states)} of {len(states)}"
 
     def missing(task: str, name: str) -> float:
-        return float(sum(getattr(one, name) for one in by_task[task] if not one.done))
+        return float(sum(getattr(stage, name) for stage in by_task[task] if not stage.done))
 
     return Table.of(
         "",
@@ -63,7 +65,7 @@ def _kinds(forecast: Forecast) -> Table:
             numeric("time", lambda task: Cell.of("~" + seconds_text(missing(task, "seconds")))),
         ),
         by_task,
-        "Stages done, of all. What several tasks share counts with the first.",
+        "Stages done, of all. A stage that several tasks share counts with the first of them.",
     )
 
 

@@ -1,6 +1,6 @@
-"""Scores of a run and of a study, and the gaps of its tasks, as tables.
+"""Tables of the scores of a run or study, and of the gaps of its tasks.
 
-A new score is one column of `scores_table`, for the terminal and for reports.
+A new score is one more column of `scores_table`, in terminals and in reports.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,24 +23,24 @@ from w2sprobe.results import ResultRow, Results, StudyResults, SummaryRow
 
 OWN_PGR = "PGR, own ceiling"
 BY_OWN = (
-    f"{OWN_PGR}: of the gap between the weak model and the same learner fitted on the truth; "
-    "unresolved where that gap is."
+    f"{OWN_PGR}: share of the gap between the weak model and the same learner fitted on true "
+    'labels; "unresolved" if that gap is.'
 )
 
 
 def n_tasks(rows: Iterable[SummaryRow]) -> int:
-    """Number of tasks: of one task, tables show every method; of several, its gaps."""
+    """Number of tasks of the rows."""
     return len({row.task for row in rows})
 
 
 def results_table(results: Results) -> Table:
-    """Every method of one run for the terminal; warnings and audit are in its note."""
+    """Every method of one run, for the terminal; warnings and audit are in the note."""
     table = scores_table(results.summary, results)
     return replace(table, title=_title(results), note=_note(results))
 
 
 def study_tables(study: StudyResults) -> Iterator[Table]:
-    """Tables for the terminal: the gaps of each pair of models, or every method of one task."""
+    """Tables for the terminal, by pair of models: gaps of all tasks, or methods of one task."""
     several = n_tasks(study.summary) > 1
     against = study.config.get("analysis", {}).get("against", STUDENT)
     for pair in dict.fromkeys((row.weak_model, row.strong_model) for row in study.summary):
@@ -52,19 +52,19 @@ def study_tables(study: StudyResults) -> Iterator[Table]:
             yield replace(scores_table(rows), title=_title(rows[0]), note=note)
 
 
-def _title(one: Results | SummaryRow) -> str:
-    return f"{one.task}: {one.weak_model} supervises {one.strong_model}"
+def _title(scored: Results | SummaryRow) -> str:
+    return f"{scored.task}: {scored.weak_model} supervises {scored.strong_model}"
 
 
 def scores_table(rows: Sequence[SummaryRow], results: Results | None = None) -> Table:
-    """Every method of every task: AUC, gain, PGR, with intervals.
+    """Every method of every task: AUC, gain and PGR, with intervals.
 
     Parameters
     ----------
     rows : sequence of SummaryRow
-        Of one pair of models.
+        Scores of one pair of models.
     results : Results, optional
-        The one run that `rows` are of: adds rows and seconds of each method.
+        The run, if `rows` summarise a single one: adds columns of training rows and seconds.
     """
     several = n_tasks(rows) > 1
     trained = {} if results is None else {row.method: row for row in results.rows}
@@ -83,44 +83,51 @@ def scores_table(rows: Sequence[SummaryRow], results: Results | None = None) -> 
             numeric("rows kept", lambda row: _kept(trained[row.method])),
             numeric("seconds", lambda row: Cell.number(trained[row.method].seconds, digits=1)),
         ]
-    notes = [
-        f"{_intervals(rows)} In italics: the gap between weak model and ceiling is not resolved, "
-        "too small or too uncertain to be divided by; read ΔAUC, not PGR. Coloured: the interval "
-        "of ΔAUC excludes 0, not corrected for the number of methods.",
-        *([BY_OWN] if _by_own(rows) else []),
-    ]
-    if with_fewer_seeds(rows):
-        notes.append(
-            "Methods have different runs: do not compare their AUC here, but their differences to "
-            "the plain student, which are of the same runs."
-        )
     return Table.of(
         "Scores of every task and method" if several else "Scores of every method",
         columns,
         rows,
-        " ".join(notes),
+        " ".join(_scores_notes(rows)),
         unresolved=lambda row: not row.resolved,
     )
 
 
+def _scores_notes(rows: Sequence[SummaryRow]) -> Iterator[str]:
+    """Sentences on how to read the scores of some rows."""
+    yield _intervals(rows)
+    if not all(row.resolved for row in rows):
+        yield (
+            "In italics: the gap between weak model and ceiling is not resolved, so too small or "
+            "too uncertain to be a denominator; read ΔAUC, not PGR."
+        )
+    yield "Coloured: the interval of ΔAUC excludes 0, not corrected for the number of methods."
+    if _by_own(rows):
+        yield BY_OWN
+    if with_fewer_seeds(rows):
+        yield (
+            "Methods have different runs: do not compare their AUC here. Differences to the "
+            "baseline use the runs that both methods have."
+        )
+
+
 def _runs_column(rows: Sequence[SummaryRow]) -> list[Column]:
-    """Number of runs of each row; no column where all have the same, as `_intervals` has it."""
+    """Column of runs; none if all rows have the same runs, which `_intervals` then names."""
     if len(set(map(runs_text, rows))) == 1:
         return []
     return [Column("runs", lambda row: Cell(runs_text(row), repr(row.n_seeds)))]
 
 
 def _intervals(rows: Sequence[SummaryRow]) -> str:
-    """What the rows are means over, and what their intervals are over."""
+    """Sentences on what the rows average over, and which noise their intervals cover."""
     brackets = f"Brackets: 95 % intervals {sources_of_noise(rows)}."
     runs = list(dict.fromkeys(map(runs_text, rows)))
     if runs == ["1"]:
         return brackets
     if len(runs) == 1 and runs[0].isdigit():  # results of an earlier version
         return f"Means over {runs[0]} runs. {brackets}"
-    same = f", {runs[0]} each" if len(runs) == 1 else ""
-    levels = "cuts of the rows x seeds of the supervisor x seeds of the student"
-    return f"Means over runs{same} ({levels}). {brackets}"
+    levels = "cuts of the rows x supervisor seeds x student seeds"
+    same = f"{runs[0]} ({levels})" if len(runs) == 1 else levels
+    return f"Means over runs: {same}. {brackets}"
 
 
 def _by_own(rows: Iterable[SummaryRow]) -> bool:
@@ -128,7 +135,7 @@ def _by_own(rows: Iterable[SummaryRow]) -> bool:
 
 
 def _about_pgr(rows: Sequence[SummaryRow]) -> Iterator[str]:
-    """How to read the PGRs of one task."""
+    """Sentences on how to read the PGRs of one task."""
     if _by_own(rows):
         yield BY_OWN
     (ceiling, *_) = [row for row in rows if row.method == "ceiling"] or rows
@@ -146,7 +153,7 @@ def _gain(row: SummaryRow) -> Cell:
 
 
 def _pgr(row: SummaryRow) -> Cell:
-    if row.pgr is None or row.auc_interval is None:  # no interval, rather than one without bounds
+    if row.pgr is None or row.auc_interval is None:  # no interval, which is not an unbounded one
         return Cell.number(row.pgr, digits=2, signed=True)
     return Cell.number(row.pgr, with_interval(row.pgr, row.pgr_interval, 2))
 
@@ -164,7 +171,7 @@ def _kept(row: ResultRow) -> Cell:
 
 
 def _point(point: Mapping[str, Any]) -> str:
-    """A point that weak labels chose; one at the edge of what was tried may not be the best."""
+    """Layer and setting that weak labels chose, and whether it lies at the edge of its grid."""
     value = "" if point["value"] is None else f", {point['setting']} {point['value']:g}"
     edge = ", at the edge of its grid" if point.get("at_edge") else ""
     return f"layer {point['layer']}{value} (by weak labels{edge})"
@@ -172,18 +179,18 @@ def _point(point: Mapping[str, Any]) -> str:
 
 def _note(results: Results) -> str:
     points = list(dict.fromkeys(map(_point, results.chosen.values())))
-    if results.store and results.layer is not None:  # without a store, no probe was fitted
+    if results.store and results.layer is not None:  # without a store no probe was fitted
         points.insert(0, f"layer {results.layer}")
     probes = f" Probes: {'; '.join(points)}." if points else ""
     lines = [f"{_intervals(results.summary)}{probes} Test rows: {results.splits['test']}."]
     lines += _about_pgr(results.summary)
     lines += [
-        f"{row.method} was not trained again: its labels are those of {row.same_run_as!r}."
+        f"{row.method} was not trained again: its labels equal those of {row.same_run_as!r}."
         for row in results.rows
         if row.same_run_as
     ]
     lines += [
-        # a stage by its title, or a sentence
+        # `why` is the title of a stage, or a sentence
         f"No result for {name}: {why if why.endswith('.') else f'{why} failed.'}"
         for name, why in results.missing.items()
     ]
@@ -202,18 +209,18 @@ def gaps_table(rows: Sequence[SummaryRow], baseline: str = STUDENT) -> Table:
     Parameters
     ----------
     rows : sequence of SummaryRow
-        Of one pair of models.
+        Scores of one pair of models.
     baseline : str
-        The method that others are compared with.
+        Method that others are compared with.
     """
-    weak, ceiling, own = (
+    weak, ceiling, of_tasks = (
         {row.task: row for row in rows if row.method == name} for name in (*ENDS, baseline)
     )
 
     def of_baseline(cell: Callable[[SummaryRow], Cell]) -> Callable[[SummaryRow], Cell]:
-        return lambda row: cell(own[row.task]) if row.task in own else Cell.number(None)
+        return lambda row: cell(of_tasks[row.task]) if row.task in of_tasks else Cell.number(None)
 
-    by_own = _by_own(own.values())
+    by_own = _by_own(of_tasks.values())
     return Table.of(
         f"{rows[0].weak_model} supervises {rows[0].strong_model}: the gap of every task",
         (
@@ -236,7 +243,7 @@ def gaps_table(rows: Sequence[SummaryRow], baseline: str = STUDENT) -> Table:
 
 
 def resolved_text(row: SummaryRow) -> str:
-    """Whether the gap is resolved, and what it would take."""
+    """Whether the gap is resolved, and what would resolve it."""
     if row.resolved:
         return "yes"
     return f"no: {why}" if (why := why_unresolved(row)) else "no"

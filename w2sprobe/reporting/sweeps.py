@@ -9,32 +9,37 @@ import pyarrow as pa
 from w2sprobe.reporting.table import Cell, Column, Table, numeric
 from w2sprobe.votes.selection import Selection, ceilings, fewest_folds
 
-EDGE = "edge: the least or largest value that was tried; a better one may lie beyond"
+EDGE = "Edge: the smallest or largest value that was tried; a better one may lie beyond."
 
 
 def selection_table(selections: Sequence[Selection], n_rows: Mapping[str, int]) -> Table:
-    """What each rule chooses, and the best point by truth.
+    """Table of the point that each rule chooses, and of the best point by truth.
 
     Parameters
     ----------
     n_rows : mapping of str to int
-        Number of rows the probes were fitted on, and of each split.
+        Number of rows that the probes were fitted on, and of each split.
     """
     counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in n_rows.items())
-    note = f"Rows: {counts}. AUC on the rows named after @; regret: AUC lost to the best."
-    if any(one.at_edge or one.best_at_edge for one in selections):
-        note += f" {EDGE.capitalize()}."
+    note = (
+        f"Rows: {counts}. @: rows that the AUC is computed on; regret: AUC lost to the best point."
+    )
+    if any(choice.at_edge or choice.best_at_edge for choice in selections):
+        note += f" {EDGE}"
     return Table.of(
         "What each rule chooses, and the best point by truth",
         (
-            Column("rule", lambda one: one.rule.replace("_", " ")),
+            Column("rule", lambda choice: choice.rule.replace("_", " ")),
             Column("among"),
             Column("chosen", _chosen, pinned=True),
             numeric("criterion"),
             numeric(
-                "AUC", lambda one: Cell.number(one.auc, f"{one.auc or 0:.3f} @{one.scored_on}")
+                "AUC",
+                lambda choice: Cell.number(
+                    choice.auc, f"{choice.auc or 0:.3f} @{choice.scored_on}"
+                ),
             ),
-            numeric("ΔAUC to weak", lambda one: Cell.number(one.delta_auc, signed=True)),
+            numeric("ΔAUC to weak", lambda choice: Cell.number(choice.delta_auc, signed=True)),
             Column("best", _best),
             numeric("its AUC", "best_auc"),
             numeric("regret"),
@@ -44,19 +49,20 @@ def selection_table(selections: Sequence[Selection], n_rows: Mapping[str, int]) 
     )
 
 
-def _chosen(one: Selection) -> str:
-    return point_text(one.probe, one.layer, one.setting, one.value, at_edge=one.at_edge)
+def _chosen(choice: Selection) -> str:
+    point = choice.probe, choice.layer, choice.setting, choice.value
+    return point_text(*point, at_edge=choice.at_edge)
 
 
-def _best(one: Selection) -> str:
-    if one.best_probe is None:
+def _best(choice: Selection) -> str:
+    if choice.best_probe is None:
         return "-"
-    point = one.best_probe, one.best_layer, one.best_setting, one.best_value
-    return point_text(*point, at_edge=one.best_at_edge)
+    point = choice.best_probe, choice.best_layer, choice.best_setting, choice.best_value
+    return point_text(*point, at_edge=choice.best_at_edge)
 
 
 def sweep_notes(table: pa.Table, cv: int) -> Iterator[str]:
-    """Remarks on a sweep, a line each: ceilings, folds of one class, saturation."""
+    """Remarks on a sweep, one line each: ceilings, folds of one class, saturation."""
     for row in ceilings(table):
         point = point_text(
             row["probe"], row["layer"], row["setting"], row["value"], at_edge=row["at_edge"]
@@ -65,8 +71,8 @@ def sweep_notes(table: pa.Table, cv: int) -> Iterator[str]:
     for evaluation, n_folds in fewest_folds(table).items():
         if n_folds < cv:
             yield (
-                f"{evaluation}: AUCs are means inside {n_folds} of {cv} folds; the others have one "
-                "class"
+                f"{evaluation}: AUCs are means over {n_folds} of {cv} folds; in the others all "
+                "rows are of one class"
             )
     n_saturated = sum(
         row["saturated"] for row in table.to_pylist() if row["evaluation"] != "in_sample"

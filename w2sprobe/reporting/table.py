@@ -1,13 +1,13 @@
 """Tables of results, laid out once for the terminal and for pages.
 
-`terminal.py` draws them in a terminal, the macro `table` of `pages/templates` in HTML.
+`terminal.py` draws them in a terminal, the macro `table` in `pages/templates` as HTML.
 """
 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from w2sprobe.reporting.numbers import interval_text, pvalue, with_interval
 from w2sprobe.reporting.wording import side_of
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 Tone = Literal["", "good", "bad"]
 TONES: dict[int, Tone] = {-1: "bad", 0: "", 1: "good"}
 UNKNOWN = "-"
-MANY = 12  # rows: beyond, a page has a field that filters them
+MANY = 12  # tables with more rows than this have a filter field in a page
 
 
 def tone_of(interval: Interval | None) -> Tone:
-    """Good above 0, bad below, neither where an interval holds 0 or is not known."""
+    """Good above 0, bad below; neutral if the interval contains 0 or is unknown."""
     return TONES[side_of(interval)]
 
 
@@ -34,9 +34,9 @@ class Cell:
     Parameters
     ----------
     text : str
-        What is shown.
+        Text shown.
     sort : str
-        What rows are sorted by, a number or a text; empty: unknown, always last.
+        Number or text by which rows are sorted; empty if unknown, which is always last.
     tone : {"", "good", "bad"}
     """
 
@@ -46,7 +46,7 @@ class Cell:
 
     @classmethod
     def of(cls, text: str) -> "Cell":
-        """A text that is sorted as it stands."""
+        """A text, sorted by itself."""
         return cls(text, text)
 
     @classmethod
@@ -59,7 +59,7 @@ class Cell:
         digits: int = 3,
         signed: bool = False,
     ) -> "Cell":
-        """A number, in words where `text` is given; None and nan are unknown, shown as a dash."""
+        """A number, shown as `text` if that is given; None and nan are shown as a dash."""
         if value is None or math.isnan(value):
             return cls(UNKNOWN, "")
         shown = text or (f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}")
@@ -80,7 +80,7 @@ class Cell:
         *,
         signed: bool = True,
     ) -> "Cell":
-        """A number with its interval, as far as they are known."""
+        """A number with its interval, if it is known."""
         if value is None or interval is None or math.isnan(interval[0]):
             return cls.number(value, tone=tone, digits=digits, signed=signed)
         unsigned = f"{value:.{digits}f} {interval_text(interval, digits)}"
@@ -101,15 +101,15 @@ class Column:
     Parameters
     ----------
     value : str or callable, optional
-        From the record of a row to its cell, or to a text, a count, a number of three digits or
-        None; a str names the record's attribute. Default: `title`.
+        Maps the record of a row to a `Cell`, a text, an integer, a float (shown with three digits)
+        or None; a str names an attribute of the record. Default: `title`.
     number : bool, default False
-        Aligned to the right.
+        Align to the right.
     wrap : bool, default False
-        Long texts: may take several lines.
+        Let long texts take several lines.
     pinned : bool, default False
-        Repeated where a terminal is too narrow for all columns and gets several tables. The first
-        column always is.
+        Repeat the column in every part if a terminal is too narrow and the table is split. The
+        first column always is.
     """
 
     title: str
@@ -120,13 +120,13 @@ class Column:
 
     def cell(self, record: Any) -> Cell:
         """Cell of a record."""
-        value = self.value or self.title
-        found = attrgetter(value)(record) if isinstance(value, str) else value(record)
-        if isinstance(found, Cell):
-            return found
-        if isinstance(found, str):
-            return Cell.of(found)
-        return Cell.count(found) if isinstance(found, int) else Cell.number(found)
+        getter = self.value or self.title
+        value = attrgetter(getter)(record) if isinstance(getter, str) else getter(record)
+        if isinstance(value, Cell):
+            return value
+        if isinstance(value, str):
+            return Cell.of(value)
+        return Cell.count(value) if isinstance(value, int) else Cell.number(value)
 
 
 def numeric(title: str, value: str | Callable[[Any], Cell | float | None] = "") -> Column:
@@ -136,7 +136,7 @@ def numeric(title: str, value: str | Callable[[Any], Cell | float | None] = "") 
 
 @dataclass(frozen=True)
 class TableRow:
-    """Row of a table; `unresolved` ones are set apart."""
+    """Row of a table; `unresolved` ones are dimmed or in italics."""
 
     cells: Sequence[Cell]
     unresolved: bool = False
@@ -144,14 +144,14 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Table:
-    """A table, which readers of a page can sort and copy.
+    """A table; in a page, readers can sort and copy it.
 
     Parameters
     ----------
     note : str, optional
-        Below it.
+        Shown below the table.
     searchable : bool, default False
-        A page shows a field that filters its rows.
+        Whether a page shows a field that filters the rows.
     """
 
     title: str
@@ -159,6 +159,7 @@ class Table:
     rows: Sequence[TableRow]
     note: str = ""
     searchable: bool = False
+    kind: ClassVar = "table"  # templates cannot test for a class
 
     @classmethod
     def of(
@@ -170,30 +171,32 @@ class Table:
         *,
         unresolved: Callable[[Any], bool] = lambda _: False,
     ) -> "Table":
-        """Lay out records: a row each, whose cells the columns make of it.
+        """Make a table with one row per record.
 
         Parameters
         ----------
         unresolved : callable, optional
-            Of the records whose rows are set apart.
+            Whether the row of a record is dimmed or in italics.
         """
-        chosen = tuple(columns)
+        columns = tuple(columns)
         rows = [
-            TableRow(tuple(column.cell(record) for column in chosen), unresolved(record))
+            TableRow(tuple(column.cell(record) for column in columns), unresolved(record))
             for record in records
         ]
-        return cls(title, chosen, rows, note, searchable=len(rows) > MANY)
+        return cls(title, columns, rows, note, searchable=len(rows) > MANY)
 
     @classmethod
     def of_texts(
         cls, title: str, titles: Sequence[str], rows: Iterable[Sequence[str]], note: str = ""
     ) -> "Table":
-        """Texts alone, where all but those of the first column may take several lines."""
-        columns = (Column(name, itemgetter(at), wrap=at > 0) for at, name in enumerate(titles))
+        """Make a table of texts, which may wrap in all columns but the first."""
+        columns = (
+            Column(name, itemgetter(number), wrap=number > 0) for number, name in enumerate(titles)
+        )
         return cls.of(title, columns, rows, note)
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        """Draw the table, as rich asks of what it prints."""
+        """Draw the table in a terminal, when `rich` prints it."""
         from w2sprobe.reporting.terminal import drawn
 
         yield from drawn(self, options.max_width)

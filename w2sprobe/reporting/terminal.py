@@ -13,23 +13,23 @@ from rich.text import Text
 from w2sprobe.reporting.table import Table
 
 STYLES = {"": "", "good": "green", "bad": "red"}
-WRAPPED = 24  # characters of a column that may take several lines, at least
-LINE = 80  # characters of a note, at least
-BETWEEN = 3  # columns: padding and an empty divider
+WRAPPED = 24  # smallest width of a column whose texts may wrap, if they are that long
+LINE = 80  # smallest width of a note, on a terminal that is wide enough
+BETWEEN = 3  # characters between two columns: padding and an empty divider
 
 
 def drawn(table: Table, width: int) -> Iterator[RenderableType]:
-    """Draw a table, in several parts where it is too wide: a cut number is no number.
+    """Draw a table, split into several if the terminal is too narrow, so that no number is cut.
 
     Parameters
     ----------
     width : int
-        Of the terminal, in characters.
+        Width of the terminal in characters.
 
     Yields
     ------
     renderable
-        Parts, each with the first column and those that are pinned; then the note.
+        Parts, each with the first column and the pinned ones; then the note.
     """
     parts = _parts(table, width)
     for number, part in enumerate(parts):
@@ -40,31 +40,31 @@ def drawn(table: Table, width: int) -> Iterator[RenderableType]:
 
 
 def _part(table: Table, part: Mapping[int, int], title: str) -> Drawn:
-    made = Drawn(
+    drawing = Drawn(
         title=Text(title) if title else None,
         box=box.SIMPLE_HEAD,
         show_header=any(column.title for column in table.columns),
     )
     for at, width in part.items():
         column = table.columns[at]
-        made.add_column(
+        drawing.add_column(
             Text("\n".join(wrap(column.title, width))),
             justify="right" if column.number else "left",
             no_wrap=not column.wrap,
             overflow="fold",
         )
-    apart = not all(row.unresolved for row in table.rows)
+    has_resolved = not all(row.unresolved for row in table.rows)
     for row in table.rows:
         cells = [row.cells[at] for at in part]
-        made.add_row(
+        drawing.add_row(
             *(Text(cell.text, STYLES[cell.tone]) for cell in cells),
-            style="dim" if row.unresolved and apart else None,
+            style="dim" if row.unresolved and has_resolved else None,
         )
-    return made
+    return drawing
 
 
 def _parts(table: Table, width: int) -> list[dict[int, int]]:
-    """Columns of each part, with their widths."""
+    """Columns of each part, by their numbers, with their widths."""
     whole, least = [], []
     for at, column in enumerate(table.columns):
         cells = max((cell_len(row.cells[at].text) for row in table.rows), default=0)
@@ -79,13 +79,13 @@ def _parts(table: Table, width: int) -> list[dict[int, int]]:
         if groups[-1] and _total(least[i] for i in (*pinned, *groups[-1], at)) > width:
             groups.append([])
         groups[-1].append(at)
-    found = []
+    parts = []
     for group in groups:
         part = sorted({*pinned, *group})
-        # titles take several lines where that saves a part
+        # titles are wrapped only where they would not fit on one line
         fits = _total(whole[at] for at in part) <= width
-        found.append({at: whole[at] if fits else least[at] for at in part})
-    return found
+        parts.append({at: whole[at] if fits else least[at] for at in part})
+    return parts
 
 
 def _total(widths: Iterable[int]) -> int:

@@ -7,7 +7,7 @@ from w2sprobe.results import Interval, SummaryRow
 
 STUDENT = "student"
 ENDS = ("weak", "ceiling")
-ON_TRUTH = "on_truth"  # at the end of names of methods that saw the truth
+ON_TRUTH = "on_truth"  # ending of the names of methods that are fitted on true labels
 
 
 def plain(method: str) -> str:
@@ -45,7 +45,7 @@ def counted(n: int, noun: str) -> str:
 
 
 def side_of(interval: Interval | None) -> int:
-    """1 where an interval is above 0, -1 where below, 0 where it holds 0 or is not known.
+    """1 if an interval is above 0, -1 if below, 0 if it contains 0 or is unknown.
 
     Examples
     --------
@@ -58,23 +58,15 @@ def side_of(interval: Interval | None) -> int:
 
 
 def gap_text(ceiling: SummaryRow) -> str:
-    """The gap below a ceiling, with its standard error where it is known."""
+    """Gap between weak model and ceiling, with its standard error if it is known."""
     se = "" if ceiling.gap_se is None else f" (SE {ceiling.gap_se:.3f})"
     return f"{ceiling.gap:+.3f}{se}"
 
 
 def why_unresolved(ceiling: SummaryRow) -> str:
-    """Why a gap is not resolved, and what it would take.
+    """Why the gap of a ceiling is not resolved, and what would resolve it.
 
-    Parameters
-    ----------
-    ceiling : SummaryRow
-        Of a ceiling whose gap is not resolved.
-
-    Returns
-    -------
-    str
-        Empty where an earlier version wrote no standard error.
+    Empty for results of earlier versions, which have no standard errors.
     """
     if ceiling.gap <= 0:
         return "the ceiling is not above the weak model"
@@ -88,12 +80,9 @@ def why_unresolved(ceiling: SummaryRow) -> str:
 
 
 def runs_text(row: SummaryRow) -> str:
-    """Number of runs: cuts of the rows x seeds of the supervisor x seeds of the learner.
+    """Number of runs, as cuts of the rows x supervisor seeds x learner seeds.
 
-    Returns
-    -------
-    str
-        The number of runs alone where it is 1, or where earlier versions wrote no more.
+    A single number for 1 run, and for results of earlier versions, which have no more.
     """
     levels = _levels(row)
     if levels is None or row.n_seeds == 1:
@@ -102,19 +91,14 @@ def runs_text(row: SummaryRow) -> str:
 
 
 def noise_in_words(row: SummaryRow, subject: str = "Intervals", n_rows: str = "") -> str:
-    """Which sources of noise the intervals of a row cover, and which they do not.
+    """One or two sentences on the noise that the intervals of a row cover and do not cover.
 
     Parameters
     ----------
     subject : str
-        Which intervals.
+        Name of these intervals, to begin the sentence.
     n_rows : str, optional
-        Number of test rows, in words; default: that of the row.
-
-    Returns
-    -------
-    str
-        Two sentences at most.
+        Text for the number of test rows; default: that of the row.
     """
     rows = f"{n_rows or f'{row.n_test_rows:,}'} test rows"
     levels = _levels(row)
@@ -124,24 +108,27 @@ def noise_in_words(row: SummaryRow, subject: str = "Intervals", n_rows: str = ""
         )
     factors = ("cut of the rows", "seed of the supervisor", "seed of the student")
     plurals = ("cuts of the rows", "seeds of the supervisor", "seeds of the student")
-    first = next((at for at, n in enumerate(levels) if n > 1), len(levels))
-    known, own = rows, ("models", "student", "")
+    # the outermost factor with several values is covered, with all inside it
+    first = next((level for level, n in enumerate(levels) if n > 1), len(levels))
+    known, retrained = rows, ("models", "student", "")
     if first < len(levels):
         known += f" and {levels[first]} {plurals[first]}"
         inner = [
-            f"{levels[at]} {plurals[at]}" for at in range(first + 1, len(levels)) if levels[at] > 1
+            f"{levels[level]} {plurals[level]}"
+            for level in range(first + 1, len(levels))
+            if levels[level] > 1
         ]
         if inner:
             known += f", with {' and '.join(inner)} in each"
-        elif own[first]:
-            known += f", each with its own {own[first]}"
+        elif retrained[first]:
+            known += f", each with its own {retrained[first]}"
     if first == 0:
         return f"{subject} are 95 % over {known}."
     unknown = factors[:first]
     listed = " or ".join(filter(None, (", ".join(unknown[:-1]), unknown[-1])))
     return (
         f"{subject} are 95 % over {known}. They do not cover how much another {listed} would "
-        f"change: {'one was' if first == 1 else 'one of each was'} run."
+        f"change the results: only {'one was' if first == 1 else 'one of each was'} run."
     )
 
 
@@ -153,7 +140,7 @@ def _levels(row: SummaryRow) -> tuple[int, int, int] | None:
 
 
 def sources_of_noise(rows: Sequence[SummaryRow]) -> str:
-    """What the intervals of some rows are over, for the caption of a table or a drawing."""
+    """Sources of noise that the intervals of some rows cover, for captions."""
     several = [_levels(row) for row in rows if row.n_seeds > 1]
     if not several:
         return "over test rows"
@@ -164,12 +151,12 @@ def sources_of_noise(rows: Sequence[SummaryRow]) -> str:
 
 
 def with_fewer_seeds(rows: Sequence[SummaryRow]) -> list[str]:
-    """Methods that were not run with every seed of a ceiling.
+    """Methods with fewer runs than the ceiling of the same task.
 
     Parameters
     ----------
     rows : sequence of SummaryRow
-        Of one pair of models.
+        Scores of one pair of models.
     """
     whole = {row.task: row.n_seeds for row in rows if row.method == "ceiling"}
     return list(dict.fromkeys(row.method for row in rows if row.n_seeds < whole.get(row.task, 0)))

@@ -59,7 +59,7 @@ def test_the_gain_is_judged_by_its_test(student: float, se: float, judgement: st
     assert p in p_text(gain.pvalue).replace(" ", "")
     assert result.startswith(judgement)
     assert (" beyond ±0.01 (two one-sided tests, p " in result) == (judgement == "no difference")
-    smallest = table["smallest true gain found with 80 % power"]
+    smallest = table["smallest true gain detected with 80 % power"]
     assert smallest[0] == f"{detectable(gain, 0.05):.3f}"
     aucs = [table[f"test AUC, {name}"][0][:5] for name in ("weak model (supervisor)", "ceiling")]
     assert aucs == ["0.800", "0.900"]
@@ -120,7 +120,7 @@ def test_the_quality_of_the_weak_labels_is_a_number() -> None:
     weak = {"label": np.array([0, 0, 1, 1]), "soft_label": np.array([0.1, 0.6, 0.4, 0.9])}
     table = shown(task_numbers(rows(0.85), labels={"weak": weak}).table)
     assert table["AUC of the weak labels on 4 training rows"] == [
-        *("0.750", "", "50% wrong when cut at one half")
+        *("0.750", "", "50% wrong at threshold 0.5")
     ]
 
 
@@ -158,7 +158,7 @@ def test_studies_are_tested_over_tasks(gains: list[float], judgement: str) -> No
     value, p, result = table[f"mean gain of the plain student over its supervisor, {n}"]
     assert result.startswith(judgement)
     assert value.startswith(f"{np.mean(gains):+.3f}")
-    smallest = table.get("smallest true mean gain found with 80 % power")
+    smallest = table.get("smallest true mean gain detected with 80 % power")
     if len(gains) > 1:
         size = detectable_effect(float(np.std(gains, ddof=1)), len(gains))
         assert smallest is not None

@@ -87,7 +87,7 @@ def test_the_auc_against_the_truth_is_a_line_of_its_own(rule: str, n_axes: int) 
     (dashed,) = [line for line in drawing.figure.axes[-1].lines if line.get_linestyle() == "--"]
     np.testing.assert_array_equal(dashed.get_ydata(), [0.7, 0.8, np.nan])
     (legend,) = drawing.figure.legends
-    said = "against the truth (shown only; no student of weak labels was chosen by it)"
+    said = "against true labels (for display only; no student of weak labels was chosen by it)"
     assert said in legend.get_texts()[1].get_text()
     assert said in drawing.caption
     assert drawing.alt.endswith("(true AUC 0.800)")
@@ -105,7 +105,9 @@ def test_without_predictions_nothing_is_said_of_the_truth(more: dict[str, None])
 
 def test_the_line_of_layers_says_what_was_used() -> None:
     drawing = layers_drawing(surface(20), "layers", {"knn": (1, 5.0)})
-    assert drawing.caption.endswith("fixed beforehand: they used k 5 (edge) on layer 1.")
+    assert drawing.caption.endswith("fixed beforehand: k 5 (edge) on layer 1.")
     assert "At the edge" not in drawing.caption
-    assert "(k 200): the best may be beyond" in layers_drawing(surface(200), "l", {}).caption
+    assert (
+        "(k 200): a better setting may lie beyond" in layers_drawing(surface(200), "l", {}).caption
+    )
     assert "fixed beforehand" not in layers_drawing(surface(20), "layers", {}).caption

@@ -3,8 +3,7 @@
 import pytest
 
 from tests.reporting.cases import METHODS, save_study
-from w2sprobe.comparison import compare, published
-from w2sprobe.reporting.report.gain_drawings import gains_drawing
+from w2sprobe.comparison import published
 from w2sprobe.reporting.report.score_drawings import pgr_drawing, tasks_drawing
 from w2sprobe.reporting.report.sources import ResultsFolder
 
@@ -47,24 +46,3 @@ def test_data_are_the_results(source: ResultsFolder) -> None:
     for one in found:
         row = summary[one["task"], one["method"]]
         assert (one["pgr"], (one["pgr_low"], one["pgr_high"])) == (row.pgr, row.pgr_interval)
-
-
-def test_gains_are_measured_and_shrunken(source: ResultsFolder) -> None:
-    drawing = gains_drawing(compare(source.scores, against="student"), source.summary, "gains")
-    assert drawing is not None
-    rows = {row["task"]: row for row in drawing.data}
-    summary = {row.task: row for row in source.summary if row.method == "student"}
-    assert set(rows) == set(summary)
-    for task, row in summary.items():
-        assert rows[task]["gain"] == pytest.approx(row.delta_auc)
-        assert row.delta_auc_interval is not None
-        ends = [rows[task][f"gain_{end}"] for end in ("low", "high")]
-        assert ends == pytest.approx(row.delta_auc_interval)
-        assert rows[task]["gap"] == pytest.approx(row.gap)
-        assert rows[task]["shrunken"] is not None
-
-
-def test_a_baseline_without_gains_has_no_drawing(source: ResultsFolder) -> None:
-    comparison = compare(source.scores, against="student")
-    without = comparison.model_copy(update={"supervisor_gains": ()})
-    assert gains_drawing(without, source.summary, "gains") is None

@@ -84,7 +84,7 @@ def test_results_of_earlier_versions_open(tmp_path: Path) -> None:
             del row[name]
     (tmp_path / "study.json").write_text(json.dumps(study))
     told = texts_of(report_of(ResultsFolder.read(tmp_path)))
-    assert "written by an earlier version" in " ".join(told)
+    assert "an earlier version wrote these results" in " ".join(told)
     (table,) = study_tables(StudyResults.read(tmp_path / "study.json"))
     assert len(table.rows) == 3
 
@@ -94,7 +94,7 @@ def test_one_run_without_records(tmp_path: Path) -> None:
     report = report_of(ResultsFolder.read(tmp_path / "results.json"))
     assert drawings_of(report) == ["methods", "rows"]
     (probes,) = [section for section in report.sections if section.name == "probes"]
-    assert "No sweep was part of this run" in probes.intro
+    assert "This run had no sweep" in probes.intro
 
 
 def test_every_pair_of_models_has_its_sections(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_filters_are_compared_with_a_random_filter_of_their_size() -> None:
     others = [row(name, 0.81) for name in ("knn_filter", "topofilter", "deep_knn_filter")]
     filters = {"knn_filter": estimate(0.04), "topofilter": estimate(0.01), "deep_knn_filter": None}
     table = method_tests_table([*rows(0.85), *others], Analysis(), filters=filters)
-    control = "random filter of its size"
+    control = "random filter of the same size"
     assert {key: said for key, said in results(table).items() if key[1] == control} == {
         ("knn_filter", control): "better",
         ("topofilter", control): "undecided",

@@ -1,4 +1,4 @@
-"""A page that shows a store's layers; `w2sprobe.explorer` computes what it shows."""
+"""HTML page for exploring the layers of a store; `w2sprobe.explorer` computes its content."""
 
 from w2sprobe.reporting.explorer.data import ExplorerData, LayerView
 from w2sprobe.reporting.explorer.page import explorer_page

@@ -1,4 +1,4 @@
-"""Content of the explorer: rows, and for each layer their projection and probes."""
+"""Content of the explorer: rows, and the projection and probes of each layer."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +21,11 @@ class LayerView:
     neighbors : ndarray of int64, shape (n, max(ks))
         Positions of the nearest training rows, nearest first.
     votes : ndarray of float64, shape (len(ks), n)
-        kNN probe, P(label = 1); a training row is left out of its own vote.
+        kNN predictions of P(label = 1); a training row is left out of its own vote.
     fold_votes : ndarray of float64, shape (len(ks), n)
-        Votes by neighbours outside a row's fold, where it has one; for the AUC.
+        The same, for the AUC: rows with a fold are predicted by neighbours outside it.
     logistic : ndarray of float64, shape (n,)
-        Logistic probe, P(label = 1); out-of-fold for the rows it was fitted on.
+        Logistic predictions of P(label = 1), out of fold for the rows that were fitted on.
     """
 
     layer: int
@@ -44,14 +44,14 @@ class ExplorerData:
     Parameters
     ----------
     labels : LabelTable
-        Labels as given: of all rows that are shown, and maybe others.
+        Labels as given, of all rows that are shown, and possibly of others.
     ids : ndarray of str, shape (n,)
         Rows that are shown, training rows first.
     splits : ndarray of str, shape (n,)
-        The split that each row is of.
+        Split of each row.
     truth : ndarray of int64, shape (n,), optional
     folds : ndarray of int64, shape (n,)
-        The fold that a row was held out with; -1 for rows that no probe was fitted on.
+        Fold in which a row was held out; -1 for rows that no probe was fitted on.
     ks : tuple of int
         Ascending.
     l2 : float
@@ -72,7 +72,7 @@ class ExplorerData:
 
     @property
     def split_names(self) -> list[str]:
-        """Splits of the rows, in their order."""
+        """Names of the splits, in order of appearance."""
         return list(dict.fromkeys(self.splits.tolist()))
 
     def aucs(self) -> dict[str, dict[str, Any]]:
@@ -81,15 +81,15 @@ class ExplorerData:
         Returns
         -------
         dict
-            Of each split whose truth is known and of both classes: `weak`, and for each layer, in
-            their order, `logistic` and `knn` (one a k). Of a split with rows that probes were
-            fitted on, these alone are scored; each AUC is the mean of those inside the folds, and
-            `folds` says how many of how many have rows of both classes. It is None of others.
+            For each split with rows of both classes: `weak`, then lists over layers, `logistic`
+            and `knn` (a list over k). In a split that probes were fitted on, only those rows are
+            scored, each AUC is the mean of the AUCs within folds, and `folds` counts the folds
+            with both classes and all folds. For other splits `folds` is None.
         """
         if self.truth is None:
             return {}
         weak = self.labels.align(self.ids).soft_label
-        found = {}
+        aucs = {}
         for name in self.split_names:
             rows = self.splits == name
             is_fitted = bool((self.folds[rows] >= 0).any())
@@ -103,7 +103,7 @@ class ExplorerData:
                 continue
             of_weak, *of_probes = inside.auc.tolist()
             step = 1 + len(self.ks)
-            found[name] = {
+            aucs[name] = {
                 "weak": of_weak,
                 "logistic": of_probes[::step],
                 "knn": [
@@ -111,4 +111,4 @@ class ExplorerData:
                 ],
                 "folds": [inside.n_folds, inside.n_folds_total] if is_fitted else None,
             }
-        return found
+        return aucs

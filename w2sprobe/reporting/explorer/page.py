@@ -1,4 +1,4 @@
-"""The explorer's page: numbers in base64, scripts and styles inside."""
+"""Page of the explorer: one file with scripts, styles, and numbers in base64."""
 
 import base64
 from typing import Any
@@ -9,12 +9,12 @@ from w2sprobe.reporting.explorer.data import ExplorerData, LayerView
 from w2sprobe.reporting.pages import Page
 from w2sprobe.reporting.pages.page import resource
 
-TEXT_CHARACTERS = 1000  # of a text that the page holds: 10 MB at most for 10,000 rows
+TEXT_CHARACTERS = 1000  # limit of a text in the page: 10 MB at most for 10,000 rows
 SCRIPTS = ("explorer_data.js", "explorer_plot.js", "explorer_rows.js", "explorer.js")
 
 
 def explorer_page(data: ExplorerData, title: str) -> Page:
-    """The page; `write_page` writes it."""
+    """Page of an explorer, to be written by `write_page`."""
     from plotly.offline import get_plotlyjs
 
     return Page(
@@ -34,9 +34,9 @@ def explorer_page(data: ExplorerData, title: str) -> Page:
 
 
 def payload(data: ExplorerData) -> dict[str, Any]:
-    """What the page's scripts read; JSON.
+    """JSON that the scripts of the page read.
 
-    Votes are not in it: the page sums the labels of the neighbours that it shows, in their order.
+    Without kNN votes: the page sums the labels of the neighbours, in their order.
     """
     given = data.labels.align(data.ids)
     other = ~np.isin(data.labels.ids, data.ids)
@@ -63,12 +63,12 @@ def payload(data: ExplorerData) -> dict[str, Any]:
 
 
 def packed(values: np.ndarray, kind: str) -> list[str]:
-    """Numbers as [kind, base64 of their bytes, lowest first].
+    """Pack numbers as [kind, base64 of their bytes in little-endian order].
 
     Parameters
     ----------
     kind : str
-        As numpy names it, without byte order.
+        Type as numpy names it, without byte order, such as "f4".
     """
     content = np.ascontiguousarray(values, dtype=np.dtype(kind).newbyteorder("<")).tobytes()
     return [kind, base64.b64encode(content).decode("ascii")]

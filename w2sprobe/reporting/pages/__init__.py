@@ -1,4 +1,4 @@
-"""HTML pages of one file: styles, scripts and data inside, nothing fetched."""
+"""HTML pages in one file each: styles, scripts and data inside, nothing fetched."""
 
 from w2sprobe.reporting.pages.page import ENVIRONMENT, Page, write_page
 

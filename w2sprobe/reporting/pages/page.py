@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from w2sprobe.atomic import atomic_path
 
-# values are escaped wherever they stand: texts of data sets may hold anything
+# all values are escaped: texts of data sets may contain markup
 ENVIRONMENT = Environment(
     loader=PackageLoader("w2sprobe.reporting.pages", "templates"),
     autoescape=True,
@@ -24,19 +24,19 @@ ENVIRONMENT = Environment(
 
 @dataclass(frozen=True)
 class Page:
-    """Template, values, styles and scripts of a page.
+    """A page: template, values, styles and scripts.
 
     Parameters
     ----------
     template : str
-        Name in `templates/`; it extends base.html.j2.
+        File in `templates/`; it extends base.html.j2.
     values : dict
-        What the template asks for, beside the above. JSON data goes through the filter `tojson`,
-        into a script element of type application/json.
+        Variables of the template. Data for scripts goes through the filter `tojson` into a script
+        element of type application/json.
     styles, scripts : sequence of str
-        Texts that are put into the page after its own; scripts run in this order.
+        Texts that follow page.css and page.js; scripts run in this order.
     evaluates : bool, default False
-        Allow `unsafe-eval`, which Plotly's WebGL needs. Injected attributes and scripts are still
+        Allow `unsafe-eval`, which Plotly's WebGL needs. Injected attributes and scripts still do
         not run.
     """
 
@@ -48,10 +48,10 @@ class Page:
     evaluates: bool = False
 
     def render(self) -> str:
-        """The page as HTML.
+        """Render the page as HTML.
 
-        Its policy lets no request leave it and runs only the scripts that are known by their hash:
-        an attribute such as onerror does nothing, even where it would get into the page.
+        Its content security policy allows no requests, and only scripts with known hashes: an
+        attribute such as onerror does nothing, even if it got into the page.
         """
         scripts = [resource("page.js"), *self.scripts]
         return ENVIRONMENT.get_template(self.template).render(
@@ -67,24 +67,18 @@ class Page:
 
 
 def write_page(page: Page, path: Path) -> None:
-    """Write a page atomically.
-
-    Parameters
-    ----------
-    path : Path
-        Of the HTML file.
-    """
+    """Write a page atomically."""
     text = page.render()
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def resource(name: str) -> str:
-    """Text of a file beside the templates."""
+    """Text of a file in `assets/`."""
     return files("w2sprobe.reporting.pages").joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def _hash(script: str) -> str:
-    """As a content security policy names a script (CSP 3, section 2.3.1)."""
+    """Hash of a script for a content security policy (CSP 3, section 2.3.1)."""
     digest = hashlib.sha256(script.encode("utf-8")).digest()
     return f"sha256-{base64.b64encode(digest).decode('ascii')}"

@@ -1,5 +1,6 @@
-"""Style and parts of all drawings, and how they are written: inline SVG and files."""
+"""Style and common parts of all drawings, as inline SVG and as files."""
 
+import csv
 import io
 import math
 import re
@@ -8,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import matplotlib
 import numpy as np
@@ -18,11 +19,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from w2sprobe.atomic import atomic_path
-from w2sprobe.reporting.pages.blocks import Figure as Block
-from w2sprobe.reporting.pages.blocks import as_csv
 from w2sprobe.results import Interval
 
-# Okabe and Ito's palette, darkened where it would be too pale for text; page.css has its dark twins
+# palette of Okabe and Ito, darkened to be legible as text; page.css has the colours of dark themes
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072b2", "#d55e00", "#00805e", "#a5467c", "#666666"
 INK, LINE, PAPER = "#1a1d21", "#d9dce1", "#ffffff"
 VARIABLES = {
@@ -62,14 +61,16 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure with its texts and data, to be put into a page and written as files.
+    """A figure with its texts and data, shown in a page and written as files.
 
     Parameters
     ----------
     name : str
-        Name of its files; letters, digits and hyphens.
-    title, caption, alt : str
-        As in `blocks.Figure`.
+        Unique in its page, and the name of its files; letters, digits and hyphens.
+    caption : str
+        How to read it.
+    alt : str
+        What it shows, for readers who cannot see it.
     data : sequence of mapping
         One row per mark; all with the same keys.
     """
@@ -80,11 +81,21 @@ class Drawing:
     alt: str
     figure: Figure
     data: Sequence[Mapping[str, Any]]
+    kind: ClassVar = "figure"  # templates cannot test for a class
 
-    def block(self) -> Block:
-        """The figure as pages read it."""
-        svg = themed(self._svg, self.name)
-        return Block(self.name, self.title, self.caption, self.alt, svg, self.data)
+    @property
+    def svg(self) -> Markup:
+        """SVG for a page, whose colours are the variables of page.css."""
+        return themed(self._svg, self.name)
+
+    @property
+    def csv(self) -> str:
+        """`data` as CSV with a header; None is an empty cell."""
+        file = io.StringIO()
+        writer = csv.DictWriter(file, list(self.data[0]) if self.data else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.data)
+        return file.getvalue()
 
     def save(self, folder: Path) -> None:
         """Write NAME.png, .svg, .pdf and .csv, each atomically."""
@@ -92,7 +103,7 @@ class Drawing:
             self.figure.savefig(temporary, format="png", dpi=200)
         with atomic_path(folder / f"{self.name}.pdf") as temporary:
             self.figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
-        for kind, text in (("svg", self._svg), ("csv", as_csv(self.data))):
+        for kind, text in (("svg", self._svg), ("csv", self.csv)):
             with atomic_path(folder / f"{self.name}.{kind}") as temporary:
                 temporary.write_text(text, encoding="utf-8")
 
@@ -106,14 +117,14 @@ class Drawing:
 
 
 def house_style() -> AbstractContextManager[None]:
-    """Context in which every drawing is made and saved."""
+    """Matplotlib settings, as a context, in which every drawing is made and saved."""
     return matplotlib.rc_context(STYLE)
 
 
 def new_figure(
     width: float, height: float, rows: int = 1, columns: int = 1, **options: Any
 ) -> tuple[Figure, Any]:
-    """An empty figure of this size in inches, and its axes as an array of (rows, columns).
+    """Make an empty figure of this size in inches; its axes are an array of (rows, columns).
 
     `options` are those of `Figure.subplots`.
     """
@@ -123,9 +134,9 @@ def new_figure(
 
 
 def themed(text: str, name: str) -> Markup:
-    """Matplotlib's SVG for a page: colours become the page's variables, ids begin with the name.
+    """Adapt Matplotlib's SVG to a page: colours become CSS variables, ids get the name as prefix.
 
-    Matplotlib escapes texts, so that none of them is markup.
+    It needs no escaping: Matplotlib escapes texts.
     """
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
@@ -144,16 +155,16 @@ def themed(text: str, name: str) -> Markup:
 def panels(
     n: int, abreast: int, width: float, height: float, more: float = 0.0, **options: Any
 ) -> tuple[Figure, list[Axes]]:
-    """An empty figure with n panels, line by line.
+    """Make an empty figure with n panels, line by line.
 
     Parameters
     ----------
     n, abreast : int
-        Number of panels, and how many a line has at most.
+        Number of panels, and the most in one line.
     width, height, more : float
-        Width of the figure, height of a line of panels, and height beside the panels; in inches.
+        Width of the figure, height of a line of panels, and further height; in inches.
     **options
-        Of `Figure.subplots`.
+        Options of `Figure.subplots`.
     """
     lines, columns = math.ceil(n / abreast), min(n, abreast)
     figure, axes = new_figure(width, height * lines + more, lines, columns, **options)
@@ -163,7 +174,7 @@ def panels(
 
 
 def light_axes(axis: Axes, grid: Literal["x", "y"] = "x") -> None:
-    """A grid along one axis, and no ticks across it."""
+    """Draw a grid along one axis, and no ticks."""
     axis.grid(axis=grid)
     axis.tick_params(length=0)
     axis.spines["left" if grid == "x" else "bottom"].set_visible(False)
@@ -178,12 +189,12 @@ def named_lines(axis: Axes, names: Sequence[str], xlabel: str = "") -> None:
 
 
 def spread(y: float, n: int, width: float) -> np.ndarray:
-    """Heights of n marks on one line, so that equal values do not hide each other."""
+    """Heights of n marks around one line, so that equal values do not hide each other."""
     return y + (np.linspace(-width, width, n) if n > 1 else np.zeros(n))
 
 
 def legend_above(axis: Axes, marks: Iterable[tuple[str, str, str]], columns: int) -> None:
-    """A legend above the axes, of (label, marker, colour)."""
+    """Draw a legend above the axes, from (label, marker, colour)."""
     for label, marker, colour in marks:
         axis.plot([], [], marker, color=colour, label=label)
     axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns)
@@ -200,7 +211,7 @@ def mark(
     marker: str = "o",
     limits: Interval | None = None,
 ) -> None:
-    """A value with its interval on a horizontal line; arrows where it leaves the limits.
+    """Draw a value with its interval on a horizontal line; an arrow if it is beyond the limits.
 
     Parameters
     ----------
@@ -209,9 +220,9 @@ def mark(
     y : float
         Height of the line.
     filled : bool
-        Hollow marks are values that are not to be trusted.
+        False for values that are not to be trusted.
     limits : tuple of float, optional
-        Of the axis.
+        Ends of the axis.
     """
     low, high = limits or (-math.inf, math.inf)
     if interval:

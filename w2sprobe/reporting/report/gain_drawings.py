@@ -1,4 +1,4 @@
-"""Gains of the baseline over its supervisor, task by task: as measured and shrunken."""
+"""Drawing of the gains of the baseline over its supervisor, measured and shrunken, by task."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -28,15 +28,15 @@ def gains_drawing(comparison: Comparison, rows: Sequence[SummaryRow], name: str)
     Parameters
     ----------
     rows : sequence of SummaryRow
-        Of the same pair of models: they have the intervals of the measured gains.
+        Scores of the same pair of models, for the intervals of the measured gains.
 
     Returns
     -------
     Drawing or None
-        None where the baseline has no gain.
+        None if the comparison has no gain of the baseline.
     """
-    gains = (one for one in comparison.supervisor_gains if one.method == comparison.against)
-    gain = next(gains, None)
+    gains = comparison.supervisor_gains
+    gain = next((gain for gain in gains if gain.method == comparison.against), None)
     if gain is None:
         return None
     measured = {row.task: row for row in rows if row.method == comparison.against}
@@ -63,12 +63,12 @@ def gains_drawing(comparison: Comparison, rows: Sequence[SummaryRow], name: str)
     return Drawing(
         name,
         f"Gain of the {baseline} over its weak model",
-        "A task a line, widest gap between weak model and ceiling at the top; right of the line "
-        "the student is better than its supervisor. Measured: 95 % intervals "
+        "One line per task, the widest gap between weak model and ceiling at the top. Right of the "
+        f"vertical line, the {baseline} is better than its supervisor. Measured: 95 % intervals "
         f"{sources_of_noise(list(measured.values()))}. "
         + "Shrunken: drawn towards the model of all tasks, the more the noisier the task. "
         * shrunken
-        + "Mean: Student's t over tasks.",
+        + "Mean: 95 % interval, Student's t over tasks.",
         f"Mean over tasks {gain.mean:+.3f}; "
         + ", ".join(f"{task.task} {task.gain:+.3f}" for task in reversed(tasks)),
         figure,
@@ -93,7 +93,7 @@ def _data(task: TaskGain, gap: float, measured: Mapping[str, SummaryRow]) -> dic
 
 
 def _task_line(axis: Axes, y: int, row: Mapping[str, Any]) -> None:
-    """The measured gain, and below it the shrunken one where there is any."""
+    """Draw the measured gain, and below it the shrunken one if there is one."""
     above = 0.0 if row["shrunken"] is None else 0.14
     for value, dy, colour, marker in (("gain", above, GREY, "o"), ("shrunken", -above, BLUE, "s")):
         if row[value] is not None:

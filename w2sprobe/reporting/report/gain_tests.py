@@ -1,4 +1,4 @@
-"""Tests of differences in AUC: of one method, or of several after Holm's correction."""
+"""Tests of differences in AUC: of a single method, or of several with Holm's correction."""
 
 import math
 from collections.abc import Mapping
@@ -8,18 +8,18 @@ from w2sprobe.metrics import Estimate, holm
 from w2sprobe.metrics.estimates import t_quantile
 from w2sprobe.results import SummaryRow
 
-POWER = 0.8  # of the smallest difference that counts as detectable
+POWER = 0.8  # probability of detecting a true difference of the size that counts as detectable
 
 
 def gain_of(row: SummaryRow) -> Estimate | None:
-    """A method's gain over the weak model; None where results have no standard error."""
+    """A method's gain over the weak model; None if the results have no standard error."""
     if row.delta_auc_se is None or row.delta_auc_df is None:
         return None
     return Estimate(row.delta_auc, ((row.delta_auc_se**2, row.delta_auc_df),))
 
 
 def judged(gain: Estimate, analysis: Analysis) -> Judgement:
-    """Judge one difference at the level and margin of the analysis.
+    """Judge a single difference at the level and margin of the analysis.
 
     "better" and "worse" follow from the two-sided test, "no difference" from `equivalence`.
 
@@ -36,7 +36,7 @@ def judged(gain: Estimate, analysis: Analysis) -> Judgement:
 def judged_together(
     gains: Mapping[str, Estimate], analysis: Analysis
 ) -> dict[str, tuple[float, Judgement]]:
-    """P value after Holm and judgement of each difference; equivalence is not tested."""
+    """P value after Holm, and judgement, of each difference; equivalence is not tested."""
     adjusted = holm([gain.pvalue for gain in gains.values()])
     return {
         name: (float(pvalue), judgement(gain.value, pvalue, math.nan, analysis))
@@ -45,9 +45,9 @@ def judged_together(
 
 
 def equivalence(gain: Estimate, margin: float) -> float:
-    """P value of two one-sided tests (TOST): small where the difference lies within the margin.
+    """P value of two one-sided tests (TOST): small if the difference lies within the margin.
 
-    nan where nothing varies, as then there is no test.
+    nan if the difference has no variance, as then there is no test.
 
     Notes
     -----
@@ -62,7 +62,7 @@ def equivalence(gain: Estimate, margin: float) -> float:
 
 
 def detectable(gain: Estimate, alpha: float) -> float:
-    """Smallest true difference that a two-sided test with these standard errors finds.
+    """Smallest true difference that a two-sided test with this standard error detects.
 
     Notes
     -----

@@ -31,20 +31,23 @@ from w2sprobe.reporting.wording import (
 )
 from w2sprobe.results import Interval, SummaryRow
 
-NOISE = ("_on_noise", "_on_soft_noise")  # the same learner, fitted on the truth with noise
+NOISE = (
+    "_on_noise",
+    "_on_soft_noise",
+)  # endings of the noise controls: the same learner, fitted on noisy true labels
 TONES: dict[str, Tone] = {"better": "good", "worse": "bad"}
 NO_TEST = (
-    "Not tested: these results were written by an earlier version. Run the same command again "
-    "(nothing that is done is computed anew), or w2sprobe join RESULTS --out NEW for a study."
+    "Not tested: an earlier version wrote these results. Run the same command again (finished "
+    "stages are not repeated), or w2sprobe join RESULTS --out NEW for a study."
 )
 
 
 class KeyNumbers(NamedTuple):
     """Head of the report on one pair of models.
 
-    `judgement` is that of the baseline's gain over its supervisor; "not tested" where no baseline
-    was trained, or where results of an earlier version have no standard errors. `notes` are
-    sentences for numbers that would be misread without them.
+    `judgement` is about the baseline's gain over its supervisor; "not tested" if no baseline was
+    trained, or if results of an earlier version have no standard errors. `notes` are sentences
+    below the table.
     """
 
     judgement: Judgement | Literal["not tested"]
@@ -57,7 +60,7 @@ class _Number(NamedTuple):
     value: Cell
     p: Cell = Cell.of("")
     result: str = ""
-    declared: bool = False  # its test, where the study was declared before it was run
+    declared: bool = False  # whether its test belongs to the declaration, if there is one
 
 
 def task_numbers(
@@ -77,11 +80,11 @@ def task_numbers(
     analysis : Analysis, optional
         Level and margin of the test.
     against : str
-        The baseline, whose gain over its supervisor is tested.
+        Baseline, whose gain over its supervisor is tested.
     declared : bool
-        The study was declared before it was run.
+        Whether the study was declared before it was run.
     labels : dict, optional
-        `RunFolder.strong_train_labels`, for the quality of the weak labels.
+        `RunFolder.strong_train_labels`, to report the quality of the weak labels.
     """
     analysis = analysis or Analysis()
     by_method = {row.method: row for row in rows}
@@ -110,8 +113,8 @@ def task_numbers(
         notes.append(_no_baseline(against))
     elif gain is None:
         notes.append(NO_TEST)
-    found = "not tested" if gain is None else judged(gain, analysis)
-    return KeyNumbers(found, _table(ceiling, numbers, declared=declared), tuple(notes))
+    judgement = "not tested" if gain is None else judged(gain, analysis)
+    return KeyNumbers(judgement, _table(ceiling, numbers, declared=declared), tuple(notes))
 
 
 def _gain_and_pgr(row: SummaryRow, gain: Estimate | None, analysis: Analysis) -> Iterator[_Number]:
@@ -135,25 +138,25 @@ def _weak_labels(weak: Mapping[str, np.ndarray]) -> _Number:
     return _Number(
         f"AUC of the weak labels on {len(truth):,} training rows",
         Cell.number(roc_auc(truth, weak["soft_label"])),
-        result=f"{np.mean(wrong):.0%} wrong when cut at one half",
+        result=f"{np.mean(wrong):.0%} wrong at threshold 0.5",
     )
 
 
 def study_numbers(
     rows: Sequence[SummaryRow], comparison: Comparison | None, *, declared: bool = False
 ) -> KeyNumbers:
-    """Key numbers of several tasks and one pair of models; the tests are over tasks.
+    """Key numbers of several tasks and one pair of models, with tests over tasks.
 
     Parameters
     ----------
     comparison : Comparison or None
-        Methods beside the baseline; None where nothing can be compared.
+        None if there is nothing to compare.
     declared : bool
-        The study was declared before it was run.
+        Whether the study was declared before it was run.
     """
     against = STUDENT if comparison is None else comparison.against
     gains = () if comparison is None else comparison.supervisor_gains
-    gain = next((one for one in gains if one.method == against), None)
+    gain = next((gain for gain in gains if gain.method == against), None)
     aucs = {name: [row.auc for row in rows if row.method == name] for name in _shown(against)}
     ceilings = [row for row in rows if row.method == "ceiling"]
     numbers = [
@@ -175,8 +178,8 @@ def study_numbers(
         numbers += _over_tasks(gain, comparison, [row for row in rows if row.method == against])
         if any(gain_of(row) is None for row in rows if row.method == against):
             notes.append(NO_TEST)
-    found = "not tested" if gain is None else gain.verdict
-    return KeyNumbers(found, _table(rows[0], numbers, declared=declared), tuple(notes))
+    judgement = "not tested" if gain is None else gain.verdict
+    return KeyNumbers(judgement, _table(rows[0], numbers, declared=declared), tuple(notes))
 
 
 def _over_tasks(
@@ -193,48 +196,48 @@ def _over_tasks(
         yield _Number(title, mean, Cell.pvalue(gain.t_pvalue), result, declared=True)
     if gain.sd > 0:
         yield _smallest("mean gain", detectable_effect(gain.sd, gain.n, alpha=analysis.alpha))
-    gains = {row.task: one for row in baseline if (one := gain_of(row)) is not None}
-    judgements = judged_together(gains, analysis)
-    yield from _counts("tasks", {task: found for task, (_, found) in judgements.items()})
+    gains = {row.task: known for row in baseline if (known := gain_of(row)) is not None}
+    tests = judged_together(gains, analysis)
+    yield from _counts("tasks", {task: judgement for task, (_, judgement) in tests.items()})
     if gain.n_pgr > 1 and not math.isnan(gain.pgr):
         tasks = counted(gain.n_pgr, "task")
         yield _share(f"PGR, sum of gains over sum of gaps, {tasks}", gain.pgr, gain.pgr_interval)
-    known = [row.pgr.get(gain.method, math.nan) for row in comparison.tasks if not row.excluded]
-    pgr = task_mean([value for value in known if not math.isnan(value)])
+    pgrs = [row.pgr.get(gain.method, math.nan) for row in comparison.tasks if not row.excluded]
+    pgr = task_mean([value for value in pgrs if not math.isnan(value)])
     if pgr.n > 1:
         tasks = counted(pgr.n, "task")
         yield _share(f"PGR, mean of {tasks} with a resolved gap", pgr.mean, pgr.mean_interval)
     of_auc = [row for row in comparison.methods if row.unit == "auc" and row.n > 1]
-    family = {row.method: row.verdict for row in of_auc if row.primary}
+    family = {plain(row.method): row.verdict for row in of_auc if row.primary}
     yield from _counts(f"methods against the {name}", family)
 
 
-def _counts(what: str, found: Mapping[str, str]) -> Iterator[_Number]:
-    """How many are better, worse and neither, with the names of the first two."""
-    if not found:
+def _counts(what: str, judgements: Mapping[str, str]) -> Iterator[_Number]:
+    """Numbers of better, worse and neither, with the names of the first two."""
+    if not judgements:
         return
     names = {
-        side: [plain(name) for name, said in found.items() if said == side]
+        side: [name for name, judgement in judgements.items() if judgement == side]
         for side in ("better", "worse")
     }
     better, worse = map(len, names.values())
     yield _Number(
-        f"{what}, Holm over {len(found)}: better / worse / neither",
-        Cell.of(f"{better} / {worse} / {len(found) - better - worse}"),
+        f"{what}, Holm over {len(judgements)}: better / worse / neither",
+        Cell.of(f"{better} / {worse} / {len(judgements) - better - worse}"),
         result="; ".join(f"{side}: {', '.join(of)}" for side, of in names.items() if of),
         declared=True,
     )
 
 
 def _intervals(ceilings: Sequence[SummaryRow]) -> str:
-    """Which noise the intervals of tasks and of means know."""
+    """Sentences on the noise that the intervals of tasks and of means cover."""
     sizes = sorted({row.n_test_rows for row in ceilings})
     n_rows = f"{sizes[0]:,}" + (f" to {sizes[-1]:,}" if len(sizes) > 1 else "")
     subject = "Intervals of a task"
     words = {noise_in_words(row, subject, n_rows) for row in ceilings}
     if len(words) > 1:
-        words = {f"{subject} are 95 % over its test rows and runs; tasks have different numbers."}
-    return f"{words.pop()} Those of a mean over tasks are Student's t over tasks."
+        words = {f"{subject} are 95 % over its test rows and runs, whose numbers differ by task."}
+    return f"{words.pop()} Intervals of a mean over tasks are by Student's t over tasks."
 
 
 def _shown(against: str) -> tuple[str, ...]:
@@ -249,13 +252,13 @@ def _no_baseline(against: str) -> str:
     return f"No {_named(against)} was trained, so there is no gain over its supervisor to test."
 
 
-def _result(found: Judgement, tost: float, analysis: Analysis) -> str:
-    by = f" (two one-sided tests, {p_text(tost)})" if found == "no difference" else ""
-    return judgement_text(found, analysis) + by
+def _result(judgement: Judgement, tost: float, analysis: Analysis) -> str:
+    by = f" (two one-sided tests, {p_text(tost)})" if judgement == "no difference" else ""
+    return judgement_text(judgement, analysis) + by
 
 
 def _smallest(what: str, size: float) -> _Number:
-    return _Number(f"smallest true {what} found with 80 % power", Cell.number(size))
+    return _Number(f"smallest true {what} detected with 80 % power", Cell.number(size))
 
 
 def _share(name: str, value: float, interval: Interval | None) -> _Number:
@@ -263,18 +266,19 @@ def _share(name: str, value: float, interval: Interval | None) -> _Number:
 
 
 def toned(result: str) -> Cell:
-    """Result of a test, coloured where it is better or worse."""
+    """Cell of a test's result, coloured if it is better or worse."""
     return Cell(result, result, TONES.get(result, ""))
 
 
 def _table(pair: SummaryRow, numbers: Iterable[_Number], *, declared: bool) -> Table:
     columns = [
-        Column("number", "name"),
+        Column("quantity", "name"),
         numeric("value [95 %]", "value"),
         numeric("p"),
-        Column("result", lambda one: toned(one.result), wrap=True),
+        Column("result", lambda row: toned(row.result), wrap=True),
     ]
     if declared:
-        said = Column("declared before the run", lambda one: "yes" if one.declared else "no")
-        columns.append(said)
+        columns.append(
+            Column("declared before the run", lambda row: "yes" if row.declared else "no")
+        )
     return Table.of(f"{pair.weak_model} supervises {pair.strong_model}", columns, numbers)

@@ -1,4 +1,4 @@
-"""Where rows come from, and what filters and relabelling did to them."""
+"""Drawings of the splits, and of what filters and relabelling did to the labels."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -27,11 +27,11 @@ from w2sprobe.reporting.report.sources import Labels
 from w2sprobe.reporting.wording import plain
 
 WEAK = "weak"
-Columns = Mapping[str, np.ndarray]  # of `Labels`, for one method
+Columns = Mapping[str, np.ndarray]  # entry of `Labels` for one method
 
 
 def splits_drawing(splits: Mapping[str, int], weak: str, strong: str, name: str) -> Drawing:
-    """Which rows train which model, and who labels whom.
+    """Draw which rows train which model, and which model labels which rows.
 
     Parameters
     ----------
@@ -47,20 +47,21 @@ def splits_drawing(splits: Mapping[str, int], weak: str, strong: str, name: str)
     return Drawing(
         name,
         "Which rows train which model",
-        f"{total:,} rows in four parts that share none. Students see the strong-train texts with "
-        "the weak model's labels, relabelled or filtered by a method; their true labels go to the "
-        "ceiling, and to methods that are named on truth, alone.",
+        f"{total:,} rows in four disjoint splits. Students learn from the strong-train texts with "
+        "the weak model's labels, as they are, relabelled or filtered. The true labels of these "
+        "rows are used only by the ceiling, by controls with noise, and by methods named 'on "
+        "truth'.",
         f"Weak model {weak}: trained on {rows['weak_train']} with true labels; labels "
         f"{rows['strong_train']} for the students of {strong}; the ceiling is {strong} trained on "
         f"the same {rows['strong_train']} with true labels; all are scored on {rows['test']} of "
-        f"test; {rows['val']} of validation choose the epoch.",
+        f"the test split; {rows['val']} of the validation split choose the epoch.",
         figure,
         [{"split": split, "rows": count} for split, count in splits.items()],
     )
 
 
 def _flow(axis: Axes, rows: Mapping[str, str], weak: str, strong: str) -> None:
-    """Boxes for splits and models, arrows for what flows between them."""
+    """Draw boxes for splits and models, and arrows for what flows between them."""
     axis.set_axis_off()
     axis.set_xlim(0, 100)
     axis.set_ylim(0, 40)
@@ -69,10 +70,10 @@ def _flow(axis: Axes, rows: Mapping[str, str], weak: str, strong: str) -> None:
     _box(axis, 38, 27, 22, 10, f"weak model\n{weak}", BLUE)
     _box(axis, 38, 14, 22, 8, f"student\n{strong}", ORANGE)
     _box(axis, 38, 2, 22, 8, f"ceiling\n{strong}", GREEN)
-    _box(axis, 78, 12, 22, 16, f"test\n{rows['test']}\ntrue labels,\nfor scoring alone", GREY)
+    _box(axis, 78, 12, 22, 16, f"test\n{rows['test']}\ntrue labels,\nonly for scoring", GREY)
     _arrow(axis, (22, 32), (38, 32), "trains")
     _arrow(axis, (49, 27), (49, 22.3), "labels the strong-train rows", PINK, side=1)
-    _arrow(axis, (22, 13.5), (38, 17), "texts alone")
+    _arrow(axis, (22, 13.5), (38, 17), "only texts")
     _arrow(axis, (22, 6), (38, 6), "with true labels")
     for height in (31, 18, 6):
         _arrow(axis, (60, height), (78, 20 + (height - 18) * 0.3), "predicts" * (height == 18))
@@ -82,7 +83,7 @@ def _flow(axis: Axes, rows: Mapping[str, str], weak: str, strong: str) -> None:
         31.5,
         34,
         7,
-        f"validation, {rows['val']}: chooses the\nepoch, by each run's own labels",
+        f"validation, {rows['val']}: chooses the\nepoch, with the labels of each run",
         GREY,
     )
 
@@ -129,36 +130,37 @@ def _arrow(
 
 
 def cards_of(labels: Labels, run: str) -> list[dict[str, Any]]:
-    """What each method did to the weak labels of the strong-train rows.
+    """Count what each method did to the weak labels of the strong-train rows.
 
     Parameters
     ----------
     labels : dict
         `RunFolder.strong_train_labels`.
     run : str
-        Its name, for the rows.
+        Name of the run.
 
     Returns
     -------
     list of dict
-        One row per method and step of its filter, "" for the whole; `removed`, `precision` (share
-        of the removed rows whose weak label was wrong), `recall`, `noise_before`, `noise_after`,
-        `ones_before`, `ones_after` (shares of hard labels that are wrong, and that are 1),
-        `flipped` and, of flipped rows, `flips_right`, the share that is right now.
+        One per method, with step "", and one per step of a filter with several: `removed` rows,
+        `precision` (share of removed rows whose weak label was wrong), `recall`; `noise_*` and
+        `ones_*` (shares of hard labels that are wrong, and that are 1, before and after);
+        `flipped` rows, and `flips_right`, the share of these that is right after the flip.
     """
     if WEAK not in labels:
         return []
-    weak, found = labels[WEAK], []
-    for method, own in labels.items():
+    weak, cards = labels[WEAK], []
+    for method, curated in labels.items():
         if method != WEAK:
-            whole = {"run": run, "method": method, "step": "", **_card(weak, own)}
-            found += [whole, *_steps(whole, weak, own["step"])]
-    return found
+            whole = {"run": run, "method": method, "step": "", **_card(weak, curated)}
+            cards += [whole, *_steps(whole, weak, curated["step"])]
+    return cards
 
 
-def _card(weak: Columns, own: Columns) -> dict[str, Any]:
-    hard, now, truth = weak["soft_label"] > THRESHOLD, own["soft_label"] > THRESHOLD, weak["label"]
-    keep, flipped, right = own["keep"], now != hard, now == truth
+def _card(weak: Columns, curated: Columns) -> dict[str, Any]:
+    before, after = (columns["soft_label"] > THRESHOLD for columns in (weak, curated))
+    truth, keep = weak["label"], curated["keep"]
+    flipped, right = after != before, after == truth
     card = scorecard(keep, weak["soft_label"], truth)
     return {
         "offered": card.n,
@@ -166,7 +168,7 @@ def _card(weak: Columns, own: Columns) -> dict[str, Any]:
         "precision": card.precision if card.removed else None,
         "recall": card.recall,
         "ones_before": card.share_of_ones_before,
-        "ones_after": _share(now[keep]),
+        "ones_after": _share(after[keep]),
         "noise_before": card.noise_before,
         "noise_after": _share(~right[keep]),
         "flipped": int(flipped.sum()),
@@ -179,7 +181,7 @@ def _share(rows: np.ndarray) -> float | None:
 
 
 def _steps(whole: dict[str, Any], weak: Columns, step: np.ndarray) -> Iterator[dict[str, Any]]:
-    """Rows that each step of a filter removed, and how many of them were wrong."""
+    """Rows that each step of a filter removed, and the share of them that was wrong."""
     steps = [name for name in dict.fromkeys(step.tolist()) if name]
     wrong = (weak["soft_label"] > THRESHOLD) != weak["label"]
     for name in steps if len(steps) > 1 else []:
@@ -190,12 +192,12 @@ def _steps(whole: dict[str, Any], weak: Columns, step: np.ndarray) -> Iterator[d
 
 
 def filters_drawing(cards: Sequence[Mapping[str, Any]], name: str) -> Drawing:
-    """Share of removed rows that were wrong, against the share that chance would hit.
+    """Draw the share of removed rows that were wrong, against the share of a random filter.
 
     Parameters
     ----------
     cards : sequence of mapping
-        `cards_of` all runs; those that removed something are drawn.
+        From `cards_of`, for all runs; only filters that removed rows are drawn.
     """
     filters = [card for card in cards if card["removed"] and not card["step"]]
     methods = list(dict.fromkeys(card["method"] for card in filters))[::-1]
@@ -215,9 +217,10 @@ def filters_drawing(cards: Sequence[Mapping[str, Any]], name: str) -> Drawing:
     return Drawing(
         name,
         "What filters removed",
-        "Dots: share of the removed rows that were mislabelled (precision), a run each; ticks: "
-        "share among all rows, which is what a random filter (grey) hits on average. A dot left of "
-        "its tick: the filter removes good labels first.",
+        "Dots: share of the removed rows whose weak label was wrong (precision), one dot per run. "
+        "Ticks: the same share among all rows, which a random filter (grey) reaches on average. If "
+        "a dot is left of its tick, the filter removed correct labels more often than a random one "
+        "would.",
         "; ".join(
             f"{plain(card['method'])}: {card['removed']} rows, precision {card['precision']:.2f} "
             f"against {card['noise_before']:.2f}"
@@ -229,7 +232,7 @@ def filters_drawing(cards: Sequence[Mapping[str, Any]], name: str) -> Drawing:
 
 
 def overlap_drawing(labels: Sequence[Labels], name: str) -> Drawing | None:
-    """How far filters remove the same rows; None where there are not two filters.
+    """Draw how far filters remove the same rows; None if there are fewer than two filters.
 
     Parameters
     ----------
@@ -237,12 +240,12 @@ def overlap_drawing(labels: Sequence[Labels], name: str) -> Drawing | None:
         `RunFolder.strong_train_labels` of all runs.
     """
     runs = [
-        {method: own["keep"] for method, own in table.items() if not own["keep"].all()}
+        {name: columns["keep"] for name, columns in table.items() if not columns["keep"].all()}
         for table in labels
     ]
     methods = list(dict.fromkeys(method for keeps in runs for method in keeps))
     shares: dict[tuple[str, str], list[float]] = {}
-    for keeps in runs:  # which may list their methods in different orders
+    for keeps in runs:  # runs may list their methods in different orders
         in_order = {method: keeps[method] for method in methods if method in keeps}
         for pair, share in overlap(in_order).items():
             shares.setdefault(pair, []).append(share)
@@ -257,9 +260,9 @@ def overlap_drawing(labels: Sequence[Labels], name: str) -> Drawing | None:
     return Drawing(
         name,
         "Overlap of filters",
-        "Rows that two filters both remove, as a share of those that either does (Jaccard), mean "
-        "over runs. "
-        + (f"The same rows in every run: {'; '.join(same)}." if same else "1: the same rows."),
+        "Rows that both filters remove, as a share of the rows that either of them removes "
+        "(Jaccard index), mean over runs."
+        + (f" The same rows in every run: {'; '.join(same)}." if same else ""),
         ", ".join(f"{named[pair]} {mean:.2f}" for pair, mean in means.items()),
         figure,
         [{"filter": one, "other": other, "jaccard": mean} for (one, other), mean in means.items()],
@@ -267,7 +270,7 @@ def overlap_drawing(labels: Sequence[Labels], name: str) -> Drawing | None:
 
 
 def _matrix(axis: Axes, methods: Sequence[str], means: Mapping[tuple[str, str], float]) -> None:
-    """A symmetric matrix of shares, as colours with numbers on them."""
+    """Draw a symmetric matrix of shares, as colours with numbers."""
     cells = np.full((len(methods), len(methods)), np.nan)
     for (one, other), mean in means.items():
         at = methods.index(one), methods.index(other)
@@ -276,7 +279,7 @@ def _matrix(axis: Axes, methods: Sequence[str], means: Mapping[tuple[str, str], 
     text: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8}
     for (down, across), value in np.ndenumerate(cells):
         if not np.isnan(value):
-            # cells have the same colour in either theme, and so has what stands on them
+            # not INK or PAPER, which the page swaps in its dark theme: cells keep their colours
             colour = "#fefefe" if value > 0.55 else "#010101"
             axis.text(across, down, f"{value:.2f}", color=colour, **text)
     names = [plain(method) for method in methods]

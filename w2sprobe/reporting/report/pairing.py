@@ -1,4 +1,4 @@
-"""Predictions paired row by row, cut by cut and seed by seed: differences of two methods."""
+"""Differences of two methods, from predictions paired by test rows, cuts and seeds."""
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from w2sprobe.errors import InputError
 from w2sprobe.metrics import Estimate, ScoredRun, recover
 from w2sprobe.reporting.report.sources import RunFolder
 
-Seeds = tuple[Hashable, Hashable, Hashable]  # of the cut, the supervisor and the learner
+Seeds = tuple[Hashable, Hashable, Hashable]  # seeds of cut, supervisor and learner
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ def predicted(runs: Iterable[RunFolder], method: str) -> dict[Seeds, Predicted]:
     Returns
     -------
     dict of seeds to Predicted
-        Without the runs that have no predictions of it.
+        Runs without predictions of the method are left out.
     """
-    found: dict[Seeds, Predicted] = {}
+    by_seeds: dict[Seeds, Predicted] = {}
     for run in runs:
         table = run.predictions
         if table is None or method not in table.column_names:
@@ -59,22 +59,22 @@ def predicted(runs: Iterable[RunFolder], method: str) -> dict[Seeds, Predicted]:
         cut, supervisor, learner = (
             run.results.seed if seed is None else seed for seed in run.results.seeds
         )
-        found[cut, supervisor, learner] = Predicted(
+        by_seeds[cut, supervisor, learner] = Predicted(
             ids[order], table["label"].to_numpy()[order], groups, table[method].to_numpy()[order]
         )
-    return found
+    return by_seeds
 
 
 def auc_difference(
     ours: Mapping[Seeds, Predicted], theirs: Mapping[Seeds, Predicted]
 ) -> Estimate | None:
-    """AUC of the second less that of the first, mean over runs, with the noise of both.
+    """AUC of `theirs` less that of `ours`, mean over runs, with its standard error.
 
     Returns
     -------
     Estimate or None
-        Over test rows, cuts and seeds. None where they cannot be paired: other seeds, other rows,
-        or too few rows of a class.
+        Over test rows, cuts and seeds. None if they cannot be paired: other seeds, other rows, or
+        too few rows of a class.
     """
     if not ours or ours.keys() != theirs.keys():
         return None
@@ -100,17 +100,17 @@ def auc_difference(
 
 
 def filter_differences(runs: Iterable[RunFolder]) -> dict[str, Estimate | None]:
-    """AUC of each filter's student less that of a random filter which keeps as many rows.
+    """AUC of each filter's student less that of a random filter that keeps as many rows.
 
     Parameters
     ----------
     runs : iterable of RunFolder
-        Of one task and pair of models.
+        Runs of one task and pair of models.
 
     Returns
     -------
     dict of filter to Estimate or None
-        None where no random filter keeps as many rows in every run, or there are no predictions.
+        None if no random filter keeps as many rows in every run, or if there are no predictions.
     """
     kept: dict[str, list[tuple[str, int]]] = {}  # by method, in each run
     several = list(runs)
@@ -119,13 +119,13 @@ def filter_differences(runs: Iterable[RunFolder]) -> dict[str, Estimate | None]:
             if "filter" in row.method:
                 kept.setdefault(row.method, []).append((run.name, row.rows_kept))
     controls = [method for method in kept if method.startswith("random")]
-    found: dict[str, Estimate | None] = {}
+    differences: dict[str, Estimate | None] = {}
     for method, sizes in kept.items():
         if method not in controls:
             same = [control for control in controls if kept[control] == sizes]
-            found[method] = (
+            differences[method] = (
                 auc_difference(predicted(several, same[0]), predicted(several, method))
                 if same
                 else None
             )
-    return found if controls else {}
+    return differences if controls else {}

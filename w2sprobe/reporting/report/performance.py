@@ -10,65 +10,63 @@ from w2sprobe.reporting.table import Cell, Column, Table, Tone, numeric, tone_of
 from w2sprobe.reporting.wording import ENDS
 from w2sprobe.results import SummaryRow
 
-# each score: its definition, and when not to trust it
+# definition of each score, and when not to trust it
 WORDS = {
     "accuracy": (
-        "Share of test rows that get their true label, deciding for 1 above one half. "
-        "Higher is better.",
-        "Labels are unbalanced: always predicting the more frequent one is then often "
-        "right. Weak labels lie on one side of one half: a student learns to decide alike for all "
-        "rows, however well it ranks them.",
+        "Share of test rows that are classified correctly at threshold 0.5. Higher is better.",
+        "Classes are unbalanced: always predicting the more frequent one is then often right. Or "
+        "nearly all weak labels are on one side of 0.5: a student of them predicts one class for "
+        "nearly all rows, however well it ranks them.",
     ),
     "at the weak threshold": (
-        "Accuracy at the threshold where the method's decisions agree best with the weak model's "
+        "Accuracy at the threshold where the method's predictions agree best with the weak model's "
         "labels of these rows. No true label is used to choose it.",
-        "The weak labels have a wrong share of ones: the threshold copies it. No value: they are "
-        "all of one class.",
+        "The share of ones among the weak labels is wrong, as the threshold reproduces it. No "
+        "value: the weak labels are all of one class.",
     ),
     "Δaccuracy to weak": (
-        "Accuracy at one half less the weak model's, on the same rows.",
-        "The accuracy of either model is not to be trusted.",
+        "Accuracy at threshold 0.5 less that of the weak model, on the same rows.",
+        "One of the two accuracies is not to be trusted.",
     ),
     "PGR (AUC)": (
         "Share of the gap in AUC that is recovered.",
-        "Marked unresolved: the gap is too small, or too uncertain, to be divided by.",
+        "Marked unresolved: the gap is too small, or too uncertain, to be a denominator.",
     ),
     "PGR (accuracy)": (
-        "Share of the gap in accuracy at one half that is recovered: what Burns et al. report.",
+        "Share of the gap in accuracy at threshold 0.5 that is recovered, as in Burns et al.",
         "Marked unresolved: the gap in accuracy is too small, or too uncertain. It differs from "
-        "PGR in AUC where a model ranks well and has a wrong threshold.",
+        "PGR in AUC if a model ranks well but 0.5 is a poor threshold for it.",
     ),
     "log-loss": (
-        "Mean of -log P(true label). Lower is better; predicting one half for every row has .693.",
-        "A few sure mistakes make most of it. No value: it is infinite, since a probability of "
-        "exactly 0 or 1 was wrong, as votes of neighbours may be.",
+        "Mean of -log P(true label). Lower is better; predicting 0.5 for every row gives 0.693.",
+        "A few confident mistakes dominate it. No value: it is infinite, since a prediction of "
+        "exactly 0 or 1 was wrong, which happens with kNN.",
     ),
     "Brier": (
         "Mean squared difference between P(label = 1) and the label. Lower is better; predicting "
-        "one half for every row has .25.",
+        "0.5 for every row gives 0.25.",
         "It mixes ranking with calibration: read it beside the AUC.",
     ),
     "calibration error": (
         f"Expected calibration error: in {N_BINS} bins of P(label = 1), the mean distance between "
         "the mean probability and the share of ones. Lower is better.",
-        "It depends on the bins, and is above 0 even for perfect probabilities, about .05 with 400 "
-        "rows. A method that predicts the share of ones for every row has none, and is useless.",
+        "It depends on the bins, and is above 0 even for perfect probabilities, about 0.05 with "
+        "400 rows. Predicting the share of ones for every row gives about 0, and is useless.",
     ),
     "recall at FPR .01": (
-        "Share of the rows of class 1 that are found where at most 1 % of the rows of class 0 are "
-        "taken for ones. Higher is better.",
-        "Rows of class 0 are few: with 200 the rate moves in steps of 1/200, and two rows decide. "
-        "No value: fewer than 100.",
+        "Share of the rows of class 1 that are detected if at most 1 % of the rows of class 0 are "
+        "false positives. Higher is better.",
+        "Class 0 has few rows: with 200, two rows decide. No value: fewer than 100 rows of class "
+        "0.",
     ),
     "recall at FPR .05": (
-        "The same with 5 %.",
-        "As above; no value: fewer than 20 rows of class 0.",
+        "The same with 5 % false positives.",
+        "As above. No value: fewer than 20 rows of class 0.",
     ),
     "worst group": (
-        f"The group of test rows with the lowest accuracy, of those with {MIN_GROUP_ROWS} rows or "
-        "more.",
-        "Groups are small: the standard error of an accuracy is about .11 with 20 rows, .05 with "
-        "100. The lowest of several is partly bad luck.",
+        f"Lowest accuracy of a group of test rows, among groups of at least {MIN_GROUP_ROWS} rows.",
+        "Groups are small: the standard error of an accuracy is about 0.11 with 20 rows, 0.05 with "
+        "100. The lowest of several accuracies is partly bad luck.",
     ),
 }
 
@@ -76,16 +74,13 @@ WORDS = {
 def performance_tables(rows: Sequence[SummaryRow]) -> tuple[Table, ...]:
     """Scores other than AUC of every task and method, of groups of rows, and their definitions.
 
-    Returns
-    -------
-    tuple of Table
-        Empty where no row has a performance: in results of versions that did not compute it.
+    Empty for results of earlier versions, which have no such scores.
     """
     scored = [row for row in rows if row.performance is not None]
     if not scored:
         return ()
     who = [*([Column("task")] if n_tasks(rows) > 1 else []), Column("method")]
-    means = "Several seeds: means; a dash where a seed has no value."
+    means = "Means over runs; a dash if a run has no value."
     tables = [
         Table.of(title, [*who, *_with_values(columns, scored)], scored, note + means)
         for title, columns, note in _TABLES
@@ -93,7 +88,7 @@ def performance_tables(rows: Sequence[SummaryRow]) -> tuple[Table, ...]:
     titles = [column.title for table in tables for column in table.columns]
     legend = Table.of_texts(
         "What these scores are",
-        ("score", "what it is", "do not trust it where"),
+        ("score", "definition", "do not trust it if"),
         [(title, *words) for title, words in WORDS.items() if title in titles],
     )
     groups = _groups_table(scored, who)
@@ -101,33 +96,35 @@ def performance_tables(rows: Sequence[SummaryRow]) -> tuple[Table, ...]:
 
 
 def _with_values(columns: Sequence[Column], rows: Sequence[SummaryRow]) -> Iterator[Column]:
-    """Columns that have a value in some row."""
+    """Columns with a value in at least one row."""
     return (column for column in columns if any(column.cell(row).sort for row in rows))
 
 
 def _groups_table(rows: Sequence[SummaryRow], who: Sequence[Column]) -> Table:
     def of_row(column: Column) -> Column:
-        return replace(column, value=lambda one: column.cell(one[0]))
+        return replace(column, value=lambda pair: column.cell(pair[0]))
 
     def of_group(title: str, name: str) -> Column:
-        return numeric(title, lambda one: getattr(one[1], name))
+        return numeric(title, lambda pair: getattr(pair[1], name))
 
     return Table.of(
         "Every group of test rows",
         (
             *map(of_row, who),
-            Column("group", lambda one: one[1].name),
+            Column("group", lambda pair: pair[1].name),
             of_group("rows", "n_rows"),
             of_group("accuracy", "accuracy"),
             numeric(
                 "less that of all rows",
-                lambda one: Cell.number(one[1].accuracy - one[0].performance.accuracy, signed=True),
+                lambda pair: Cell.number(
+                    pair[1].accuracy - pair[0].performance.accuracy, signed=True
+                ),
             ),
             of_group("AUC", "auc"),
         ),
         [(row, group) for row in rows if row.performance for group in row.performance.groups],
-        f"Groups of {MIN_GROUP_ROWS} rows or more, worst first; smaller ones are left out. "
-        "Accuracy at one half. No AUC: the group's rows are of one class.",
+        f"Groups of at least {MIN_GROUP_ROWS} rows, worst first. Accuracy at threshold 0.5. No "
+        "AUC: the group's rows are all of one class.",
     )
 
 

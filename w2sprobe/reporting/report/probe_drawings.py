@@ -1,4 +1,4 @@
-"""Probes over layers and settings, and indicators against the gain."""
+"""Drawings of probes over layers and settings, of indicators, and of training curves."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -27,51 +27,43 @@ from w2sprobe.votes.selection import is_at_edge
 
 SETTINGS = {"knn": "k", "logistic": "l2"}
 MOST_INDICATORS = 8
-ABREAST = 5  # panels of training curves
-RULES = {  # of early stopping
+ABREAST = 5  # panels of training curves in one line
+RULES = {  # scores for early stopping
     "auc": "auc, against labels hardened at one half",
-    "soft_auc": "soft_auc, in expectation over labels drawn from the soft ones",
+    "soft_auc": "soft_auc, the expected AUC over hard labels drawn from the soft ones",
     "log_loss": "log_loss, lower is better",
 }
-SHOWN_ONLY = "against the truth (shown only; no student of weak labels was chosen by it)"
+SHOWN_ONLY = "against true labels (for display only; no student of weak labels was chosen by it)"
 TRUTH_LINE: dict[str, Any] = {"color": INK, "linestyle": "--", "marker": ".", "markersize": 5}
 
 Point = tuple[str, int, float]  # probe, layer, value of its setting
-Used = Mapping[str, tuple[int, float]]  # layer and setting of a study's probe methods, by probe
-Surface = dict[Point, dict[str, float]]  # AUC of the probe less that of the weak labels, a run
+Used = Mapping[str, tuple[int, float]]  # by probe: layer and setting of the study's probe methods
+Surface = dict[Point, dict[str, float]]  # by run: AUC of the probe less that of the weak labels
 
 
 def surface_of(sweeps: Mapping[str, Sequence[Mapping[str, Any]]], evaluation: str) -> Surface:
-    """Gains of probes fitted on weak labels, by point and run.
+    """Collect the gains of probes fitted on weak labels, by point and run.
 
     Parameters
     ----------
     sweeps : mapping of str to sequence of mapping
         Rows of sweep.parquet, by the name of their run.
     evaluation : str
-        Which rows are scored: test, or cross_fit.
+        Rows that are scored: "test", or "cross_fit" for held-out training rows.
     """
-    found: Surface = {}
+    surface: Surface = {}
     for name, rows in sweeps.items():
         for row in rows:
             wanted = row["fitted_on"] == "weak" and row["evaluation"] == evaluation
             known = row["delta_auc_truth"] is not None and row["value"] is not None
             if wanted and known:
                 point = (row["probe"], row["layer"], row["value"])
-                found.setdefault(point, {})[name] = row["delta_auc_truth"]
-    return found
+                surface.setdefault(point, {})[name] = row["delta_auc_truth"]
+    return surface
 
 
 def layers_drawing(surface: Surface, name: str, used: Used) -> Drawing:
-    """Gain over layers at the setting that is best on average: each run, and their mean.
-
-    Parameters
-    ----------
-    surface : dict
-        Of `surface_of`.
-    used : mapping of str to (int, float)
-        Layer and setting of the probe methods, by probe.
-    """
+    """Draw gains over layers at the setting that is best on average: each run, and the mean."""
     probes = list(dict.fromkeys(probe for probe, *_ in surface))
     runs = list(dict.fromkeys(run for values in surface.values() for run in values))
     figure, axes = new_figure(4.6 * len(probes), 3.4, 1, len(probes), sharey=True)
@@ -84,7 +76,7 @@ def layers_drawing(surface: Surface, name: str, used: Used) -> Drawing:
         layers, lines = _lines(surface, probe, value, runs)
         top, gain = _layers_panel(axis, layers, list(lines.values()))
         title = f"{probe}, {SETTINGS[probe]} {value:g}; best at layer {top}: {gain:+.3f}"
-        axis.set_title(title)  # beside its mark the text hid lines
+        axis.set_title(title)  # a text at the mark would hide lines
         words.append(f"{probe}: highest at layer {top} of {layers[-1]}, {gain:+.3f}")
         data += [
             {"probe": probe, "value": value, "layer": layer, "run": run, "delta_auc": gain}
@@ -95,14 +87,14 @@ def layers_drawing(surface: Surface, name: str, used: Used) -> Drawing:
     return Drawing(
         name,
         "Probes over layers",
-        "AUC of a probe fitted on the weak labels less the AUC of these labels, on test rows, at "
-        "the setting that is best on average. "
-        + "Grey: a run each; blue: their mean. "
+        "AUC of a probe fitted on the weak labels less the AUC of these labels, on the test rows, "
+        "at the setting that is best on average. "
+        + "Grey: single runs; blue: their mean. "
         * (len(runs) > 1)
-        + "Above 0 the probe knows better than the labels it was fitted on. The highest point is "
-        "picked on these very rows: it flatters."
+        + "Above 0, the probe ranks rows better than the labels that it was fitted on. The highest "
+        "point is selected on the same test rows, so its gain is optimistic."
         + _beyond(edges)
-        + f" The probe methods were fixed beforehand: they used {_used_in_words(used, surface)}."
+        + f" The probe methods used settings fixed beforehand: {_used_in_words(used, surface)}."
         * bool(used),
         "; ".join(words),
         figure,
@@ -113,7 +105,7 @@ def layers_drawing(surface: Surface, name: str, used: Used) -> Drawing:
 def _lines(
     surface: Surface, probe: str, value: float, runs: Sequence[str]
 ) -> tuple[list[int], dict[str, list[float]]]:
-    """Layers that were tried with a setting, and the gains of each run on them.
+    """Layers that were tried with a setting, and each run's gains on them.
 
     Runs of different sizes have different settings, so not every layer was tried with this one.
     """
@@ -125,7 +117,7 @@ def _lines(
 def _layers_panel(
     axis: Axes, layers: Sequence[int], lines: Sequence[Sequence[float]]
 ) -> tuple[int, float]:
-    """Draw the lines of the runs and their mean; returns the best layer and its mean gain."""
+    """Draw the runs and their mean; return the best layer and its mean gain."""
     if len(lines) > 1:
         for line in lines:
             axis.plot(layers, line, color=GREY, linewidth=0.8, alpha=0.6)
@@ -155,10 +147,10 @@ def _is_at_edge(surface: Surface, probe: str, value: float) -> bool:
 
 
 def _beyond(edges: Sequence[str]) -> str:
-    """A sentence about best settings that are the least or largest of those tried."""
+    """Sentence about best settings that are the smallest or largest of those tried."""
     if not edges:
         return ""
-    return f" At the edge of what was tried ({', '.join(edges)}): the best may be beyond."
+    return f" At the edge of what was tried ({', '.join(edges)}): a better setting may lie beyond."
 
 
 def _best_setting(surface: Surface, probe: str) -> float:
@@ -171,16 +163,12 @@ def _best_setting(surface: Surface, probe: str) -> float:
 
 
 def grid_drawing(surface: Surface, name: str, scored: str, used: Used) -> Drawing:
-    """Gain over layers and settings, mean over runs, as colours.
+    """Draw mean gains over layers and settings as colours; mark the best and the used points.
 
     Parameters
     ----------
-    surface : dict
-        Of `surface_of`.
     scored : str
-        Which rows are scored, in words.
-    used : mapping of str to (int, float)
-        Layer and setting of the probe methods, by probe; marked where the grid has them.
+        Rows that are scored, in words.
     """
     probes = list(dict.fromkeys(probe for probe, *_ in surface))
     layers = sorted({layer for _, layer, _ in surface})
@@ -194,28 +182,23 @@ def grid_drawing(surface: Surface, name: str, scored: str, used: Used) -> Drawin
     highest, edges = [], []
     marked = {probe: point for probe, point in used.items() if (probe, *point) in surface}
     for axis, probe in zip(axes[0], probes, strict=True):
-        setting = SETTINGS[probe]
-        own = [{**row, "setting": setting} for row in rows if row["probe"] == probe]
-        values = sorted({row["value"] for row in own})
-        mesh = heat_panel(axis, own, layers, "mean_delta_auc", scale)
+        of_probe = [{**row, "setting": SETTINGS[probe]} for row in rows if row["probe"] == probe]
+        mesh = heat_panel(axis, of_probe, layers, "mean_delta_auc", scale)
         axis.set_title(probe)
-        if probe in marked:
-            layer, value = marked[probe]
-            _mark(axis, values.index(value), layers.index(layer), "o")
-        best = max(own, key=lambda row: row["mean_delta_auc"])
-        # may lie inside the circle
-        _mark(axis, values.index(best["value"]), layers.index(best["layer"]), "*")
-        point = f"{probe} on layer {best['layer']} at {setting} {best['value']:g}"
-        highest.append(f"{point}, {best['mean_delta_auc']:+.3f}")
+        best = max(of_probe, key=lambda row: row["mean_delta_auc"])
+        _mark_points(axis, of_probe, layers, best, marked.get(probe))
+        setting = f"{SETTINGS[probe]} {best['value']:g}"
+        gain = f"{best['mean_delta_auc']:+.3f}"
+        highest.append(f"{probe} on layer {best['layer']} at {setting}, {gain}")
         if _is_at_edge(surface, probe, best["value"]):
-            edges.append(f"{setting} {best['value']:g}")
+            edges.append(setting)
     axes[0, 0].set_ylabel("layer")
     heat_bar(figure, mesh, list(axes[0])).set_label("AUC less that of the weak labels")
     return Drawing(
         name,
         f"Probes over layers and settings, {scored}",
-        "Mean over runs of the probe's AUC less that of the weak labels: orange above, purple "
-        "below. Star: the highest of a panel."
+        "AUC of a probe less that of the weak labels, mean over runs: orange above 0, purple "
+        "below. Star: the highest gain of a panel."
         + f" Circle: what the probe methods used ({_used_in_words(marked, surface)})."
         * bool(marked)
         + _beyond(edges),
@@ -229,10 +212,21 @@ def _mean(gains: Mapping[str, float]) -> float:
     return float(np.mean(list(gains.values())))
 
 
-def _mark(axis: Axes, across: int, up: int, marker: str) -> None:
-    style = {"*": (8, "white"), "o": (14, "none")}
-    size, face = style[marker]
-    axis.plot(across, up, marker, markersize=size, markerfacecolor=face, color="black")
+def _mark_points(
+    axis: Axes,
+    rows: Sequence[Mapping[str, Any]],
+    layers: Sequence[int],
+    best: Mapping[str, Any],
+    used: tuple[int, float] | None,
+) -> None:
+    """Mark the best point by a star, and the used one by a circle, which may surround the star."""
+    values = sorted({row["value"] for row in rows})
+    if used is not None:
+        layer, value = used
+        at = values.index(value), layers.index(layer)
+        axis.plot(*at, "o", markersize=14, markerfacecolor="none", color="black")
+    at = values.index(best["value"]), layers.index(best["layer"])
+    axis.plot(*at, "*", markersize=8, markerfacecolor="white", color="black")
 
 
 def indicators_drawing(
@@ -242,16 +236,16 @@ def indicators_drawing(
     method: str,
     name: str,
 ) -> Drawing:
-    """The indicators with the strongest rank correlation, a dot for each task.
+    """Draw the indicators with the strongest rank correlations, one dot per task.
 
     Parameters
     ----------
     rows : sequence of GainRow
         Correlations with the method's gain in AUC.
     indicators : sequence of IndicatorRow
-        Of one pair of models.
+        Indicators of one pair of models.
     tasks : sequence of TaskRow
-        Of the same.
+        Gains of the same pair.
     """
     known = [row for row in rows if not math.isnan(row.correlation)]
     shown = sorted(known, key=lambda row: -abs(row.correlation))[:MOST_INDICATORS]
@@ -277,8 +271,9 @@ def indicators_drawing(
     return Drawing(
         name,
         "Indicators and the gain",
-        f"Gain in AUC of {plain(method)} over the weak model against each indicator: a dot a task. "
-        "Title: Spearman's correlation; strongest first, so that some are strong by chance.",
+        f"Gain in AUC of {plain(method)} over the weak model against each indicator, one dot per "
+        "task. Titles: Spearman's correlation. The strongest are shown, so some are strong by "
+        "chance.",
         ", ".join(f"{plain(row.indicator)} {row.correlation:+.2f}" for row in shown),
         figure,
         data,
@@ -286,7 +281,7 @@ def indicators_drawing(
 
 
 def _task_means(indicators: Sequence[IndicatorRow], name: str) -> dict[str, float]:
-    """Mean of an indicator over the runs of each task; nan where a run has none."""
+    """Mean of an indicator over the runs of each task; nan if one of them is nan."""
     values: dict[str, list[float]] = {}
     for row in indicators:
         if name in row.values:
@@ -295,13 +290,13 @@ def _task_means(indicators: Sequence[IndicatorRow], name: str) -> dict[str, floa
 
 
 def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> Drawing:
-    """Scores on validation rows over epochs, by each run's own rule and against the truth.
+    """Draw validation scores over epochs: the one for early stopping, and AUC on true labels.
 
     Parameters
     ----------
     rows : sequence of mapping
-        Of training.parquet. Without `early_stopping`, the rule was `auc`; `val_true_auc` may be
-        missing, or None.
+        Rows of training.parquet. Earlier versions wrote no `early_stopping` (it was `auc`) and no
+        `val_true_auc`.
     """
     rules = list(dict.fromkeys(map(_rule, rows)))
     with_truth = any(row.get("val_true_auc") is not None for row in rows)
@@ -309,12 +304,12 @@ def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> D
     return Drawing(
         name,
         f"Training curves on {task}",
-        "Validation score by which early stopping chose, at every evaluation of a training run, "
-        "against the labels that the run was given (weak labels for students, truth for weak model "
-        f"and ceiling): {', '.join(RULES[rule] for rule in rules)}. Diamond: the state that was "
-        "kept; no line: undefined, and the last state was kept."
+        "Validation score for early stopping, at every evaluation of a training run, against the "
+        "labels that the run was given (weak labels for students, true labels for weak model and "
+        f"ceiling): {', '.join(RULES[rule] for rule in rules)}. Diamond: the checkpoint that was "
+        "kept. No line: the score was undefined, and the last checkpoint was kept."
         + (
-            f" Dashed: AUC {SHOWN_ONLY}. Where it falls while the other score still improves, the "
+            f" Dashed: AUC {SHOWN_ONLY}. If it falls while the other score still improves, the "
             "student may be overfitting to the errors of its labels."
             if with_truth
             else ""
@@ -328,21 +323,21 @@ def curves_drawing(rows: Sequence[Mapping[str, Any]], name: str, task: str) -> D
 def _curves_figure(
     rows: Sequence[Mapping[str, Any]], rules: Sequence[str], *, with_truth: bool
 ) -> Figure:
-    """A panel for each training run."""
+    """Draw one panel per training run."""
     stages = list(dict.fromkeys((row["method"], row["stage"]) for row in rows))
     one_rule = len(rules) == 1  # panels then share the unit of their y axes
     more = 0.3 * with_truth  # for the legend
     figure, axes = panels(len(stages), ABREAST, 11, 1.75, more, sharex=True, sharey=one_rule)
     for axis, (method, stage) in zip(axes, stages, strict=True):
-        own = [row for row in rows if (row["method"], row["stage"]) == (method, stage)]
-        _curve(axis, own)
+        of_run = [row for row in rows if (row["method"], row["stage"]) == (method, stage)]
+        _curve(axis, of_run)
         if not one_rule:
-            axis.set_ylabel(_rule(own[0]))
+            axis.set_ylabel(_rule(of_run[0]))
         same = [other for other in stages if other[0] == method]
         number = f", student {same.index((method, stage)) + 1}" if len(same) > 1 else ""
         axis.set_title(plain(method) + number, fontsize=8.5)
     for axis in axes[-ABREAST:]:
-        axis.tick_params(labelbottom=True)  # the lowest that is seen of each column
+        axis.tick_params(labelbottom=True)  # the lowest visible panel of each column
         axis.set_xlabel("epoch")
     if one_rule:
         axes[0].set_ylabel(rules[0])
@@ -365,9 +360,9 @@ def _score(row: Mapping[str, Any]) -> float | None:
 
 
 def _scored(row: Mapping[str, Any]) -> str:
-    score, truth = _score(row), row.get("val_true_auc")
-    said = "undefined" if score is None else f"{score:.3f}"
-    return said if truth is None else f"{said} (true AUC {truth:.3f})"
+    score, true_auc = _score(row), row.get("val_true_auc")
+    text = "undefined" if score is None else f"{score:.3f}"
+    return text if true_auc is None else f"{text} (true AUC {true_auc:.3f})"
 
 
 def _curve(axis: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -381,7 +376,7 @@ def _curve(axis: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     truth = np.array([row.get("val_true_auc") for row in rows], dtype=np.float64)
     if not np.isnan(truth).all():
         of_truth = axis
-        if _rule(rows[0]) == "log_loss":  # another unit
+        if _rule(rows[0]) == "log_loss":  # which needs another axis than AUC
             of_truth = axis.twinx()
             of_truth.set_ylabel("AUC")
             of_truth.tick_params(length=0)

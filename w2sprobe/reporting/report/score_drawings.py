@@ -1,4 +1,4 @@
-"""AUC and PGR: of the methods of one task, and of many tasks."""
+"""Drawings of AUC and PGR: the methods of one task, and many tasks."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,18 +26,18 @@ from w2sprobe.reporting.report.drawing import (
 from w2sprobe.reporting.wording import ON_TRUTH, STUDENT, plain, sources_of_noise
 from w2sprobe.results import SummaryRow
 
-PGR_LIMITS = (-1.5, 1.5)  # beyond, only the direction is shown
+PGR_LIMITS = (-1.5, 1.5)  # an arrow stands for values beyond these limits
 PANELS_ABREAST = 4
 MARKS = {"weak": ("s", GREY), STUDENT: ("o", BLUE), "ceiling": ("D", ORANGE)}
 
 
 def method_drawing(rows: Sequence[SummaryRow], name: str) -> Drawing:
-    """One task: every method between weak model and ceiling, in AUC and PGR.
+    """Draw one task: every method between weak model and ceiling, in AUC and PGR.
 
     Parameters
     ----------
     rows : sequence of SummaryRow
-        Of one task and pair of models.
+        Scores of one task and pair of models.
     """
     ends = {row.method: row for row in rows if row.method in ("weak", "ceiling")}
     methods = [row for row in rows if row.method not in ends]
@@ -62,7 +62,7 @@ def method_drawing(rows: Sequence[SummaryRow], name: str) -> Drawing:
         f"AUC and PGR on {rows[0].task}",
         "Each method's test AUC (left) between weak model and ceiling, and the share of that gap "
         f"it recovers (right). Bars: 95 % intervals {sources_of_noise(rows)}. Red-violet: fitted "
-        "on the truth, for comparison only. Arrows: beyond the axis.",
+        "on true labels, for comparison only. Arrows: values beyond the axis.",
         _in_words(methods, ends),
         figure,
         [_data(row) for row in rows],
@@ -116,21 +116,23 @@ def _data(row: SummaryRow) -> dict[str, Any]:
 
 
 def tasks_drawing(rows: Sequence[SummaryRow], name: str, published: Sequence[Score]) -> Drawing:
-    """Many tasks: weak model, student and ceiling of each.
+    """Draw weak model, student and ceiling of each of many tasks.
 
     Parameters
     ----------
     rows : sequence of SummaryRow
-        Of one pair of models.
+        Scores of one pair of models.
     published : sequence of Score
-        Of the source experiments; those of the same tasks are drawn.
+        Scores of the source experiments; those of the same tasks are drawn.
     """
     by_task: dict[str, dict[str, SummaryRow]] = {}
     for row in rows:
         if row.method in MARKS:
             by_task.setdefault(row.task, {})[row.method] = row
     order = sorted(by_task, key=lambda task: by_task[task]["ceiling"].gap)
-    theirs = {one.task: {"weak": one.weak_auc, "ceiling": one.ceiling_auc} for one in published}
+    theirs = {
+        score.task: {"weak": score.weak_auc, "ceiling": score.ceiling_auc} for score in published
+    }
     figure, axes = new_figure(8.2, 1.2 + 0.42 * len(order))
     axis = axes[0, 0]
     for y, task in enumerate(order):
@@ -146,8 +148,9 @@ def tasks_drawing(rows: Sequence[SummaryRow], name: str, published: Sequence[Sco
     return Drawing(
         name,
         "AUC of weak model, student and ceiling",
-        f"A task a line, widest gap at the top. Bars: 95 % intervals {sources_of_noise(rows)}. The "
-        "student, trained on the weak model's labels, should lie between the two.",
+        f"One line per task, the widest gap at the top. Bars: 95 % intervals "
+        f"{sources_of_noise(rows)}. The student, trained on the weak model's labels, should lie "
+        "between weak model and ceiling.",
         "; ".join(
             f"{task}: " + ", ".join(f"{plain(m)} {row.auc:.3f}" for m, row in by_task[task].items())
             for task in reversed(order)
@@ -162,7 +165,7 @@ def tasks_drawing(rows: Sequence[SummaryRow], name: str, published: Sequence[Sco
 
 
 def _task_line(axis: Axes, y: int, by_method: Mapping[str, SummaryRow]) -> None:
-    """Weak model, student and ceiling of a task one below the other, on a bar that is the gap."""
+    """Draw weak model, student and ceiling of a task, one below the other, on a bar for the gap."""
     ends = [by_method[method].auc for method in ("weak", "ceiling")]
     axis.plot(ends, (y, y), color=LINE, linewidth=5, zorder=0)
     for dy, (method, (marker, colour)) in zip((0.17, 0.0, -0.17), MARKS.items(), strict=True):
@@ -173,12 +176,14 @@ def _task_line(axis: Axes, y: int, by_method: Mapping[str, SummaryRow]) -> None:
 
 
 def pgr_drawing(rows: Sequence[SummaryRow], name: str, published: Sequence[Score]) -> Drawing:
-    """Many tasks: a panel for each method with a line for each task.
+    """Draw PGR of many tasks: one panel per method, with one line per task.
 
     Parameters
     ----------
     rows : sequence of SummaryRow
-        Of one pair of models.
+        Scores of one pair of models.
+    published : sequence of Score
+        Scores of the source experiments; those of the same tasks and methods are drawn.
     """
     methods = [m for m in dict.fromkeys(row.method for row in rows) if m not in ("weak", "ceiling")]
     ceilings = {row.task: row for row in rows if row.method == "ceiling"}
@@ -201,8 +206,8 @@ def pgr_drawing(rows: Sequence[SummaryRow], name: str, published: Sequence[Score
         "PGR of every task and method",
         "0: no better than the weak model; 1: as good as the ceiling. Bars: 95 % intervals "
         f"{sources_of_noise(rows)}. "
-        "Hollow and grey: the gap is not resolved, and the PGR means nothing. Arrows: beyond the "
-        "axis." + " Crosses: the source experiments." * bool(theirs),
+        "Hollow and grey: the gap is not resolved, so the PGR means nothing. Arrows: values beyond "
+        "the axis." + " Crosses: the source experiments." * bool(theirs),
         "; ".join(
             f"{plain(method)}: "
             + ", ".join(
@@ -243,13 +248,13 @@ def _pgr_panel(
 
 
 def _source_name(method: str) -> str:
-    """What the source experiments call a method of ours."""
+    """Name of a method in the source experiments."""
     name = method.removesuffix("_published")
     return "xent" if name == STUDENT else name.removeprefix("student_")
 
 
 def differences_drawing(comparison: Comparison, name: str) -> Drawing:
-    """Every method less the student, a dot a task, with the mean over tasks."""
+    """Draw the difference of every method to the baseline: one dot per task, and the mean."""
     rows = sorted(
         (row for row in comparison.methods if row.unit == "auc" and row.n),
         key=lambda row: row.mean,
@@ -258,7 +263,7 @@ def differences_drawing(comparison: Comparison, name: str) -> Drawing:
     axis = axes[0, 0]
     data = list(_dots(comparison))
     for y, row in enumerate(rows):
-        dots = [one["auc_difference"] for one in data if one["method"] == row.method]
+        dots = [dot["auc_difference"] for dot in data if dot["method"] == row.method]
         heights = spread(y, len(dots), 0.16)
         axis.plot(dots, heights, "o", color=GREY, markersize=3.5, alpha=0.65)
         interval = row.mean_interval if row.n > 1 else None
@@ -269,8 +274,9 @@ def differences_drawing(comparison: Comparison, name: str) -> Drawing:
     return Drawing(
         name,
         f"Each method against the {plain(comparison.against)}",
-        "Grey: a task each. Diamonds: mean over tasks with its 95 % interval, Student's t over "
-        "tasks, each by itself. Right of the line a method is better, left of it worse.",
+        "Grey: single tasks. Diamonds: mean over tasks with its 95 % interval, Student's t over "
+        "tasks, not corrected for the number of methods. Right of the vertical line, a method is "
+        "better; left of it, worse.",
         ", ".join(f"{plain(row.method)} {row.mean:+.3f}" for row in reversed(rows)),
         figure,
         data,

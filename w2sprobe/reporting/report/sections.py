@@ -1,9 +1,11 @@
 """Sections of a report: their order, texts, drawings and tables."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import pyarrow as pa
 import yaml
@@ -68,25 +70,26 @@ from w2sprobe.reporting.table import Column, Table, numeric
 from w2sprobe.reporting.wording import ENDS, STUDENT, plain
 from w2sprobe.results import Results, SummaryRow
 
-MOST_TASK_DRAWINGS = 12  # one a task; beyond, tables and CSV have the rest
-EVALUATIONS = {"test": "test rows", "cross_fit": "training rows, held out"}
+MOST_TASK_DRAWINGS = 12  # drawings with one task each; tables have all tasks
+EVALUATIONS = {"test": "test rows", "cross_fit": "held-out training rows"}
 
 
 @dataclass(frozen=True)
 class Code:
-    """Text in fixed width, folded away."""
+    """Text in fixed width, hidden until a reader unfolds it."""
 
     title: str
     text: str
+    kind: ClassVar = "code"  # templates cannot test for a class
 
 
 Block = Drawing | Table | Code
-Describe = Callable[[Results], Mapping[str, str]]  # the methods of a run, in words
+Describe = Callable[[Results], Mapping[str, str]]  # descriptions of the methods of a run
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, a sentence, and what follows.
+    """A heading, an introduction, and drawings, tables and code.
 
     Parameters
     ----------
@@ -102,7 +105,7 @@ class Section:
 
 @dataclass(frozen=True)
 class SourceReport:
-    """Head and sections of the report on one source; key numbers for each pair of models."""
+    """Report on one results folder: key numbers of each pair of models, and sections."""
 
     source: ResultsFolder
     key_numbers: tuple[KeyNumbers, ...]
@@ -112,12 +115,12 @@ class SourceReport:
 def report_of(
     source: ResultsFolder, prefix: str = "", describe: Describe | None = None
 ) -> SourceReport:
-    """Lay out the report on a source.
+    """Lay out the report on a results folder.
 
     Parameters
     ----------
     prefix : str, optional
-        Of all names, where a page reports on several sources.
+        Prefix of all names, if a page reports on several folders.
     describe : callable, optional
         Describes the methods of a run in words.
     """
@@ -126,7 +129,7 @@ def report_of(
     analysis = Analysis.of_config(config)
     over = _overview(source, against, analysis)
     comparisons = () if over is None else over.comparisons
-    by_models = {(one.weak_model, one.strong_model): one for one in comparisons}
+    by_models = {(each.weak_model, each.strong_model): each for each in comparisons}
     sections = [*_warnings(source, prefix), _declared(source, prefix)]
     key_numbers = []
     for number, pair in enumerate(source.pairs, start=1):
@@ -146,9 +149,13 @@ def report_of(
         sections += _pairs(over, prefix)
     if describe is not None:
         sections += _methods(source, prefix, describe)
-    builders = (_splits, _sweeps, _filters, _indicators, _curves, _audit)
-    for builder in builders:
-        sections += builder(source, prefix, over)
+    sections += _splits(source, prefix)
+    sections += _sweeps(source, prefix)
+    sections += _filters(source, prefix)
+    if over is not None:
+        sections += _indicators(source, prefix, over)
+    sections += _curves(source, prefix)
+    sections += _audit(source, prefix)
     sections += _seeds(comparisons, prefix)
     sections += _run(source, prefix)
     return SourceReport(source, tuple(key_numbers), tuple(sections))
@@ -156,7 +163,7 @@ def report_of(
 
 @dataclass(frozen=True)
 class OfPair:
-    """One pair of models of a source, and how its sections are named."""
+    """Results of one pair of models, and how their sections are named."""
 
     source: ResultsFolder
     comparison: Comparison | None
@@ -171,20 +178,20 @@ class OfPair:
 
     @property
     def one_task(self) -> bool:
-        """Tests are then over rows and runs, else over tasks."""
+        """Whether there is one task: tests are then over rows and runs, else over tasks."""
         return len(self.source.tasks) == 1
 
 
 def _key_numbers(pair: OfPair, analysis: Analysis) -> KeyNumbers:
     declared = pair.source.preregistration is not None
     if pair.one_task:
-        labels = (run.strong_train_labels for run in pair.source.runs)
+        by_run = (run.strong_train_labels for run in pair.source.runs)
         return task_numbers(
             pair.rows,
             analysis,
             against=pair.against,
             declared=declared,
-            labels=next((of_run for of_run in labels if of_run and WEAK in of_run), None),
+            labels=next((labels for labels in by_run if labels and WEAK in labels), None),
         )
     return study_numbers(pair.rows, pair.comparison, declared=declared)
 
@@ -203,8 +210,8 @@ def _warnings(source: ResultsFolder, prefix: str) -> Iterator[Section]:
         yield Section(
             f"{prefix}warnings",
             "Warnings",
-            "Warnings of training runs that may change what the results mean.",
-            (Table.of_texts("Warnings of trainings", ("run", "warning"), rows),),
+            "Warnings of training runs, which may change what the results mean.",
+            (Table.of_texts("Warnings of training runs", ("run", "warning"), rows),),
         )
 
 
@@ -214,7 +221,7 @@ def _overview(source: ResultsFolder, against: str, analysis: Analysis) -> Overvi
     try:
         return overview(source.scores, source.indicators, against=against, analysis=analysis)
     except InputError:
-        return None  # nothing beside the student to compare
+        return None  # there is no method beside the baseline
 
 
 def _scores(pair: OfPair, analysis: Analysis) -> Iterator[Section]:
@@ -232,7 +239,7 @@ def _scores(pair: OfPair, analysis: Analysis) -> Iterator[Section]:
         )
         blocks += [method_drawing(rows, f"{name}methods"), scores, *([tests] if tests.rows else [])]
     else:
-        reference = [one for one in published().scores if one.task in pair.source.tasks]
+        reference = [score for score in published().scores if score.task in pair.source.tasks]
         blocks += [tasks_drawing(rows, f"{name}auc", reference)]
         if any(row.pgr is not None for row in rows if row.method not in ENDS):
             blocks += [pgr_drawing(rows, f"{name}pgr", reference)]
@@ -241,21 +248,21 @@ def _scores(pair: OfPair, analysis: Analysis) -> Iterator[Section]:
         f"{name}scores",
         f"Who recovers the gap{pair.heading}",
         "Test AUC of every method between weak model and ceiling, and the share of that gap it "
-        "recovers (PGR). What the names mean: see below, What each method does.",
+        "recovers (PGR). The section What each method does explains the names.",
         tuple(blocks),
     )
 
 
 def _gains(pair: OfPair) -> Iterator[Section]:
-    """Tests over tasks: against the supervisor, and against the baseline."""
+    """Sections of tests over tasks: against the supervisor, and against the baseline."""
     comparison, name = pair.comparison, pair.prefix
     if comparison is not None and comparison.supervisor_gains:
         drawing = gains_drawing(comparison, pair.rows, f"{name}gains")
         yield Section(
             f"{name}gains",
             f"Gains over the supervisor{pair.heading}",
-            "Test AUC of a method less that of the weak model that labelled its rows, over all "
-            "tasks, whatever their gap: what generalises from weak to strong.",
+            "Test AUC of each method less that of the weak model that labelled its rows, over all "
+            "tasks, whatever their gap. A gain is weak-to-strong generalisation.",
             (*([drawing] if drawing else []), *supervisor_gain_tables(comparison)),
         )
     if comparison is not None and comparison.methods:
@@ -264,8 +271,7 @@ def _gains(pair: OfPair) -> Iterator[Section]:
         yield Section(
             f"{name}against",
             f"Methods against the {baseline}{pair.heading}",
-            f"Test AUC of each method less that of the {baseline}, task by task: what the method "
-            "adds.",
+            f"Test AUC of each method less that of the {baseline}, on the same tasks and runs.",
             (
                 differences_drawing(comparison, f"{name}differences"),
                 *(table for unit in units for table in method_tables(comparison, unit)),
@@ -280,7 +286,7 @@ def _pairs(over: Overview, prefix: str) -> Iterator[Section]:
         yield Section(
             f"{prefix}pairs",
             "All pairs of models",
-            "Means over the tasks that count; cells over different tasks do not compare.",
+            "Means over tasks with a resolved gap. Do not compare cells over different tasks.",
             tuple(table for matrix in several for table in matrix_tables(matrix)),
         )
 
@@ -291,9 +297,9 @@ def _more_than_auc(pair: OfPair) -> Iterator[Section]:
         yield Section(
             f"{pair.prefix}more",
             f"More than AUC{pair.heading}",
-            "AUC depends only on the order of the rows. These scores say whether decisions at a "
-            "threshold are right, whether probabilities are calibrated, and which groups of rows a "
-            "method fails on.",
+            "AUC depends only on the order of the rows. These scores show whether classifications "
+            "at a threshold are right, whether probabilities are calibrated, and on which groups "
+            "of rows a method fails.",
             blocks,
         )
 
@@ -306,25 +312,26 @@ def _methods(source: ResultsFolder, prefix: str, describe: Describe) -> Iterator
         "Methods in words",
         ("method", "what predicts the test rows"),
         [
-            (name, words.get(name, "A method of this run's own."))
+            (name, words.get(name, "Not known to this version of w2sprobe."))
             for name in dict.fromkeys(row.method for row in source.summary)
         ],
     )
     yield Section(
         f"{prefix}what",
         "What each method does",
-        "All students are the same strong model, trained in the same way; they differ in the "
-        "labels they learn from, or in the loss.",
+        "Finetuned students are all the same strong model, trained in the same way: they differ "
+        "in their labels or in the loss. Probes and heads learn from its activations.",
         (table,),
     )
 
 
-def _splits(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator[Section]:
+def _splits(source: ResultsFolder, prefix: str) -> Iterator[Section]:
     first = source.runs[0].results
     tasks = {run.results.task: run.results for run in source.runs}
 
-    def left_out(one: Results) -> str:
-        return ", ".join(f"{n:,} {plain(why)}" for why, n in one.dropped.items() if n) or "nothing"
+    def left_out(results: Results) -> str:
+        reasons = (f"{n:,} {plain(why)}" for why, n in results.dropped.items() if n)
+        return ", ".join(reasons) or "nothing"
 
     table = Table.of(
         "Rows of every task",
@@ -344,11 +351,11 @@ def _splits(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator[
     )
 
 
-def _n_rows(one: Results, *, split: str) -> int:
-    return one.splits[split]
+def _n_rows(results: Results, *, split: str) -> int:
+    return results.splits[split]
 
 
-def _sweeps(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator[Section]:
+def _sweeps(source: ResultsFolder, prefix: str) -> Iterator[Section]:
     sweeps = {run.name: run.sweep.to_pylist() for run in source.runs if run.sweep is not None}
     used = _used(source)
     blocks: list[Block] = []
@@ -365,14 +372,14 @@ def _sweeps(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator[
         "Probes over layers and settings",
         "Probes on the strong model's activations, fitted on the weak labels."
         if blocks
-        else "No sweep was part of this run. Add `sweep: {}` to its config and run it again: only "
-        "the sweep is computed.",
+        else "This run had no sweep. Add `sweep: {}` to its config and run it again: only the "
+        "sweep is computed.",
         tuple(blocks),
     )
 
 
 def _used(source: ResultsFolder) -> Used:
-    """Layer and setting of the probe methods, where all runs have the same."""
+    """Layer and setting of the probe methods, if all runs have the same."""
     names = {"knn": "n_neighbors", "logistic": "l2"}
     points = {
         (run.results.layer, *(run.results.config["probes"].get(name) for name in names.values()))
@@ -382,38 +389,38 @@ def _used(source: ResultsFolder) -> Used:
     if len(points) != 1:
         return {}
     ((layer, *values),) = points
-    found = zip(names, values, strict=True)
-    return {probe: (layer, value) for probe, value in found if value is not None}
+    by_probe = zip(names, values, strict=True)
+    return {probe: (layer, value) for probe, value in by_probe if value is not None}
 
 
-def _filters(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator[Section]:
-    found = [
+def _filters(source: ResultsFolder, prefix: str) -> Iterator[Section]:
+    by_run = [
         (run.name, labels) for run in source.runs if (labels := run.strong_train_labels) is not None
     ]
-    cards = [card for name, labels in found for card in cards_of(labels, name)]
+    cards = [card for name, labels in by_run for card in cards_of(labels, name)]
     if not cards:
         return
     blocks: list[Block] = []
     if any(card["removed"] for card in cards):
         blocks.append(filters_drawing(cards, f"{prefix}filters"))
-        overlaps = overlap_drawing([labels for _, labels in found], f"{prefix}overlap")
+        overlaps = overlap_drawing([labels for _, labels in by_run], f"{prefix}overlap")
         blocks += [overlaps] if overlaps else []
     yield Section(
         f"{prefix}labels",
         "What methods did to the labels",
-        "Before a student is trained, a filter removes rows and relabelling changes them. Here "
-        "both are compared with the truth, which no method has seen.",
+        "Before a student is trained, a filter removes rows, or relabelling changes labels. Here "
+        "the results are compared with the true labels, which filters and relabelling do not see.",
         (*blocks, labels_table(cards)),
     )
 
 
-def _indicators(source: ResultsFolder, prefix: str, over: Overview | None) -> Iterator[Section]:
-    if over is None or not over.gains:
+def _indicators(source: ResultsFolder, prefix: str, over: Overview) -> Iterator[Section]:
+    if not over.gains:
         return
     method = over.gains[0].method
     of_auc = [row for row in over.gains if row.unit == "auc" and row.method == method]
     blocks: list[Block] = []
-    if len(source.pairs) == 1 and any(row.correlation == row.correlation for row in of_auc):
+    if len(source.pairs) == 1 and not all(math.isnan(row.correlation) for row in of_auc):
         tasks: tuple[TaskRow, ...] = task_rows(by_method(by_pair(source.scores)[source.pairs[0]]))
         blocks.append(
             indicators_drawing(of_auc, source.indicators, tasks, method, f"{prefix}indicators")
@@ -423,24 +430,24 @@ def _indicators(source: ResultsFolder, prefix: str, over: Overview | None) -> It
         "What would have predicted the gain",
         "Misfit, subspace overlap and representation gap are computed from activations and weak "
         "labels alone, before any student is trained; CAPA compares the errors of two models on "
-        "the test rows. With few tasks, correlations are wide open: look at the intervals.",
+        "the test rows. With few tasks, correlations are very uncertain: look at the intervals.",
         (*blocks, *gain_tables(over.gains)),
     )
 
 
-def _curves(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator[Section]:
-    seen: dict[str, pa.Table] = {}
+def _curves(source: ResultsFolder, prefix: str) -> Iterator[Section]:
+    by_task: dict[str, pa.Table] = {}
     for run in source.runs:
         if run.curves is not None:
-            seen.setdefault(run.results.task, run.curves)
-    if not seen:
+            by_task.setdefault(run.results.task, run.curves)
+    if not by_task:
         return
-    shown = list(seen.items())[:MOST_TASK_DRAWINGS]
-    more = f" The first {len(shown)} of {len(seen)} tasks." if len(shown) < len(seen) else ""
+    shown = list(by_task.items())[:MOST_TASK_DRAWINGS]
+    which = f"the first {len(shown)} of {len(by_task)} tasks"
     yield Section(
         f"{prefix}training",
         "Training curves",
-        f"Of the first seed of each task.{more}",
+        f"First run of {which if len(shown) < len(by_task) else 'each task'}.",
         tuple(
             curves_drawing(curves.to_pylist(), f"{prefix}curves-{number}", task)
             for number, (task, curves) in enumerate(shown, start=1)
@@ -448,28 +455,29 @@ def _curves(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator[
     )
 
 
-def _audit(source: ResultsFolder, prefix: str, _: Overview | None) -> Iterator[Section]:
+def _audit(source: ResultsFolder, prefix: str) -> Iterator[Section]:
     table = audit_table(source)
     flags = sum(row.cells[1].text == "flag" for row in table.rows)
     count = {0: "No flags", 1: "One flag"}.get(flags, f"{flags} flags")
     yield Section(
         f"{prefix}audit",
         "Audit of the tasks",
-        "What could make these results mean something else: baselines of lengths or words that "
-        "solve a task, near-duplicates across splits, texts longer than a model reads, a common "
-        f"ending of all texts, unbalanced labels. {count if table.rows else 'Nothing was found'}.",
+        "Problems of the data that could change what the results mean: tasks that text length or "
+        "single words solve, near-duplicates across splits, texts longer than a model's context, a "
+        "common ending of all texts, unbalanced labels. "
+        f"{count if table.rows else 'Nothing was found'}.",
         (table,) if table.rows else (),
     )
 
 
 def _seeds(comparisons: Sequence[Comparison], prefix: str) -> Iterator[Section]:
-    with_seeds = [one for one in comparisons if one.seeds]
+    with_seeds = [comparison for comparison in comparisons if comparison.seeds]
     if with_seeds:
         yield Section(
             f"{prefix}seeds",
             "Seeds",
-            "The same method, run again on other cuts of the rows or with other seeds: how much "
-            "of a difference is luck.",
+            "Differences between runs of the same method, on other cuts of the rows or with other "
+            "seeds. A difference between methods that is no larger may be chance.",
             tuple(map(seeds_table, with_seeds)),
         )
 
@@ -477,24 +485,28 @@ def _seeds(comparisons: Sequence[Comparison], prefix: str) -> Iterator[Section]:
 def _run(source: ResultsFolder, prefix: str) -> Iterator[Section]:
     first = source.runs[0].results
     facts = {**first.versions, **first.machine}
-    failed = [(one.experiment, one.stage, one.error) for one in source.failures] + [
-        (run.name, stage, f"no result for {method}")
+    failed = [(stage.experiment, stage.stage, stage.error) for stage in source.failures]
+    missing = [
+        (run.name, method, reason)  # a sentence, or the title of the stage that failed
         for run in source.runs
-        for method, stage in run.results.missing.items()
+        for method, reason in run.results.missing.items()
     ]
     blocks: list[Block] = []
     if failed:
-        columns = ("where", "stage", "what")
+        columns = ("run", "stage", "error")
         blocks.append(Table.of_texts("Stages that failed", columns, failed))
-    if len(source.runs) > 1:  # of one, the scores have them
+    if missing:
+        columns = ("run", "method", "reason, or stage that failed")
+        blocks.append(Table.of_texts("Methods without results", columns, missing))
+    if len(source.runs) > 1:  # for a single run, the table of scores has them
         blocks.append(times_table(source))
-    blocks.append(Table.of_texts("Versions and machine", ("what", "value"), facts.items()))
+    blocks.append(Table.of_texts("Versions and machine", ("name", "value"), facts.items()))
     config = source.folder / "config.yaml"
-    blocks.append(Code("Config, with every default", _config(config, first.config)))
+    blocks.append(Code("Config with all defaults", _config(config, first.config)))
     yield Section(
         f"{prefix}run",
         "How it was run",
-        f"Run it again: w2sprobe run {config.name}",
+        f"To run it again: w2sprobe run {config.name}",
         tuple(blocks),
     )
 

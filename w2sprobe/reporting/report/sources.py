@@ -1,4 +1,4 @@
-"""Read the results of a run: a folder with one experiment or with a study."""
+"""Reading the results of a run: a folder with one experiment or with a study."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -32,19 +32,19 @@ Labels = dict[str, dict[str, np.ndarray]]  # columns of the training labels, by 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """An experiment's results, and the files beside them."""
+    """Results of an experiment, and the files beside them."""
 
     folder: Path
     results: Results
 
     @property
     def name(self) -> str:
-        """Task, and run where there are several."""
+        """Name of the task, and of the run if there are several."""
         return ", ".join(filter(None, (self.results.task, self.results.key.run)))
 
     @cached_property
     def predictions(self) -> pa.Table | None:
-        """Predictions of the test rows, a column for each method."""
+        """Predictions for the test rows, one column per method."""
         return self._table("predictions.parquet")
 
     @cached_property
@@ -54,7 +54,7 @@ class RunFolder:
 
     @cached_property
     def strong_train_labels(self) -> "Labels | None":
-        """`labels` of the strong-train rows, as `labels_by_method` gives them."""
+        """`labels` of the strong-train rows, from `labels_by_method`."""
         return None if self.labels is None else labels_by_method(self.labels)
 
     @cached_property
@@ -70,7 +70,7 @@ class RunFolder:
     def _table(self, name: str) -> pa.Table | None:
         path = self.folder / name
         if not path.is_file():
-            return None  # written by an older version, or without a sweep
+            return None  # older versions wrote fewer files, and sweeps are optional
         try:
             return pq.read_table(path)
         except (OSError, pa.ArrowException) as error:
@@ -79,14 +79,14 @@ class RunFolder:
 
 @dataclass(frozen=True)
 class ResultsFolder:
-    """The folder of a run.
+    """Results of a run, of one experiment or a study.
 
     Parameters
     ----------
     runs : tuple of RunFolder
-        One for each task, pair of models and seed.
+        One per task, pair of models and run.
     summary : tuple of SummaryRow
-        One for each task, pair of models and method, over the seeds.
+        One per task, pair of models and method, over runs.
     """
 
     folder: Path
@@ -98,17 +98,17 @@ class ResultsFolder:
 
     @classmethod
     def read(cls, folder: Path) -> "ResultsFolder":
-        """Read what `w2sprobe run` has left.
+        """Read the results of `w2sprobe run`.
 
         Parameters
         ----------
         folder : Path
-            Holds study.json or results.json; or one of these files.
+            Folder of study.json or results.json, or one of these files.
 
         Raises
         ------
         InputError
-            No results, or files that cannot be read.
+            There are no results, or a file cannot be read.
         """
         if folder.is_file():
             folder = folder.parent
@@ -129,13 +129,13 @@ class ResultsFolder:
         if not runs:
             raise InputError(
                 f"no experiment of {str(folder)!r} has results",
-                advice="See what failed: w2sprobe run prints it, and study.json has it.",
+                advice="study.json lists the stages that failed.",
             )
         return cls(folder, study.name, runs, study.summary, study.failures, study.preregistration)
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """Weak and strong models, in order of appearance."""
+        """Pairs of weak and strong model, in order of appearance."""
         return list(dict.fromkeys((row.weak_model, row.strong_model) for row in self.summary))
 
     @property
@@ -150,7 +150,7 @@ class ResultsFolder:
         return [name for name in names if name not in ("weak", "ceiling")]
 
     def of_pair(self, pair: tuple[str, str]) -> "ResultsFolder":
-        """The part of this source that is about one weak and one strong model."""
+        """Select the results of one weak and one strong model."""
         return replace(
             self,
             runs=tuple(run for run in self.runs if run.results.key[1:3] == pair),
@@ -161,11 +161,8 @@ class ResultsFolder:
 
     @cached_property
     def scores(self) -> list[Score]:
-        """One score per run and method, as `w2sprobe stats` reads them.
-
-        The scores.csv of a study has the standard errors that its runs share, results.json that of
-        a single run.
-        """
+        """One score per run and method, as `w2sprobe stats` reads them."""
+        # only this file has the standard errors over test rows that all runs of a task share
         if (self.folder / SCORES).is_file():
             return read_scores(self.folder)
         return [score for run in self.runs for score in read_scores(run.folder / RESULTS)]
@@ -178,25 +175,19 @@ class ResultsFolder:
 
 
 def labels_by_method(labels: pa.Table) -> Labels:
-    """Columns of the strong-train rows, by method, rows in the order of their ids.
-
-    Parameters
-    ----------
-    labels : pyarrow.Table
-        Of training_labels.parquet.
-    """
+    """Columns of training_labels.parquet by method: strong-train rows, sorted by id."""
     columns = {
         name: np.array(labels[name].to_pylist(), dtype=object) for name in labels.column_names
     }
-    found: Labels = {}
+    by_method: Labels = {}
     for method in dict.fromkeys(columns["method"].tolist()):
         rows = np.flatnonzero((columns["method"] == method) & (columns["split"] == "strong_train"))
         rows = rows[np.argsort(columns["id"][rows].astype(str))]
-        found[method] = {
+        by_method[method] = {
             "id": columns["id"][rows].astype(str),
             "label": columns["label"][rows].astype(np.int64),
             "soft_label": columns["soft_label"][rows].astype(np.float64),
             "keep": columns["keep"][rows].astype(bool),
             "step": np.array([step or "" for step in columns["step"][rows]], dtype=np.str_),
         }
-    return found
+    return by_method

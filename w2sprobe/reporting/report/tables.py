@@ -1,4 +1,4 @@
-"""Tables that only reports have: tests of methods, audits, times, labels before and after."""
+"""Tables of reports only: tests of methods, audits, times, labels before and after curation."""
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
@@ -11,9 +11,9 @@ from w2sprobe.reporting.report.key_numbers import toned
 from w2sprobe.reporting.report.sources import ResultsFolder
 from w2sprobe.reporting.table import Cell, Column, Table, numeric
 from w2sprobe.reporting.wording import ENDS, STUDENT, plain
-from w2sprobe.results import SummaryRow
+from w2sprobe.results import ResultRow, SummaryRow
 
-CARD = {  # titles of columns, and what they hold of `cards_of`
+CARD = {  # titles of columns, and their keys in `cards_of`
     "rows": "offered",
     "wrong before": "noise_before",
     "wrong after": "noise_after",
@@ -35,18 +35,19 @@ def method_tests_table(
     defined: Mapping[str, Mapping[str, object]] | None = None,
     filters: Mapping[str, Estimate | None] | None = None,
 ) -> Table:
-    """Tests of the methods of one task that compete with the baseline; without rows for none.
+    """Tests of the methods of one task that compete with the baseline; there may be none.
 
     Parameters
     ----------
     analysis : Analysis
-        Its family says which methods compete; without one, `defined` and their names do.
+        Its family are the methods that compete. If it has none, names and `defined` decide.
     against : str
-        The baseline: the key numbers have its test.
+        Baseline, whose own test is among the key numbers.
     defined : mapping of str to mapping, optional
-        The section `define` of the config.
+        Section `define` of the config.
     filters : mapping of str to Estimate or None, optional
-        AUC of each filter less that of a random filter of its size, where they can be paired.
+        AUC of each filter less that of a random filter that keeps as many rows; None if they
+        cannot be paired.
     """
 
     def competes(method: str) -> bool:
@@ -57,7 +58,7 @@ def method_tests_table(
     others = [row for row in rows if row.method not in (*ENDS, against) and competes(row.method)]
     gains = {
         "weak model": {row.method: gain_of(row) for row in others},
-        "random filter of its size": filters or {},
+        "random filter of the same size": filters or {},
     }
     tests = [
         (method, control, known[method], *test)
@@ -69,20 +70,20 @@ def method_tests_table(
         "Tests of the other methods",
         (
             Column("method", itemgetter(0)),
-            Column("less", itemgetter(1)),
-            numeric("difference", lambda one: Cell.estimate(one[2].value, one[2].interval)),
-            numeric("p (Holm)", lambda one: Cell.pvalue(one[2].pvalue, one[3])),
-            Column("result", lambda one: toned(one[4])),
+            Column("compared with", itemgetter(1)),
+            numeric("difference", lambda test: Cell.estimate(test[2].value, test[2].interval)),
+            numeric("p (Holm)", lambda test: Cell.pvalue(test[2].pvalue, test[3])),
+            Column("result", lambda test: toned(test[4])),
         ),
         tests,
-        "Test AUC of a method less that of the control; brackets: 95 % intervals. p: two-sided; in "
-        "parentheses by Holm for all methods with the same control; the result follows from it.",
+        "Difference in test AUC; brackets: 95 % intervals. p: two-sided; in parentheses after Holm "
+        "for all methods with the same comparison. The result uses the latter.",
     )
 
 
 def audit_table(source: ResultsFolder) -> Table:
-    """What the audits of the tasks found."""
-    found = dict.fromkeys(
+    """Findings of the audits of all tasks."""
+    findings = dict.fromkeys(
         (run.results.task, finding.level, finding.kind, finding.message)
         for run in source.runs
         for finding in run.results.audit
@@ -90,41 +91,37 @@ def audit_table(source: ResultsFolder) -> Table:
     return Table.of_texts(
         "Findings of the audits",
         ("task", "level", "kind", "finding"),
-        found,
-        "A flag makes results doubtful, a warning may, a note informs.",
+        findings,
+        "Levels: a flag means that results are doubtful, a warning that they may be; a note only "
+        "informs.",
     )
 
 
 def times_table(source: ResultsFolder) -> Table:
-    """What each method's stages took."""
+    """Training rows and duration of each method in each run."""
     rows = [(run.name, row) for run in source.runs for row in run.results.rows]
     return Table.of(
         "Rows and times",
         (
-            Column("task", itemgetter(0)),
-            Column(
-                "method",
-                lambda one: (
-                    one[1].method
-                    + (
-                        f" (same labels and run as {one[1].same_run_as})"
-                        if one[1].same_run_as
-                        else ""
-                    )
-                ),
-            ),
-            numeric("rows kept", lambda one: one[1].rows_kept),
-            numeric("of", lambda one: one[1].rows_offered),
-            numeric("seconds", lambda one: Cell.number(one[1].seconds, digits=1)),
+            Column("run", itemgetter(0)),
+            Column("method", lambda pair: _with_source(pair[1])),
+            numeric("rows kept", lambda pair: pair[1].rows_kept),
+            numeric("of", lambda pair: pair[1].rows_offered),
+            numeric("seconds", lambda pair: Cell.number(pair[1].seconds, digits=1)),
         ),
         rows,
-        "Seconds by the clock of a method's own stages, whatever else the machine did just then; "
-        "activations and weak labels are shared by all.",
+        "Wall-clock seconds of a method's own stages; other work on the machine may have slowed "
+        "them. Activations and weak labels are shared by all methods.",
     )
 
 
+def _with_source(row: ResultRow) -> str:
+    """Name of a method, and of the run that it shares because its labels were equal."""
+    return row.method + (f" (same labels and run as {row.same_run_as})" if row.same_run_as else "")
+
+
 def labels_table(cards: Sequence[Mapping[str, Any]]) -> Table:
-    """What each method did to the weak labels, against truth."""
+    """Counts of `cards_of`: what each method did to the weak labels, judged by true labels."""
     several = len({card["run"] for card in cards}) > 1
     steps = any(card["step"] for card in cards)
     return Table.of(
@@ -136,6 +133,6 @@ def labels_table(cards: Sequence[Mapping[str, Any]]) -> Table:
             *(numeric(title, itemgetter(key)) for title, key in CARD.items()),
         ),
         cards,
-        "Rows of strong-train; hard labels, soft label above .5. A random filter's precision is "
-        "the share that is wrong before, on average.",
+        "Strong-train rows, with labels hardened at 0.5. Of the rows that a random filter removes, "
+        "on average the share 'wrong before' is wrong.",
     )

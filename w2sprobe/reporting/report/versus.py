@@ -1,4 +1,4 @@
-"""Results side by side: what differs between their configs, and between their scores."""
+"""Comparison of two results: differences of their scores and of their configs."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,14 +29,14 @@ Key = tuple[str, str, str, str]  # task, weak and strong model, method
 def versus(
     first: ResultsFolder, other: ResultsFolder, prefix: str, names: tuple[str, str]
 ) -> Section:
-    """The section that compares a source with the first one.
+    """Report section that compares a results folder with the first one.
 
     Parameters
     ----------
     prefix : str
-        Of the names of sections, drawings and tables.
+        Prefix of the names of section, drawings and tables.
     names : tuple of str
-        Names of the two in titles and columns.
+        Names of the two, for titles and columns.
     """
     ours, theirs = (_by_key(source) for source in (first, other))
     both = [key for key in ours if key in theirs]
@@ -52,9 +52,9 @@ def versus(
     return Section(
         f"{prefix}versus",
         f"{names[1]} against {names[0]}",
-        f"Both have {len(both)} scores of the same task, models and method; {alone} more are in "
-        "one of them. Intervals are paired by test rows, cuts and seeds, where both have the same; "
-        "they are not corrected for their number.",
+        f"Both have {len(both)} scores of the same task, models and method; {alone} more are only "
+        "in one of them. Intervals are paired by test rows, cuts and seeds, if both have the same, "
+        "and not corrected for their number.",
         tuple(blocks),
     )
 
@@ -64,7 +64,7 @@ def _by_key(source: ResultsFolder) -> dict[Key, SummaryRow]:
 
 
 def _estimate(first: ResultsFolder, other: ResultsFolder, key: Key) -> Estimate | None:
-    """The other's AUC less the first's, paired by rows, cuts and seeds."""
+    """AUC of the other less that of the first, paired by test rows, cuts and seeds."""
     ours, theirs = (
         predicted([run for run in source.runs if run.results.key[:3] == key[:3]], key[3])
         for source in (first, other)
@@ -74,7 +74,7 @@ def _estimate(first: ResultsFolder, other: ResultsFolder, key: Key) -> Estimate 
 
 @dataclass(frozen=True)
 class _Scored:
-    """A score that both results have, and their difference where it can be paired."""
+    """A score that both results have, and its paired difference; None if it cannot be paired."""
 
     ours: SummaryRow
     theirs: SummaryRow
@@ -87,7 +87,7 @@ class _Scored:
 
     @property
     def interval(self) -> Interval | None:
-        """95 % interval; None where it is not known."""
+        """95 % interval of the difference; None if it is unknown."""
         return None if self.paired is None else self.paired.interval
 
 
@@ -111,8 +111,8 @@ def _drawing(pairs: Pairs, name: str, names: tuple[str, str]) -> Drawing:
     return Drawing(
         name,
         f"{names[1]} less {names[0]}",
-        "Right of the line, the second is better, left of it worse. Bars: paired 95 % intervals "
-        "over test rows, cuts and seeds; grey: not known, as these differ.",
+        f"Right of the vertical line, {names[1]} is better; left of it, worse. Bars: paired 95 % "
+        "intervals over test rows, cuts and seeds. Grey: no interval, as these differ.",
         ", ".join(
             f"{key[0]} {plain(key[3])} {pair.difference:+.3f}" for key, pair in pairs.items()
         ),
@@ -162,8 +162,9 @@ def _config_table(first: ResultsFolder, other: ResultsFolder, names: tuple[str, 
     return Table.of_texts(
         "Settings that differ",
         ("setting", *names),
-        [(key, *(_shown(one.get(key)) for one in (ours, theirs))) for key in keys],
-        "Of the first experiment of each." if keys else "None, in the first experiment of each.",
+        [(key, _shown(ours.get(key)), _shown(theirs.get(key))) for key in keys],
+        "Only the first experiments of both are compared."
+        + ("" if keys else " None of their settings differ."),
     )
 
 

@@ -1,20 +1,19 @@
 """Write report.html and figures/ from results."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from w2sprobe import __version__
 from w2sprobe.atomic import make_folder
 from w2sprobe.errors import InputError
 from w2sprobe.reporting.pages import Page, write_page
 from w2sprobe.reporting.report.drawing import Drawing, house_style
-from w2sprobe.reporting.report.rows import Explore, Link, write_explorers
-from w2sprobe.reporting.report.sections import Code, Describe, Section, SourceReport, report_of
+from w2sprobe.reporting.report.explorers import Explore, Link, write_explorers
+from w2sprobe.reporting.report.sections import Describe, Section, SourceReport, report_of
 from w2sprobe.reporting.report.sources import ResultsFolder
 from w2sprobe.reporting.report.versus import versus
-from w2sprobe.reporting.table import Table
+from w2sprobe.reporting.wording import counted
 
 HTML, FIGURES = "report.html", "figures"
 
@@ -27,29 +26,24 @@ def write_report(
     describe: Describe | None = None,
     explore: Explore | None = None,
 ) -> Path:
-    """Write a report of one result, or of several side by side.
+    """Write a report of one result, or of several compared with the first; return its page.
 
     Parameters
     ----------
     folders : sequence of Path
-        As `w2sprobe run` leaves them; the first is what others are compared with.
+        Result folders of `w2sprobe run`.
     out : Path, optional
-        Folder; gets report.html and figures/, each as PNG, SVG, PDF and CSV. Default: report in
-        the folder of the first result.
+        Gets report.html and figures/, each figure as PNG, SVG, PDF and CSV. Default: the folder
+        `report` inside the first result.
     stores : Path, optional
-        Folder with activation stores. With `explore`, an explorer is written for each run whose
-        store is there.
+        Folder of activation stores. With `explore`, an explorer is written for each run whose
+        store exists.
     describe : callable, optional
-        From Results to a sentence for each method, as
+        Describes the methods of a run, as
         `w2sprobe.experiments.method_descriptions.describe_methods`.
     explore : callable, optional
         Computes the content of an explorer, as `w2sprobe.explorer.explore_run`; the only part of a
         report that needs torch.
-
-    Returns
-    -------
-    Path
-        The page.
 
     Raises
     ------
@@ -77,7 +71,7 @@ def write_report(
             if number > 1
         ]
         figures = out / FIGURES
-        shutil.rmtree(figures, ignore_errors=True)  # those of an earlier report have other names
+        shutil.rmtree(figures, ignore_errors=True)  # figures of an earlier report have other names
         make_folder(figures)
         for section in [*compared, *(section for part in parts for section in part.sections)]:
             for block in section.blocks:
@@ -89,7 +83,7 @@ def write_report(
 
 
 def _names(sources: Sequence[ResultsFolder]) -> list[str]:
-    """Names of the studies; those of their folders where two have the same."""
+    """Names of the studies, or their folders if two studies have the same name."""
     names = [source.name for source in sources]
     if len(set(names)) == len(names):
         return names
@@ -102,15 +96,15 @@ def _page(
     names: Sequence[str],
     links: Sequence[tuple[ResultsFolder, Link]],
 ) -> Page:
-    values: dict[str, Any] = {
+    values = {
         "version": __version__,
-        "compared": [_rendered(section) for section in compared],
+        "compared": compared,
         "parts": [
             {
                 "name": name,
-                "description": _description(part),
+                "description": _description(part.source),
                 "key_numbers": part.key_numbers,
-                "sections": [_rendered(section) for section in part.sections],
+                "sections": part.sections,
                 "explorers": [link for source, link in links if source is part.source],
             }
             for part, name in zip(parts, names, strict=True)
@@ -120,40 +114,15 @@ def _page(
     return Page("report.html.j2", f"{title}: weak-to-strong report", values)
 
 
-def _rendered(section: Section) -> dict[str, Any]:
-    kinds: dict[type, tuple[str, Callable[[Any], Any]]] = {
-        Drawing: ("figure", Drawing.block),
-        Table: ("table", lambda table: table),
-        Code: ("code", lambda code: code),
-    }
-    blocks = []
-    for block in section.blocks:
-        kind, made = kinds[type(block)]
-        blocks.append({"kind": kind, "block": made(block)})
-    return {
-        "name": section.name,
-        "title": section.title,
-        "intro": section.intro,
-        "blocks": blocks,
-    }
-
-
-def _description(part: SourceReport) -> str:
-    source = part.source
+def _description(source: ResultsFolder) -> str:
+    """Task and size of a study, in one line."""
+    tasks = source.tasks
     runs = {run.results.seed for run in source.runs}
-    counts = (
-        *(((len(source.tasks), "task"),) if len(source.tasks) > 1 else ()),
-        (len(source.pairs), "pair of models"),
-        (len(runs), "run per task and pair"),
-        (len(source.methods), "method"),
+    return ", ".join(
+        (
+            tasks[0] if len(tasks) == 1 else counted(len(tasks), "task"),
+            f"{counted(len(source.pairs), 'pair')} of models",
+            f"{counted(len(runs), 'run')} per task and pair",
+            counted(len(source.methods), "method"),
+        )
     )
-    words = source.tasks if len(source.tasks) == 1 else []
-    words = [*words, *(f"{n} {_plural(word, n)}" for n, word in counts)]
-    return ", ".join(words)
-
-
-def _plural(word: str, n: int) -> str:
-    if n == 1:
-        return word
-    first, *rest = word.split(" ", 1)
-    return " ".join([f"{first}s", *rest])

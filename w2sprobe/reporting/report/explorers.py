@@ -1,8 +1,8 @@
 """Write an explorer for each task whose activations are in the cache."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow.compute as pc
 
@@ -13,13 +13,12 @@ from w2sprobe.reporting.report.sources import ResultsFolder, RunFolder
 
 SPLITS = "splits.parquet"
 
-# from the folder of a store, weak labels and the splits' file, as `w2sprobe.explorer.explore_run`:
-# it fits probes, which takes torch, and reports do without
+# `w2sprobe.explorer.explore_run`, from the folder of a store, weak labels and the file of the
+# splits; passed as an argument, because it fits probes with torch, which reports must not import
 Explore = Callable[[Path, LabelTable, Path], ExplorerData]
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(NamedTuple):
     """Link to a page beside the report."""
 
     text: str
@@ -29,14 +28,12 @@ class Link:
 def write_explorers(
     sources: Sequence[ResultsFolder], stores: Path, out: Path, explore: Explore
 ) -> Iterator[tuple[ResultsFolder, Link]]:
-    """Write a page for each task and pair of models whose store exists, for the first seed.
+    """Write explorer-1.html, ... to `out` for the first run of each task and pair with a store.
 
     Parameters
     ----------
     stores : Path
-        Folder that holds activation stores by their names.
-    out : Path
-        Gets explorer-1.html, explorer-2.html, ...
+        Folder of activation stores.
     explore : callable
         Computes what a page shows.
     """
@@ -45,13 +42,14 @@ def write_explorers(
         seen = set()
         for run in source.runs:
             results = run.results
-            key = (results.task, results.weak_model, results.strong_model)
-            splits, weak = _splits_of(run), _weak_labels(run)
-            store = stores / results.store
-            there = results.store and (store / "manifest.json").is_file()
-            if key in seen or not there or splits is None or weak is None:
+            task_and_models, store = results.key[:3], stores / results.store
+            has_store = results.store and (store / "manifest.json").is_file()
+            if task_and_models in seen or not has_store:
                 continue
-            seen.add(key)
+            splits, weak = _splits_of(run), _weak_labels(run)
+            if splits is None or weak is None:
+                continue
+            seen.add(task_and_models)
             number += 1
             name = f"explorer-{number}.html"
             title = f"{results.strong_model} on {run.name}"
@@ -60,7 +58,7 @@ def write_explorers(
 
 
 def _splits_of(run: RunFolder) -> Path | None:
-    """File of the run's splits, or of those that it shares with other seeds and pairs."""
+    """File of the run's splits, which runs of one task may share; None if it is missing."""
     files = (folder / SPLITS for folder in (run.folder, run.folder.parent))
     return next((file for file in files if file.is_file()), None)
 
@@ -68,5 +66,5 @@ def _splits_of(run: RunFolder) -> Path | None:
 def _weak_labels(run: RunFolder) -> LabelTable | None:
     if run.labels is None:
         return None
-    own = run.labels.filter(pc.equal(run.labels["method"].cast("string"), "weak"))
-    return LabelTable(own["id"].to_pylist(), own["soft_label"].to_numpy())
+    weak = run.labels.filter(pc.equal(run.labels["method"].cast("string"), "weak"))
+    return LabelTable(weak["id"].to_pylist(), weak["soft_label"].to_numpy())
