@@ -214,6 +214,6 @@ def test_coverage_over_tasks_has_a_line_a_number_and_shape_of_tasks() -> None:
 
 
 def test_coverage_is_that_of_the_page() -> None:
-    page = (Path(__file__).parents[1] / "docs/statistics.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs/coverage.md").read_text(encoding="utf-8")
     for line in coverage.table_rows(Path(__file__).parents[1] / "docs/coverage.csv"):
         assert line in page
