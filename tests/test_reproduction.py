@@ -23,6 +23,7 @@ from w2sprobe.results import StudyResults
 
 PAGES = Path(__file__).parents[1] / "docs/reproduction"
 KEPT = PAGES / "probes"  # small files of the study that the page is about
+STUDIES = {"probes": "tables.md", "gemma": "tables-gemma.md"}
 VERSION0 = PAGES / "version0/results"
 NOISE = "logistic_probe_on_noise"
 
@@ -278,13 +279,13 @@ def test_figures_are_drawn(
 # --- the page -------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not KEPT.is_dir(), reason="the study has no results yet")
-def test_tables_of_the_page_are_those_of_the_command() -> None:
-    """Each is on a page of the folder, word for word, below its title."""
-    pages = "\n".join(path.read_text(encoding="utf-8") for path in sorted(PAGES.glob("*.md")))
-    blocks = run("tables", str(KEPT)).strip().split("\n\n")
+@pytest.mark.parametrize(("results", "page"), STUDIES.items())
+def test_tables_of_a_page_are_those_of_the_command(results: str, page: str) -> None:
+    """All of them, word for word, each below its title."""
+    shown = (PAGES / page).read_text(encoding="utf-8")
+    blocks = run("tables", str(PAGES / results)).strip().split("\n\n")
     for title, table in zip(blocks[::2], blocks[1::2], strict=True):
-        assert f"{title}\n\n{table}" in pages
+        assert f"{title}\n\n{table}" in shown
 
 
 def test_the_table_of_stage_0_is_that_of_the_command() -> None:
