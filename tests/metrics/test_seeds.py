@@ -131,6 +131,7 @@ def test_runs_of_one_task_have_the_variance_of_their_seeds():
     (seeds,) = variance_components([1, 2, 6], {"task": ["a"] * 3, "seed": [0, 1, 2]})
     assert (seeds.name, seeds.df, seeds.n_levels) == ("seed", 2, 3)
     assert seeds.variance == pytest.approx(np.var([1, 2, 6], ddof=1))
+    assert variance_components([1, 2, 6], {"seed": [0, 1, 2]}) == (seeds,)
 
 
 def test_factors_that_vary_together_share_a_component():

@@ -178,3 +178,12 @@ def test_on_macos_faiss_gets_one_thread(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("sys.platform", "darwin")
     backends.import_faiss()
     assert asked == [1]
+
+
+def test_torch_finds_rows_of_every_block() -> None:
+    """More points than one block holds: rows of later blocks keep their numbers."""
+    size = backends.BLOCK_POINTS
+    points = np.random.default_rng(0).normal(size=(2 * size + 3, 8)).astype(np.float32)
+    rows = np.array([5, size + 7, 2 * size + 2])
+    candidates = backends.blocked_torch(points, points[rows], 3)
+    assert (candidates.rows[:, 0] == rows).all()  # each is its own nearest row
