@@ -116,3 +116,11 @@ def test_a_frame_scales_any_rows_to_the_middle_of_float32(size: float) -> None:
     assert np.frexp(frame.scale)[0] == 0.5
     wide = (X - frame.centre) * frame.scale
     np.testing.assert_allclose(moved, wide, rtol=2.0**-24)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_largest_coordinate_of_either_sign_sets_the_scale(sign: int) -> None:
+    """Centring may double it; beyond 2**41 squares would leave float32's range sooner or later."""
+    X = (sign * np.geomspace(1, 3e37, 24).reshape(6, 4)).astype(np.float32)
+    framed = Frame.of(X, X[:2]).apply(X)
+    assert 2**38 < np.abs(framed).max() < 2**41
