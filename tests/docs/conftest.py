@@ -1,11 +1,13 @@
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.tiny import WORDS, save_tiny_model
 from w2sprobe import assets
+from w2sprobe.models import forget_models
 
 POSITIVE, NEGATIVE = {"good", "great", "liked", "warm"}, {"bad", "awful", "hated", "cold"}
 CONTEXT = 2048
@@ -39,6 +41,15 @@ def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tokenizer.write_text(json.dumps(settings))
         (folder / assets.MANIFEST).write_text(json.dumps(assets.identity(name)))
     return home
+
+
+@pytest.fixture
+def tiny_models(tiny_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Tiny models under the names of real ones, which are described anew after the test."""
+    monkeypatch.setenv("W2SPROBE_HOME", str(tiny_home))
+    forget_models()
+    yield
+    forget_models()
 
 
 def write_reviews(path: Path, n_rows: int = 240) -> None:

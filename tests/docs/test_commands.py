@@ -43,6 +43,7 @@ SMALLER = {
     "--lora-from-layer 15": "--lora-from-layer 2",
     "--ks 1:200:log10": "--ks 1:40:log5",
 }
+pytestmark = pytest.mark.usefixtures("tiny_models")
 EXPERIMENT = """\
 name: smoke
 task:
@@ -58,11 +59,6 @@ OTHERS = sorted(
     for page in (ROOT / "docs").rglob("*.md")
     if str(page.relative_to(ROOT)) not in NOT_RUN
 )
-
-
-@pytest.fixture(autouse=True)
-def tiny(tiny_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("W2SPROBE_HOME", str(tiny_home))
 
 
 @pytest.fixture

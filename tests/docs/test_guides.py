@@ -16,8 +16,7 @@ from w2sprobe.results import StudyResults
 
 
 @pytest.fixture
-def place(tiny_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
-    monkeypatch.setenv("W2SPROBE_HOME", str(tiny_home))
+def place(tiny_models: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
     monkeypatch.chdir(tmp_path)
     write_reviews(tmp_path / "reviews.csv")
     return Workplace(tmp_path)

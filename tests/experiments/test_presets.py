@@ -24,6 +24,7 @@ BIGBENCH_ROWS = 2600
 SLICED_ROWS = 16_000  # of tasks of which a preset takes a part
 SETTINGS = {
     "cpu": ["strong.lora_from_layer=1"],  # of three layers
+    "smoke": ["strong.lora_from_layer=1"],
     "student": ["strong.lora_from_layer=1"],
     "published": ["probes.n_neighbors=3"],  # of fewer rows than 50
 }

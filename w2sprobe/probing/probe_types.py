@@ -24,7 +24,7 @@ OTHER = "other"  # rows that are not training rows
 class Predictions(NamedTuple):
     """Predictions of one probe for some rows, for every label vector and hyperparameter value.
 
-    Parameters
+    Attributes
     ----------
     probe : str
         Name of the probe in results.
