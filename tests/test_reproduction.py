@@ -173,7 +173,7 @@ def test_what_was_not_run_is_said(printed: str) -> None:
     rows = table_of(printed, "minilm-l6: test AUC of each task")
     assert {row["gain of noise control"] for row in rows} == {"not run"}
     assert "gap not resolved" in {row["PGR"] for row in rows}
-    _, last = printed.rsplit("Test AUC of head_logconf", 1)
+    _, last = printed.rsplit("How student_logconf less student changes", 1)  # one supervisor
     assert last.endswith("Not in this study.\n")
 
 

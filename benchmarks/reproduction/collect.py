@@ -20,7 +20,7 @@ from w2sprobe.reporting.report.sources import ResultsFolder, RunFolder
 from w2sprobe.results import STUDY, StudyResults
 
 # differences with intervals over test rows and cuts, which the scores alone do not give
-PAIRED = (("head_logconf", "head"),)
+PAIRED = (("head_logconf", "head"), ("student_logconf", "student"))
 CELL = ("task", "weak_model", "strong_model")
 POINT = (*CELL, "probe", "layer", "setting", "value", "fitted_on")
 CURVES = ("val_soft_auc", "val_true_auc")  # against the labels that were given, and the truth

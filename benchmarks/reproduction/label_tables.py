@@ -69,8 +69,12 @@ def _percent(shares: Sequence[float | None]) -> str:
 
 
 def log_confidence(study: Study) -> Iterator[Table]:
-    """The head with log-confidence less the head, task by task, and by the supervisor's AUC."""
-    name, against = "head_logconf", "head"
+    """Log-confidence less cross-entropy, task by task, and by the supervisor's AUC.
+
+    The losses are compared on finetuned students where these are the baseline, else on heads.
+    """
+    against = "student" if study.against == "student" else "head"
+    name = f"{against}_logconf"
     rows = []
     points: dict[str, list[tuple[float, float]]] = {}
     for pair in study.pairs:
