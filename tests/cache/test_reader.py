@@ -17,6 +17,7 @@ from tests.cache.cases import (
     write,
     writer,
 )
+from tests.cache.test_archive import write_ragged
 from w2sprobe.cache import ActivationStore, store_info
 from w2sprobe.errors import IdMismatch, InputError
 
@@ -85,6 +86,23 @@ def test_finished_shards_of_an_unfinished_store_can_be_read(tmp_path: Path) -> N
     for rows in (None, [9]):
         with pytest.raises(InputError, match="not extracted yet"):
             store.read(3, rows)
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_other_shards_of_a_ragged_store_can_be_read(tmp_path: Path, lost: int) -> None:
+    whole = write_ragged(tmp_path / "s")
+    offsets, expected = whole.offsets, whole.read(3)
+    (tmp_path / f"s/shards/{lost:05}.h5").unlink()
+    store = ActivationStore.open(tmp_path / "s", partial=True)
+    for row in range(len(IDS)):
+        if store.available[row]:
+            np.testing.assert_array_equal(
+                store.read(3, [row]), expected[offsets[row] : offsets[row + 1]]
+            )
+    lengths = np.diff(store.offsets)
+    assert lengths.tolist() == np.where(store.available, np.diff(offsets), 0).tolist()
+    with pytest.raises(InputError, match="not extracted yet"):
+        store.read(3)
 
 
 def test_lost_shards_are_named(tmp_path: Path) -> None:

@@ -211,6 +211,16 @@ def test_rows_that_all_tables_filter_out_are_a_split(store: ActivationStore) -> 
         assert_array_equal(found.p[key], p)
 
 
+def test_empty_lists_become_default_grids_and_values(store: ActivationStore) -> None:
+    probes = {"knn": (), "logistic": (), "head-xent": (), "mass-mean": ()}
+    inputs = ProbeInputs.of(store, spec(probes=probes, ks=(), l2s=()), rows(), {"weak": labels()})
+    filled = inputs.spec.probes
+    assert max(filled["knn"]) <= inputs.max_k
+    assert len(filled["logistic"]) > 1
+    assert filled["head-xent"] == (0.0,), "the seed that heads have by default"
+    assert filled["mass-mean"] == ()
+
+
 def test_a_folder_holds_what_is_predicted_in_memory(store: ActivationStore, tmp_path: Path) -> None:
     tables = {"weak": labels()}
     votes = predict_layers(store, spec(), rows(), tables, tmp_path / "v")

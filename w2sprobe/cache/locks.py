@@ -173,7 +173,7 @@ def _owner(pid: int) -> dict[str, Any]:
 
 
 def _started(pid: int) -> float | None:
-    """Start time of a process, which tells a reused process number; None where there is none."""
+    """Start time of a process, which tells whether its number was reused; None without one."""
     try:
         process = psutil.Process(pid)
         # a zombie has ended; only its exit status was not collected yet

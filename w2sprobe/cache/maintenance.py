@@ -32,7 +32,7 @@ class StoreInfo:
     bytes : int
         Size of all files.
     age_days, unused_days : float
-        Time since the first file was written, and since the store was last opened.
+        Days since the oldest file was written, and since the store was last opened.
     problem : str
         Why the manifest cannot be read; empty where it can.
     """
@@ -103,7 +103,7 @@ def store_info(path: str | Path) -> StoreInfo:
 
 
 def drop_damage(path: str | Path) -> list[str]:
-    """Delete damaged shards; extracting again then computes these and no others.
+    """Delete damaged files; extracting again then computes the missing shards and no others.
 
     Returns
     -------

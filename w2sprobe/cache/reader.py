@@ -78,7 +78,7 @@ class ActivationStore:
             )
         if not partial and absent:
             raise InputError(
-                f"store that was finished: {n_missing}",
+                f"a finished store has lost files: {n_missing}",
                 where=str(folder),
                 advice=f"Copy all of {SHARDS}/, or run the same extraction again.",
             )
@@ -122,18 +122,19 @@ class ActivationStore:
         """Vectors before each row, int64, shape (n + 1,).
 
         In a layer that is read as a whole, row r has the vectors offsets[r] to offsets[r + 1]: one
-        per token in a ragged store, otherwise one.
+        per token in a ragged store, otherwise one. A row of a ragged store that is not
+        `available` has none.
 
         Raises
         ------
         StoreDamaged
             Offsets differ from their checksums.
         """
-        return shards.read_all_offsets(self.path, self._manifest)
+        return shards.read_all_offsets(self.path, self._manifest, self._absent)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """Content of `manifest.json`; `identity` is what the address was computed from."""
+        """Content of `manifest.json` without its checksum; `identity` gives the address."""
         return self._manifest.to_dict()
 
     @cached_property

@@ -1,6 +1,6 @@
 """Shards: HDF5 files of some rows each, with all layers of these rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +92,17 @@ def read_offsets(folder: Path, manifest: Manifest, index: int) -> np.ndarray:
     return _read(folder, manifest, index, OFFSETS)
 
 
-def read_all_offsets(folder: Path, manifest: Manifest) -> np.ndarray:
-    """Vectors before each row of the store, and in all: (n_rows + 1,)."""
+def read_all_offsets(folder: Path, manifest: Manifest, absent: Collection[int] = ()) -> np.ndarray:
+    """Vectors before each row of the store, and in all: (n_rows + 1,).
+
+    How many tokens the rows of an `absent` shard have is unknown: they count as having none.
+    """
     lengths = np.ones(manifest.n_rows, dtype=np.int64)
     if manifest.ragged:
         for index in range(manifest.n_shards):
-            lengths[manifest.rows(index)] = np.diff(read_offsets(folder, manifest, index))
+            lengths[manifest.rows(index)] = (
+                0 if index in absent else np.diff(read_offsets(folder, manifest, index))
+            )
     return np.concatenate([[0], np.cumsum(lengths)])
 
 

@@ -50,7 +50,7 @@ class ProbeInputs:
     Parameters
     ----------
     spec : VoteSpec
-        Default grids are filled in: `L2S`, and `KS` up to the number of rows.
+        Empty lists are replaced by the default grid (`L2S`, `KS`) or value; no k exceeds `max_k`.
     names : tuple of str, length v
         Names of the label vectors.
     train : ndarray of str, shape (n,)
@@ -173,7 +173,9 @@ class ProbeInputs:
         for name, values in self.spec.probes.items():
             probe_type = PROBE_TYPES[name]
             if not values and probe_type.setting is not None:
-                values = GRIDS.get(name, (float(probe_type.default or 1),))
+                values = GRIDS.get(
+                    name, (float(1 if probe_type.default is None else probe_type.default),)
+                )
                 if probe_type.setting == "k":
                     values = tuple(k for k in values if k <= self.max_k) or (float(self.max_k),)
             probes[name] = tuple(map(float, values))

@@ -94,7 +94,7 @@ def predict_store(
     if IN_SAMPLE in spec.held_out:
         raise InputError(
             "in-sample predictions",
-            allowed="held-out predictions, by folds",
+            allowed="held-out predictions: train or leave_one_out",
             advice="Only relabelling and filters have an in-sample variant.",
         )
     inputs = ProbeInputs.of(store, spec, rows, {GIVEN: labels})

@@ -32,7 +32,7 @@ class Sweep:
     selections : list of Selection
         What each rule chooses.
     layers_computed : int
-        How many of them the folder did not have yet.
+        Number of `layers` that the folder did not have yet.
     n_rows : dict of str to int
         Number of rows fitted on, filtered out, and scored in each split.
     """

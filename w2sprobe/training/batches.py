@@ -50,7 +50,7 @@ def micro_batches(
         The whole batch, the same in every process.
     max_tokens : int
         Upper limit of a micro-batch, padding included; a single longer row makes one by itself.
-        Shorter rows are cut by length as well, so that the limit need not be reached.
+        Rows of very different length go into different ones even where one would hold them.
     rank, world : int
         Index of this process, and number of processes.
 

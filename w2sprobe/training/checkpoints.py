@@ -18,7 +18,7 @@ from w2sprobe.errors import InputError
 
 FOLDER = "checkpoints"
 RUN_FILE = "run.json"  # fingerprint of the run that the checkpoints belong to
-STATE_FILE = "whole.json"  # written last: a checkpoint that has it is complete
+STATE_FILE = "whole.json"  # written last: a checkpoint without it is incomplete
 
 
 def claim(out: Path, fingerprint: str) -> Path:

@@ -11,8 +11,9 @@ from w2sprobe.labels import LabelTable
 
 How = Literal["mean", "logit_mean"]
 HOW: tuple[str, ...] = get_args(How)
-# Probabilities are clipped to [CLIP, 1 - CLIP], which bounds log-odds to +-36.8. 2^-53 is the
-# distance from 1 to the next smaller float64: the smallest value that clips both ends alike.
+# Probabilities are clipped to [CLIP, 1 - CLIP], which bounds log-odds to +-36.74 (53 ln 2).
+# 2^-53 is the distance from 1 to the next smaller float64: the smallest value that clips both
+# ends alike.
 CLIP = 2.0**-53
 
 

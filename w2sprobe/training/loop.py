@@ -220,7 +220,7 @@ class BatchTrainer(Trainer):
                 self._mark_complete(folder / f"checkpoint-{self.state.global_step}", loss_states)
         except (OSError, SafetensorError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
-                raise  # torch.save names its writer in the error when a disk is full
+                raise  # not a full disk: that error of torch.save names its writer
             raise OutputError(
                 f"checkpoint of step {self.state.global_step} cannot be written: {error}",
                 where=str(folder),

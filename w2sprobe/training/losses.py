@@ -1,4 +1,4 @@
-"""Binary classification losses on soft labels, from the published study with its bugs fixed.
+"""Binary classification losses on soft labels: the published study's, and others.
 
 Every loss takes `logits` (b, 2), any float type, and `soft` (b,), P(label = 1) in [0, 1], and
 returns the mean over the b rows, computed in float32 or better. Means of micro-batches, weighted by
@@ -101,7 +101,8 @@ def auto_radius(soft_labels: ArrayLike) -> float:
     Returns
     -------
     float, in [0, 0.5]
-        Median of |q - 0.5|. For hard labels it is 0.5: every row counts, as in cross-entropy.
+        Median of |q - 0.5|. For hard labels it is 0.5: every row counts, as in cross-entropy, but
+        one whose largest probability rounds to 1.
 
     Raises
     ------

@@ -123,7 +123,7 @@ class Prefix:
 
     @contextmanager
     def feeding(self, rows: Sequence[int] | np.ndarray) -> Iterator[None]:
-        """Feed the cached states of these rows within this context; pass the same `input_ids`."""
+        """Let blocks read the cached states of these rows; pass the same rows' `input_ids`."""
         parts = [self._states_of(row) for row in rows]
         longest = max(map(len, parts))
         hidden = torch.zeros((len(parts), longest, parts[0].shape[1]), dtype=parts[0].dtype)

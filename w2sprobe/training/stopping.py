@@ -74,7 +74,7 @@ def undefined(rule: StoppingRule, scores: ValidationScores) -> str | None:
         return None
     why = {
         "auc": "all given labels of the validation rows lie on one side of one half",
-        "soft_auc": "the given labels of the validation rows are all 0, all 1, or a single one",
+        "soft_auc": "there is only one validation row, or the given labels are all 0 or all 1",
     }
     advice = {"auc": " Use early_stopping soft_auc or log_loss.", "soft_auc": ""}
     return (

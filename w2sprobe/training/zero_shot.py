@@ -56,7 +56,7 @@ ANSWERS = ("No", "Yes")  # of label 0 and of label 1
 # through the same kernels, so that a causal model's are mostly equal bit for bit.
 CAUSAL_TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 1e-2}
 MIN_SHARED_TOKENS = 16  # a shorter common start of all prompts is not worth a cache
-CACHED_TOKENS = 16_384  # per batch, of the copied common start; 128 KiB each in an 8B model
+CACHED_TOKENS = 16_384  # of a batch's copies of the common start; 128 KiB each in an 8B model
 
 
 def zero_shot(
