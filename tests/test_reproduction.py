@@ -23,7 +23,11 @@ from w2sprobe.results import StudyResults
 
 PAGES = Path(__file__).parents[1] / "docs/reproduction"
 KEPT = PAGES / "probes"  # small files of the study that the page is about
-STUDIES = {"probes": "tables.md", "gemma": "tables-gemma.md"}
+STUDIES = {
+    "probes": "tables.md",
+    "gemma": "tables-gemma.md",
+    "finetuning": "tables-finetuning.md",
+}
 VERSION0 = PAGES / "version0/results"
 NOISE = "logistic_probe_on_noise"
 
@@ -173,8 +177,10 @@ def test_what_was_not_run_is_said(printed: str) -> None:
     rows = table_of(printed, "minilm-l6: test AUC of each task")
     assert {row["gain of noise control"] for row in rows} == {"not run"}
     assert "gap not resolved" in {row["PGR"] for row in rows}
-    _, last = printed.rsplit("How student_logconf less student changes", 1)  # one supervisor
-    assert last.endswith("Not in this study.\n")
+    shown, absent = printed.split("Not in this study:\n\n")
+    slopes = "How student_logconf less student changes"  # needs several supervisors
+    assert slopes not in shown
+    assert f"- {slopes}" in absent
 
 
 # --- a study of probes, of two tasks and supervisors ----------------------------------------------
@@ -292,6 +298,38 @@ def test_the_table_of_stage_0_is_that_of_the_command() -> None:
     done = call_forked(script, "choose_tasks", (str(PAGES / "stage0/scores.parquet"),))
     assert done.returncode == 0, done.stderr
     assert done.stdout in (PAGES / "stage0.md").read_text(encoding="utf-8")
+
+
+# --- finetuned students ---------------------------------------------------------------------------
+
+
+def test_losses_are_compared_on_students_where_these_are_the_baseline() -> None:
+    scores = read_scores(PAGES / "finetuning/scores.parquet")
+    auc = {(s.method, s.task, s.seed): s.auc for s in scores}
+    tasks = {task for _, task, _ in auc}
+    by_task = {
+        task: np.mean(
+            [
+                value - auc["student", task, seed]
+                for (method, at, seed), value in auc.items()
+                if (method, at) == ("student_logconf", task)
+            ]
+        )
+        for task in tasks
+    }
+    printed = run("tables", str(PAGES / "finetuning"))
+    rows = table_of(printed, "Test AUC of student_logconf less that of student")
+    for task, difference in by_task.items():
+        row = row_of(rows, task=task.removeprefix("bigbench:"))
+        assert numbers(row["difference"])[0] == pytest.approx(difference, abs=6e-4)
+    mean, low, high, p = numbers(row_of(rows, task="mean over tasks")["difference"])
+    assert [mean, low, high] == pytest.approx(signed([*by_task.values()]), abs=6e-4)
+    assert p == pytest.approx(stats.ttest_1samp([*by_task.values()], 0).pvalue, abs=6e-4)
+
+
+def test_a_study_without_sweeps_has_no_figure_of_layers(tmp_path: Path) -> None:
+    run("figures", str(PAGES / "finetuning"), str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gains.png", "methods.png"]
 
 
 # --- training curves ------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
     python -m benchmarks.reproduction tables FOLDER
     python -m benchmarks.reproduction figures FOLDER OUT [--supervisor NAME]
 
-RESULTS is the folder of a study of probes as `w2sprobe run` leaves it, hundreds of MB; FOLDER gets
+RESULTS is the folder of a study as `w2sprobe run` leaves it, hundreds of MB; FOLDER gets
 a few MB, which the repository keeps. `tables` and `figures` read nothing else.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.reproduction.collect import collect
 from benchmarks.reproduction.figures import draw
 from benchmarks.reproduction.study import Study
-from benchmarks.reproduction.tables import tables
+from benchmarks.reproduction.tables import page
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     collecting.add_argument("results", type=Path)
     collecting.add_argument("folder", type=Path)
     commands.add_parser("tables", help="print Markdown").add_argument("folder", type=Path)
-    drawing = commands.add_parser("figures", help="write three PNGs")
+    drawing = commands.add_parser("figures", help="write PNGs")
     drawing.add_argument("folder", type=Path)
     drawing.add_argument("out", type=Path)
     drawing.add_argument(
@@ -39,7 +39,7 @@ def main() -> None:
     if given.command == "collect":
         collect(given.results, given.folder)
     elif given.command == "tables":
-        print("\n\n".join(str(table) for table in tables(Study.read(given.folder))))
+        print(page(Study.read(given.folder)))
     else:
         draw(Study.read(given.folder), given.out, given.supervisor)
 

@@ -32,6 +32,7 @@ from w2sprobe.reporting.report.drawing import (
 from w2sprobe.reporting.wording import counted
 
 WIDTH = 8.0  # inches: at 800 pixels a point is 1.4 of them
+STUDENTS = {"logistic_probe": "logistic student", "student": "finetuned student"}
 LARGER: dict[Any, Any] = {  # than in a report, as a README is read at 800 pixels
     "font.size": 10.5,
     "axes.titlesize": 11.5,
@@ -42,7 +43,7 @@ LARGER: dict[Any, Any] = {  # than in a report, as a README is read at 800 pixel
 
 
 def draw(study: Study, out: Path, supervisor: str) -> None:
-    """Write gains.png, layers.png and methods.png.
+    """Write gains.png, methods.png and, of a study with a sweep, layers.png.
 
     Parameters
     ----------
@@ -55,14 +56,11 @@ def draw(study: Study, out: Path, supervisor: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     pairs = [*study.pairs]
     pair = next((pair for pair in pairs if supervisor in study.supervisor(pair)), pairs[0])
+    drawings = {"gains": gains, "methods": methods, **({"layers": layers} if study.sweeps else {})}
     with house_style(), matplotlib.rc_context(LARGER):
-        for name, figure in (
-            ("gains", gains(study, pair)),
-            ("layers", layers(study, pair)),
-            ("methods", methods(study, pair)),
-        ):
+        for name, drawing in drawings.items():
             with atomic_path(out / f"{name}.png") as temporary:
-                figure.savefig(temporary, format="png", dpi=150)
+                drawing(study, pair).savefig(temporary, format="png", dpi=150)
 
 
 def gains(study: Study, pair: Pair) -> Figure:
@@ -197,11 +195,12 @@ def methods(study: Study, pair: Pair) -> Figure:
     axis.set_yticks(range(len(names)), [in_words(name) for name in reversed(names)])
     axis.set_ylim(-0.6, len(names) - 0.4)
     axis.xaxis.set_major_locator(MaxNLocator(5))
-    axis.set_xlabel("test AUC less that of the logistic student of the same weak labels")
+    student = STUDENTS.get(study.against, study.against)
+    axis.set_xlabel(f"test AUC less that of the {student} of the same weak labels")
     light_axes(axis)
     n_tasks = max((rows[name].n for name in names), default=0)
     figure.suptitle(
-        f"Other methods beside the logistic student ({study.supervisor(pair)}):\n"
+        f"Other methods beside the {student} ({study.supervisor(pair)}):\n"
         f"means over {counted(n_tasks, 'task')} with 95 % intervals (Student's t)",
         fontsize=11.5,
     )

@@ -14,15 +14,13 @@ PROBES = {"logistic": "logistic", "knn": "kNN"}
 
 @dataclass(frozen=True)
 class Table:
-    """A title and rows of cells; `str` writes Markdown, or says that nothing is there."""
+    """A title and rows of cells; none where the study has nothing for it. `str` writes Markdown."""
 
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
 
     def __str__(self) -> str:
-        if not self.rows:
-            return f"{self.title}\n\nNot in this study."
         return f"{self.title}\n\n{lines_of(self.header, self.rows)}"
 
 

@@ -12,8 +12,17 @@ from w2sprobe.comparison import Comparison, Pair
 from w2sprobe.errors import InputError
 
 
-def tables(study: Study) -> Iterator[Table]:
-    """All tables, in the order of the page."""
+def page(study: Study) -> str:
+    """Markdown of all tables that a study has, and the titles of those that it has not."""
+    made = [*_tables(study)]
+    absent = [f"- {table.title.removesuffix(':')}" for table in made if not table.rows]
+    blocks = [str(table) for table in made if table.rows]
+    if absent:
+        blocks.append("\n".join(["Not in this study:", "", *absent]))
+    return "\n\n".join(blocks)
+
+
+def _tables(study: Study) -> Iterator[Table]:
     compared = {pair: found for pair in study.pairs if (found := _compared(study, pair))}
     yield overall(study, compared)
     for pair in study.pairs:
