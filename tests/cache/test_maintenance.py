@@ -58,9 +58,9 @@ def test_stores_are_found_and_summarised(tmp_path: Path) -> None:
     (tmp_path / "else").mkdir()
     assert find_stores(tmp_path) == [tmp_path / "a", tmp_path / "b"]
     whole, part = map(store_info, find_stores(tmp_path))
-    assert (whole.finished, whole.shards, whole.n_rows, whole.layers) == (True, 3, 10, (0, 3))
+    assert (whole.finished, whole.n_present, whole.n_rows, whole.layers) == (True, 3, 10, (0, 3))
     assert whole.bytes == sum(map(len, contents(tmp_path / "a").values()))
-    assert (part.finished, part.shards, part.n_shards) == (False, 1, 3)
+    assert (part.finished, part.n_present, part.n_shards) == (False, 1, 3)
 
 
 def test_leftovers_are_old_temporary_files_and_locks(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.probes.cases import problem
 from w2sprobe.probes import Neighbors, TopoFilter, nearest_neighbors
-from w2sprobe.probing.probe_types import PROBE_TYPES, Fit
+from w2sprobe.probing.probe_types import PROBE_TYPES, FitInputs
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.votes.table import LEAVE_ONE_OUT
 
@@ -32,9 +32,9 @@ def test_topofilter_of_every_k_is_searched_once(
         return nearest_neighbors(points, **options)
 
     spec = VoteSpec(preprocess=preprocess, topofilter={"graph": graph}, held_out=(LEAVE_ONE_OUT,))
-    fit = Fit(X, X[:0], SOFT, keep, GROUPS, spec, search, "cpu")
+    fit = FitInputs(X, X[:0], SOFT, keep, GROUPS, spec, search, "cpu")
     kept, component = PROBE_TYPES["topofilter"].fit(fit, (5, 20, 10))
-    assert kept.rows == component.rows == LEAVE_ONE_OUT
+    assert kept.split == component.split == LEAVE_ONE_OUT
     for vector, soft in enumerate(SOFT):
         rows = np.arange(N) if keep is None else np.flatnonzero(keep[vector])
         for number, k in enumerate((5, 20, 10)):

@@ -22,7 +22,7 @@ def test_shorthand_is_expanded() -> None:
         ({"probes": {"svm": [1]}}, "unknown probe 'svm'; allowed: knn, logistic"),
         ({"ks": [2.5]}, "k of knn is 2.5; allowed: whole numbers from 1 on"),
         ({"ks": [0]}, "k of knn is 0"),
-        ({"probes": {"mass-mean": [1]}}, "mass-mean has no setting"),
+        ({"probes": {"mass-mean": [1]}}, "mass-mean has no hyperparameter"),
         ({"preprocess": "whiten"}, "'none', 'center' or 'standardize'"),
         ({"cv": 1}, "greater than or equal to 2"),
         ({"held_out": ["loo"]}, "'train', 'leave_one_out' or 'in_sample'"),

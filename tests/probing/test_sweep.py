@@ -352,8 +352,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"cv": TRAIN}, f"cv is {TRAIN}. Allowed: 2 to {TRAIN // 2}, the groups"),
     ({"given": labels(np.zeros(len(IDS)))}, "all labels are 0"),
     ({"given": labels(keep=np.zeros(len(IDS), dtype=bool))}, "no rows to fit"),
-    ({"ceiling": True, "asked": rows(truth=None)}, "the ceiling without truth"),
-    ({"n_true_labels": 9, "asked": rows(truth=None)}, "true labels without truth"),
+    ({"ceiling": True, "asked": rows(truth=None)}, "ceiling needs true labels"),
+    ({"n_true_labels": 9, "asked": rows(truth=None)}, "n_true_labels needs true labels"),
     ({"n_true_labels": 2, "asked": rows(truth=np.zeros(len(IDS)))}, "2 true labels of 50 rows"),
     ({"n_true_labels": TRAIN}, "50 true labels of 50 rows"),
 ]

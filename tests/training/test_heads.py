@@ -10,20 +10,20 @@ from w2sprobe.errors import InputError
 from w2sprobe.models import read_config
 from w2sprobe.training.heads import (
     LastTokenHead,
-    check_closing_tokens,
+    check_eos_tokens,
     classifier_class,
     has_own_class,
 )
 
 
-def test_a_text_with_a_closing_token_of_its_own_is_named(tmp_path: Path) -> None:
+def test_a_text_with_a_second_end_of_text_token_is_named(tmp_path: Path) -> None:
     config = read_config(save_tiny("t5", tmp_path / "model"))
     rows = [np.array([5, 6, 3]), np.array([5, 3, 6, 3])]
-    check_closing_tokens(config, ["a", "b"], rows[:1])
-    with pytest.raises(InputError, match=r"2 closing tokens \(3\) in a text, id 'b' \(and 0 more"):
-        check_closing_tokens(config, ["a", "b"], rows)
+    check_eos_tokens(config, ["a", "b"], rows[:1])
+    with pytest.raises(InputError, match=r"row 'b' \(and 0 more\) has 2 end-of-text tokens"):
+        check_eos_tokens(config, ["a", "b"], rows)
     # no other family minds
-    check_closing_tokens(read_config(save_tiny("llama", tmp_path / "llama")), ["a", "b"], rows)
+    check_eos_tokens(read_config(save_tiny("llama", tmp_path / "llama")), ["a", "b"], rows)
 
 
 def test_a_family_with_a_classifier_keeps_it(tmp_path: Path) -> None:

@@ -34,8 +34,8 @@ class ChecksumMismatch(Exception):
 def create_file(path: Path, address: str) -> Iterator[h5py.File]:
     """Make an HDF5 file whose bytes depend on its content alone; written when the block ends."""
     # Built in memory and written with plain writes: on a full disk these raise an error, while
-    # HDF5's own writes may crash the process. A Python file object, not HDF5's own memory files:
-    # before HDF5 2.0 (h5py 3.16) the image that it returns of one fails its own checksum.
+    # HDF5's own writes may crash the process. The memory is a Python object rather than HDF5's
+    # "core" driver: before HDF5 2.0 (h5py 3.16), bytes read from that driver fail their checksum.
     memory = io.BytesIO()
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     # HDF5 1.10 and later checksum their own tables

@@ -1,7 +1,7 @@
 """Lock files that name their owner, so that the lock of a dead process can be taken over.
 
-A machine that resumes after a minute of suspension may share a lock with another owner; this is
-harmless, as both write the same bytes.
+If a machine is suspended for over a minute, another process may take its lock over, and both
+then write the same shard; this is harmless, as they write the same bytes.
 """
 
 import json

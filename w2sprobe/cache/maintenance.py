@@ -27,7 +27,7 @@ class StoreInfo:
         Empty where the manifest cannot be read.
     layers : tuple of int
         Layers that are in every shard.
-    shards, n_shards : int
+    n_present, n_shards : int
         Shards that have a file; shards of the finished store.
     bytes : int
         Size of all files.
@@ -45,7 +45,7 @@ class StoreInfo:
     n_rows: int = 0
     hidden_size: int = 0
     layers: tuple[int, ...] = ()
-    shards: int = 0
+    n_present: int = 0
     n_shards: int = 0
     bytes: int = 0
     age_days: float = 0.0
@@ -55,14 +55,14 @@ class StoreInfo:
     @property
     def finished(self) -> bool:
         """Whether the store can be opened."""
-        return bool(self.layers) and self.shards == self.n_shards
+        return bool(self.layers) and self.n_present == self.n_shards
 
     @property
     def state(self) -> str:
         """`finished`, `unreadable`, or how many shards are there."""
         if self.problem:
             return "unreadable"
-        return "finished" if self.finished else f"{self.shards} of {self.n_shards} shards"
+        return "finished" if self.finished else f"{self.n_present} of {self.n_shards} shards"
 
 
 def find_stores(folder: str | Path) -> list[Path]:
@@ -94,7 +94,7 @@ def store_info(path: str | Path) -> StoreInfo:
         n_rows=manifest.n_rows,
         hidden_size=manifest.hidden_size,
         layers=manifest.layers,
-        shards=len(present_shards(folder, manifest)),
+        n_present=len(present_shards(folder, manifest)),
         n_shards=manifest.n_shards,
         bytes=size,
         age_days=age,

@@ -142,11 +142,11 @@ def _parse(content: dict[str, Any], file: str) -> Manifest:
 
 
 def _refuse(folder: Path) -> NoReturn:
-    without_shards = folder.name == VIRTUAL or (folder / VIRTUAL).is_file()
+    has_virtual_file = folder.name == VIRTUAL or (folder / VIRTUAL).is_file()
     raise InputError(
         f"no activation store in {str(folder)!r}: no {MANIFEST}",
         advice=f"{VIRTUAL} alone holds no values: copy {MANIFEST} and {SHARDS}/ as well, and name "
         "the folder."
-        if without_shards
+        if has_virtual_file
         else "`w2sprobe extract` makes one.",
     )

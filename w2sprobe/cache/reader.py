@@ -72,9 +72,11 @@ class ActivationStore:
         n_missing = f"{len(absent)} of {manifest.n_shards} shards missing"
         if not partial and not manifest.layers:
             raise InputError(
-                f"unfinished store: {n_missing}",
+                f"unfinished store: {n_missing}"
+                if absent
+                else "unfinished store: all shards are there, but the last step was interrupted",
                 where=str(folder),
-                advice="Run the same extraction again: it goes on at the first missing shard.",
+                advice="Run the same extraction again: it goes on where it stopped.",
             )
         if not partial and absent:
             raise InputError(

@@ -50,8 +50,9 @@ class ActivationWriter:
     path : Path
         Folder of the store.
     layers : tuple of int
-        Layers that this writer completes, ascending: the requested ones; where the store lacks one
-        of them, also all others that it has or that another process is adding.
+        Layers that every shard has once this writer is done, ascending: the requested ones; if
+        one of them is new to the store, also those that the store has or that another process is
+        adding, as each shard is then written anew with all layers.
     """
 
     def __init__(
@@ -262,7 +263,7 @@ class ActivationWriter:
                     {**kept, **states},
                     offsets,
                 )
-        # HDF5 reports a full disk as either, depending on whether it happens to be closing
+        # h5py raises RuntimeError where HDF5 itself fails
         except (OSError, RuntimeError) as error:
             raise OutputError(
                 f"cannot write {str(path)!r}: {error}",

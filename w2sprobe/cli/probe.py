@@ -87,7 +87,7 @@ class _ProbeOptions:
         held_out, folds = _held_out(self.cv)
         return VoteSpec(
             layers=self.layers,
-            probes={self.probe: values.get(str(PROBE_TYPES[self.probe].setting), ())},
+            probes={self.probe: values.get(str(PROBE_TYPES[self.probe].hyperparameter), ())},
             preprocess=self.preprocess,
             whiten=self.whiten,
             cv=folds,

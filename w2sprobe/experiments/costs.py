@@ -67,8 +67,8 @@ def count_rows(info: ModelInfo, parts: Iterable[Rows], *, truncate: bool) -> Row
     Raises
     ------
     InputError
-        A text is too long, without `truncate`; it has no tokens; or it has the closing token
-        twice, for a classifier that reads the closing token.
+        A text is too long, without `truncate`; it has no tokens; or it has the end-of-text
+        token twice, for a classifier that reads its hidden state.
     """
     tokenizer, counts = load_tokenizer(info.source), RowTokens()
     for rows in parts:

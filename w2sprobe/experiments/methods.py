@@ -71,7 +71,9 @@ SETTING_FIELDS = {"k": "n_neighbors", "l2": "l2"}  # field of a method, by hyper
 
 def setting_field(probe: str | None) -> str | None:
     """Field of a method that holds a probe's hyperparameter; None where it has none."""
-    return SETTING_FIELDS.get(str(PROBE_TYPES[probe].setting)) if probe in PROBE_TYPES else None
+    return (
+        SETTING_FIELDS.get(str(PROBE_TYPES[probe].hyperparameter)) if probe in PROBE_TYPES else None
+    )
 
 
 class Method(BaseModel):

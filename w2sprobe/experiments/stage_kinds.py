@@ -31,7 +31,7 @@ from w2sprobe.probing.fitting import predict_layers
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.training.classifiers import forget_base
-from w2sprobe.training.iterations import FOLDS, change, cross_fit, relabelled
+from w2sprobe.training.iterations import FOLDS_FOLDER, change, cross_fit, relabelled
 from w2sprobe.training.saved import SavedModel, copy_run
 from w2sprobe.training.settings import TrainSettings
 from w2sprobe.training.trainer import finetune
@@ -175,12 +175,14 @@ class Relabel(Work):
             student = SavedModel.open(self.student.folder, self.device)
             new = relabelled(table, student.predict(rows, prefixes=self.prefixes))
         else:
-            new = relabelled(table, cross_fit(self._fit, rows, table, folder / FOLDS, cv=self.cv))
+            new = relabelled(
+                table, cross_fit(self._fit, rows, table, folder / FOLDS_FOLDER, cv=self.cv)
+            )
         new.write(folder / LABELS)
         made = change(table, new, rows)  # no change after a stop, so later iterations stop too
         record = {**dataclasses.asdict(made), "stopped": made.ends(self.stop_at)}
         write_json(folder / RELABELLING, record)
-        shutil.rmtree(folder / FOLDS, ignore_errors=True)
+        shutil.rmtree(folder / FOLDS_FOLDER, ignore_errors=True)
 
     def _fit(self, labels: LabelTable, out: Path) -> SavedModel:
         settings = self.settings.model_copy(update={"precision": self.precision})

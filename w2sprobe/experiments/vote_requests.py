@@ -208,7 +208,7 @@ class VoteRequests:
         )
         pick = Pick(
             use.probe,
-            PROBE_TYPES[use.probe].setting,
+            PROBE_TYPES[use.probe].hyperparameter,
             self._values(use, use.probe, settings, most),
             layers,
             use.vector + HARD if use.hard else use.vector,
@@ -289,7 +289,7 @@ class VoteRequests:
         field = setting_field(probe)
         if field is None:
             seed = float(self.config.strong.seed)
-            return (seed,) if PROBE_TYPES[probe].setting == "seed" else (None,)
+            return (seed,) if PROBE_TYPES[probe].hyperparameter == "seed" else (None,)
         value = getattr(settings, field)
         if field == "l2":
             return tuple(map(float, settings.candidates.l2s if value == AUTO else (value,)))

@@ -1,4 +1,4 @@
-"""Relabel or filter the rows of a store with every layer and setting, as `w2sprobe probe` does."""
+"""Relabel or filter the rows of a store, as `w2sprobe probe` does."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -109,7 +109,7 @@ def curate_store(
     search: Search | None = None,
     device: str = "auto",
 ) -> ProbeOutput:
-    """Relabel or filter the training rows with every layer and setting.
+    """Relabel or filter the training rows with every layer and hyperparameter value.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def curate_store(
 
 @dataclass(frozen=True)
 class _CuratedPoint:
-    """Labels curated with one layer and setting."""
+    """Labels curated with one layer and hyperparameter value."""
 
     curated: Curated
     origin: Origin

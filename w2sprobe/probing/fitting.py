@@ -20,7 +20,7 @@ from w2sprobe.labels import LabelTable
 from w2sprobe.layers import parse_layers
 from w2sprobe.probes import KS, L2S, nearest_neighbors
 from w2sprobe.probes.neighbors import Search
-from w2sprobe.probing.probe_types import OTHER, PROBE_TYPES, Fit, Predictions
+from w2sprobe.probing.probe_types import OTHER, PROBE_TYPES, FitInputs, Predictions
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.progress import progress_bar
@@ -172,11 +172,11 @@ class ProbeInputs:
         probes = {}
         for name, values in self.spec.probes.items():
             probe_type = PROBE_TYPES[name]
-            if not values and probe_type.setting is not None:
+            if not values and probe_type.hyperparameter is not None:
                 values = GRIDS.get(
                     name, (float(1 if probe_type.default is None else probe_type.default),)
                 )
-                if probe_type.setting == "k":
+                if probe_type.hyperparameter == "k":
                     values = tuple(k for k in values if k <= self.max_k) or (float(self.max_k),)
             probes[name] = tuple(map(float, values))
         return self.spec.model_copy(update={"probes": probes})
@@ -243,8 +243,9 @@ def predict_layers(
     folder : str or Path
         Layers that it already has, of the same rows, labels and settings, are kept.
     every_row : bool, default False
-        Treat rows that all tables filter out as training rows: they get a fold and count when
-        "standardize" learns its scale. So predictions for one table do not depend on the others.
+        Assign folds, and compute the scale of "standardize", from all training rows, also those
+        that every table filters out. Then predictions for one table do not depend on which other
+        tables are given.
     device : str, default "auto"
         Device of linear probes.
 
@@ -318,7 +319,7 @@ def predict_layer_with_neighbors(
     store, n_train = inputs.store, len(inputs.train)
     ids = np.concatenate([inputs.train, *inputs.other.values()])
     X = store.read(layer, store.rows_of(ids))
-    fit = Fit(
+    fit = FitInputs(
         X=X[:n_train],
         Q=X[n_train:],
         soft=inputs.soft,
@@ -332,7 +333,7 @@ def predict_layer_with_neighbors(
     rows: dict[str, np.ndarray] = {}
     neighbors = None
     for name, values in inputs.spec.probes.items():
-        setting = PROBE_TYPES[name].setting
+        parameter = PROBE_TYPES[name].hyperparameter
         for fitted in PROBE_TYPES[name].fit(fit, values):
             if fitted.neighbors is not None:
                 neighbors = fitted.neighbors
@@ -341,15 +342,15 @@ def predict_layer_with_neighbors(
                 keys = product(inputs.names, inputs.spec.values(name))
                 for (labels, value), row in zip(keys, chain(*p_of_split), strict=True):
                     if not np.isnan(row).all():  # NaN: could not be fitted to these labels
-                        p[FittedProbe(fitted.probe, setting, value, labels), split] = row
+                        p[FittedProbe(fitted.probe, parameter, value, labels), split] = row
     folds = inputs.folds if TRAIN in rows else np.empty(0, dtype=np.int64)
     return LayerVotes(layer, rows, folds, p), neighbors
 
 
 def _by_split(inputs: ProbeInputs, fitted: Predictions) -> dict[str, np.ndarray]:
     """Divide predictions for all other rows, (..., m), into their splits."""
-    if fitted.rows != OTHER:
-        return {fitted.rows: fitted.p}
+    if fitted.split != OTHER:
+        return {fitted.split: fitted.p}
     ends = np.cumsum([len(ids) for ids in inputs.other.values()])[:-1]
     return dict(zip(inputs.other, np.split(fitted.p, ends, axis=-1), strict=True))
 

@@ -1,4 +1,4 @@
-"""Predict the rows of a store with every layer and setting, as `w2sprobe probe` does."""
+"""Predict the rows of a store, as `w2sprobe probe` does."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -34,14 +34,14 @@ SCORED_AGAINST = {"labels": "weak", "truth": "truth"}  # name in results: suffix
 
 @dataclass(frozen=True)
 class ProbeOutput:
-    """Predictions or curated labels of all rows, for each layer and setting.
+    """Predictions or curated labels of all rows, for each layer and hyperparameter value.
 
     Parameters
     ----------
     table : pyarrow.Table
-        `w2sprobe.votes.provenance.COLUMNS`; one row per row of the data, layer and setting.
+        `w2sprobe.votes.provenance.COLUMNS`; one row per row of the data, layer and value.
     results : list of dict
-        Layer, setting, value and scores of each layer and setting; ready for JSON.
+        Scores of each layer and hyperparameter value, with these; ready for JSON.
     searches : list of (str, float)
         Backends of the neighbour searches with their recall.
     """
@@ -61,12 +61,14 @@ def predict_store(
     search: Search | None = None,
     device: str = "auto",
 ) -> ProbeOutput:
-    """Predict all rows with every layer and setting, training rows held out.
+    """Predict all rows with every layer and hyperparameter value, training rows held out.
 
     Parameters
     ----------
     store : ActivationStore
         Read one layer at a time.
+    spec : VoteSpec
+        Has one probe.
     labels : LabelTable
         Has all training rows; those that it filters out are predicted but not fitted on.
     best : bool, default False
@@ -129,7 +131,7 @@ class SearchRecorder:
 
 @dataclass(frozen=True)
 class ProbePoint:
-    """Predictions of one layer and setting."""
+    """Predictions of one layer and hyperparameter value."""
 
     layer: LayerVotes
     probe: FittedProbe
@@ -149,7 +151,7 @@ class ProbePoint:
 
     @property
     def origin(self) -> Origin:
-        """Probe, layer and setting, for provenance."""
+        """Probe, layer and hyperparameter value, for provenance."""
         return Origin(self.probe.probe, self.layer.layer, self.probe.setting, self.probe.value)
 
     @property

@@ -1,4 +1,4 @@
-"""The probes that configs and commands can name, each fitted to all label vectors and settings.
+"""The probes that configs and commands can name, each fitted to all label vectors at once.
 
 torch is imported inside the fit functions, because reading a config imports this module.
 """
@@ -28,7 +28,7 @@ class Predictions(NamedTuple):
     ----------
     probe : str
         Name of the probe in results.
-    rows : str
+    split : str
         `OTHER`, or how the training rows were predicted: a split of `w2sprobe.votes.table`.
     p : ndarray of float64, shape (v, s, m)
         P(label = 1) by label vector, hyperparameter value and row; NaN where a probe could not be
@@ -39,13 +39,13 @@ class Predictions(NamedTuple):
     """
 
     probe: str
-    rows: str
+    split: str
     p: np.ndarray
     neighbors: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
-class Fit:
+class FitInputs:
     """Rows of one layer, their label vectors, and how probes are fitted to them.
 
     Parameters
@@ -105,30 +105,31 @@ class ProbeType:
 
     Parameters
     ----------
-    setting : str, optional
-        Name of its hyperparameter; None if it has none.
+    hyperparameter : str, optional
+        Its name; None if the probe has none.
     fit : callable
         Fits every value of the hyperparameter to every label vector, and yields predictions of
-        the training rows, held out, and of `Fit.queries`.
+        the training rows, held out, and of `FitInputs.queries`.
     default : float, optional
         Default value of the hyperparameter.
-    no_folds : bool, default False
-        True: predicts training rows without folds, by leaving out single rows or not at all.
+    folds_optional : bool, default False
+        True: folds are only for `held_out: train`. Otherwise its predictions of training rows leave
+        out one row each (kNN), or hold nothing out.
     predicts : bool, default True
         False: its results are masks of training rows, which only filters use.
     """
 
-    setting: str | None
+    hyperparameter: str | None
     fit: "FitFunction"
     default: float | None = None
-    no_folds: bool = False
+    folds_optional: bool = False
     predicts: bool = True
 
 
-FitFunction = Callable[[Fit, tuple[float, ...]], Iterator[Predictions]]
+FitFunction = Callable[[FitInputs, tuple[float, ...]], Iterator[Predictions]]
 
 
-def _knn(fit: Fit, ks: tuple[float, ...]) -> Iterator[Predictions]:
+def _knn(fit: FitInputs, ks: tuple[float, ...]) -> Iterator[Predictions]:
     from w2sprobe.probes import knn_cross_fit, knn_path
 
     options: dict[str, Any] = {"ks": [int(k) for k in ks]}
@@ -151,7 +152,7 @@ def _knn(fit: Fit, ks: tuple[float, ...]) -> Iterator[Predictions]:
         yield Predictions("knn", rows, p)
 
 
-def _logistic(fit: Fit, l2s: tuple[float, ...]) -> Iterator[Predictions]:
+def _logistic(fit: FitInputs, l2s: tuple[float, ...]) -> Iterator[Predictions]:
     from w2sprobe.probes import logistic_cross_fit_path
 
     held_out, coef, intercept = logistic_cross_fit_path(
@@ -163,7 +164,7 @@ def _logistic(fit: Fit, l2s: tuple[float, ...]) -> Iterator[Predictions]:
         yield Predictions("logistic", rows, _sigmoid(points, coef, intercept))
 
 
-def _mass_mean(fit: Fit, _: tuple[float, ...]) -> Iterator[Predictions]:
+def _mass_mean(fit: FitInputs, _: tuple[float, ...]) -> Iterator[Predictions]:
     from w2sprobe.probes import mass_mean_cross_fit_path
 
     held_out, coef, intercept = mass_mean_cross_fit_path(
@@ -176,7 +177,7 @@ def _mass_mean(fit: Fit, _: tuple[float, ...]) -> Iterator[Predictions]:
         yield Predictions("mass-mean", rows, p)
 
 
-def _topofilter(fit: Fit, ks: tuple[float, ...]) -> Iterator[Predictions]:
+def _topofilter(fit: FitInputs, ks: tuple[float, ...]) -> Iterator[Predictions]:
     from w2sprobe.probes import TopoFilter
     from w2sprobe.probes.topofilter import SearchedRows
 
@@ -217,7 +218,7 @@ def _topofilter(fit: Fit, ks: tuple[float, ...]) -> Iterator[Predictions]:
 
 
 def _head(loss: str) -> FitFunction:
-    def fit_head(fit: Fit, seeds: tuple[float, ...]) -> Iterator[Predictions]:
+    def fit_head(fit: FitInputs, seeds: tuple[float, ...]) -> Iterator[Predictions]:
         from w2sprobe.probing.heads import fit_heads
 
         # activations are standardised whatever the spec says: Adam needs it
@@ -248,12 +249,13 @@ def _sigmoid(points: np.ndarray, coef: np.ndarray, intercept: np.ndarray) -> np.
 
 
 PROBE_TYPES: dict[str, ProbeType] = {
-    "knn": ProbeType("k", _knn, default=50, no_folds=True),
+    "knn": ProbeType("k", _knn, default=50, folds_optional=True),
     "logistic": ProbeType("l2", _logistic, default=1e-2),
     "mass-mean": ProbeType(None, _mass_mean),
-    "topofilter": ProbeType("k", _topofilter, default=50, no_folds=True, predicts=False),
+    "topofilter": ProbeType("k", _topofilter, default=50, folds_optional=True, predicts=False),
     **{
-        f"{HEAD}{loss}": ProbeType("seed", _head(loss), default=0, no_folds=True) for loss in LOSSES
+        f"{HEAD}{loss}": ProbeType("seed", _head(loss), default=0, folds_optional=True)
+        for loss in LOSSES
     },
 }
 PROBES = tuple(name for name in PROBE_TYPES if not name.startswith(HEAD))  # without linear heads

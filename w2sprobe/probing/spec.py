@@ -96,14 +96,15 @@ class VoteSpec(BaseModel):
         for name, values in probes.items():
             if name not in PROBE_TYPES:
                 raise ValueError(f"unknown probe {name!r}; allowed: {', '.join(PROBE_TYPES)}")
-            setting = PROBE_TYPES[name].setting
-            if setting is None and values:
-                raise ValueError(f"{name} has no setting; allowed: []")
-            least = {"k": 1, "seed": 0}.get(str(setting), 0)
-            for value in values if setting in ("k", "seed") else ():
+            parameter = PROBE_TYPES[name].hyperparameter
+            if parameter is None and values:
+                raise ValueError(f"{name} has no hyperparameter; allowed: []")
+            least = {"k": 1, "seed": 0}.get(str(parameter), 0)
+            for value in values if parameter in ("k", "seed") else ():
                 if value < least or value != int(value):
                     raise ValueError(
-                        f"{setting} of {name} is {value:g}; allowed: whole numbers from {least} on"
+                        f"{parameter} of {name} is {value:g}; "
+                        f"allowed: whole numbers from {least} on"
                     )
         return probes
 
@@ -115,7 +116,9 @@ class VoteSpec(BaseModel):
     @property
     def needs_folds(self) -> bool:
         """Whether any probe is cross-fitted."""
-        return TRAIN in self.held_out or not all(PROBE_TYPES[name].no_folds for name in self.probes)
+        return TRAIN in self.held_out or not all(
+            PROBE_TYPES[name].folds_optional for name in self.probes
+        )
 
     def values(self, probe: str) -> tuple[float | None, ...]:
         """Values of a probe's hyperparameter; (None,) for a probe without."""

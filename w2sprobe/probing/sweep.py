@@ -1,4 +1,4 @@
-"""Sweeps: predict with every layer and setting, score the predictions, and choose among them."""
+"""Sweeps: predict with every layer and hyperparameter value, score, and select."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,7 +55,7 @@ def sweep(
     n_true_labels: int = 0,
     device: str = "auto",
 ) -> Sweep:
-    """Predict with every layer and setting, score the predictions, and apply selection rules.
+    """Predict with every layer and hyperparameter value, score, and apply selection rules.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def sweep(
 def _label_vectors(rows: ProbedRows, given: LabelTable, *, ceiling: bool) -> dict[str, LabelTable]:
     if not ceiling:
         return {"weak": given}
-    truth = _truth(rows, rows.train, "the ceiling")
+    truth = _truth(rows, rows.train, "ceiling")
     return {"weak": given, "truth": LabelTable(rows.train, truth, given.keep)}
 
 
@@ -123,7 +123,7 @@ def _budget(spec: VoteSpec, rows: ProbedRows, given: LabelTable, n: int) -> np.n
     """Draw the rows whose truth may be used for selection; an AUC needs both classes."""
     train = rows.train[given.keep]
     groups = None if rows.groups is None else rows.groups[given.keep]
-    truth = _truth(rows, train, "a budget of true labels")
+    truth = _truth(rows, train, "n_true_labels")
     budget = draw_budget(train, groups, n)
     mask, folds, where = np.isin(train, budget), None, ""
     if spec.needs_folds:
@@ -139,5 +139,8 @@ def _budget(spec: VoteSpec, rows: ProbedRows, given: LabelTable, n: int) -> np.n
 
 def _truth(rows: ProbedRows, ids: np.ndarray, what: str) -> np.ndarray:
     if rows.truth is None or not np.isin(ids, rows.truth.ids).all():
-        raise InputError(f"{what} without truth", allowed="a task, or a column truth in the labels")
+        raise InputError(
+            f"{what} needs true labels, and there are none",
+            allowed="a task, or a column truth in the labels",
+        )
     return rows.truth.align(ids).hard_label

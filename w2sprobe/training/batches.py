@@ -17,8 +17,8 @@ class EpochBatches:
     Parameters
     ----------
     step : callable
-        Returns the number of batches that the run has trained on. The order of rows depends only on
-        the seed and the epoch of that batch, so a resumed run has the same.
+        Returns how many batches the run has trained on so far. The order of rows in an epoch
+        depends only on the seed and the epoch's number, so a resumed run reads the same batches.
 
     Notes
     -----

@@ -75,14 +75,14 @@ def classifier_backbone(classifier: PreTrainedModel) -> PreTrainedModel:
 
 
 def reads_eos_token(config: PreTrainedConfig) -> bool:
-    """Whether the classifier reads the hidden state of a text's closing token."""
+    """Whether the classifier reads the hidden state of the end-of-text token."""
     return has_own_class(config) and config.is_encoder_decoder
 
 
-def check_closing_tokens(
+def check_eos_tokens(
     config: PreTrainedConfig, ids: Sequence[str], rows: Sequence[np.ndarray]
 ) -> None:
-    """Refuse rows without exactly one closing token, if the classifier reads it.
+    """Refuse rows without exactly one end-of-text token, if the classifier reads it.
 
     Raises
     ------
@@ -95,9 +95,9 @@ def check_closing_tokens(
     bad = [row for row, count in enumerate(counts) if count != 1]
     if bad:
         raise InputError(
-            f"{counts[bad[0]]} closing tokens ({config.eos_token_id}) in a text, id "
-            f"{ids[bad[0]]!r} (and {len(bad) - 1} more)",
-            allowed=f"one, which {config.model_type} classifiers read",
+            f"row {ids[bad[0]]!r} (and {len(bad) - 1} more) has {counts[bad[0]]} end-of-text "
+            f"tokens (id {config.eos_token_id})",
+            allowed=f"one, whose hidden state {config.model_type} classifiers read",
             advice="Take the token out of the texts.",
         )
 
@@ -114,7 +114,7 @@ def classifier_tokens(
     Raises
     ------
     InputError
-        As `tokenize` and `check_closing_tokens`.
+        As `tokenize` and `check_eos_tokens`.
     """
     ids = rows.ids.tolist()
     tokens = tokenize(
@@ -125,7 +125,7 @@ def classifier_tokens(
         vocab_size=info.vocab_size,
         truncate=truncate,
     )
-    check_closing_tokens(read_config(info.source), ids, tokens.input_ids)
+    check_eos_tokens(read_config(info.source), ids, tokens.input_ids)
     return tokens
 
 

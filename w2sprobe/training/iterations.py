@@ -19,7 +19,7 @@ from w2sprobe.folds import folds_of
 from w2sprobe.labels import LabelTable
 from w2sprobe.training.saved import SavedModel
 
-FOLDS = "folds"  # folder of `cross_fit`, removed once the new labels are written
+FOLDS_FOLDER = "folds"  # folder of `cross_fit`, removed once the new labels are written
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class BatchTrainer(Trainer):
         self._loss, self._pad_id = loss, pad_id
         self._validate, self._feeding = validate, feeding
         self.micro_batch_tokens = settings.micro_batch_tokens
-        self._val_scores = np.empty(0)
+        self._val_predictions = np.empty(0)
         super().__init__(
             model=classifier,
             args=arguments,
@@ -200,7 +200,7 @@ class BatchTrainer(Trainer):
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Score the validation predictions, and rank this checkpoint for early stopping."""
         network = self.model_wrapped if self._sharded else self._classifier
-        self._val_scores, scores = self._validate(network)
+        self._val_predictions, scores = self._validate(network)
         metrics = {f"eval_{name}": score for name, score in scores.items() if score is not None}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
@@ -233,7 +233,7 @@ class BatchTrainer(Trainer):
             {
                 "losses": loss_states,
                 "micro_batch_tokens": self.micro_batch_tokens,
-                "val_scores": self._val_scores.tolist(),
+                "val_scores": self._val_predictions.tolist(),
             },
         )
         best = f"checkpoint-{self.state.best_global_step}"

@@ -1,7 +1,8 @@
-"""Prefix: hidden states at the first trained block, computed once and read in every epoch.
+"""Prefix: output of the frozen lower blocks, computed once and read in every epoch.
 
 If LoRA starts at block l, the blocks below never change, and neither do the hidden states that
 enter block l. They are cached for every token of every row, and training starts from them.
+This prefix consists of blocks; prefix tuning means another thing by the word.
 """
 
 from collections.abc import Iterator, Sequence

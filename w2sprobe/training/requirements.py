@@ -43,7 +43,7 @@ def check_trainable(info: ModelInfo, settings: TrainSettings) -> None:
     Raises
     ------
     InputError
-        A family in `UNTRAINABLE`; a classifier that reads the closing token of a text, with a
+        A family in `UNTRAINABLE`; a classifier that reads the end-of-text token, with a
         tokenizer that does not add exactly one or pads with it; or `lora_from_layer` is not a block
         of the model from which training can start.
     """

@@ -104,7 +104,7 @@ class SavedModel:
         warn_of_changes(tokens, self._info.name, self._info.max_tokens)
         first_block = self.record["settings"].get("lora_from_layer", 0)
         if prefixes is None or not first_block or not isinstance(self._classifier, PeftModel):
-            return LabelTable(rows.ids, self.score(tokens.input_ids))
+            return LabelTable(rows.ids, self.predict_tokens(tokens.input_ids))
         prefix = shared_prefix(
             self._classifier,
             self._info,
@@ -116,11 +116,13 @@ class SavedModel:
             folder=prefixes,
         )
         try:
-            return LabelTable(rows.ids, self.score(tokens.input_ids, feeding=prefix.feeding))
+            return LabelTable(
+                rows.ids, self.predict_tokens(tokens.input_ids, feeding=prefix.feeding)
+            )
         finally:
             prefix.detach()
 
-    def score(
+    def predict_tokens(
         self, input_ids: Sequence[np.ndarray], *, feeding: PrefixContext = no_prefix
     ) -> np.ndarray:
         """Predict P(label = 1) of tokenized rows, float64, in the order given."""

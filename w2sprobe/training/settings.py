@@ -100,7 +100,8 @@ class TrainSettings(BaseModel):
     )
     early_stopping: StoppingRule = Field(
         "soft_auc",
-        description="Rule for the best checkpoint, on the given labels of validation rows. "
+        description="Rule that chooses the checkpoint to keep, on the given labels of validation "
+        "rows; training always runs to its last step. "
         "soft_auc: largest expected AUC over labels drawn from the soft ones; log_loss: least "
         "cross-entropy; auc, as published: largest AUC with labels cut at 0.5, undefined if they "
         "are all of one class.",

@@ -59,8 +59,8 @@ def selection_score(rule: StoppingRule, scores: ValidationScores, step: int) -> 
     Returns
     -------
     float
-        The rule's score, negated if lower is better. If it is undefined, at every evaluation of the
-        run, the step: then the last checkpoint is the best.
+        The rule's score, negated if lower is better. A rule that is undefined on the validation
+        labels is so at every evaluation; then the step, so that the last checkpoint is the best.
     """
     score = scores[rule]
     if score is None:
