@@ -12,7 +12,7 @@ from w2sprobe.cli import _options, _study
 from w2sprobe.cli._overview import print_study
 from w2sprobe.cli._tables import print_table
 from w2sprobe.errors import W2SProbeError
-from w2sprobe.experiments.config import StudyConfig
+from w2sprobe.experiments.config import study_schema
 
 if TYPE_CHECKING:
     from w2sprobe.experiments.plan import StudyPlan
@@ -72,7 +72,7 @@ def command(
       w2sprobe run study.yaml --set seeds='[0, 1, 2]' --engine ray
     """
     if schema:
-        click.echo(json.dumps(StudyConfig.model_json_schema(), indent=2))
+        click.echo(json.dumps(study_schema(), indent=2))
         return
     if address and engine != "ray":
         raise click.UsageError("--address needs --engine ray")
