@@ -1,6 +1,7 @@
 """Help of settings that several commands, or a command and a section of a config, have."""
 
-MODEL = "Model: name from `w2sprobe fetch`, Hugging Face name or local folder."
+MODEL_NAMES = "name from `w2sprobe fetch`, Hugging Face name or local folder"
+MODEL = f"Model: {MODEL_NAMES}."
 TRUNCATE = "Truncate texts longer than the model's context; default: stop with an error."
 LABEL_TABLE = (
     "Label table: Parquet or CSV with columns id, soft_label (P(label = 1)) and keep (false: do "
@@ -19,10 +20,9 @@ GRAPH = (
     "TopoFilter: neighbours joined by an edge. union: either row lists the other; mutual: both do; "
     "strong: strongly connected components, as in EleutherAI/w2s."
 )
-FILTER_RULE = (
-    "Which rows a filter removes: disagreement (largest |label - prediction|), confident-learning "
-    "(least probable label; needs the extra cleanlab) or deep-knn (most neighbours with the other "
-    "label; knn only). Not for topofilter."
+FILTER_RULES = (
+    "disagreement (largest |label - prediction|), confident-learning (least probable label; needs "
+    "the extra cleanlab), deep-knn (most neighbours with the other label; knn only)"
 )
 QUESTION = (
     "Question inserted after each text and before `Answer (Yes or No):`; for texts that ask "
@@ -39,7 +39,10 @@ MIN_GAP = (
     "Smallest gap (ceiling AUC minus weak AUC) for which PGR is used; tasks below it are excluded "
     "from PGR."
 )
-MIN_GAP_SE = "Smallest ratio of the gap to its standard error, where that is known."
+MIN_GAP_SE = (
+    "Smallest ratio of the gap to its standard error for which PGR is used, where that error is "
+    "known."
+)
 FAMILY = (
     "Methods whose p values are adjusted together (Holm). Default: all except the baseline, "
     "controls, zero_shot and methods fitted on true labels."

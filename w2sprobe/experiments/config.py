@@ -706,7 +706,7 @@ def load_config(preset_or_file: str, settings: Iterable[str] = ()) -> StudyConfi
 def _set(values: dict[str, Any], setting: str) -> None:
     path, equals, text = setting.partition("=")
     if not equals:
-        raise InputError(f"--set {setting}", allowed="PATH=VALUE, as in strong.epochs=2")
+        raise InputError(f"--set {setting}", allowed="KEY=VALUE, as in strong.epochs=2")
     try:
         value = yaml.load(text, _Loader)
     except yaml.YAMLError as error:

@@ -113,7 +113,7 @@ class Method(BaseModel):
     )
     rule: str = Field(
         "disagreement",
-        description=help_texts.FILTER_RULE,
+        description=f"Which rows a filter removes: {help_texts.FILTER_RULES}. Not for topofilter.",
     )
     function: str | None = Field(
         None,

@@ -96,8 +96,8 @@ class TrainSettings(BaseModel):
     precision: Literal["auto", "float32", "bfloat16", "4bit"] = Field(
         "auto",
         description="Precision of the frozen base model; trained weights are float32. auto: "
-        "bfloat16 where it is fast; 4bit: NF4 as in QLoRA, needs bitsandbytes. With full: "
-        "precision of the forward pass.",
+        "bfloat16 where it is fast; 4bit: NF4 as in QLoRA, needs bitsandbytes. With full "
+        "finetuning: precision of the forward pass.",
     )
     eval_every: int = Field(
         0,
