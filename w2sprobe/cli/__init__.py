@@ -52,7 +52,7 @@ ENVIRONMENT = """\b
 Environment:
   W2SPROBE_CACHE       activations and finished stages (default: ./cache)
   W2SPROBE_HOME        fetched models and data (default: ~/.cache/w2sprobe)
-  W2SPROBE_HUB_MIRROR  copies of Hugging Face data sets, from tasks mirror
+  W2SPROBE_HUB_MIRROR  copies of Hugging Face data sets, from `w2sprobe tasks mirror`
 """
 
 

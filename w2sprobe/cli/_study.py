@@ -13,13 +13,17 @@ from w2sprobe.experiments.config import PRESETS, StudyConfig, load_config
 Command = TypeVar("Command", bound=Callable[..., Any])
 PRESET_HELP = (
     "smoke (all stages, minutes), demo (probes, one task, minutes), student (demo with a finetuned "
-    "student), probes (about an hour on 2 cores), cpu (finetuned students, hours on 2 cores), "
-    "published (EleutherAI's study as published; GPU), recommended (the same, corrected; GPU)"
+    "student, minutes), probes (about an hour on 2 cores), cpu (finetuned students, hours on 2 "
+    "cores), published (EleutherAI's study, defects included; GPU), recommended (the same, "
+    "corrected; GPU)"
 )
 
 
 def study_options(function: Command) -> Command:
-    """Add the argument FILE.yaml, the options that change a config, and `--out`."""
+    """Add FILE.yaml, the options that change a config, `--out` and `--task`.
+
+    Commands also have `_options.task_options`.
+    """
     decorators = (
         click.argument(
             "file", required=False, metavar="[FILE.yaml]", shell_complete=_completion.files
@@ -58,7 +62,6 @@ def study_options(function: Command) -> Command:
             help="Output folder; default: results/NAME, with the study's name.",
         ),
         _options.task_name(required=False),
-        _options.task_options,
     )
     for decorate in reversed(decorators):
         function = decorate(function)
@@ -66,7 +69,7 @@ def study_options(function: Command) -> Command:
 
 
 def config_of(given: dict[str, Any]) -> StudyConfig:
-    """Make the config from the options of `study_options`, except `--out`.
+    """Make the config from the options of `study_options` and `task_options`, except `--out`.
 
     Raises
     ------

@@ -21,6 +21,7 @@ from w2sprobe.cli._tables import print_table
     help="Results of an earlier `w2sprobe run`, from which variances are estimated; may be "
     "repeated. Default: variances of a built-in pilot (8 BIG-bench tasks, 3 seeds).",
 )
+@_options.task_options
 @_options.device
 @_options.common
 def command(

@@ -188,7 +188,7 @@ def command(*, as_json: bool, **given: Any) -> None:
     """Fit a probe on stored activations: predict, relabel or filter.
 
     \b
-    predict   predict P(label = 1) of every row; training rows as --cv says
+    predict   predict P(label = 1) of every row; training rows by cross-fitting
     relabel   replace the labels of the training rows by the probe's predictions
     filter    mark training rows to be removed
 

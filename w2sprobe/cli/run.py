@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     help="Print the JSON schema of FILE.yaml, with which editors complete and check it; run "
     "nothing.",
 )
+@_options.task_options
 @_options.device
 @_options.common
 def command(

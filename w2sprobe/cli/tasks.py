@@ -195,8 +195,8 @@ def split(task: "TaskConfig", out: Path, as_json: bool) -> None:
     """Split a task and write its four splits to a Parquet file.
 
     \b
-    weak_train    true labels; trains the weak model
-    strong_train  labelled by the weak model; the strong model learns from these labels
+    weak_train    trains the weak model, on true labels
+    strong_train  trains the strong model, on labels that the weak model gives these rows
     val           selects checkpoints
     test          final scores
 

@@ -73,8 +73,8 @@ class _Config(BaseModel):
 
 NAME = (
     "Task: name from `w2sprobe tasks ls`; bigbench:NAME; .jsonl, .csv or .parquet file with "
-    "columns text and label (0/1), optionally id, group and split (train/test); folder of a data "
-    "set that `save_to_disk` wrote, with these columns; module:function; or file from `w2sprobe "
+    "columns text and label (0/1), optionally id, group and split (train/test); `save_to_disk` "
+    "folder with these columns; module:function that returns such rows; or file from `w2sprobe "
     "tasks split`."
 )
 
