@@ -4,8 +4,8 @@ MODEL_NAMES = "name from `w2sprobe fetch`, Hugging Face name or local folder"
 MODEL = f"Model: {MODEL_NAMES}."
 TRUNCATE = "Truncate texts longer than the model's context; default: stop with an error."
 LABEL_TABLE = (
-    "Label table: Parquet or CSV with columns id, soft_label (P(label = 1)) and keep (false: do "
-    "not train on the row)."
+    "Label table: Parquet or CSV with columns id, soft_label (P(label = 1)) and, optionally, keep "
+    "(false: do not train on the row)."
 )
 LAYERS = (
     "Layers: all; mid (middle); 16; 8,12,16; 8:24:2 (as a Python slice); 0.5 (relative depth); -1 "

@@ -19,8 +19,8 @@ labels = click.option(
     type=click.Path(path_type=Path),
     required=True,
     metavar="FILE",
-    help=f"{help_texts.LABEL_TABLE} Without --task, scores use its column truth (0 or 1), if there "
-    "is one.",
+    help=f"{help_texts.LABEL_TABLE} Without --task, scores use its column `truth` (0 or 1), if "
+    "there is one.",
 )
 # how --ks and --l2s are written
 NUMBERS = (

@@ -73,8 +73,8 @@ class _ExploreOptions:
     type=click.Path(path_type=Path),
     required=True,
     metavar="FILE",
-    help=f"{help_texts.LABEL_TABLE} Without --task, its column truth (0 or 1) is also shown, if it "
-    "has one.",
+    help=f"{help_texts.LABEL_TABLE} Without --task, its column `truth` (0 or 1) is also shown, if "
+    "it has one.",
 )
 @click.option(
     "--out",

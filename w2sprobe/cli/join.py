@@ -24,7 +24,9 @@ from w2sprobe.cli._overview import print_study
     metavar="FOLDER",
     help="Output folder; must not exist.",
 )
-@click.option("--name", help="Name of the joined study; default: that of the first result.")
+@click.option(
+    "--name", metavar="NAME", help="Name of the joined study; default: that of the first result."
+)
 @_options.common
 def command(results: tuple[Path, ...], out: Path, name: str | None, as_json: bool) -> None:
     """Merge studies that were run separately.
