@@ -17,12 +17,17 @@ PREPROCESS = (
 )
 WHITEN = "mass-mean probe: multiply by the inverse within-class covariance."
 GRAPH = (
-    "TopoFilter: neighbours joined by an edge. union: either row lists the other; mutual: both do; "
-    "strong: strongly connected components, as in EleutherAI/w2s."
+    "TopoFilter: when two rows of a class are connected. union: either is among the k nearest "
+    "neighbours of the other; mutual: each is; strong: paths of neighbours lead both ways "
+    "(strongly connected components, as in EleutherAI/w2s)."
+)
+PER_CLASS = (
+    "Remove the fraction `contamination` of each class (soft label above 0.5, or not) instead of "
+    "that fraction of all rows together."
 )
 FILTER_RULES = (
     "disagreement (largest |label - prediction|), confident-learning (least probable label; needs "
-    "the extra cleanlab), deep-knn (most neighbours with the other label; knn only)"
+    "pip install 'w2sprobe[cleanlab]'), deep-knn (most neighbours with the other label; knn only)"
 )
 QUESTION = (
     "Question inserted after each text and before `Answer (Yes or No):`; for texts that ask "
@@ -47,4 +52,7 @@ FAMILY = (
     "Methods whose p values are adjusted together (Holm). Default: all except the baseline, "
     "controls, zero_shot and methods fitted on true labels."
 )
-MARGIN = "Equivalence margin: mean AUC differences smaller than this count as no difference."
+MARGIN = (
+    "Equivalence margin: a test (TOST) asks whether the mean AUC difference lies between -margin "
+    "and +margin."
+)

@@ -67,7 +67,8 @@ def root() -> None:
 
     A weak model (supervisor) labels data, a strong model (student) learns from these labels, and
     the same strong model trained on true labels is the ceiling. Reports test AUC and performance
-    gap recovered, PGR = (student - weak) / (ceiling - weak).
+    gap recovered, PGR = (student - weak) / (ceiling - weak). EleutherAI/w2s, in the help of the
+    commands, is the code of EleutherAI's weak-to-strong experiments (github.com/EleutherAI/w2s).
 
     \b
     Start here:

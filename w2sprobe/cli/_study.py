@@ -54,7 +54,11 @@ def study_options(function: Command) -> Command:
             shell_complete=_completion.models,
             help=f"Strong model, instead of the config's: {help_texts.MODEL_NAMES}.",
         ),
-        click.option("--truncate", is_flag=True, help=help_texts.TRUNCATE),
+        click.option(
+            "--truncate",
+            is_flag=True,
+            help="Truncate texts longer than the model's context; default: as in the config.",
+        ),
         click.option(
             "--out",
             type=click.Path(path_type=Path),

@@ -69,7 +69,8 @@ class _ExtractOptions:
     "--store",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Output folder; default: cache/stores/HASH.",
+    help="Output folder; default: $W2SPROBE_CACHE/stores/HASH (without the variable: "
+    "cache/stores/HASH), where HASH is computed from model, rows and settings.",
 )
 @_options.layers("all")
 @click.option(

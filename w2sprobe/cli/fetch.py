@@ -27,7 +27,8 @@ def command(names: tuple[str, ...], accept_license: bool, as_json: bool) -> None
     bigbench      the JSON tasks of BIG-bench
     demo          minilm-l6, smollm2-135m and bigbench
 
-    smollm2-135m and gemma3-270m are dequantised from 4-bit weights, which needs the extra gguf.
+    smollm2-135m (also as part of demo) and gemma3-270m are dequantised from 4-bit weights, which
+    needs pip install 'w2sprobe[gguf]'.
     Files are stored in $W2SPROBE_HOME (default ~/.cache/w2sprobe). Every --model also accepts a
     Hugging Face name or a local folder; these need no fetch.
 

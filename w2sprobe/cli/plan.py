@@ -33,6 +33,11 @@ def command(
     full config and its SHA-256. Reads the tasks, but loads no weights and runs nothing. Section
     `analysis` of the config declares the tests; docs/studies.md explains them.
 
+    --task replaces the config's tasks and all their settings. Without --task, the options
+    --positive, --negative, --formatting, --rows, --sizes, --keep-prior and --split-seed each
+    replace one setting of all tasks. Settings whose option is not given stay as in the config; with
+    --task, they get the defaults below.
+
     A later `w2sprobe run` with the same OUT, and `w2sprobe report`, refer to this file and list
     deviations.
 

@@ -171,7 +171,8 @@ class _ProbeOptions:
 @click.option(
     "--per-class",
     is_flag=True,
-    help="Apply the contamination within each class of the hard labels.",
+    help="Remove the fraction --contamination of each class (soft label above 0.5, or not) instead "
+    "of that fraction of all rows together.",
 )
 @click.option(
     "--backend",
@@ -192,12 +193,14 @@ def command(*, as_json: bool, **given: Any) -> None:
     relabel   replace the labels of the training rows by the probe's predictions
     filter    mark training rows to be removed
 
-    topofilter can only filter, and does so by default; the other probes predict by default. All
-    given layers and hyperparameter values are fitted at once.
+    topofilter can only filter, and does so by default; the other probes predict by default.
+    Every combination of the given layers and hyperparameter values is fitted separately, in one
+    call.
 
-    Training rows: strong_train with --task, otherwise all rows of --labels. Rows with the same text
-    are held out together. OUT has one row for each example, layer and hyperparameter value. If only
-    one layer and value were used, OUT is a valid `w2sprobe train --labels` file.
+    Training rows: strong_train with --task, otherwise all rows of --labels. With --task, rows with
+    the same text or group are held out together. OUT has one row for each example, layer and
+    hyperparameter value. If only one layer and value were used, OUT is a valid
+    `w2sprobe train --labels` file.
 
     \b
     Examples, after `w2sprobe extract --store runs/acts`:

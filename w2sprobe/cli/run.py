@@ -61,15 +61,19 @@ def command(
     """Run a study and print test scores and PGR.
 
     A study combines tasks, weak and strong models, seeds and methods. One combination of task,
-    models and seed is an experiment. It writes results.json, results.png, predictions.parquet,
-    audit.json and splits.parquet to OUT. A study of several writes one such folder for each, and
-    study.json and scores.csv for all. To repeat the study: `w2sprobe run OUT/config.yaml`.
+    models and seed is an experiment. A study of one experiment writes results.json, results.png,
+    predictions.parquet, audit.json and splits.parquet to OUT. With several experiments, each has
+    its own folder in OUT with these files, except results.png; splits.parquet is in the task's
+    folder unless seeds change the split. OUT itself then has study.json and scores.csv. To repeat
+    the study: `w2sprobe run OUT/config.yaml`.
 
     Finished stages are not run again. If a stage fails, only stages that need its output are
     skipped; the next run retries it.
 
-    --task replaces the config's tasks and all their settings; each other task option replaces one
-    setting of all tasks.
+    --task replaces the config's tasks and all their settings. Without --task, the options
+    --positive, --negative, --formatting, --rows, --sizes, --keep-prior and --split-seed each
+    replace one setting of all tasks. Settings whose option is not given stay as in the config; with
+    --task, they get the defaults below.
 
     If `w2sprobe plan` wrote to OUT, the results refer to that preregistration and list deviations.
 

@@ -134,8 +134,9 @@ class _StatsOptions:
 @click.option(
     "--saturated",
     is_flag=True,
-    help="Use EleutherAI's rule instead of --min-gap: exclude only saturated tasks, where all AUCs "
-    "are at least 0.999.",
+    help="Use EleutherAI's rule instead of --min-gap and --min-gap-se: exclude, from PGR and AUC, "
+    "only saturated tasks, where weak model, ceiling and all methods have an AUC of at least "
+    "0.999.",
 )
 @click.option(
     "--family",

@@ -66,7 +66,7 @@ def list_stores(folder: Path | None, as_json: bool) -> None:
 @ONE_STORE
 @_options.common
 def info_command(store: Path, as_json: bool) -> None:
-    """Show what a store holds, and the inputs that its hash covers.
+    """Show what a store holds and what it was made from.
 
     \b
     Example:

@@ -114,8 +114,8 @@ class _SweepOptions:
     default=0,
     show_default=True,
     metavar="N",
-    help="Number of training rows whose true labels rule true_labels uses; excluded from cross_fit "
-    "scores.",
+    help="Number of training rows for the rule true_labels, which reads their true labels; these "
+    "rows are excluded from cross_fit scores.",
 )
 @_options.task_settings
 @_options.device
@@ -127,9 +127,9 @@ def command(*, as_json: bool, **given: Any) -> None:
     activations, from `w2sprobe extract`. Probes are fitted on the weak labels of strong_train
     (without --task: of the rows of --labels).
 
-    Each is scored on the training rows by cross-fitting (cross_fit), on val and on test, by AUC
-    against true and against weak labels; delta columns subtract the AUC of the weak labels
-    themselves. cross_fit AUC is the mean of within-fold AUCs.
+    Each probe has three scores: on the training rows, predicted by cross-fitting (cross_fit), on
+    val and on test. A score is an AUC, against true and against weak labels; delta columns subtract
+    the AUC of the weak labels themselves. The cross_fit AUC is the mean of within-fold AUCs.
 
     OUT gets the predictions of every layer, sweep.parquet (one row for each layer, hyperparameter
     value and set of rows) and sweep.json. An interrupted sweep resumes at the first missing layer.
@@ -140,8 +140,9 @@ def command(*, as_json: bool, **given: Any) -> None:
       weak_log_loss   lowest cross_fit log-loss against the weak labels
       true_labels     highest AUC on the --true-labels rows
 
-    No rule uses the true labels of the rows that it is scored on. Regret: AUC of the best candidate
-    minus AUC of the selected one. A selection at the edge of the grid is marked, because a better
+    The selected probe is judged on test, or on cross_fit if test has no true labels; no rule has
+    read the true labels of these rows. Regret: highest AUC of any candidate on these rows minus the
+    AUC of the selected one. A selection at the edge of the grid is marked, because a better
     value may lie outside it.
 
     \b

@@ -45,8 +45,9 @@ def command() -> None:
 def list_tasks(as_json: bool) -> None:
     """List the tasks known by name.
 
-    --task also accepts other BIG-bench tasks as bigbench:NAME (with --positive and --negative if
-    its answers are classes), files of rows, and module:function.
+    Besides these names, the option --task of other commands accepts further BIG-bench tasks as
+    bigbench:NAME (with --positive and --negative if the answers are classes), files of rows, and
+    module:function.
 
     The column `offline` tells where a task's rows can be read without network: mirror (the folder
     $W2SPROBE_HUB_MIRROR), cache (of Hugging Face) or fetched (by `w2sprobe fetch`).
@@ -115,8 +116,9 @@ def show(task: "TaskConfig", models: tuple[str, ...], as_json: bool) -> None:
 def audit(task: "TaskConfig", models: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     """Check a task for problems that make results misleading.
 
-    Reports: baselines without any model that already do well, near-duplicates across splits, texts
-    longer than a model's context, class imbalance, and an identical ending of nearly all texts.
+    Reports: labels that can be predicted from text length, characters or single words alone;
+    near-duplicates across splits; texts longer than a model's context; class imbalance; and an
+    identical ending of nearly all texts.
 
     \b
     Examples:

@@ -94,22 +94,23 @@ class SharedTask(_Config):
     formatting: Formatting = Field(
         "repaired",
         description="Prompt templates of the Hugging Face tasks: repaired (default), or published: "
-        "as in EleutherAI/w2s, bugs included.",
+        "as in EleutherAI's code (github.com/EleutherAI/w2s), bugs included.",
     )
     rows: Annotated[int, Field(ge=8)] | str | None = Field(
         None,
-        description="Use only N rows, chosen by a fixed hash: the same rows for every split seed, "
-        "so activations are shared. START:STOP takes a slice of that order; 0:900 and 900: are "
-        "disjoint. Default: all rows.",
+        description="Use only the first N rows, or the rows START:STOP, of a fixed order (by "
+        "hash); 0:900 and 900: are disjoint. The order does not depend on the split seed, so that "
+        "all seeds can use the same stored activations. Default: all rows.",
     )
     sizes: SplitSizes | None = Field(
         None,
         description="Sizes of weak_train, strong_train, val and test: numbers of rows "
-        "(1000,1000,200,500), or fractions of the rows left after class balancing (.4,.4,.1,.1). "
-        "If the source has its own test rows, test is a fraction of these, and the others are "
-        "fractions of the remaining rows; default then: .45,.45,.1,1.0. Default otherwise: test "
-        "1,000 rows, but between 20 and 40 % of all; val 10 %; each training split half of the "
-        "rest. Defaults never exceed 5000,5000,1000,5000 rows.",
+        "(1000,1000,200,500) or fractions of the rows left after class balancing (.4,.4,.1,.1). "
+        "In a config: {weak_train: 1000, strong_train: 1000, val: 200, test: 500}. If the source "
+        "has its own test rows, the fraction for test is of these, the other three are of the "
+        "remaining rows, and the default is .45,.45,.1,1.0. If it has none, the default is: test "
+        "1,000 rows, but at least 20 and at most 40 % of all; val 10 %; each training split half "
+        "of the rest. Defaults never exceed 5000,5000,1000,5000 rows.",
     )
     keep_prior: bool = Field(
         default=False,
@@ -285,8 +286,9 @@ class _Settings(_Config):
     probes: ProbeConfig = Field(default_factory=ProbeConfig)
     ceiling: str = Field(
         FINETUNED,
-        description="Which learner, fitted on true labels, is the ceiling in PGR: finetuned (the "
-        "strong model) or a probe. Each probe's gap to its own ceiling is also reported.",
+        description="Learner that, fitted on true labels, is the ceiling in PGR: finetuned (the "
+        "strong model), or a probe. For students that are probes, PGR with their own ceiling (the "
+        "same probe on true labels) is also reported.",
         json_schema_extra={"enum": [name for name in LEARNERS if name != HEAD]},
     )
     sweep: SweepConfig | None = Field(
@@ -458,8 +460,9 @@ class StudyConfig(_Settings):
     strong: OneOrMore[ModelConfig] = Field(description="Strong model, or a list of several.")
     seeds: Seeds = Field(
         (),
-        description="List of seeds, or a number n for 0 ... n-1. One run per seed; each seeds all "
-        "parts listed in `vary`. Not together with splits, supervisor_seeds and learner_seeds.",
+        description="List of seeds, or a number n for 0 ... n-1. One run per seed, which is used "
+        "for all parts listed in `vary`. Not together with splits, supervisor_seeds and "
+        "learner_seeds.",
     )
     vary: tuple[Varied, ...] = Field(
         ("weak", "strong"),

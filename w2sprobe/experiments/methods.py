@@ -57,9 +57,7 @@ Folds = Annotated[
 ]
 Preprocessed = Annotated[Preprocess, Field(description=help_texts.PREPROCESS)]
 Whiten = Annotated[bool, Field(description=help_texts.WHITEN)]
-PerClass = Annotated[
-    bool, Field(description="Apply the contamination within each class of the hard labels.")
-]
+PerClass = Annotated[bool, Field(description=help_texts.PER_CLASS)]
 Graph = Annotated[
     Literal["union", "mutual", "strong"],
     Field(description=help_texts.GRAPH),

@@ -20,9 +20,7 @@ class TopoFilterSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     contamination: float = Field(0.1, gt=0, lt=1, description="Fraction of the rows to remove.")
-    per_class: bool = Field(
-        default=False, description="Apply the contamination within each class of the hard labels."
-    )
+    per_class: bool = Field(default=False, description=help_texts.PER_CLASS)
     graph: Literal["union", "mutual", "strong"] = Field(
         "union",
         description=help_texts.GRAPH,

@@ -24,7 +24,7 @@ from w2sprobe.results import ResultRow, Results, StudyResults, SummaryRow
 OWN_PGR = "PGR, own ceiling"
 BY_OWN = (
     f"{OWN_PGR}: share of the gap between the weak model and the same learner fitted on true "
-    'labels; "unresolved" if that gap is.'
+    'labels; "unresolved": that gap is too uncertain.'
 )
 
 

@@ -38,11 +38,13 @@ class TrainSettings(BaseModel):
 
     loss: LossName = Field(
         "xent",
-        description="xent: cross-entropy; logconf: log-confidence; logconf_balanced: logconf whose "
-        "hardened labels have the class proportions of the given labels; entropy: cross-entropy "
-        "plus entropy; window: cross-entropy on rows that the student is unsure of; reverse, "
-        "generalised: reverse and generalised cross-entropy; logconf_published, entropy_published: "
-        "as in EleutherAI/w2s, defects included.",
+        description="xent: cross-entropy; logconf (log-confidence): cross-entropy to a mixture of "
+        "the labels and the student's own predictions, hardened to 0 or 1 at their median; "
+        "logconf_balanced: the same, hardened so that the classes are as frequent as in the "
+        "labels; entropy: cross-entropy plus the entropy of the student's predictions; window: "
+        "cross-entropy on rows that the student is unsure of; reverse, generalised: reverse and "
+        "generalised cross-entropy; logconf_published, entropy_published: as in EleutherAI/w2s, "
+        "defects included.",
     )
     loss_alpha: float = Field(
         DEFAULT_ALPHA,
@@ -74,9 +76,10 @@ class TrainSettings(BaseModel):
     micro_batch_tokens: int = Field(
         512,
         ge=1,
-        description="Maximum tokens per forward pass, padding included; limits memory. Rows of "
-        "very different length are never in the same pass, so with short texts a higher value has "
-        "no effect. Changes the result only with logconf losses (otherwise by rounding).",
+        description="Maximum tokens per forward pass, padding included; limits memory. A pass "
+        "holds rows of one optimiser step that are of similar length, so with short texts a higher "
+        "value has no effect. Only with logconf losses does the value change the result by more "
+        "than rounding.",
     )
     full: bool = Field(default=False, description="Train all weights, in float32, instead of LoRA.")
     lora_rank: int = Field(8, ge=1, description="Rank of the low-rank updates.")
