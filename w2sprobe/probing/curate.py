@@ -30,7 +30,7 @@ from w2sprobe.votes.curated import Action, Curated, curate, curate_at_random, cu
 from w2sprobe.votes.provenance import Origin, provenance, untouched
 from w2sprobe.votes.rules import FILTER_RULES, RANDOM, check_rule
 from w2sprobe.votes.scores import ScoredRows
-from w2sprobe.votes.table import COMPONENT
+from w2sprobe.votes.table import COMPONENT, IN_SAMPLE, TRAIN
 
 
 @dataclass(frozen=True)
@@ -143,9 +143,10 @@ def curate_store(
         points = _random_points(curation, given, parse_layers(spec.layers, store.layers))
     else:
         fitted_on = curation.labels_to_fit(given)
-        inputs = ProbeInputs.of(
-            store, curation.spec_to_fit(spec), replace(rows, other={}), {GIVEN: fitted_on}
-        )
+        spec = curation.spec_to_fit(spec)
+        if best and IN_SAMPLE in spec.held_out:  # the value is chosen by held-out predictions
+            spec = spec.model_copy(update={"held_out": (TRAIN, IN_SAMPLE)})
+        inputs = ProbeInputs.of(store, spec, replace(rows, other={}), {GIVEN: fitted_on})
         points = (
             _CuratedPoint.of(point, curation, given)
             for point in predict_points(inputs, recorder, device, fitted_on, best=best)
