@@ -30,7 +30,7 @@ from w2sprobe.curation import (
     filter_by_neighbors,
     relabel,
 )
-from w2sprobe.errors import InputError
+from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.folds import folds_of
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import auc_inside_folds
@@ -210,3 +210,20 @@ def test_bad_input(
 ) -> None:
     with pytest.raises(InputError, match=message):
         curate_store(store, single(probe, *values), rows(), labels(), curation)
+
+
+@pytest.mark.parametrize(
+    ("curation", "message"),
+    [
+        (Curation("relable"), "unknown action 'relable'.*Did you mean 'relabel'"),  # type: ignore[arg-type]
+        (Curation("filter", "disagreemnt"), "unknown rule 'disagreemnt'.*mean 'disagreement'"),
+    ],
+)
+def test_unknown_names_are_refused_before_any_fit(
+    store: ActivationStore, curation: Curation, message: str
+) -> None:
+    def search(*_: Any, **__: Any) -> Any:
+        raise AssertionError("searched")
+
+    with pytest.raises(UnknownName, match=message):
+        curate_store(store, single("knn", 9), rows(), labels(), curation, search=search)

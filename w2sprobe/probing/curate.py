@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 import pyarrow as pa
 
 from w2sprobe.cache import ActivationStore
-from w2sprobe.errors import InputError
+from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.labels import LabelTable
 from w2sprobe.layers import parse_layers
 from w2sprobe.metrics import overlap, scorecard
@@ -66,7 +66,13 @@ class Curation:
         ------
         InputError
             An action, rule or contamination that a probe does not allow.
+        UnknownName
+            No such action or rule.
         """
+        if self.action not in get_args(Action):
+            raise UnknownName("action", self.action, get_args(Action))
+        if self.rule not in (*FILTER_RULES, RANDOM):
+            raise UnknownName("rule", self.rule, (*FILTER_RULES, RANDOM))
         if "topofilter" in spec.probes:
             if self.action == "relabel":
                 raise InputError("topofilter cannot relabel", allowed="filter")
@@ -133,6 +139,8 @@ def curate_store(
     ------
     InputError
         A rule that the probe cannot follow; settings, rows or labels that the probe refuses.
+    UnknownName
+        No such action or rule.
     IdMismatch
         A row that is not in the labels or in the store.
     """
