@@ -13,6 +13,7 @@ from w2sprobe.atomic import atomic_path, make_folder
 from w2sprobe.cache import shards
 from w2sprobe.cache.arguments import (
     as_json,
+    check_offsets,
     check_values,
     checked_ids,
     checked_integer,
@@ -234,8 +235,8 @@ class ActivationWriter:
         Raises
         ------
         InputError
-            No such shard; a layer too many or too few; another shape or type; a value that is not
-            finite (names layer and row id).
+            No such shard; a layer too many or too few; another shape or type; offsets that do not
+            start at 0, or decrease; a value that is not finite (names layer and row id).
         StoreDamaged
             The shard already has other layers, and they are damaged.
         OutputError
@@ -319,6 +320,8 @@ class ActivationWriter:
         if not self._manifest.ragged and offsets is not None:
             raise InputError(f"offsets for shard {index} of a store that is not ragged")
         ids = self._ids[self._manifest.rows(index)]
+        if offsets is not None:
+            check_offsets(offsets, len(ids), f"shard {index}")
         dtype, width = self._manifest.dtype, self._manifest.hidden_size
         for layer in needed:
             where = f"layer {layer}, shard {index}"
