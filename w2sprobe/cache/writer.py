@@ -336,8 +336,9 @@ class ActivationWriter:
         write_virtual(self.path, manifest, self._ids, offsets)
 
     def _delete_leftovers(self) -> None:
-        """Delete what killed runs left: temporary files and locks, except this process's own."""
-        for stray in self.path.rglob(".*"):
+        """Delete temporary files and locks of killed runs, except the lock of the manifest."""
+        # that lock is held by this process; in `neighbors`, another may be writing a graph
+        for stray in (*self.path.glob(".*"), *(self.path / SHARDS).glob(".*")):
             if is_working_file(stray.name) and stray.name != MANIFEST_LOCK:
                 stray.unlink(missing_ok=True)
 
