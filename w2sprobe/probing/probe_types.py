@@ -185,7 +185,8 @@ def _topofilter(fit: FitInputs, ks: tuple[float, ...]) -> Iterator[Predictions]:
     shape = (len(fit.soft), len(ks), len(fit.X))
     keep, component = np.zeros(shape), np.zeros(shape)
     hard = fit.soft > THRESHOLD
-    one_class = np.asarray(hard.all(axis=1) | ~hard.any(axis=1))
+    kept = np.ones_like(hard) if fit.keep is None else fit.keep
+    one_class = np.asarray(~((hard & kept).any(axis=1) & (~hard & kept).any(axis=1)))
     searched: SearchedRows | None = None
     for vector, soft in enumerate(fit.soft):
         if one_class[vector] and not one_class.all():
