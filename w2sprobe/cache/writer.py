@@ -51,9 +51,9 @@ class ActivationWriter:
     path : Path
         Folder of the store.
     layers : tuple of int
-        Layers that every shard has once this writer is done, ascending: the requested ones; if
-        one of them is new to the store, also those that the store has or that another process is
-        adding, as each shard is then written anew with all layers.
+        Layers that this writer writes or waits for, ascending: the requested ones if the store
+        already has them; otherwise all layers of the finished store, as each shard is rewritten
+        with all of them.
     """
 
     def __init__(

@@ -53,7 +53,8 @@ class ProbeInputs:
     names : tuple of str, length v
         Names of the label vectors.
     train : ndarray of str, shape (n,)
-        Ids of the rows that at least one vector is fitted on.
+        Ids of the training rows: those that at least one vector is fitted on, or all with
+        `every_row`.
     other : dict of str to ndarray of str
         Ids of all other rows, by split.
     soft : ndarray of float64, shape (v, n)
@@ -256,7 +257,8 @@ def predict_layers(
         Label vectors by name; each has all training rows. Rows that a table filters out are
         predicted but not fitted on.
     folder : str or Path
-        Layers that it already has, of the same rows, labels and settings, are kept.
+        Layers that it already has, of the same rows, labels and settings, are not computed again.
+        The results list the layers of this call only.
     every_row : bool, default False
         Assign folds, and compute the scale of "standardize", from all training rows, also those
         that every table filters out. Then predictions for one table do not depend on which other
@@ -407,8 +409,9 @@ def _claim(folder: Path, identity: dict[str, Any]) -> None:
             advice="Name another folder, or delete this one.",
         ) from error
     if differ:
+        names = first_few(differ, limit=len(differ))
         raise InputError(
-            f"predictions computed with different {first_few(differ, limit=len(differ))}",
+            f"the folder holds predictions computed with other {names}",
             where=str(folder),
             advice="Name another folder, or delete this one.",
         )
