@@ -36,7 +36,7 @@ from w2sprobe.models import (
     reading,
     text_config,
 )
-from w2sprobe.training.heads import classifier_backbone, classifier_class
+from w2sprobe.training.classifier_classes import classifier_backbone, classifier_class
 from w2sprobe.training.settings import TrainSettings
 
 HEAD_SCALE = 0.01  # a near-zero start of the classification head, as published

@@ -36,13 +36,13 @@ from w2sprobe.progress import Advance, progress_bar
 from w2sprobe.tokens import warn_of_changes
 from w2sprobe.training import checkpoints
 from w2sprobe.training.batches import Example
+from w2sprobe.training.classifier_classes import classifier_tokens
 from w2sprobe.training.classifiers import (
     ADAPTER,
     WEIGHTS,
     load_classifier,
     load_trained,
 )
-from w2sprobe.training.heads import classifier_tokens
 from w2sprobe.training.loop import SELECTION_SCORE, BatchTrainer
 from w2sprobe.training.losses import Loss, make_loss, window_radius
 from w2sprobe.training.predict import PrefixContext, check_independence, no_prefix, predict
