@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.base import BaseEstimator
 
 from w2sprobe.checks import (
@@ -15,6 +17,7 @@ from w2sprobe.checks import (
     check_label_vectors,
     check_labels,
     check_target,
+    most_neighbors,
     n_left_out,
     optional_groups,
 )
@@ -178,3 +181,13 @@ def test_rows_that_cannot_be_neighbours() -> None:
     assert n_left_out(np.array([1, 2, 2, 2]), itself=True) == 3
     assert n_left_out(None, itself=True) == 1
     assert n_left_out(None, itself=False) == 0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 3)), min_size=1, max_size=12))
+def test_every_row_has_as_many_neighbors_as_counted(rows: list[tuple[bool, int]]) -> None:
+    keep, groups = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    kept = range(int(keep.sum()))
+    by_group = [int((keep & (groups != group)).sum()) for group in groups[keep]]
+    assert most_neighbors(keep, groups, itself=True) == min(by_group, default=0)
+    assert most_neighbors(keep, None, itself=True) == max(kept, default=0)
+    assert most_neighbors(keep, None, itself=False) == len(kept)

@@ -16,7 +16,7 @@ from transformers import CONFIG_MAPPING, AutoModel, PreTrainedConfig, PreTrained
 
 from w2sprobe.models import text_config
 from w2sprobe.models.families import refusal
-from w2sprobe.training.heads import UNTRAINABLE, classifier_class, has_own_class
+from w2sprobe.training.classifier_classes import UNTRAINABLE, classifier_class, has_own_class
 
 PAGE = Path(__file__).parents[1] / "docs/models.md"
 MARKS = ("<!-- families -->", "<!-- end of families -->")

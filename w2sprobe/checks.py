@@ -169,6 +169,13 @@ def n_left_out(groups: np.ndarray | None, *, itself: bool) -> int:
     return int(itself) if groups is None else int(np.unique(groups, return_counts=True)[1].max())
 
 
+def most_neighbors(keep: np.ndarray, groups: np.ndarray | None, *, itself: bool) -> int:
+    """Number of kept rows, by a mask (n,), that every row can have as neighbours."""
+    if not keep.any():
+        return 0
+    return int(keep.sum()) - n_left_out(None if groups is None else groups[keep], itself=itself)
+
+
 def _finite(matrix: np.ndarray, name: str) -> np.ndarray:
     if matrix.dtype.kind == "c":
         raise InputError(f"{name} is complex", allowed="real numbers")

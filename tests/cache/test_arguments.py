@@ -32,6 +32,30 @@ def test_nothing_is_cast_or_reshaped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("offsets", "what"),
+    [
+        ([0, 1, 4], r"offsets of shape \(3,\)"),
+        ([[0, 1, 2, 4]], r"offsets of shape \(1, 4\)"),
+        ([0.0, 1.0, 2.0, 4.0], "offsets of type float64"),
+        ([1, 2, 3, 4], "offsets from 1 on"),
+        ([0, 3, 1, 4], "offset 1 after 3"),
+        (np.array([0, 3, 1, 4], dtype=np.uint64), "offset 1 after 3"),
+    ],
+)
+def test_offsets_divide_the_vectors_of_a_shard_into_its_rows(
+    offsets: list | np.ndarray, what: str, tmp_path: Path
+) -> None:
+    store = writer(tmp_path / "s", ids=IDS[:3], layers=(0,), ragged=True)
+    states = {0: values("float32")[0][:4]}
+    allowed = r"Allowed: \(4,\), integers from 0 on, never decreasing\."
+    with pytest.raises(InputError, match=f"^{what}, shard 0. {allowed}$"):
+        store.write_shard(0, states, np.array(offsets))
+    assert store.missing()
+    store.write_shard(0, states, np.array([0, 2, 2, 4]))  # a row may have no vectors
+    assert store.finish({}).offsets.tolist() == [0, 2, 2, 4]
+
+
+@pytest.mark.parametrize(
     ("changes", "error"),
     [
         ({"ids": []}, InputError),

@@ -44,7 +44,7 @@ def test_nothing_is_overwritten_and_no_damage_is_copied(bucket: str, tmp_path: P
     other = writer(tmp_path / "other", identity={"model": "another"})
     write(other, values("float32"))
     other.finish({})
-    with pytest.raises(OutputError, match="another store"):
+    with pytest.raises(OutputError, match=r"another store is there: .* in .*memory:.*bucket"):
         push_store(tmp_path / "other", bucket)
     with pytest.raises(OutputError, match=r"layers \[0\] would be lost"):
         push_store(tmp_path / "s", bucket, [3])
@@ -58,6 +58,35 @@ def test_nothing_is_overwritten_and_no_damage_is_copied(bucket: str, tmp_path: P
         push_store(tmp_path / "s", "memory://elsewhere")
     assert not fsspec.filesystem("memory").exists("/elsewhere")
     assert ActivationStore.open(bucket).ids.tolist() == IDS
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rows_per_shard": 3}, "rows per shard: the target has 3, the source 4"),
+        ({"compression": "bitshuffle-zstd"}, "the target has bitshuffle-zstd, the source none"),
+        ({"ids": [f"other-{row}" for row in IDS]}, "another store is there"),
+    ],
+)
+def test_shards_that_the_old_manifest_cannot_read_are_not_sent(
+    changes: dict, message: str, tmp_path: Path
+) -> None:
+    complete(tmp_path / "s")
+    old = writer(tmp_path / "target", **changes)
+    write(old, values("float32"))
+    old.finish({})
+    before = contents(tmp_path / "target")
+    with pytest.raises(OutputError, match=message):
+        push_store(tmp_path / "s", tmp_path / "target")
+    assert contents(tmp_path / "target") == before
+
+
+def test_more_layers_are_sent_to_the_same_target(bucket: str, tmp_path: Path) -> None:
+    complete(tmp_path / "s")
+    push_store(tmp_path / "s", bucket, [3])
+    push_store(tmp_path / "s", bucket)
+    sent = ActivationStore.open(bucket)
+    assert (sent.layers, sent.verify()) == ((0, 3), [])
 
 
 def test_a_lost_shard_is_copied_with_every_layer_of_the_target(tmp_path: Path) -> None:

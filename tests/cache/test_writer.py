@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from tests.cache.cases import IDS, LAYERS, complete, contents, values, write, writer
-from w2sprobe.cache import ActivationStore
+from w2sprobe.atomic import atomic_path
+from w2sprobe.cache import ActivationStore, graph_path
 from w2sprobe.cache.locks import Locks
 from w2sprobe.errors import InputError
 
@@ -111,6 +112,21 @@ def test_a_dead_lock_on_a_finished_store_is_cleared(tmp_path: Path) -> None:
     lock.write_text(json.dumps({**record, "started": 0}))
     assert writer(tmp_path / "s").is_complete()
     assert contents(tmp_path / "s") == before
+
+
+def test_finishing_spares_a_graph_that_another_process_is_writing(tmp_path: Path) -> None:
+    store = complete(tmp_path / "s")
+    more = writer(tmp_path / "s", layers=(4,))
+    write(more, {4: values("float32")[0]})
+    left = [tmp_path / "s/.tmp-killed", tmp_path / "s/shards/.tmp-killed"]
+    for file in left:
+        file.touch()
+    graph = graph_path(store.path, "00" * 8)
+    with atomic_path(graph) as temporary:
+        temporary.write_bytes(b"distances")
+        more.finish({})
+    assert graph.read_bytes() == b"distances"
+    assert not any(file.exists() for file in left)
 
 
 def test_a_ragged_store_has_any_number_of_vectors_per_row(tmp_path: Path) -> None:

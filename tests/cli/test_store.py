@@ -12,7 +12,7 @@ import torch
 from tests.cache.cases import IDS, LAYERS, complete, contents, values, write, writer
 from tests.cli.cases import STORE, invoke, run
 from w2sprobe.cache import ActivationStore
-from w2sprobe.errors import InputError
+from w2sprobe.errors import InputError, OutputError
 
 
 @pytest.fixture
@@ -67,6 +67,16 @@ def test_a_store_is_copied_out_and_back(store: str) -> None:
         np.testing.assert_array_equal(copy.read(layer), original.read(layer))
     record = json.loads(run("store", "pull", store, "one-layer", "--layers", "3", "--json"))
     assert record == {"store": "one-layer", "rows": 10, "layers": [3]}
+
+
+def test_a_store_with_other_shards_is_not_overwritten(store: str) -> None:
+    other = writer(Path("other"), rows_per_shard=3)
+    write(other, values("float32"))
+    other.finish({})
+    done = invoke("store", "push", store, "other")
+    assert isinstance(done.exception, OutputError)
+    assert str(done.exception).startswith("rows per shard: the target has 3, the source 4 in other")
+    assert "sound" in run("store", "verify", "other")
 
 
 def test_tensors_of_other_code_are_imported(

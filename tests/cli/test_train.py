@@ -106,7 +106,7 @@ def learn(place: Path, labels: str, rule: str, *more: str) -> Result:
     )
 
 
-@pytest.mark.filterwarnings("ignore:early stopping by auc had nothing to go by")
+@pytest.mark.filterwarnings("ignore:early stopping by auc is undefined")
 @pytest.mark.parametrize("rule", STOPPING_RULES)
 def test_labels_on_one_side_of_one_half_teach_as_well_as_others(
     rule: str, rankings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -135,10 +135,10 @@ def test_a_rule_with_nothing_to_go_by_is_told(
     rankings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.warns(UserWarning, match="early stopping by auc had nothing to go by"):
+    with pytest.warns(UserWarning, match="early stopping by auc is undefined"):
         done = learn(rankings, "below", "auc")
     assert done.exit_code == 0
-    assert "Warning: early stopping by auc had nothing to go by" in done.stdout
+    assert "Warning: early stopping by auc is undefined" in done.stdout
     assert "epoch 6.0 kept by auc" in done.stdout
 
 

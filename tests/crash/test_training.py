@@ -78,7 +78,8 @@ def work(model: str, out: Path, kill: int | None, place: str) -> None:
     try:
         trainer.finetune(model, train, LabelTable(ROWS.ids, SOFT), val, out, settings, device="cpu")
     except OutputError as error:
-        said = "checkpoint of step" in str(error) and "last whole checkpoint is kept" in str(error)
+        parts = ("checkpoint of step", "last complete checkpoint is kept")
+        said = all(part in str(error) for part in parts)
         sys.exit(FULL if said else 1)
 
 

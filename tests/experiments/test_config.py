@@ -106,7 +106,7 @@ def test_weak_and_ceiling_are_always_run_first_and_once(tmp_path: Path) -> None:
         ),
         (
             BASE.replace("model: b", "model: b, full: true, lora_from_layer: 2"),
-            ["strong: full, which trains all weights, beside lora_from_layer"],
+            ["strong: full trains all weights and cannot be combined with lora_from_layer"],
         ),
         (
             BASE.replace("t.csv", "t.csv, sizes: {weak_trian: 3}"),

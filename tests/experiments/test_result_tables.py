@@ -162,7 +162,7 @@ def test_runs_without_predictions_have_no_auc_against_the_truth(
     assert not unknown.all()
 
 
-@pytest.mark.filterwarnings("ignore:early stopping by auc had nothing to go by")
+@pytest.mark.filterwarnings("ignore:early stopping by auc is undefined")
 def test_what_a_training_warns_of_is_in_results_and_tables(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,7 +177,7 @@ def test_what_a_training_warns_of_is_in_results_and_tables(
         weak = labels_of(experiment.methods["weak"].stages[-1])
         assert len(set(weak.align(experiment.splits.val.ids).hard_label)) == 1
         (message,) = Results.read(tmp_path / "out" / folder / "results.json").warnings
-        assert message.startswith("strong student: early stopping by auc had nothing to go by")
+        assert message.startswith("strong student: early stopping by auc is undefined")
         assert f"{folder}: {message}" in done.warnings
         curves = pq.read_table(tmp_path / "out" / folder / CURVES).to_pandas()
         (student,) = curves[curves["method"] == "student"].to_dict("records")

@@ -17,8 +17,8 @@ from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import describe_model, load_tokenizer, read_config, text_model
 from w2sprobe.models.families import REFUSED
+from w2sprobe.training.classifier_classes import UNTRAINABLE, WITHOUT_PREFIX, has_own_class
 from w2sprobe.training.classifiers import forget_base, load_classifier
-from w2sprobe.training.heads import UNTRAINABLE, WITHOUT_PREFIX, has_own_class
 from w2sprobe.training.predict import predict
 from w2sprobe.training.prefix import shared_prefix
 from w2sprobe.training.requirements import check_trainable

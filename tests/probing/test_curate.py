@@ -30,7 +30,7 @@ from w2sprobe.curation import (
     filter_by_neighbors,
     relabel,
 )
-from w2sprobe.errors import InputError
+from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.folds import folds_of
 from w2sprobe.labels import LabelTable
 from w2sprobe.metrics import auc_inside_folds
@@ -39,6 +39,8 @@ from w2sprobe.probes import (
     LogisticProbe,
     MassMeanProbe,
     TopoFilter,
+    knn_cross_fit,
+    knn_path,
 )
 from w2sprobe.probing.curate import Curation, curate_store
 from w2sprobe.votes.curated import filter_at_random
@@ -63,6 +65,24 @@ def test_a_penalty_is_chosen_held_out_for_in_sample_labels(store: ActivationStor
     assert output.results[0]["l2"] == probe.l2_
     assert_allclose(column(output, IDS[:TRAIN]), probe.predict_proba(A)[:, 1], atol=1e-6)
     assert output.table["fold"].null_count == len(output.table)
+
+
+def test_a_k_is_chosen_held_out_for_in_sample_labels(store: ActivationStore) -> None:
+    asked = single("knn", 5, 10, held_out=IN_SAMPLE)
+    output = curate_store(store, asked, rows(), labels(), Curation("relabel"), best=True)
+    held_out = knn_cross_fit(A, Y, ks=(5, 10), groups=GROUPS)
+    losses = -(Y * np.log(held_out) + (1 - Y) * np.log1p(-held_out)).mean(axis=1)
+    k = (5, 10)[losses.argmin()]
+    assert output.results[0]["k"] == k
+    expected = knn_path(A, Y, ks=(k,), include_self=True)[0]
+    assert_allclose(column(output, IDS[:TRAIN]), expected, atol=1e-12)
+
+
+def test_a_k_that_no_fold_has_rows_for_is_refused(store: ActivationStore) -> None:
+    asked = single("knn", TRAIN, held_out=IN_SAMPLE)
+    curate_store(store, asked, rows(), labels(), Curation("relabel"))
+    with pytest.raises(InputError, match="Allowed: 1 to 40, the rows outside the largest of 5"):
+        curate_store(store, asked, rows(), labels(), Curation("relabel"), best=True)
 
 
 def test_rows_name_the_neighbors_that_predicted_them(store: ActivationStore) -> None:
@@ -190,3 +210,20 @@ def test_bad_input(
 ) -> None:
     with pytest.raises(InputError, match=message):
         curate_store(store, single(probe, *values), rows(), labels(), curation)
+
+
+@pytest.mark.parametrize(
+    ("curation", "message"),
+    [
+        (Curation("relable"), "unknown action 'relable'.*Did you mean 'relabel'"),  # type: ignore[arg-type]
+        (Curation("filter", "disagreemnt"), "unknown rule 'disagreemnt'.*mean 'disagreement'"),
+    ],
+)
+def test_unknown_names_are_refused_before_any_fit(
+    store: ActivationStore, curation: Curation, message: str
+) -> None:
+    def search(*_: Any, **__: Any) -> Any:
+        raise AssertionError("searched")
+
+    with pytest.raises(UnknownName, match=message):
+        curate_store(store, single("knn", 9), rows(), labels(), curation, search=search)

@@ -267,6 +267,38 @@ def test_one_search_per_fold_serves_all_tables_and_settings(store: ActivationSto
     assert asked == [max(KS)] * (CV + 1)
 
 
+@pytest.mark.filterwarnings("ignore:TopoFilter's component step")
+def test_the_largest_k_leaves_out_the_kept_rows_of_a_group(store: ActivationStore) -> None:
+    """A group counts with the rows that a vector keeps of it, as in `knn_path`."""
+    groups = np.maximum(np.arange(TRAIN) - 14, 0)  # 15 rows in one group
+    keep = np.isin(IDS, IDS[20:32])
+    tables = {"all": labels(), "some": labels(keep=keep)}
+    probes = {"knn": (11.0,), "topofilter": (5.0,)}
+    asked = spec(probes=probes, held_out=LOO, ks=(), l2s=())
+    inputs = ProbeInputs.of(store, asked, rows(groups=groups), tables)
+    assert inputs.max_k == 11
+    found = predict_layer(inputs, LAYER).of(FittedProbe("knn", "k", 11, "some"), LEAVE_ONE_OUT)
+    kept = keep[:TRAIN]
+    expected = knn_path(A, SOFT[:TRAIN], groups=groups, keep=kept, ks=(11,))[0]
+    assert_array_equal(found, expected)
+    with pytest.raises(InputError, match="Allowed: 1 to 11, the rows outside the largest group"):
+        ProbeInputs.of(store, spec(held_out=LOO, ks=(12,)), rows(groups=groups), tables)
+
+
+@pytest.mark.parametrize("held_out", [("train",), LOO])
+def test_only_fits_that_are_made_need_rows(store: ActivationStore, held_out: Any) -> None:
+    """A vector that keeps one group leaves no rows to a fit on the others; heads have none."""
+    tables = {"all": labels(), "some": labels(keep=np.isin(IDS, IDS[2:4]))}
+    head: dict[str, Any] = {"probes": {"head-xent": ()}, "ks": (), "l2s": (), "held_out": held_out}
+    ProbeInputs.of(store, spec(**head), rows(), tables)
+    for probe, message in (
+        ("logistic", "no rows to fit outside one of the 4 folds in some"),
+        ("knn", "k is 1. Allowed: 1 to 0"),
+    ):
+        with pytest.raises(InputError, match=message):
+            ProbeInputs.of(store, spec(**head | {"probes": {probe: ()}}), rows(), tables)
+
+
 def test_the_position_of_a_store_is_checked(store: ActivationStore) -> None:
     with pytest.raises(InputError, match="position 'mean' of a store with"):
         ProbeInputs.of(store, spec(position="mean"), rows(), {"weak": labels()})

@@ -1,11 +1,13 @@
 """Probe types: the results of the estimators, from as few searches as possible."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.probes.cases import problem
+from w2sprobe.errors import InputError
 from w2sprobe.probes import Neighbors, TopoFilter, nearest_neighbors
 from w2sprobe.probing.probe_types import PROBE_TYPES, FitInputs
 from w2sprobe.probing.spec import VoteSpec
@@ -44,3 +46,17 @@ def test_topofilter_of_every_k_is_searched_once(
             np.testing.assert_array_equal(component.p[vector, number, rows], alone.component_mask_)
     whole = [N] if keep is None else [int(mask.sum()) for mask in KEEP]
     assert [sizes.count(size) for size in whole] == [1] * len(whole)
+
+
+@pytest.mark.filterwarnings("ignore:TopoFilter's component step")
+def test_a_vector_whose_kept_rows_are_of_one_class_is_left_out() -> None:
+    keep = np.stack([np.ones(N, dtype=bool), SOFT[1] < 0.5])
+    spec = VoteSpec(held_out=(LEAVE_ONE_OUT,))
+    fit = FitInputs(X, X[:0], SOFT, keep, None, spec, nearest_neighbors, "cpu")
+    kept, component = PROBE_TYPES["topofilter"].fit(fit, (5,))
+    np.testing.assert_array_equal(kept.p[0, 0], TopoFilter(5, 5).fit(X, SOFT[0]).keep_mask_)
+    assert np.isnan(kept.p[1]).all()
+    assert np.isnan(component.p[1]).all()
+    alone = replace(fit, soft=SOFT[1:], keep=keep[1:])
+    with pytest.raises(InputError, match="all rows have one hard label"):
+        list(PROBE_TYPES["topofilter"].fit(alone, (5,)))

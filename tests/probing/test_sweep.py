@@ -298,9 +298,7 @@ def test_a_folder_holds_one_sweep(
 ) -> None:
     run(out="s", layers="0")
     before = {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()}
-    with pytest.raises(
-        InputError, match=rf"predictions computed with different {differs} in .*/s\."
-    ):
+    with pytest.raises(InputError, match=rf"predictions computed with other {differs} in .*/s\."):
         run(out="s", **changes)
     assert {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()} == before
 
@@ -345,7 +343,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"ks": (37,)}, "k is 37. Allowed: 1 to 36, the rows outside the largest of 4 folds"),
     (
         {"ks": (TRAIN - 1,), "held_out": ("leave_one_out",)},
-        f"k is {TRAIN - 1}. Allowed: 1 to {TRAIN - 2}, the rows outside a row's group",
+        f"k is {TRAIN - 1}. Allowed: 1 to {TRAIN - 2}, the rows outside the largest group",
+    ),
+    (
+        {"ks": (TRAIN,), "held_out": ("leave_one_out",), "asked": rows(groups=None)},
+        f"k is {TRAIN}. Allowed: 1 to {TRAIN - 1}, the other rows",
     ),
     ({"l2s": (), "cv": TRAIN}, f"cv is {TRAIN}. Allowed: 2 to {TRAIN // 2}, the groups"),
     ({"l2s": (0.0,)}, "l2 is"),

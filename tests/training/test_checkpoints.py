@@ -32,7 +32,7 @@ def test_a_resumed_run_may_use_its_folder(tmp_path: Path) -> None:
     save(folder, 4)
     assert checkpoints.claim(tmp_path, "a") == folder
     assert names(folder) == {"run.json", "checkpoint-4"}
-    with pytest.raises(InputError, match="an unfinished run with other rows"):
+    with pytest.raises(InputError, match="the folder holds an unfinished run with other rows"):
         checkpoints.claim(tmp_path, "b")
 
 

@@ -52,7 +52,7 @@ def test_defaults_are_those_of_the_published_runs():
 
 @pytest.mark.parametrize("other", [{"lora_from_layer": 3}, {"precision": "4bit"}])
 def test_full_is_refused_beside_options_of_lora(other: dict[str, object]) -> None:
-    with pytest.raises(ValidationError, match="full, which trains all weights, beside"):
+    with pytest.raises(ValidationError, match="full trains all weights and cannot be combined"):
         TrainSettings(full=True, **other)
 
 

@@ -44,7 +44,7 @@ def test_undefined_scores_are_none(soft: tuple[float, ...], defined: set[str]) -
         message = undefined(rule, scores)
         assert (message is None) == (rule in defined)
         if message:
-            assert message.startswith(f"early stopping by {rule} had nothing to go by: ")
+            assert message.startswith(f"early stopping by {rule} is undefined: ")
             assert "The last evaluation was kept." in message
 
 

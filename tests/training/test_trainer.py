@@ -190,7 +190,7 @@ def test_checkpoints_of_another_run_are_refused(
         with pytest.raises(W2SProbeError, match="loss is nan"):
             finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS)
     other = SETTINGS.model_copy(update={"seed": 1})
-    with pytest.raises(InputError, match="an unfinished run with other rows"):
+    with pytest.raises(InputError, match="the folder holds an unfinished run with other rows"):
         finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", other)
     finetune(model, TRAIN, TRUTH, VAL, tmp_path / "run", SETTINGS)
 
@@ -333,7 +333,7 @@ def test_a_finished_run_is_not_trained_again(
     model: str, plain: SavedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = SETTINGS.model_copy(update={"seed": 1})
-    with pytest.raises(InputError, match="a finished run with other rows"):
+    with pytest.raises(InputError, match="the folder holds a finished run with other rows"):
         finetune(model, TRAIN, TRUTH, VAL, plain.folder, other)
     monkeypatch.setattr(trainer_module, "BatchTrainer", None)  # calling it would raise
     again = finetune(model, TRAIN, TRUTH, VAL, plain.folder, SETTINGS).predict(VAL)
@@ -351,7 +351,7 @@ def test_another_device_than_the_first_is_refused() -> None:
 # rank as truth does, on both sides of one half or below it
 ACROSS, BELOW = (LabelTable(TRUTH.ids, low + 0.2 * TRUTH.soft_label) for low in (0.4, 0.2))
 SIX = SETTINGS.model_copy(update={"epochs": 6})
-NOTHING = "early stopping by .* had nothing to go by"
+NOTHING = "early stopping by .* is undefined"
 
 
 def best_of(record: dict, rule: StoppingRule) -> int:
@@ -447,7 +447,7 @@ def test_an_undefined_rule_keeps_the_last_evaluation_and_warns(
     assert None not in record["val_log_loss"]
     assert record["chosen_epoch"] == 3
     (message,) = record["warnings"]
-    assert f"by {rule} had nothing to go by" in message
+    assert f"by {rule} is undefined" in message
 
 
 @pytest.mark.filterwarnings(f"ignore:{NOTHING}")

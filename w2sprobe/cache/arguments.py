@@ -55,6 +55,22 @@ def as_json(value: Mapping[str, Any], name: str) -> dict[str, Any]:
     return content
 
 
+def check_offsets(offsets: np.ndarray, n_rows: int, where: str) -> None:
+    """Refuse offsets of a ragged shard that do not divide its vectors into `n_rows` rows."""
+    if offsets.shape != (n_rows + 1,):
+        what = f"offsets of shape {offsets.shape}"
+    elif offsets.dtype.kind not in "iu":
+        what = f"offsets of type {offsets.dtype}"
+    elif offsets[0] != 0:
+        what = f"offsets from {offsets[0]} on"
+    elif (down := np.flatnonzero(offsets[1:] < offsets[:-1])).size:
+        what = f"offset {offsets[down[0] + 1]} after {offsets[down[0]]}"
+    else:
+        return
+    allowed = f"{(n_rows + 1,)}, integers from 0 on, never decreasing"
+    raise InputError(f"{what}, {where}", allowed=allowed)
+
+
 def check_values(
     values: np.ndarray,
     dtype: str,

@@ -136,7 +136,10 @@ class ActivationStore:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """Content of `manifest.json` without its checksum; `identity` gives the address."""
+        """Content of `manifest.json` without its checksum; `identity` gives the address.
+
+        In an unfinished store, `layers` are those of `pending`.
+        """
         return self._manifest.to_dict()
 
     @cached_property

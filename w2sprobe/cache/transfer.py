@@ -114,34 +114,45 @@ def push_store(
     StoreDamaged
         A value differs from its checksum; nothing was sent.
     OutputError
-        The target holds another store, or layers that would be lost.
+        The target holds another store, one with other shards, or layers that would be lost.
     """
     with tempfile.TemporaryDirectory() as scratch:
         # the copy compares every value with its checksum, so that no damage is sent
         store = copy_store(source, Path(scratch) / "store", layers)
         filesystem, root = fsspec.core.url_to_fs(str(target))
         if filesystem.exists(f"{root}/{MANIFEST}"):
-            existing = ActivationStore.open(target)
-            if existing.manifest["address"] != store.manifest["address"]:
-                raise OutputError(
-                    f"another store is there: {existing.manifest['address']}",
-                    where=str(target),
-                    advice="Choose another target.",
-                )
-            if lost := sorted(set(existing.layers) - set(store.layers)):
-                raise OutputError(
-                    f"the target's layers {lost} would be lost",
-                    where=str(target),
-                    advice="Choose another target, or copy it here, add layers and push them all.",
-                )
+            _check_target(ActivationStore.open(target), store)
         files = sorted(
             str(file.relative_to(store.path))
             for file in store.path.rglob("*")
             if file.is_file() and not is_working_file(file.name)
         )
-        # the manifest goes last: a reader at the target sees a complete store or none
+        # the manifest goes last: a new target is a complete store or none; over an older store of
+        # the same rows, the old layers stay readable
         files.sort(key=lambda name: name == MANIFEST)
         for name in files:
             filesystem.makedirs(f"{root}/{name}".rpartition("/")[0], exist_ok=True)
             filesystem.put_file(str(store.path / name), f"{root}/{name}")
         return files
+
+
+def _check_target(existing: ActivationStore, store: ActivationStore) -> None:
+    """Refuse to send a store over one that it would damage."""
+    old, new = existing.manifest, store.manifest
+    where, advice = str(existing.path), "Choose another target."
+    if any(old[key] != new[key] for key in ("address", "ids_fingerprint")):
+        raise OutputError(f"another store is there: {old['address']}", where=where, advice=advice)
+    # shards are replaced one by one, while the old manifest says how to read them
+    for key, name in (("rows_per_shard", "rows per shard"), ("compression", "compression")):
+        if old[key] != new[key]:
+            raise OutputError(
+                f"{name}: the target has {old[key] or 'none'}, the source {new[key] or 'none'}",
+                where=where,
+                advice=advice,
+            )
+    if lost := sorted(set(existing.layers) - set(store.layers)):
+        raise OutputError(
+            f"the target's layers {lost} would be lost",
+            where=where,
+            advice="Choose another target, or copy it here, add layers and push them all.",
+        )

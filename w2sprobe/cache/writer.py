@@ -13,6 +13,7 @@ from w2sprobe.atomic import atomic_path, make_folder
 from w2sprobe.cache import shards
 from w2sprobe.cache.arguments import (
     as_json,
+    check_offsets,
     check_values,
     checked_ids,
     checked_integer,
@@ -50,9 +51,9 @@ class ActivationWriter:
     path : Path
         Folder of the store.
     layers : tuple of int
-        Layers that every shard has once this writer is done, ascending: the requested ones; if
-        one of them is new to the store, also those that the store has or that another process is
-        adding, as each shard is then written anew with all layers.
+        Layers that this writer writes or waits for, ascending: the requested ones if the store
+        already has them; otherwise all layers of the finished store, as each shard is rewritten
+        with all of them.
     """
 
     def __init__(
@@ -234,8 +235,8 @@ class ActivationWriter:
         Raises
         ------
         InputError
-            No such shard; a layer too many or too few; another shape or type; a value that is not
-            finite (names layer and row id).
+            No such shard; a layer too many or too few; another shape or type; offsets that do not
+            start at 0, or decrease; a value that is not finite (names layer and row id).
         StoreDamaged
             The shard already has other layers, and they are damaged.
         OutputError
@@ -319,6 +320,8 @@ class ActivationWriter:
         if not self._manifest.ragged and offsets is not None:
             raise InputError(f"offsets for shard {index} of a store that is not ragged")
         ids = self._ids[self._manifest.rows(index)]
+        if offsets is not None:
+            check_offsets(offsets, len(ids), f"shard {index}")
         dtype, width = self._manifest.dtype, self._manifest.hidden_size
         for layer in needed:
             where = f"layer {layer}, shard {index}"
@@ -333,8 +336,9 @@ class ActivationWriter:
         write_virtual(self.path, manifest, self._ids, offsets)
 
     def _delete_leftovers(self) -> None:
-        """Delete what killed runs left: temporary files and locks, except this process's own."""
-        for stray in self.path.rglob(".*"):
+        """Delete temporary files and locks of killed runs, except the lock of the manifest."""
+        # that lock is held by this process; in `neighbors`, another may be writing a graph
+        for stray in (*self.path.glob(".*"), *(self.path / SHARDS).glob(".*")):
             if is_working_file(stray.name) and stray.name != MANIFEST_LOCK:
                 stray.unlink(missing_ok=True)
 

@@ -17,7 +17,7 @@ from w2sprobe.data import Rows, Splits
 from w2sprobe.devices import resolve_device
 from w2sprobe.experiments.stages import Cost, Stage
 from w2sprobe.models import DTYPES, ModelInfo, count_parameters, load_tokenizer
-from w2sprobe.training.heads import classifier_tokens
+from w2sprobe.training.classifier_classes import classifier_tokens
 from w2sprobe.training.settings import TrainSettings
 
 VOTE_BYTES = 200  # per row, layer and label vector, with some twenty settings

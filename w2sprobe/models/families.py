@@ -1,6 +1,6 @@
 """Differences between model families: text model, number of blocks, context, refused families.
 
-The tables here and in `w2sprobe.training.heads` hold what configs do not say;
+The tables here and in `w2sprobe.training.classifier_classes` hold what configs do not say;
 `tests/models/test_zoo.py` runs tiny models of many families.
 """
 

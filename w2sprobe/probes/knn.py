@@ -12,6 +12,7 @@ from w2sprobe.checks import (
     check_k,
     check_keep,
     check_label_vectors,
+    most_neighbors,
     n_left_out,
     optional_groups,
 )
@@ -240,12 +241,7 @@ def _check_ks(
         raise InputError("ks is empty", allowed="at least one k")
     max_k = n - n_left_out(groups, itself=itself)
     if keep is not None:
-        by_vector = [
-            int(mask.sum()) - n_left_out(None if groups is None else groups[mask], itself=itself)
-            if mask.any()
-            else 0
-            for mask in keep
-        ]
+        by_vector = [most_neighbors(mask, groups, itself=itself) for mask in keep]
         worst = int(np.argmin(by_vector))
         max_k = by_vector[worst]
         candidates = f"the rows that label vector {worst} keeps for every query"

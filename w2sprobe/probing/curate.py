@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 import pyarrow as pa
 
 from w2sprobe.cache import ActivationStore
-from w2sprobe.errors import InputError
+from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.labels import LabelTable
 from w2sprobe.layers import parse_layers
 from w2sprobe.metrics import overlap, scorecard
@@ -30,7 +30,7 @@ from w2sprobe.votes.curated import Action, Curated, curate, curate_at_random, cu
 from w2sprobe.votes.provenance import Origin, provenance, untouched
 from w2sprobe.votes.rules import FILTER_RULES, RANDOM, check_rule
 from w2sprobe.votes.scores import ScoredRows
-from w2sprobe.votes.table import COMPONENT
+from w2sprobe.votes.table import COMPONENT, IN_SAMPLE, TRAIN
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,13 @@ class Curation:
         ------
         InputError
             An action, rule or contamination that a probe does not allow.
+        UnknownName
+            No such action or rule.
         """
+        if self.action not in get_args(Action):
+            raise UnknownName("action", self.action, get_args(Action))
+        if self.rule not in (*FILTER_RULES, RANDOM):
+            raise UnknownName("rule", self.rule, (*FILTER_RULES, RANDOM))
         if "topofilter" in spec.probes:
             if self.action == "relabel":
                 raise InputError("topofilter cannot relabel", allowed="filter")
@@ -133,6 +139,8 @@ def curate_store(
     ------
     InputError
         A rule that the probe cannot follow; settings, rows or labels that the probe refuses.
+    UnknownName
+        No such action or rule.
     IdMismatch
         A row that is not in the labels or in the store.
     """
@@ -143,9 +151,10 @@ def curate_store(
         points = _random_points(curation, given, parse_layers(spec.layers, store.layers))
     else:
         fitted_on = curation.labels_to_fit(given)
-        inputs = ProbeInputs.of(
-            store, curation.spec_to_fit(spec), replace(rows, other={}), {GIVEN: fitted_on}
-        )
+        spec = curation.spec_to_fit(spec)
+        if best and IN_SAMPLE in spec.held_out:  # the value is chosen by held-out predictions
+            spec = spec.model_copy(update={"held_out": (TRAIN, IN_SAMPLE)})
+        inputs = ProbeInputs.of(store, spec, replace(rows, other={}), {GIVEN: fitted_on})
         points = (
             _CuratedPoint.of(point, curation, given)
             for point in predict_points(inputs, recorder, device, fitted_on, best=best)

@@ -11,7 +11,7 @@ import numpy as np
 
 from w2sprobe.atomic import check_writable, write_json
 from w2sprobe.cache import ActivationStore
-from w2sprobe.checks import check_both_classes, check_k, check_l2, n_left_out
+from w2sprobe.checks import check_both_classes, check_k, check_l2, most_neighbors
 from w2sprobe.devices import resolve_device
 from w2sprobe.errors import InputError, first_few
 from w2sprobe.fingerprint import fingerprint
@@ -40,7 +40,6 @@ from w2sprobe.votes.table import (
 
 VERSION = 1  # part of `identity`: raised when predictions change, so no folder mixes versions
 GRIDS: dict[str, tuple[float, ...]] = {"knn": KS, "logistic": L2S}
-OUTSIDE_GROUP = "the rows outside a row's group"  # candidates of leave-one-out, in messages
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,8 @@ class ProbeInputs:
     names : tuple of str, length v
         Names of the label vectors.
     train : ndarray of str, shape (n,)
-        Ids of the rows that at least one vector is fitted on.
+        Ids of the training rows: those that at least one vector is fitted on, or all with
+        `every_row`.
     other : dict of str to ndarray of str
         Ids of all other rows, by split.
     soft : ndarray of float64, shape (v, n)
@@ -103,12 +103,14 @@ class ProbeInputs:
         _check_store(store, spec)
         tables = [table.align(rows.train) for table in labels.values()]
         keep = np.stack([table.keep for table in tables])
-        train = keep.any(axis=0)
-        if not train.any():
-            raise InputError(
-                "no rows to fit", advice="The labels mark all of them as filtered out."
-            )
-        train |= every_row
+        for name, kept in zip(labels, keep, strict=True):
+            if not kept.any():
+                raise InputError(
+                    "no rows to fit",
+                    where=name,
+                    advice="The labels mark all of them as filtered out.",
+                )
+        train = keep.any(axis=0) | every_row
         keep = keep[:, train]
         other = {FILTERED_OUT: rows.train[~train], **rows.other}
         groups = None if rows.groups is None else rows.groups[train]
@@ -133,11 +135,7 @@ class ProbeInputs:
     def max_k(self) -> int:
         """Largest k for which every kNN prediction has enough neighbours."""
         if TRAIN in self.spec.held_out:
-            return min(
-                int(kept[self.folds != fold].sum())
-                for kept in self._kept
-                for fold in range(self.spec.cv)
-            )
+            return min(map(self._smallest_fit, self._kept))
         if LEAVE_ONE_OUT in self.spec.held_out:
             return self._max_k_leave_one_out
         return int(self._kept.sum(axis=1).min())
@@ -153,14 +151,27 @@ class ProbeInputs:
         if TRAIN in self.spec.held_out:
             candidates = f"the rows outside the largest of {self.spec.cv} folds"
         elif LEAVE_ONE_OUT in self.spec.held_out:
-            candidates = OUTSIDE_GROUP
+            candidates = self._candidates_leave_one_out
         else:
             candidates = "the rows"
         return check_k(k, "k", self.max_k, candidates)
 
     @property
+    def _cross_fits(self) -> bool:
+        """Whether a probe is cross-fitted whatever `held_out` says."""
+        return not all(PROBE_TYPES[name].folds_optional for name in self.spec.probes)
+
+    def _smallest_fit(self, kept: np.ndarray) -> int:
+        """Fewest kept rows, by a mask (n,), that a fit of the cross-fit has."""
+        return min(int(kept[self.folds != fold].sum()) for fold in range(self.spec.cv))
+
+    @property
     def _max_k_leave_one_out(self) -> int:
-        return int(self._kept.sum(axis=1).min()) - n_left_out(self.groups, itself=True)
+        return min(most_neighbors(kept, self.groups, itself=True) for kept in self._kept)
+
+    @property
+    def _candidates_leave_one_out(self) -> str:
+        return "the other rows" if self.groups is None else "the rows outside the largest group"
 
     @property
     def _kept(self) -> np.ndarray:
@@ -168,7 +179,8 @@ class ProbeInputs:
 
     def _with_grids(self) -> VoteSpec:
         """Fill in the default grid of each probe that names no values."""
-        self.check_k(1)
+        if any(PROBE_TYPES[name].hyperparameter == "k" for name in self.spec.probes):
+            self.check_k(1)
         probes = {}
         for name, values in self.spec.probes.items():
             probe_type = PROBE_TYPES[name]
@@ -190,10 +202,14 @@ class ProbeInputs:
                     check_both_classes(soft[kept])
                 except InputError as error:
                     raise InputError(error.what, where=name, allowed=error.allowed) from error
+                if self._cross_fits and not self._smallest_fit(kept):
+                    raise InputError(
+                        f"no rows to fit outside one of the {self.spec.cv} folds", where=name
+                    )
         for k in self.spec.probes.get("knn", ()):
             self.check_k(int(k))
         for k in self.spec.probes.get("topofilter", ()):
-            check_k(int(k), "k", self._max_k_leave_one_out, OUTSIDE_GROUP)
+            check_k(int(k), "k", self._max_k_leave_one_out, self._candidates_leave_one_out)
         if "logistic" in self.spec.probes:
             check_l2(self.spec.probes["logistic"])
 
@@ -241,7 +257,8 @@ def predict_layers(
         Label vectors by name; each has all training rows. Rows that a table filters out are
         predicted but not fitted on.
     folder : str or Path
-        Layers that it already has, of the same rows, labels and settings, are kept.
+        Layers that it already has, of the same rows, labels and settings, are not computed again.
+        The results list the layers of this call only.
     every_row : bool, default False
         Assign folds, and compute the scale of "standardize", from all training rows, also those
         that every table filters out. Then predictions for one table do not depend on which other
@@ -392,8 +409,9 @@ def _claim(folder: Path, identity: dict[str, Any]) -> None:
             advice="Name another folder, or delete this one.",
         ) from error
     if differ:
+        names = first_few(differ, limit=len(differ))
         raise InputError(
-            f"predictions computed with different {first_few(differ, limit=len(differ))}",
+            f"the folder holds predictions computed with other {names}",
             where=str(folder),
             advice="Name another folder, or delete this one.",
         )

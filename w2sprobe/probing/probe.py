@@ -1,7 +1,7 @@
 """Predict the rows of a store, as `w2sprobe probe` does."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -167,11 +167,8 @@ def predict_points(
     inputs: ProbeInputs, search: Search, device: str, labels: LabelTable, *, best: bool
 ) -> Iterator[ProbePoint]:
     """Fit layer by layer; with `best`, keep each layer's value of least held-out log-loss."""
-    in_sample = IN_SAMPLE in inputs.spec.held_out
-    if best and in_sample:  # the value is chosen by held-out predictions
-        spec = inputs.spec.model_copy(update={"held_out": (TRAIN, IN_SAMPLE)})
-        inputs = replace(inputs, spec=spec)
-    preferred = (*([IN_SAMPLE] if in_sample else []), TRAIN, LEAVE_ONE_OUT)
+    in_sample = [IN_SAMPLE] if IN_SAMPLE in inputs.spec.held_out else []
+    preferred = (*in_sample, TRAIN, LEAVE_ONE_OUT)
     for number in inputs.layers:
         layer, all_neighbors = predict_layer_with_neighbors(
             inputs, number, search=search, device=device

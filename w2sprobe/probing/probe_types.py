@@ -34,8 +34,8 @@ class Predictions(NamedTuple):
         P(label = 1) by label vector, hyperparameter value and row; NaN where a probe could not be
         fitted.
     neighbors : ndarray of int64, shape (m, k), optional
-        Row numbers of the training rows that kNN's leave-one-out predictions come from, nearest
-        first.
+        Nearest training rows of each training row, itself and its group left out, nearest first,
+        rows that are not kept included; at least as many as the largest k.
     """
 
     probe: str
@@ -108,13 +108,14 @@ class ProbeType:
     hyperparameter : str, optional
         Its name; None if the probe has none.
     fit : callable
-        Fits every value of the hyperparameter to every label vector, and yields predictions of
-        the training rows, held out, and of `FitInputs.queries`.
+        Fits every value of the hyperparameter to every label vector, and yields held-out
+        predictions of the training rows (not heads) and predictions of `FitInputs.queries` (not
+        topofilter, which yields masks).
     default : float, optional
         Default value of the hyperparameter.
     folds_optional : bool, default False
-        True: folds are only for `held_out: train`. Otherwise its predictions of training rows leave
-        out one row each (kNN), or hold nothing out.
+        True: the probe is never cross-fitted unless `held_out` has `train`; topofilter and heads
+        never are. False: training rows are always cross-fitted, also for `leave_one_out`.
     predicts : bool, default True
         False: its results are masks of training rows, which only filters use.
     """
@@ -185,7 +186,8 @@ def _topofilter(fit: FitInputs, ks: tuple[float, ...]) -> Iterator[Predictions]:
     shape = (len(fit.soft), len(ks), len(fit.X))
     keep, component = np.zeros(shape), np.zeros(shape)
     hard = fit.soft > THRESHOLD
-    one_class = np.asarray(hard.all(axis=1) | ~hard.any(axis=1))
+    kept = np.ones_like(hard) if fit.keep is None else fit.keep
+    one_class = np.asarray(~((hard & kept).any(axis=1) & (~hard & kept).any(axis=1)))
     searched: SearchedRows | None = None
     for vector, soft in enumerate(fit.soft):
         if one_class[vector] and not one_class.all():

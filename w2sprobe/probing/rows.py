@@ -39,7 +39,7 @@ class ProbedRows:
 
     @classmethod
     def of_splits(cls, splits: Splits) -> "ProbedRows":
-        """Train on strong-train rows, and predict validation and test rows.
+        """Strong-train rows as training rows; validation and test rows as rows to predict.
 
         Rows that share a group of the task or a text form one group.
         """
@@ -49,7 +49,10 @@ class ProbedRows:
 
     @classmethod
     def of_rows(cls, train: Rows, others: dict[str, Rows]) -> "ProbedRows":
-        """Train on `train` and predict `others`, without truth; groups as in `of_splits`."""
+        """`train` as training rows, `others` as rows to predict; without truth.
+
+        Groups as in `of_splits`.
+        """
         groups = _codes([" ".join(text.split()) for text in train.texts])
         if train.groups is not None:
             # A row is an edge between its text and its group: a connected component of this
@@ -66,7 +69,7 @@ class ProbedRows:
 
     @classmethod
     def of_labels(cls, path: Path, store: ActivationStore) -> "ProbedRows":
-        """Train on the rows of a label file, and predict all other rows of the store.
+        """Rows of a label file as training rows; all other rows of the store as rows to predict.
 
         True labels come from the file's column `truth`, if it has one.
         """

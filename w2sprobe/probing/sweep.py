@@ -60,10 +60,12 @@ def sweep(
     Parameters
     ----------
     labels : LabelTable
-        Weak labels of the training rows, and of other rows to score against them. Training rows
-        that it filters out are neither fitted on nor scored.
+        Weak labels of all training rows. Another split is scored against weak labels only if all of
+        its rows have one; likewise for true labels. Training rows that are filtered out are neither
+        fitted on nor scored.
     folder : str or Path
-        For predictions, `sweep.parquet` and `sweep.json`. Layers that it already has are kept.
+        For predictions, `sweep.parquet` and `sweep.json`. Layers that it already has are not
+        computed again. The results list the layers of this call only.
     ceiling : bool, default False
         Also fit on the true labels of the training rows, as an upper bound for the same probes.
     n_true_labels : int, default 0

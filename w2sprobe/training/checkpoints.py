@@ -18,6 +18,7 @@ from w2sprobe.errors import InputError
 
 FOLDER = "checkpoints"
 RUN_FILE = "run.json"  # fingerprint of the run that the checkpoints belong to
+IDENTITY = "rows, labels, model, settings, precision or number of processes"  # in messages
 STATE_FILE = "whole.json"  # written last: a checkpoint without it is incomplete
 
 
@@ -43,7 +44,7 @@ def claim(out: Path, fingerprint: str) -> Path:
         write_json(run_file, {"fingerprint": fingerprint})
     elif json.loads(run_file.read_text(encoding="utf-8"))["fingerprint"] != fingerprint:
         raise InputError(
-            "an unfinished run with other rows, labels, model or settings",
+            f"the folder holds an unfinished run with other {IDENTITY}",
             where=str(out),
             advice="Use those again, choose another folder, or remove this one.",
         )

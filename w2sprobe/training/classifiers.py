@@ -36,7 +36,7 @@ from w2sprobe.models import (
     reading,
     text_config,
 )
-from w2sprobe.training.heads import classifier_backbone, classifier_class
+from w2sprobe.training.classifier_classes import classifier_backbone, classifier_class
 from w2sprobe.training.settings import TrainSettings
 
 HEAD_SCALE = 0.01  # a near-zero start of the classification head, as published
@@ -69,7 +69,8 @@ def load_classifier(
         With LoRA: precision of the frozen base model; trained weights are float32. With `full`:
         bfloat16 is autocast over the body, whose weights are float32.
     pad_id : int
-        Token that fills rows on the right; causal classifiers read the last other token.
+        Padding token, used on the right; causal classifiers read the last token that is not
+        padding.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def load_classifier(
         model, new = _shared_base(info, precision, pad_id, device)
     _initialise(model, new, settings.seed)
     if settings.gradient_checkpointing:
-        # transformers 5.23 renamed it
+        # transformers 5.23 renamed gradient_checkpointing_enable
         renamed = getattr(model, "activation_checkpointing_enable", None)
         (renamed or model.gradient_checkpointing_enable)({"use_reentrant": False})
     if settings.full:
@@ -135,8 +136,8 @@ def _check_adapter(classifier: PeftModel, folder: Path) -> None:
     if wanted != held:
         missing, extra = first_few(sorted(wanted - held)), first_few(sorted(held - wanted))
         raise InputError(
-            f"the adapter does not fit its config or base model: it lacks {missing or 'nothing'}, "
-            f"and holds {extra or 'nothing'} besides",
+            f"the adapter does not fit its config or base model: missing tensors: "
+            f"{missing or 'none'}; unexpected tensors: {extra or 'none'}",
             where=str(folder),
             advice="Copy the run's folder again, or train again.",
         )

@@ -2,8 +2,8 @@
 
 Source: EleutherAI, "Experiments in Weak-to-Strong Generalization", and its code: every student is
 trained afresh from the base model, on the in-sample soft labels of the one before. Here validation
-rows keep the labels that they were given, so that all students choose their epoch by the same
-measure; the source's code relabels them too.
+rows keep the labels that they were given, so that all students choose their checkpoint by the
+same measure; the source's code relabels them too.
 """
 
 import shutil
@@ -41,7 +41,10 @@ class Change:
     mean_change: float
 
     def ends(self, stop_at: float | None) -> bool:
-        """Whether at most this share of the hard labels has changed; never for None."""
+        """Whether to stop iterating: at most a share `stop_at` of the hard labels has changed.
+
+        With None, never stop.
+        """
         return stop_at is not None and self.n_flipped <= stop_at * self.n_rows
 
 

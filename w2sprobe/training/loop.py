@@ -224,7 +224,7 @@ class BatchTrainer(Trainer):
             raise OutputError(
                 f"checkpoint of step {self.state.global_step} cannot be written: {error}",
                 where=str(folder),
-                advice="Make room and start again: the last whole checkpoint is kept.",
+                advice="Make room and start again: the last complete checkpoint is kept.",
             ) from error
 
     def _mark_complete(self, checkpoint: Path, loss_states: list[dict[str, Any]]) -> None:

@@ -101,8 +101,8 @@ def auto_radius(soft_labels: ArrayLike) -> float:
     Returns
     -------
     float, in [0, 0.5]
-        Median of |q - 0.5|. For hard labels it is 0.5: every row counts, as in cross-entropy, but
-        one whose largest probability rounds to 1.
+        Median of |q - 0.5|. For hard labels it is 0.5: every row counts, as in cross-entropy,
+        except rows whose largest probability rounds to 1.
 
     Raises
     ------

@@ -42,7 +42,8 @@ def check_independence(
     classifier : Module
         Two logits per row.
     input_ids : sequence of ndarray of int
-        Candidate rows; the longest and the shortest are compared.
+        Candidate rows. The longest and the shortest are predicted in one padded batch and in
+        unpadded batches, and each row's logits are compared.
     device : torch.device
         Device of the classifier.
     precision : str

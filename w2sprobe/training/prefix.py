@@ -20,7 +20,7 @@ from w2sprobe.errors import OutputError
 from w2sprobe.fingerprint import fingerprint
 from w2sprobe.models import ModelInfo, blocks_of, hidden_states
 from w2sprobe.tokens import length_sorted_batches, pad
-from w2sprobe.training.heads import classifier_backbone
+from w2sprobe.training.classifier_classes import classifier_backbone
 from w2sprobe.training.predict import BATCH_TOKENS
 
 

@@ -8,7 +8,7 @@ from transformers.integrations.integration_utils import get_reporting_integratio
 from w2sprobe.devices import resolve_precision
 from w2sprobe.errors import InputError, MissingDependency
 from w2sprobe.models import FOUR_BITS, ModelInfo, has_blocks, load_tokenizer, read_config
-from w2sprobe.training.heads import UNTRAINABLE, WITHOUT_PREFIX, reads_eos_token
+from w2sprobe.training.classifier_classes import UNTRAINABLE, WITHOUT_PREFIX, reads_eos_token
 from w2sprobe.training.settings import TrainSettings
 
 

@@ -21,8 +21,8 @@ from w2sprobe.errors import InputError, first_few
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import ModelInfo, describe_model, load_tokenizer
 from w2sprobe.tokens import warn_of_changes
+from w2sprobe.training.classifier_classes import classifier_tokens
 from w2sprobe.training.classifiers import ADAPTER, WEIGHTS, load_trained
-from w2sprobe.training.heads import classifier_tokens
 from w2sprobe.training.predict import PrefixContext, no_prefix, predict
 from w2sprobe.training.prefix import shared_prefix
 

@@ -29,9 +29,11 @@ VAL_SCORES = tuple(f"val_{rule}" for rule in STOPPING_RULES)  # keys of training
 
 
 class TrainSettings(BaseModel):
-    """Settings of finetuning; defaults as in EleutherAI/w2s, except `early_stopping`.
+    """Settings of finetuning.
 
-    Source: EleutherAI, "Experiments in Weak-to-Strong Generalization", and its code.
+    Defaults are the published ones, except `early_stopping`, `eval_every` and `truncate`; the
+    preset `published` sets these three. Source: EleutherAI, "Experiments in Weak-to-Strong
+    Generalization", and its code.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -145,7 +147,7 @@ class TrainSettings(BaseModel):
     def _check_full(self) -> "TrainSettings":
         if self.full and (self.lora_from_layer or self.precision == "4bit"):
             other = "lora_from_layer" if self.lora_from_layer else "precision 4bit"
-            raise ValueError(f"full, which trains all weights, beside {other}")
+            raise ValueError(f"full trains all weights and cannot be combined with {other}")
         return self
 
     @field_validator("window_radius", mode="before")

@@ -60,7 +60,8 @@ def selection_score(rule: StoppingRule, scores: ValidationScores, step: int) -> 
     -------
     float
         The rule's score, negated if lower is better. A rule that is undefined on the validation
-        labels is so at every evaluation; then the step, so that the last checkpoint is the best.
+        labels is so at every evaluation; then the step, so that the last evaluated checkpoint
+        is the best.
     """
     score = scores[rule]
     if score is None:
@@ -78,6 +79,6 @@ def undefined(rule: StoppingRule, scores: ValidationScores) -> str | None:
     }
     advice = {"auc": " Use early_stopping soft_auc or log_loss.", "soft_auc": ""}
     return (
-        f"early stopping by {rule} had nothing to go by: {why[rule]}, where it is undefined. "
+        f"early stopping by {rule} is undefined: {why[rule]}. "
         f"The last evaluation was kept.{advice[rule]}"
     )

@@ -36,13 +36,13 @@ from w2sprobe.progress import Advance, progress_bar
 from w2sprobe.tokens import warn_of_changes
 from w2sprobe.training import checkpoints
 from w2sprobe.training.batches import Example
+from w2sprobe.training.classifier_classes import classifier_tokens
 from w2sprobe.training.classifiers import (
     ADAPTER,
     WEIGHTS,
     load_classifier,
     load_trained,
 )
-from w2sprobe.training.heads import classifier_tokens
 from w2sprobe.training.loop import SELECTION_SCORE, BatchTrainer
 from w2sprobe.training.losses import Loss, make_loss, window_radius
 from w2sprobe.training.predict import PrefixContext, check_independence, no_prefix, predict
@@ -109,7 +109,7 @@ def finetune(
     MissingDependency
         `precision` or `report_to` needs a package that is not installed.
     OutputError
-        A checkpoint cannot be written; the last whole one is kept.
+        A checkpoint cannot be written; the last complete one is kept.
     W2SProbeError
         The loss became non-finite, or what was saved does not reproduce the run.
 
@@ -178,7 +178,7 @@ class _Base:
 class _Data:
     """Tokens and labels of a run."""
 
-    train_tokens: list[np.ndarray]  # of all training rows, as a prefix counts them
+    train_tokens: list[np.ndarray]  # of all training rows, as in a prefix
     examples: list[Example]  # the training rows that are kept
     val_tokens: list[np.ndarray]
     val_labels: LabelTable
@@ -211,7 +211,7 @@ def _open_finished(out: Path, run: str, device: str) -> SavedModel:
     saved = SavedModel.open(out, device)
     if saved.record.get("run") != run:
         raise InputError(
-            "a finished run with other rows, labels, model or settings",
+            f"the folder holds a finished run with other {checkpoints.IDENTITY}",
             where=str(out),
             advice="Choose another folder, or remove this one.",
         )
@@ -266,7 +266,7 @@ def _make_trainer(
     out: Path,
 ) -> BatchTrainer:
     def feeding_val(rows: np.ndarray) -> AbstractContextManager[None]:
-        # a prefix counts the validation rows after all training rows
+        # row numbers of a prefix run over all training rows, then all validation rows
         return prefix.feeding(len(data.train_tokens) + rows) if prefix else no_prefix(rows)
 
     def validate(network: torch.nn.Module) -> tuple[np.ndarray, ValidationScores]:
@@ -363,7 +363,7 @@ def _finish(out: Path, record: dict[str, Any], val: Rows) -> None:
 
 
 def _examples(labels: LabelTable, input_ids: list[np.ndarray]) -> list[Example]:
-    """Rows that are kept; `position` is a row's index among all rows, as a prefix counts them."""
+    """Rows that are kept; `position` is a row's number among all training rows, as in a prefix."""
     rows = zip(labels.ids.tolist(), input_ids, labels.soft_label.tolist(), strict=True)
     return [
         {"id": name, "position": position, "input_ids": tokens, "soft_label": soft}

@@ -90,14 +90,14 @@ def zero_shot(
     Returns
     -------
     LabelTable
-        P(label = 1) = exp(z1) / (exp(z0) + exp(z1)), with z the logits of the first token of each
-        answer; float64, in the order of `rows`.
+        P(label = 1) = exp(z1) / (exp(z0) + exp(z1)), with z the logits of the first token in
+        which the answers differ; float64, in the order of `rows`.
 
     Raises
     ------
     InputError
-        No such model or device; no language-model head; answers with the same first token; a prompt
-        longer than the context.
+        No such model or device; no language-model head; answers that differ only after their first
+        token; a prompt longer than the context.
     IdMismatch
         A row is one of its own examples.
 
@@ -213,7 +213,7 @@ class PromptTemplate:
 @dataclass(frozen=True)
 class _Prompt:
     input_ids: np.ndarray  # int32, without the answer
-    answer_tokens: tuple[int, int]  # first tokens that differ, of either answer
+    answer_tokens: tuple[int, int]  # first differing token of each answer, label 0 first
 
 
 def check_head(info: ModelInfo) -> None:
@@ -230,7 +230,7 @@ def check_head(info: ModelInfo) -> None:
 
 
 def check_answers(tokenizer: PreTrainedTokenizerBase, template: PromptTemplate) -> None:
-    """Refuse answers whose first tokens are equal."""
+    """Refuse answers that differ only after their first token (a shared space token aside)."""
     if not tokenizer.is_fast:
         raise InputError(f"{type(tokenizer).__name__} does not say where in a text its tokens lie")
     cue = template.prompt("")

@@ -8,7 +8,7 @@ from transformers import LlamaForSequenceClassification
 from tests.zoo import save_tiny
 from w2sprobe.errors import InputError
 from w2sprobe.models import read_config
-from w2sprobe.training.heads import (
+from w2sprobe.training.classifier_classes import (
     LastTokenHead,
     check_eos_tokens,
     classifier_class,
