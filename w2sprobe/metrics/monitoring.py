@@ -123,7 +123,7 @@ def recalls_at_fpr(
 
     With groups, both use the effective number of rows (Rao & Scott 1992, Biometrics 48, 577-585).
     A bootstrap instead repeats the few highest zeros and never sees a higher one: with 1 / fpr
-    zeros its intervals hold the truth in 76 % of samples (`docs/coverage.md`).
+    zeros its intervals hold the truth in about 70 % of samples (`docs/coverage.md`).
 
     Examples
     --------

@@ -1,0 +1,82 @@
+"""A probe as a monitor: recall at few false alarms, and what a row costs."""
+
+from typing import Any
+
+import numpy as np
+
+from w2sprobe.cache import ActivationStore
+from w2sprobe.errors import W2SProbeError
+from w2sprobe.metrics import recalls_at_fpr
+
+
+def monitoring(
+    truth: np.ndarray | None, p: np.ndarray, groups: np.ndarray | None
+) -> list[dict[str, Any]]:
+    """Recall at each false-positive rate, ready for JSON; empty without truth of both classes.
+
+    Parameters
+    ----------
+    truth : ndarray of int, shape (m,), optional
+        0 or 1.
+    p : ndarray of float64, shape (m,)
+        P(label = 1).
+    groups : ndarray, shape (m,), optional
+        As in `recalls_at_fpr`.
+
+    Returns
+    -------
+    list of dict
+        fpr, n_zeros, n_needed, recall and interval; the last two None if there are too few rows.
+    """
+    if truth is None or len(np.unique(truth)) < 2:
+        return []
+    several = groups is not None and len(np.unique(groups)) > 1
+    return [
+        {
+            "fpr": found.fpr,
+            "n_zeros": found.n_zeros,
+            "n_needed": found.n_needed,
+            "recall": None if np.isnan(found.recall) else found.recall,
+            "interval": None if np.isnan(found.recall) else found.interval,
+        }
+        for found in recalls_at_fpr(truth, p, groups=groups if several else None)
+    ]
+
+
+def row_flops(store: ActivationStore, layer: int, probe: str, n_fitted: int) -> dict[str, float]:
+    """Floating-point operations of a row: of the probe, and of the model up to its layer.
+
+    Parameters
+    ----------
+    probe : str
+        kNN compares a row with all rows that it was fitted on; linear probes are one product.
+    n_fitted : int
+        Rows that the probe was fitted on.
+
+    Returns
+    -------
+    dict of str to float
+        `probe`, and `forward` for a row of mean length if the model of the store can be found and
+        the store has counted its tokens.
+    """
+    products = n_fitted if probe == "knn" else 1
+    flops = {"probe": 2.0 * store.hidden_size * products}
+    forward = _forward_flops(store, layer)
+    return flops if forward is None else {**flops, "forward": forward}
+
+
+def _forward_flops(store: ActivationStore, layer: int) -> float | None:
+    # transformers takes seconds to load, and a store may be used where it is not installed
+    manifest = store.manifest
+    n_tokens = next((run["n_tokens"] for run in manifest["runs"] if "n_tokens" in run), None)
+    if n_tokens is None:
+        return None
+    from w2sprobe.models import describe_model, forward_flops
+
+    try:
+        info = describe_model(manifest["model"])
+    except W2SProbeError:
+        return None  # the store was made on another machine
+    if info.identity != manifest["identity"]["model"]:
+        return None
+    return forward_flops(info, layer, n_tokens / len(store))
