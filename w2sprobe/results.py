@@ -21,7 +21,7 @@ class Finding(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["baseline", "duplicates", "context", "balance", "suffix"]
+    kind: Literal["baseline", "duplicates", "context", "balance", "suffix", "erased"]
     level: Level
     message: str
 

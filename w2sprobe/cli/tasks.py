@@ -10,7 +10,7 @@ from w2sprobe.cli import _completion, _options
 from w2sprobe.errors import InputError, UnknownName
 
 if TYPE_CHECKING:
-    from w2sprobe.audit import ModelLengths
+    from w2sprobe.audit import ErasedCue, ModelLengths
     from w2sprobe.data import Splits
     from w2sprobe.experiments.config import TaskConfig
 
@@ -103,19 +103,37 @@ def show(task: "TaskConfig", models: tuple[str, ...], as_json: bool) -> None:
 @_options.task(argument=True)
 @models
 @click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    help="Folder of activations, as extract writes it: also erase length, number of options and "
+    "template from them, and report the AUC of a probe on true labels before and after.",
+)
+@click.option(
+    "--layers", default="all", show_default=True, help="Of --store: all; mid; 15; 8,15; 8:24:2."
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), help="Also write the audit to this JSON file."
 )
 @_options.common
-def audit(task: "TaskConfig", models: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+def audit(
+    task: "TaskConfig",
+    models: tuple[str, ...],
+    store: Path | None,
+    layers: str,
+    out: Path | None,
+    as_json: bool,
+) -> None:
     """Check a task for problems that would make its results misleading.
 
     Reports trivial baselines that succeed, near-duplicates across splits, rows longer than a
-    model's context, unbalanced labels, and endings that all rows share.
+    model's context, unbalanced labels, and endings that all rows share. With --store also what a
+    probe loses without cues of the format.
 
     \b
     Examples:
       w2sprobe tasks audit reviews.csv --model smollm2-135m --out audit.json
       w2sprobe tasks audit openbookqa --formatting published
+      w2sprobe tasks audit reviews.csv --store cache/stores/4f... --layers 10,15,20
     """
     from w2sprobe.atomic import check_writable_file
     from w2sprobe.audit import audit_splits, render
@@ -124,7 +142,8 @@ def audit(task: "TaskConfig", models: tuple[str, ...], out: Path | None, as_json
         _check_out(out, ".json", task.name)
         check_writable_file(out)
     splits = task.load()
-    result = audit_splits(splits, token_counts=_lengths(models, splits))
+    erased = _erased(store, layers, splits) if store else ()
+    result = audit_splits(splits, token_counts=_lengths(models, splits), erased=erased)
     if out:
         result.write(out)
     click.echo(result.model_dump_json(indent=2) if as_json else render(result))
@@ -218,6 +237,13 @@ def _lengths(models: tuple[str, ...], splits: "Splits") -> dict[str, "ModelLengt
     from w2sprobe.audit.tokens import count_tokens
 
     return {model: count_tokens(model, splits) for model in models}
+
+
+def _erased(store: Path, layers: str, splits: "Splits") -> "tuple[ErasedCue, ...]":
+    from w2sprobe.audit.erasure import erase_cues
+    from w2sprobe.cache import ActivationStore
+
+    return erase_cues(ActivationStore.open(store), splits, layers)
 
 
 def _print_summary(splits: "Splits") -> None:
