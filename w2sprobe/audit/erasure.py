@@ -16,6 +16,7 @@ from w2sprobe.probes import Erasure, LogisticProbe
 
 L2 = 1.0
 ALL = "all"
+Cues = dict[str, tuple[CueColumns, CueColumns | None]]  # of training and test rows
 SEED, N_SHUFFLES = 0, 5  # one shuffle of a cue costs .00 to .03 AUC, at random
 
 
@@ -48,20 +49,17 @@ def erase_cues(
     for name, rows in (("strong_train", train), ("test", test)):
         if len(np.unique(rows.labels)) < 2:
             raise InputError(f"{name} has rows of one class", allowed="rows of both classes")
-    cues = {
+    cues: Cues = {
         name: (encode(train.texts), encode(test.texts))
         for name, encode in fit_cues(train.texts).items()
     }
-    if len(cues) > 1:
+    if len(cues) > 1:  # no single fact is asked for all of them
         cues[ALL] = _joined([of_train for of_train, _ in cues.values()]), None
     found: list[ErasedCue] = []
     for layer in parse_layers(layers, store.layers):
         states = [store.read(layer, store.rows_of(rows.ids)) for rows in (train, test)]
         found += _erase_from(layer, states[0], states[1], train, test, cues)
     return tuple(found)
-
-
-Cues = dict[str, tuple[CueColumns, CueColumns | None]]  # of training and test rows
 
 
 def _erase_from(

@@ -129,9 +129,9 @@ class ErasedCue(AuditSection):
 
     `auc` and `auc_after` are test AUCs of a logistic probe fitted on the truth of strong-train;
     `change_interval` is the 95 % interval of their difference over test rows. `auc_control` is the
-    mean AUC after as many directions were erased for a cue that was shuffled over the rows. `cue_auc`
-    and `cue_auc_after` are those of a probe for the cue, more exactly for the fact `about` it; None
-    for all cues together. `rank` counts the erased directions.
+    mean AUC after as many directions were erased for a cue that was shuffled over the rows.
+    `cue_auc` and `cue_auc_after` are those of a probe for the cue, more exactly for the fact
+    `about` it; None for all cues together. `rank` counts the erased directions.
     """
 
     layer: int

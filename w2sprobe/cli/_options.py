@@ -108,6 +108,10 @@ def task_options(
                 settings |= {"metavar": "W,S,V,T"}
             elif name == "seed":
                 settings |= {"type": click.IntRange(min=0)}
+            elif name in ("prior", "answerless_share"):
+                settings |= {"type": FiniteRange(0, 1, min_open=True, max_open=True)}
+            elif field.annotation == float | None:
+                settings |= {"type": FiniteRange(0, 1)}
             elif field.annotation is bool:
                 settings |= {"is_flag": True}
             elif get_origin(field.annotation) is Literal:

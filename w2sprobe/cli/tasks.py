@@ -252,6 +252,9 @@ def _print_summary(splits: "Splits") -> None:
 
     summary = splits.summary()
     click.echo(f"{summary['task']}  (fingerprint {summary.get('fingerprint', 'unknown')})")
+    if "stress" in summary:
+        changes = (f"{key.replace('_', ' ')} {value}" for key, value in summary["stress"].items())
+        click.echo(f"Stress: {', '.join(changes)}")
     print_table(splits_table(summary))
     left_out = ", ".join(
         f"{reason} {count:,}" for reason, count in summary["dropped"].items() if count

@@ -142,11 +142,11 @@ def recalls_at_fpr(
         _check_rate(fpr)
         if fpr == 0:
             raise InputError("fpr is 0", allowed="above 0, at most 1")
-    by_class = [
-        _ScoredClass(values[of], None if units is None else units[of])
-        for of in (positive, ~positive)
-    ]
-    return tuple(_recall(*by_class, fpr) for fpr in fprs)
+    ones, zeros = (
+        _ScoredClass(values[of_class], None if units is None else units[of_class])
+        for of_class in (positive, ~positive)
+    )
+    return tuple(_recall(ones, zeros, fpr) for fpr in fprs)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Erasure:
     @property
     def rank(self) -> int:
         """Number of directions that are erased."""
-        return self.left.shape[1]
+        return int(self.left.shape[1])
 
     @classmethod
     def fit(cls, X: ArrayLike, Z: ArrayLike, *, shrink: bool = True) -> "Erasure":
@@ -95,14 +95,14 @@ class Erasure:
         states = np.asarray(X)
         if states.ndim != 2 or states.shape[1] != len(self.mean):
             raise InputError(f"X has shape {states.shape}", allowed=f"(m, {len(self.mean)})")
-        erased = states - ((states - self.mean) @ self.right.T) @ self.left.T
+        erased: np.ndarray = states - ((states - self.mean) @ self.right.T) @ self.left.T
         return erased.astype(states.dtype, copy=False)
 
 
 def _covariance(X: np.ndarray, *, shrink: bool) -> np.ndarray:
     """Covariance of standardised rows."""
     if not shrink:
-        return X.T @ X / len(X)
+        return np.asarray(X.T @ X / len(X))
     from sklearn.covariance import ledoit_wolf  # takes a second to load
 
     covariance: np.ndarray = ledoit_wolf(X, assume_centered=True)[0]
