@@ -102,10 +102,11 @@ def monitoring_table(results: Sequence[Mapping[str, Any]]) -> Table | None:
     if not scored:
         return None
     rates = scored[0]["monitoring"]
-    columns = [
+    columns = [Column("probe", lambda result: result["probe"])] if "probe" in scored[0] else []
+    columns += [
         numeric(name, partial(_cell, name=name))
         for name in ("layer", "k", "l2")
-        if name in scored[0]
+        if any(name in result for result in scored)
     ]
     columns += [
         numeric(f"recall at FPR {rate['fpr']:g}", partial(_recall, number=number))
@@ -163,6 +164,8 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _cell(row: Mapping[str, Any], name: str) -> Cell:
     value = row.get(name)
+    if value is None:
+        return Cell.number(None)
     if isinstance(value, bool):
         return Cell.of("yes" if value else "no")
     if name in ("k", "l2") or isinstance(value, int):
