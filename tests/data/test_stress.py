@@ -136,6 +136,7 @@ def test_stress_is_in_the_fingerprint_and_the_name(task: str) -> None:
     assert len({one.label for one in tasks}) == len(changes)
     assert tasks[0].label == task
     assert tasks[3].label == f"{task} (prior 0.2)"
+    assert tasks[5].label == f"{task} (planted 'I am certain:' 0.9, 0.5 in test)"
 
 
 def test_configs_without_stress_are_written_as_before(task: str) -> None:

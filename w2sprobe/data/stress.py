@@ -97,6 +97,19 @@ class Stress:
         return found
 
     @property
+    def label(self) -> str:
+        """What is changed, in few words, for the name of the task in results; empty if nothing."""
+        parts = []
+        if self.planted is not None:
+            train, test = (self.agreement_in(split) for split in ("strong_train", "test"))
+            parts.append(f"planted {self.planted!r} {train:g}")
+            parts += [f"{test:g} in test"] if test != train else []
+        parts += [] if self.prior is None else [f"prior {self.prior:g}"]
+        if self.without_answer is not None:
+            parts.append(f"without answer {self._share:g} of {self.without_answer}")
+        return ", ".join(parts)
+
+    @property
     def _share(self) -> float:
         return SHARE if self.answerless_share is None else self.answerless_share
 

@@ -171,10 +171,8 @@ class TaskConfig(SharedTask):
         """Name of the task in results, with classes and stress where they are chosen."""
         classes = [name for name in (self.positive, self.negative) if name is not None]
         name = f"{self.name} [{' / '.join(classes)}]" if classes else self.name
-        changes = [
-            f"{key.replace('_', ' ')} {value}" for key, value in self.stress.settings.items()
-        ]
-        return f"{name} ({', '.join(changes)})" if changes else name
+        changes = self.stress.label
+        return f"{name} ({changes})" if changes else name
 
     @property
     def stress(self) -> Stress:
