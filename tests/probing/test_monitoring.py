@@ -1,11 +1,12 @@
 """Recall of a probe at few false alarms, and what a row costs."""
 
 import numpy as np
+import pytest
 
 from tests.probing.cases import IDS, LAYER, TRAIN, TRUTH, WIDTH, column, labels, rows, single
 from w2sprobe.cache import ActivationStore
 from w2sprobe.metrics import recalls_at_fpr
-from w2sprobe.probing.monitoring import monitoring
+from w2sprobe.probing.monitoring import confidence, monitoring
 from w2sprobe.probing.probe import predict_store
 
 
@@ -38,3 +39,16 @@ def test_knn_compares_with_the_rows_that_it_keeps(store: ActivationStore) -> Non
         output = predict_store(store, single(probe, value), rows(), labels(keep=keep))
         assert output.results[0]["flops"] == {"probe": 2 * WIDTH * products}
         assert output.results[0]["layer"] == LAYER
+
+
+def test_confidence_in_rows_without_an_answer_is_reported_apart(store: ActivationStore) -> None:
+    ids = np.array(["a", "b+no-answer", "c+no-answer+planted", "d+planted"])
+    p = np.array([1.0, 0.6, 0.5, 0.1])
+    assert confidence(ids, p) == {
+        "rows": 2,
+        "confidence": pytest.approx(0.1),
+        "confidence_of_others": pytest.approx(0.9),
+    }
+    assert confidence(ids[:1], p[:1]) == {}
+    (result,) = predict_store(store, single("logistic", 1.0), rows(), labels()).results
+    assert "without_answer" not in result

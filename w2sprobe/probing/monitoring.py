@@ -1,10 +1,11 @@
-"""A probe as a monitor: recall at few false alarms, and what a row costs."""
+"""A probe as a monitor: recall at few false alarms, what a row costs, rows without an answer."""
 
 from typing import Any
 
 import numpy as np
 
 from w2sprobe.cache import ActivationStore
+from w2sprobe.data.stress import UNANSWERED
 from w2sprobe.errors import W2SProbeError
 from w2sprobe.metrics import recalls_at_fpr
 
@@ -41,6 +42,33 @@ def monitoring(
         }
         for found in recalls_at_fpr(truth, p, groups=groups if several else None)
     ]
+
+
+def confidence(ids: np.ndarray, p: np.ndarray) -> dict[str, float]:
+    """Confidence in rows without an answer, and in the others; empty without such rows.
+
+    Parameters
+    ----------
+    ids : ndarray of str, shape (m,)
+    p : ndarray of float64, shape (m,)
+        P(label = 1).
+
+    Returns
+    -------
+    dict of str to float
+        `rows` without an answer; `confidence`, their mean abs(2 p - 1): 0 is not knowing, 1 is
+        certain; `confidence_of_others`.
+    """
+    # not only at the end: a text may be planted in such a row
+    answerless = np.char.find(ids, UNANSWERED) >= 0
+    if not answerless.any() or answerless.all():
+        return {}
+    sure = np.abs(2 * p - 1)
+    return {
+        "rows": int(answerless.sum()),
+        "confidence": float(sure[answerless].mean()),
+        "confidence_of_others": float(sure[~answerless].mean()),
+    }
 
 
 def row_flops(store: ActivationStore, layer: int, probe: str, n_fitted: int) -> dict[str, float]:

@@ -12,7 +12,7 @@ from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes.neighbors import Neighbors, Search
 from w2sprobe.probing.fitting import ProbeInputs, predict_layer_with_neighbors
-from w2sprobe.probing.monitoring import monitoring, row_flops
+from w2sprobe.probing.monitoring import confidence, monitoring, row_flops
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.searches import StoredSearch
@@ -86,7 +86,7 @@ def predict_store(
         rows it is the mean of the AUCs inside the folds that have rows of both classes; `n_folds`
         counts them. Leave-one-out predictions of kNN are ranked together, which biases the AUC
         downwards. `monitoring`: recall on test rows at false-positive rates. `flops`: operations of
-        a row.
+        a row. `without_answer`: confidence in training rows without an answer.
 
     Raises
     ------
@@ -249,10 +249,12 @@ def _monitoring(
 def _scores(
     inputs: ProbeInputs, point: ProbePoint, scored: Mapping[str, ScoredRows], train_name: str
 ) -> dict[str, Any]:
-    """AUC of each split, and the folds of the training rows."""
+    """AUC of each split, the folds of the training rows, and rows without an answer apart."""
     (train,) = scored[TRAIN].inside(point.fold).score(point.p[None])
     by_split = {train_name: aucs(train)}
     for split in inputs.other:
         (score,) = scored[split].score(point.layer.of(point.probe, split)[None])
         by_split["filtered out" if split == FILTERED_OUT else split] = aucs(score)
-    return {"auc": by_split, **n_folds(train)}
+    sure = confidence(inputs.train, point.p)
+    apart = {"without_answer": sure} if sure else {}
+    return {"auc": by_split, **n_folds(train), **apart}
