@@ -131,10 +131,9 @@ def _monitors(
         return []
     truth = rows.truth.align(test).hard_label
     found = []
-    for layer, *point in dict.fromkeys(
-        (one.layer, one.probe, one.setting, one.value) for one in selections
-    ):
-        probe = FittedProbe(*point, "weak")
+    chosen = dict.fromkeys((one.layer, one.probe, one.setting, one.value) for one in selections)
+    for layer, name, setting, value in chosen:
+        probe = FittedProbe(name, setting, value, "weak")
         recalls = monitoring(truth, predicted.layer(layer).of(probe, "test"), rows.test_groups)
         if recalls:
             at: dict[str, Any] = {"probe": probe.probe, "layer": layer}
