@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import coverage
+from benchmarks import coverage, recall_coverage
 from tests.forks import call_forked
 from tests.tiny import save_tiny_model, sentences
 from w2sprobe.cli import root
@@ -217,3 +217,14 @@ def test_coverage_is_that_of_the_page() -> None:
     page = (Path(__file__).parents[1] / "docs/coverage.md").read_text(encoding="utf-8")
     for line in coverage.table_rows(Path(__file__).parents[1] / "docs/coverage.csv"):
         assert line in page
+
+
+def test_coverage_of_recalls_has_a_line_a_number_and_kind_of_rows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(recall_coverage, "N_ZEROS", (200, 1000))
+    monkeypatch.setattr(recall_coverage, "N_RESAMPLES", 20)
+    recall_coverage.main(["--repetitions", "2"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 + 4
+    assert lines[2].startswith("| 200 | independent | - | ")

@@ -21,7 +21,7 @@ class Finding(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["baseline", "duplicates", "context", "balance", "suffix"]
+    kind: Literal["baseline", "duplicates", "context", "balance", "suffix", "erased"]
     level: Level
     message: str
 
@@ -69,8 +69,9 @@ class Performance(BaseModel):
     method's predictions agree best with the weak model's, and None if the weak labels are of one
     class. `log_loss` is None if it is infinite, which is if `certain_and_wrong`, the share of rows
     with a wrong prediction of exactly 0 or 1, is above 0. `recall_at_fpr` maps false-positive rates
-    to recalls, None if class 0 (with `n_zeros` rows) has fewer than 1 / rate. `groups`, worst
-    accuracy first, are the large ones of `n_groups`.
+    to recalls, None if class 0 (with `n_zeros` rows) has fewer than 1 / rate;
+    `recall_at_fpr_interval` has their 95 % intervals, and is empty in files of earlier versions.
+    `groups`, worst accuracy first, are the large ones of `n_groups`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -85,6 +86,7 @@ class Performance(BaseModel):
     brier: float
     calibration_error: float
     recall_at_fpr: dict[str, float | None]
+    recall_at_fpr_interval: dict[str, Interval | None] = {}
     groups: tuple[GroupPerformance, ...] = ()
     n_groups: int = 0
 

@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.cli.cases import STORE
+from tests.cli.cases import run as shown_by
 from tests.probing.cases import labels, store_in
 from w2sprobe.cache import ActivationStore
 from w2sprobe.cli import root
 from w2sprobe.curation import filter_by_disagreement
+from w2sprobe.data import SplitSizes, load_splits, truth_table
 from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
+from w2sprobe.models import describe_model, forward_flops, load_tokenizer
 from w2sprobe.probes import LogisticProbe, MassMeanProbe
+from w2sprobe.tokens import tokenize
 
 LAYER = 2
 
@@ -95,3 +100,24 @@ def test_a_penalty_may_be_chosen(folder: Path) -> None:
     X = store.read(LAYER, store.rows_of(given.ids))
     assert result["l2"] == LogisticProbe("auto").fit(X, given.soft_label).l2_
     assert "at edge" in run("logistic", "predict", "--l2s", "auto").output
+
+
+def test_recall_at_few_false_alarms_and_operations_are_shown(inputs: Path) -> None:
+    shown_by("extract", *STORE, "--layers", "2", "--sizes", "20,20,4,40")
+    splits_options = ("--task", "task.csv", "--sizes", "20,20,4,40")
+    splits = load_splits("task.csv", sizes=SplitSizes(20, 20, 4, 40))
+    truth_table(splits.strong_train, splits.val, splits.test).write("truth.parquet")
+    command = ("probe", "logistic", "--store", "shared/store", "--labels", "truth.parquet")
+    options = (*command, *splits_options, "--layers", "2", "--out", "out.parquet")
+    shown = shown_by(*options)
+    assert "recall at FPR 0.05" in shown
+    assert "0.001 needs 1,000" in shown
+    (result,) = json.loads(shown_by(*options, "--json"))["results"]
+    info = describe_model("model")
+    n_tokens = ActivationStore.open("shared/store").manifest["runs"][0]["n_tokens"]
+    texts = [*splits.strong_train.texts, *splits.val.texts, *splits.test.texts]
+    ids = [str(number) for number in range(len(texts))]
+    tokens = tokenize(load_tokenizer("model"), ids, texts, max_tokens=None)
+    assert n_tokens == tokens.lengths.sum()
+    expected = forward_flops(info, 2, n_tokens / len(texts))
+    assert result["flops"] == {"probe": 2 * info.hidden_size, "forward": pytest.approx(expected)}

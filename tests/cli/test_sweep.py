@@ -78,3 +78,26 @@ def test_default_grids(folder: Path) -> None:
     values = {(row["probe"], row["value"]) for row in table.to_pylist()}
     assert {value for probe, value in values if probe == "knn"} == {5, 10, 20, 50}
     assert {value for probe, value in values if probe == "logistic"} == set(L2S)
+
+
+def test_the_chosen_points_are_shown_as_monitors(folder: Path) -> None:
+    rows = [
+        {"id": row, "text": f"text of {row}", "label": int(label), "split": split}
+        for row, label, split in zip(IDS, TRUTH, ["train"] * 50 + ["test"] * 40, strict=True)
+    ]
+    (folder / "task.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    task = ("--task", "task.jsonl", "--sizes", ".1,.8,.1,1.0", "--keep-prior")
+    grid = ("--ks", "3,30", "--l2s", "0.1")
+    shown = run(*task, grid=grid)
+    assert "As a monitor" in shown
+    assert "recall at FPR 0.05" in shown
+    result = json.loads(run(*task, "--json", grid=grid))
+    chosen = {(one["probe"], one["layer"], one["value"]) for one in result["selections"]}
+    monitors = {
+        (one["probe"], one["layer"], one.get("k", one.get("l2"))) for one in result["monitors"]
+    }
+    assert monitors == chosen
+    for one in result["monitors"]:
+        assert one["monitoring"][3]["recall"] is not None
+        assert one["flops"]["probe"] > 0
+    assert json.loads(run("--json"))["monitors"] == [], "no test rows"

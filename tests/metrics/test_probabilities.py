@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score, roc_curve
+from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from tests.metrics.cases import laws
+from tests.metrics.cases import laws, predicted
 from w2sprobe.errors import InputError
 from w2sprobe.metrics import (
     MIN_GROUP_ROWS,
@@ -21,24 +21,9 @@ from w2sprobe.metrics import (
     mean_performance,
     performance,
     recall_at_fpr,
+    recalls_at_fpr,
 )
 from w2sprobe.results import Performance
-
-FPRS = (0.0, 0.01, 0.05, 0.29, 0.5, 1.0)
-
-
-@st.composite
-def predicted(draw, both=False):
-    """Truth and probabilities: some with ties, on edges of bins, exactly 0 or 1."""
-    n = draw(st.integers(2, 60))
-    random = np.random.default_rng(draw(st.integers(0, 10**6)))
-    truth = random.integers(0, 2, n)
-    if both:
-        truth[:2] = 0, 1
-    p = random.random(n)
-    kind = draw(st.sampled_from(["smooth", "tenths", "small", "hard"]))
-    p = {"smooth": p, "tenths": np.round(p, 1), "small": p / 5, "hard": np.round(p)}[kind]
-    return truth, p
 
 
 @laws
@@ -119,21 +104,6 @@ def test_best_threshold_by_hand(labels, p, threshold) -> None:
     assert best_threshold(labels, p) == pytest.approx(threshold, abs=1e-15)
 
 
-@laws
-@given(predicted(both=True), st.sampled_from(FPRS))
-def test_recall_is_the_best_point_of_the_curve(case, fpr) -> None:
-    truth, p = case
-    rates, recalls, _ = roc_curve(truth, p, drop_intermediate=False)
-    assert recall_at_fpr(truth, p, fpr) == pytest.approx(recalls[rates <= fpr].max())
-    assert recall_at_fpr(truth, p**3, fpr) == recall_at_fpr(truth, p, fpr)
-
-
-def test_recall_excludes_rows_that_tie_with_too_many_zeros() -> None:
-    truth, p = [0, 0, 0, 0, 1, 1], [0.1, 0.1, 0.9, 0.9, 0.9, 0.95]
-    assert recall_at_fpr(truth, p, 0.25) == 0.5
-    assert recall_at_fpr(truth, p, 0.5) == 1
-
-
 @pytest.mark.parametrize(
     ("call", "part"),
     [
@@ -144,8 +114,6 @@ def test_recall_excludes_rows_that_tie_with_too_many_zeros() -> None:
         (lambda: brier([0, 1], [0.1, 1.2]), "p is 1.2, row 1"),
         (lambda: log_loss([0, 1], [0.1]), "p has shape"),
         (lambda: expected_calibration_error([0, 1], [0.1, 0.2], 0), "n_bins is 0"),
-        (lambda: recall_at_fpr([0, 1], [0.1, 0.2], 1.5), "fpr is 1.5"),
-        (lambda: recall_at_fpr([1, 1], [0.1, 0.2], 0.1), "one class in 2 rows"),
         (lambda: performance([0, 1], [0.1, 0.2], weak_p=[0.1, 2]), "weak_p is 2.0, row 1"),
         (lambda: performance([0, 1], [0.1, 0.2], groups=["a"]), "groups has shape"),
         (lambda: mean_performance([]), "no runs"),
@@ -176,9 +144,16 @@ def test_performance_collects_the_functions() -> None:
     assert found.log_loss == log_loss(truth, p / 4)
     assert found.brier == brier(truth, p / 4)
     assert found.calibration_error == expected_calibration_error(truth, p / 4)
+    of_rates = recalls_at_fpr(truth, p, groups=names)
+    assert math.isnan(of_rates[0].recall), "200 zeros"
+    rates = (".001", ".005", ".01", ".05")
     assert found.recall_at_fpr == {
-        ".01": recall_at_fpr(truth, p, 0.01),
-        ".05": recall_at_fpr(truth, p, 0.05),
+        rate: one.recall if one.n_needed <= 200 else None
+        for rate, one in zip(rates, of_rates, strict=True)
+    }
+    assert found.recall_at_fpr_interval == {
+        rate: one.interval if one.n_needed <= 200 else None
+        for rate, one in zip(rates, of_rates, strict=True)
     }
     assert (found.n_rows, found.n_zeros, found.n_groups) == (400, 200, 4)
     for group in found.groups:
@@ -206,14 +181,13 @@ def test_undefined_scores_are_none() -> None:
     assert found.accuracy_at_weak_threshold is None
     assert found.log_loss is None, "a row of p = 0 is a one"
     assert found.certain_and_wrong == pytest.approx(1 / 3)
-    assert found.recall_at_fpr == {".01": None, ".05": None}, "no zeros"
+    assert set(found.recall_at_fpr.values()) == {None}, "no zeros"
     assert found.accuracy == pytest.approx(1 / 3)
     assert (found.groups, found.worst_group) == ((), None)
     truth, p = rows(40)
-    assert performance(truth, p).recall_at_fpr == {
-        ".01": None,  # of 20 zeros, none may be above the threshold
-        ".05": recall_at_fpr(truth, p, 0.05),
-    }
+    recalls = performance(truth, p).recall_at_fpr
+    assert recalls.pop(".05") == recall_at_fpr(truth, p, 0.05)
+    assert set(recalls.values()) == {None}, "of 20 zeros, none may be above the threshold"
 
 
 def test_small_groups_are_not_scored() -> None:

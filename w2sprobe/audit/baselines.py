@@ -4,6 +4,7 @@ Such baselines uncovered annotation artefacts of whole benchmarks:
 Gururangan et al. 2018 (arXiv 1803.02324), Poliak et al. 2018 (arXiv 1805.01042).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def score_baselines(train: Rows, test: Rows) -> tuple[Baseline, ...]:
 
 def _score_length(train: Rows, test: Rows) -> tuple[np.ndarray, str]:
     """Test scores, and per-label quartiles of the feature that the forest uses most."""
-    X, labels = _length_features(train.texts), train.labels
+    X, labels = length_features(train.texts), train.labels
     forest = RandomForestClassifier(min_samples_leaf=max(2, len(X) // 100), random_state=0)
     forest.fit(X, labels)
     best = int(forest.feature_importances_.argmax())
@@ -81,10 +82,11 @@ def _score_length(train: Rows, test: Rows) -> tuple[np.ndarray, str]:
         for label in (0, 1)
     )
     about = f"{LENGTH_FEATURES[best]}, quartiles: label 0 {low}, label 1 {high}"
-    return np.asarray(forest.predict_proba(_length_features(test.texts))[:, 1]), about
+    return np.asarray(forest.predict_proba(length_features(test.texts))[:, 1]), about
 
 
-def _length_features(texts: list[str]) -> np.ndarray:
+def length_features(texts: Sequence[str]) -> np.ndarray:
+    """`LENGTH_FEATURES` of each text, float64, (n, 4)."""
     return np.array(
         [
             (len(text), len(text.split()), text.count("\n") + 1, len(text.rpartition("\n")[2]))

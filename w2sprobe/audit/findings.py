@@ -6,6 +6,7 @@ from w2sprobe.audit.result import (
     CrossDuplicates,
     Cue,
     Duplicates,
+    ErasedCue,
     Overflow,
     Suffix,
 )
@@ -20,6 +21,13 @@ BASELINE_WORDS = {
     "words": "single words",
 }
 SHOWN_SUFFIX = 60
+ERASED_LOSS = 0.03  # in AUC, beyond that of the shuffled cue
+ERASED_WORDS = {
+    "length": "the text's length",
+    "options": "the number of options",
+    "template": "its opening and ending",
+    "all": "all cues of the format",
+}
 
 
 def find_baselines(baselines: tuple[Baseline, ...]) -> list[Finding]:
@@ -129,6 +137,28 @@ def find_imbalance(balance: tuple[Balance, ...]) -> list[Finding]:
         "accuracy, soft labels and losses do. Leave it if this prior is intended."
     )
     return [Finding(kind="balance", level="note", message=message)]
+
+
+def find_erased(erased: tuple[ErasedCue, ...]) -> list[Finding]:
+    """Warn about each cue without which a probe is worse by `ERASED_LOSS` in some layer."""
+    found = []
+    for name in dict.fromkeys(cue.cue for cue in erased):
+        worst = min(
+            (cue for cue in erased if cue.cue == name),
+            key=lambda cue: cue.auc_after - cue.auc_control,
+        )
+        surely = worst.change_interval[1] < 0
+        if not surely or worst.auc_control - worst.auc_after < ERASED_LOSS:
+            continue
+        message = (
+            f"Without what layer {worst.layer} says about {ERASED_WORDS.get(name, name)}, the test "
+            f"AUC of a probe falls from {worst.auc:.3f} to {worst.auc_after:.3f} (to "
+            f"{worst.auc_control:.3f} if the cue is shuffled over rows): it reads the cue, or "
+            "something that goes with it. Look whether the labels go with the cue, and compare "
+            "the baselines."
+        )
+        found.append(Finding(kind="erased", level="warning", message=message))
+    return found
 
 
 def find_constant_suffix(suffix: Suffix | None) -> list[Finding]:

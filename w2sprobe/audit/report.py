@@ -4,7 +4,7 @@ from collections import Counter
 from textwrap import wrap
 
 from w2sprobe.audit.findings import show_cue
-from w2sprobe.audit.result import Audit, Baseline, Duplicates
+from w2sprobe.audit.result import Audit, Baseline, Duplicates, ErasedCue
 
 WIDTH = 110
 N_PAIRS = 2  # near-duplicates shown
@@ -46,7 +46,31 @@ def render(audit: Audit) -> str:
         f"{overflow.model}: longest row {overflow.longest:,} tokens, context {overflow.context:,}"
         for overflow in audit.overflows
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_erased(audit.erased)])
+
+
+def _erased(cues: tuple[ErasedCue, ...]) -> list[str]:
+    if not cues:
+        return []
+    lines = [
+        "",
+        "Probes on strong-train truth: test AUC before and after a cue is erased (LEACE), 95 % "
+        "interval of the change;",
+        "control: the cue shuffled over rows; cue: AUC of a probe for it, before and after",
+        f"{'layer':>5}  {'cue':10}{'before':>7}{'after':>7}  {'change':24}{'control':>7}"
+        f"{'directions':>12}  cue",
+    ]
+    for cue in cues:
+        low, high = cue.change_interval
+        change = f"{cue.auc_after - cue.auc:+.3f} [{low:+.3f}, {high:+.3f}]"
+        line = (
+            f"{cue.layer:5}  {cue.cue:10}{cue.auc:7.3f}{cue.auc_after:7.3f}  {change:24}"
+            f"{cue.auc_control:7.3f}{cue.rank:12}"
+        )
+        if cue.cue_auc is not None and cue.cue_auc_after is not None:
+            line += f"  {cue.cue_auc:.3f} -> {cue.cue_auc_after:.3f} {cue.about}"
+        lines.append(line)
+    return lines
 
 
 def _baseline(baseline: Baseline) -> list[str]:

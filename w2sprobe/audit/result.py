@@ -124,10 +124,33 @@ class Suffix(AuditSection):
     share: float
 
 
+class ErasedCue(AuditSection):
+    """What a probe for the label loses if a cue is erased from the activations of a layer.
+
+    `auc` and `auc_after` are test AUCs of a logistic probe fitted on the truth of strong-train;
+    `change_interval` is the 95 % interval of their difference over test rows. `auc_control` is the
+    mean AUC after as many directions were erased for a cue that was shuffled over the rows.
+    `cue_auc` and `cue_auc_after` are those of a probe for the cue, more exactly for the fact
+    `about` it; None for all cues together. `rank` counts the erased directions.
+    """
+
+    layer: int
+    cue: str
+    about: str
+    rank: int
+    auc: float
+    auc_after: float
+    change_interval: Interval
+    auc_control: float
+    cue_auc: float | None
+    cue_auc_after: float | None
+
+
 class Audit(AuditSection):
     """All checks of one task's splits, and the findings; flags come first.
 
-    `auc_threshold` is the test AUC above which a baseline is flagged.
+    `auc_threshold` is the test AUC above which a baseline is flagged. `erased` is empty without a
+    store of activations.
     """
 
     task: str
@@ -139,6 +162,7 @@ class Audit(AuditSection):
     balance: tuple[Balance, ...]
     suffix: Suffix | None
     findings: tuple[Finding, ...]
+    erased: tuple[ErasedCue, ...] = ()
 
     @property
     def clean(self) -> bool:

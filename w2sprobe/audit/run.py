@@ -10,11 +10,12 @@ from w2sprobe.audit.findings import (
     find_baselines,
     find_constant_suffix,
     find_duplicate_rows,
+    find_erased,
     find_imbalance,
     find_overflows,
     in_order,
 )
-from w2sprobe.audit.result import Audit
+from w2sprobe.audit.result import Audit, ErasedCue
 from w2sprobe.audit.texts import (
     ModelLengths,
     count_labels,
@@ -26,7 +27,12 @@ from w2sprobe.data.rows import Rows
 from w2sprobe.data.splits import Splits
 
 
-def audit_splits(splits: Splits, *, token_counts: dict[str, ModelLengths] | None = None) -> Audit:
+def audit_splits(
+    splits: Splits,
+    *,
+    token_counts: dict[str, ModelLengths] | None = None,
+    erased: tuple[ErasedCue, ...] = (),
+) -> Audit:
     """Audit a task's splits.
 
     Parameters
@@ -35,6 +41,8 @@ def audit_splits(splits: Splits, *, token_counts: dict[str, ModelLengths] | None
         The order of rows within a split does not matter.
     token_counts : dict of str to ModelLengths, optional
         Tokens of the rows, in the order of `splits`, by model name. None: contexts are not checked.
+    erased : tuple of ErasedCue
+        From `erase_cues`; to be reported with the other checks.
 
     Returns
     -------
@@ -77,8 +85,10 @@ def audit_splits(splits: Splits, *, token_counts: dict[str, ModelLengths] | None
                 *find_overflows(overflows),
                 *find_constant_suffix(suffix),
                 *find_imbalance(balance),
+                *find_erased(erased),
             ]
         ),
+        erased=erased,
     )
 
 

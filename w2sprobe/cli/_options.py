@@ -124,6 +124,12 @@ def task_options(function: Command) -> Command:
         "rows": "N|START:STOP",
         "positive": "CLASS",
         "negative": "CLASS",
+        "planted": "TEXT",
+        "planted_agreement": "SHARE",
+        "planted_test_agreement": "SHARE",
+        "prior": "SHARE",
+        "without_answer": "NAME|FILE",
+        "answerless_share": "SHARE",
     }
     for name, field in reversed(TaskConfig.model_fields.items()):
         if name == "name":
@@ -132,6 +138,10 @@ def task_options(function: Command) -> Command:
         settings: dict[str, Any] = {"help": field.description, "metavar": metavars.get(name)}
         if name == "seed":
             settings |= {"type": click.IntRange(min=0), "metavar": "N"}
+        elif name in ("prior", "answerless_share"):
+            settings |= {"type": FiniteRange(0, 1, min_open=True, max_open=True)}
+        elif field.annotation == float | None:
+            settings |= {"type": FiniteRange(0, 1)}
         elif field.annotation is bool:
             settings |= {"is_flag": True}
         elif get_origin(field.annotation) is Literal:

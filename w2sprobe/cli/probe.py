@@ -268,9 +268,12 @@ def _summary(options: _ProbeOptions, spec: "VoteSpec", output: "ProbeOutput") ->
 
 def _show(summary: dict[str, Any]) -> None:
     from w2sprobe.cli._tables import print_table
-    from w2sprobe.reporting.sweeps import account_table
+    from w2sprobe.reporting.sweeps import account_table, monitoring_table
 
     print_table(account_table(f"{summary['probe']} {summary['action']}", summary["results"]))
+    monitor = monitoring_table(summary["results"])
+    if monitor is not None:
+        print_table(monitor)
     if any("auc" in result for result in summary["results"]) and "held_out" in summary:
         click.echo(AUCS[summary["held_out"]])
     for search in summary.get("search", []):

@@ -195,14 +195,18 @@ def _summary(options: _SweepOptions, done: "Sweep") -> dict[str, Any]:
         "n_folds": fewest_folds(done.table),
         "selections": _selections(done),
         "ceiling": ceilings(done.table),
+        "monitors": done.monitors,
     }
 
 
 def _show(options: _SweepOptions, done: "Sweep") -> None:
     from w2sprobe.cli._tables import print_table
-    from w2sprobe.reporting.sweeps import selection_table, sweep_notes
+    from w2sprobe.reporting.sweeps import monitoring_table, selection_table, sweep_notes
 
     print_table(selection_table(done.selections, done.n_rows))
+    monitors = monitoring_table(done.monitors)
+    if monitors is not None:
+        print_table(monitors)
     for line in sweep_notes(done.table, options.cv):
         click.echo(line)
     click.echo(f"written: {options.out}/sweep.parquet ({done.layers_computed} layers computed)")

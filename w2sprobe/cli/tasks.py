@@ -11,7 +11,7 @@ from w2sprobe.cli import _completion, _options
 from w2sprobe.errors import InputError, UnknownName
 
 if TYPE_CHECKING:
-    from w2sprobe.audit import ModelLengths
+    from w2sprobe.audit import ErasedCue, ModelLengths
     from w2sprobe.data import Splits
     from w2sprobe.experiments.config import TaskConfig
 
@@ -106,6 +106,14 @@ def show(task: "TaskConfig", models: tuple[str, ...], as_json: bool) -> None:
 @_options.task_argument
 @models
 @click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Store of activations, from `w2sprobe extract`. Also erases length, number of options and "
+    "template from these, and reports the AUC of a probe on true labels before and after.",
+)
+@_options.layers("all")
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -113,17 +121,26 @@ def show(task: "TaskConfig", models: tuple[str, ...], as_json: bool) -> None:
 )
 @_options.task_settings
 @_options.common
-def audit(task: "TaskConfig", models: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+def audit(
+    task: "TaskConfig",
+    models: tuple[str, ...],
+    store: Path | None,
+    layers: str,
+    out: Path | None,
+    as_json: bool,
+) -> None:
     """Check a task for problems that make results misleading.
 
     Reports: labels that can be predicted from text length, characters or single words alone;
     near-duplicates across splits; texts longer than a model's context; class imbalance; and an
-    identical ending of nearly all texts.
+    identical ending of nearly all texts. With --store also: how
+    much a probe loses when the length, options or template of the texts are erased.
 
     \b
     Examples:
       w2sprobe tasks audit reviews.csv --model smollm2-135m --out audit.json
       w2sprobe tasks audit openbookqa --formatting published
+      w2sprobe tasks audit reviews.csv --store cache/stores/4f... --layers 10,15,20
     """
     from w2sprobe.atomic import check_writable_file
     from w2sprobe.audit import audit_splits, render
@@ -132,7 +149,8 @@ def audit(task: "TaskConfig", models: tuple[str, ...], out: Path | None, as_json
         _check_out(out, ".json", task.name)
         check_writable_file(out)
     splits = task.load()
-    result = audit_splits(splits, token_counts=_lengths(models, splits))
+    erased = _erased(store, layers, splits) if store else ()
+    result = audit_splits(splits, token_counts=_lengths(models, splits), erased=erased)
     if out:
         result.write(out)
     click.echo(result.model_dump_json(indent=2) if as_json else render(result))
@@ -238,12 +256,22 @@ def _lengths(models: tuple[str, ...], splits: "Splits") -> dict[str, "ModelLengt
     return {model: count_tokens(model, splits) for model in models}
 
 
+def _erased(store: Path, layers: str, splits: "Splits") -> "tuple[ErasedCue, ...]":
+    from w2sprobe.audit.erasure import erase_cues
+    from w2sprobe.cache import ActivationStore
+
+    return erase_cues(ActivationStore.open(store), splits, layers)
+
+
 def _print_summary(splits: "Splits") -> None:
     from w2sprobe.cli._tables import print_table
     from w2sprobe.reporting.listings import splits_table
 
     summary = splits.summary()
     click.echo(f"{summary['task']}  (fingerprint {summary.get('fingerprint', 'unknown')})")
+    if "stress" in summary:
+        changes = (f"{key.replace('_', ' ')} {value}" for key, value in summary["stress"].items())
+        click.echo(f"Stress: {', '.join(changes)}")
     print_table(splits_table(summary))
     left_out = ", ".join(
         f"{reason} {count:,}" for reason, count in summary["dropped"].items() if count

@@ -10,6 +10,7 @@ from w2sprobe.data.splits import SPLIT_NAMES as SPLIT_NAMES
 from w2sprobe.data.splits import Splits as Splits
 from w2sprobe.data.splits import SplitSizes as SplitSizes
 from w2sprobe.data.splitting import make_splits as make_splits
+from w2sprobe.data.stress import Stress as Stress
 from w2sprobe.data.tasks import Task as Task
 from w2sprobe.data.tasks import load_splits as load_splits
 from w2sprobe.data.tasks import load_task as load_task

@@ -15,11 +15,12 @@ from w2sprobe.data.callables import looks_like_callable, read_callable
 from w2sprobe.data.files import FILE_KINDS, is_task_file, read_file
 from w2sprobe.data.folders import read_folder
 from w2sprobe.data.registry import HUB_TASKS, read_hub_task
-from w2sprobe.data.rows import Rows, SourceRows
+from w2sprobe.data.rows import Rows, SourceRows, join_rows
 from w2sprobe.data.splits import Splits, SplitSizes, is_splits_file
 from w2sprobe.data.splitting import make_splits
+from w2sprobe.data.stress import DROPPED, Stress
 from w2sprobe.errors import InputError, UnknownName
-from w2sprobe.fingerprint import fingerprint_strings
+from w2sprobe.fingerprint import fingerprint, fingerprint_strings
 
 BIGBENCH = "bigbench:"
 ID_LENGTH = 16  # hex digits of a text's SHA-256
@@ -167,6 +168,7 @@ def load_splits(
     sizes: SplitSizes | None = None,
     seed: int = 0,
     keep_prior: bool = False,
+    stress: Stress | None = None,
     read: dict[str, Task] | None = None,
 ) -> Splits:
     """Load a task and cut it, or read splits that were written before.
@@ -183,6 +185,8 @@ def load_splits(
         Use only the first so many rows in the order of their hashes, which do not depend on the
         seed, so that many cuts share activations. Groups stay whole. A slice `"A:B"` takes rows A
         to B - 1 of this order: `"0:900"` and `"900:"` have no row in common. Default: all.
+    stress : Stress, optional
+        What to change about the task to test methods: a planted text, unbalanced classes.
     read : dict of str to Task, optional
         Tasks that were loaded before and need not be read again; a new one is added.
 
@@ -200,32 +204,58 @@ def load_splits(
     """
     name = _checked_name(name)
     if is_task_file(name) and is_splits_file(Path(name)):
-        if positive or negative or rows or sizes or seed or keep_prior or formatting != "repaired":
+        cuts = rows or sizes or seed or keep_prior or (stress and stress.settings)
+        if positive or negative or cuts or formatting != "repaired":
             raise InputError(
                 "options given for rows that are split already",
                 where=name,
-                advice="Leave classes, formatting, rows, sizes, seed and prior out.",
+                advice="Leave classes, formatting, rows, sizes, seed, prior and planted texts out.",
             )
         return Splits.read(name)
     tasks = {} if read is None else read
     key = repr((name, positive, negative, formatting))
     if key not in tasks:
         tasks[key] = load_task(name, positive=positive, negative=negative, formatting=formatting)
-    task = tasks[key]
+    task, n_thinned = _thinned(tasks[key], stress or Stress())
     chosen = task.rows if rows is None else _select_slice(task.rows, *row_slice(rows), where=name)
-    splits = make_splits(chosen, sizes, seed, keep_prior=keep_prior)
+    has_prior = keep_prior or (stress is not None and stress.prior is not None)
+    splits = make_splits(chosen, sizes, seed, keep_prior=has_prior)
     about: dict[str, Any] = {
         "task": name,
         "fingerprint": task.fingerprint,
         "made_of": task.made_of,
     }
     dropped: dict[str, int] = {**task.dropped, **splits.dropped}
+    if stress is not None and stress.settings:
+        content = dict(stress.settings)
+        if stress.without_answer is not None:
+            others = _all_rows(stress.without_answer)
+            splits = stress.mix(splits, others)
+            content["without_answer"] = others.identity  # not the name of a file
+        splits = stress.plant(splits)
+        about["stress"] = stress.settings
+        about["fingerprint"] = fingerprint([task.fingerprint, content])
+        dropped |= {DROPPED: n_thinned} if n_thinned else {}
     if len(chosen) < len(task.rows):
         about["rows"] = len(chosen)
         if isinstance(rows, str):
             about["rows_slice"] = rows
         dropped["beyond the rows asked for"] = len(task.rows) - len(chosen)
     return replace(splits, dropped=dropped, about={**about, **splits.about})
+
+
+def _thinned(task: Task, stress: Stress) -> tuple[Task, int]:
+    rows, n_dropped = stress.thin(task.rows)
+    return (task if rows is task.rows else replace(task, rows=rows)), n_dropped
+
+
+def _all_rows(name: str) -> Rows:
+    """All rows of a task, or of a file of splits, in the order of their ids."""
+    if is_task_file(name) and is_splits_file(Path(name)):
+        rows = join_rows(*(part for _, part in Splits.read(name).items()))
+    else:
+        rows = load_task(name).rows
+    return rows.select(np.argsort(rows.ids, kind="stable"))
 
 
 def row_slice(rows: int | str) -> tuple[int, int | None]:

@@ -27,7 +27,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from w2sprobe import help_texts
-from w2sprobe.data import Splits, SplitSizes, Task, load_splits
+from w2sprobe.data import Splits, SplitSizes, Stress, Task, load_splits
 from w2sprobe.data.tasks import Formatting, row_slice
 from w2sprobe.errors import InputError, UnknownName
 from w2sprobe.experiments.config_errors import ONE, SEVERAL, describe, unknown
@@ -118,6 +118,38 @@ class SharedTask(_Config):
         "rows of the larger class.",
     )
     seed: int = Field(0, ge=0, description="Seed of the random split; default: 0.")
+    planted: str | None = Field(
+        None,
+        min_length=1,
+        description="Stress test: put this text before some rows, independently of their labels "
+        "unless planted_agreement says otherwise.",
+    )
+    planted_agreement: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of rows in which the planted text goes with the label: there for 1, "
+        "absent for 0. Default .5: it says nothing about the label.",
+    )
+    planted_test_agreement: float | None = Field(
+        None, ge=0, le=1, description="The same for test rows; default: as for training rows."
+    )
+    prior: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Stress test: share of label 1 in every split, by dropping rows of the other "
+        "label.",
+    )
+    without_answer: str | None = Field(
+        None,
+        min_length=1,
+        description="Stress test: task or file of rows that have no answer here. They replace some "
+        "weak-train and strong-train rows, with random labels; test rows all have an answer.",
+    )
+    answerless_share: float | None = Field(
+        None, gt=0, lt=1, description="Share of training rows without an answer, default .1."
+    )
 
     @field_validator("rows")
     @classmethod
@@ -130,6 +162,16 @@ class SharedTask(_Config):
         return rows
 
 
+STRESS = (
+    "planted",
+    "planted_agreement",
+    "planted_test_agreement",
+    "prior",
+    "without_answer",
+    "answerless_share",
+)
+
+
 class TaskConfig(SharedTask):
     """Source of the rows, and how they are split."""
 
@@ -137,9 +179,22 @@ class TaskConfig(SharedTask):
 
     @property
     def label(self) -> str:
-        """Name of the task in results, with its classes where they are chosen."""
+        """Name of the task in results, with classes and stress where they are chosen."""
         classes = [name for name in (self.positive, self.negative) if name is not None]
-        return f"{self.name} [{' / '.join(classes)}]" if classes else self.name
+        name = f"{self.name} [{' / '.join(classes)}]" if classes else self.name
+        changes = self.stress.label
+        return f"{name} ({changes})" if changes else name
+
+    @property
+    def stress(self) -> Stress:
+        """What is changed about the task.
+
+        Raises
+        ------
+        InputError
+            An agreement without a planted text.
+        """
+        return Stress(*(getattr(self, name) for name in STRESS))
 
     def load(self, read: dict[str, Task] | None = None) -> Splits:
         """Read the task and cut its rows into splits.
@@ -154,7 +209,8 @@ class TaskConfig(SharedTask):
         InputError
             As `load_splits`.
         """
-        return load_splits(**dict(self), read=read)
+        given = {name: value for name, value in self if name not in STRESS}
+        return load_splits(**given, stress=self.stress, read=read)
 
 
 class ModelConfig(TrainSettings):
@@ -443,6 +499,14 @@ Seeds = Annotated[
 ]
 
 
+def _written(task: TaskConfig) -> dict[str, Any]:
+    """JSON of a task; without stress as in versions that had none, so that hashes are the same."""
+    fields = task.model_dump(mode="json")
+    return {
+        name: value for name, value in fields.items() if name not in STRESS or value is not None
+    }
+
+
 class StudyConfig(_Settings):
     """Tasks x weak models x strong models x seeds, and the methods to compare on each."""
 
@@ -587,7 +651,7 @@ class StudyConfig(_Settings):
     def resolved(self) -> dict[str, Any]:
         """JSON that gives the same experiments, with all defaults written out."""
         values = self.model_dump(mode="json", exclude={"task", "tasks"})
-        return {**values, "tasks": [task.model_dump(mode="json") for task in self._tasks]}
+        return {**values, "tasks": [_written(task) for task in self._tasks]}
 
     @property
     def _tasks(self) -> list[TaskConfig]:

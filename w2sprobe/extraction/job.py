@@ -147,6 +147,7 @@ def run_extraction(
         _write_shards(writer, request, rows, extractor)
         return writer.finish(
             {
+                "n_tokens": sum(map(len, rows.input_ids)),
                 "n_truncated": rows.n_truncated,
                 "n_doubled_bos": rows.n_doubled_bos,
                 "self_test": report,

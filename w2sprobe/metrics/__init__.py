@@ -1,8 +1,9 @@
 """AUC, performance gap recovered (PGR), and how sure we are of them: numpy and scipy only.
 
 - One task: `roc_auc`, `soft_auc`, `pgr`, `bootstrap_pgr`; out-of-fold scores: `auc_inside_folds`;
-  decisions, calibration and groups: `performance` and the functions it collects; test rows needed
-  for a gap: `rows_to_resolve`, `rows_for_gap`; error similarity of two models: `capa`.
+  decisions, calibration and groups: `performance` and the functions it collects; recall at a rate
+  of false alarms: `recalls_at_fpr`; test rows needed for a gap: `rows_to_resolve`, `rows_for_gap`;
+  error similarity of two models: `capa`.
 - Several tasks: `task_mean`, `paired_tests`, `equivalence`, `holm`, `pool_tasks`, `pooled_pgr`,
   `rank_correlation`; before any is run: `detectable_effect`, `least_pvalue`.
 - Several runs: `recover`, `mean_scores`, `variance_components`.
@@ -29,6 +30,10 @@ from w2sprobe.metrics.gaps import rows_for_gap as rows_for_gap
 from w2sprobe.metrics.gaps import rows_to_resolve as rows_to_resolve
 from w2sprobe.metrics.influence import accuracy_influence as accuracy_influence
 from w2sprobe.metrics.influence import auc_influence as auc_influence
+from w2sprobe.metrics.monitoring import FALSE_POSITIVE_RATES as FALSE_POSITIVE_RATES
+from w2sprobe.metrics.monitoring import RecallAtFPR as RecallAtFPR
+from w2sprobe.metrics.monitoring import recall_at_fpr as recall_at_fpr
+from w2sprobe.metrics.monitoring import recalls_at_fpr as recalls_at_fpr
 from w2sprobe.metrics.nested import Means as Means
 from w2sprobe.metrics.nested import ScoredRun as ScoredRun
 from w2sprobe.metrics.nested import mean_scores as mean_scores
@@ -49,7 +54,6 @@ from w2sprobe.metrics.probabilities import (
 from w2sprobe.metrics.probabilities import log_loss as log_loss
 from w2sprobe.metrics.probabilities import mean_performance as mean_performance
 from w2sprobe.metrics.probabilities import performance as performance
-from w2sprobe.metrics.probabilities import recall_at_fpr as recall_at_fpr
 from w2sprobe.metrics.ranks import RankCorrelation as RankCorrelation
 from w2sprobe.metrics.ranks import rank_correlation as rank_correlation
 from w2sprobe.metrics.recovery import BootstrapPGR as BootstrapPGR

@@ -9,10 +9,11 @@ from w2sprobe.errors import InputError
 from w2sprobe.labels import THRESHOLD
 from w2sprobe.metrics._checks import check_labels, check_probabilities
 from w2sprobe.metrics.auc import roc_auc
-from w2sprobe.results import GroupPerformance, Performance
+from w2sprobe.metrics.estimates import mean_of_runs
+from w2sprobe.metrics.monitoring import FALSE_POSITIVE_RATES, recalls_at_fpr
+from w2sprobe.results import GroupPerformance, Interval, Performance
 
 N_BINS = 10  # of the calibration error; Guo et al. use 15 for samples of 10,000
-FALSE_POSITIVE_RATES = {".01": 0.01, ".05": 0.05}
 MIN_GROUP_ROWS = 20  # with 20 rows, the standard error of a group's accuracy may be .11
 
 
@@ -185,52 +186,6 @@ def expected_calibration_error(truth: ArrayLike, p: ArrayLike, n_bins: int = N_B
     return float(np.abs(np.bincount(in_bin, values - positive)).sum() / len(values))
 
 
-def recall_at_fpr(truth: ArrayLike, p: ArrayLike, fpr: float) -> float:
-    """Share of ones above the lowest threshold with a false-positive rate of at most `fpr`.
-
-    Parameters
-    ----------
-    truth : array_like of 0 and 1, shape (n,)
-        Both classes present.
-    p : array_like of float, shape (n,)
-        P(label = 1), in [0, 1]. Only their order matters; rows of equal p lie on the same side.
-    fpr : float
-        Largest share of zeros above the threshold, in [0, 1]. It moves in steps of 1 / (number of
-        zeros): with fewer than 1 / fpr zeros no false positive is allowed at all.
-
-    Returns
-    -------
-    float
-        In [0, 1], higher is better; a point of the ROC curve, without interpolation.
-
-    Raises
-    ------
-    InputError
-        Shapes differ, `truth` is not 0 or 1 or has one class, or a number is outside [0, 1].
-
-    Examples
-    --------
-    >>> recall_at_fpr([0, 0, 0, 0, 1, 1], [0.1, 0.2, 0.3, 0.6, 0.5, 0.7], 0.2)
-    0.5
-    >>> recall_at_fpr([0, 0, 0, 0, 1, 1], [0.1, 0.2, 0.3, 0.6, 0.5, 0.7], 0.25)
-    1.0
-    """
-    if not 0 <= fpr <= 1:
-        raise InputError(f"fpr is {fpr!r}", allowed="0 to 1")
-    positive, values = check_probabilities(truth, p)
-    if positive.all() or not positive.any():
-        raise InputError(
-            f"truth has one class in {len(values)} rows", allowed="rows of both classes"
-        )
-    zeros = np.sort(values[~positive])[::-1]
-    # the most false positives whose rate is not above fpr; i / n is rounded as in a ROC curve's
-    # rates, while fpr * n might round to the next integer
-    n_allowed = int((np.arange(1, len(zeros) + 1) / len(zeros) <= fpr).sum())
-    if n_allowed == len(zeros):
-        return 1.0
-    return float((values[positive] > zeros[n_allowed]).mean())
-
-
 def performance(
     truth: ArrayLike,
     p: ArrayLike,
@@ -257,13 +212,13 @@ def performance(
     """
     positive, values = check_probabilities(truth, p)
     n_zeros = int((~positive).sum())
-    both = 0 < n_zeros < len(values)
     loss = log_loss(positive, values)
     threshold = None
     if weak_p is not None:
         weak = check_labels(weak_p, "weak_p", len(values)) > THRESHOLD
         threshold = best_threshold(weak, values) if weak.any() and not weak.all() else None
     scored, n_groups = _groups(positive, values, groups)
+    recalls = _recalls(positive, values, groups if n_groups > 1 else None)
     return Performance(
         n_rows=len(values),
         n_zeros=n_zeros,
@@ -276,10 +231,8 @@ def performance(
         certain_and_wrong=float((values == ~positive).mean()),
         brier=brier(positive, values),
         calibration_error=expected_calibration_error(positive, values),
-        recall_at_fpr={
-            name: recall_at_fpr(positive, values, fpr) if both and n_zeros * fpr >= 1 else None
-            for name, fpr in FALSE_POSITIVE_RATES.items()
-        },
+        recall_at_fpr={name: known and known[0] for name, known in recalls.items()},
+        recall_at_fpr_interval={name: known and known[1] for name, known in recalls.items()},
         groups=scored,
         n_groups=n_groups,
     )
@@ -291,7 +244,8 @@ def mean_performance(runs: Sequence[Performance]) -> Performance:
     Returns
     -------
     Performance
-        A score that one run lacks is None. Groups are those that all runs score, ordered by their
+        A score that one run lacks is None. Intervals of recalls add the spread of the runs, as if
+        these were independent. Groups are those that all runs score, ordered by their
         mean accuracy: the worst one is above the mean of the runs' worst ones. `n_rows`, `n_zeros`
         and `n_groups` are the smallest of the runs.
 
@@ -315,6 +269,9 @@ def mean_performance(runs: Sequence[Performance]) -> Performance:
                 name: _mean([run.recall_at_fpr.get(name) for run in runs])
                 for name in runs[0].recall_at_fpr
             },
+            "recall_at_fpr_interval": {
+                name: _mean_interval(runs, name) for name in runs[0].recall_at_fpr_interval
+            },
             "groups": _worst_first(groups),
             "n_groups": min(run.n_groups for run in runs),
         }
@@ -336,6 +293,40 @@ def _mean(values: Sequence[float | None]) -> float | None:
     """Mean; None where one is unknown, as the mean of the others would be of other runs."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if len(known) == len(values) else None
+
+
+def _recalls(
+    positive: np.ndarray, values: np.ndarray, groups: ArrayLike | None
+) -> dict[str, tuple[float, Interval] | None]:
+    """Recall and interval by rate, written `.001`; None if undefined."""
+    names = [f"{fpr:g}".removeprefix("0") for fpr in FALSE_POSITIVE_RATES]
+    if positive.all() or not positive.any():
+        return dict.fromkeys(names)
+    found = recalls_at_fpr(positive, values, groups=groups)
+    return {
+        name: None if np.isnan(one.recall) else (one.recall, one.interval)
+        for name, one in zip(names, found, strict=True)
+    }
+
+
+def _mean_interval(runs: Sequence[Performance], name: str) -> Interval | None:
+    """Interval of a mean recall: of rows, and of the spread of the runs.
+
+    Rows are shared by the runs, so their part does not fall with the number of runs: it is the mean
+    reach of the runs' intervals. Both are combined by square-and-add, as in `recalls_at_fpr`.
+    """
+    recalls = [run.recall_at_fpr[name] for run in runs]
+    intervals = [run.recall_at_fpr_interval.get(name) for run in runs]
+    if None in recalls or None in intervals:
+        return None
+    values, ends = np.array(recalls, dtype=np.float64), np.array(intervals, dtype=np.float64)
+    below, above = np.abs(ends - values[:, np.newaxis]).mean(axis=0)
+    mean = mean_of_runs(values, np.nan)
+    spread = mean.interval[1] - mean.value if len(runs) > 1 else 0.0
+    return (
+        max(0.0, mean.value - float(np.hypot(below, spread))),
+        min(1.0, mean.value + float(np.hypot(above, spread))),
+    )
 
 
 def _mean_group(runs: Sequence[GroupPerformance]) -> GroupPerformance:

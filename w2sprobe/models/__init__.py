@@ -1,6 +1,6 @@
 """Models by name, folder or asset: their description, text model and hidden states."""
 
-from w2sprobe.models.counting import ParameterCounts, count_parameters, has_blocks
+from w2sprobe.models.counting import ParameterCounts, count_parameters, forward_flops, has_blocks
 from w2sprobe.models.describe import (
     DTYPES,
     ModelInfo,
@@ -30,6 +30,7 @@ __all__ = [
     "count_parameters",
     "describe_model",
     "forget_models",
+    "forward_flops",
     "has_blocks",
     "hidden_states",
     "load_base",

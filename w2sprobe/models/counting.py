@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from transformers import AutoModel, PreTrainedModel
 
-from w2sprobe.models.describe import read_config
+from w2sprobe.models.describe import ModelInfo, read_config
 from w2sprobe.models.loading import text_model
 from w2sprobe.models.states import blocks_of
 
@@ -66,3 +66,23 @@ def count_parameters(source: str) -> ParameterCounts:
         blocks=sum(weight.numel() for weight in matrices),
         sides=sum(sum(weight.shape) for weight in matrices),
     )
+
+
+def forward_flops(info: ModelInfo, layer: int, n_tokens: float) -> float:
+    """Floating-point operations of a forward pass over one row, up to the output of a layer.
+
+    Parameters
+    ----------
+    layer : int
+        Index into the hidden states: number of blocks that are run.
+    n_tokens : float
+        Tokens of the row.
+
+    Notes
+    -----
+    For each token, 2 N + 2 x blocks x tokens x width (Kaplan et al. 2020, arXiv 2001.08361, table
+    1): a product and a sum for each of the N weights of these blocks, and the products inside
+    causal attention, which each token has with half of the others on average.
+    """
+    weights = count_parameters(info.source).blocks * layer / info.n_layers
+    return n_tokens * (2.0 * weights + 2.0 * layer * n_tokens * info.hidden_size)

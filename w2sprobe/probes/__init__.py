@@ -2,6 +2,7 @@
 
 from w2sprobe.checks import Preprocess
 from w2sprobe.probes._saving import load_probe, save_probe
+from w2sprobe.probes.erasure import Erasure
 from w2sprobe.probes.knn import KS, KNNProbe, knn_cross_fit, knn_path
 from w2sprobe.probes.logistic import (
     L2S,
@@ -17,6 +18,7 @@ from w2sprobe.probes.topofilter import TopoFilter
 __all__ = [
     "KS",
     "L2S",
+    "Erasure",
     "KNNProbe",
     "LogisticProbe",
     "MassMeanProbe",

@@ -12,6 +12,7 @@ from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes.neighbors import Neighbors, Search
 from w2sprobe.probing.fitting import ProbeInputs, predict_layer_with_neighbors
+from w2sprobe.probing.monitoring import confidence, monitoring, row_flops
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.searches import StoredSearch
@@ -84,7 +85,8 @@ def predict_store(
         Scores: AUC of each split against the labels and against truth. For cross-fitted training
         rows it is the mean of the AUCs inside the folds that have rows of both classes; `n_folds`
         counts them. Leave-one-out predictions of kNN are ranked together, which biases the AUC
-        downwards.
+        downwards. `monitoring`: recall on test rows at false-positive rates. `flops`: operations of
+        a row. `without_answer`: confidence in training rows without an answer.
 
     Raises
     ------
@@ -103,10 +105,18 @@ def predict_store(
     recorder = SearchRecorder(search or StoredSearch(store))
     splits = {TRAIN: inputs.train, **inputs.other}
     scored = {split: ScoredRows.of(ids, labels, rows.truth) for split, ids in splits.items()}
+    n_fitted = int(labels.align(inputs.train).keep.sum())
     tables, results = [], []
     for point in predict_points(inputs, recorder, device, labels, best=best):
         tables.append(_table(inputs, point, labels))
-        results.append({**point.setting, **_scores(inputs, point, scored, rows.name)})
+        results.append(
+            {
+                **point.setting,
+                **_scores(inputs, point, scored, rows.name),
+                **_monitoring(inputs, point, scored, rows.test_groups),
+                "flops": row_flops(store, point.layer.layer, point.probe.probe, n_fitted),
+            }
+        )
     return ProbeOutput(pa.concat_tables(tables), results, recorder.searches)
 
 
@@ -219,13 +229,29 @@ def _table(inputs: ProbeInputs, point: ProbePoint, labels: LabelTable) -> pa.Tab
     )
 
 
+def _monitoring(
+    inputs: ProbeInputs,
+    point: ProbePoint,
+    scored: Mapping[str, ScoredRows],
+    groups: np.ndarray | None,
+) -> dict[str, Any]:
+    """Recall at false-positive rates on test rows; empty without these."""
+    if "test" not in inputs.other:
+        return {}
+    p = point.layer.of(point.probe, "test")
+    found = monitoring(scored["test"].truth, p, groups)
+    return {"monitoring": found} if found else {}
+
+
 def _scores(
     inputs: ProbeInputs, point: ProbePoint, scored: Mapping[str, ScoredRows], train_name: str
 ) -> dict[str, Any]:
-    """AUC of each split, and the folds of the training rows."""
+    """AUC of each split, the folds of the training rows, and rows without an answer apart."""
     (train,) = scored[TRAIN].inside(point.fold).score(point.p[None])
     by_split = {train_name: aucs(train)}
     for split in inputs.other:
         (score,) = scored[split].score(point.layer.of(point.probe, split)[None])
         by_split["filtered out" if split == FILTERED_OUT else split] = aucs(score)
-    return {"auc": by_split, **n_folds(train)}
+    sure = confidence(inputs.train, point.p)
+    apart = {"without_answer": sure} if sure else {}
+    return {"auc": by_split, **n_folds(train), **apart}

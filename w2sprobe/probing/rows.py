@@ -29,6 +29,8 @@ class ProbedRows:
         True labels, for scoring and for ceilings.
     groups : ndarray of int, shape (n,), optional
         Training rows with the same value are held out together.
+    test_groups : ndarray of str, optional
+        Groups of the rows of `other["test"]`, for intervals. None: these rows are independent.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ProbedRows:
     other: dict[str, np.ndarray]
     truth: LabelTable | None = None
     groups: np.ndarray | None = None
+    test_groups: np.ndarray | None = None
 
     @classmethod
     def of_splits(cls, splits: Splits) -> "ProbedRows":
@@ -45,7 +48,8 @@ class ProbedRows:
         """
         train, others = splits.strong_train, {"val": splits.val, "test": splits.test}
         rows = cls.of_rows(train, others)
-        return replace(rows, truth=truth_table(train, *others.values()))
+        truth = truth_table(train, *others.values())
+        return replace(rows, truth=truth, test_groups=splits.test.groups)
 
     @classmethod
     def of_rows(cls, train: Rows, others: dict[str, Rows]) -> "ProbedRows":

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,12 +14,13 @@ from w2sprobe.labels import LabelTable
 from w2sprobe.layers import parse_layers
 from w2sprobe.metrics import auc_inside_folds
 from w2sprobe.probing.fitting import predict_layers
+from w2sprobe.probing.monitoring import monitoring, row_flops
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.searches import StoredSearch
 from w2sprobe.votes.scores import ScoredRows, draw_budget, score_votes
 from w2sprobe.votes.selection import Selection, write_sweep
-from w2sprobe.votes.table import layer_file
+from w2sprobe.votes.table import FittedProbe, Votes, layer_file
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,9 @@ class Sweep:
         Number of `layers` that the folder did not have yet.
     n_rows : dict of str to int
         Number of rows fitted on, filtered out, and scored in each split.
+    monitors : list of dict
+        Each selected point as a monitor, where the truth of test rows is known: probe, layer, value
+        of the hyperparameter, `monitoring` (recall at false-positive rates) and `flops` of a row.
     """
 
     table: pa.Table
@@ -42,6 +47,7 @@ class Sweep:
     layers: tuple[int, ...]
     layers_computed: int
     n_rows: dict[str, int]
+    monitors: list[dict[str, Any]]
 
 
 def sweep(
@@ -111,7 +117,32 @@ def sweep(
         **{split: len(ids) for split, ids in other.items()},
     }
     selections = write_sweep(folder, table, layers=layers, n_rows=n_rows)
-    return Sweep(table, selections, layers, len(layers) - n_kept, n_rows)
+    monitors = _monitors(store, predicted, selections, rows, n_rows["fitted"])
+    return Sweep(table, selections, layers, len(layers) - n_kept, n_rows, monitors)
+
+
+def _monitors(
+    store: ActivationStore,
+    predicted: Votes,
+    selections: list[Selection],
+    rows: ProbedRows,
+    n_fitted: int,
+) -> list[dict[str, Any]]:
+    test = rows.other.get("test")
+    if test is None or rows.truth is None or not np.isin(test, rows.truth.ids).all():
+        return []
+    truth = rows.truth.align(test).hard_label
+    found = []
+    chosen = dict.fromkeys((one.layer, one.probe, one.setting, one.value) for one in selections)
+    for layer, name, setting, value in chosen:
+        probe = FittedProbe(name, setting, value, "weak")
+        recalls = monitoring(truth, predicted.layer(layer).of(probe, "test"), rows.test_groups)
+        if recalls:
+            at: dict[str, Any] = {"probe": probe.probe, "layer": layer}
+            at |= {} if probe.setting is None else {probe.setting: probe.value}
+            flops = row_flops(store, layer, probe.probe, n_fitted)
+            found.append({**at, "monitoring": recalls, "flops": flops})
+    return found
 
 
 def _label_vectors(rows: ProbedRows, given: LabelTable, *, ceiling: bool) -> dict[str, LabelTable]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from w2sprobe.reporting.table import Cell, Column, Table, numeric
 from w2sprobe.votes.selection import Selection, ceilings, fewest_folds
 
+APART = ("overlap", "monitoring", "flops")  # of a result: not in its row of scores
 EDGE = "Edge: the smallest or largest value that was tried; a better one may lie beyond."
 
 
@@ -84,11 +85,56 @@ def sweep_notes(table: pa.Table, cv: int) -> Iterator[str]:
 def account_table(title: str, results: Sequence[Mapping[str, Any]]) -> Table:
     """Scores of a probe, one row per layer and setting.
 
-    Nested results become columns such as `auc test truth`; overlaps are left out.
+    Nested results become columns such as `auc test truth`; overlaps and what `monitoring_table`
+    shows are left out.
     """
     rows = [_flat(result) for result in results]
     names = dict.fromkeys(name for row in rows for name in row)
     return Table.of(title, (numeric(name, partial(_cell, name=name)) for name in names), rows)
+
+
+def monitoring_table(results: Sequence[Mapping[str, Any]]) -> Table | None:
+    """Recall on test rows at false-positive rates, and operations of a row; None without recalls.
+
+    Rates that need more rows of class 0 have no column, and the note says how many they need.
+    """
+    scored = [result for result in results if result.get("monitoring")]
+    if not scored:
+        return None
+    rates = scored[0]["monitoring"]
+    columns = [Column("probe", lambda result: result["probe"])] if "probe" in scored[0] else []
+    columns += [
+        numeric(name, partial(_cell, name=name))
+        for name in ("layer", "k", "l2")
+        if any(name in result for result in scored)
+    ]
+    columns += [
+        numeric(f"recall at FPR {rate['fpr']:g}", partial(_recall, number=number))
+        for number, rate in enumerate(rates)
+        if rate["recall"] is not None
+    ]
+    columns += [
+        numeric(f"FLOPs, {name}", partial(_flops, name=name)) for name in ("probe", "forward")
+    ]
+    needs = [
+        f", {rate['fpr']:g} needs {rate['n_needed']:,}" for rate in rates if rate["recall"] is None
+    ]
+    note = (
+        f"Test rows of class 0: {rates[0]['n_zeros']:,}{''.join(needs)}. Brackets: 95 % intervals "
+        "over rows. FLOPs of a row of mean length: the probe, and the model up to the layer."
+    )
+    title = "As a monitor: recall at a fixed rate of false positives"
+    return Table.of(title, columns, scored, note)
+
+
+def _recall(result: Mapping[str, Any], number: int) -> Cell:
+    rate = result["monitoring"][number]
+    return Cell.estimate(rate["recall"], rate["interval"], signed=False)
+
+
+def _flops(result: Mapping[str, Any], name: str) -> Cell:
+    value = result["flops"].get(name)
+    return Cell.number(value, "" if value is None else f"{value:.2g}")
 
 
 def point_text(
@@ -110,14 +156,16 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in values.items():
         title = f"{prefix} {name}".strip().replace("_", " ")
         if isinstance(value, Mapping):
-            flat |= {} if name == "overlap" else _flat(value, title)
-        else:
+            flat |= {} if name in APART else _flat(value, title)
+        elif name not in APART:
             flat[title] = value
     return flat
 
 
 def _cell(row: Mapping[str, Any], name: str) -> Cell:
     value = row.get(name)
+    if value is None:
+        return Cell.number(None)
     if isinstance(value, bool):
         return Cell.of("yes" if value else "no")
     if name in ("k", "l2") or isinstance(value, int):

@@ -15,7 +15,8 @@ from w2sprobe.reporting.table import Table
 from w2sprobe.results import Results
 
 DECISIONS = "Accuracy of every method"
-PROBABILITIES = "Calibration and recall of every method"
+PROBABILITIES = "Calibration of every method"
+MONITORING = "Recall of every method at a fixed rate of false positives"
 GROUPS = "Every group of test rows"
 IN_WORDS = "What these scores are"
 PGR = {"accuracy_pgr": 0.25, "accuracy_pgr_interval": (-0.1, 0.6), "accuracy_resolved": False}
@@ -62,10 +63,11 @@ def test_every_method_has_every_score(tmp_path: Path) -> None:
     results = save(tmp_path)
     assert Results.read(tmp_path / "results.json") == results
     tables = tables_of(tmp_path)
-    assert set(tables) == {DECISIONS, PROBABILITIES, IN_WORDS}
+    assert set(tables) == {DECISIONS, PROBABILITIES, MONITORING, IN_WORDS}
     rows = shown(tables[DECISIONS])
-    for method, cells in shown(tables[PROBABILITIES]).items():
-        rows[method] |= cells
+    for table in (tables[PROBABILITIES], tables[MONITORING]):
+        for method, cells in shown(table).items():
+            rows[method] |= cells
     assert set(rows) == set(METHODS)
     for row in results.rows:
         found, cells = row.performance, rows[row.method]
@@ -73,7 +75,10 @@ def test_every_method_has_every_score(tmp_path: Path) -> None:
         assert cells["accuracy"] == f"{found.accuracy:.3f}"
         assert cells["Brier"] == f"{found.brier:.3f}"
         assert cells["calibration error"] == f"{found.calibration_error:.3f}"
-        assert cells["recall at FPR .01"] == f"{found.recall_at_fpr['.01']:.3f}"
+        low, high = found.recall_at_fpr_interval[".01"]
+        recall = f"{found.recall_at_fpr['.01']:.3f} [{low:.3f}, {high:.3f}]"
+        assert cells["recall at FPR .01"] == recall
+        assert "recall at FPR .001" not in cells, "200 rows of class 0"
         assert (cells["test rows"], cells["of class 0"]) == ("400", "200")
     assert rows["student"]["PGR (accuracy)"] == "+0.25 [-0.10, +0.60], unresolved"
     assert rows["student"]["Δaccuracy to weak"].startswith("+0.")
@@ -81,7 +86,7 @@ def test_every_method_has_every_score(tmp_path: Path) -> None:
     assert rows["random_filter"]["log-loss"] == "-", "infinite"
     assert rows["student"]["log-loss"] != "-"
     words = [row.cells[0].text for row in tables[IN_WORDS].rows]
-    assert words == [name for name in WORDS if name != "worst group"]
+    assert words == [name for name in WORDS if name not in ("worst group", "recall at FPR .001")]
 
 
 def test_groups_have_a_table_where_they_are_large_enough(tmp_path: Path) -> None:

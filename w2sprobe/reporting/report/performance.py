@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from w2sprobe.metrics import MIN_GROUP_ROWS, N_BINS
+from w2sprobe.metrics import FALSE_POSITIVE_RATES, MIN_GROUP_ROWS, N_BINS
 from w2sprobe.reporting.numbers import with_interval
 from w2sprobe.reporting.scores import n_tasks
 from w2sprobe.reporting.table import Cell, Column, Table, Tone, numeric, tone_of
@@ -53,15 +53,23 @@ WORDS = {
         "It depends on the bins, and is above 0 even for perfect probabilities, about 0.05 with "
         "400 rows. Predicting the share of ones for every row gives about 0, and is useless.",
     ),
+    "recall at FPR .001": (
+        "Share of the rows of class 1 that are detected if at most 0.1 % of the rows of class 0 "
+        "are false positives: what a monitor with few false alarms would find. Higher is better.",
+        "Class 0 has few rows: with 2,000, two rows decide, as the interval shows. No value: fewer "
+        "than 1,000 rows of class 0; the interval begins above 0 with about 3,700.",
+    ),
+    "recall at FPR .005": (
+        "The same with 0.5 % false positives.",
+        "As above. No value: fewer than 200 rows of class 0; begins above 0 with about 740.",
+    ),
     "recall at FPR .01": (
-        "Share of the rows of class 1 that are detected if at most 1 % of the rows of class 0 are "
-        "false positives. Higher is better.",
-        "Class 0 has few rows: with 200, two rows decide. No value: fewer than 100 rows of class "
-        "0.",
+        "The same with 1 % false positives.",
+        "As above. No value: fewer than 100 rows of class 0; begins above 0 with about 370.",
     ),
     "recall at FPR .05": (
         "The same with 5 % false positives.",
-        "As above. No value: fewer than 20 rows of class 0.",
+        "As above. No value: fewer than 20 rows of class 0; begins above 0 with about 75.",
     ),
     "worst group": (
         f"Lowest accuracy of a group of test rows, among groups of at least {MIN_GROUP_ROWS} rows.",
@@ -85,6 +93,8 @@ def performance_tables(rows: Sequence[SummaryRow]) -> tuple[Table, ...]:
         Table.of(title, [*who, *_with_values(columns, scored)], scored, note + means)
         for title, columns, note in _TABLES
     ]
+    # without scores there is nothing to count rows for
+    tables = [table for table in tables if any(column.title in WORDS for column in table.columns)]
     titles = [column.title for table in tables for column in table.columns]
     legend = Table.of_texts(
         "What these scores are",
@@ -157,8 +167,19 @@ def _worst(row: SummaryRow) -> Cell:
     )
 
 
-def _recall(rate: str) -> Column:
-    return numeric(f"recall at FPR {rate}", lambda row: row.performance.recall_at_fpr.get(rate))
+def _recall(fpr: float) -> Column:
+    rate = f"{fpr:g}".removeprefix("0")
+
+    def cell(row: SummaryRow) -> Cell:
+        if row.performance is None:
+            return Cell.of("")
+        return Cell.estimate(
+            row.performance.recall_at_fpr.get(rate),
+            row.performance.recall_at_fpr_interval.get(rate),
+            signed=False,
+        )
+
+    return numeric(f"recall at FPR {rate}", cell)
 
 
 _TABLES = (
@@ -175,16 +196,22 @@ _TABLES = (
         "Brackets: 95 % intervals. Coloured: the interval of the difference excludes 0. ",
     ),
     (
-        "Calibration and recall of every method",
+        "Calibration of every method",
         (
             numeric("log-loss", "performance.log_loss"),
             numeric("Brier", "performance.brier"),
             numeric("calibration error", "performance.calibration_error"),
-            _recall(".01"),
-            _recall(".05"),
+            numeric("test rows", "performance.n_rows"),
+        ),
+        "",
+    ),
+    (
+        "Recall of every method at a fixed rate of false positives",
+        (
+            *map(_recall, FALSE_POSITIVE_RATES),
             numeric("test rows", "performance.n_rows"),
             numeric("of class 0", "performance.n_zeros"),
         ),
-        "",
+        "As a monitor would be used. Brackets: 95 % intervals. ",
     ),
 )
