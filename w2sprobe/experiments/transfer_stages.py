@@ -23,7 +23,6 @@ class CastVotesElsewhere(CastVotes):
     """
 
     KIND: ClassVar[str] = "votes_elsewhere"
-    VERSION: ClassVar[int] = 1
 
     elsewhere: dict[str, Stage] = field(kw_only=True)
 
