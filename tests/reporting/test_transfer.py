@@ -54,7 +54,7 @@ AWAY += [away(*TASKS, 0.0, "weak")]
 def test_means_are_over_tasks_at_home_and_over_pairs_away() -> None:
     table = transfer_table(task_pairs(HOME, AWAY))
     titles = [column.title for column in table.columns]
-    assert titles[1:4] == ["pairs", "weak AUC at home", "weak AUC away"]
+    assert titles[1:4] == ["pairs", "weak AUC home", "weak AUC away"]
     # gap at home 0.1, away 0.2
     assert shown(table) == {
         "student": ["3", "0.800", "0.700", "+0.040", "+0.010", "+0.40", "+0.05"]

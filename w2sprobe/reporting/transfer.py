@@ -74,7 +74,7 @@ def transfer_table(pairs: Sequence[TaskPair]) -> Table:
             value = mean(method, name, home=home)
             return Cell.number(value, digits=digits, signed=name != "weak")
 
-        return numeric(f"{title} {'at home' if home else 'away'}", shown)
+        return numeric(f"{title} {'home' if home else 'away'}", shown)
 
     def n_pairs(method: str) -> int:
         return sum(one.method == method and not one.at_home for one in pairs)

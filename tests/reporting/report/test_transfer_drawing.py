@@ -28,7 +28,7 @@ def test_every_cell_shows_its_gain_and_home_is_framed() -> None:
         (1, 1): "+0.060",
     }
     assert [label.get_text() for label in axis.get_yticklabels()] == ["hotels", "films"]
-    assert {patch.get_xy() for patch in axis.patches} == {(-0.5, -0.5), (0.5, 0.5)}
+    assert {patch.get_xy() for patch in axis.patches} == {(-0.46, -0.46), (0.54, 0.54)}
     assert axis.get_ylim() == (1.5, -0.5)
     assert "at home +0.040, away +0.010" in drawing.alt
 

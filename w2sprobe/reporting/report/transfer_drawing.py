@@ -15,6 +15,7 @@ from w2sprobe.reporting.wording import plain
 
 MOST_METHODS = 9  # panels; tables have all methods
 ABREAST = 3
+CELL = 0.72  # width in inches
 DARK = 0.6  # share of the colour scale from which texts are white
 # text on coloured cells, which are the same in dark themes: no colours that a page replaces
 ON_LIGHT, ON_DARK = "#111111", "#fdfdfd"
@@ -24,31 +25,18 @@ def transfer_drawing(pairs: Sequence[TaskPair], methods: Sequence[str], name: st
     """Draw one panel per method: tasks of training as lines, tasks of testing as columns."""
     drawn = [one for one in pairs if one.method in methods]
     trained, tested = axes_of(drawn)
-    short = short_names([*trained, *tested])
     scale = heat_scale([one.scores.delta_auc for one in drawn], centred=True)
-    side = 0.72
     abreast = min(ABREAST, len(methods))
-    figure, axes = panels(
-        len(methods),
-        abreast,
-        2.2 + (0.5 + side * len(tested)) * abreast,
-        0.5 + side * 0.75 * len(trained),
-        1.1,
-        sharex=True,
-        sharey=True,
-    )
+    width, height = 2.2 + (0.5 + CELL * len(tested)) * abreast, 1.2 + 0.75 * CELL * len(trained)
+    figure, axes = panels(len(methods), abreast, width, height, 0.4, sharey=True)
     for axis, method in zip(axes, methods, strict=True):
         of_method = {(one.task, one.test_task): one for one in drawn if one.method == method}
         values = np.full((len(trained), len(tested)), np.nan)
         for (task, test_task), one in of_method.items():
             values[trained.index(task), tested.index(test_task)] = one.scores.delta_auc
         mesh = _panel(axis, values, scale)
+        _name_tasks(axis, trained, tested)
         axis.set_title(plain(method))
-        axis.set_xticks(
-            range(len(tested)), [short[task] for task in tested], rotation=30, ha="right"
-        )
-        axis.set_yticks(range(len(trained)), [short[task] for task in trained])
-        axis.tick_params(length=0)
     for axis in axes[::abreast]:
         axis.set_ylabel("trained on")
     for axis in axes[-abreast:]:
@@ -82,10 +70,19 @@ def _panel(axis: Axes, values: np.ndarray, scale: dict[str, Any]) -> QuadMesh:
             color=ON_DARK if dark else ON_LIGHT,
         )
         if line == column:  # tasks of testing begin with those of training
-            corner = (column - 0.5, line - 0.5)
-            axis.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=ON_LIGHT, linewidth=1.6))
+            corner, size = (column - 0.46, line - 0.46), 0.92
+            frame: dict[str, Any] = {"fill": False, "edgecolor": ON_LIGHT, "linewidth": 1.6}
+            axis.add_patch(Rectangle(corner, size, size, **frame))
     axis.set_ylim(n_lines - 0.5, -0.5)  # the first task at the top, as in the table
     return mesh
+
+
+def _name_tasks(axis: Axes, trained: Sequence[str], tested: Sequence[str]) -> None:
+    short = short_names([*trained, *tested])
+    names = [short[task] for task in tested]
+    axis.set_xticks(range(len(tested)), names, rotation=30, ha="right")
+    axis.set_yticks(range(len(trained)), names[: len(trained)])
+    axis.tick_params(length=0)
 
 
 def _means(pairs: Sequence[TaskPair], method: str) -> str:
