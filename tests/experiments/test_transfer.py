@@ -19,6 +19,7 @@ from w2sprobe.experiments.plan import StudyPlan, make_plan
 from w2sprobe.experiments.runner import run_study
 from w2sprobe.experiments.summary import Scored
 from w2sprobe.experiments.transfer_plan import unseen
+from w2sprobe.experiments.transfer_stages import Predict
 from w2sprobe.metrics import bootstrap_pgr, roc_auc
 from w2sprobe.results import Results, StudyResults
 
@@ -258,3 +259,21 @@ def test_a_damaged_file_is_named(place: Path, done: StudyResults, tmp_path: Path
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     with pytest.raises(InputError, match=r"transfer\.parquet"):
         Scored.read(tmp_path)
+
+
+def test_a_failure_elsewhere_leaves_the_results_of_home(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Predict, folder: Path) -> None:
+        raise RuntimeError("no memory left")
+
+    monkeypatch.setattr(Predict, "run", fail)
+    sections = {"weak": supervisor(place, "ngrams"), "methods": ["knn_probe"]}
+    values = study(place, **sections, test_on=str(place / "again.parquet"), name="failing")
+    plan = make_plan(StudyConfig.model_validate(values), cache=tmp_path, out=tmp_path)
+    done = run_study(plan, tmp_path / "out")
+    (failure,) = done.failures
+    assert failure.stage == f"strong ceiling on truth, on {place / 'again.parquet'}"
+    results = Results.read(tmp_path / "out" / "results.json")
+    assert {row.method for row in results.rows} >= {"weak", "ceiling", "knn_probe"}
+    assert results.transfer == ()

@@ -164,8 +164,8 @@ def _votes_elsewhere(
     for experiment in experiments:
         for planned in experiment.methods.values():
             if planned.reading is not None:
-                home = planned.stages[-1].address
-                readers.setdefault(home, []).append((experiment.config, planned))
+                address = planned.stages[-1].address
+                readers.setdefault(address, []).append((experiment.config, planned))
     found: dict[str, Stage] = {}
     for address, users in readers.items():
         config, planned = users[0]
