@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from benchmarks import coverage, recall_coverage
 from tests.forks import call_forked
+from tests.reporting.cases import save_study
 from tests.tiny import save_tiny_model, sentences
-from w2sprobe.cli import root
-from w2sprobe.results import study_in
+from w2sprobe.atomic import write_json
+from w2sprobe.results import SummaryRow, TransferRow
 from w2sprobe.threads import usable_cores
 
 
@@ -138,51 +138,38 @@ def test_tasks_are_chosen_by_gap_weak_auc_and_noise_control(tmp_path: Path) -> N
     assert "| logistic_probe_on_noise | 0.7700 |" in printed[-1]
 
 
-def test_students_are_tested_on_other_tasks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """At home they are those of the study; elsewhere they predict the other task's test rows."""
-    models = {
-        role: save_tiny_model(family, tmp_path / role)
-        for role, family in (("weak", "bert"), ("strong", "llama"))
-    }
-    for task in ("books", "films"):
-        rows = [{"text": f"{t} {task} {n}", "label": n % 2} for n, t in enumerate(sentences(140))]
-        (tmp_path / f"{task}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    study = {
-        "name": "domains",
-        "task": {"sizes": {"weak_train": 30, "strong_train": 50, "val": 8, "test": 40}},
-        "tasks": [str(tmp_path / f"{task}.jsonl") for task in ("books", "films")],
-        "weak": [{"kind": "probe", "model": models["weak"], "rows": 20}, {"kind": "ngrams"}],
-        "strong": {"model": models["strong"]},
-        "ceiling": "logistic",
-        "splits": 2,
-        "methods": ["logistic_probe", "logistic_probe_on_noise"],
-    }
-    config = tmp_path / "study.yaml"
-    config.write_text(json.dumps(study))
-    monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(root, ["run", str(config), "--out", "results"])
-    assert done.exit_code == 0, done.output
-    printed = run("transfer", "--preset", str(config), "--tasks", "books,films", "--csv")
-    lines = list(csv.DictReader(printed.splitlines()))
-    assert [(line["trained on"], line["tested on"]) for line in lines] == [
-        ("books", "books"),
-        ("books", "films"),
-        ("films", "books"),
-        ("films", "films"),
+def test_students_are_tested_on_other_tasks(tmp_path: Path) -> None:
+    """The table of a made-up study: every task of training with every task of testing."""
+    study = save_study(tmp_path, ("books", "films"), records=False)
+    rename = {"student": "logistic_probe", "knn_probe": "logistic_probe_on_noise"}
+    summary = [
+        row.model_copy(update={"method": rename.get(row.method, row.method)})
+        for row in study.summary
     ]
-    summary = study_in(tmp_path / "results").summary
+    fields = {*TransferRow.model_fields} & {*SummaryRow.model_fields}
+    transfer = [
+        TransferRow(
+            **{**row.model_dump(include=fields), "task": task, "delta_auc": row.delta_auc + 0.1},
+            test_task=row.task,
+            n_left_out=0,
+            weak_auc=row.auc - row.delta_auc,
+            ceiling_auc=row.auc - row.delta_auc + row.gap,
+        )
+        for row in summary
+        for task in ({"books", "films"} - {row.task})
+    ]
+    update = {"summary": tuple(summary), "transfer": tuple(transfer)}
+    write_json(tmp_path / "study.json", study.model_copy(update=update).model_dump(mode="json"))
+    lines = list(csv.DictReader(run("transfer", str(tmp_path), "--csv").splitlines()))
+    pairs = [(line["trained on"], line["tested on"]) for line in lines]
+    assert pairs == [("books", "books"), ("books", "films"), ("films", "books"), ("films", "films")]
+    student = {row.task: row for row in summary if row.method == "logistic_probe"}
+    gains = {task: row.delta_auc for task, row in student.items()}
     for line in lines:
-        if line["trained on"] == line["tested on"]:
-            (at_home,) = (
-                row
-                for row in summary
-                if line["tested on"] in row.task
-                and row.weak_model == line["supervisor"]
-                and row.method == "logistic_probe"
-            )
-            assert line["gain"].startswith(f"{at_home.delta_auc:+.3f} ")
+        away = 0.1 * (line["trained on"] != line["tested on"])
+        assert line["gain"].startswith(f"{gains[line['tested on']] + away:+.3f} ")
+        ceiling, weak = float(line["ceiling"]), float(line["weak"])
+        assert ceiling - weak == pytest.approx(student[line["tested on"]].gap, abs=1.1e-3)
 
 
 def test_the_explorer_benchmark_runs() -> None:

@@ -171,6 +171,39 @@ class ResultRow(MethodScores):
     same_run_as: str = ""
 
 
+class TransferRow(BaseModel):
+    """A method that was trained on `task`, on the test rows of `test_task`: means over all runs.
+
+    Weak model and ceiling were trained on `task`, too. `n_test_rows` are the rows that were
+    predicted, and `n_left_out` those that share a text or group with rows that were learned from;
+    both are means over `n_seeds` runs. Other fields are as in `SummaryRow`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str
+    test_task: str
+    weak_model: str
+    strong_model: str
+    method: str
+    n_seeds: int
+    n_test_rows: int
+    n_left_out: int
+    auc: float
+    weak_auc: float
+    ceiling_auc: float
+    delta_auc: float
+    delta_auc_interval: Interval | None
+    pgr: float | None
+    pgr_interval: Interval | None
+    resolved: bool
+
+    @property
+    def gap(self) -> float:
+        """The ceiling's AUC less the weak model's."""
+        return self.ceiling_auc - self.weak_auc
+
+
 class Results(BaseModel):
     """All methods of one experiment, and what they were run on.
 
@@ -187,7 +220,8 @@ class Results(BaseModel):
     `w2sprobe.indicators`, if activations were read, and the CAPA of supervisor and strong models,
     None if a value is not finite; `stages` maps each stage to its address and its seconds.
     `machine` describes where the results were computed from the stages, which may have been run
-    elsewhere. `preregistration` is None if nothing was declared before the run.
+    elsewhere. `preregistration` is None if nothing was declared before the run. `transfer` has the
+    scores on other tasks, if the config names some.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -218,6 +252,7 @@ class Results(BaseModel):
     versions: dict[str, str]
     machine: dict[str, str] = {}
     preregistration: Preregistration | None = None
+    transfer: tuple[TransferRow, ...] = ()
 
     @property
     def key(self) -> RunKey:
@@ -321,7 +356,8 @@ class StudyResults(BaseModel):
 
     `experiments` are their folders, relative to that of the study; `without_results` are the
     folders of experiments whose weak model or ceiling failed; `warnings` are those of the
-    experiments, each after the folder; `preregistration` is as in `Results`.
+    experiments, each after the folder; `preregistration` is as in `Results`; `transfer` has the
+    scores on other tasks.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -335,6 +371,7 @@ class StudyResults(BaseModel):
     config: dict[str, Any]
     versions: dict[str, str]
     preregistration: Preregistration | None = None
+    transfer: tuple[TransferRow, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> "StudyResults":

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from tests.experiments.cases import MODEL, save_study, study
+from tests.experiments.cases import MODEL, save_study, study, two_tasks
 from w2sprobe.cli import root
 from w2sprobe.errors import InputError, W2SProbeError
 from w2sprobe.experiments.config import StudyConfig
@@ -95,6 +95,32 @@ def test_a_study_of_several_ends_with_gaps_and_comparisons(run: Any, tmp_path: P
     compared = CliRunner().invoke(root, ["stats", "several"])
     assert compared.exit_code == 0, compared.output
     assert "AUC: difference to student" in compared.stdout
+
+
+def test_methods_are_tested_on_other_tasks(run: Any, tmp_path: Path) -> None:
+    header, *rows = (tmp_path / "task.csv").read_text().splitlines()
+    (tmp_path / "other.csv").write_text("\n".join([header, *(f"so {row}" for row in rows)]))
+    values = {
+        **study(tmp_path, methods=["logistic_probe"], test_on="tasks", ceiling="logistic"),
+        "weak": {"kind": "probe", "model": str(tmp_path / "weak")},
+        **two_tasks(tmp_path),
+        "splits": 2,
+    }
+    Path("study.yaml").write_text(yaml.safe_dump(values))
+    found = run("study.yaml", "--json", "--out", "out")
+    assert {row["method"] for row in found["transfer"]} == {"weak", "ceiling", "logistic_probe"}
+    shown = CliRunner().invoke(root, ["run", "study.yaml", "--out", "out"])
+    assert shown.exit_code == 0
+    for part in ("At home and on other tasks", "gain away", "not independent"):
+        assert part in shown.stdout
+    again = run("out/config.yaml", "--dry-run", "--json")
+    assert all(stage["done"] for stage in again["stages"])
+    reported = CliRunner().invoke(root, ["report", "out"], catch_exceptions=False)
+    assert reported.exit_code == 0
+    page = Path("out/report/report.html").read_text()
+    assert "On other tasks" in page
+    assert "Gain of the logistic probe by task" in page
+    assert Path("out/report/figures/transfer-matrix.csv").is_file()
 
 
 def test_options_change_every_task_and_model(run: Any, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_methods_of_the_guide_run(place: Workplace) -> None:
 
 
 def test_the_study_of_probes_runs(place: Workplace) -> None:
-    _, config, seeds = blocks("docs/studies.md", "yaml")
+    _, config, seeds, _ = blocks("docs/studies.md", "yaml")
     (place.folder / "docs-study.yaml").write_text(config)
     study = yaml.safe_load(config)
     study["probes"]["layer"] = 2

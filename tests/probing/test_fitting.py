@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from tests.cache.cases import write, writer
 from tests.probing.cases import (
     CV,
     GROUPS,
@@ -19,13 +20,14 @@ from tests.probing.cases import (
     SOFT,
     TRAIN,
     TRUTH,
+    WIDTH,
     X,
     labels,
     rows,
     spec,
 )
 from w2sprobe.cache import ActivationStore
-from w2sprobe.errors import InputError
+from w2sprobe.errors import IdMismatch, InputError
 from w2sprobe.folds import folds_of
 from w2sprobe.labels import LabelTable
 from w2sprobe.probes import (
@@ -302,3 +304,25 @@ def test_only_fits_that_are_made_need_rows(store: ActivationStore, held_out: Any
 def test_the_position_of_a_store_is_checked(store: ActivationStore) -> None:
     with pytest.raises(InputError, match="position 'mean' of a store with"):
         ProbeInputs.of(store, spec(position="mean"), rows(), {"weak": labels()})
+
+
+def test_rows_of_another_store_are_predicted_as_if_they_were_in_the_same(
+    store: ActivationStore, tmp_path: Path
+) -> None:
+    other = writer(tmp_path, ids=IDS[TRAIN:].tolist(), layers=LAYERS, hidden_size=WIDTH)
+    write(other, {layer: values[TRAIN:] for layer, values in X.items()})
+    tables, elsewhere = {"weak": labels()}, {"test": other.finish({})}
+    same = ProbeInputs.of(store, spec(**EVERY), rows(), tables)
+    apart = ProbeInputs.of(store, spec(**EVERY), rows(), tables, elsewhere=elsewhere)
+    assert same.identity != apart.identity
+    assert "elsewhere" not in same.identity  # folders of earlier versions stay valid
+    expected, found = predict_layer(same, 2), predict_layer(apart, 2)
+    assert found.p.keys() == expected.p.keys()
+    for key, p in expected.p.items():
+        assert_array_equal(found.p[key], p)
+
+
+def test_rows_that_the_other_store_lacks_are_refused(store: ActivationStore) -> None:
+    asked = replace(rows(), other={"test": np.array(["elsewhere"])})
+    with pytest.raises(IdMismatch):
+        ProbeInputs.of(store, spec(), asked, {"weak": labels()}, elsewhere={"test": store})

@@ -39,9 +39,10 @@ def print_overview(result: "Overview") -> None:
 
 
 def print_study(study: "StudyResults", out: Path) -> None:
-    """Print a study's tables, its comparisons over several tasks, warnings and file names."""
+    """Print a study's tables, comparisons over tasks, other tasks, warnings and file names."""
     from w2sprobe.comparison import SCORES, study_overview
     from w2sprobe.reporting.scores import n_tasks, study_tables
+    from w2sprobe.reporting.transfer import transfer_tables
     from w2sprobe.results import STUDY
 
     for table in study_tables(study):
@@ -49,6 +50,8 @@ def print_study(study: "StudyResults", out: Path) -> None:
     result = study_overview(study, out) if n_tasks(study.summary) > 1 else None
     if result is not None:
         print_overview(result)
+    for table in transfer_tables(study.summary, study.transfer):
+        print_table(table)
     for message in study.warnings:
         click.echo(f"Warning: {message}")
     click.echo(f"{out / STUDY}  {out / SCORES}")

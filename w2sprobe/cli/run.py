@@ -182,6 +182,7 @@ def _show_experiment(out: Path, as_json: bool) -> None:
     from w2sprobe.experiments.result_files import FIGURE
     from w2sprobe.reporting.figures import results_figure
     from w2sprobe.reporting.scores import results_table
+    from w2sprobe.reporting.transfer import transfer_tables
     from w2sprobe.results import RESULTS, Results
 
     results = Results.read(out / RESULTS)
@@ -189,7 +190,11 @@ def _show_experiment(out: Path, as_json: bool) -> None:
     if as_json:
         click.echo(results.model_dump_json(indent=2))
     else:
-        print_table(results_table(results))
+        for table in (
+            results_table(results),
+            *transfer_tables(results.summary, results.transfer),
+        ):
+            print_table(table)
         click.echo(f"{out / RESULTS}  {out / FIGURE}")
 
 

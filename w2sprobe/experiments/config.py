@@ -65,6 +65,7 @@ PRESETS = tuple(
 
 
 PREDICTION_COLUMNS = ("id", "label", "group")  # and one column per method
+TRANSFER_COLUMNS = ("test_task", *PREDICTION_COLUMNS)
 
 
 class _Config(BaseModel):
@@ -211,6 +212,33 @@ class TaskConfig(SharedTask):
         """
         given = {name: value for name, value in self if name not in STRESS}
         return load_splits(**given, stress=self.stress, read=read)
+
+
+@dataclass(frozen=True)
+class _AlsoOfType:
+    """JSON schema, for editors, in which a value may also be of a simple type."""
+
+    type: str
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"type": self.type}, handler(core_schema)]}
+
+
+NamedTask = Annotated[
+    TaskConfig,
+    BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value),
+    _AlsoOfType("string"),
+]
+
+
+def _as_list(value: Any) -> Any:
+    return (value,) if isinstance(value, (str, dict, BaseModel)) else value
+
+
+OTHER_TASKS = "tasks"  # in `test_on`: every other task of the study
+TestTasks = Annotated[tuple[NamedTask, ...], BeforeValidator(_as_list), _AlsoOfType("string")]
 
 
 class ModelConfig(TrainSettings):
@@ -366,6 +394,12 @@ class _Settings(_Config):
         # for editors; the names are checked below, with those that are defined
         json_schema_extra={"items": {"anyOf": [{"enum": list(METHODS)}, {"type": "string"}]}},
     )
+    test_on: TestTasks = Field(
+        (),
+        description="Other tasks whose test rows every method also predicts, to compare gains out "
+        "of distribution: `tasks`, which is every other task of the study; names; or sections with "
+        "settings of their own. Labels must mean the same in all of them. Default: none.",
+    )
     analysis: AnalysisConfig = Field(default_factory=AnalysisConfig)
 
     @property
@@ -393,7 +427,7 @@ class _Settings(_Config):
     def _new_names(cls, define: dict[str, Method]) -> dict[str, Method]:
         filters = [name for name, method in {**METHODS, **define}.items() if method.filters]
         for name, method in define.items():
-            if name in METHODS or name in PREDICTION_COLUMNS:
+            if name in METHODS or name in TRANSFER_COLUMNS:
                 raise ValueError(f"{name!r} is taken already; allowed: a new name")
             like = method.same_size_as
             if like is not None and like not in filters:
@@ -466,23 +500,6 @@ OneOrMore = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class _AlsoOfType:
-    """JSON schema, for editors, in which a value may also be of a simple type."""
-
-    type: str
-
-    def __get_pydantic_json_schema__(
-        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"anyOf": [{"type": self.type}, handler(core_schema)]}
-
-
-NamedTask = Annotated[
-    TaskConfig,
-    BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value),
-    _AlsoOfType("string"),
-]
 Varied = Literal["weak", "strong", "split"]
 PARTS: tuple[Varied, ...] = ("split", "weak", "strong")  # from the outside in
 NAMED = {"split": "cut", "weak": "weak", "strong": "strong"}  # in the names of runs
@@ -646,26 +663,60 @@ class StudyConfig(_Settings):
         own: dict[str, Any] = {"split": task, "weak": weak, "strong": strong}
         own |= {str(part): _with(own[part], {"seed": seed}) for part, seed in seeds.items()}
         own |= {name: getattr(self, name) for name in _Settings.model_fields}
+        cut = {"seed": seeds["split"]} if "split" in seeds else {}
+        own["test_on"] = tuple(_with(other, cut) for other in self._test_on)
         return ExperimentConfig(task=own.pop("split"), seed=name, **own)
 
     def resolved(self) -> dict[str, Any]:
         """JSON that gives the same experiments, with all defaults written out."""
-        values = self.model_dump(mode="json", exclude={"task", "tasks"})
-        return {**values, "tasks": [_written(task) for task in self._tasks]}
+        values = self.model_dump(mode="json", exclude={"task", "tasks", "test_on"})
+        values["tasks"] = [_written(task) for task in self._tasks]
+        if self.test_on:  # left out if empty: declarations of earlier versions have no such key
+            values["test_on"] = [_written(task) for task in self._test_on]
+        return values
 
     @property
     def _tasks(self) -> list[TaskConfig]:
-        shared = self.task.model_dump(exclude_unset=True, exclude={"sizes"})
-        if "sizes" in self.task.model_fields_set:
-            shared["sizes"] = self.task.sizes
         if not self.tasks:
-            return [TaskConfig(**shared)]
-        return [
-            task.model_copy(
-                update={k: v for k, v in shared.items() if k not in task.model_fields_set}
+            return [TaskConfig(**self._shared)]
+        return [_with_missing(task, self._shared) for task in self.tasks]
+
+    @property
+    def _shared(self) -> dict[str, Any]:
+        """Settings in the section `task`."""
+        return {name: getattr(self.task, name) for name in self.task.model_fields_set}
+
+    @property
+    def _test_on(self) -> tuple[TaskConfig, ...]:
+        """Tasks of `test_on`, each once; a task of the study is meant with its settings there."""
+        own = {task.label: task for task in self._tasks}
+        found: dict[str, TaskConfig] = {}
+        for entry in self.test_on:
+            full = _with_missing(entry, self._shared if self.tasks else {})
+            same = [
+                task
+                for label, task in own.items()
+                if entry.name == OTHER_TASKS
+                or label == full.label
+                or (task.name == entry.name and entry.model_fields_set == {"name"})
+            ]
+            found |= {task.label: task for task in same or [full]}
+        return tuple(found.values())
+
+    def _check_test_on(self) -> None:
+        if not self.test_on:
+            return
+        tasks = {task.label for task in self._tasks}
+        if len(tasks) == 1 and {task.label for task in self._test_on} == tasks:
+            raise ValueError(
+                "test_on: no task but that of the study; allowed: names of other tasks"
             )
-            for task in self.tasks
-        ]
+        for weak in _listed(self.weak):
+            if weak.kind == "labels":
+                raise ValueError(
+                    f"test_on with the labels of a file, {weak.label!r}, as supervisor, which "
+                    "cannot predict other texts; allowed: all other supervisors"
+                )
 
     @model_validator(mode="after")
     def _several_differ(self) -> "StudyConfig":
@@ -689,6 +740,7 @@ class StudyConfig(_Settings):
             for value, count in Counter(values).items():
                 if count > 1:
                     raise ValueError(f"{name}: {value!r} occurs {count} times; allowed: once")
+        self._check_test_on()
         if self.seeds and not self.vary:
             raise ValueError("vary is empty; allowed beside seeds: weak, strong, split")
         if self.seeds and (self.splits or self.supervisor_seeds or self.learner_seeds):
@@ -697,6 +749,13 @@ class StudyConfig(_Settings):
                 "or the three"
             )
         return self
+
+
+def _with_missing(task: TaskConfig, shared: dict[str, Any]) -> TaskConfig:
+    """Copy of a task with shared settings, where it has none of its own."""
+    return task.model_copy(
+        update={name: value for name, value in shared.items() if name not in task.model_fields_set}
+    )
 
 
 def study_schema() -> dict[str, Any]:

@@ -23,6 +23,8 @@ class PlannedMethod:
         Supervisor whose predictions are averaged in.
     curator : Reading, optional
         Votes that its labels are curated by.
+    split : str, default "test"
+        Split of the votes that is read.
     """
 
     method: Method
@@ -30,6 +32,30 @@ class PlannedMethod:
     reading: Reading | None = None
     weak: Stage | None = None
     curator: Reading | None = None
+    split: str = "test"
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Test of an experiment's methods on another task.
+
+    Parameters
+    ----------
+    task : str
+        Name of the other task.
+    test : Rows
+        Its test rows, without those that share a text or group with a row that this experiment
+        learns from or stops by.
+    n_left_out : int
+        Number of those.
+    methods : dict of str to PlannedMethod
+        Sources of the predictions for these rows.
+    """
+
+    task: str
+    test: Rows
+    n_left_out: int
+    methods: dict[str, PlannedMethod]
 
 
 @dataclass(frozen=True)
@@ -50,6 +76,8 @@ class Experiment:
         Methods that cannot be run here, and why.
     sweep : Reading, optional
         Votes of the sweep for the report.
+    transfers : list of Transfer
+        Tests on other tasks; their stages are not among `stages`.
     """
 
     config: ExperimentConfig
@@ -61,6 +89,7 @@ class Experiment:
     ceilings: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     sweep: Reading | None = None
+    transfers: list[Transfer] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ curations, which read votes; votes on curated labels; everything that is finetun
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.builder import Builder
@@ -30,14 +31,15 @@ from w2sprobe.experiments.stage_kinds import (
     Relabel,
 )
 from w2sprobe.experiments.stages import Stage, Work
+from w2sprobe.experiments.transfer_plan import Target, plan_transfers
 from w2sprobe.experiments.vote_requests import VoteRequests, check_folds
 from w2sprobe.experiments.votes_plan import Reading
 from w2sprobe.training.requirements import training_precision
 from w2sprobe.votes.table import TRAIN
 
 
-def build_experiments(builder: Builder) -> list[Experiment]:
-    """Plan the stages of every experiment.
+def build_experiments(builder: Builder, targets: Sequence[Target] = ()) -> list[Experiment]:
+    """Plan the stages of every experiment, and of their tests on other tasks.
 
     Raises
     ------
@@ -53,7 +55,7 @@ def build_experiments(builder: Builder) -> list[Experiment]:
     for one in experiments:
         one.curate()
     builder.votes.cast("votes on curated labels")
-    return [one.finish() for one in experiments]
+    return plan_transfers([one.finish() for one in experiments], builder, targets)
 
 
 class ExperimentBuilder:

@@ -27,12 +27,13 @@ from w2sprobe.experiments.result_files import (
     write_study,
 )
 from w2sprobe.experiments.summary import Scored, summarise
+from w2sprobe.experiments.transfer_scores import transfer_rows
 from w2sprobe.results import Failure, Results, RunKey, StudyResults, study_in
 
 SECTIONS: Final = ("task", "weak", "strong")  # sections that a study may have several of
 SEED_KEYS: Final = ("splits", "supervisor_seeds", "learner_seeds")  # in the order of `SECTIONS`
 NOT_COPIED: Final = (SPLITS, CONFIG, FIGURE, PREREGISTRATION)  # written again, or about the part
-MAY_DIFFER: Final = (*SECTIONS, "name", "methods", "define")
+MAY_DIFFER: Final = (*SECTIONS, "name", "methods", "define", "test_on")
 
 
 def join_studies(folders: Sequence[Path], out: Path, *, name: str | None = None) -> StudyResults:
@@ -91,6 +92,7 @@ def join_studies(folders: Sequence[Path], out: Path, *, name: str | None = None)
         config=config.resolved(),
         versions=_versions(results),
         preregistration=declared[1] if declared else None,
+        transfer=tuple(transfer_rows(scored)),
     )
     with atomic_folder(out) as temporary:
         _copy({source: temporary / to for source, to in zip(sources.values(), inner, strict=True)})
@@ -125,15 +127,40 @@ def _joint_config(results: Sequence[Results], name: str) -> StudyConfig:
         for method, entry in config["define"].items():
             _agree({method: define.setdefault(method, entry)}, {method: entry}, "define", one)
         methods |= dict.fromkeys(config["methods"])
+    cuts = "splits" in seeds or "split" in seeds.get("vary", ())
     sections = {
         "tasks" if section == "task" else section: list(found.values())
         for section, found in several.items()
     }
     values = {**shared, "name": name, "define": define, "methods": [*methods], **sections, **seeds}
+    without = {"seed"} if cuts else set()
+    values["test_on"] = _tested_on(experiments, results, several["task"], without)
     joint = StudyConfig.model_validate(values)
     if not {one.key for one in results} <= {one.key for one in joint.experiments()}:
         raise _mixed_names(results)
     return joint
+
+
+def _tested_on(
+    experiments: Sequence[ExperimentConfig],
+    results: Sequence[Results],
+    tasks: Mapping[str, dict[str, Any]],
+    without: set[str],
+) -> list[dict[str, Any]]:
+    """Tasks that any of the experiments is tested on; those of the study as they are there.
+
+    Parameters
+    ----------
+    without : set of str
+        Settings that the study replaces: the seed, if it has several cuts.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for one, experiment in zip(results, experiments, strict=True):
+        for task in experiment.test_on:
+            values = task.model_dump(mode="json", exclude=without)
+            own = tasks.get(task.label, values)
+            _agree(found.setdefault(task.label, own), own, f"test_on {task.label}", one)
+    return list(found.values())
 
 
 def _experiment_config(one: Results) -> ExperimentConfig:

@@ -18,6 +18,7 @@ from w2sprobe.experiments.experiment_builder import build_experiments
 from w2sprobe.experiments.methods import FINETUNED
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.supervisors import FinetunedSupervisor
+from w2sprobe.experiments.transfer_plan import Target
 from w2sprobe.models import ModelInfo, describe_model
 from w2sprobe.progress import progress_bar
 from w2sprobe.results import RunKey
@@ -60,7 +61,8 @@ class StudyPlan:
                 parts.append(config.key.run)
             for planned in experiment.methods.values():
                 own = {one.address: ", ".join(parts) for one in planned.stages} | own
-            for stage in experiment.stages:
+            tests = [p for transfer in experiment.transfers for p in transfer.methods.values()]
+            for stage in [*experiment.stages, *(p.stages[-1] for p in tests)]:
                 others.setdefault(stage.address, ", ".join(parts))
         return others | own
 
@@ -105,14 +107,15 @@ def make_plan(config: StudyConfig, *, cache: Path, out: Path, device: str = "aut
     known: dict[str, Stage] = {}
     inputs = _SharedInputs()
     cuts = inputs.cuts([one.task for one in configs])
+    cuts |= inputs.test_cuts([other for one in configs for other in one.test_on])
     together: dict[tuple[TaskConfig, ModelConfig], list[ExperimentConfig]] = {}
     for one in configs:
         strong = one.strong.model_copy(update={"seed": 0})
         together.setdefault((one.task, strong), []).append(one)
     built: dict[RunKey, Experiment] = {}
     with progress_bar("checking tasks", len(together)) as advance:
-        for (task, _), same in together.items():
-            for made in _build(same, cuts[task], inputs, cache, device, known):
+        for same in together.values():
+            for made in _build(same, cuts, inputs, cache, device, known):
                 built[made.config.key] = made
             advance(1)
     experiments = [built[one.key] for one in configs]
@@ -164,6 +167,19 @@ class _SharedInputs:
             }
         return found
 
+    def test_cuts(self, tasks: list[TaskConfig]) -> dict[TaskConfig, Cut]:
+        """Cuts of tasks that are only tested on; of those rows, only test rows are stored."""
+        others: dict[str, list[TaskConfig]] = {}
+        for task in dict.fromkeys(tasks):
+            if task.label not in self._cuts:
+                others.setdefault(task.label, []).append(task)
+        found: dict[TaskConfig, Cut] = {}
+        for label, same in others.items():
+            tests = union_rows([self.splits(task).test for task in same])
+            found |= {task: Cut(self.splits(task), tests, tests) for task in same}
+            self._cuts[label] = same
+        return found
+
 
 def union_rows(parts: list[Rows]) -> Rows:
     """Union of rows, sorted by id and without groups; a single part is returned unchanged."""
@@ -181,24 +197,34 @@ def union_rows(parts: list[Rows]) -> Rows:
 
 def _build(
     configs: list[ExperimentConfig],
-    cut: Cut,
+    cuts: dict[TaskConfig, Cut],
     inputs: _SharedInputs,
     cache: Path,
     device: str,
     known: dict[str, Stage],
 ) -> list[Experiment]:
     """Plan the experiments on one cut of a task, with all supervisors and seeds."""
-    infos: dict[str, ModelInfo] = {}
-    lengths: dict[str, TokenCounts] = {}
+    models: dict[str, bool] = {}  # whether their texts are truncated
     for config in configs:
         for model in (config.weak, config.strong):
             name = getattr(model, "model", None)
-            if name is not None and name not in infos:
-                infos[name] = describe_model(name)
-                lengths[name] = inputs.lengths(
-                    config.task, infos[name], truncate=getattr(model, "truncate", False)
-                )
-    return build_experiments(Builder(configs, cut, infos, lengths, cache, device, known))
+            if name is not None:
+                models.setdefault(name, getattr(model, "truncate", False))
+    infos = {name: describe_model(name) for name in models}
+
+    def builder(task: TaskConfig) -> Builder:
+        lengths = {
+            name: inputs.lengths(task, infos[name], truncate=cut) for name, cut in models.items()
+        }
+        return Builder(configs, cuts[task], infos, lengths, cache, device, known)
+
+    home, first = builder(configs[0].task), configs[0]
+    targets = [
+        Target.of(task.label, builder(task), home.splits)
+        for task in first.test_on
+        if task.label != first.task.label
+    ]
+    return build_experiments(home, targets)
 
 
 def _check_test(test: Rows, task: str) -> None:

@@ -1,6 +1,6 @@
 """Files of a study, and folders of its experiments.
 
-A study has study.json, scores.csv, indicators.csv and config.yaml.
+A study has study.json, scores.csv, indicators.csv, transfer.csv and config.yaml.
 """
 
 import re
@@ -21,6 +21,7 @@ from w2sprobe.results import STUDY, Results, RunKey, StudyResults, SummaryRow
 CONFIG = "config.yaml"
 FIGURE = "results.png"  # figure of a single experiment
 SPLITS = "splits.parquet"
+TRANSFER_SCORES = "transfer.csv"
 LONGEST = 80  # most characters of a folder's name
 
 
@@ -70,6 +71,10 @@ def write_study(study: StudyResults, results: Sequence[Results], out: Path) -> N
         _write_csv(map(_indicator_row, results), out / INDICATORS)
     else:
         (out / INDICATORS).unlink(missing_ok=True)
+    if any(one.transfer for one in results):
+        _write_csv((row for one in results for row in _transfer_rows(one)), out / TRANSFER_SCORES)
+    else:
+        (out / TRANSFER_SCORES).unlink(missing_ok=True)
     write_json(out / STUDY, study.model_dump(mode="json"))
     write_config(study.config, out)
 
@@ -129,6 +134,31 @@ def _score_rows(
 def _shared(row: SummaryRow, name: str, of_run: float | None) -> float | None:
     """Standard error over the rows that several runs share; for a single run, its own."""
     return getattr(row, name) if row.n_seeds > 1 else of_run
+
+
+def _transfer_rows(results: Results) -> Iterable[dict[str, Any]]:
+    """Rows of transfer.csv: those of one run."""
+    for row in results.transfer:
+        yield {
+            "task": row.task,
+            "test_task": row.test_task,
+            "weak_model": row.weak_model,
+            "strong_model": row.strong_model,
+            "seed": results.seed,
+            **row.model_dump(
+                include={
+                    "method",
+                    "auc",
+                    "weak_auc",
+                    "ceiling_auc",
+                    "delta_auc",
+                    "pgr",
+                    "resolved",
+                    "n_test_rows",
+                    "n_left_out",
+                }
+            ),
+        }
 
 
 def _indicator_row(results: Results) -> dict[str, Any]:

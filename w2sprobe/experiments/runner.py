@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from w2sprobe.comparison import INDICATORS, SCORES
+from w2sprobe.experiments.elsewhere import TRANSFER
 from w2sprobe.experiments.engines import Outcomes, Report, run_local
 from w2sprobe.experiments.experiment import Experiment
 from w2sprobe.experiments.plan import StudyPlan
@@ -12,6 +14,7 @@ from w2sprobe.experiments.preregistration import preregistered
 from w2sprobe.experiments.result_files import (
     FIGURE,
     SPLITS,
+    TRANSFER_SCORES,
     result_folders,
     warnings_of,
     write_config,
@@ -22,10 +25,17 @@ from w2sprobe.experiments.result_tables import (
     LABELS,
     write_records,
 )
-from w2sprobe.experiments.scoring import audit_of, predictions_of, score, versions
+from w2sprobe.experiments.scoring import (
+    audit_of,
+    predictions_elsewhere,
+    predictions_of,
+    score,
+    versions,
+)
 from w2sprobe.experiments.stage_kinds import AUDIT
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.summary import PREDICTIONS, Scored, summarise
+from w2sprobe.experiments.transfer_scores import transfer_rows
 from w2sprobe.results import RESULTS, STUDY, Failure, Preregistration, StudyResults
 from w2sprobe.votes.selection import SWEEP, SWEEP_NOTE
 
@@ -44,7 +54,8 @@ def run_study(
     out : Path
         Gets config.yaml. For a single experiment, also results.json, predictions.parquet,
         splits.parquet, audit.json and the files of `write_records`; for several, study.json,
-        scores.csv, indicators.csv and a folder with these files for each.
+        scores.csv, indicators.csv and a folder with these files for each. With `test_on`, also
+        transfer.parquet for each experiment and transfer.csv for several.
     report : callable, optional
         Passed to the engine.
 
@@ -76,6 +87,7 @@ def run_study(
         config=plan.config.resolved(),
         versions=versions(),
         preregistration=declared,
+        transfer=tuple(transfer_rows(scored.values())),
     )
     _remove_files_of_another_kind(len(plan.experiments), out)
     if len(plan.experiments) == 1:
@@ -93,7 +105,7 @@ def _write_experiment(
     if scored is not None:
         scored.write(folder)
     else:  # remove results of an earlier run, maybe of another config
-        for name in (RESULTS, PREDICTIONS, FIGURE):
+        for name in (RESULTS, PREDICTIONS, TRANSFER, FIGURE):
             (folder / name).unlink(missing_ok=True)
     audit = audit_of(experiment, outcomes)
     if audit:
@@ -104,8 +116,18 @@ def _write_experiment(
 
 def _remove_files_of_another_kind(n_experiments: int, out: Path) -> None:
     """Remove files of a study if a single experiment was run now, and the reverse."""
-    of_experiment = (RESULTS, PREDICTIONS, FIGURE, AUDIT, LABELS, CURVES, SWEEP, SWEEP_NOTE)
-    of_study = (STUDY, SCORES, INDICATORS)
+    of_experiment = (
+        RESULTS,
+        PREDICTIONS,
+        TRANSFER,
+        FIGURE,
+        AUDIT,
+        LABELS,
+        CURVES,
+        SWEEP,
+        SWEEP_NOTE,
+    )
+    of_study = (STUDY, SCORES, INDICATORS, TRANSFER_SCORES)
     for name in of_study if n_experiments == 1 else of_experiment:
         (out / name).unlink(missing_ok=True)
 
@@ -118,8 +140,10 @@ def _scored(
     if results is None:
         return None
     results = results.model_copy(update={"preregistration": declared})
-    test = experiment.splits.test
-    return Scored(results, test.ids, test.labels, test.groups, predictions)
+    test, elsewhere = experiment.splits.test, predictions_elsewhere(experiment, outcomes)
+    scored = Scored(results, test.ids, test.labels, test.groups, predictions, elsewhere)
+    transfer = tuple(transfer_rows([scored]))
+    return replace(scored, results=results.model_copy(update={"transfer": transfer}))
 
 
 def _write_splits(plan: StudyPlan, folders: list[Path]) -> None:

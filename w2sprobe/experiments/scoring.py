@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import math
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,8 +12,10 @@ import numpy as np
 
 from w2sprobe import __version__
 from w2sprobe.audit import Audit
+from w2sprobe.data import Rows
 from w2sprobe.devices import describe_machine
 from w2sprobe.errors import InputError
+from w2sprobe.experiments.elsewhere import Elsewhere
 from w2sprobe.experiments.engines import Outcomes
 from w2sprobe.experiments.experiment import Experiment, PlannedMethod
 from w2sprobe.experiments.result_tables import training_warnings
@@ -42,13 +45,36 @@ def predictions_of(
     missing : dict of str to str
         By method: title of the stage that failed, or a sentence.
     """
+    predictions, missing = _predicted(experiment.methods, experiment.splits.test, outcomes)
+    return predictions, {**experiment.left_out, **missing}
+
+
+def predictions_elsewhere(experiment: Experiment, outcomes: Outcomes) -> tuple[Elsewhere, ...]:
+    """Predictions of each method for the test rows of other tasks.
+
+    A method without predictions is left out, and so is a task without those of weak model and
+    ceiling; failed stages are listed with the study's.
+    """
+    found = []
+    for transfer in experiment.transfers:
+        predictions, _ = _predicted(transfer.methods, transfer.test, outcomes)
+        if {*ENDS} <= {*predictions}:
+            test, n_left_out = transfer.test, transfer.n_left_out
+            rows = (test.ids, test.labels, test.groups)
+            found.append(Elsewhere(transfer.task, *rows, predictions, n_left_out))
+    return tuple(found)
+
+
+def _predicted(
+    methods: Mapping[str, PlannedMethod], test: Rows, outcomes: Outcomes
+) -> tuple[Predictions, dict[str, str]]:
     predictions: Predictions = {}
-    missing = dict(experiment.left_out)
-    for name, planned in experiment.methods.items():
+    missing: dict[str, str] = {}
+    for name, planned in methods.items():
         failed = _failed(planned, outcomes)
         if not failed:
             try:
-                predictions[name] = _predictions(planned, experiment)
+                predictions[name] = _predictions(planned, test.ids)
             except InputError as error:  # labels of one class, or no setting can be chosen
                 failed = str(error)
         if failed:
@@ -56,14 +82,14 @@ def predictions_of(
     return predictions, missing
 
 
-def _predictions(planned: PlannedMethod, experiment: Experiment) -> np.ndarray:
-    test, reading = experiment.splits.test.ids, planned.reading
+def _predictions(planned: PlannedMethod, test: np.ndarray) -> np.ndarray:
+    last, reading = planned.stages[-1], planned.reading
     if reading is None:
-        p = labels_of(planned.stages[-1]).align(test).soft_label
+        p = labels_of(last).align(test).soft_label
     else:
         points = reading.pick.points(choices_of(reading))
-        votes = Votes.open(reading.stage.folder)
-        p = reading.pick.predict(votes, points, "test").align(test).soft_label
+        votes = Votes.open(last.folder)
+        p = reading.pick.predict(votes, points, planned.split).align(test).soft_label
     if planned.weak is not None:
         p = (p + labels_of(planned.weak).align(test).soft_label) / 2
     return p
@@ -118,7 +144,7 @@ def score(
         truncated=experiment.truncated,
         fingerprint=splits.about.get("fingerprint", ""),
         audit=audit.findings if audit else (),
-        warnings=training_warnings(experiment, outcomes),
+        warnings=(*training_warnings(experiment, outcomes), *_untested(experiment)),
         rows=tuple(_row(experiment, name, result) for name, result in found.items()),
         missing=missing,
         ceilings=experiment.ceilings,
@@ -129,6 +155,17 @@ def score(
         machine=describe_machine(),
         store=_store(experiment, outcomes),
     )
+
+
+def _untested(experiment: Experiment) -> Iterator[str]:
+    """Warnings about tasks that have too few unseen test rows."""
+    for transfer in experiment.transfers:
+        if not transfer.methods:
+            n = transfer.n_left_out + len(transfer.test)
+            yield (
+                f"not tested on {transfer.task}: {transfer.n_left_out} of its {n} test rows share "
+                "a text or group with rows that are learned from"
+            )
 
 
 def _stages(experiment: Experiment, outcomes: Outcomes) -> dict[str, dict[str, Any]]:

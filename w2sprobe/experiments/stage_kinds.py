@@ -259,7 +259,21 @@ class CastVotes(Work):
             tables[TRUTH] = truth_table(self.train)
         store = ActivationStore.open(self.store.folder)
         usable = self._usable(tables, rows)
-        predict_layers(store, self.spec, rows, usable, folder, every_row=True, device=self.device)
+        predict_layers(
+            store,
+            self.spec,
+            rows,
+            usable,
+            folder,
+            every_row=True,
+            elsewhere=self.other_stores,
+            device=self.device,
+        )
+
+    @property
+    def other_stores(self) -> dict[str, ActivationStore]:
+        """Stores of those of `others` that are not in `store`."""
+        return {}
 
     def _usable(self, tables: dict[str, LabelTable], rows: ProbedRows) -> dict[str, LabelTable]:
         """Select the label vectors that have both classes outside every fold.

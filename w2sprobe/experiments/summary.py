@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from w2sprobe.atomic import atomic_path
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import PREDICTION_COLUMNS
+from w2sprobe.experiments.elsewhere import Elsewhere, read_elsewhere, write_elsewhere
 from w2sprobe.metrics import (
     BootstrapPGR,
     Estimate,
@@ -46,6 +47,8 @@ class Scored:
         True labels.
     predictions : dict of str to ndarray of float64, shape (n,)
         By method.
+    elsewhere : tuple of Elsewhere
+        The same for the test rows of other tasks.
     """
 
     results: Results
@@ -53,10 +56,11 @@ class Scored:
     labels: np.ndarray
     groups: np.ndarray | None
     predictions: Predictions
+    elsewhere: tuple[Elsewhere, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> "Scored":
-        """Read results.json and predictions.parquet.
+        """Read results.json, predictions.parquet and transfer.parquet.
 
         Raises
         ------
@@ -81,16 +85,23 @@ class Scored:
                 where=str(file),
                 allowed=f"every method of {RESULTS}",
             )
-        return cls(results, ids, labels, columns.get("group"), predictions)
+        elsewhere = read_elsewhere(
+            folder, {row.test_task: row.n_left_out for row in results.transfer}
+        )
+        return cls(results, ids, labels, columns.get("group"), predictions, elsewhere)
 
     def write(self, folder: Path) -> None:
-        """Write results.json, and predictions.parquet: id, label, group, P(label = 1) by method."""
+        """Write results.json, and predictions.parquet: id, label, group, P(label = 1) by method.
+
+        Predictions for other tasks go to transfer.parquet.
+        """
         self.results.write(folder / RESULTS)
         columns: dict[str, Any] = {"id": self.ids.tolist(), "label": self.labels}
         if self.groups is not None:
             columns["group"] = self.groups.tolist()
         with atomic_path(folder / PREDICTIONS) as temporary:
             pq.write_table(pa.table({**columns, **self.predictions}), temporary)
+        write_elsewhere(self.elsewhere, folder)
 
 
 @dataclass(frozen=True)
@@ -214,12 +225,17 @@ def summarise(scored: Iterable[Scored]) -> list[SummaryRow]:
 
 def _of_runs(scored: Sequence[Scored]) -> Iterable[SummaryRow]:
     row_se = float(np.mean([one.results.gap_se for one in scored]))
-    together: dict[tuple[int, ...], list[str]] = {}  # methods by the runs that have them
-    for name in dict.fromkeys(name for one in scored for name in one.predictions):
-        runs = tuple(number for number, one in enumerate(scored) if name in one.predictions)
-        together.setdefault(runs, []).append(name)
-    for runs, names in together.items():
+    for runs, names in methods_by_runs([one.predictions for one in scored]).items():
         yield from _rows(names, [scored[number] for number in runs], row_se)
+
+
+def methods_by_runs(predictions: Sequence[Predictions]) -> dict[tuple[int, ...], list[str]]:
+    """Methods by the numbers of the runs that have their predictions."""
+    together: dict[tuple[int, ...], list[str]] = {}
+    for name in dict.fromkeys(name for one in predictions for name in one):
+        runs = tuple(number for number, one in enumerate(predictions) if name in one)
+        together.setdefault(runs, []).append(name)
+    return together
 
 
 def _rows(names: list[str], scored: list[Scored], row_se: float) -> Iterable[SummaryRow]:

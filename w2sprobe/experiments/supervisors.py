@@ -293,15 +293,23 @@ class FitProbe(Work):
 
     def run(self, folder: Path) -> None:
         """Write its predictions."""
-        from w2sprobe.cache import ActivationStore
         from w2sprobe.probes import LogisticProbe
 
-        store = ActivationStore.open(self.store.folder)
-        X, Q = (
-            store.read(self.layer, store.rows_of(part.ids)) for part in (self.rows, self.predicted)
-        )
+        X = self._states(self.store, self.rows)
+        Q = self._states(self.predicted_store, self.predicted)
         probe = LogisticProbe(self.l2, self.preprocess, "cpu").fit(X, self.rows.labels)
         LabelTable(self.predicted.ids, probe.predict_proba(Q)[:, 1]).write(folder / LABELS)
+
+    @property
+    def predicted_store(self) -> Stage:
+        """Activations of the rows to predict."""
+        return self.store
+
+    def _states(self, stage: Stage, rows: Rows) -> np.ndarray:
+        from w2sprobe.cache import ActivationStore
+
+        store = ActivationStore.open(stage.folder)
+        return store.read(self.layer, store.rows_of(rows.ids))
 
 
 @dataclass(frozen=True)

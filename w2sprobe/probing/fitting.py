@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, product
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 
@@ -40,6 +41,7 @@ from w2sprobe.votes.table import (
 
 VERSION = 1  # part of `identity`: raised when predictions change, so no folder mixes versions
 GRIDS: dict[str, tuple[float, ...]] = {"knn": KS, "logistic": L2S}
+NOWHERE: Final[Mapping[str, ActivationStore]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class ProbeInputs:
     groups : ndarray of int64, shape (n,), optional
     folds : ndarray of int64, shape (n,)
         Empty if no probe is cross-fitted.
+    elsewhere : mapping of str to ActivationStore
+        Stores of those splits of `other` that are not in `store`, by split.
     """
 
     store: ActivationStore
@@ -76,6 +80,7 @@ class ProbeInputs:
     keep: np.ndarray | None
     groups: np.ndarray | None
     folds: np.ndarray
+    elsewhere: Mapping[str, ActivationStore] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -86,6 +91,7 @@ class ProbeInputs:
         labels: Mapping[str, LabelTable],
         *,
         every_row: bool = False,
+        elsewhere: Mapping[str, ActivationStore] = NOWHERE,
     ) -> "ProbeInputs":
         """Look up the labels of all training rows and check that every probe can be fitted.
 
@@ -100,7 +106,8 @@ class ProbeInputs:
         """
         if not spec.probes or not labels:
             raise InputError("nothing to fit", allowed="at least one probe and one set of labels")
-        _check_store(store, spec)
+        for one in (store, *elsewhere.values()):
+            _check_store(one, spec)
         tables = [table.align(rows.train) for table in labels.values()]
         keep = np.stack([table.keep for table in tables])
         for name, kept in zip(labels, keep, strict=True):
@@ -126,6 +133,7 @@ class ProbeInputs:
             keep=None if keep.all() else keep,
             groups=groups,
             folds=folds_of(n, spec.cv, groups) if spec.needs_folds else np.empty(0, dtype=np.int64),
+            elsewhere=elsewhere,
         )
         inputs = replace(inputs, spec=inputs._with_grids())
         inputs._check()
@@ -194,7 +202,9 @@ class ProbeInputs:
         return self.spec.model_copy(update={"probes": probes})
 
     def _check(self) -> None:
-        self.store.rows_of(np.concatenate([self.train, *self.other.values()]))
+        self.store.rows_of(self.train)
+        for split, ids in self.other.items():
+            self.store_of(split).rows_of(ids)
         if self.spec.needs_classes:
             every_kept = np.broadcast_to(self._kept, self.soft.shape)
             for name, soft, kept in zip(self.names, self.soft, every_kept, strict=True):
@@ -213,13 +223,30 @@ class ProbeInputs:
         if "logistic" in self.spec.probes:
             check_l2(self.spec.probes["logistic"])
 
+    def store_of(self, split: str) -> ActivationStore:
+        """Store that holds the rows of a split of `other`."""
+        return self.elsewhere.get(split, self.store)
+
+    def read(self, layer: int) -> tuple[np.ndarray, np.ndarray]:
+        """Activations of the training rows, (n, d), and of all other rows, (m, d)."""
+        n = len(self.train)
+        if not self.elsewhere:  # one pass over the shards
+            ids = np.concatenate([self.train, *self.other.values()])
+            X = self.store.read(layer, self.store.rows_of(ids))
+            return X[:n], X[n:]
+        parts = [(self.store_of(split), ids) for split, ids in self.other.items()]
+        Q = np.concatenate([store.read(layer, store.rows_of(ids)) for store, ids in parts])
+        return self.store.read(layer, self.store.rows_of(self.train)), Q
+
     @property
     def identity(self) -> dict[str, Any]:
         """Everything the predictions depend on, as JSON; keys appear in error messages."""
         keeps = [None] * len(self.names) if self.keep is None else self.keep.tolist()
+        elsewhere = {split: store.manifest["address"] for split, store in self.elsewhere.items()}
         return {
             "version": VERSION,
             "store": [self.store.manifest["address"], self.store.manifest["ids_fingerprint"]],
+            **({"elsewhere": elsewhere} if elsewhere else {}),
             "rows": fingerprint(
                 [
                     self.train.tolist(),
@@ -246,6 +273,7 @@ def predict_layers(
     folder: str | Path,
     *,
     every_row: bool = False,
+    elsewhere: Mapping[str, ActivationStore] = NOWHERE,
     search: Search = nearest_neighbors,
     device: str = "auto",
 ) -> Votes:
@@ -263,6 +291,9 @@ def predict_layers(
         Assign folds, and compute the scale of "standardize", from all training rows, also those
         that every table filters out. Then predictions for one table do not depend on which other
         tables are given.
+    elsewhere : mapping of str to ActivationStore, optional
+        Stores of splits of `rows.other` that are not in `store`, by split: test rows of other
+        tasks, in states of the same model.
     device : str, default "auto"
         Device of linear probes.
 
@@ -276,7 +307,7 @@ def predict_layers(
         `folder` cannot be written to.
     """
     folder = Path(folder)
-    inputs = ProbeInputs.of(store, spec, rows, labels, every_row=every_row)
+    inputs = ProbeInputs.of(store, spec, rows, labels, every_row=every_row, elsewhere=elsewhere)
     resolve_device(device)
     check_writable(folder)
     _claim(folder, inputs.identity)
@@ -333,12 +364,10 @@ def predict_layer_with_neighbors(
     InputError
         Rows or labels that a probe refuses.
     """
-    store, n_train = inputs.store, len(inputs.train)
-    ids = np.concatenate([inputs.train, *inputs.other.values()])
-    X = store.read(layer, store.rows_of(ids))
+    X, Q = inputs.read(layer)
     fit = FitInputs(
-        X=X[:n_train],
-        Q=X[n_train:],
+        X=X,
+        Q=Q,
         soft=inputs.soft,
         keep=inputs.keep,
         groups=inputs.groups,

@@ -65,9 +65,16 @@ from w2sprobe.reporting.report.tables import (
     method_tests_table,
     times_table,
 )
+from w2sprobe.reporting.report.transfer_drawing import MOST_METHODS, transfer_drawing
 from w2sprobe.reporting.scores import gaps_table, scores_table
 from w2sprobe.reporting.table import Column, Table, numeric
-from w2sprobe.reporting.wording import ENDS, STUDENT, plain
+from w2sprobe.reporting.transfer import (
+    matrix_of_tasks,
+    pairs_table,
+    task_pairs,
+    transfer_table,
+)
+from w2sprobe.reporting.wording import ENDS, ON_TRUTH, STUDENT, plain
 from w2sprobe.results import Results, SummaryRow
 
 MOST_TASK_DRAWINGS = 12  # drawings with one task each; tables have all tasks
@@ -144,6 +151,7 @@ def report_of(
         key_numbers.append(_key_numbers(of_pair, analysis))
         sections += _scores(of_pair, analysis)
         sections += _gains(of_pair)
+        sections += _transfer(of_pair)
         sections += _more_than_auc(of_pair)
     if over is not None:
         sections += _pairs(over, prefix)
@@ -278,6 +286,37 @@ def _gains(pair: OfPair) -> Iterator[Section]:
                 *(task_table(comparison, unit) for unit in units),
             ),
         )
+
+
+def _transfer(pair: OfPair) -> Iterator[Section]:
+    """Section of the tests on other tasks, if there are any."""
+    if not pair.source.transfer:
+        return
+    pairs, methods = task_pairs(pair.rows, pair.source.transfer), _drawn_methods(pair)
+    yield Section(
+        f"{pair.prefix}transfer",
+        f"On other tasks{pair.heading}",
+        "Supervisor, methods and ceiling of one task also predicted the test rows of other tasks. "
+        "A positive gain there says that a method is better than its supervisor out of "
+        "distribution, too.",
+        (
+            transfer_drawing(pairs, methods, f"{pair.prefix}transfer-matrix"),
+            transfer_table(pairs),
+            *(matrix_of_tasks(pairs, method) for method in methods),
+            pairs_table(pairs),
+        ),
+    )
+
+
+def _drawn_methods(pair: OfPair) -> list[str]:
+    """The baseline, and the first of the other methods that were not fitted on true labels."""
+    elsewhere = {row.method for row in pair.source.transfer}
+    others = [
+        method
+        for method in pair.source.methods
+        if method in elsewhere and not method.endswith(ON_TRUTH)
+    ]
+    return sorted(others, key=lambda method: method != pair.against)[:MOST_METHODS]
 
 
 def _pairs(over: Overview, prefix: str) -> Iterator[Section]:

@@ -24,6 +24,7 @@ from w2sprobe.results import (
     Results,
     StudyResults,
     SummaryRow,
+    TransferRow,
     study_in,
 )
 
@@ -87,6 +88,8 @@ class ResultsFolder:
         One per task, pair of models and run.
     summary : tuple of SummaryRow
         One per task, pair of models and method, over runs.
+    transfer : tuple of TransferRow
+        One per task, other task, pair of models and method, over runs.
     """
 
     folder: Path
@@ -95,6 +98,7 @@ class ResultsFolder:
     summary: tuple[SummaryRow, ...]
     failures: tuple[Failure, ...]
     preregistration: Preregistration | None = None
+    transfer: tuple[TransferRow, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> "ResultsFolder":
@@ -116,9 +120,15 @@ class ResultsFolder:
         if study is not None:
             return cls._of_study(folder, study)
         results = Results.read(folder / RESULTS)
-        name = results.name
-        declared = results.preregistration
-        return cls(folder, name, (RunFolder(folder, results),), results.summary, (), declared)
+        return cls(
+            folder,
+            results.name,
+            (RunFolder(folder, results),),
+            results.summary,
+            (),
+            results.preregistration,
+            results.transfer,
+        )
 
     @classmethod
     def _of_study(cls, folder: Path, study: StudyResults) -> "ResultsFolder":
@@ -131,7 +141,15 @@ class ResultsFolder:
                 f"no experiment of {str(folder)!r} has results",
                 advice="study.json lists the stages that failed.",
             )
-        return cls(folder, study.name, runs, study.summary, study.failures, study.preregistration)
+        return cls(
+            folder,
+            study.name,
+            runs,
+            study.summary,
+            study.failures,
+            study.preregistration,
+            study.transfer,
+        )
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -156,6 +174,9 @@ class ResultsFolder:
             runs=tuple(run for run in self.runs if run.results.key[1:3] == pair),
             summary=tuple(
                 row for row in self.summary if (row.weak_model, row.strong_model) == pair
+            ),
+            transfer=tuple(
+                row for row in self.transfer if (row.weak_model, row.strong_model) == pair
             ),
         )
 
