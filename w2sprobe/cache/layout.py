@@ -13,6 +13,7 @@ NEIGHBORS = "neighbors"  # folder
 # datasets of an HDF5 file; LAYERS is a group of them
 IDS = "ids"
 OFFSETS = "offsets"
+ROLES = "roles"
 LAYERS = "layers"
 
 

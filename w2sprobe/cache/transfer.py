@@ -10,7 +10,7 @@ from w2sprobe.cache.layout import MANIFEST
 from w2sprobe.cache.locks import is_working_file
 from w2sprobe.cache.manifest import read_manifest
 from w2sprobe.cache.reader import ActivationStore
-from w2sprobe.cache.shards import read_layer, read_offsets
+from w2sprobe.cache.shards import read_layer, read_offsets, read_roles
 from w2sprobe.cache.writer import ActivationWriter
 from w2sprobe.errors import InputError, OutputError
 
@@ -72,7 +72,8 @@ def copy_store(
                 )
             states = {layer: read_layer(store.path, manifest, index, layer) for layer in needed}
             offsets = read_offsets(store.path, manifest, index) if store.ragged else None
-            writer.write_shard(index, states, offsets)
+            roles = read_roles(store.path, manifest, index) if manifest.has_roles else None
+            writer.write_shard(index, states, offsets, roles)
         return writer.finish({"copied_runs": list(manifest.runs)})
 
 

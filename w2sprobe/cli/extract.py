@@ -77,7 +77,8 @@ class _ExtractOptions:
     "--position",
     default="last",
     show_default=True,
-    help="Token: last, first, mean, all, marker:TEXT (its end) or after:TEXT (mean after it).",
+    help="Token: last, first, mean, all, marker:TEXT (its end) or after:TEXT (mean after it); of "
+    "conversations also last-assistant, and all tokens of the assistant or the user.",
 )
 @click.option(
     "--store", type=click.Path(path_type=Path), help="Folder; default: hash-named, in the cache."

@@ -36,7 +36,7 @@ from w2sprobe.models import ModelInfo, load_tokenizer
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.training.requirements import training_precision
 from w2sprobe.training.settings import TrainSettings
-from w2sprobe.training.zero_shot import PromptTemplate, check_answers, check_head
+from w2sprobe.training.zero_shot import PromptTemplate, check_answers, check_head, check_texts
 
 
 class Builder:
@@ -109,10 +109,12 @@ class Builder:
         Raises
         ------
         InputError
-            The model has no language-model head, or cannot tell the answers apart.
+            The model has no language-model head, or cannot tell the answers apart; or the rows are
+            conversations.
         """
         info = self.infos[model]
         check_head(info)
+        check_texts(rows)
         form = ZeroShotConfig(question=settings.question, answers=settings.answers)
         check_answers(load_tokenizer(info.source), PromptTemplate(form.answers, form.question))
         work = ZeroShot(info, rows, form, truncate, device=self.device)
@@ -171,6 +173,7 @@ class Builder:
             rows.texts,
             position=self.configs[0].probes.position,
             truncate=config.truncate,
+            chats=rows.chats,
         )
         work = Extract(identity, "all", info, rows=rows, device=self.device)
         n_tokens = self.lengths[config.model].stored * len(rows) // len(self.splits.stored)
@@ -190,6 +193,7 @@ class Builder:
             rows.texts,
             position=states.position,
             truncate=states.truncate,
+            chats=rows.chats,
         )
         work = Extract(identity, self.weak_layer(states), info, rows=rows, device=self.device)
         n_tokens = sum(self.lengths[states.model].tokens.values())

@@ -212,7 +212,9 @@ class ProbeConfig(_Config):
     preprocess: Preprocessed = "none"
     whiten: Whiten = False
     position: str = Field(
-        "last", description="Token position of the strong model's states: last, first or mean."
+        "last",
+        description="Token position of the strong model's states: last, first or mean; of "
+        "conversations also last-assistant.",
     )
     contamination: Contamination = 0.1
     per_class: PerClass = False

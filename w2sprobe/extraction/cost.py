@@ -96,9 +96,10 @@ def _measure(
     sample = np.random.default_rng(SEED).permutation(n)[:SAMPLE_ROWS]
     tokens = [rows.input_ids[row] for row in sample]
     # the first pass also allocates memory: it is not timed
-    extractor.states(tokens[:4], rows.spans[sample[:4]], layers)
+    kept = [rows.kept[row] for row in sample]
+    extractor.states(tokens[:4], kept[:4], layers)
     start = time.perf_counter()
-    extractor.states(tokens, rows.spans[sample], layers)
+    extractor.states(tokens, kept, layers)
     seconds = time.perf_counter() - start
     lengths = np.array([len(row) for row in rows.input_ids])
     budget = extractor.batch_tokens

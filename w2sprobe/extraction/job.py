@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from w2sprobe.atomic import check_writable
 from w2sprobe.cache import ActivationStore, ActivationWriter, drop_damage, is_store
+from w2sprobe.data.columns import MESSAGES
 from w2sprobe.devices import rank_and_world, resolve_device
 from w2sprobe.extraction.disk import check_disk
 from w2sprobe.extraction.forward import BATCH_TOKENS, Extractor
@@ -49,7 +50,8 @@ def extract(
         Asset name, local folder or Hugging Face hub name.
     dataset
         Rows with `id` (unique) and `text`: `w2sprobe.data.Rows`, a list of dicts, a data frame, a
-        `datasets.Dataset`, a dict of lists.
+        `datasets.Dataset`, a dict of lists. Conversations have `messages` (lists of `role` and
+        `content`, or their JSON) instead of `text`; the model's chat template renders them.
     path
         Folder of the store.
     layers
@@ -57,7 +59,9 @@ def extract(
     position
         Which token: the `last` or `first` of a row, the `mean` over all, `all` of them (one vector
         per token), `marker:TEXT` (last token of the last TEXT in the row) or `after:TEXT` (mean
-        over the tokens that follow it). Special tokens count.
+        over the tokens that follow it). Special tokens count. In conversations also the tokens of
+        what the `assistant` or the `user` says (one vector per token), and the last token of what
+        the assistant says (`last-assistant`); the template's own tokens are not among these.
     dtype
         Type in which the model computes: float32, float16, bfloat16, or the checkpoint's own.
     store_dtype
@@ -80,7 +84,8 @@ def extract(
     ------
     InputError
         Unknown model, layer, position, dtype or device; a text that is empty, too long without
-        `truncate`, or lacks the marker; rows without id or text. Raised before weights are loaded.
+        `truncate`, or lacks the marker; rows without id or text; conversations for a model without
+        a chat template, or which it refuses. Raised before weights are loaded.
     StoreMismatch
         The folder holds a store of another model, other rows or other settings.
     OutputError
@@ -190,8 +195,8 @@ def repair(
         As in `extract`.
     """
     manifest = ActivationStore.open(path, partial=True).manifest
-    ids, texts = read_rows(dataset)  # once: it may be an iterator
-    identity, rows = manifest["identity"], {"id": ids, "text": texts}
+    ids, texts, chats = read_rows(dataset)  # once: it may be an iterator
+    identity, rows = manifest["identity"], {"id": ids, MESSAGES if chats else "text": texts}
     name, layers = model or manifest["model"], [*manifest["layers"], *manifest["pending"]]
     settings = {
         "position": identity["position"],
@@ -214,7 +219,7 @@ def _test(
     return self_test(
         network,
         [rows.input_ids[row] for row in sample],
-        rows.spans[sample],
+        [rows.kept[row] for row in sample],
         request.layers,
         average=request.position.averaged,
     )
@@ -234,15 +239,16 @@ def _write_shards(
     ):
         writing: Future[None] | None = None
         for index, part in writer.claims(start=rank / world):
-            spans = rows.spans[part]
-            states = extractor.states(rows.input_ids[part], spans, writer.needed(index), advance)
+            kept = rows.kept[part]
+            states = extractor.states(rows.input_ids[part], kept, writer.needed(index), advance)
             if writing:
                 writing.result()  # raises what went wrong while writing
-            offsets = _offsets(spans) if request.position.ragged else None
-            writing = background.submit(writer.write_shard, index, states, offsets)
+            offsets = _offsets(kept) if request.position.ragged else None
+            roles = np.concatenate(rows.roles[part]) if rows.roles else None
+            writing = background.submit(writer.write_shard, index, states, offsets, roles)
         if writing:
             writing.result()
 
 
-def _offsets(spans: np.ndarray) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum(spans[:, 1] - spans[:, 0])])
+def _offsets(kept: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum([len(row) for row in kept])])

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from w2sprobe.cache import ActivationWriter, store_size_bytes
 from w2sprobe.extraction.forward import Extractor
 from w2sprobe.extraction.identity import store_identity
-from w2sprobe.extraction.positions import parse_position, token_spans
+from w2sprobe.extraction.positions import kept_tokens, parse_position
 from w2sprobe.extraction.rows import read_rows
 from w2sprobe.layers import Layers
 from w2sprobe.models import describe_model, load_base, load_tokenizer
@@ -27,16 +27,19 @@ class TokenizedRows:
     ----------
     input_ids : list of ndarray of int, length n
         Tokens of each row, without padding.
-    spans : ndarray of int64, shape (n, 2)
-        First token of each row that is kept, and the one after the last.
+    kept : list of ndarray of int64, length n
+        Numbers of the tokens of each row that are kept, at least one.
+    roles : list of ndarray of int8, optional
+        Role of each kept token, where the rows are conversations with one vector per token.
     n_truncated, n_doubled_bos : int
         As in `w2sprobe.tokens.Tokens`.
     """
 
     input_ids: list[np.ndarray]
-    spans: np.ndarray
+    kept: list[np.ndarray]
     n_truncated: int
     n_doubled_bos: int
+    roles: list[np.ndarray] | None = None
 
 
 class ExtractionRequest:
@@ -59,7 +62,7 @@ class ExtractionRequest:
         store_dtype: str = "auto",
         truncate: bool = False,
     ) -> None:
-        self.ids, self.texts = read_rows(dataset)
+        self.ids, self.texts, self.chats = read_rows(dataset)
         self.info = describe_model(model)
         self.layers = self.info.parse_layers(layers)
         self.identity = store_identity(
@@ -70,6 +73,7 @@ class ExtractionRequest:
             dtype=dtype,
             store_dtype=store_dtype,
             truncate=truncate,
+            chats=self.chats,
         )
         self.position = parse_position(position)
 
@@ -103,10 +107,16 @@ class ExtractionRequest:
             max_tokens=self.info.max_tokens,
             vocab_size=self.info.vocab_size,
             truncate=self.identity["truncate"],
+            chats=self.chats,
         )
         warn_of_changes(tokens, self.info.name, self.info.max_tokens)
-        spans = token_spans(self.position, tokenizer, self.ids, self.texts, tokens)
-        return TokenizedRows(tokens.input_ids, spans, tokens.n_truncated, tokens.n_doubled_bos)
+        kept = kept_tokens(self.position, tokenizer, self.ids, tokens)
+        roles = None
+        if self.position.ragged and tokens.roles is not None:
+            roles = [row[index] for row, index in zip(tokens.roles, kept, strict=True)]
+        return TokenizedRows(
+            tokens.input_ids, kept, tokens.n_truncated, tokens.n_doubled_bos, roles
+        )
 
     def load_model(self, device: torch.device, device_map: str | None) -> PreTrainedModel:
         """Load the base model in the type in which it computes."""
@@ -126,6 +136,5 @@ class ExtractionRequest:
 
     def layer_bytes(self, rows: TokenizedRows) -> int:
         """Disk space of one layer."""
-        averaged = self.position.averaged
-        n_vectors = len(rows.spans) if averaged else int(np.diff(rows.spans, axis=1).sum())
+        n_vectors = len(rows.kept) if self.position.averaged else sum(map(len, rows.kept))
         return store_size_bytes(n_vectors, 1, self.info.hidden_size, self.identity["dtype"])

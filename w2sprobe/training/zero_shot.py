@@ -96,8 +96,8 @@ def zero_shot(
     Raises
     ------
     InputError
-        No such model or device; no language-model head; answers with the same first token; a prompt
-        longer than the context.
+        No such model or device; no language-model head; conversations; answers with the same first
+        token; a prompt longer than the context.
     IdMismatch
         A row is one of its own examples.
 
@@ -110,6 +110,7 @@ def zero_shot(
     info = describe_model(model)
     resolved = resolve_device(device)
     check_head(info)
+    check_texts(rows)
     template, tokenizer = PromptTemplate(answers, question), load_tokenizer(info.source)
     check_answers(tokenizer, template)
     examples = ""
@@ -226,6 +227,17 @@ def check_head(info: ModelInfo) -> None:
             f"model {info.name!r} has no language-model head that continues a text: its "
             f"checkpoint is a {' and '.join(architectures) or 'model of unknown kind'}",
             allowed="causal language models, such as smollm2-135m",
+        )
+
+
+def check_texts(rows: Rows) -> None:
+    """Refuse conversations, whose text would be part of the prompt as JSON."""
+    if rows.chats:
+        raise InputError(
+            "a zero-shot prompt with conversations",
+            where=rows.name,
+            allowed="texts",
+            advice="Write the question and what it is about into a column text.",
         )
 
 
