@@ -27,6 +27,7 @@ class _ExtractOptions:
     store_dtype: str
     compress: bool
     truncate: bool
+    generate: int
     dry_run: bool
     batch_tokens: int
     device_map: str | None
@@ -44,6 +45,7 @@ class _ExtractOptions:
             dtype=self.dtype,
             store_dtype=self.store_dtype,
             truncate=self.truncate,
+            generate=self.generate,
         )
 
     def folder(self, request: "ExtractionRequest") -> Path:
@@ -98,6 +100,14 @@ class _ExtractOptions:
     help="Lossless bitshuffle and zstd; readers need hdf5plugin too.",
 )
 @click.option("--truncate", is_flag=True, help="Cut texts that exceed the model's context.")
+@click.option(
+    "--generate",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Continue each row by at most N tokens, greedily, and store the states of these tokens "
+    "(--position last, first, mean or all of them); generated.parquet in the store has the texts.",
+)
 @click.option(
     "--dry-run",
     is_flag=True,

@@ -32,11 +32,11 @@ from w2sprobe.experiments.votes_plan import VotesPlan
 from w2sprobe.extraction import store_identity
 from w2sprobe.fingerprint import fingerprint
 from w2sprobe.folds import folds_of
-from w2sprobe.models import ModelInfo, load_tokenizer
+from w2sprobe.models import ModelInfo, check_head, load_tokenizer
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.training.requirements import training_precision
 from w2sprobe.training.settings import TrainSettings
-from w2sprobe.training.zero_shot import PromptTemplate, check_answers, check_head, check_texts
+from w2sprobe.training.zero_shot import PromptTemplate, check_answers, check_texts
 
 
 class Builder:

@@ -10,15 +10,17 @@ import torch
 from transformers import PreTrainedModel
 
 from w2sprobe.atomic import check_writable
-from w2sprobe.cache import ActivationStore, ActivationWriter, drop_damage, is_store
+from w2sprobe.cache import GENERATED, ActivationStore, ActivationWriter, drop_damage, is_store
 from w2sprobe.data.columns import MESSAGES
 from w2sprobe.devices import rank_and_world, resolve_device
 from w2sprobe.extraction.disk import check_disk
 from w2sprobe.extraction.forward import BATCH_TOKENS, Extractor
+from w2sprobe.extraction.generation import greedy, read_continuations, write_continuations
 from w2sprobe.extraction.request import ROWS_PER_SHARD, ExtractionRequest, TokenizedRows
 from w2sprobe.extraction.rows import read_rows
 from w2sprobe.extraction.selftest import choose_rows, self_test
 from w2sprobe.layers import Layers
+from w2sprobe.models import load_tokenizer
 from w2sprobe.progress import progress_bar
 
 
@@ -32,6 +34,7 @@ def extract(
     dtype: str = "auto",
     store_dtype: str = "auto",
     truncate: bool = False,
+    generate: int = 0,
     compression: str | None = None,
     batch_tokens: int = BATCH_TOKENS,
     rows_per_shard: int = ROWS_PER_SHARD,
@@ -68,6 +71,10 @@ def extract(
         Type in the store; by default that in which the model computes, without loss.
     truncate
         Cut texts to the model's context instead of refusing them; the count is in the manifest.
+    generate
+        Continue each row by at most so many tokens, greedily, and keep the states of these tokens
+        instead of the row's own (a conversation is answered). `position` is then last, first, mean
+        or all of them. `generated.parquet` in the store's folder has their text.
     compression
         "bitshuffle-zstd": lossless; needs hdf5plugin for writing and for reading.
     batch_tokens
@@ -101,6 +108,7 @@ def extract(
         dtype=dtype,
         store_dtype=store_dtype,
         truncate=truncate,
+        generate=generate,
     )
     return run_extraction(
         request,
@@ -142,12 +150,29 @@ def run_extraction(
         return existing.reopen()
     check_writable(Path(path))  # not before: a complete store may be in a read-only folder
     rows = request.tokenize()
+    written = None
+    if request.generate:
+        written = read_continuations(Path(path), request.ids) if existing else None
+        if written is None:
+            network = request.load_causal(chosen_device, device_map)
+            written = greedy(
+                network,
+                request.info,
+                rows.input_ids,
+                n_tokens=request.generate,
+                batch_tokens=batch_tokens,
+            )
+            del network  # the base model needs its memory
+        rows = request.continued(rows, written)
     n_layers = existing.n_layers_missing() if existing else len(request.layers)
     check_disk(Path(path), round(request.layer_bytes(rows) * n_layers))
     # weights are loaded and tested before anything is written
     network = request.load_model(chosen_device, device_map)
     report = _test(request, rows, network)
     with request.writer(path, compression, rows_per_shard) as writer:
+        if written and not (Path(path) / GENERATED).is_file():
+            tokenizer = load_tokenizer(request.info.source)
+            write_continuations(Path(path), request.ids, written, tokenizer)
         extractor = request.extractor(network, batch_tokens, whole_pass=report["whole_pass"])
         _write_shards(writer, request, rows, extractor)
         return writer.finish(
@@ -203,6 +228,7 @@ def repair(
         "dtype": identity["computed_in"],
         "store_dtype": identity["dtype"],
         "truncate": identity["truncate"],
+        "generate": identity.get("generate", {"tokens": 0})["tokens"],
     }
     # refuses other rows or another model before anything is deleted
     ExtractionRequest(name, rows, layers, **settings).writer(path)
