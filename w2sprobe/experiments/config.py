@@ -73,9 +73,9 @@ class _Config(BaseModel):
 
 NAME = (
     "Task: name from `w2sprobe tasks ls`; bigbench:NAME; .jsonl, .csv or .parquet file with "
-    "columns text and label (0/1), optionally id, group and split (train/test); `save_to_disk` "
-    "folder with these columns; module:function that returns such rows; or file from `w2sprobe "
-    "tasks split`."
+    "columns text (or messages) and label (0/1), optionally id, group and split (train/test); "
+    "`save_to_disk` folder with these columns; module:function that returns such rows; or file "
+    "from `w2sprobe tasks split`."
 )
 
 
