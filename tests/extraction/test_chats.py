@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -81,9 +82,22 @@ def test_positions_by_role(chatty: str, tmp_path: Path) -> None:
     for position in ("user", "assistant"):
         chosen = stores["all"].read(2)[roles == ROLE_NUMBERS[position]]
         np.testing.assert_allclose(chosen, stores[position].read(2), rtol=1e-3, atol=1e-5)
+    with h5py.File(tmp_path / "all" / "activations.h5") as file:
+        np.testing.assert_array_equal(file["roles"][()], roles)
     assert stores["mean"].roles is None
     for store in stores.values():
         assert store.verify() == []
+
+
+def test_markers_are_found_in_the_rendered_conversation(chatty: str, tmp_path: Path) -> None:
+    options = {"layers": "2", "position": "marker:<|im_start|>assistant\n"}
+    store = extract(chatty, ROWS, tmp_path / "store", **options)
+    for number, row in enumerate(ROWS):
+        states, says = alone(chatty, row["messages"], 2)
+        before = np.flatnonzero(says).tolist()
+        # the marker ends with the header of the assistant's last message
+        last = max(at for at in before if at - 1 not in before) - 1
+        np.testing.assert_allclose(store.read(2, [number])[0], states[last], rtol=1e-3, atol=1e-5)
 
 
 def test_roles_are_kept_when_layers_are_added_and_copied_and_repaired(
