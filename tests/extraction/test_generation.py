@@ -16,7 +16,7 @@ from w2sprobe.cache import GENERATED, copy_store
 from w2sprobe.chat import ROLE_NUMBERS
 from w2sprobe.cli import root
 from w2sprobe.errors import InputError, StoreDamaged, StoreMismatch
-from w2sprobe.extraction import ExtractionRequest, plan_extraction
+from w2sprobe.extraction import ExtractionRequest, plan_extraction, repair
 from w2sprobe.models import load_tokenizer
 
 QUESTIONS = ["the film", "was it good", "was it bad", "the hotel was cold and we hated it", "go"]
@@ -141,3 +141,13 @@ def test_command_generates(llama: str, tmp_path: Path) -> None:
     done = CliRunner().invoke(root, arguments, catch_exceptions=False)
     assert done.exit_code == 0
     assert len(pq.read_table(store / GENERATED)) == 12
+
+
+def test_a_repair_reads_the_same_tokens(chatty: str, tmp_path: Path) -> None:
+    options = {"layers": "1", "position": "all", "generate": N, "rows_per_shard": 2}
+    store = extract(chatty, ROWS, tmp_path / "store", **options)
+    shard = store.path / "shards" / "00001.h5"
+    before = shard.read_bytes()
+    shard.write_bytes(before[:-64])
+    assert repair(store.path, ROWS, model=chatty)
+    assert shard.read_bytes() == before
