@@ -47,8 +47,15 @@ def test_a_study_of_conversations(place: Workplace) -> None:
     done = place.run("run", "study.yaml")
     assert done.returncode == 0, done.stderr
     assert "logistic_probe" in done.stdout
-    again = place.run("run", "study.yaml")
+    again = place.run("run", "study.yaml", "--dry-run")
     assert again.returncode == 0, again.stderr
+    with (place.folder / "strong" / "chat_template.jinja").open("a") as template:
+        template.write(" ")
+    changed = place.run("run", "study.yaml", "--dry-run")
+    assert changed.returncode == 0, changed.stderr
+    # all that reads the strong model's conversations would run again
+    assert "10 of 10 done" in again.stdout
+    assert "3 of 10 done" in changed.stdout
     asked = place.run(
         "predict", "--model", "strong", "--task", "chats.jsonl", "--zero-shot", "--out", "asked"
     )

@@ -1,10 +1,12 @@
 """Stages that the experiments on one cut of a task's rows share: stores, trainings, votes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from w2sprobe.chat import template_hash
 from w2sprobe.checks import n_left_out
 from w2sprobe.data import Rows
 from w2sprobe.devices import resolve_device
@@ -140,7 +142,7 @@ class Builder:
         precision = training_precision(info, settings, self.torch_device)
         weak = split == "weak_train"
         work = Train(
-            info,
+            self._with_template(info),
             settings,
             precision,
             known[split],
@@ -162,6 +164,13 @@ class Builder:
             predicted=self.lengths[model].stored if weak else tokens["test"],
         )
         return self.stage(work, title, cost)
+
+    def _with_template(self, info: ModelInfo) -> ModelInfo:
+        """Model of a stage that reads conversations: their template is part of its identity."""
+        if not self.splits.test.chats:
+            return info
+        template = template_hash(load_tokenizer(info.source))
+        return replace(info, identity={**info.identity, "chat_template": template})
 
     @cached_property
     def store(self) -> Stage:
