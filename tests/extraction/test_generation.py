@@ -107,6 +107,7 @@ def test_texts_are_continued_too(llama: str, tmp_path: Path) -> None:
         ({"position": "assistant"}, "position assistant of generated tokens. Allowed: last, first"),
         ({"generate": 256}, "256 tokens to generate. Allowed: 1 to 255"),
         ({"generate": -1}, "-1 tokens to generate"),
+        ({"truncate": True}, "truncation of conversations that the model shall answer"),
         ({"generate": 250}, "longer than the model's context"),
         (
             {"dataset": [{"id": "a", "messages": chat("was it", "it was")}]},

@@ -152,17 +152,7 @@ def run_extraction(
     rows = request.tokenize()
     written = None
     if request.generate:
-        written = read_continuations(Path(path), request.ids) if existing else None
-        if written is None:
-            network = request.load_causal(chosen_device, device_map)
-            written = greedy(
-                network,
-                request.info,
-                rows.input_ids,
-                n_tokens=request.generate,
-                batch_tokens=batch_tokens,
-            )
-            del network  # the base model needs its memory
+        written = _continuations(request, Path(path), rows, batch_tokens, chosen_device, device_map)
         rows = request.continued(rows, written)
     n_layers = existing.n_layers_missing() if existing else len(request.layers)
     check_disk(Path(path), round(request.layer_bytes(rows) * n_layers))
@@ -236,6 +226,28 @@ def repair(
     if problems:
         extract(name, rows, path, layers=layers, device=device, **settings)
     return problems
+
+
+def _continuations(
+    request: ExtractionRequest,
+    path: Path,
+    rows: TokenizedRows,
+    batch_tokens: int,
+    device: torch.device,
+    device_map: str | None,
+) -> list[np.ndarray]:
+    """What the model wrote when the store was started, or writes now."""
+    stored = read_continuations(path, request.ids) if is_store(path) else None
+    if stored is not None:
+        return stored
+    # the causal model is freed before the base model is loaded
+    return greedy(
+        request.load_causal(device, device_map),
+        request.info,
+        rows.input_ids,
+        n_tokens=request.generate,
+        batch_tokens=batch_tokens,
+    )
 
 
 def _test(

@@ -114,17 +114,18 @@ class ExtractionRequest:
         """Tokenise the texts and find the tokens to keep; refuses texts that do not fit."""
         tokenizer = load_tokenizer(self.info.source)
         context = self.info.max_tokens
+        limit = context and context - self.generate
         tokens = tokenize(
             tokenizer,
             self.ids,
             self.texts,
-            max_tokens=context and context - self.generate,
+            max_tokens=limit,
             vocab_size=self.info.vocab_size,
             truncate=self.identity["truncate"],
             chats=self.chats,
             reply=bool(self.generate),
         )
-        warn_of_changes(tokens, self.info.name, self.info.max_tokens)
+        warn_of_changes(tokens, self.info.name, limit)
         kept = kept_tokens(self.position, tokenizer, self.ids, tokens)
         roles = None
         if self.position.ragged and tokens.roles is not None:
@@ -158,6 +159,12 @@ class ExtractionRequest:
             raise InputError(
                 f"position {self.position} of generated tokens",
                 allowed=", ".join(GENERATED_POSITIONS),
+            )
+        if self.chats and self.identity["truncate"]:
+            raise InputError(
+                "truncation of conversations that the model shall answer",
+                advice="Leave truncation out: a conversation that is cut does not end with the "
+                "beginning of an answer.",
             )
         answered = [
             name
