@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from w2sprobe.chat import render
 from w2sprobe.errors import InputError
 
 # Fixed cost of a batch, in tokens. A training step of smollm2-135m on 2 cores takes .2 s + 1.35 ms
@@ -34,12 +35,18 @@ class Tokens:
         Rows that were cut to the model's context.
     n_doubled_bos : int
         Rows that begin with two beginning-of-text tokens, one of them from the text itself.
+    texts : list of str
+        What the tokenizer read: the texts, or conversations as the chat template writes them.
+    roles : list of ndarray of int8, optional
+        Conversations only: role of each token, numbered as in `w2sprobe.chat.ROLE_NUMBERS`.
     """
 
     input_ids: list[np.ndarray]
     n_read: np.ndarray
     n_truncated: int
     n_doubled_bos: int
+    texts: list[str]
+    roles: list[np.ndarray] | None = None
 
     @property
     def lengths(self) -> np.ndarray:
@@ -55,6 +62,8 @@ def tokenize(
     max_tokens: int | None,
     vocab_size: int | None = None,
     truncate: bool = False,
+    chats: bool = False,
+    reply: bool = False,
 ) -> Tokens:
     """Tokenise texts; refuses texts that do not fit into the model's context.
 
@@ -71,18 +80,34 @@ def tokenize(
     truncate : bool, default False
         Cut longer texts at their end instead of refusing them; the special tokens that close a
         text are kept.
+    chats : bool, default False
+        The texts are conversations, which the model reads through its chat template.
+    reply : bool, default False
+        Conversations end with the beginning of the assistant's next message.
 
     Raises
     ------
     InputError
         A text has more than `max_tokens` tokens and `truncate` is False, has no tokens, or has a
-        token that the model's embedding lacks.
+        token that the model's embedding lacks; or conversations that the model cannot read, as
+        in `w2sprobe.chat.render`.
     """
+    rendered = render(tokenizer, ids, texts, reply=reply) if chats else []
+    read = [chat.text for chat in rendered] if chats else list(texts)
     rows: list[np.ndarray] = []
+    roles: list[np.ndarray] = []
     # in chunks, as lists of Python integers take much more memory than arrays
-    for start in range(0, len(texts), CHUNK_ROWS):
-        part = tokenizer(list(texts[start : start + CHUNK_ROWS]), **TOKENIZER_OPTIONS)["input_ids"]
-        rows += [np.array(tokens, dtype=np.int32) for tokens in part]
+    for start in range(0, len(read), CHUNK_ROWS):
+        part = tokenizer(
+            read[start : start + CHUNK_ROWS],
+            add_special_tokens=not chats,  # a chat template writes them itself
+            return_offsets_mapping=chats,
+            **TOKENIZER_OPTIONS,
+        )
+        rows += [np.array(tokens, dtype=np.int32) for tokens in part["input_ids"]]
+        if chats:
+            pairs = zip(rendered[start : start + CHUNK_ROWS], part["offset_mapping"], strict=True)
+            roles += [chat.roles(offsets) for chat, offsets in pairs]
     empty = [row for row, tokens in enumerate(rows) if not len(tokens)]
     if empty:
         raise InputError(f"text without tokens, id {ids[empty[0]]!r} (and {len(empty) - 1} more)")
@@ -97,13 +122,16 @@ def tokenize(
         )
     n_read = np.array([len(tokens) for tokens in rows], dtype=np.int64)
     for row in long:
-        n_closing = _n_closing(tokenizer, texts[row])
+        n_closing = 0 if chats else _n_closing(tokenizer, texts[row])
         if n_closing >= int(max_tokens or 0):
             raise InputError(f"a context of {max_tokens} tokens has no room for a text")
         n_read[row] = int(max_tokens or 0) - n_closing
         kept = np.r_[: n_read[row], len(rows[row]) - n_closing : len(rows[row])]
         rows[row] = rows[row][kept]
-    return Tokens(rows, n_read, len(long), count_doubled_bos(tokenizer, rows))
+        if chats:
+            roles[row] = roles[row][kept]
+    n_doubled = count_doubled_bos(tokenizer, rows)
+    return Tokens(rows, n_read, len(long), n_doubled, read, roles if chats else None)
 
 
 def check_vocabulary(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from w2sprobe.data import load_task
 from w2sprobe.data.files import is_task_file, read_file
 from w2sprobe.data.rows import SourceRows
 from w2sprobe.errors import IdMismatch, InputError
@@ -408,3 +409,26 @@ def test_unclosed_quote_before_much_text(tmp_path: Path) -> None:
     found = message(path)
     assert "broken CSV: field larger than field limit (16777216)" in found
     assert f"{path}, the row that starts in line 3" in found
+
+
+def test_conversations_from_every_kind_of_file(tmp_path: Path) -> None:
+    chats = [[{"role": "user", "content": f"Is {n} even?"}] for n in range(4)]
+    records = [{"messages": chat, "label": n % 2} for n, chat in enumerate(chats)]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)))
+    (tmp_path / "a.json").write_text(json.dumps(records))
+    pq.write_table(pa.Table.from_pylist(records), tmp_path / "a.parquet")
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["label", "messages"])
+        writer.writerows([record["label"], json.dumps(record["messages"])] for record in records)
+    found = [load_task(tmp_path / f"a.{kind}") for kind in ("jsonl", "json", "parquet", "csv")]
+    assert all(task.rows.chats for task in found)
+    assert len({task.fingerprint for task in found}) == 1
+    text = [
+        {"text": json.dumps(record["messages"]), "label": record["label"]} for record in records
+    ]
+    (tmp_path / "b.json").write_text(json.dumps(text))
+    plain = load_task(tmp_path / "b.json")
+    assert plain.rows.texts == found[0].rows.texts
+    assert not plain.rows.chats
+    assert plain.fingerprint != found[0].fingerprint

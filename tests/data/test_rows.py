@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from w2sprobe.data import Rows, truth_table
+from w2sprobe.data import Rows, join_rows, truth_table
 from w2sprobe.errors import IdMismatch, InputError
 
 
@@ -82,3 +82,21 @@ def test_truth_table_joins_parts() -> None:
     assert table.align(["c", "b", "a"]).soft_label.tolist() == [1.0, 0.0, 1.0]
     with pytest.raises(IdMismatch):
         truth_table(make(["a"], [1]), make(["a"], [1]))
+
+
+CHAT = [{"role": "user", "content": "Good?"}, {"role": "assistant", "content": "Yes."}]
+
+
+def test_conversations_are_not_texts_that_spell_them() -> None:
+    chats = Rows(["a", "b"], [CHAT, CHAT[:1]], [0, 1], chats=True)
+    texts = Rows(["a", "b"], chats.texts, [0, 1])
+    assert chats.identity != texts.identity
+    assert chats.content != texts.content
+    assert chats.select([1]).chats
+    assert join_rows(chats.select([0]), chats.select([1])).identity == chats.identity
+    assert chats.blind().chats
+    assert set(chats.records()[0]) == {"id", "messages"}
+    with pytest.raises(InputError, match="cannot be joined"):
+        join_rows(chats.select([0]), texts.select([1]))
+    with pytest.raises(InputError, match=r"is not JSON.* in row 2"):
+        Rows(["a", "b"], [CHAT, "good"], [0, 1], chats=True)

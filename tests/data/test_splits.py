@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.data.test_splitting import balanced, contents
-from w2sprobe.data import SPLIT_NAMES, Splits, SplitSizes, make_splits
+from w2sprobe.data import SPLIT_NAMES, Rows, Splits, SplitSizes, make_splits
 from w2sprobe.data.splits import is_splits_file
 from w2sprobe.errors import InputError, UnknownName
 
@@ -108,3 +108,13 @@ def test_splits_that_were_changed_are_refused(tmp_path: Path, group_size: int | 
         with pytest.raises(InputError, match="changed after they were written") as error:
             Splits.read(path)
         assert str(path) in str(error.value), what
+
+
+def test_conversations_survive(tmp_path: Path) -> None:
+    texts = [[{"role": "user", "content": f"text {row}"}] for row in range(40)]
+    rows = Rows(list(map(str, range(40))), texts, [0, 1] * 20, chats=True)
+    splits = make_splits(rows)
+    splits.write(tmp_path / "splits.parquet")
+    again = Splits.read(tmp_path / "splits.parquet")
+    assert again.stored.chats
+    assert again.stored.identity == splits.stored.identity

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chats import CHATML
 from tests.tiny import WORDS, save_tiny_model
 from w2sprobe import assets
 from w2sprobe.models import forget_models
@@ -39,6 +40,8 @@ def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tokenizer = folder / "tokenizer_config.json"
         settings = json.loads(tokenizer.read_text()) | {"model_max_length": CONTEXT}
         tokenizer.write_text(json.dumps(settings))
+        if name == "smollm2-135m":  # as in real life, minilm-l6 has none
+            (folder / "chat_template.jinja").write_text(CHATML)
         (folder / assets.MANIFEST).write_text(json.dumps(assets.identity(name)))
     return home
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.docs.conftest import write_reviews
-from tests.docs.pages import blocks
+from tests.docs.pages import blocks, commands
 from tests.integration.conftest import Workplace
 from w2sprobe.data import SPLIT_NAMES, SplitSizes, load_splits, load_task, truth_table
 from w2sprobe.experiments.config import load_config
@@ -81,3 +81,19 @@ def test_the_study_of_probes_runs(place: Workplace) -> None:
     assert not results.failures
     assert {*study["methods"]} <= {row.method for row in results.summary}
     assert "knn_probe_on_truth" in {row.method for row in results.summary}
+
+
+def test_probes_of_a_conversation(place: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    page = "docs/howto/probe-a-conversation.md"
+    write, probe = blocks(page, "python")
+    exec(compile(write, page, "exec"), {})
+    split, extract, _ = commands(page)
+    done(place, split.removeprefix("w2sprobe "))
+    done(place, extract.removeprefix("w2sprobe ").replace("10,15,20", "1,2"))
+    capsys.readouterr()
+    exec(compile(probe, page, "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines] == [["layer", "1"], ["layer", "2"]]
+    (config,) = blocks(page, "yaml")
+    (place.folder / "study.yaml").write_text(config)
+    assert load_config("study.yaml").probes.position == "last-assistant"

@@ -27,7 +27,11 @@ def count_tokens(model: str, splits: Splits, names: tuple[str, ...] = SPLIT_NAME
         info.max_tokens,
         {
             name: tokenize(
-                tokenizer, splits[name].ids.tolist(), splits[name].texts, max_tokens=None
+                tokenizer,
+                splits[name].ids.tolist(),
+                splits[name].texts,
+                max_tokens=None,
+                chats=splits[name].chats,
             ).lengths
             for name in names
         },

@@ -2,8 +2,8 @@
 
 from w2sprobe.cache.dtypes import store_size_bytes
 from w2sprobe.cache.graphs import read_graph, write_graph
+from w2sprobe.cache.layout import GENERATED, graph_path
 from w2sprobe.cache.layout import VERSION as FORMAT_VERSION
-from w2sprobe.cache.layout import graph_path
 from w2sprobe.cache.maintenance import (
     StoreInfo,
     drop_damage,
@@ -18,6 +18,7 @@ from w2sprobe.cache.writer import ActivationWriter
 
 __all__ = [
     "FORMAT_VERSION",
+    "GENERATED",
     "ActivationStore",
     "ActivationWriter",
     "StoreInfo",

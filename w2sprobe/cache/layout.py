@@ -10,9 +10,11 @@ MANIFEST = "manifest.json"
 SHARDS = "shards"  # folder
 VIRTUAL = "activations.h5"  # virtual datasets over all shards
 NEIGHBORS = "neighbors"  # folder
+GENERATED = "generated.parquet"  # what the model wrote, where states are of its own tokens
 # datasets of an HDF5 file; LAYERS is a group of them
 IDS = "ids"
 OFFSETS = "offsets"
+ROLES = "roles"
 LAYERS = "layers"
 
 

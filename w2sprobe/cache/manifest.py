@@ -45,6 +45,11 @@ class Manifest:
         return tuple(sorted({*self.layers, *self.pending}))
 
     @property
+    def has_roles(self) -> bool:
+        """Whether shards hold the role of each token: conversations with one vector per token."""
+        return self.ragged and "chat_template" in self.identity
+
+    @property
     def n_shards(self) -> int:
         """Shards of a complete store."""
         return -(-self.n_rows // self.rows_per_shard)

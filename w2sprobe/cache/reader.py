@@ -135,6 +135,22 @@ class ActivationStore:
         return shards.read_all_offsets(self.path, self._manifest, self._absent)
 
     @cached_property
+    def roles(self) -> np.ndarray | None:
+        """Whose words each vector's token holds, int8, (vectors,): see `offsets`.
+
+        0 the template's or none, 1 the system's, 2 the user's, 3 the assistant's. None unless the
+        store is ragged and its rows are conversations.
+
+        Raises
+        ------
+        StoreDamaged
+            Roles differ from their checksums.
+        """
+        if not self._manifest.has_roles:
+            return None
+        return shards.read_all_roles(self.path, self._manifest, self._absent)
+
+    @cached_property
     def manifest(self) -> dict[str, Any]:
         """Content of `manifest.json` without its checksum; `identity` gives the address.
 

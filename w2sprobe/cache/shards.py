@@ -24,6 +24,7 @@ from w2sprobe.cache.layout import (
     IDS,
     LAYERS,
     OFFSETS,
+    ROLES,
     SHARDS,
     VERSION,
     layer_name,
@@ -34,6 +35,8 @@ from w2sprobe.errors import StoreDamaged
 
 TEXT = "utf-8"
 INTEGERS = "int64"
+BYTES = "int8"
+TYPES = {**STORED, INTEGERS: np.dtype("<i8"), BYTES: np.dtype("i1")}
 CHUNK_BYTES = 1 << 20
 REPAIR = "`w2sprobe store repair` computes this shard anew, and only this one."
 
@@ -46,6 +49,7 @@ def write_shard(
     id_bytes: int,
     states: Mapping[int, np.ndarray],
     offsets: np.ndarray | None,
+    roles: np.ndarray | None = None,
 ) -> None:
     """Write the file of a shard; equal arguments give equal bytes."""
     options = dict(load_hdf5plugin().Bitshuffle(cname="zstd")) if manifest.compression else {}
@@ -55,6 +59,8 @@ def write_shard(
         write_ids(file, ids, id_bytes)
         if offsets is not None:
             write_offsets(file, offsets)
+        if roles is not None:
+            write_roles(file, roles)
         # ascending, so that layers added later give the bytes of a single run
         for layer in sorted(states):
             # the memory order may change here, values may not
@@ -82,6 +88,11 @@ def write_offsets(file: h5py.File, offsets: np.ndarray) -> None:
     write_dataset(file, OFFSETS, offsets.astype("<i8"), INTEGERS)
 
 
+def write_roles(file: h5py.File, roles: np.ndarray) -> None:
+    """Write the role of each vector's token: 0 none, 1 system, 2 user, 3 assistant."""
+    write_dataset(file, ROLES, roles.astype("i1"), BYTES)
+
+
 def read_ids(folder: Path, manifest: Manifest, index: int) -> list[str]:
     """Row ids of a shard; StoreDamaged unless they pass every check."""
     return [name.decode(TEXT) for name in _read(folder, manifest, index, IDS).tolist()]
@@ -90,6 +101,18 @@ def read_ids(folder: Path, manifest: Manifest, index: int) -> list[str]:
 def read_offsets(folder: Path, manifest: Manifest, index: int) -> np.ndarray:
     """Vectors before each row of a ragged store's shard, and in all of it: (rows + 1,)."""
     return _read(folder, manifest, index, OFFSETS)
+
+
+def read_roles(folder: Path, manifest: Manifest, index: int) -> np.ndarray:
+    """Role of each vector's token in a shard of conversations: int8, (vectors,)."""
+    return _read(folder, manifest, index, ROLES)
+
+
+def read_all_roles(folder: Path, manifest: Manifest, absent: Collection[int] = ()) -> np.ndarray:
+    """Role of each vector's token in the store: int8, (vectors,)."""
+    present = [index for index in range(manifest.n_shards) if index not in absent]
+    parts = [read_roles(folder, manifest, index) for index in present]
+    return np.concatenate([np.zeros(0, dtype=np.int8), *parts])
 
 
 def read_all_offsets(folder: Path, manifest: Manifest, absent: Collection[int] = ()) -> np.ndarray:
@@ -146,7 +169,12 @@ def check_shard(folder: Path, manifest: Manifest, index: int) -> list[str]:
     StoreUnavailable
         The file cannot be read now, for another reason than damage.
     """
-    names = [IDS, *([OFFSETS] if manifest.ragged else []), *map(layer_name, manifest.layers)]
+    names = [
+        IDS,
+        *([OFFSETS] if manifest.ragged else []),
+        *([ROLES] if manifest.has_roles else []),
+        *map(layer_name, manifest.layers),
+    ]
     problems = []
     for name in names:
         try:
@@ -161,7 +189,7 @@ def check_shard(folder: Path, manifest: Manifest, index: int) -> list[str]:
 def _read(folder: Path, manifest: Manifest, index: int, name: str) -> np.ndarray:
     """Values of a dataset as stored, after every check."""
     path = folder / shard_name(index)
-    encoding = {IDS: TEXT, OFFSETS: INTEGERS}.get(name, manifest.dtype)
+    encoding = {IDS: TEXT, OFFSETS: INTEGERS, ROLES: BYTES}.get(name, manifest.dtype)
     if manifest.compression:
         load_hdf5plugin()
     try:
@@ -171,7 +199,7 @@ def _read(folder: Path, manifest: Manifest, index: int, name: str) -> np.ndarray
             pairs["encoding"] = (dataset.attrs["encoding"], encoding.encode())
             pairs["shape"] = (dataset.shape, _shape(file, manifest, index, name))
             if encoding != TEXT:
-                pairs["type"] = (dataset.dtype, STORED.get(encoding, np.dtype("<i8")))
+                pairs["type"] = (dataset.dtype, TYPES[encoding])
             wrong = _differences(pairs)
             if not wrong:
                 values = read_dataset(dataset)
@@ -205,7 +233,8 @@ def _shape(file: h5py.File, manifest: Manifest, index: int, name: str) -> tuple[
         return (n,)
     if name == OFFSETS:
         return (n + 1,)
-    return (int(file[OFFSETS][-1]) if manifest.ragged else n, manifest.hidden_size)
+    n_vectors = int(file[OFFSETS][-1]) if manifest.ragged else n
+    return (n_vectors,) if name == ROLES else (n_vectors, manifest.hidden_size)
 
 
 def _differences(pairs: Mapping[str, tuple[Any, Any]]) -> list[str]:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import fsspec
 
-from w2sprobe.cache.layout import MANIFEST
+from w2sprobe.atomic import atomic_path
+from w2sprobe.cache.layout import GENERATED, MANIFEST
 from w2sprobe.cache.locks import is_working_file
 from w2sprobe.cache.manifest import read_manifest
 from w2sprobe.cache.reader import ActivationStore
-from w2sprobe.cache.shards import read_layer, read_offsets
+from w2sprobe.cache.shards import read_layer, read_offsets, read_roles
 from w2sprobe.cache.writer import ActivationWriter
 from w2sprobe.errors import InputError, OutputError
 
@@ -72,7 +73,11 @@ def copy_store(
                 )
             states = {layer: read_layer(store.path, manifest, index, layer) for layer in needed}
             offsets = read_offsets(store.path, manifest, index) if store.ragged else None
-            writer.write_shard(index, states, offsets)
+            roles = read_roles(store.path, manifest, index) if manifest.has_roles else None
+            writer.write_shard(index, states, offsets, roles)
+        if (store.path / GENERATED).is_file():
+            with atomic_path(Path(target) / GENERATED) as temporary:
+                temporary.write_bytes((store.path / GENERATED).read_bytes())
         return writer.finish({"copied_runs": list(manifest.runs)})
 
 

@@ -11,11 +11,15 @@ from w2sprobe.cache.dtypes import BFLOAT16_NAN, stored_type
 from w2sprobe.cache.hdf5 import create_file, create_layers_group
 from w2sprobe.cache.layout import VIRTUAL, layer_name, shard_name
 from w2sprobe.cache.manifest import Manifest
-from w2sprobe.cache.shards import write_ids, write_offsets
+from w2sprobe.cache.shards import write_ids, write_offsets, write_roles
 
 
 def write_virtual(
-    folder: Path, manifest: Manifest, ids: Sequence[str], offsets: np.ndarray
+    folder: Path,
+    manifest: Manifest,
+    ids: Sequence[str],
+    offsets: np.ndarray,
+    roles: np.ndarray | None = None,
 ) -> None:
     """Write `activations.h5`, atomically.
 
@@ -29,6 +33,8 @@ def write_virtual(
         write_ids(file, ids, max(len(name.encode()) for name in ids))
         if manifest.ragged:
             write_offsets(file, offsets)
+        if roles is not None:
+            write_roles(file, roles)
         for layer in manifest.layers:
             _write_virtual_layer(file, manifest, layer, offsets)
 

@@ -218,7 +218,11 @@ class ActivationWriter:
                 time.sleep(POLL_SECONDS)
 
     def write_shard(
-        self, index: int, states: Mapping[int, np.ndarray], offsets: np.ndarray | None = None
+        self,
+        index: int,
+        states: Mapping[int, np.ndarray],
+        offsets: np.ndarray | None = None,
+        roles: np.ndarray | None = None,
     ) -> None:
         """Write one shard; it appears complete or not at all.
 
@@ -231,6 +235,9 @@ class ActivationWriter:
             patterns.
         offsets : ndarray of int, shape (rows + 1,), optional
             For a ragged store: vectors before each row, and in all.
+        roles : ndarray of int8, shape (vectors,), optional
+            For a ragged store of conversations: 0 where a token is the template's, 1 where it is
+            what the system says, 2 the user, 3 the assistant.
 
         Raises
         ------
@@ -242,7 +249,7 @@ class ActivationWriter:
         OutputError
             The disk is full or cannot be written to.
         """
-        self._check_shard(index, states, offsets)
+        self._check_shard(index, states, offsets, roles)
         path = self.path / shard_name(index)
         try:
             # temporary file, fsync, rename: readers see the old shard or the new one, and a kill
@@ -263,6 +270,7 @@ class ActivationWriter:
                     self._id_bytes,
                     {**kept, **states},
                     offsets,
+                    roles,
                 )
         # h5py raises RuntimeError where HDF5 itself fails
         except (OSError, RuntimeError) as error:
@@ -308,7 +316,11 @@ class ActivationWriter:
         return ActivationStore.open(self.path)
 
     def _check_shard(
-        self, index: int, states: Mapping[int, np.ndarray], offsets: np.ndarray | None
+        self,
+        index: int,
+        states: Mapping[int, np.ndarray],
+        offsets: np.ndarray | None,
+        roles: np.ndarray | None,
     ) -> None:
         if index not in range(self.n_shards):
             raise InputError(f"no shard {index!r}", allowed=f"0 to {self.n_shards - 1}")
@@ -319,6 +331,10 @@ class ActivationWriter:
             raise InputError(f"shard {index} of a ragged store without offsets")
         if not self._manifest.ragged and offsets is not None:
             raise InputError(f"offsets for shard {index} of a store that is not ragged")
+        n_roles = None if roles is None else len(roles)
+        expected = int(offsets[-1]) if self._manifest.has_roles and offsets is not None else None
+        if n_roles != expected:
+            raise InputError(f"{n_roles} roles of tokens, shard {index}", allowed=str(expected))
         ids = self._ids[self._manifest.rows(index)]
         if offsets is not None:
             check_offsets(offsets, len(ids), f"shard {index}")
@@ -333,7 +349,8 @@ class ActivationWriter:
 
     def _write_virtual(self, manifest: Manifest) -> None:
         offsets = shards.read_all_offsets(self.path, manifest)
-        write_virtual(self.path, manifest, self._ids, offsets)
+        roles = shards.read_all_roles(self.path, manifest) if manifest.has_roles else None
+        write_virtual(self.path, manifest, self._ids, offsets, roles)
 
     def _delete_leftovers(self) -> None:
         """Delete temporary files and locks of killed runs, except the lock of the manifest."""

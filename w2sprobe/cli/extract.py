@@ -28,6 +28,7 @@ class _ExtractOptions:
     store_dtype: str
     compress: bool
     truncate: bool
+    generate: int
     dry_run: bool
     batch_tokens: int
     device_map: str | None
@@ -45,6 +46,7 @@ class _ExtractOptions:
             dtype=self.dtype,
             store_dtype=self.store_dtype,
             truncate=self.truncate,
+            generate=self.generate,
         )
 
     def folder(self, request: "ExtractionRequest") -> Path:
@@ -79,7 +81,9 @@ class _ExtractOptions:
     show_default=True,
     metavar="POSITION",
     help="Token whose hidden state is stored: last, first, mean (of all tokens), all, marker:TEXT "
-    "(last token of TEXT) or after:TEXT (mean of the tokens after TEXT).",
+    "(last token of TEXT) or after:TEXT (mean of the tokens after TEXT). In conversations also "
+    "last-assistant (last token of what the assistant says), assistant or user (all tokens of what "
+    "they say).",
 )
 @click.option(
     "--dtype",
@@ -102,6 +106,15 @@ class _ExtractOptions:
     help="Compress losslessly (bitshuffle, zstd); readers need the package hdf5plugin.",
 )
 @click.option("--truncate", is_flag=True, help=help_texts.TRUNCATE)
+@click.option(
+    "--generate",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Let the model continue each row by at most N tokens (greedily), and store the hidden "
+    "states of these tokens instead. POSITION is then last, first, mean or all. The texts are in "
+    "generated.parquet in the store's folder.",
+)
 @click.option(
     "--batch-tokens",
     type=click.IntRange(min=1),

@@ -27,12 +27,14 @@ from w2sprobe.cells import (
 from w2sprobe.data.rows import SourceRows
 from w2sprobe.data.splits import SPLIT_NAMES
 from w2sprobe.errors import IdMismatch, InputError, first_few
+from w2sprobe.messages import conversation
 
 IS_TEST: dict[object, bool] = {"train": False, "test": True}  # values of the column split
 MAX_ID = 256  # characters; ids appear in messages
 MAX_GROUP = 64  # characters; numpy stores every string as wide as the longest
 GROUP_DIGITS = 32  # hex digits of the hash that replaces a longer group
 MAX_VALUES = 8  # labels listed in a message
+MESSAGES = "messages"  # column of conversations
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,14 @@ class ColumnNames:
     words: str
     example: str
 
+    def missing(self, given: Collection[str]) -> list[str]:
+        """Required names that are not given; conversations in `messages` replace `text`."""
+        return [
+            name
+            for name in self.required
+            if name not in given and not (name == "text" and MESSAGES in given)
+        ]
+
     @property
     def all(self) -> tuple[str, ...]:
         """Required, then optional names."""
@@ -52,11 +62,17 @@ class ColumnNames:
 
 TASK = ColumnNames(
     ("text", "label"),
-    ("id", "group", "split"),
-    "columns text and label, optionally id, group and split",
+    (MESSAGES, "id", "group", "split"),
+    "columns text and label, optionally id, group and split; for conversations, messages instead "
+    "of text",
     '{"text": "...", "label": 1}',
 )
-TEXTS = ColumnNames(("id", "text"), (), "columns id and text", '{"id": "a", "text": "..."}')
+TEXTS = ColumnNames(
+    ("id", "text"),
+    (MESSAGES,),
+    "columns id and text; for conversations, messages instead of text",
+    '{"id": "a", "text": "..."}',
+)
 
 
 class _Absent:
@@ -74,7 +90,7 @@ class RawColumns:
     Parameters
     ----------
     cells : dict of str to list
-        Columns among those of `TASK`, text and label at least, of equal length.
+        Columns among those of `TASK`, of equal length: text or messages, and label, at least.
     where : str
         Name of the source in messages.
     locate : callable
@@ -155,10 +171,11 @@ def check_columns(raw: RawColumns, made_of: dict[str, Any]) -> SourceRows:
         An id occurs twice.
     """
     cells, locate = raw.cells, raw.locate
-    if not cells["text"]:
+    if not cells["label"]:
         raise InputError("no rows", where=raw.where, allowed=f"rows with {TASK.words}")
     labels = _labels(cells.pop("label"), locate)
-    texts = converted(cells.pop("text"), all_filled, partial(filled, "text"), locate)
+    chats = MESSAGES in cells
+    texts = checked_texts(cells, raw.where, locate)
     ids = groups = held_out = None
     if "id" in cells:
         ids = converted(cells.pop("id"), partial(_all_short, MAX_ID), _id, locate)
@@ -167,14 +184,39 @@ def check_columns(raw: RawColumns, made_of: dict[str, Any]) -> SourceRows:
         groups = converted(cells.pop("group"), partial(_all_short, MAX_GROUP), _group, locate)
     if "split" in cells:
         held_out = _held_out(cells.pop("split"), locate)
-    return SourceRows(texts, labels, ids, groups, held_out, made_of=made_of)
+    return SourceRows(texts, labels, ids, groups, held_out, made_of=made_of, chats=chats)
+
+
+def checked_texts(cells: dict[str, Cells], where: str, locate: Callable[[int], str]) -> list[str]:
+    """Remove the column text or messages from the cells, and validate it.
+
+    Returns
+    -------
+    list of str
+        Texts, or conversations as canonical JSON.
+
+    Raises
+    ------
+    InputError
+        Both columns, or an invalid cell; names its row.
+    """
+    if MESSAGES not in cells:
+        return converted(cells.pop("text"), all_filled, partial(filled, "text"), locate)
+    if "text" in cells:
+        raise InputError(
+            "columns text and messages",
+            where=where,
+            allowed="one of them",
+            advice="Remove or rename the one that the models shall not read.",
+        )
+    return converted(cells.pop(MESSAGES), lambda _: False, conversation, locate)
 
 
 def _check_required(
     wanted: ColumnNames, given: Collection[str], listed: Sequence[str], where: str
 ) -> None:
     """Refuse a source without a required column; the message lists the columns in `listed`."""
-    missing = [name for name in wanted.required if name not in given]
+    missing = wanted.missing(given)
     if missing and not listed:
         raise InputError("no rows", where=where, allowed=f"rows with {wanted.words}")
     if missing:

@@ -43,7 +43,8 @@ def read_file(path: Path) -> SourceRows:
     path : Path
         `.jsonl` (one object per line), `.json` (the same, or one array of objects), `.csv` or
         `.tsv` (with a header), `.parquet`; each may end in `.gz` or `.zst`. Text is UTF-8. Columns
-        text and label, optionally id, group and split ("train" or "test").
+        text (or messages: conversations, in CSV as JSON) and label, optionally id, group and split
+        ("train" or "test").
 
     Raises
     ------

@@ -21,6 +21,9 @@ from w2sprobe.cells import (
 from w2sprobe.errors import IdMismatch, InputError, first_few
 from w2sprobe.fingerprint import fingerprint, fingerprint_strings
 from w2sprobe.labels import LabelTable
+from w2sprobe.messages import conversation
+
+CHATS = "conversations"  # enters the fingerprint of rows that are some
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class SourceRows:
         Reason to number of rows that were left out.
     made_of : dict
         Where the rows come from: JSON, stored with the splits.
+    chats : bool, default False
+        The texts are conversations, as in `Rows`.
     """
 
     texts: list[str]
@@ -48,6 +53,7 @@ class SourceRows:
     held_out: list[bool] | None = None
     dropped: dict[str, int] = field(default_factory=dict)
     made_of: dict[str, Any] = field(default_factory=dict)
+    chats: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,6 +77,9 @@ class Rows:
     held_out : sequence of bool, length n, optional
         True: the source sets this row aside for testing, so it goes to `test` or is not used.
         None: any row may go to any split.
+    chats : bool, default False
+        The texts are conversations: lists of messages with `role` and `content`, or their JSON;
+        kept as canonical JSON. Models read them through their chat template.
 
     Raises
     ------
@@ -86,10 +95,14 @@ class Rows:
     groups: np.ndarray | None = None
     name: str = ""
     held_out: np.ndarray | None = None
+    chats: bool = False
 
     def __post_init__(self) -> None:
         self._set("ids", all_names, partial(as_name, "id"), np.str_)
-        self._set("texts", all_filled, partial(filled, "text"))
+        if self.chats:
+            self._set("texts", lambda _: False, conversation)
+        else:
+            self._set("texts", all_filled, partial(filled, "text"))
         self._set("labels", _all_binary, partial(binary, "label"), np.int64)
         if self.groups is not None:
             self._set("groups", all_names, partial(as_name, "group"), np.str_)
@@ -126,7 +139,9 @@ class Rows:
     @cached_property
     def content(self) -> str:
         """Fingerprint of ids and texts; depends on their order."""
-        return fingerprint_strings(self.ids.tolist(), self.texts)
+        # a text that spells a conversation is not one
+        kind = [[CHATS] * len(self)] if self.chats else []
+        return fingerprint_strings(self.ids.tolist(), self.texts, *kind)
 
     @cached_property
     def identity(self) -> str:
@@ -143,9 +158,10 @@ class Rows:
         return f"Rows({self.name!r}: {len(self)} rows, {ones} of label 1)"
 
     def records(self) -> list[dict[str, str]]:
-        """Rows as dicts of id and text, as `w2sprobe.extract` takes them."""
+        """Rows as dicts of id and text (or messages), as `w2sprobe.extract` takes them."""
+        column = "messages" if self.chats else "text"
         return [
-            {"id": name, "text": text}
+            {"id": name, column: text}
             for name, text in zip(self.ids.tolist(), self.texts, strict=True)
         ]
 
@@ -169,6 +185,7 @@ class Rows:
             None if self.groups is None else self.groups[chosen],
             self.name,
             None if self.held_out is None else self.held_out[chosen],
+            self.chats,
         )
 
 
@@ -190,11 +207,20 @@ def check_unique(ids: list[str], where: str) -> None:
 
 
 def join_rows(*parts: Rows) -> Rows:
-    """Concatenate rows, dropping their groups; IdMismatch if a row is in two parts."""
+    """Concatenate rows, dropping their groups; IdMismatch if a row is in two parts.
+
+    Raises
+    ------
+    InputError
+        Some parts hold texts, others conversations.
+    """
+    if len({part.chats for part in parts}) > 1:
+        raise InputError("texts and conversations cannot be joined")
     return Rows(
         np.concatenate([part.ids for part in parts]),
         [text for part in parts for text in part.texts],
         np.concatenate([part.labels for part in parts]),
+        chats=parts[0].chats,
     )
 
 

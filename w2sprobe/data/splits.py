@@ -167,6 +167,7 @@ class Splits:
             "dropped": self.dropped,
             "about": self.about,
             "rows": _rows_hash(table),
+            **({"chats": True} if self.test.chats else {}),
         }
         table = table.replace_schema_metadata({META: json.dumps(meta).encode()})
         with atomic_path(Path(path)) as temporary:
@@ -207,6 +208,7 @@ class Splits:
             if "group" in table.column_names
             else None,
             known["name"],
+            chats=known.get("chats", False),
         )
         split_of = np.array(table["split"].to_pylist(), dtype=np.str_)
         parts = {name: rows.select(np.flatnonzero(split_of == name)) for name in SPLIT_NAMES}

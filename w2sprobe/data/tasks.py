@@ -15,7 +15,7 @@ from w2sprobe.data.callables import looks_like_callable, read_callable
 from w2sprobe.data.files import FILE_KINDS, is_task_file, read_file
 from w2sprobe.data.folders import read_folder
 from w2sprobe.data.registry import HUB_TASKS, read_hub_task
-from w2sprobe.data.rows import Rows, SourceRows, join_rows
+from w2sprobe.data.rows import CHATS, Rows, SourceRows, join_rows
 from w2sprobe.data.splits import Splits, SplitSizes, is_splits_file
 from w2sprobe.data.splitting import make_splits
 from w2sprobe.data.stress import DROPPED, Stress
@@ -60,6 +60,7 @@ class Task:
             rows.labels[order].astype(str).tolist(),
             groups,
             held_out,
+            *([[CHATS] * len(rows)] if rows.chats else []),
         )
 
 
@@ -77,8 +78,8 @@ def load_task(
     name : str or Path
         A task of the source experiments (`HUB_TASKS`); `bigbench:<task>`; a file of JSON lines, CSV
         or Parquet (also `.gz`, `.zst`); a folder that `save_to_disk` of the datasets library wrote;
-        or a function `module:function`. Files, folders and functions give columns text and label (0
-        or 1), optionally id, group and split (train or test).
+        or a function `module:function`. Files, folders and functions give columns text (or
+        messages: conversations) and label (0 or 1), optionally id, group and split (train or test).
     positive, negative : str, optional
         Classes of a BIG-bench task that become 1 and 0.
     formatting : {"repaired", "published"}, default "repaired"
@@ -316,6 +317,7 @@ def make_task(name: str, source: SourceRows) -> Task:
         _column(source.groups, kept, np.str_),
         name,
         _column(source.held_out, kept, np.bool_),
+        source.chats,
     )
     dropped = {**source.dropped, **repeats}
     labels = np.unique(rows.labels).tolist()

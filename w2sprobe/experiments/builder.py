@@ -1,10 +1,12 @@
 """Stages that the experiments on one cut of a task's rows share: stores, trainings, votes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from w2sprobe.chat import template_hash
 from w2sprobe.checks import n_left_out
 from w2sprobe.data import Rows
 from w2sprobe.devices import resolve_device
@@ -32,11 +34,11 @@ from w2sprobe.experiments.votes_plan import VotesPlan
 from w2sprobe.extraction import store_identity
 from w2sprobe.fingerprint import fingerprint
 from w2sprobe.folds import folds_of
-from w2sprobe.models import ModelInfo, load_tokenizer
+from w2sprobe.models import ModelInfo, check_head, load_tokenizer
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.training.requirements import training_precision
 from w2sprobe.training.settings import TrainSettings
-from w2sprobe.training.zero_shot import PromptTemplate, check_answers, check_head
+from w2sprobe.training.zero_shot import PromptTemplate, check_answers, check_texts
 
 
 class Builder:
@@ -109,10 +111,12 @@ class Builder:
         Raises
         ------
         InputError
-            The model has no language-model head, or cannot tell the answers apart.
+            The model has no language-model head, or cannot tell the answers apart; or the rows are
+            conversations.
         """
         info = self.infos[model]
         check_head(info)
+        check_texts(rows)
         form = ZeroShotConfig(question=settings.question, answers=settings.answers)
         check_answers(load_tokenizer(info.source), PromptTemplate(form.answers, form.question))
         work = ZeroShot(info, rows, form, truncate, device=self.device)
@@ -138,7 +142,7 @@ class Builder:
         precision = training_precision(info, settings, self.torch_device)
         weak = split == "weak_train"
         work = Train(
-            info,
+            self._with_template(info),
             settings,
             precision,
             known[split],
@@ -161,6 +165,13 @@ class Builder:
         )
         return self.stage(work, title, cost)
 
+    def _with_template(self, info: ModelInfo) -> ModelInfo:
+        """Model of a stage that reads conversations: their template is part of its identity."""
+        if not self.splits.test.chats:
+            return info
+        template = template_hash(load_tokenizer(info.source))
+        return replace(info, identity={**info.identity, "chat_template": template})
+
     @cached_property
     def store(self) -> Stage:
         """Stage that caches the strong base model's activations."""
@@ -171,6 +182,7 @@ class Builder:
             rows.texts,
             position=self.configs[0].probes.position,
             truncate=config.truncate,
+            chats=rows.chats,
         )
         work = Extract(identity, "all", info, rows=rows, device=self.device)
         n_tokens = self.lengths[config.model].stored * len(rows) // len(self.splits.stored)
@@ -190,6 +202,7 @@ class Builder:
             rows.texts,
             position=states.position,
             truncate=states.truncate,
+            chats=rows.chats,
         )
         work = Extract(identity, self.weak_layer(states), info, rows=rows, device=self.device)
         n_tokens = sum(self.lengths[states.model].tokens.values())

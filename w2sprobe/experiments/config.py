@@ -74,9 +74,9 @@ class _Config(BaseModel):
 
 NAME = (
     "Task: name from `w2sprobe tasks ls`; bigbench:NAME; .jsonl, .csv or .parquet file with "
-    "columns text and label (0/1), optionally id, group and split (train/test); `save_to_disk` "
-    "folder with these columns; module:function that returns such rows; or file from `w2sprobe "
-    "tasks split`."
+    "columns text (or messages) and label (0/1), optionally id, group and split (train/test); "
+    "`save_to_disk` folder with these columns; module:function that returns such rows; or file "
+    "from `w2sprobe tasks split`."
 )
 
 
@@ -306,7 +306,7 @@ class ProbeConfig(_Config):
     position: str = Field(
         "last",
         description="Token of the strong model whose hidden state is used: last, first or mean (of "
-        "all tokens).",
+        "all tokens); in conversations also last-assistant.",
     )
     contamination: Contamination = 0.1
     per_class: PerClass = False

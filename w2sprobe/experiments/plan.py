@@ -191,7 +191,10 @@ def union_rows(parts: list[Rows]) -> Rows:
         known |= {name: (text, label) for name, text, label in zip(*columns, strict=True)}
     ids = sorted(known)
     return Rows(
-        np.array(ids), [known[name][0] for name in ids], np.array([known[name][1] for name in ids])
+        np.array(ids),
+        [known[name][0] for name in ids],
+        np.array([known[name][1] for name in ids]),
+        chats=parts[0].chats,
     )
 
 

@@ -12,6 +12,7 @@ import torch
 from w2sprobe.atomic import check_writable
 from w2sprobe.cache import is_store
 from w2sprobe.devices import resolve_device
+from w2sprobe.errors import InputError
 from w2sprobe.extraction.disk import check_disk, free_bytes
 from w2sprobe.extraction.forward import BATCH_TOKENS, Extractor
 from w2sprobe.extraction.request import ROWS_PER_SHARD, ExtractionRequest, TokenizedRows
@@ -61,12 +62,14 @@ def plan_extraction(
     Raises
     ------
     InputError
-        A text that does not fit, or an unknown device.
+        A text that does not fit, an unknown device, or tokens that the model is to generate.
     StoreMismatch
         The folder holds a store of another model, other rows or other settings.
     OutputError
         The disk cannot hold the store, or cannot be written to.
     """
+    if request.generate:
+        raise InputError("a dry run does not measure generated tokens", advice="Run it.")
     chosen_device, folder = resolve_device(device), Path(path)
     if is_store(folder) and request.writer(folder).is_complete():
         return ExtractionCost(0, free_bytes(folder), 0.0, 0.0, 0)
@@ -96,9 +99,10 @@ def _measure(
     sample = np.random.default_rng(SEED).permutation(n)[:SAMPLE_ROWS]
     tokens = [rows.input_ids[row] for row in sample]
     # the first pass also allocates memory: it is not timed
-    extractor.states(tokens[:4], rows.spans[sample[:4]], layers)
+    kept = [rows.kept[row] for row in sample]
+    extractor.states(tokens[:4], kept[:4], layers)
     start = time.perf_counter()
-    extractor.states(tokens, rows.spans[sample], layers)
+    extractor.states(tokens, kept, layers)
     seconds = time.perf_counter() - start
     lengths = np.array([len(row) for row in rows.input_ids])
     budget = extractor.batch_tokens

@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedModel
 
 from w2sprobe.errors import InputError, W2SProbeError
-from w2sprobe.extraction.positions import keep_tokens
+from w2sprobe.extraction.positions import keep_tokens, token_index
 from w2sprobe.models import DTYPES, hidden_states, text_config
 from w2sprobe.progress import Advance
 from w2sprobe.tokens import length_sorted_batches, pad
@@ -26,7 +26,7 @@ class Extractor:
     network : PreTrainedModel
         Base model in evaluation mode.
     average : bool
-        Return one vector per row instead of one per token of its span.
+        Return one vector per row instead of one per kept token.
     dtype : {"float32", "float16", "bfloat16"}
         Type of the returned states.
     batch_tokens : int
@@ -55,7 +55,7 @@ class Extractor:
     def states(
         self,
         input_ids: Sequence[np.ndarray],
-        spans: np.ndarray,
+        kept: Sequence[np.ndarray],
         layers: Sequence[int],
         advance: Advance = lambda _: None,
     ) -> dict[int, np.ndarray]:
@@ -65,8 +65,8 @@ class Extractor:
         ----------
         input_ids : sequence of ndarray of int, length n
             Tokens of each row, without padding.
-        spans : ndarray of int64, shape (n, 2)
-            First token of each row that is kept, and the one after the last.
+        kept : sequence of ndarray of int64, length n
+            Numbers of the tokens of each row that are kept, at least one.
         layers : sequence of int
             Ascending indices into `hidden_states`.
         advance : callable, optional
@@ -84,7 +84,7 @@ class Extractor:
         W2SProbeError
             The device cannot hold a single row.
         """
-        lengths = np.ones(len(spans), np.int64) if self._average else np.diff(spans, axis=1)[:, 0]
+        lengths = np.array([1 if self._average else len(row) for row in kept], dtype=np.int64)
         ends = np.cumsum(lengths)
         width = text_config(self._network.config).hidden_size
         out = torch.empty(len(layers), int(ends[-1]), width, dtype=self._dtype)
@@ -96,7 +96,7 @@ class Extractor:
 
         # a batch is collected after the next one has started, so that copy and pass overlap
         previous: tuple[WaitForStates, np.ndarray] | None = None
-        for started in self._started_batches(input_ids, spans, layers):
+        for started in self._started_batches(input_ids, kept, layers):
             if previous:
                 collect(*previous)
             previous = started
@@ -105,7 +105,7 @@ class Extractor:
         return {layer: to_numpy(part) for layer, part in zip(layers, out, strict=True)}
 
     def _started_batches(
-        self, input_ids: Sequence[np.ndarray], spans: np.ndarray, layers: Sequence[int]
+        self, input_ids: Sequence[np.ndarray], kept: Sequence[np.ndarray], layers: Sequence[int]
     ) -> Iterator[tuple[WaitForStates, np.ndarray]]:
         """Run batch after batch; one that does not fit into memory is cut in halves."""
         sizes = np.array([len(row) for row in input_ids])
@@ -118,7 +118,7 @@ class Extractor:
         while todo:
             rows = todo.pop()
             try:
-                wait = self._start(input_ids, spans, layers, rows)
+                wait = self._start(input_ids, kept, layers, rows)
             except torch.OutOfMemoryError as error:
                 if len(rows) == 1:
                     raise W2SProbeError(
@@ -134,7 +134,7 @@ class Extractor:
     def _start(
         self,
         input_ids: Sequence[np.ndarray],
-        spans: np.ndarray,
+        kept: Sequence[np.ndarray],
         layers: Sequence[int],
         rows: np.ndarray,
     ) -> WaitForStates:
@@ -144,13 +144,14 @@ class Extractor:
             name: tensor.to(device)
             for name, tensor in pad([input_ids[row] for row in rows], pad_id=0).items()
         }
-        kept = torch.as_tensor(spans[rows], device=device)
+        rows_index, tokens_index = token_index([kept[row] for row in rows])
+        index = (rows_index.to(device), tokens_index.to(device))
         states = hidden_states(
             self._network,
             batch,
             layers,
             # reduced on the device, layer by layer: only the kept vectors stay in memory
-            lambda hidden: keep_tokens(hidden, kept, average=self._average),
+            lambda hidden: keep_tokens(hidden, index, average=self._average),
             whole_pass=self._whole_pass,
         )
         stacked = torch.stack([states[layer].to(device) for layer in layers])

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from w2sprobe.cache import FORMAT_VERSION
+from w2sprobe.chat import template_hash
 from w2sprobe.errors import InputError
 from w2sprobe.extraction.positions import parse_position
 from w2sprobe.fingerprint import fingerprint_strings
-from w2sprobe.models import DTYPES, ModelInfo, computing_type
+from w2sprobe.models import DTYPES, ModelInfo, computing_type, load_tokenizer
 
 CUT = "token ids, at the end"  # version 0 cut where the tokenizer was saved to cut
 
@@ -21,15 +22,23 @@ def store_identity(
     dtype: str = "auto",
     store_dtype: str = "auto",
     truncate: bool = False,
+    chats: bool = False,
 ) -> dict[str, Any]:
     """Everything that determines a store's values; the settings are those of `extract`.
+
+    `chats` says that the texts are conversations, as in `w2sprobe.data.Rows`.
 
     Raises
     ------
     InputError
-        Unknown position or dtype, or a checkpoint in a type that nothing is computed in.
+        Unknown position or dtype, a position of a role in texts that are no conversations, a model
+        without a chat template, or a checkpoint in a type that nothing is computed in.
     """
-    parse_position(position)
+    if parse_position(position).role and not chats:
+        raise InputError(
+            f"position {position!r} of texts",
+            allowed="conversations: rows with a column messages instead of text",
+        )
     for name in (dtype, store_dtype):
         if name != "auto" and name not in DTYPES:
             raise InputError(f"unknown dtype {name!r}", allowed=f"auto, {', '.join(DTYPES)}")
@@ -45,4 +54,5 @@ def store_identity(
         "truncate": truncate,
         # absent where nothing is cut, so that stores from before the key keep their address
         **({"cut": CUT} if truncate else {}),
+        **({"chat_template": template_hash(load_tokenizer(info.source))} if chats else {}),
     }

@@ -10,14 +10,17 @@ import torch
 from transformers import PreTrainedModel
 
 from w2sprobe.atomic import check_writable
-from w2sprobe.cache import ActivationStore, ActivationWriter, drop_damage, is_store
+from w2sprobe.cache import GENERATED, ActivationStore, ActivationWriter, drop_damage, is_store
+from w2sprobe.data.columns import MESSAGES
 from w2sprobe.devices import rank_and_world, resolve_device
 from w2sprobe.extraction.disk import check_disk
 from w2sprobe.extraction.forward import BATCH_TOKENS, Extractor
+from w2sprobe.extraction.generation import greedy, read_continuations, write_continuations
 from w2sprobe.extraction.request import ROWS_PER_SHARD, ExtractionRequest, TokenizedRows
 from w2sprobe.extraction.rows import read_rows
 from w2sprobe.extraction.selftest import choose_rows, self_test
 from w2sprobe.layers import Layers
+from w2sprobe.models import load_tokenizer
 from w2sprobe.progress import progress_bar
 
 
@@ -31,6 +34,7 @@ def extract(
     dtype: str = "auto",
     store_dtype: str = "auto",
     truncate: bool = False,
+    generate: int = 0,
     compression: str | None = None,
     batch_tokens: int = BATCH_TOKENS,
     rows_per_shard: int = ROWS_PER_SHARD,
@@ -49,7 +53,8 @@ def extract(
         Asset name, local folder or Hugging Face hub name.
     dataset
         Rows with `id` (unique) and `text`: `w2sprobe.data.Rows`, a list of dicts, a data frame, a
-        `datasets.Dataset`, a dict of lists.
+        `datasets.Dataset`, a dict of lists. Conversations have `messages` (lists of `role` and
+        `content`, or their JSON) instead of `text`; the model's chat template renders them.
     path
         Folder of the store.
     layers
@@ -57,13 +62,19 @@ def extract(
     position
         Which token: the `last` or `first` of a row, the `mean` over all, `all` of them (one vector
         per token), `marker:TEXT` (last token of the last TEXT in the row) or `after:TEXT` (mean
-        over the tokens that follow it). Special tokens count.
+        over the tokens that follow it). Special tokens count. In conversations also the tokens of
+        what the `assistant` or the `user` says (one vector per token), and the last token of what
+        the assistant says (`last-assistant`); the template's own tokens are not among these.
     dtype
         Type in which the model computes: float32, float16, bfloat16, or the checkpoint's own.
     store_dtype
         Type in the store; by default that in which the model computes, without loss.
     truncate
         Cut texts to the model's context instead of refusing them; the count is in the manifest.
+    generate
+        Continue each row by at most so many tokens, greedily, and keep the states of these tokens
+        instead of the row's own (a conversation is answered). `position` is then last, first, mean
+        or all of them. `generated.parquet` in the store's folder has their text.
     compression
         "bitshuffle-zstd": lossless; needs hdf5plugin for writing and for reading.
     batch_tokens
@@ -80,7 +91,8 @@ def extract(
     ------
     InputError
         Unknown model, layer, position, dtype or device; a text that is empty, too long without
-        `truncate`, or lacks the marker; rows without id or text. Raised before weights are loaded.
+        `truncate`, or lacks the marker; rows without id or text; conversations for a model without
+        a chat template, or which it refuses. Raised before weights are loaded.
     StoreMismatch
         The folder holds a store of another model, other rows or other settings.
     OutputError
@@ -96,6 +108,7 @@ def extract(
         dtype=dtype,
         store_dtype=store_dtype,
         truncate=truncate,
+        generate=generate,
     )
     return run_extraction(
         request,
@@ -137,12 +150,19 @@ def run_extraction(
         return existing.reopen()
     check_writable(Path(path))  # not before: a complete store may be in a read-only folder
     rows = request.tokenize()
+    written = None
+    if request.generate:
+        written = _continuations(request, Path(path), rows, batch_tokens, chosen_device, device_map)
+        rows = request.continued(rows, written)
     n_layers = existing.n_layers_missing() if existing else len(request.layers)
     check_disk(Path(path), round(request.layer_bytes(rows) * n_layers))
     # weights are loaded and tested before anything is written
     network = request.load_model(chosen_device, device_map)
     report = _test(request, rows, network)
     with request.writer(path, compression, rows_per_shard) as writer:
+        if written and not (Path(path) / GENERATED).is_file():
+            tokenizer = load_tokenizer(request.info.source)
+            write_continuations(Path(path), request.ids, written, tokenizer)
         extractor = request.extractor(network, batch_tokens, whole_pass=report["whole_pass"])
         _write_shards(writer, request, rows, extractor)
         return writer.finish(
@@ -191,14 +211,15 @@ def repair(
         As in `extract`.
     """
     manifest = ActivationStore.open(path, partial=True).manifest
-    ids, texts = read_rows(dataset)  # once: it may be an iterator
-    identity, rows = manifest["identity"], {"id": ids, "text": texts}
+    ids, texts, chats = read_rows(dataset)  # once: it may be an iterator
+    identity, rows = manifest["identity"], {"id": ids, MESSAGES if chats else "text": texts}
     name, layers = model or manifest["model"], [*manifest["layers"], *manifest["pending"]]
     settings = {
         "position": identity["position"],
         "dtype": identity["computed_in"],
         "store_dtype": identity["dtype"],
         "truncate": identity["truncate"],
+        "generate": identity.get("generate", {"tokens": 0})["tokens"],
     }
     # refuses other rows or another model before anything is deleted
     ExtractionRequest(name, rows, layers, **settings).writer(path)
@@ -208,6 +229,28 @@ def repair(
     return problems
 
 
+def _continuations(
+    request: ExtractionRequest,
+    path: Path,
+    rows: TokenizedRows,
+    batch_tokens: int,
+    device: torch.device,
+    device_map: str | None,
+) -> list[np.ndarray]:
+    """What the model wrote when the store was started, or writes now."""
+    stored = read_continuations(path, request.ids) if is_store(path) else None
+    if stored is not None:
+        return stored
+    # the causal model is freed before the base model is loaded
+    return greedy(
+        request.load_causal(device, device_map),
+        request.info,
+        rows.input_ids,
+        n_tokens=request.generate,
+        batch_tokens=batch_tokens,
+    )
+
+
 def _test(
     request: ExtractionRequest, rows: TokenizedRows, network: PreTrainedModel
 ) -> dict[str, Any]:
@@ -215,7 +258,7 @@ def _test(
     return self_test(
         network,
         [rows.input_ids[row] for row in sample],
-        rows.spans[sample],
+        [rows.kept[row] for row in sample],
         request.layers,
         average=request.position.averaged,
     )
@@ -235,15 +278,16 @@ def _write_shards(
     ):
         writing: Future[None] | None = None
         for index, part in writer.claims(start=rank / world):
-            spans = rows.spans[part]
-            states = extractor.states(rows.input_ids[part], spans, writer.needed(index), advance)
+            kept = rows.kept[part]
+            states = extractor.states(rows.input_ids[part], kept, writer.needed(index), advance)
             if writing:
                 writing.result()  # raises what went wrong while writing
-            offsets = _offsets(spans) if request.position.ragged else None
-            writing = background.submit(writer.write_shard, index, states, offsets)
+            offsets = _offsets(kept) if request.position.ragged else None
+            roles = np.concatenate(rows.roles[part]) if rows.roles else None
+            writing = background.submit(writer.write_shard, index, states, offsets, roles)
         if writing:
             writing.result()
 
 
-def _offsets(spans: np.ndarray) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum(spans[:, 1] - spans[:, 0])])
+def _offsets(kept: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum([len(row) for row in kept])])

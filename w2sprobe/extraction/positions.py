@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from w2sprobe.chat import ROLE_NUMBERS
 from w2sprobe.errors import InputError, first_few
 from w2sprobe.tokens import TOKENIZER_OPTIONS, Tokens
 
-POSITIONS = ("last", "first", "mean", "all", "marker:TEXT", "after:TEXT")
+PLAIN = ("last", "first", "mean", "all", "assistant", "user", "last-assistant")
+POSITIONS = (*PLAIN, "marker:TEXT", "after:TEXT")
 
 
 @dataclass(frozen=True)
@@ -19,9 +21,11 @@ class Position:
 
     Parameters
     ----------
-    kind : {"last", "first", "mean", "all", "marker", "after"}
-        Last or first token; mean over all tokens; all tokens, with one vector each; last token of
-        the marker; mean over the tokens that follow the marker. Special tokens count.
+    kind : str
+        `last` or `first` token; `mean` over all tokens; `all` tokens, with one vector each; last
+        token of the `marker`; mean over the tokens that follow it (`after`). Special tokens count.
+        In conversations also the tokens of what `assistant` or `user` say, with one vector each,
+        and the last one of what the assistant says (`last-assistant`).
     text : str
         The marker; its last occurrence in a row is used.
     """
@@ -32,7 +36,15 @@ class Position:
     @property
     def ragged(self) -> bool:
         """Whether a row has one vector per token."""
-        return self.kind == "all"
+        return self.kind in ("all", "assistant", "user")
+
+    @property
+    def role(self) -> str:
+        """Whose tokens are kept; empty where roles do not matter."""
+        return self.kind.removeprefix("last-") if self.kind in PLAIN[4:] else ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.text!r}" if self.text else self.kind
 
     @property
     def averaged(self) -> bool:
@@ -41,7 +53,7 @@ class Position:
 
 
 def parse_position(spec: str) -> Position:
-    """Turn `last`, `first`, `mean`, `all`, `marker:TEXT` or `after:TEXT` into a Position.
+    """Turn one of `POSITIONS` into a Position.
 
     Raises
     ------
@@ -54,73 +66,96 @@ def parse_position(spec: str) -> Position:
     Position(kind='marker', text='Answer:')
     """
     kind, colon, text = spec.partition(":")
-    if spec in POSITIONS[:4]:
+    if spec in PLAIN:
         return Position(kind)
     if kind in ("marker", "after") and colon and text:
         return Position(kind, text)
     raise InputError(f"unknown position {spec!r}", allowed=", ".join(POSITIONS))
 
 
-def token_spans(
+def kept_tokens(
     position: Position,
     tokenizer: PreTrainedTokenizerBase,
     ids: Sequence[str],
-    texts: Sequence[str],
     tokens: Tokens,
-) -> np.ndarray:
-    """Find the first token of each row that is kept, and the one after the last.
+) -> list[np.ndarray]:
+    """Numbers of the tokens of each row that are kept.
 
     Parameters
     ----------
     tokenizer : PreTrainedTokenizerBase
         The tokenizer that made the tokens; markers need a fast one.
-    ids, texts : sequence of str, length n
-        Ids are used in messages.
+    ids : sequence of str, length n
+        Used in messages.
     tokens : Tokens
-        Tokens of these texts. In a text that was cut, the marker must be before the cut.
+        In a text that was cut, the marker must be before the cut.
 
     Returns
     -------
-    ndarray of int64, shape (n, 2)
+    list of ndarray of int64, length n
+        Ascending, at least one for each row.
 
     Raises
     ------
     InputError
-        A row lacks the marker, or nothing follows it; or the tokenizer is slow.
+        A row lacks the marker, or nothing follows it; a conversation lacks the role; or the
+        tokenizer is slow.
     """
-    lengths = tokens.lengths
-    starts, ends = np.zeros_like(lengths), lengths
+    lengths = tokens.lengths.tolist()
     if position.kind == "last":
-        starts = lengths - 1
-    elif position.kind == "first":
-        ends = np.ones_like(lengths)
+        return [np.array([length - 1]) for length in lengths]
+    if position.kind == "first":
+        return [np.array([0])] * len(lengths)
+    if position.role:
+        kept = _of_role(position, tokens.roles or [])
+        allowed = f"conversations with a message of the {position.role} before they are cut"
     elif position.text:
-        if not tokenizer.is_fast:
-            raise InputError(
-                f"{type(tokenizer).__name__} does not report the position of a token in the text",
-                allowed="position last, first, mean or all",
-            )
-        spans = [
-            _marked_span(position, tokenizer, text, n_read)
-            for text, n_read in zip(texts, tokens.n_read.tolist(), strict=True)
-        ]
-        starts, ends = np.array(spans, dtype=np.int64).reshape(-1, 2).T
-        bad = np.flatnonzero(starts < 0)
-        if bad.size:
-            raise InputError(
-                f"no tokens at position {position.kind}:{position.text!r} in ids "
-                f"{first_few([ids[int(row)] for row in bad])}",
-                allowed="texts that hold the marker, and for `after` go on behind it, before they "
-                "are cut to the context",
-            )
-    return np.stack([starts, ends], axis=1).astype(np.int64)
+        kept = _marked(position, tokenizer, tokens)
+        allowed = (
+            "texts that hold the marker, and for `after` go on behind it, before they are cut to "
+            "the context"
+        )
+    else:
+        numbers = np.arange(max(lengths, default=0))
+        return [numbers[:length] for length in lengths]  # views: no memory for each row
+    lacking = [name for name, row in zip(ids, kept, strict=True) if not len(row)]
+    if lacking:
+        raise InputError(
+            f"no tokens at position {position} in ids {first_few(lacking)}", allowed=allowed
+        )
+    return kept
+
+
+def _of_role(position: Position, roles: list[np.ndarray]) -> list[np.ndarray]:
+    kept = [np.flatnonzero(row == ROLE_NUMBERS[position.role]) for row in roles]
+    return [row[-1:] for row in kept] if position.kind == "last-assistant" else kept
+
+
+def _marked(
+    position: Position, tokenizer: PreTrainedTokenizerBase, tokens: Tokens
+) -> list[np.ndarray]:
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"{type(tokenizer).__name__} does not report the position of a token in the text",
+            allowed="position last, first, mean or all",
+        )
+    is_chat = tokens.roles is not None
+    kept = []
+    for text, n_read in zip(tokens.texts, tokens.n_read.tolist(), strict=True):
+        read = tokenizer(
+            text,
+            return_offsets_mapping=True,
+            add_special_tokens=not is_chat,
+            **TOKENIZER_OPTIONS,
+        )
+        kept.append(np.arange(*_marked_span(position, text, read["offset_mapping"], n_read)))
+    return kept
 
 
 def _marked_span(
-    position: Position, tokenizer: PreTrainedTokenizerBase, text: str, n_read: int
+    position: Position, text: str, offsets: Sequence[tuple[int, int]], n_read: int
 ) -> tuple[int, int]:
-    """Span among the first `n_read` tokens of a row, or (-1, -1)."""
-    offsets = tokenizer(text, return_offsets_mapping=True, **TOKENIZER_OPTIONS)["offset_mapping"]
+    """First token among the first `n_read` of a row, and the one after the last; or (0, 0)."""
     cut = n_read < len(offsets)
     # special tokens have the offsets (0, 0)
     inside = [token for token, (first, last) in enumerate(offsets[:n_read]) if last > first]
@@ -128,39 +163,45 @@ def _marked_span(
     n_visible = max((offsets[token][1] for token in inside), default=0) if cut else len(text)
     start = text.rfind(position.text, 0, n_visible)
     if start < 0:
-        return -1, -1
+        return 0, 0
     end = start + len(position.text)
     before = [token for token in inside if offsets[token][0] < end]
     after = [token for token in inside if offsets[token][0] >= end]
     if position.kind == "marker":
-        return (before[-1], before[-1] + 1) if before else (-1, -1)
-    return (after[0], after[-1] + 1) if after else (-1, -1)
+        return (before[-1], before[-1] + 1) if before else (0, 0)
+    return (after[0], after[-1] + 1) if after else (0, 0)
 
 
-def keep_tokens(hidden: torch.Tensor, spans: torch.Tensor, *, average: bool) -> torch.Tensor:
-    """Select the vectors of the spans, one row after the other.
+def token_index(kept: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Row and token number of every kept token, one row after the other: int64, (vectors,)."""
+    lengths = torch.tensor([len(row) for row in kept])
+    rows = torch.repeat_interleave(torch.arange(len(kept)), lengths)
+    return rows, torch.as_tensor(np.concatenate(kept), dtype=torch.int64)
+
+
+def keep_tokens(
+    hidden: torch.Tensor, index: tuple[torch.Tensor, torch.Tensor], *, average: bool
+) -> torch.Tensor:
+    """Select the vectors of the kept tokens, one row after the other.
 
     Parameters
     ----------
     hidden : Tensor, shape (rows, tokens, width)
-    spans : Tensor of int64, shape (rows, 2)
-        On any device.
+    index : tuple of Tensor
+        From `token_index`, on any device.
     average : bool
-        Return the mean of each span instead, computed in float32.
+        Return the mean over each row's tokens instead, computed in float32.
 
     Returns
     -------
     Tensor, shape (vectors, width)
         In the type of `hidden`.
     """
-    spans = spans.to(hidden.device)
-    lengths = spans[:, 1] - spans[:, 0]
-    rows = torch.repeat_interleave(torch.arange(len(spans), device=hidden.device), lengths)
-    # output vector i of a row is token i - shift, without a loop over rows
-    shift = torch.repeat_interleave(lengths.cumsum(0) - lengths - spans[:, 0], lengths)
-    vectors = hidden[rows, torch.arange(len(rows), device=hidden.device) - shift]
+    rows, tokens = (part.to(hidden.device) for part in index)
+    vectors = hidden[rows, tokens]
     if not average:
         return vectors
-    total = torch.zeros(len(spans), hidden.shape[2], dtype=torch.float32, device=hidden.device)
+    total = torch.zeros(len(hidden), hidden.shape[2], dtype=torch.float32, device=hidden.device)
     total.index_add_(0, rows, vectors.float())
-    return (total / lengths[:, None]).to(hidden.dtype)
+    counts = torch.bincount(rows, minlength=len(hidden))
+    return (total / counts[:, None]).to(hidden.dtype)

@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from w2sprobe.cells import all_filled, all_names, as_name, converted, filled
-from w2sprobe.data.columns import TEXTS
+from w2sprobe.cells import all_names, as_name, converted
+from w2sprobe.data.columns import MESSAGES, TEXTS, checked_texts
 from w2sprobe.data.rows import Rows, check_unique
 from w2sprobe.data.tables import read_table
 from w2sprobe.errors import InputError
@@ -11,20 +11,23 @@ from w2sprobe.errors import InputError
 WHERE = "the dataset"
 
 
-def read_rows(dataset: object) -> tuple[list[str], list[str]]:
+def read_rows(dataset: object) -> tuple[list[str], list[str], bool]:
     """Read and validate the ids and texts of a data set.
 
     Parameters
     ----------
     dataset : object
-        `Rows`, rows with `id` and `text`, or a table with these columns, as in `extract`.
+        `Rows`, rows with `id` and `text` (or `messages`), or a table with these columns, as in
+        `extract`.
 
     Returns
     -------
     list of str
         Ids; integers become their digits.
     list of str
-        Texts.
+        Texts, or conversations as canonical JSON.
+    bool
+        Whether they are conversations.
 
     Raises
     ------
@@ -36,7 +39,8 @@ def read_rows(dataset: object) -> tuple[list[str], list[str]]:
     if isinstance(dataset, Rows):
         if not len(dataset):
             raise InputError(f"no rows in {WHERE}")
-        return dataset.ids.tolist(), list(dataset.texts)  # validated when they were made
+        # validated when they were made
+        return dataset.ids.tolist(), list(dataset.texts), dataset.chats
 
     def where(row: int) -> str:
         return f"{WHERE}, row {row + 1} (counted from 1)"
@@ -46,4 +50,5 @@ def read_rows(dataset: object) -> tuple[list[str], list[str]]:
     if not ids:
         raise InputError(f"no rows in {WHERE}")
     check_unique(ids, WHERE)
-    return ids, converted(cells["text"], all_filled, partial(filled, "text"), where)
+    chats = MESSAGES in cells
+    return ids, checked_texts(cells, WHERE, where), chats

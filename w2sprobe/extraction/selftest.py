@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from w2sprobe.errors import InputError
 from w2sprobe.extraction.forward import Extractor
-from w2sprobe.extraction.positions import keep_tokens
+from w2sprobe.extraction.positions import keep_tokens, token_index
 from w2sprobe.models import blocks_of, n_blocks, running
 
 N_ROWS = 4
@@ -35,7 +35,7 @@ def choose_rows(lengths: np.ndarray) -> np.ndarray:
 def self_test(
     network: PreTrainedModel,
     input_ids: Sequence[np.ndarray],
-    spans: np.ndarray,
+    kept: Sequence[np.ndarray],
     layers: Sequence[int],
     *,
     average: bool,
@@ -58,7 +58,7 @@ def self_test(
         the tolerance, which depends on the type in which the model computes.
     """
     dtype = str(network.dtype).removeprefix("torch.")
-    alone = _rows_alone(network, input_ids, spans, layers, average=average)
+    alone = _rows_alone(network, input_ids, kept, layers, average=average)
     # the fast way first: stop at the highest layer and take what the blocks read
     for whole_pass in (False, True):
         extractor = Extractor(
@@ -69,7 +69,7 @@ def self_test(
             whole_pass=whole_pass,
             one_batch=True,
         )
-        difference = _difference(extractor.states(input_ids, spans, layers), alone.states)
+        difference = _difference(extractor.states(input_ids, kept, layers), alone.states)
         if difference <= TOLERANCE[dtype]:
             break
     else:
@@ -126,7 +126,7 @@ class _RowsAlone:
 def _rows_alone(
     network: PreTrainedModel,
     input_ids: Sequence[np.ndarray],
-    spans: np.ndarray,
+    kept: Sequence[np.ndarray],
     layers: Sequence[int],
     *,
     average: bool,
@@ -134,11 +134,11 @@ def _rows_alone(
     parts: dict[int, list[torch.Tensor]] = {layer: [] for layer in layers}
     first_is_embedding = last_is_normed = None
     with _observed(network) as ends:
-        for row, span in zip(input_ids, spans, strict=True):
+        for row, tokens in zip(input_ids, kept, strict=True):
             states = _one_row(network, row)
-            kept = torch.as_tensor(span[None])
+            index = token_index([tokens])
             for layer in layers:
-                vectors = keep_tokens(states[layer], kept, average=average)
+                vectors = keep_tokens(states[layer], index, average=average)
                 parts[layer].append(vectors.float().cpu())
             # only where the blocks work on (rows, tokens, width): the first dimension is the row
             if ends.first_input and ends.last_output and ends.have_one_row():

@@ -1,5 +1,6 @@
 """Models by name, folder or asset: their description, text model and hidden states."""
 
+from w2sprobe.models.causal import check_head, load_causal
 from w2sprobe.models.counting import ParameterCounts, count_parameters, forward_flops, has_blocks
 from w2sprobe.models.describe import (
     DTYPES,
@@ -24,6 +25,7 @@ __all__ = [
     "ModelInfo",
     "ParameterCounts",
     "blocks_of",
+    "check_head",
     "check_loaded",
     "check_weights",
     "computing_type",
@@ -34,6 +36,7 @@ __all__ = [
     "has_blocks",
     "hidden_states",
     "load_base",
+    "load_causal",
     "load_tokenizer",
     "n_blocks",
     "quantization_of",

@@ -124,6 +124,7 @@ def classifier_tokens(
         max_tokens=info.max_tokens,
         vocab_size=info.vocab_size,
         truncate=truncate,
+        chats=rows.chats,
     )
     check_eos_tokens(read_config(info.source), ids, tokens.input_ids)
     return tokens

@@ -29,7 +29,7 @@ from w2sprobe.atomic import write_json
 from w2sprobe.data import Rows
 from w2sprobe.devices import rank_and_world, resolve_device
 from w2sprobe.errors import InputError, W2SProbeError
-from w2sprobe.fingerprint import fingerprint, fingerprint_strings
+from w2sprobe.fingerprint import fingerprint
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import FOUR_BITS, ModelInfo, describe_model, load_tokenizer
 from w2sprobe.progress import Advance, progress_bar
@@ -141,7 +141,7 @@ def finetune(
     reloaded = _save(base, data, trainer, folder, expected)
     record = _record(base, data, trainer) | {
         "run": run,
-        "rows": fingerprint_strings(train.ids.tolist(), train.texts),
+        "rows": train.content,
     }
     if arguments.should_save:
         _finish(folder, record, val)

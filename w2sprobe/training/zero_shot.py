@@ -14,14 +14,8 @@ from typing import Any, cast
 import numpy as np
 import torch
 from scipy.special import expit
-from transformers import (
-    AutoModelForCausalLM,
-    DynamicCache,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from w2sprobe.data import Rows
 from w2sprobe.data.coin import Coin
@@ -29,16 +23,13 @@ from w2sprobe.devices import resolve_device
 from w2sprobe.errors import IdMismatch, InputError, first_few
 from w2sprobe.labels import LabelTable
 from w2sprobe.models import (
-    DTYPES,
     ModelInfo,
-    check_loaded,
+    check_head,
     computing_type,
     describe_model,
+    load_causal,
     load_tokenizer,
-    read_config,
-    reading,
     running,
-    text_model,
 )
 from w2sprobe.progress import progress_bar
 from w2sprobe.tokens import (
@@ -96,8 +87,8 @@ def zero_shot(
     Raises
     ------
     InputError
-        No such model or device; no language-model head; answers that differ only after their first
-        token; a prompt longer than the context.
+        No such model or device; no language-model head; conversations; answers that differ only
+        after their first token; a prompt longer than the context.
     IdMismatch
         A row is one of its own examples.
 
@@ -110,6 +101,7 @@ def zero_shot(
     info = describe_model(model)
     resolved = resolve_device(device)
     check_head(info)
+    check_texts(rows)
     template, tokenizer = PromptTemplate(answers, question), load_tokenizer(info.source)
     check_answers(tokenizer, template)
     examples = ""
@@ -216,16 +208,14 @@ class _Prompt:
     answer_tokens: tuple[int, int]  # first differing token of each answer, label 0 first
 
 
-def check_head(info: ModelInfo) -> None:
-    """Refuse a model whose checkpoint has no causal language-model head."""
-    # transformers would load an encoder as a causal model too, with a head of random weights
-    config = read_config(info.source)
-    architectures = list(config.architectures or [])
-    if MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type) not in architectures:
+def check_texts(rows: Rows) -> None:
+    """Refuse conversations, whose text would be part of the prompt as JSON."""
+    if rows.chats:
         raise InputError(
-            f"model {info.name!r} has no language-model head that continues a text: its "
-            f"checkpoint is a {' and '.join(architectures) or 'model of unknown kind'}",
-            allowed="causal language models, such as smollm2-135m",
+            "a zero-shot prompt with conversations",
+            where=rows.name,
+            allowed="texts",
+            advice="Write the question and what it is about into a column text.",
         )
 
 
@@ -334,37 +324,10 @@ def _prompts_in_context(
 
 def _load(info: ModelInfo, head_rows: np.ndarray, device: torch.device) -> PreTrainedModel:
     """Load a causal model in its checkpoint's precision, with a head for a few tokens only."""
-    with reading(info.name):
-        loaded = AutoModelForCausalLM.from_pretrained(
-            info.source,
-            config=read_config(info.source),
-            dtype=DTYPES[computing_type(info)],
-            device_map={"": device} if info.quantization else None,
-            ignore_mismatched_sizes=True,  # they are named below
-            output_loading_info=True,
-            trust_remote_code=False,
-        )
-    # with `output_loading_info` from_pretrained returns a pair, which its annotation does not say
-    network, loading = cast("tuple[Any, dict[str, Any]]", loaded)
-    check_loaded(info.name, network, text_model(network.base_model), loading)
-    head = network.get_output_embeddings()
-    head_tensors = {id(tensor) for tensor in head.parameters()} if head is not None else set()
-    not_loaded = {*loading["missing_keys"], *(key[0] for key in loading["mismatched_keys"])}
-    missing = sorted(
-        name
-        for name, tensor in network.named_parameters(remove_duplicate=False)
-        if id(tensor) in head_tensors and name in not_loaded
-    )
-    if missing or not isinstance(head, torch.nn.Linear):
-        raise InputError(
-            f"no language-model head in the checkpoint of {info.name!r}: it lacks "
-            f"{first_few(missing) or 'a linear one'}"
-        )
+    network: Any = load_causal(info, computing_type(info), device)
     # What a model does to its logits (scaling, soft caps) acts on each token's logit alone.
-    network.set_output_embeddings(_head_of_tokens(head, head_rows))
-    if not info.quantization:
-        torch.nn.Module.to(network, device)
-    network.train(mode=False)
+    head = _head_of_tokens(network.get_output_embeddings(), head_rows)
+    network.set_output_embeddings(head.to(network.device))
     return cast("PreTrainedModel", network)
 
 
