@@ -15,12 +15,17 @@ from w2sprobe.probes.knn import KNNProbe
 from w2sprobe.probes.logistic import LogisticProbe
 from w2sprobe.probes.mass_mean import MassMeanProbe
 from w2sprobe.probes.preprocess import Preprocessing
+from w2sprobe.probes.token_probes import AttentionProbe, MultiMaxProbe, SoftmaxMeanProbe
 from w2sprobe.probes.topofilter import TopoFilter
 
 FORMAT = 1
 ARRAYS, SETTINGS = "probe.safetensors", "probe.json"
 PROBES: dict[str, type] = {
-    probe.__name__: probe for probe in (KNNProbe, LogisticProbe, MassMeanProbe, TopoFilter)
+    probe.__name__: probe
+    for probe in (
+        *(KNNProbe, LogisticProbe, MassMeanProbe, TopoFilter),
+        *(AttentionProbe, MultiMaxProbe, SoftmaxMeanProbe),
+    )
 }
 NOT_SAVED = ("search", "_training")  # a function; the training rows of a linear probe
 
@@ -30,7 +35,7 @@ def save_probe(probe: Any, folder: str | Path) -> None:
 
     Parameters
     ----------
-    probe : KNNProbe, LogisticProbe, MassMeanProbe or TopoFilter
+    probe : any probe of this package
         Fitted. A kNN probe is saved with its rows, a linear probe without, so that
         `predict_train_proba` needs a new fit. `search` is not saved.
     folder : str or Path
@@ -71,7 +76,7 @@ def load_probe(folder: str | Path) -> Any:
 
     Returns
     -------
-    KNNProbe, LogisticProbe, MassMeanProbe or TopoFilter
+    probe
         Fitted, with the default `search`.
 
     Raises
