@@ -19,7 +19,7 @@ from w2sprobe.probes import (
 from w2sprobe.probes.estimator import NotFitted
 from w2sprobe.probes.token_probes import TokenProbe, token_cross_fit_path
 from w2sprobe.probes.token_rows import TokenRows
-from w2sprobe.probes.token_training import TokenSettings
+from w2sprobe.token_settings import TokenSettings
 
 PROBES = (AttentionProbe, MultiMaxProbe, SoftmaxMeanProbe)
 VALUES, OFFSETS, LABELS = planted(300, 200, 16, seed=1)

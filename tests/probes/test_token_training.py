@@ -11,7 +11,8 @@ from w2sprobe.errors import InputError
 from w2sprobe.probes import token_training
 from w2sprobe.probes.pooling import POOLINGS
 from w2sprobe.probes.token_rows import TokenRows
-from w2sprobe.probes.token_training import Fits, TokenSettings, standardisation, train
+from w2sprobe.probes.token_training import Fits, standardisation, train
+from w2sprobe.token_settings import TokenSettings
 
 VALUES, OFFSETS, LABELS = planted(60, 12, 6, seed=0)
 ROWS = TokenRows.checked(VALUES, OFFSETS)

@@ -25,10 +25,10 @@ from w2sprobe.probes.token_rows import TokenRows
 from w2sprobe.probes.token_training import (
     Fits,
     TokenModels,
-    TokenSettings,
     standardisation,
     train,
 )
+from w2sprobe.token_settings import TokenSettings
 
 TOKEN_L2S = (1e-4, 1e-3, 1e-2)
 

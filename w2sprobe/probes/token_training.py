@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -14,27 +13,11 @@ from w2sprobe.devices import to_tensor
 from w2sprobe.errors import InputError
 from w2sprobe.probes.pooling import POOLINGS, Pooling
 from w2sprobe.probes.token_rows import TokenRows
+from w2sprobe.token_settings import TokenSettings
 
 INITIAL_SPREAD = 0.3  # standard deviation of a standardised token's scores before training
 BIAS_RATE = 0.1  # learning rate of the intercept, beside `learning_rate`
 MAX_SCORES = 2**24  # padded scores that are in memory at a time, 64 MB
-
-
-class TokenSettings(BaseModel):
-    """How attention, softmax-mean and multimax probes are trained on standardised tokens."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    n_heads: int = Field(4, ge=1, description="Heads; each has its own scores of the tokens.")
-    steps: int = Field(500, ge=1, description="Optimiser steps.")
-    batch_size: int = Field(64, ge=1, description="Rows per optimiser step.")
-    learning_rate: float = Field(
-        0.5,
-        gt=0,
-        description="Learning rate of Adam at the first step, times the width of the hidden "
-        "states; follows a cosine to 0.",
-    )
-    seed: int = Field(0, ge=0, description="Seed of the initial weights and of the row order.")
 
 
 @dataclass(frozen=True)

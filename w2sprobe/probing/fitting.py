@@ -20,7 +20,15 @@ from w2sprobe.labels import LabelTable
 from w2sprobe.layers import parse_layers
 from w2sprobe.probes import KS, L2S, nearest_neighbors
 from w2sprobe.probes.neighbors import Search
-from w2sprobe.probing.probe_types import OTHER, PROBE_TYPES, FitInputs, Predictions
+from w2sprobe.probes.token_probes import TOKEN_L2S
+from w2sprobe.probes.token_rows import TokenRows
+from w2sprobe.probing.probe_types import (
+    OTHER,
+    PROBE_TYPES,
+    TOKEN_PROBES,
+    FitInputs,
+    Predictions,
+)
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.progress import progress_bar
@@ -39,7 +47,13 @@ from w2sprobe.votes.table import (
 )
 
 VERSION = 1  # part of `identity`: raised when predictions change, so no folder mixes versions
-GRIDS: dict[str, tuple[float, ...]] = {"knn": KS, "logistic": L2S}
+GRIDS: dict[str, tuple[float, ...]] = {
+    "knn": KS,
+    "logistic": L2S,
+    "token-mean": L2S,
+    "token-last": L2S,
+    **dict.fromkeys(("attention", "multimax", "softmax-mean"), TOKEN_L2S),
+}
 OUTSIDE_GROUP = "the rows outside a row's group"  # candidates of leave-one-out, in messages
 
 
@@ -194,8 +208,9 @@ class ProbeInputs:
             self.check_k(int(k))
         for k in self.spec.probes.get("topofilter", ()):
             check_k(int(k), "k", self._max_k_leave_one_out, OUTSIDE_GROUP)
-        if "logistic" in self.spec.probes:
-            check_l2(self.spec.probes["logistic"])
+        for name, values in self.spec.probes.items():
+            if PROBE_TYPES[name].hyperparameter == "l2":
+                check_l2(values)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -217,8 +232,11 @@ class ProbeInputs:
                     for name, soft, keep in zip(self.names, self.soft.tolist(), keeps, strict=True)
                 }
             ),
-            # the store's address covers the position
-            **self.spec.model_dump(mode="json", exclude={"layers", "position"}),
+            # the store's address covers the position; what no probe reads changes nothing
+            **self.spec.model_dump(
+                mode="json",
+                exclude={"layers", "position", *(() if self.store.ragged else ("tokens",))},
+            ),
         }
 
 
@@ -247,7 +265,7 @@ def predict_layers(
         that every table filters out. Then predictions for one table do not depend on which other
         tables are given.
     device : str, default "auto"
-        Device of linear probes.
+        Device of linear and token-level probes.
 
     Raises
     ------
@@ -318,10 +336,10 @@ def predict_layer_with_neighbors(
     """
     store, n_train = inputs.store, len(inputs.train)
     ids = np.concatenate([inputs.train, *inputs.other.values()])
-    X = store.read(layer, store.rows_of(ids))
+    X, Q = _read(store, layer, store.rows_of(ids), n_train)
     fit = FitInputs(
-        X=X[:n_train],
-        Q=X[n_train:],
+        X=X,
+        Q=Q,
         soft=inputs.soft,
         keep=inputs.keep,
         groups=inputs.groups,
@@ -347,6 +365,16 @@ def predict_layer_with_neighbors(
     return LayerVotes(layer, rows, folds, p), neighbors
 
 
+def _read(store: ActivationStore, layer: int, rows: np.ndarray, n_train: int) -> tuple[Any, Any]:
+    """Training rows and other rows: matrices, or TokenRows of a ragged store."""
+    values = store.read(layer, rows)
+    if not store.ragged:
+        return values[:n_train], values[n_train:]
+    offsets = np.concatenate([[0], np.cumsum(np.diff(store.offsets)[rows])])
+    tokens = TokenRows(values, offsets)
+    return tokens.span(0, n_train), tokens.span(n_train, len(rows))
+
+
 def _by_split(inputs: ProbeInputs, fitted: Predictions) -> dict[str, np.ndarray]:
     """Divide predictions for all other rows, (..., m), into their splits."""
     if fitted.split != OTHER:
@@ -356,12 +384,18 @@ def _by_split(inputs: ProbeInputs, fitted: Predictions) -> dict[str, np.ndarray]
 
 
 def _check_store(store: ActivationStore, spec: VoteSpec) -> None:
-    if store.ragged:
+    if store.ragged and not spec.reads_tokens:
         raise InputError(
-            "the store has one vector per token",
+            f"the store has one vector per token; {', '.join(spec.probes)}: one per row",
             where=str(store.path),
-            allowed="a store with one vector per row",
-            advice="Extract with another --position.",
+            allowed=f"probes of tokens: {', '.join(TOKEN_PROBES)}",
+            advice="Or extract with another --position.",
+        )
+    if spec.reads_tokens and not store.ragged:
+        raise InputError(
+            f"the store has one vector per row; {', '.join(spec.probes)}: one per token",
+            where=str(store.path),
+            advice="Extract with --position all.",
         )
     position = store.manifest.get("identity", {}).get("position")
     if spec.position is not None and spec.position != position:
