@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from w2sprobe.cli import _options, _probing
+from w2sprobe.errors import InputError
 from w2sprobe.votes.table import IN_SAMPLE, LEAVE_ONE_OUT, TRAIN
 
 if TYPE_CHECKING:
@@ -36,16 +37,23 @@ class _SweepOptions:
     figure: Path | None
     device: str
 
-    def spec(self) -> "VoteSpec":
-        """Probes, layers, hyperparameters and folds."""
+    def spec(self, *, tokens: bool) -> "VoteSpec":
+        """Probes, layers, hyperparameters and folds; `tokens`: for one vector per token."""
         from w2sprobe.numbers import parse_numbers
+        from w2sprobe.probing.probe_types import TOKEN_PROBES
         from w2sprobe.probing.spec import VoteSpec
 
         probes: dict[str, tuple[float, ...]] = {}
-        if self.ks != "none":
+        if tokens and self.ks not in (None, "none"):
+            raise InputError(
+                f"--ks {self.ks} for a store with one vector per token",
+                allowed="--l2s, as no kNN probe reads tokens",
+            )
+        if self.ks != "none" and not tokens:
             probes["knn"] = parse_numbers(self.ks, int, "--ks") if self.ks else ()
         if self.l2s != "none":
-            probes["logistic"] = parse_numbers(self.l2s, float, "--l2s") if self.l2s else ()
+            l2s = parse_numbers(self.l2s, float, "--l2s") if self.l2s else ()
+            probes |= dict.fromkeys(TOKEN_PROBES if tokens else ("logistic",), l2s)
         held_out: HeldOut = LEAVE_ONE_OUT if self.leave_one_out else TRAIN
         return VoteSpec(
             layers=self.layers,
@@ -113,6 +121,8 @@ class _SweepOptions:
 def command(*, as_json: bool, **given: Any) -> None:
     """Score every layer and setting of kNN and logistic probes, held out, and choose among them.
 
+    For a store with one vector per token (extract --position all): token-level probes.
+
     Probes are fitted on the weak labels of the strong-train rows (without --task: of the rows of
     --labels). Scores, on these rows by cross-fitting (cross_fit) and on validation and test rows:
     AUC against true and weak labels, each also minus the weak labels' own AUC. cross_fit AUCs
@@ -141,10 +151,10 @@ def command(*, as_json: bool, **given: Any) -> None:
     from w2sprobe.reporting.heatmaps import sweep_figure
 
     options = _SweepOptions(**given)
-    spec = options.spec()
     if options.figure:
         check_writable_file(options.figure)
     store, labels, rows = _probing.StoreInputs(options.store, options.labels, options.task).load()
+    spec = options.spec(tokens=store.ragged)
     done = sweep(
         store,
         spec,

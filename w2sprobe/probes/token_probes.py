@@ -30,7 +30,7 @@ from w2sprobe.probes.token_training import (
 )
 from w2sprobe.token_settings import TokenSettings
 
-TOKEN_L2S = (1e-4, 1e-3, 1e-2)
+TOKEN_L2S = (1e-4, 1e-3, 1e-2, 1e-1)
 
 
 def token_cross_fit_path(

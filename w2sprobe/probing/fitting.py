@@ -26,6 +26,7 @@ from w2sprobe.probing.probe_types import (
     OTHER,
     PROBE_TYPES,
     TOKEN_PROBES,
+    TRAINED_POOLINGS,
     FitInputs,
     Predictions,
 )
@@ -52,7 +53,7 @@ GRIDS: dict[str, tuple[float, ...]] = {
     "logistic": L2S,
     "token-mean": L2S,
     "token-last": L2S,
-    **dict.fromkeys(("attention", "multimax", "softmax-mean"), TOKEN_L2S),
+    **dict.fromkeys(TRAINED_POOLINGS, TOKEN_L2S),
 }
 OUTSIDE_GROUP = "the rows outside a row's group"  # candidates of leave-one-out, in messages
 
@@ -232,11 +233,8 @@ class ProbeInputs:
                     for name, soft, keep in zip(self.names, self.soft.tolist(), keeps, strict=True)
                 }
             ),
-            # the store's address covers the position; what no probe reads changes nothing
-            **self.spec.model_dump(
-                mode="json",
-                exclude={"layers", "position", *(() if self.store.ragged else ("tokens",))},
-            ),
+            # the store's address covers the position
+            **self.spec.model_dump(mode="json", exclude={"layers", "position"}),
         }
 
 

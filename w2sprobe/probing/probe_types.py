@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from w2sprobe.probing.spec import VoteSpec
 
 OTHER = "other"  # rows that are not training rows
+TRAINED_POOLINGS = ("attention", "multimax", "softmax-mean")
 Points = TypeVar("Points", np.ndarray, "TokenRows")
 
 
@@ -297,6 +298,11 @@ PROBE_TYPES: dict[str, ProbeType] = {
     "knn": ProbeType("k", _knn, default=50, folds_optional=True),
     "logistic": ProbeType("l2", _logistic, default=1e-2),
     "mass-mean": ProbeType(None, _mass_mean),
+    "topofilter": ProbeType("k", _topofilter, default=50, folds_optional=True, predicts=False),
+    **{
+        f"{HEAD}{loss}": ProbeType("seed", _head(loss), default=0, folds_optional=True)
+        for loss in LOSSES
+    },
     "token-mean": ProbeType(
         "l2", _pooled("token-mean", lambda rows: rows.means()), default=1e-2, reads_tokens=True
     ),
@@ -305,12 +311,7 @@ PROBE_TYPES: dict[str, ProbeType] = {
     ),
     **{
         name: ProbeType("l2", _trained(name), default=1e-3, reads_tokens=True)
-        for name in ("attention", "multimax", "softmax-mean")
-    },
-    "topofilter": ProbeType("k", _topofilter, default=50, folds_optional=True, predicts=False),
-    **{
-        f"{HEAD}{loss}": ProbeType("seed", _head(loss), default=0, folds_optional=True)
-        for loss in LOSSES
+        for name in TRAINED_POOLINGS
     },
 }
 PROBES = tuple(name for name in PROBE_TYPES if not name.startswith(HEAD))  # without linear heads

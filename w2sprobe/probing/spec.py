@@ -2,12 +2,20 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from w2sprobe.checks import Preprocess
 from w2sprobe.errors import InputError
 from w2sprobe.folds import FOLDS
-from w2sprobe.probing.probe_types import PROBE_TYPES
+from w2sprobe.probing.probe_types import PROBE_TYPES, TOKEN_PROBES
 from w2sprobe.token_settings import TokenSettings
 from w2sprobe.votes.table import TRAIN
 
@@ -110,6 +118,14 @@ class VoteSpec(BaseModel):
                         f"allowed: whole numbers from {least} on"
                     )
         return probes
+
+    @model_serializer(mode="wrap")
+    def _without_unread(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `tokens` out where no probe reads it: addresses are made of what is left."""
+        values: dict[str, Any] = handler(self)
+        if not {*self.probes} & {*TOKEN_PROBES}:
+            values.pop("tokens", None)
+        return values
 
     @property
     def needs_classes(self) -> bool:
