@@ -327,6 +327,29 @@ def test_losses_are_compared_on_students_where_these_are_the_baseline() -> None:
     assert p == pytest.approx(stats.ttest_1samp([*by_task.values()], 0).pvalue, abs=6e-4)
 
 
+def test_contrasts_are_those_of_scipy() -> None:
+    auc = {
+        (s.method, s.task, s.seed): s.auc for s in read_scores(PAGES / "finetuning/scores.parquet")
+    }
+    tasks = [*dict.fromkeys(task for _, task, _ in auc)]
+    cuts = [*dict.fromkeys(seed for *_, seed in auc)]
+
+    def of(method: str) -> np.ndarray:
+        return np.array([[auc[method, task, cut] for cut in cuts] for task in tasks])
+
+    values = of("ceiling") - of("logistic_probe_on_truth") - of("student") + of("logistic_probe")
+    rows = table_of(run("tables", str(PAGES / "finetuning")), "minilm-l6: contrasts of test AUCs")
+    row = row_of(rows, contrast="true labels less weak labels, of these differences")
+    assert numbers(row["mean"]) == pytest.approx(signed(values.mean(axis=1)), abs=6e-4)
+    assert row["runs above 0"] == f"{(values > 0).sum()} of {values.size}"
+    over_tasks, over_cuts = float(row["SE over tasks"]), float(row["SE over cuts"])
+    assert over_tasks == pytest.approx(stats.sem(values.mean(axis=1)), abs=6e-4)
+    # the mean of four tasks, each the mean of its cuts
+    assert over_cuts == pytest.approx(np.sqrt((stats.sem(values, axis=1) ** 2).sum()) / 4, abs=6e-4)
+    reviews = values[[index for index, task in enumerate(tasks) if "multiemo" in task]]
+    assert numbers(row["reviews: mean"]) == pytest.approx(signed(reviews.mean(axis=1)), abs=6e-4)
+
+
 def test_a_study_without_sweeps_has_no_figure_of_layers(tmp_path: Path) -> None:
     run("figures", str(PAGES / "finetuning"), str(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gains.png", "methods.png"]
@@ -337,7 +360,7 @@ def test_a_study_without_sweeps_has_no_figure_of_layers(tmp_path: Path) -> None:
 
 def test_overfitting_is_the_change_from_the_first_evaluation_to_the_last() -> None:
     pair = ("weak", "strong")
-    changes = {"a": (0.02, -0.03), "b": (0.04, -0.01), "c": (0.03, 0.01)}  # on labels, on the truth
+    changes = {"a": (0.02, -0.03), "b": (0.04, -0.005), "c": (0.03, 0.01)}  # labels, truth
     curves = [
         {
             **dict(zip(("weak_model", "strong_model"), pair, strict=True)),
@@ -361,8 +384,9 @@ def test_overfitting_is_the_change_from_the_first_evaluation_to_the_last() -> No
         ],
     )
     (table,) = overfitting(dataclasses.replace(study, curves=curves))
-    ((method, tasks, first, last, change, *of_truth),) = table.rows
+    ((method, tasks, first, last, change, *of_truth, falls),) = table.rows
     assert (method, tasks, first, last) == ("student", "3", "0.800", "0.830")
     assert numbers(change) == pytest.approx(signed([0.02, 0.04, 0.03]), abs=6e-4)
-    assert numbers(of_truth[2]) == pytest.approx(signed([-0.03, -0.01, 0.01]), abs=6e-4)
+    assert numbers(of_truth[2]) == pytest.approx(signed([-0.03, -0.005, 0.01]), abs=6e-4)
+    assert falls == "2 of 6", "both cuts of a"
     assert [*overfitting(dataclasses.replace(study, curves=old))] == []

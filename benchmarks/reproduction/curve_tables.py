@@ -10,6 +10,7 @@ from benchmarks.reproduction.study import Row, Study
 from w2sprobe.metrics import task_mean
 from w2sprobe.reporting.numbers import number
 
+FALL = 0.01  # of AUC against the truth
 ON_TRUTH = "weak", "ceiling"  # trained on the truth: both scores are the same
 
 
@@ -40,23 +41,27 @@ def overfitting(study: Study) -> Iterator[Table]:
                     "truth, first",
                     "truth, last",
                     "change",
+                    f"runs that fall by more than {FALL:g}",
                 ],
                 [_row(method, rows) for method in methods],
             )
 
 
 def _row(method: str, rows: Iterable[Row]) -> list[str]:
-    ends = np.array([*_ends(row for row in rows if row["method"] == method).values()])
+    by_task = _ends(row for row in rows if row["method"] == method)
+    ends = np.array([runs.mean(axis=0) for runs in by_task.values()])
     cells = []
     for score in range(len(CURVES)):
         first, last = ends[:, score].T
         cells += [number(first.mean()), number(last.mean())]
         cells.append(mean_over_tasks(task_mean(last - first)))
-    return [method, str(len(ends)), *cells]
+    changes = np.concatenate([runs[:, -1, 1] - runs[:, -1, 0] for runs in by_task.values()])
+    falls = f"{(changes < -FALL).sum()} of {len(changes)}"
+    return [method, str(len(ends)), *cells, falls]
 
 
 def _ends(rows: Iterable[Row]) -> dict[str, np.ndarray]:
-    """First and last value of `CURVES` by task, shape (2, 2) as (score, end), means over cuts."""
+    """First and last value of `CURVES` by task, shape (cuts, 2, 2) as (cut, score, end)."""
     curves: dict[str, dict[str, list[Row]]] = {}
     for row in rows:
         curves.setdefault(row["task"], {}).setdefault(row["seed"], []).append(row)
@@ -66,5 +71,5 @@ def _ends(rows: Iterable[Row]) -> dict[str, np.ndarray]:
         for curve in runs.values():
             ordered = sorted(curve, key=lambda row: row["epoch"])
             ends.append([[ordered[end][score] for end in (0, -1)] for score in CURVES])
-        found[task] = np.mean(ends, axis=0)
+        found[task] = np.array(ends)
     return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from benchmarks.reproduction.contrast_tables import contrasts
 from benchmarks.reproduction.curve_tables import overfitting
 from benchmarks.reproduction.gain_tables import differences, ends, overall
 from benchmarks.reproduction.label_tables import filters, log_confidence, relabellings
@@ -29,6 +30,7 @@ def _tables(study: Study) -> Iterator[Table]:
         yield ends(study, pair)
     for pair, comparison in compared.items():
         yield from differences(study, pair, comparison)
+        yield from contrasts(study, pair)
     yield from layers(study)
     for probe in PROBES:
         yield from settings(study, probe)

@@ -5,7 +5,7 @@ from typing import Any
 
 from markdown.extensions.toc import slugify
 
-from w2sprobe.experiments.config import StudyConfig
+from w2sprobe.experiments.config import study_schema
 
 MARK = "<!-- config -->"
 TOP, WEAK = "Top level", "weak"
@@ -42,7 +42,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """
     if MARK not in markdown:
         return markdown
-    schema = StudyConfig.model_json_schema()
+    schema = study_schema()
     models: dict[str, Schema] = {**schema["$defs"], "StudyConfig": schema}
     one, _ = schema["properties"][WEAK]["oneOf"]  # or a list of them
     kinds = [_name(kind) for kind in one["oneOf"]]
@@ -65,7 +65,7 @@ def _lines(models: dict[str, Schema], kinds: list[str]) -> Iterator[str]:
 
 def _section(models: dict[str, Schema], name: str) -> Iterator[str]:
     known = []
-    yield _summary(models[name]) + "\n"
+    yield models[name].get("description", "") + "\n"
     if name in ALIKE:
         other = ALIKE[name]
         known = _rows(models[SECTIONS[other]], models)
@@ -73,11 +73,6 @@ def _section(models: dict[str, Schema], name: str) -> Iterator[str]:
     yield "| key | type | default | meaning |\n|---|---|---|---|"
     yield from (row for row in _rows(models[name], models) if row not in known)
     yield ""
-
-
-def _summary(model: Schema) -> str:
-    """First line of its docstring; what follows is for readers of the code."""
-    return str(model.get("description", "")).partition("\n")[0]
 
 
 def _rows(model: Schema, models: dict[str, Schema]) -> list[str]:
@@ -102,8 +97,8 @@ def _meaning(field: Schema, models: dict[str, Schema]) -> str:
             return str(one["description"])
     if "const" in field:
         return "What this section is."
-    if text := _summary(models.get(_name(field), {})):
-        return text
+    if text := models.get(_name(field), {}).get("description", ""):
+        return str(text)
     raise ValueError(f"no text for {field}")
 
 

@@ -20,19 +20,45 @@ def all_commands() -> list[tuple[str, ...]]:
     return found
 
 
-@pytest.mark.parametrize("names", all_commands(), ids=" ".join)
-def test_help_shows_a_worked_example_and_explains_every_option(names: tuple[str, ...]) -> None:
-    shown = CliRunner().invoke(root, [*names, "--help"])
-    assert shown.exit_code == 0
-    assert f"w2sprobe {' '.join(names)}" in shown.output.split("Example", 1)[1]
+def command_of(names: tuple[str, ...]) -> click.Command:
     command: click.Command | None = root
     for name in names:
         assert isinstance(command, click.Group)
         command = command.get_command(click.Context(command), name)
     assert command is not None
+    return command
+
+
+@pytest.mark.parametrize("names", all_commands(), ids=" ".join)
+def test_help_shows_a_worked_example_and_explains_every_option(names: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(root, [*names, "--help"])
+    assert shown.exit_code == 0
+    assert f"w2sprobe {' '.join(names)}" in shown.output.split("Example", 1)[1]
+    command = command_of(names)
     for option in command.params:
         assert not isinstance(option, click.Option) or option.help
     assert {"--json", "--debug"} <= {o for p in command.params for o in p.opts}
+
+
+@pytest.mark.parametrize("group", [(), ("tasks",), ("store",)], ids=str)
+def test_no_summary_of_a_command_is_cut(group: tuple[str, ...]) -> None:
+    # click writes 78 columns in a terminal of 80
+    shown = CliRunner().invoke(root, [*group, "--help"], terminal_width=78).output
+    summaries = shown.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert len(summaries) > 4
+    assert [line for line in summaries if not line.endswith(".") or line.endswith("...")] == []
+
+
+def test_a_placeholder_for_choices_has_them_in_the_help() -> None:
+    hidden = 0
+    for names in all_commands():
+        for option in command_of(names).params:
+            if isinstance(option, click.Option) and isinstance(option.type, click.Choice):
+                hidden += option.metavar is not None
+                if option.metavar is not None:
+                    missing = [one for one in option.type.choices if one not in str(option.help)]
+                    assert missing == [], f"{names} {option.name}"
+    assert hidden >= 4
 
 
 def modules_after(statement: str) -> set[str]:
@@ -85,8 +111,11 @@ def test_the_command_line_names_what_the_library_knows() -> None:
     from w2sprobe.explorer import PROJECTIONS
     from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
     from w2sprobe.probes import Preprocess
+    from w2sprobe.probes.neighbors import BACKENDS
 
     assert ("predict", *get_args(Action)) == probe.ACTIONS
+    (backend,) = (str(p.help) for p in probe.command.params if p.name == "backend")
+    assert [name for name in BACKENDS if name not in backend] == []
     for command in (probe.command, sweep.command):
         (choice,) = (p.type for p in command.params if p.name == "preprocess")
         assert get_args(Preprocess) == tuple(choice.choices)

@@ -64,6 +64,7 @@ class Settings(BaseModel):
     batch_size: int = Field(8, ge=1, description="Rows per step.")
     rule: Literal["best", "last"] = Field("best", description="Checkpoint to keep.")
     full: bool = Field(default=False, description="Train all weights.")
+    patience: int = Field(1, description="Left out.")
 
     @model_validator(mode="after")
     def _check(self) -> "Settings":
@@ -73,17 +74,19 @@ class Settings(BaseModel):
 
 
 @click.command()
-@_options.from_model(Settings, batch_size=4)
+@_options.from_model(Settings, leave_out=["patience"])
 def settings_command(**fields: Any) -> None:
     click.echo(_options.checked(Settings, fields).model_dump_json())
 
 
 def test_options_come_from_a_config_model() -> None:
     done = CliRunner().invoke(settings_command, ["--rule", "last"])
-    assert json.loads(done.stdout) == {"batch_size": 4, "rule": "last", "full": False}
+    expected = {"batch_size": 8, "rule": "last", "full": False, "patience": 1}
+    assert json.loads(done.stdout) == expected
     shown = CliRunner().invoke(settings_command, ["--help"]).stdout
-    for part in ("--batch-size INTEGER", "Rows per step.", "[default: 4]", "[best|last]"):
+    for part in ("--batch-size INTEGER", "Rows per step.", "[default: 8]", "[best|last]"):
         assert part in shown
+    assert "--patience" not in shown
 
 
 @pytest.mark.parametrize(

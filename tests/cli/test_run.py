@@ -67,6 +67,15 @@ def test_the_schema_names_every_key_and_method() -> None:
     assert all(section["additionalProperties"] is False for section in sections)
 
 
+def test_the_schema_describes_sections_in_one_sentence() -> None:
+    """Docstrings have more: sections such as Raises are for readers of the code."""
+    schema = json.loads(CliRunner().invoke(root, ["run", "--schema"]).stdout)
+    for section in (schema, *schema["$defs"].values()):
+        assert "\n" not in section["description"]
+        assert section["description"].endswith(".")
+    assert "---" not in json.dumps(schema)
+
+
 def test_a_study_of_several_ends_with_gaps_and_comparisons(run: Any, tmp_path: Path) -> None:
     other = tmp_path / "other.csv"
     header, *rows = (tmp_path / "task.csv").read_text().splitlines()

@@ -5,12 +5,13 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from w2sprobe.cli import _study
+from w2sprobe.cli import _options, _study
 from w2sprobe.data import SplitSizes
 
 
 @click.command()
 @_study.study_options
+@_options.task_options
 def config_command(out: Path | None, **given: Any) -> None:
     config = _study.config_of(given)
     assert set(given) == {"file", "preset", "settings", *MODELS}, "task options are taken out"

@@ -284,7 +284,7 @@ def test_settings_go_with_presets_and_leave_them_as_they_are() -> None:
         ("strong.epochs=0", ["strong.epochs", "greater than or equal to 1, got 0"]),
         ("methods=[studnt]", ["unknown method 'studnt'", "did you mean 'student'?"]),
         ("name.first=c", ["name is 'x', which has no keys"]),
-        ("strong.epochs", ["Allowed: PATH=VALUE"]),
+        ("strong.epochs", ["Allowed: KEY=VALUE"]),
         ("methods=[student", ["not YAML"]),
     ],
 )

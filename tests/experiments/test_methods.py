@@ -169,8 +169,8 @@ def test_an_entry_is_read_back_as_it_was(name: str) -> None:
 
 def test_the_words_are_those_of_the_commands() -> None:
     tokens = ("token-mean", "token-last", "attention", "multimax", "softmax-mean")
-    assert PROBES == ("knn", "logistic", "mass-mean", "topofilter", *tokens)
-    assert LEARNERS == ("finetuned", "knn", "logistic", "mass-mean", *tokens, "head")
+    assert ("knn", "logistic", "mass-mean", "topofilter", *tokens) == PROBES
+    assert ("finetuned", "knn", "logistic", "mass-mean", *tokens, "head") == LEARNERS
     assert get_args(ChoiceRule) == get_args(WeakRule)
     assert ZeroShotConfig().answers == ANSWERS
     assert IN_SAMPLE == OF_CURATION

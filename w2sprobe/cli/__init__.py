@@ -48,15 +48,34 @@ class _Commands(click.Group):
         return command
 
 
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+ENVIRONMENT = """\b
+Environment:
+  W2SPROBE_CACHE       activations and finished stages (default: ./cache)
+  W2SPROBE_HOME        fetched models and data (default: ~/.cache/w2sprobe)
+  W2SPROBE_HUB_MIRROR  copies of Hugging Face data sets, from `w2sprobe tasks mirror`
+"""
+
+
+@click.command(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=ENVIRONMENT,
+)
 @click.version_option(w2sprobe.__version__, prog_name="w2sprobe")
 def root() -> None:
-    """How much of the weak-to-ceiling gap does a strong model recover from weak labels?
+    """Run weak-to-strong generalisation experiments.
+
+    A weak model (supervisor) labels data, a strong model (student) learns from these labels, and
+    the same strong model trained on true labels is the ceiling. Reports test AUC and performance
+    gap recovered, PGR = (student - weak) / (ceiling - weak).
 
     \b
     Start here:
       w2sprobe fetch demo
       w2sprobe run --preset demo
+
+    Step by step: tasks, train (weak model), extract, sweep or probe, train (student). All at once:
+    run, then stats and report.
     """
 
 

@@ -3,19 +3,21 @@
 import functools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 from pydantic import BaseModel, ValidationError
 
+from w2sprobe import help_texts
 from w2sprobe.cli import _completion
 from w2sprobe.data.splits import SplitSizes
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.config import TaskConfig
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+MANY_CHOICES = 5
 
 
 class FiniteRange(click.FloatRange):
@@ -53,7 +55,7 @@ def preprocess(function: Command) -> Command:
         default="none",
         show_default=True,
         type=click.Choice(["none", "center", "standardize"]),
-        help="Scaling of activations, fitted on the training rows; center equals none.",
+        help=help_texts.PREPROCESS,
     )
     return option(function)
 
@@ -64,67 +66,82 @@ def device(function: Command) -> Command:
         "--device",
         default="auto",
         show_default=True,
-        help="Compute device: auto, cpu, cuda or cuda:N.",
+        metavar="auto|cpu|cuda[:N]",
+        help="Compute device.",
     )(function)
 
 
-def task(
-    *, required: bool = True, argument: bool = False
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add the options that choose a task and its splits; the command receives a TaskConfig `task`.
-
-    Parameters
-    ----------
-    required : bool, default True
-        False: `task` may be None.
-    argument : bool, default False
-        The name is an argument, not an option.
-    """
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def with_task(**given: Any) -> Any:
-            fields = task_fields(given)
-            return function(task=TaskConfig(**fields) if "name" in fields else None, **given)
-
-        return task_options(required=required, argument=argument)(with_task)
-
-    return decorate
+def layers(default: str | None, unless_given: str = "") -> Callable[[Command], Command]:
+    """Add `--layers`; without a default, the help ends with what happens then."""
+    return click.option(
+        "--layers",
+        default=default,
+        show_default=default is not None,
+        metavar="LAYERS",
+        help=f"{help_texts.LAYERS} {unless_given}".strip(),
+    )
 
 
-def task_options(
-    *, required: bool, argument: bool = False
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add one option per field of TaskConfig; an option that is not given is None or False."""
+model = click.option(
+    "--model",
+    required=True,
+    metavar="NAME|FOLDER",
+    shell_complete=_completion.models,
+    help=help_texts.MODEL,
+)
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for name, field in reversed(TaskConfig.model_fields.items()):
-            flag = {"name": "--task", "seed": "--split-seed"}.get(name, f"--{name}")
-            settings: dict[str, Any] = {"help": field.description}
-            if name == "name":
-                settings |= {"required": required, "metavar": "NAME|FILE"}
-                settings |= {"shell_complete": _completion.tasks}
-            elif name == "sizes":
-                settings |= {"metavar": "W,S,V,T"}
-            elif name == "seed":
-                settings |= {"type": click.IntRange(min=0)}
-            elif field.annotation is bool:
-                settings |= {"is_flag": True}
-            elif get_origin(field.annotation) is Literal:
-                settings |= {"type": click.Choice(get_args(field.annotation))}
-            if name == "name" and argument:
-                settings.pop("help")
-                function = click.argument("task_name", **settings)(function)
-            else:
-                flag = flag.replace("_", "-")
-                function = click.option(flag, f"task_{name}", **settings)(function)
-        return function
 
-    return decorate
+def task_name(*, required: bool = True) -> Callable[[Command], Command]:
+    """Add `--task`; commands that have it also have `task_settings`."""
+    return click.option(
+        "--task",
+        "task_name",
+        required=required,
+        metavar="NAME|FILE",
+        shell_complete=_completion.tasks,
+        help=TaskConfig.model_fields["name"].description,
+    )
+
+
+task_argument = click.argument("task_name", metavar="NAME|FILE", shell_complete=_completion.tasks)
+
+
+def task_settings(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `task_options`; the command receives a TaskConfig `task`, None if no task is named."""
+
+    @functools.wraps(function)
+    def with_task(**given: Any) -> Any:
+        fields = task_fields(given)
+        return function(task=TaskConfig(**fields) if "name" in fields else None, **given)
+
+    return task_options(with_task)
+
+
+def task_options(function: Command) -> Command:
+    """Add one option per field of TaskConfig but the name; not given, they are None or False."""
+    metavars = {
+        "sizes": "W,S,V,T",
+        "rows": "N|START:STOP",
+        "positive": "CLASS",
+        "negative": "CLASS",
+    }
+    for name, field in reversed(TaskConfig.model_fields.items()):
+        if name == "name":
+            continue
+        flag = {"seed": "--split-seed"}.get(name, f"--{name}").replace("_", "-")
+        settings: dict[str, Any] = {"help": field.description, "metavar": metavars.get(name)}
+        if name == "seed":
+            settings |= {"type": click.IntRange(min=0), "metavar": "N"}
+        elif field.annotation is bool:
+            settings |= {"is_flag": True}
+        elif get_origin(field.annotation) is Literal:
+            settings |= {"type": click.Choice(get_args(field.annotation))}
+        function = click.option(flag, f"task_{name}", **settings)(function)
+    return function
 
 
 def task_fields(given: dict[str, Any]) -> dict[str, Any]:
-    """Remove the options of `task_options` from a command's arguments; return fields of TaskConfig.
+    """Remove name and options of a task from a command's arguments; return fields of TaskConfig.
 
     Raises
     ------
@@ -154,7 +171,7 @@ def parse_sizes(text: str) -> SplitSizes:
     except ValueError as error:
         raise InputError(
             f"--sizes is {text!r}",
-            allowed="four numbers, as in 500,500,100,1000, or four shares, as in .4,.4,.1,.1",
+            allowed="four numbers, as in 500,500,100,1000, or four fractions, as in .4,.4,.1,.1",
         ) from error
     return SplitSizes(weak, strong, val, test)
 
@@ -181,31 +198,35 @@ def checked(model: type[Model], fields: dict[str, Any]) -> Model:
         raise InputError(f"{flag} is {problem['input']!r}: {message}") from error
 
 
-def from_model(model: type[BaseModel], **defaults: Any) -> Callable[[Command], Command]:
+def from_model(
+    model: type[BaseModel], *, leave_out: Collection[str] = ()
+) -> Callable[[Command], Command]:
     """Add one option per field of a config model, with its name, type, default and description.
 
     Parameters
     ----------
     model : type of BaseModel
         Scalar fields with descriptions.
-    **defaults : Any
-        Replace the model's own.
+    leave_out : collection of str
+        Fields that get no option.
     """
 
     def decorate(function: Command) -> Command:
         for name, field in reversed(model.model_fields.items()):
-            default = defaults.get(name, field.default)
+            if name in leave_out:
+                continue
             flag = "--" + name.replace("_", "-")
+            settings: dict[str, Any] = {"default": field.default, "help": field.description}
             if field.annotation is bool:
-                option = click.option(flag, is_flag=True, default=default, help=field.description)
+                settings |= {"is_flag": True}
             else:
-                kind: Any = field.annotation
-                if get_origin(kind) is Literal:
-                    kind = click.Choice(get_args(kind))
-                option = click.option(
-                    flag, type=kind, default=default, show_default=True, help=field.description
-                )
-            function = option(function)
+                settings |= {"type": field.annotation, "show_default": True}
+            if get_origin(field.annotation) is Literal:
+                choices = get_args(field.annotation)
+                # many choices would fill the first lines of the help, which explains them anyway
+                metavar = name.upper() if len(choices) > MANY_CHOICES else None
+                settings |= {"type": click.Choice(choices), "metavar": metavar}
+            function = click.option(flag, **settings)(function)
         return function
 
     return decorate

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from w2sprobe import help_texts
+
 if TYPE_CHECKING:
     from w2sprobe.cache import ActivationStore
     from w2sprobe.experiments.config import TaskConfig
@@ -16,8 +18,14 @@ labels = click.option(
     "--labels",
     type=click.Path(path_type=Path),
     required=True,
-    help="LabelTable (Parquet or CSV: id, soft_label, keep), as train writes it. A column truth "
-    "(0 or 1) is used for scoring only; with --task, truth comes from the task.",
+    metavar="FILE",
+    help=f"{help_texts.LABEL_TABLE} Without --task, scores use its column `truth` (0 or 1), if "
+    "there is one.",
+)
+# how --ks and --l2s are written
+NUMBERS = (
+    "a list (1,10,50) or a range with both ends (10:50:10 step 10; 1:200:log10 ten values, "
+    "log-spaced; 1:9:lin5 five, evenly spaced)"
 )
 
 

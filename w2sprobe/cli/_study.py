@@ -6,47 +6,62 @@ from typing import Any, TypeVar
 
 import click
 
+from w2sprobe import help_texts
 from w2sprobe.cli import _completion, _options
 from w2sprobe.experiments.config import PRESETS, StudyConfig, load_config
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+PRESET_HELP = (
+    "smoke (all stages, minutes), demo (probes, one task, minutes), student (demo with a finetuned "
+    "student, minutes), probes (about an hour on 2 cores), cpu (finetuned students, hours on 2 "
+    "cores), published (EleutherAI's study, defects included; GPU), recommended (the same, "
+    "corrected; GPU)"
+)
 
 
 def study_options(function: Command) -> Command:
-    """Add the argument FILE.yaml, the options that change a config, and `--out`."""
+    """Add FILE.yaml, the options that change a config, `--out` and `--task`.
+
+    Commands also have `_options.task_options`.
+    """
     decorators = (
         click.argument(
             "file", required=False, metavar="[FILE.yaml]", shell_complete=_completion.files
         ),
-        click.option("--preset", type=click.Choice(PRESETS), help="Name of a built-in config."),
+        click.option(
+            "--preset",
+            type=click.Choice(PRESETS),
+            metavar="PRESET",
+            help=f"Built-in study: {PRESET_HELP}.",
+        ),
         click.option(
             "--set",
             "settings",
             multiple=True,
-            metavar="PATH=VALUE",
-            help="Replace a value of the config, as in strong.epochs=2; the value is read as YAML.",
+            metavar="KEY=VALUE",
+            help="Replace a value of the config, as in strong.epochs=2; the value is read as YAML; "
+            "may be repeated.",
         ),
-        _options.task_options(required=False),
         click.option(
             "--weak-model",
             metavar="NAME|FOLDER",
             shell_complete=_completion.models,
-            help="Use this weak model instead of the config's.",
+            help=f"Weak model, instead of the config's: {help_texts.MODEL_NAMES}.",
         ),
         click.option(
             "--strong-model",
             metavar="NAME|FOLDER",
             shell_complete=_completion.models,
-            help="Use this strong model instead of the config's.",
+            help=f"Strong model, instead of the config's: {help_texts.MODEL_NAMES}.",
         ),
-        click.option(
-            "--truncate", is_flag=True, help="Truncate texts that exceed a model's context."
-        ),
+        click.option("--truncate", is_flag=True, help=help_texts.TRUNCATE),
         click.option(
             "--out",
             type=click.Path(path_type=Path),
-            help="Folder of the results; default: results/NAME.",
+            metavar="FOLDER",
+            help="Output folder; default: results/NAME, with the study's name.",
         ),
+        _options.task_name(required=False),
     )
     for decorate in reversed(decorators):
         function = decorate(function)
@@ -54,7 +69,7 @@ def study_options(function: Command) -> Command:
 
 
 def config_of(given: dict[str, Any]) -> StudyConfig:
-    """Make the config from the options of `study_options`, except `--out`.
+    """Make the config from the options of `study_options` and `task_options`, except `--out`.
 
     Raises
     ------

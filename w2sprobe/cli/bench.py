@@ -13,17 +13,27 @@ NAMES = ("search", "knn", "logistic", "topofilter", "memory")
 @click.command("bench")
 @click.argument("parts", nargs=-1, type=click.Choice(NAMES), metavar="[PART]...")
 @click.option(
-    "--rows", default=10_000, show_default=True, type=click.IntRange(min=64), help="Rows, n."
+    "--rows",
+    default=10_000,
+    show_default=True,
+    type=click.IntRange(min=64),
+    metavar="N",
+    help="Number of activation vectors (n).",
 )
 @click.option(
-    "--width", default=2048, show_default=True, type=click.IntRange(min=16), help="Columns, d."
+    "--width",
+    default=2048,
+    show_default=True,
+    type=click.IntRange(min=16),
+    metavar="D",
+    help="Their dimension (d).",
 )
 @_options.common
 def command(parts: tuple[str, ...], rows: int, width: int, as_json: bool) -> None:
-    """Time the probes beside FAISS, torch and scikit-learn on this machine.
+    """Benchmark the probes against FAISS, torch and scikit-learn.
 
-    PARTS: search, knn, logistic, topofilter, memory; all of them by default. A ratio is ours /
-    peer: below 1, ours is faster or smaller. The last column says how far the two results agree.
+    PART is search, knn, logistic, topofilter or memory; default: all. ratio = our time or memory /
+    theirs: below 1 is better. The last column tells how well the two results agree.
 
     \b
     Examples:

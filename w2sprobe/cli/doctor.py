@@ -56,10 +56,10 @@ for _ in range(3):
 @click.command("doctor")
 @_options.common
 def command(as_json: bool) -> None:
-    """Check this machine: packages, cores, speed, OpenMP clashes, and what a GPU would need.
+    """Check this machine: packages, cores, speed, OpenMP, GPU.
 
-    Detects a slow BLAS, and crashes when torch and FAISS are loaded together. Exits with status 1
-    if torch is missing.
+    Detects a slow BLAS, crashes when torch and FAISS are loaded together, and what is missing to
+    use a GPU. Exits with status 1 if torch is missing.
 
     \b
     Example:

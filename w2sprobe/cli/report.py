@@ -14,20 +14,25 @@ if TYPE_CHECKING:
 
 
 @click.command("report")
-@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument(
+    "results", nargs=-1, required=True, metavar="RESULTS...", type=click.Path(path_type=Path)
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder of report.html and figures/; default: report in the folder of the first result.",
+    metavar="FOLDER",
+    help="Output folder of report.html and figures/; default: report/ in the first of RESULTS.",
 )
 @_options.common
 def command(results: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
-    """Write the report of one or several results: key numbers, figures and tables in one HTML file.
+    """Write an HTML report of one or several results.
 
-    RESULTS are folders that `w2sprobe run` has written, of one experiment or of a study; several
-    are compared with the first. The page needs no network. Every figure is also in figures/ as PNG,
-    SVG and PDF, with its data as CSV. If a run's activations are in the cache, pages to explore
-    them are written beside it.
+    RESULTS are output folders of `w2sprobe run`, of one experiment or of a study. With several
+    RESULTS, the others are compared with the first.
+
+    report.html contains key numbers, figures and tables, and works offline. Every figure is also in
+    figures/ as PNG, SVG and PDF, with its data as CSV. If the activations of a run are still in the
+    cache, explorer pages are written next to report.html.
 
     \b
     Examples:

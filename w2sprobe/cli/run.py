@@ -12,7 +12,7 @@ from w2sprobe.cli import _options, _study
 from w2sprobe.cli._overview import print_study
 from w2sprobe.cli._tables import print_table
 from w2sprobe.errors import W2SProbeError
-from w2sprobe.experiments.config import StudyConfig
+from w2sprobe.experiments.config import study_schema
 
 if TYPE_CHECKING:
     from w2sprobe.experiments.plan import StudyPlan
@@ -28,17 +28,24 @@ if TYPE_CHECKING:
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="local: one stage after the other, in this process; ray: on a Ray cluster.",
+    help="local: one stage after another in this process; ray: stages in parallel on a Ray "
+    "cluster.",
 )
 @click.option(
     "--address",
     metavar="ADDRESS",
-    help="Address of a running Ray cluster; default: start one here.",
+    help="With --engine ray: address of a running cluster; default: start one on this machine.",
 )
-@click.option("--dry-run", is_flag=True, help="Show the stages and what is done; run nothing.")
 @click.option(
-    "--schema", is_flag=True, help="Print the JSON schema of a config, for editors; run nothing."
+    "--dry-run", is_flag=True, help="List the stages and which are finished; run nothing."
 )
+@click.option(
+    "--schema",
+    is_flag=True,
+    help="Print the JSON schema of FILE.yaml, with which editors complete and check it; run "
+    "nothing.",
+)
+@_options.task_options
 @_options.device
 @_options.common
 def command(
@@ -51,17 +58,20 @@ def command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Run a study, tasks x models x seeds x methods, and print tables of scores and PGR.
+    """Run a study and print test scores and PGR.
 
-    Finished stages are not run again. A failed stage blocks only those that need it; the next run
-    retries it. One experiment writes results.json, results.png, predictions.parquet, audit.json and
-    splits.parquet to OUT; several write a folder of these each, study.json and scores.csv.
-    config.yaml reruns the study.
+    A study combines tasks, weak and strong models, seeds and methods. One combination of task,
+    models and seed is an experiment. It writes results.json, results.png, predictions.parquet,
+    audit.json and splits.parquet to OUT. A study of several writes one such folder for each, and
+    study.json and scores.csv for all. To repeat the study: `w2sprobe run OUT/config.yaml`.
 
-    --task replaces the config's tasks and all their settings; other task options replace only what
-    they name.
+    Finished stages are not run again. If a stage fails, only stages that need its output are
+    skipped; the next run retries it.
 
-    If `w2sprobe plan` wrote to OUT, results cite that declaration and list deviations.
+    --task replaces the config's tasks and all their settings; each other task option replaces one
+    setting of all tasks.
+
+    If `w2sprobe plan` wrote to OUT, the results refer to that preregistration and list deviations.
 
     \b
     Examples:
@@ -70,9 +80,10 @@ def command(
       w2sprobe run study.yaml --dry-run
       w2sprobe run study.yaml --set strong.epochs=2 --set methods='[student, zero_shot]'
       w2sprobe run study.yaml --set seeds='[0, 1, 2]' --engine ray
+      w2sprobe run --schema > w2sprobe.schema.json
     """
     if schema:
-        click.echo(json.dumps(StudyConfig.model_json_schema(), indent=2))
+        click.echo(json.dumps(study_schema(), indent=2))
         return
     if address and engine != "ray":
         raise click.UsageError("--address needs --engine ray")

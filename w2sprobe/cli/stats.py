@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from w2sprobe import help_texts
 from w2sprobe.cli import _completion, _options
 from w2sprobe.cli._overview import print_overview
 from w2sprobe.errors import UnknownName
@@ -102,12 +103,14 @@ class _StatsOptions:
     "--against",
     metavar="METHOD",
     shell_complete=_completion.methods,
-    help="Method to compare with. Default: student (xent in published data).",
+    help="Baseline method. Default: as declared in the study's config (analysis.against), else "
+    "student (xent for `published`).",
 )
 @click.option(
     "--pair",
     metavar="WEAK:STRONG",
-    help="Pair of models, named as in the columns weak_model and strong_model. Default: all.",
+    help="Only this pair of models, named as in the columns weak_model and strong_model. Default: "
+    "all pairs.",
 )
 @click.option(
     "--unit",
@@ -119,64 +122,68 @@ class _StatsOptions:
 @click.option(
     "--min-gap",
     type=_options.FiniteRange(min=0),
-    help="Smallest AUC gap from weak model to ceiling whose PGR is averaged. Default: as the "
-    "study's config declares it, else 0.03.",
+    metavar="GAP",
+    help=f"{help_texts.MIN_GAP} Default: as declared in the study's config, else 0.03.",
 )
 @click.option(
     "--min-gap-se",
     type=_options.FiniteRange(min=0),
-    help="The same in standard errors of the gap, where they are known. Default: as the study's "
-    "config declares it, else 4.",
+    metavar="RATIO",
+    help=f"{help_texts.MIN_GAP_SE} Default: as declared in the study's config, else 4.",
 )
 @click.option(
     "--saturated",
     is_flag=True,
-    help="Rule of the published numbers: average all tasks, whatever their gap, except those where "
-    "all AUCs are at least 0.999.",
+    help="Use EleutherAI's rule instead of --min-gap: exclude only saturated tasks, where all AUCs "
+    "are at least 0.999.",
 )
 @click.option(
     "--family",
     multiple=True,
     metavar="METHOD",
     shell_complete=_completion.methods,
-    help="Method in the family whose p values are adjusted together; may be repeated. Default: as "
-    "the study's config declares it, else all but controls, learners on true labels and "
-    "zero-shot.",
+    help="Methods whose p values are adjusted together (Holm); may be repeated. Default: as "
+    "declared in the study's config, else all except the baseline, controls, zero_shot and methods "
+    "fitted on true labels.",
 )
 @click.option(
     "--alternative",
     type=click.Choice(["two-sided", "greater", "less"]),
-    help="Alternative hypothesis: the method differs, is better, or is worse. Default: as the "
-    "study's config declares it, else two-sided.",
+    help="Alternative hypothesis: the method differs, is better, or is worse. Default: as declared "
+    "in the study's config, else two-sided.",
 )
 @click.option(
     "--margin",
     type=_options.FiniteRange(min=0, min_open=True),
-    help="Largest mean difference in AUC that counts as none in the test of equivalence. Default: "
-    "as the study's config declares it, else 0.01.",
+    metavar="AUC",
+    help=f"{help_texts.MARGIN} Default: as declared in the study's config, else 0.01.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="File for the differences of every task, .csv or .parquet.",
+    metavar="FILE",
+    help="Output file (.csv or .parquet) for the differences of every task; default: print only.",
 )
 @_options.common
 def command(*, as_json: bool, **given: Any) -> None:
-    """Compare methods over tasks: differences with intervals, tests, gains, noise of seeds.
+    """Compare methods over tasks, with confidence intervals and tests.
 
-    RESULTS: files or folders of `w2sprobe run`, tables (.csv or .parquet), or the word `published`
-    for the numbers of EleutherAI's experiments. A table has one row per task, pair of
+    Also prints gains over the supervisor and the variance between seeds; docs/statistics.md
+    explains the output.
+
+    RESULTS are files or folders of `w2sprobe run`, tables (.csv or .parquet), or the word
+    `published` for the numbers of EleutherAI's experiments. A table has one row per task, pair of
     models, method and seed, with the columns task, method and at least one of auc and pgr;
     docs/statistics.md lists the optional columns, such as seed, weak_auc, ceiling_auc and gap_se.
     Rows of the methods weak and ceiling can replace the columns weak_auc and ceiling_auc.
 
-    Each pair of models is compared by itself; with several pairs, matrices of PGR and AUC gain come
-    first. Where a folder holds indicators.csv, its indicators are correlated with the gains.
-    docs/statistics.md explains the output.
+    Each weak-strong pair is analysed separately; with several pairs, matrices of PGR and AUC gain
+    are printed first. If a folder has indicators.csv, its indicators are correlated with the gains.
 
     \b
     Examples:
       w2sprobe stats results/* --against student
+      w2sprobe stats results/* --pair minilm-l6:smollm2-135m
       w2sprobe stats scores.csv --compare topofilter --min-gap 0.05 --out differences.csv
       w2sprobe stats published --compare logconf --saturated --alternative greater
     """

@@ -21,10 +21,12 @@ ONE_STORE = click.argument("store", type=PATH)
 def command() -> None:
     """List, check, repair, copy, import and delete activation stores.
 
+    A store is a folder of activations; `w2sprobe extract` and `w2sprobe store ls` print its name.
+
     \b
     Examples:
       w2sprobe store ls
-      w2sprobe store verify cache/stores/4f...
+      w2sprobe store verify runs/acts
       w2sprobe store pull s3://bucket/llama cache/stores/llama --layers 16
       w2sprobe store gc --unused-days 30
     """
@@ -64,11 +66,11 @@ def list_stores(folder: Path | None, as_json: bool) -> None:
 @ONE_STORE
 @_options.common
 def info_command(store: Path, as_json: bool) -> None:
-    """Show what a store holds and which inputs its hash covers.
+    """Show what a store holds, and the inputs that its hash covers.
 
     \b
     Example:
-      w2sprobe store info cache/stores/4f...
+      w2sprobe store info runs/acts
     """
     from w2sprobe.cache import ActivationStore, store_info
 
@@ -90,11 +92,13 @@ def info_command(store: Path, as_json: bool) -> None:
 @ONE_STORE
 @_options.common
 def verify(store: Path, as_json: bool) -> None:
-    """Read a whole store and list everything that is wrong; exit status 1 if anything is.
+    """Read a whole store and compare it with its checksums.
+
+    Lists all problems, and exits with status 1 if there are any.
 
     \b
     Example:
-      w2sprobe store verify cache/stores/4f...
+      w2sprobe store verify runs/acts
     """
     from w2sprobe.cache import ActivationStore
 
@@ -112,13 +116,14 @@ def verify(store: Path, as_json: bool) -> None:
 
 @command.command("repair")
 @ONE_STORE
-@_options.task()
+@_options.task_name()
 @click.option(
     "--model",
     metavar="NAME|FOLDER",
     shell_complete=_completion.models,
-    help="Where the model is now; default: the name in the manifest.",
+    help="Model, if it has moved since extraction; default: as recorded in the store.",
 )
+@_options.task_settings
 @_options.device
 @_options.common
 def repair(
@@ -128,13 +133,13 @@ def repair(
     device: str,
     as_json: bool,
 ) -> None:
-    """Delete damaged shards and extract their rows again, and no others.
+    """Recompute the damaged shards of a store.
 
-    Give the task options of the extraction: a store does not hold texts.
+    Pass the same task options as for extract, because a store contains no texts.
 
     \b
     Example:
-      w2sprobe store repair cache/stores/4f... --task reviews.csv
+      w2sprobe store repair runs/acts --task reviews.csv
     """
     from w2sprobe.extraction import repair as repair_store
 
@@ -149,14 +154,16 @@ def repair(
 @command.command("push")
 @ONE_STORE
 @click.argument("target")
-@click.option("--layers", default="all", show_default=True, help="all, mid, 16, 8:24:2 ...")
+@_options.layers("all")
 @_options.common
 def push(store: Path, target: str, layers: str, as_json: bool) -> None:
-    """Copy a store, or some layers, to a folder or URL: s3://, gs://, hf://datasets/...
+    """Copy a store, or some of its layers, to a folder or URL.
+
+    TARGET is a folder or a URL such as s3://, gs:// or hf://datasets/.
 
     \b
     Example:
-      w2sprobe store push cache/stores/4f... hf://datasets/me/activations/llama --layers mid
+      w2sprobe store push runs/acts hf://datasets/me/activations/llama --layers mid
     """
     from w2sprobe.cache import ActivationStore, push_store
     from w2sprobe.layers import parse_layers
@@ -171,10 +178,12 @@ def push(store: Path, target: str, layers: str, as_json: bool) -> None:
 @command.command("pull")
 @click.argument("source")
 @click.argument("store", type=PATH)
-@click.option("--layers", default="all", show_default=True, help="all, mid, 16, 8:24:2 ...")
+@_options.layers("all")
 @_options.common
 def pull(source: str, store: Path, layers: str, as_json: bool) -> None:
-    """Copy a store, or some layers, from a folder or URL into a folder; every value is checked.
+    """Copy a store, or some of its layers, from a folder or URL.
+
+    SOURCE is a folder or a URL such as s3://, gs:// or hf://datasets/; checksums are verified.
 
     \b
     Example:
@@ -194,20 +203,28 @@ def pull(source: str, store: Path, layers: str, as_json: bool) -> None:
 @command.command("import")
 @click.argument("source", type=PATH)
 @click.argument("store", type=PATH)
-@click.option("--ids", type=PATH, help="Text file with one row id per line; default: FILE-ROW.")
-@click.option("--model", default="", help="Name for the manifest.")
+@click.option(
+    "--ids",
+    type=PATH,
+    metavar="FILE",
+    help="Text file with one row id per line; default: file name and row number, as in train-0.",
+)
+@click.option("--model", default="", metavar="NAME", help="Model name to record in the store.")
 @click.option(
     "--first-layer",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Number of the first layer in the files: 1 where the embedding output was left out.",
+    metavar="N",
+    help="Layer number of the first stored layer; 1 if the embedding output is missing.",
 )
 @_options.common
 def import_command(
     source: Path, store: Path, ids: Path | None, model: str, first_layer: int, as_json: bool
 ) -> None:
-    """Turn a folder of .pt tensors (rows, layers, width) into a store; only tensors are loaded.
+    """Convert a folder of .pt tensors into a store.
+
+    Tensors have the shape (rows, layers, width); no pickled code is run.
 
     \b
     Example:
@@ -233,12 +250,16 @@ def import_command(
 @click.option(
     "--unused-days",
     type=_options.FiniteRange(min=0),
-    help="Include stores that were not opened for this many days.",
+    metavar="DAYS",
+    help="Also stores that were not opened for this many days.",
 )
-@click.option("--yes", is_flag=True, help="Delete; without it, only list.")
+@click.option("--yes", is_flag=True, help="Delete what is listed.")
 @_options.common
 def collect(folder: Path | None, unused_days: float | None, yes: bool, as_json: bool) -> None:
-    """List files of killed runs and, with --unused-days, unused stores; --yes deletes them.
+    """List leftover files and unused stores, or delete them.
+
+    Lists leftover files of killed runs and, with --unused-days, stores that were not opened
+    recently; deletes them with --yes. FOLDER is searched; default: the cache.
 
     \b
     Example:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from w2sprobe import help_texts
 from w2sprobe.cli import _options, _probing
 from w2sprobe.errors import InputError
 from w2sprobe.votes.table import IN_SAMPLE, LEAVE_ONE_OUT, TRAIN
@@ -67,84 +68,97 @@ class _SweepOptions:
 @click.command("sweep")
 @click.argument("store", type=click.Path(path_type=Path))
 @_probing.labels
-@_options.task(required=False)
-@click.option("--layers", default="all", show_default=True, help="all; mid; 15; 8,15; 8:24:2.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FOLDER",
+    help="Output folder.",
+)
+@click.option(
+    "--figure",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Output file (PNG): heat maps of layers and hyperparameters; default: none.",
+)
+@_options.task_name(required=False)
+@_options.layers("all")
 @click.option(
     "--ks",
-    help="Numbers of neighbours: 1,10,50, or a range that includes both ends, 10:50:10, 1:9:lin5 "
-    "or 1:200:log10; none: no kNN. Default: 5 to 400, up to the number of rows.",
+    metavar="NUMBERS|none",
+    help=f"Numbers of neighbours: {_probing.NUMBERS}; none: no kNN. Default: 5 to 400, up to the "
+    "number of rows.",
 )
 @click.option(
     "--l2s",
-    help="L2 penalties of logistic regression, written as --ks; none: no logistic regression. "
-    "Default: 1e-4 to 1e3.",
+    metavar="NUMBERS|none",
+    help="L2 regularisation strengths of logistic regression, written as for --ks; none: no "
+    "logistic regression. Default: 1e-4 to 1e3.",
 )
 @click.option(
     "--cv",
     type=click.IntRange(min=2),
     default=5,
     show_default=True,
-    help="Cross-fitting folds, also for kNN. AUCs of cross-fitted predictions average within-fold "
-    "AUCs.",
+    metavar="N",
+    help="Number of cross-fitting folds, also for kNN (`w2sprobe probe` leaves single rows out for "
+    "kNN by default).",
 )
 @click.option(
     "--leave-one-out",
     is_flag=True,
-    help="kNN leaves out single rows instead of folds, and all rows are ranked together. This is "
-    "biased against large k: 400 rows with random labels have an AUC of .47 at k=200, not .50.",
+    help=help_texts.LEAVE_ONE_OUT,
 )
 @_options.preprocess
 @click.option(
     "--in-sample",
     is_flag=True,
-    help="Also score the fits on their own training rows, as published; marked in_sample and never "
-    "used to choose.",
+    help=f"{help_texts.IN_SAMPLE} These scores are marked in_sample and never used to select.",
 )
-@click.option(
-    "--ceiling", is_flag=True, help="Also fit on the truth of the training rows, as an upper bound."
-)
+@click.option("--ceiling", is_flag=True, help=help_texts.CEILING)
 @click.option(
     "--true-labels",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Training rows whose true labels may guide the choice; scored separately.",
+    metavar="N",
+    help="Number of training rows whose true labels rule true_labels uses; excluded from cross_fit "
+    "scores.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
-@click.option(
-    "--figure",
-    type=click.Path(path_type=Path),
-    help="PNG: heat maps of layers and settings.",
-)
+@_options.task_settings
 @_options.device
 @_options.common
 def command(*, as_json: bool, **given: Any) -> None:
-    """Score every layer and setting of kNN and logistic probes, held out, and choose among them.
+    """Compare probes over layers and hyperparameters.
 
-    For a store with one vector per token (extract --position all): token-level probes.
+    Scores kNN and logistic probes on held-out rows, and selects the best; with the vectors of all
+    tokens (extract --position all), token-level probes. STORE is a folder of activations, from
+    `w2sprobe extract`. Probes are fitted on the weak labels of strong_train
+    (without --task: of the rows of --labels).
 
-    Probes are fitted on the weak labels of the strong-train rows (without --task: of the rows of
-    --labels). Scores, on these rows by cross-fitting (cross_fit) and on validation and test rows:
-    AUC against true and weak labels, each also minus the weak labels' own AUC. cross_fit AUCs
-    average within-fold AUCs, as predictions of different fits cannot be ranked together.
+    Each is scored on the training rows by cross-fitting (cross_fit), on val and on test, by AUC
+    against true and against weak labels; delta columns subtract the AUC of the weak labels
+    themselves. cross_fit AUC is the mean of within-fold AUCs.
 
-    OUT gets the predictions of every layer; sweep.parquet, one row per layer, setting and set of
-    rows; and sweep.json. A sweep that was stopped resumes at the first missing layer.
-
-    \b
-    Rules that choose a layer and a setting:
-      weak_auc        largest cross-fitted AUC against the weak labels
-      weak_log_loss   least cross-fitted log-loss against the weak labels
-      true_labels     largest AUC on the --true-labels rows
-    No rule sees the truth of the rows that it is scored on. Regret is the AUC lost to the best
-    point. A choice at the edge of the grid is marked: a better value may lie beyond.
+    OUT gets the predictions of every layer, sweep.parquet (one row for each layer, hyperparameter
+    value and set of rows) and sweep.json. An interrupted sweep resumes at the first missing layer.
 
     \b
-    Examples:
-      w2sprobe sweep cache/stores/4f... --labels runs/weak/labels.parquet --task reviews.csv \\
+    Rules that select a layer and a hyperparameter value:
+      weak_auc        highest cross_fit AUC against the weak labels
+      weak_log_loss   lowest cross_fit log-loss against the weak labels
+      true_labels     highest AUC on the --true-labels rows
+
+    No rule uses the true labels of the rows that it is scored on. Regret: AUC of the best candidate
+    minus AUC of the selected one. A selection at the edge of the grid is marked, because a better
+    value may lie outside it.
+
+    \b
+    Examples, after `w2sprobe extract --store runs/acts`:
+      w2sprobe sweep runs/acts --labels runs/weak/labels.parquet --task reviews.csv \\
         --layers all --ks 1:200:log10 --out runs/sweep --figure sweep.png
-      w2sprobe sweep cache/stores/4f... --labels runs/weak/labels.parquet --task reviews.csv \\
-        --in-sample --ceiling --true-labels 50 --out runs/published
+      w2sprobe sweep runs/acts --labels runs/weak/labels.parquet --task reviews.csv \\
+        --in-sample --ceiling --true-labels 50 --out runs/bounds
     """
     from w2sprobe.atomic import check_writable_file
     from w2sprobe.probing.sweep import sweep

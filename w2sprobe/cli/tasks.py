@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from w2sprobe import help_texts
 from w2sprobe.cli import _completion, _options
 from w2sprobe.errors import InputError, UnknownName
 
@@ -22,7 +23,7 @@ models = click.option(
     multiple=True,
     metavar="NAME|FOLDER",
     shell_complete=_completion.models,
-    help="Count tokens with this model's tokenizer; may be repeated.",
+    help=f"Model whose tokenizer counts the tokens: {help_texts.MODEL_NAMES}; may be repeated.",
 )
 
 
@@ -44,11 +45,11 @@ def command() -> None:
 def list_tasks(as_json: bool) -> None:
     """List the tasks known by name.
 
-    Also accepted: other BIG-bench tasks as bigbench:NAME (with --positive and --negative if its
-    answers are classes), files of rows, and module:function.
+    --task also accepts other BIG-bench tasks as bigbench:NAME (with --positive and --negative if
+    its answers are classes), files of rows, and module:function.
 
-    Offline says where a task's rows are read without a network: the mirror folder
-    W2SPROBE_HUB_MIRROR, the Hugging Face cache, or the fetched asset.
+    The column `offline` tells where a task's rows can be read without network: mirror (the folder
+    $W2SPROBE_HUB_MIRROR), cache (of Hugging Face) or fetched (by `w2sprobe fetch`).
 
     \b
     Example:
@@ -69,11 +70,12 @@ def list_tasks(as_json: bool) -> None:
 
 
 @command.command("show")
-@_options.task(argument=True)
+@_options.task_argument
 @models
+@_options.task_settings
 @_options.common
 def show(task: "TaskConfig", models: tuple[str, ...], as_json: bool) -> None:
-    """Show the sizes of a task's splits, and three rows of each class.
+    """Show the sizes of a task's splits and three rows of each class.
 
     \b
     Examples:
@@ -100,17 +102,21 @@ def show(task: "TaskConfig", models: tuple[str, ...], as_json: bool) -> None:
 
 
 @command.command("audit")
-@_options.task(argument=True)
+@_options.task_argument
 @models
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Also write the audit to this JSON file."
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Output file (JSON); default: print only.",
 )
+@_options.task_settings
 @_options.common
 def audit(task: "TaskConfig", models: tuple[str, ...], out: Path | None, as_json: bool) -> None:
-    """Check a task for problems that would make its results misleading.
+    """Check a task for problems that make results misleading.
 
-    Reports trivial baselines that succeed, near-duplicates across splits, rows longer than a
-    model's context, unbalanced labels, and endings that all rows share.
+    Reports: baselines without any model that already do well, near-duplicates across splits, texts
+    longer than a model's context, class imbalance, and an identical ending of nearly all texts.
 
     \b
     Examples:
@@ -137,13 +143,15 @@ def audit(task: "TaskConfig", models: tuple[str, ...], out: Path | None, as_json
 @click.option(
     "--to",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder; default: $W2SPROBE_HUB_MIRROR.",
+    metavar="FOLDER",
+    help="Folder to copy to; default: $W2SPROBE_HUB_MIRROR.",
 )
 @_options.common
 def mirror_command(names: tuple[str, ...], to: Path | None, as_json: bool) -> None:
-    """Copy the files of tasks from the Hugging Face hub, for a machine without network.
+    """Copy tasks from Hugging Face, for a machine without network.
 
-    NAME may be `all`. On that machine, set W2SPROBE_HUB_MIRROR to the folder.
+    NAME is a Hugging Face task from `w2sprobe tasks ls`, or `all`. On the machine without network,
+    set W2SPROBE_HUB_MIRROR to the folder.
 
     \b
     Example:
@@ -173,16 +181,24 @@ def mirror_command(names: tuple[str, ...], to: Path | None, as_json: bool) -> No
 
 
 @command.command("split")
-@_options.task(argument=True)
+@_options.task_argument
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     required=True,
-    help="Parquet file to write; every --task accepts it.",
+    metavar="FILE",
+    help="Output file (Parquet); every --task accepts it.",
 )
+@_options.task_settings
 @_options.common
 def split(task: "TaskConfig", out: Path, as_json: bool) -> None:
-    """Cut a task into its four splits and write them to a Parquet file.
+    """Split a task and write its four splits to a Parquet file.
+
+    \b
+    weak_train    trains the weak model, on true labels
+    strong_train  trains the strong model, on labels that the weak model gives these rows
+    val           selects checkpoints
+    test          final scores
 
     \b
     Examples:

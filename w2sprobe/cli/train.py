@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from w2sprobe.cli import _completion, _options, _scores
+from w2sprobe import help_texts
+from w2sprobe.cli import _options, _scores
 from w2sprobe.training.settings import STRONG_RATE, WEAK_RATE, TrainSettings
 
 if TYPE_CHECKING:
@@ -18,34 +19,36 @@ PREDICTIONS = "labels.parquet"
 
 
 @click.command("train")
+@_options.model
+@_options.task_name()
 @click.option(
-    "--model",
+    "--out",
+    type=click.Path(path_type=Path),
     required=True,
-    metavar="NAME|FOLDER",
-    shell_complete=_completion.models,
-    help="Asset, local folder or hub name.",
+    metavar="FOLDER",
+    help="Output folder: new, or of an interrupted run.",
 )
-@_options.task()
 @click.option(
     "--labels",
     type=click.Path(path_type=Path),
-    help="LabelTable (Parquet or CSV: id, soft_label, keep) for training and validation rows; "
-    "default: truth.",
+    metavar="FILE",
+    help=f"Labels of training and validation rows; default: true labels. {help_texts.LABEL_TABLE}",
 )
 @click.option(
     "--split",
     type=click.Choice(["weak_train", "strong_train"]),
     default="strong_train",
     show_default=True,
-    help="Rows to train on.",
+    help="Split to train on.",
 )
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder of the run: new, or unfinished.",
+    "--learning-rate",
+    type=float,
+    help=f"Peak learning rate. Default, as in EleutherAI/w2s: {WEAK_RATE} with --split weak_train, "
+    f"{STRONG_RATE} with strong_train.",
 )
-@_options.from_model(TrainSettings, learning_rate=None)
+@_options.from_model(TrainSettings, leave_out=["learning_rate"])
+@_options.task_settings
 @_options.device
 @_options.common
 def command(
@@ -58,17 +61,20 @@ def command(
     as_json: bool,
     **fields: Any,
 ) -> None:
-    """Finetune a classifier on truth or on a table of labels, and predict all other rows.
+    """Finetune a classifier on true or weak labels; predict other rows.
 
-    OUT gets adapter/ (an ordinary PEFT folder; with --full model/, a transformers folder),
-    training.json and labels.parquet: P(label = 1) of all other rows, to pass as --labels when
-    training a student. A killed run resumes when started again.
+    Trains on true labels or on a label table, and predicts the rows of all other splits. An
+    interrupted run resumes if you repeat the command.
+
+    OUT gets adapter/ (PEFT; with --full: model/, transformers), training.json, and labels.parquet
+    with P(label = 1) of the other splits: pass it as --labels to train a student.
 
     \b
-    Example: a weak model and a student of it
+    Examples: weak model, student, ceiling
       w2sprobe train --model minilm-l6 --task reviews.csv --split weak_train --out runs/weak
       w2sprobe train --model smollm2-135m --task reviews.csv \\
         --labels runs/weak/labels.parquet --loss logconf --out runs/student
+      w2sprobe train --model smollm2-135m --task reviews.csv --out runs/ceiling
     """
     from w2sprobe.atomic import check_writable
     from w2sprobe.data import truth_table

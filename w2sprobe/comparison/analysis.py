@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from w2sprobe import help_texts
 from w2sprobe.comparison._base import FrozenModel
 from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE, Alternative
 
@@ -18,31 +19,25 @@ class Analysis(FrozenModel):
     min_gap: float = Field(
         MIN_GAP,
         ge=0,
-        description="Smallest gap between weak model and ceiling that is resolved: in PGR, only "
-        "tasks with a resolved gap count.",
+        description=help_texts.MIN_GAP,
     )
-    min_gap_se: float = Field(
-        MIN_GAP_SE, ge=0, description="The same, in standard errors of the gap."
-    )
+    min_gap_se: float = Field(MIN_GAP_SE, ge=0, description=help_texts.MIN_GAP_SE)
     saturated_only: bool = Field(
         default=False,
-        description="As published: leave out, in both units, only tasks on which the weak model, "
-        "the ceiling and every method have an AUC of at least .999, whatever the gaps of the "
-        "others.",
+        description="EleutherAI's rule instead of min_gap: exclude, in both units, only saturated "
+        "tasks, where the AUCs of weak model, ceiling and all methods are at least 0.999.",
     )
     family: tuple[str, ...] | None = Field(
         None,
-        description="Methods whose p values are adjusted together. Default: all competitors.",
+        description=help_texts.FAMILY,
     )
     alternative: Alternative = Field(
         "two-sided",
-        description="Of the tests: greater sees only methods that are better, less only worse "
-        "ones.",
+        description="Alternative hypothesis: the method differs (two-sided), is better (greater) "
+        "or is worse (less).",
     )
-    alpha: float = Field(ALPHA, gt=0, lt=1, description="Level of the tests.")
-    margin: float = Field(
-        MARGIN, gt=0, description="Largest difference in AUC that counts as none."
-    )
+    alpha: float = Field(ALPHA, gt=0, lt=1, description="Significance level.")
+    margin: float = Field(MARGIN, gt=0, description=help_texts.MARGIN)
 
     @classmethod
     def of_config(cls, config: Mapping[str, Any]) -> "Analysis":

@@ -21,18 +21,16 @@ from w2sprobe.fingerprint import fingerprint_strings
 SPLIT_NAMES = ("weak_train", "strong_train", "val", "test")
 META = b"w2sprobe"  # key of the splits' metadata in the Parquet file
 
-Count = Annotated[
-    int | float, Field(description="Rows, or a share of those that it can be cut from.")
-]
+Count = int | float  # rows, or a fraction of those that a split can be cut from
 
 
 @dataclass(frozen=True)
 class SplitSizes:
-    """Size of each split: rows (int), or a share (float) of the rows that it can be cut from.
+    """Size of each split: number of rows (int) or fraction (float) of the rows.
 
-    These are all rows of the task; if the source sets rows aside for testing, they are those rows
-    for `test` and the others for the rest. For balanced splits, a share is of twice the rarer
-    label.
+    A fraction is of all rows of the task; if the source has its own test rows, of these for `test`
+    and of the remaining rows for the other splits. For balanced splits, it is a fraction of twice
+    the rarer label.
 
     Raises
     ------
@@ -40,10 +38,15 @@ class SplitSizes:
         Fewer than 2 rows, or a share outside (0, 1].
     """
 
-    weak_train: Count
-    strong_train: Count
-    val: Count
-    test: Count
+    weak_train: Annotated[
+        Count, Field(description="Training rows of the weak model, with true labels.")
+    ]
+    strong_train: Annotated[
+        Count,
+        Field(description="Rows that the weak model labels and the strong model learns from."),
+    ]
+    val: Annotated[Count, Field(description="Rows that select checkpoints.")]
+    test: Annotated[Count, Field(description="Rows of the final scores.")]
 
     def __post_init__(self) -> None:
         for name, given in zip(SPLIT_NAMES, astuple(self), strict=True):

@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from w2sprobe import help_texts
 from w2sprobe.data import Splits, SplitSizes, Task, load_splits
 from w2sprobe.data.tasks import Formatting, row_slice
 from w2sprobe.errors import InputError, UnknownName
@@ -72,9 +73,10 @@ class _Config(BaseModel):
 
 
 NAME = (
-    "Name from `w2sprobe tasks ls`; bigbench:NAME; .jsonl, .csv or .parquet file with columns text "
-    "and label (0/1), optionally id, group and split (train/test); `save_to_disk` folder with "
-    "these; module:function; or output file of `w2sprobe tasks split`."
+    "Task: name from `w2sprobe tasks ls`; bigbench:NAME; .jsonl, .csv or .parquet file with "
+    "columns text and label (0/1), optionally id, group and split (train/test); `save_to_disk` "
+    "folder with these columns; module:function that returns such rows; or file from `w2sprobe "
+    "tasks split`."
 )
 
 
@@ -82,32 +84,40 @@ class SharedTask(_Config):
     """Task of a study, or settings that its tasks share."""
 
     name: str | None = Field(None, description=NAME)
-    positive: str | None = Field(None, description="Class that becomes label 1 (BIG-bench).")
-    negative: str | None = Field(None, description="Class that becomes label 0 (BIG-bench).")
+    positive: str | None = Field(
+        None,
+        description="BIG-bench tasks whose answers are classes: the class that becomes label 1.",
+    )
+    negative: str | None = Field(
+        None,
+        description="BIG-bench tasks whose answers are classes: the class that becomes label 0.",
+    )
     formatting: Formatting = Field(
         "repaired",
-        description="Prompts of EleutherAI's experiments: repaired (default), or as published with "
-        "bugs.",
+        description="Prompt templates of the Hugging Face tasks: repaired (default), or published: "
+        "as in EleutherAI/w2s, bugs included.",
     )
     rows: Annotated[int, Field(ge=8)] | str | None = Field(
         None,
-        description="Use only the first N rows in a fixed hash order, so that splits of any seed "
-        "share activations; or a slice of that order: '0:900' and '900:' have no row in common. "
-        "Default: all.",
+        description="Use only N rows, chosen by a fixed hash: the same rows for every split seed, "
+        "so activations are shared. START:STOP takes a slice of that order; 0:900 and 900: are "
+        "disjoint. Default: all rows.",
     )
     sizes: SplitSizes | None = Field(
         None,
-        description="Rows of weak-train, strong-train, validation and test, or shares of the "
-        "(balanced) rows: .4,.4,.1,.1. If the source sets test rows aside, test is a share of "
-        "those, the others of the rest. Default: test 1,000 rows, within .2 to .4 of all; "
-        "validation .1; training splits half the rest each. With set-aside test rows: "
-        ".45,.45,.1,1.0. At most 5000,5000,1000,5000 rows.",
+        description="Sizes of weak_train, strong_train, val and test: numbers of rows "
+        "(1000,1000,200,500), or fractions of the rows left after class balancing (.4,.4,.1,.1). "
+        "If the source has its own test rows, test is a fraction of these, and the others are "
+        "fractions of the remaining rows; default then: .45,.45,.1,1.0. Default otherwise: test "
+        "1,000 rows, but between 20 and 40 % of all; val 10 %; each training split half of the "
+        "rest. Defaults never exceed 5000,5000,1000,5000 rows.",
     )
     keep_prior: bool = Field(
         default=False,
-        description="Keep the proportion of the classes; default: drop rows of the larger one.",
+        description="Keep the original class proportions. Default: balance the classes by dropping "
+        "rows of the larger class.",
     )
-    seed: int = Field(0, ge=0, description="Seed of the splits, default 0.")
+    seed: int = Field(0, ge=0, description="Seed of the random split; default: 0.")
 
     @field_validator("rows")
     @classmethod
@@ -121,7 +131,7 @@ class SharedTask(_Config):
 
 
 class TaskConfig(SharedTask):
-    """Where rows come from and how they are split."""
+    """Source of the rows, and how they are split."""
 
     name: str = Field(description=NAME)
 
@@ -150,7 +160,7 @@ class TaskConfig(SharedTask):
 class ModelConfig(TrainSettings):
     """A model and how it is finetuned."""
 
-    model: str = Field(description="Asset name, local folder or Hugging Face hub name.")
+    model: str = Field(description=help_texts.MODEL)
 
     def settings(self, loss: str) -> TrainSettings:
         """Return the finetuning settings alone, with another loss."""
@@ -163,49 +173,46 @@ L2S = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0)
 
 
 class AutoCandidates(_Config):
-    """Candidates for `auto`, chosen by out-of-fold scores against weak labels, never by truth."""
+    """Candidates for `auto`, which selects by out-of-fold scores against the weak labels."""
 
-    layers: str = Field("all", description="As in `w2sprobe sweep --layers`.")
+    layers: str = Field("all", description=help_texts.LAYERS)
     ks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         KS,
         min_length=1,
         description="Numbers of neighbours for kNN and TopoFilter; too large ones are skipped.",
     )
     l2s: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        L2S, min_length=1, description="L2 penalties of logistic regression."
+        L2S, min_length=1, description="L2 regularisation strengths of logistic regression."
     )
     rule: ChoiceRule = Field(
         "weak_log_loss",
-        description="Least log-loss or largest within-fold AUC, on the weak labels.",
+        description="weak_log_loss: lowest log-loss; weak_auc: highest mean within-fold AUC; both "
+        "against the weak labels.",
     )
 
 
 class SweepConfig(_Config):
-    """Probes over layers and settings, as `w2sprobe sweep` does it, for the report."""
+    """Sweep of probes over layers and hyperparameters, as in `w2sprobe sweep`, for the report."""
 
-    layers: str = Field("all", description="As in `w2sprobe sweep --layers`.")
+    layers: str = Field("all", description=help_texts.LAYERS)
     ks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (1, 2, *KS),
         description="Numbers of neighbours for kNN; too large ones are skipped.",
     )
     l2s: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        L2S, description="L2 penalties of logistic regression."
+        L2S, description="L2 regularisation strengths of logistic regression."
     )
     preprocess: Preprocessed | None = Field(
-        None, description="Scaling of activations; default: as in `probes`."
+        None,
+        description="Scaling of activations: none, center or standardize; default: as in `probes`.",
     )
-    in_sample: bool = Field(
-        default=False, description="Also score fits on the rows they were fitted on, as published."
-    )
-    ceiling: bool = Field(default=False, description="Also fit on truth.")
-    leave_one_out: bool = Field(
-        default=False,
-        description="Score kNN by leaving out single rows; biased against large k.",
-    )
+    in_sample: bool = Field(default=False, description=help_texts.IN_SAMPLE)
+    ceiling: bool = Field(default=False, description=help_texts.CEILING)
+    leave_one_out: bool = Field(default=False, description=help_texts.LEAVE_ONE_OUT)
 
 
 class ProbeConfig(_Config):
-    """Probes, and curations that use them."""
+    """Default settings of the probes that methods use as students or for curation."""
 
     layer: Layer = "mid"
     n_neighbors: Neighbors = 50
@@ -213,7 +220,9 @@ class ProbeConfig(_Config):
     preprocess: Preprocessed = "none"
     whiten: Whiten = False
     position: str = Field(
-        "last", description="Token position of the strong model's states: last, first or mean."
+        "last",
+        description="Token of the strong model whose hidden state is used: last, first or mean (of "
+        "all tokens).",
     )
     contamination: Contamination = 0.1
     per_class: PerClass = False
@@ -230,53 +239,45 @@ class ProbeConfig(_Config):
 
 
 class StrongToStrongConfig(_Config):
-    """Students of students; each method sets its number of iterations."""
+    """Students trained on the predictions of students; methods set the number of iterations."""
 
-    cv: int = Field(5, ge=2, description="Folds for methods with cross_fit.")
+    cv: int = Field(5, ge=2, description="Cross-fitting folds of methods with cross_fit.")
     stop_at: float | None = Field(
         None,
         ge=0,
         lt=1,
-        description="Stop once at most this share of kept rows changes its hard label; default: "
-        "train all students.",
+        description="Stop when at most this fraction of the kept rows changes its hard label from "
+        "one student to the next; default: train all students.",
     )
 
 
 class ZeroShotConfig(_Config):
     """Zero-shot prompt of the strong model."""
 
-    question: str = Field(
-        "",
-        description="Line between a row's text and the cue, for texts that do not ask anything "
-        "themselves: Is this review positive?",
-    )
-    answers: tuple[str, str] = Field(
-        ("No", "Yes"), description="Words for label 0 and label 1, without a leading blank."
-    )
+    question: str = Field("", description=help_texts.QUESTION)
+    answers: tuple[str, str] = Field(("No", "Yes"), description=help_texts.ANSWERS)
 
 
 class AnalysisConfig(_Config):
-    """Tests of the results, to be declared before the run."""
+    """Planned comparisons and tests; declare them before the run."""
 
     against: str = Field(
-        "student", description="Baseline: the method that all of the family are compared with."
+        "student", description="Baseline: the method that all others are compared with."
     )
     family: tuple[str, ...] | None = Field(
         None,
-        description="Methods whose p values are adjusted together. Default: all that are run "
-        "except the baseline, controls, zero_shot and methods fitted on true labels.",
+        description=help_texts.FAMILY,
         json_schema_extra={"items": {"anyOf": [{"enum": list(METHODS)}, {"type": "string"}]}},
     )
     alternative: Literal["two-sided", "greater", "less"] = Field(
         "two-sided",
-        description="Alternative hypothesis of the family's tests: a difference either way, or "
-        "only better (greater) or worse (less). The baseline's own gain is tested two-sided.",
+        description="Alternative hypothesis: the method differs (two-sided), is better (greater) "
+        "or is worse (less). The baseline's own gain over the supervisor is always tested "
+        "two-sided.",
     )
-    alpha: float = Field(0.05, gt=0, lt=0.5, description="Level of the tests.")
-    margin: float = Field(
-        0.01, gt=0, lt=1, description="Differences in AUC below this one count as none."
-    )
-    hypotheses: tuple[str, ...] = Field((), description="What you expect, in your own words.")
+    alpha: float = Field(0.05, gt=0, lt=0.5, description="Significance level.")
+    margin: float = Field(0.01, gt=0, lt=1, description=help_texts.MARGIN)
+    hypotheses: tuple[str, ...] = Field((), description="Hypotheses, in your own words.")
 
 
 class _Settings(_Config):
@@ -289,26 +290,26 @@ class _Settings(_Config):
     probes: ProbeConfig = Field(default_factory=ProbeConfig)
     ceiling: str = Field(
         FINETUNED,
-        description="Learner that is the ceiling of PGR when it is fitted on true labels: the "
-        "finetuned strong model or a probe. Each probe's gap to its own ceiling is also reported.",
+        description="Which learner, fitted on true labels, is the ceiling in PGR: finetuned (the "
+        "strong model) or a probe. Each probe's gap to its own ceiling is also reported.",
         json_schema_extra={"enum": [name for name in LEARNERS if name != HEAD]},
     )
     sweep: SweepConfig | None = Field(
-        None, description="Layers and settings to sweep; `{}` for the defaults. Default: none."
+        None,
+        description="Sweep of probes over layers and hyperparameters; `{}` for its defaults. "
+        "Default: no sweep.",
     )
     strong_to_strong: StrongToStrongConfig = Field(default_factory=StrongToStrongConfig)
     zero_shot: ZeroShotConfig = Field(default_factory=ZeroShotConfig)
-    min_gap: float = Field(
-        MIN_GAP, ge=0, description="Smallest gap (ceiling minus weak AUC) that is given a PGR."
-    )
-    min_gap_se: float = Field(MIN_GAP_SE, ge=0, description="Minimum gap, in its standard errors.")
+    min_gap: float = Field(MIN_GAP, ge=0, description=help_texts.MIN_GAP)
+    min_gap_se: float = Field(MIN_GAP_SE, ge=0, description=help_texts.MIN_GAP_SE)
     define: dict[str, Method] = Field(
-        default_factory=dict, description="Your own methods, by new names."
+        default_factory=dict, description="Methods of your own, each under a new name."
     )
     methods: tuple[str, ...] = Field(
         tuple(DEFAULT_METHODS),
-        description="Methods to run; weak and ceiling always are. Default: those that EleutherAI "
-        "compares, a random filter, and all under `define`.",
+        description="Methods to run; weak and ceiling are always run. Default: those that "
+        "EleutherAI compares, a random filter, and all methods under `define`.",
         # for editors; the names are checked below, with those that are defined
         json_schema_extra={"items": {"anyOf": [{"enum": list(METHODS)}, {"type": "string"}]}},
     )
@@ -449,31 +450,38 @@ class StudyConfig(_Settings):
     """Tasks x weak models x strong models x seeds, and the methods to compare on each."""
 
     task: SharedTask = Field(
-        default_factory=SharedTask, description="The task, or what all tasks have in common."
+        default_factory=SharedTask, description="The task, or the settings that all `tasks` share."
     )
     tasks: tuple[NamedTask, ...] = Field(
         (),
-        description="Several tasks: names, or sections with settings of their own.",
+        description="Several tasks: names, or sections with their own settings.",
     )
     weak: OneOrMore[AnySupervisor] = Field(
-        description="The supervisor, or a list of several: a finetuned model, or another `kind`."
+        description="Supervisor, or a list of several. kind: finetuned (default), probe, ngrams, "
+        "zero_shot or labels (a file of labels)."
     )
-    strong: OneOrMore[ModelConfig] = Field(description="The strong model, or a list of several.")
+    strong: OneOrMore[ModelConfig] = Field(description="Strong model, or a list of several.")
     seeds: Seeds = Field(
-        (), description="One run per seed, which sets the seed of all parts in `vary`."
+        (),
+        description="List of seeds, or a number n for 0 ... n-1. One run per seed; each seeds all "
+        "parts listed in `vary`. Not together with splits, supervisor_seeds and learner_seeds.",
     )
     vary: tuple[Varied, ...] = Field(
         ("weak", "strong"),
-        description="What `seeds` change: training of the supervisors, of strong models and "
-        "ceilings, or the split of the rows.",
+        description="What `seeds` change: weak (training of supervisors), strong (training of "
+        "students and ceilings), split (the random split).",
     )
     splits: Seeds = Field(
         (),
-        description="Seeds of the splits, or their number; each split is run with every supervisor "
-        "and learner seed. Not together with `seeds`.",
+        description="Split seeds: a list, or a number n for 0 ... n-1. Runs: splits x "
+        "supervisor_seeds x learner_seeds.",
     )
-    supervisor_seeds: Seeds = Field((), description="Supervisor seeds for each split.")
-    learner_seeds: Seeds = Field((), description="Seeds of the learners for each supervisor.")
+    supervisor_seeds: Seeds = Field(
+        (), description="Seeds of the supervisors in each split (list or number)."
+    )
+    learner_seeds: Seeds = Field(
+        (), description="Seeds of students and ceilings for each supervisor (list or number)."
+    )
 
     @property
     def levels(self) -> dict[str, int]:
@@ -629,6 +637,16 @@ class StudyConfig(_Settings):
         return self
 
 
+def study_schema() -> dict[str, Any]:
+    """JSON schema of a study's config; sections are described by their docstrings' summaries."""
+    schema = StudyConfig.model_json_schema()
+    for section in (schema, *schema["$defs"].values()):
+        if "description" in section:
+            summary = section["description"].partition("\n\n")[0]
+            section["description"] = " ".join(summary.split())
+    return schema
+
+
 def _with(section: Section, changes: dict[str, Any]) -> Section:
     """Copy of a section with other values, for those fields that it has."""
     known = type(section).model_fields
@@ -693,7 +711,7 @@ def load_config(preset_or_file: str, settings: Iterable[str] = ()) -> StudyConfi
 def _set(values: dict[str, Any], setting: str) -> None:
     path, equals, text = setting.partition("=")
     if not equals:
-        raise InputError(f"--set {setting}", allowed="PATH=VALUE, as in strong.epochs=2")
+        raise InputError(f"--set {setting}", allowed="KEY=VALUE, as in strong.epochs=2")
     try:
         value = yaml.load(text, _Loader)
     except yaml.YAMLError as error:

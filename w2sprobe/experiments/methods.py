@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from w2sprobe import help_texts
 from w2sprobe.checks import Preprocess
 from w2sprobe.data.callables import looks_like_callable
 from w2sprobe.experiments.config_errors import unknown
@@ -32,38 +33,36 @@ FINETUNED: Final = "finetuned"
 CANDIDATES: Final = "candidates"  # average over the layers that `auto` would choose among
 HEAD: Final = "head"  # a linear head, of any loss
 LEARNERS = (FINETUNED, *(name for name in PROBES if PROBE_TYPES[name].predicts), HEAD)
-Layer = Annotated[int | str, Field(description="Layer number, mid, or auto.")]
+Layer = Annotated[int | str, Field(description="Layer: a number, mid (middle), or auto.")]
 Neighbors = Annotated[
     Annotated[int, Field(ge=1)] | Literal["auto"],
-    Field(description="k of kNN and of TopoFilter, or auto."),
+    Field(description="Number of neighbours k of kNN and TopoFilter, or auto."),
 ]
 Penalty = Annotated[
     Annotated[float, Field(gt=0)] | Literal["auto"],
-    Field(description="Penalty of the logistic probe, or auto."),
+    Field(description="L2 regularisation strength of the logistic probe, or auto."),
 ]
-Contamination = Annotated[float, Field(gt=0, lt=1, description="Share of rows a filter removes.")]
+Contamination = Annotated[
+    float, Field(gt=0, lt=1, description="Fraction of the training rows that filters remove.")
+]
 IN_SAMPLE: Final = "in-sample"
 Folds = Annotated[
     Annotated[int, Field(ge=2)] | Literal["in-sample"],
     Field(
-        description="Cross-fitting folds for relabelling and filtering. Default: 5; kNN instead "
-        "leaves each row out of its own vote. in-sample: judge rows by a probe fitted on them and "
-        "their labels, as published; only for relabelling and the disagreement filter.",
+        description="Number of cross-fitting folds for relabelling and filtering, or in-sample. "
+        "Default: leave-one-out for kNN, 5 folds for other probes. in-sample: fit on all rows, "
+        "including the row being judged, as in EleutherAI/w2s; only for relabelling and the "
+        "disagreement filter.",
     ),
 ]
-Preprocessed = Annotated[
-    Preprocess,
-    Field(description="Scaling of activations: none or standardize; center equals none."),
-]
-Whiten = Annotated[
-    bool, Field(description="mass-mean: multiply by the inverse within-class covariance.")
-]
+Preprocessed = Annotated[Preprocess, Field(description=help_texts.PREPROCESS)]
+Whiten = Annotated[bool, Field(description=help_texts.WHITEN)]
 PerClass = Annotated[
-    bool, Field(description="Filters remove their share within each hard-label class.")
+    bool, Field(description="Apply the contamination within each class of the hard labels.")
 ]
 Graph = Annotated[
     Literal["union", "mutual", "strong"],
-    Field(description="TopoFilter's graph; strong: as in EleutherAI/w2s."),
+    Field(description=help_texts.GRAPH),
 ]
 
 SETTING_FIELDS = {"k": "n_neighbors", "l2": "l2"}  # field of a method, by hyperparameter
@@ -77,67 +76,68 @@ def setting_field(probe: str | None) -> str | None:
 
 
 class Method(BaseModel):
-    """A method; its settings of probes override those of the config."""
+    """A method of your own; its probe settings override those in `probes`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     predicts: Predicts = Field(
         "student",
-        description="What predicts the test rows: the supervisor (weak), a strong learner fitted "
-        "on true labels (ceiling), a learner (student), or the prompted strong model (zero_shot). "
-        "`probe` is shorthand: key `probe` names the learner.",
+        description="What predicts the test rows: weak (the supervisor), ceiling (a strong learner "
+        "fitted on true labels), student (the learner) or zero_shot (the prompted strong model). "
+        "probe (short form): the probe named by key `probe` is the student.",
     )
     labels: Labels = Field(
         "weak",
-        description="Training labels: the supervisor's (weak); true labels (truth), as a ceiling; "
-        "or two controls: true labels flipped at random at the supervisor's error rate (noise), or "
-        "its soft labels shuffled within each true class (soft_noise).",
+        description="Training labels: weak (the supervisor's), truth (true labels, as a ceiling), "
+        "or a control: noise (true labels flipped at random at the supervisor's error rate) or "
+        "soft_noise (the supervisor's soft labels, shuffled within each true class).",
     )
     learner: str = Field(
         FINETUNED,
-        description="What learns: the strong model (finetuned), or, on activations, a named probe "
-        "or a linear head (head).",
+        description="Student: finetuned (the strong model), or a probe (knn, logistic, mass-mean) "
+        "or linear head (head) on its activations.",
     )
     states: Literal["strong", "weak"] = Field(
         "strong",
-        description="Model whose activations a probe reads; weak: weak-to-weak control.",
+        description="Model whose activations a probe is fitted on: strong, or weak as a control.",
     )
     loss: LossName = Field("xent", description="Loss of a finetuned student or a linear head.")
     probe: str | None = Field(
-        None, description="Probe that relabels or filters training rows; topofilter only filters."
+        None,
+        description="Probe that relabels or filters the training rows; topofilter only filters.",
     )
     curation: Curation | None = Field(
         None,
-        description="What is done to the weak labels before a learner sees them: a probe relabels "
-        "or filters the rows, or rows go at random.",
+        description="Curation of the weak labels before training: relabel or filter (by `probe`), "
+        "or random_filter (remove rows at random).",
     )
     rule: str = Field(
         "disagreement",
-        description="Rule by which a filter picks rows (`w2sprobe probe --rule`); not for "
-        "TopoFilter.",
+        description=f"Which rows a filter removes: {help_texts.FILTER_RULES}. Not for topofilter.",
     )
     function: str | None = Field(
         None,
         description="module:function, a curation of your own: function(X, labels, texts) returns "
-        "the LabelTable that a learner sees.",
+        "the LabelTable that the student is trained on.",
     )
     same_size_as: str | None = Field(
-        None, description="For random_filter: remove as many rows as this named filter."
+        None, description="With random_filter: the filter method that removes equally many rows."
     )
     iterations: int = Field(
         0,
         ge=0,
-        description="Further students, each trained on the predictions of the one before it.",
+        description="Number of further students, each trained on the predictions of the previous "
+        "one.",
     )
     cross_fit: bool = Field(
         default=False,
-        description="With iterations: label each row by students not trained on it, instead of "
-        "in-sample.",
+        description="With iterations: label each row by students that were not trained on it "
+        "(cross-fitting), instead of in-sample.",
     )
     layers: str | None = Field(
         None,
-        description="Average predictions over these layers: 8:24:4, all, or candidates (those in "
-        "probes.candidates.layers).",
+        description="Average the predictions over these layers: 8:24:4, all, or candidates (the "
+        "layers in probes.candidates).",
     )
     with_weak: bool = Field(
         default=False, description="Average the learner's predictions with the supervisor's."

@@ -16,6 +16,7 @@ from w2sprobe.data import Rows
 from w2sprobe.errors import InputError
 from w2sprobe.experiments.stages import ASIDE, LABELS, Stage, Work
 from w2sprobe.fingerprint import sha256_file
+from w2sprobe.help_texts import ANSWERS, LABEL_TABLE, MODEL, PREPROCESS, QUESTION, TRUNCATE
 from w2sprobe.labels import LabelTable
 from w2sprobe.training.settings import WEAK_RATE, TrainSettings
 
@@ -40,7 +41,9 @@ class Supervisor(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     finetunes: ClassVar[bool] = False  # takes hours: methods of other supervisors should not wait
-    name: str | None = Field(None, description="Name in results; default: from its settings.")
+    name: str | None = Field(
+        None, description="Name in the results; default: derived from the settings."
+    )
 
     @property
     def label(self) -> str:
@@ -83,9 +86,9 @@ class FewRows(Supervisor):
     rows: int | None = Field(
         None,
         ge=4,
-        description="Number of weak-train rows to fit on; default: all.",
+        description="Number of weak_train rows to fit on; default: all.",
     )
-    seed: int = Field(0, ge=0, description="Seed of the choice of `rows`.")
+    seed: int = Field(0, ge=0, description="Seed of the subsample of `rows`.")
 
     @property
     def varies(self) -> bool:
@@ -130,14 +133,14 @@ class FewRows(Supervisor):
 
 
 class FinetunedSupervisor(TrainSettings, Supervisor):
-    """The weak model, finetuned on true labels of the weak-train rows."""
+    """The weak model, finetuned on the true labels of weak_train."""
 
     finetunes: ClassVar[bool] = True
 
     kind: Literal["finetuned"] = "finetuned"
-    model: str = Field(description="Asset name, local folder or Hugging Face hub name.")
+    model: str = Field(description=MODEL)
     learning_rate: float = Field(
-        WEAK_RATE, gt=0, description=f"Peak; default, as published: {WEAK_RATE}."
+        WEAK_RATE, gt=0, description="Peak learning rate; default as in EleutherAI/w2s."
     )
 
     @property
@@ -161,17 +164,19 @@ class FinetunedSupervisor(TrainSettings, Supervisor):
 
 
 class ProbeSupervisor(FewRows):
-    """Logistic regression on the states of a frozen weak model."""
+    """Logistic regression on the hidden states of a frozen weak model."""
 
     kind: Literal["probe"]
-    model: str = Field(description="Asset name, local folder or Hugging Face hub name.")
-    layer: int | str = Field(-1, description="Layer of the weak model; default: its highest.")
-    position: str = Field("mean", description="Pooling of its states: mean, last or first.")
-    l2: float = Field(1e-2, gt=0, description="L2 penalty of the logistic regression.")
-    preprocess: Preprocess = Field(
-        "standardize", description="Scaling of activations: none or standardize."
+    model: str = Field(description=MODEL)
+    layer: int | str = Field(-1, description="Layer of the weak model; default: the last.")
+    position: str = Field(
+        "mean", description="Token whose hidden state is used: mean (of all tokens), last or first."
     )
-    truncate: bool = Field(default=False, description="Cut texts to the model's context.")
+    l2: float = Field(
+        1e-2, gt=0, description="L2 regularisation strength of the logistic regression."
+    )
+    preprocess: Preprocess = Field("standardize", description=PREPROCESS)
+    truncate: bool = Field(default=False, description=TRUNCATE)
 
     @property
     def title(self) -> str:
@@ -198,10 +203,10 @@ class ProbeSupervisor(FewRows):
 
 
 class NgramSupervisor(FewRows):
-    """Logistic regression on character n-grams, which carry little meaning."""
+    """Logistic regression on character n-grams: a supervisor without a language model."""
 
     kind: Literal["ngrams"]
-    C: float = Field(1.0, gt=0, description="Inverse penalty, as scikit-learn has it.")
+    C: float = Field(1.0, gt=0, description="Inverse regularisation strength, as in scikit-learn.")
 
     @property
     def title(self) -> str:
@@ -218,10 +223,10 @@ class ZeroShotSupervisor(Supervisor):
     """A pretrained language model, prompted without training."""
 
     kind: Literal["zero_shot"]
-    model: str = Field(description="Asset name, local folder or Hugging Face hub name.")
-    question: str = Field("", description="Line between a row's text and the cue.")
-    answers: tuple[str, str] = Field(("No", "Yes"), description="Words for label 0 and label 1.")
-    truncate: bool = Field(default=False, description="Cut texts to the model's context.")
+    model: str = Field(description=MODEL)
+    question: str = Field("", description=QUESTION)
+    answers: tuple[str, str] = Field(("No", "Yes"), description=ANSWERS)
+    truncate: bool = Field(default=False, description=TRUNCATE)
 
     @property
     def title(self) -> str:
@@ -246,7 +251,7 @@ class LabelFileSupervisor(Supervisor):
     """Labels from a file, of another model or of annotators."""
 
     kind: Literal["labels"]
-    file: str = Field(description="LabelTable: Parquet or CSV with id, soft_label, keep.")
+    file: str = Field(description=LABEL_TABLE)
 
     @property
     def title(self) -> str:

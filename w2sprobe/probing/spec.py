@@ -12,6 +12,7 @@ from pydantic import (
     model_validator,
 )
 
+from w2sprobe import help_texts
 from w2sprobe.checks import Preprocess
 from w2sprobe.errors import InputError
 from w2sprobe.folds import FOLDS
@@ -28,17 +29,18 @@ class TopoFilterSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    contamination: float = Field(0.1, gt=0, lt=1, description="Share of rows to remove.")
-    per_class: bool = Field(default=False, description="Remove the share per class.")
+    contamination: float = Field(0.1, gt=0, lt=1, description="Fraction of the rows to remove.")
+    per_class: bool = Field(
+        default=False, description="Apply the contamination within each class of the hard labels."
+    )
     graph: Literal["union", "mutual", "strong"] = Field(
         "union",
-        description="Neighbours joined by an edge: union: either row lists the other; mutual: both "
-        "do; strong: strongly connected components, as in EleutherAI/w2s.",
+        description=help_texts.GRAPH,
     )
 
 
 class HeadSettings(BaseModel):
-    """How linear heads are trained on standardised activations, with any loss."""
+    """Training of linear heads on standardised activations, with any loss."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -50,7 +52,8 @@ class HeadSettings(BaseModel):
     l2: float = Field(
         1e-2,
         ge=0,
-        description="L2 penalty: weight of |w|² beside the mean loss, as in the logistic probe.",
+        description="L2 regularisation strength: factor of |w|² in mean loss + l2 |w|², as in the "
+        "logistic probe.",
     )
 
 
@@ -62,24 +65,20 @@ class VoteSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    layers: str = Field("all", description="Layers: all, mid, 15, 8,15 or 8:24:2.")
+    layers: str = Field("all", description=help_texts.LAYERS)
     probes: dict[str, tuple[float, ...]] = Field(
         default_factory=dict,
         description="Probes, each with the values of its hyperparameter: {knn: [10, 50], logistic: "
         "[0.01], mass-mean: []}. An empty list means the default grid (mass-mean has none).",
     )
-    preprocess: Preprocess = Field(
-        "none", description="Scaling of activations: none or standardize (center is as none)."
-    )
-    whiten: bool = Field(
-        default=False, description="mass-mean: multiply by the inverse within-class covariance."
-    )
-    cv: int = Field(FOLDS, ge=2, description="Folds of cross-fitting.")
+    preprocess: Preprocess = Field("none", description=help_texts.PREPROCESS)
+    whiten: bool = Field(default=False, description=help_texts.WHITEN)
+    cv: int = Field(FOLDS, ge=2, description="Number of cross-fitting folds.")
     held_out: tuple[HeldOut, ...] = Field(
         (TRAIN,),
         description="How training rows are predicted: train: cross-fitted, by fits on the other "
         "folds; leave_one_out: kNN leaves out single rows, other probes are cross-fitted; "
-        "in_sample: by the fit on all training rows, as published.",
+        "in_sample: by the fit on all training rows, as in EleutherAI/w2s.",
     )
     position: str | None = Field(
         None, description="Token position that the store must have; default: any."

@@ -4,6 +4,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from w2sprobe.help_texts import TRUNCATE
+
 LossName = Literal[
     "xent",
     "logconf",
@@ -27,7 +29,7 @@ VAL_SCORES = tuple(f"val_{rule}" for rule in STOPPING_RULES)  # keys of training
 
 
 class TrainSettings(BaseModel):
-    """Settings of a finetuning run; defaults are the published ones, except `early_stopping`.
+    """Settings of finetuning; defaults as in EleutherAI/w2s, except `early_stopping`.
 
     Source: EleutherAI, "Experiments in Weak-to-Strong Generalization", and its code.
     """
@@ -36,19 +38,22 @@ class TrainSettings(BaseModel):
 
     loss: LossName = Field(
         "xent",
-        description="Cross-entropy, log-confidence, entropy, confidence window, reverse or "
-        "generalised cross-entropy; NAME_published: as in the published code, defects included.",
+        description="xent: cross-entropy; logconf: log-confidence; logconf_balanced: logconf whose "
+        "hardened labels have the class proportions of the given labels; entropy: cross-entropy "
+        "plus entropy; window: cross-entropy on rows that the student is unsure of; reverse, "
+        "generalised: reverse and generalised cross-entropy; logconf_published, entropy_published: "
+        "as in EleutherAI/w2s, defects included.",
     )
     loss_alpha: float = Field(
         DEFAULT_ALPHA,
         ge=0,
         le=1,
-        description="Weight of the auxiliary term of logconf and entropy.",
+        description="Weight of the auxiliary term of the logconf and entropy losses.",
     )
     window_radius: str = Field(
         "auto",
-        description="Window loss: counts rows with max(p) < 0.5 + radius; auto: median of |label - "
-        "0.5| over the training labels, as in the published runs.",
+        description="Window loss: only rows whose student prediction has max(p) < 0.5 + radius "
+        "contribute. auto: median of |label - 0.5| over the training labels.",
     )
     reverse_log_zero: float = Field(
         DEFAULT_LOG_ZERO, lt=0, description="Value that the reverse loss uses for log 0."
@@ -57,64 +62,69 @@ class TrainSettings(BaseModel):
         DEFAULT_Q,
         gt=0,
         le=1,
-        description="Exponent of the generalised loss: near 0 cross-entropy, 1 absolute error.",
+        description="Exponent of the generalised loss: near 0, cross-entropy; 1: absolute error.",
     )
     epochs: int = Field(3, ge=1, description="Passes over the training rows.")
     learning_rate: float = Field(
         STRONG_RATE,
         gt=0,
-        description=f"Peak; published: {WEAK_RATE} for weak models, {STRONG_RATE} for strong ones.",
+        description="Peak learning rate; default as in EleutherAI/w2s.",
     )
     batch_size: int = Field(32, ge=1, description="Rows per optimiser step.")
     micro_batch_tokens: int = Field(
         512,
         ge=1,
-        description="Maximum tokens per forward pass, padding included. Batches are first split by "
-        "text length, so with short texts raising it changes nothing. Only logconf losses depend "
-        "on it, rounding aside.",
+        description="Maximum tokens per forward pass, padding included; limits memory. Rows of "
+        "very different length are never in the same pass, so with short texts a higher value has "
+        "no effect. Changes the result only with logconf losses (otherwise by rounding).",
     )
-    full: bool = Field(default=False, description="Train all weights, in float32; no LoRA.")
+    full: bool = Field(default=False, description="Train all weights, in float32, instead of LoRA.")
     lora_rank: int = Field(8, ge=1, description="Rank of the low-rank updates.")
     lora_from_layer: int = Field(
         0,
         ge=0,
-        description="First block with LoRA; states below it are computed once and reused every "
-        "epoch. 0: LoRA on all blocks.",
+        description="First block with LoRA; hidden states below it are computed once and reused in "
+        "every epoch. 0: LoRA on all blocks.",
     )
-    lora_alpha: int = Field(8, ge=1, description="Updates are scaled by lora_alpha / lora_rank.")
+    lora_alpha: int = Field(
+        8, ge=1, description="The low-rank updates are multiplied by lora_alpha / lora_rank."
+    )
     weight_decay: float = Field(0.1, ge=0, description="Decoupled weight decay of AdamW.")
     warmup_steps: int = Field(
-        40, ge=0, description="Steps of linear warm-up; at most a tenth of all steps."
+        40, ge=0, description="Steps of linear learning-rate warm-up; at most a tenth of all steps."
     )
     precision: Literal["auto", "float32", "bfloat16", "4bit"] = Field(
         "auto",
         description="Precision of the frozen base model; trained weights are float32. auto: "
-        "bfloat16 where it is fast; 4bit: NF4 as in QLoRA, needs bitsandbytes. With --full: "
-        "precision of the forward pass.",
+        "bfloat16 where it is fast; 4bit: NF4 as in QLoRA, needs bitsandbytes. With full "
+        "finetuning: precision of the forward pass.",
     )
     eval_every: int = Field(
         0,
         ge=0,
-        description="Optimiser steps between validations; 0: after each epoch. Published: 25 in "
-        "the code, 100 in the runs.",
+        description="Evaluate on the validation rows every N optimiser steps; 0: after each epoch.",
     )
     early_stopping: StoppingRule = Field(
         "soft_auc",
-        description="Rule that chooses the checkpoint to keep, on the given labels of validation "
-        "rows; training always runs to its last step. "
-        "soft_auc: largest expected AUC over labels drawn from the soft ones; log_loss: least "
-        "cross-entropy; auc, as published: largest AUC with labels cut at 0.5, undefined if they "
-        "are all of one class.",
+        description="Metric that selects the best checkpoint, computed on the validation rows with "
+        "the given labels; training is never cut short. soft_auc: highest expected AUC when hard "
+        "labels are drawn from the soft ones; log_loss: lowest cross-entropy; auc (as in "
+        "EleutherAI/w2s): highest AUC with labels thresholded at 0.5, undefined if all fall in one "
+        "class.",
     )
-    truncate: bool = Field(default=False, description="Cut texts that exceed the model's context.")
-    seed: int = Field(0, ge=0, description="Seed of head, LoRA matrices and row order.")
+    truncate: bool = Field(default=False, description=TRUNCATE)
+    seed: int = Field(
+        0, ge=0, description="Seed of the initial weights of head and LoRA, and of the row order."
+    )
     gradient_checkpointing: bool = Field(
-        default=False, description="Saves memory, takes a third more time; the same weights."
+        default=False,
+        description="Use less memory and about a third more time; the trained weights are the "
+        "same.",
     )
     report_to: str = Field(
         "none",
-        description="Where curves are logged: tensorboard (logs/ in the run's folder), wandb, or "
-        "another integration of transformers; separate several by commas.",
+        description="Where training curves are logged: none, tensorboard (logs/ in the run's "
+        "folder), wandb or another integration of transformers; separate several by commas.",
     )
 
     @property
