@@ -27,8 +27,13 @@ from w2sprobe.probes import AttentionProbe, LogisticProbe, MultiMaxProbe, Softma
 from w2sprobe.probes.token_rows import TokenRows
 from w2sprobe.reporting.numbers import interval_text
 
-TASKS = ("timedial", "real_or_fake_text/easy", "contextual_parametric_knowledge_conflicts")
-CUTS, ROWS, TRAIN, TEST, LAYER = 5, 1200, 500, 500, 15
+# training and test rows, balanced; groups stay whole
+TASKS = {
+    "timedial": (500, 500),
+    "real_or_fake_text/easy": (400, 400),
+    "contextual_parametric_knowledge_conflicts": (400, 400),
+}
+CUTS, ROWS, LAYER = 5, 1200, 15
 TRAINED = {"attention": AttentionProbe, "multimax": MultiMaxProbe, "softmax mean": SoftmaxMeanProbe}
 POOLED = {"mean": TokenRows.means, "last token": TokenRows.last}
 
@@ -67,8 +72,8 @@ def on_planted() -> str:
 
 def on_tasks(stores: Path) -> str:
     rows = []
-    sizes = SplitSizes(weak_train=2, strong_train=TRAIN, val=2, test=TEST)
-    for task in TASKS:
+    for task, (n_train, n_test) in TASKS.items():
+        sizes = SplitSizes(weak_train=2, strong_train=n_train, val=2, test=n_test)
         cuts = [
             load_splits(f"bigbench:{task}", rows=ROWS, sizes=sizes, seed=cut) for cut in range(CUTS)
         ]
@@ -85,8 +90,8 @@ def on_tasks(stores: Path) -> str:
         ]
         means = [task_mean([cut[name] for cut in by_cut]) for name in by_cut[0]]
         cells = [f"{one.mean:.3f} {interval_text(one.mean_interval, 3)}" for one in means]
-        rows.append([task, f"{tokens.lengths.mean():.0f}", *cells])
-    return lines_of(["task", "tokens per row", *TRAINED, *POOLED], rows)
+        rows.append([task, f"{n_train} + {n_test}", f"{tokens.lengths.mean():.0f}", *cells])
+    return lines_of(["task", "rows", "tokens per row", *TRAINED, *POOLED], rows)
 
 
 def _part(store: ActivationStore, tokens: TokenRows, rows: Rows) -> tuple[TokenRows, np.ndarray]:
