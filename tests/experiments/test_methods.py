@@ -168,8 +168,9 @@ def test_an_entry_is_read_back_as_it_was(name: str) -> None:
 
 
 def test_the_words_are_those_of_the_commands() -> None:
-    assert PROBES == ("knn", "logistic", "mass-mean", "topofilter")
-    assert LEARNERS == ("finetuned", "knn", "logistic", "mass-mean", "head")
+    tokens = ("token-mean", "token-last", "attention", "multimax", "softmax-mean")
+    assert ("knn", "logistic", "mass-mean", "topofilter", *tokens) == PROBES
+    assert ("finetuned", "knn", "logistic", "mass-mean", *tokens, "head") == LEARNERS
     assert get_args(ChoiceRule) == get_args(WeakRule)
     assert ZeroShotConfig().answers == ANSWERS
     assert IN_SAMPLE == OF_CURATION

@@ -20,6 +20,7 @@ from w2sprobe.experiments.functions import CurationFunction
 from w2sprobe.experiments.plan import make_plan
 from w2sprobe.experiments.stages import ASIDE, Outcome, Stage, Work
 from w2sprobe.models import ModelInfo
+from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.votes.picking import Pick
 
 Factory = Callable[[], Work]
@@ -160,7 +161,9 @@ def others(value: Any) -> list[Any]:
         return [*([added] if value else []), *changed]
     if isinstance(value, BaseModel):
         fields = {name: getattr(value, name) for name in type(value).model_fields}
-        aside = ("gradient_checkpointing", "report_to")  # save memory, or are shown
+        aside = {"gradient_checkpointing", "report_to"}  # save memory, or are shown
+        if isinstance(value, VoteSpec) and not value.reads_tokens:
+            aside.add("tokens")  # no probe reads it
         return [
             value.model_copy(update={name: one})
             for name, kept in fields.items()

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.cache.cases import complete
 from w2sprobe.errors import InputError, OutputError
 from w2sprobe.probes import (
     KNNProbe,
@@ -102,3 +103,19 @@ def test_unfitted_and_foreign_probes_are_not_saved(tmp_path: Path) -> None:
     save_probe(MassMeanProbe().fit(X, Y), tmp_path / "probe")
     with pytest.raises(OutputError, match="exists"):
         save_probe(MassMeanProbe().fit(X, Y), tmp_path / "probe")
+
+
+def test_a_probe_remembers_where_its_activations_come_from(tmp_path: Path) -> None:
+    store = complete(tmp_path / "store")
+    probe = MassMeanProbe().fit(X, Y)
+    save_probe(probe, tmp_path / "probe", origin=store.origin(3))
+    assert isinstance(load_probe(tmp_path / "probe", origin=store.origin(3)), MassMeanProbe)
+    assert isinstance(load_probe(tmp_path / "probe"), MassMeanProbe)
+    with pytest.raises(InputError, match=r"activations with layer 0 .*Allowed: layer 3, as fitted"):
+        load_probe(tmp_path / "probe", origin=store.origin(0))
+    other = {**store.origin(3), "position": "mean", "chat_template": "abc"}
+    with pytest.raises(InputError, match=r"position 'mean'; chat_template 'abc'"):
+        load_probe(tmp_path / "probe", origin=other)
+    save_probe(probe, tmp_path / "unknown")
+    with pytest.raises(InputError, match="saved without its origin"):
+        load_probe(tmp_path / "unknown", origin=store.origin(3))

@@ -158,6 +158,19 @@ class ActivationStore:
         """
         return self._manifest.to_dict()
 
+    def origin(self, layer: int) -> dict[str, Any]:
+        """What a probe on a layer depends on: model, token position and layer, not the rows.
+
+        For `save_probe` and `load_probe`.
+        """
+        identity = self.manifest["identity"]
+        of_rows = ("format", "rows", "max_tokens", "truncate", "cut", "computed_in", "dtype")
+        return {
+            **{name: value for name, value in identity.items() if name not in of_rows},
+            "name": self.manifest["model"],
+            "layer": layer,
+        }
+
     @cached_property
     def ids(self) -> np.ndarray:
         """Row ids, str, shape (n,); empty where a row is not `available`.

@@ -9,6 +9,7 @@ import click
 
 from w2sprobe import help_texts
 from w2sprobe.cli import _options, _probing
+from w2sprobe.errors import InputError
 from w2sprobe.votes.table import IN_SAMPLE, LEAVE_ONE_OUT, TRAIN
 
 if TYPE_CHECKING:
@@ -37,16 +38,23 @@ class _SweepOptions:
     figure: Path | None
     device: str
 
-    def spec(self) -> "VoteSpec":
-        """Probes, layers, hyperparameters and folds."""
+    def spec(self, *, tokens: bool) -> "VoteSpec":
+        """Probes, layers, hyperparameters and folds; `tokens`: for one vector per token."""
         from w2sprobe.numbers import parse_numbers
+        from w2sprobe.probing.probe_types import TOKEN_PROBES
         from w2sprobe.probing.spec import VoteSpec
 
         probes: dict[str, tuple[float, ...]] = {}
-        if self.ks != "none":
+        if tokens and self.ks not in (None, "none"):
+            raise InputError(
+                f"--ks {self.ks} for a store with one vector per token",
+                allowed="--l2s, as no kNN probe reads tokens",
+            )
+        if self.ks != "none" and not tokens:
             probes["knn"] = parse_numbers(self.ks, int, "--ks") if self.ks else ()
         if self.l2s != "none":
-            probes["logistic"] = parse_numbers(self.l2s, float, "--l2s") if self.l2s else ()
+            l2s = parse_numbers(self.l2s, float, "--l2s") if self.l2s else ()
+            probes |= dict.fromkeys(TOKEN_PROBES if tokens else ("logistic",), l2s)
         held_out: HeldOut = LEAVE_ONE_OUT if self.leave_one_out else TRAIN
         return VoteSpec(
             layers=self.layers,
@@ -123,8 +131,9 @@ class _SweepOptions:
 def command(*, as_json: bool, **given: Any) -> None:
     """Compare probes over layers and hyperparameters.
 
-    Scores kNN and logistic probes on held-out rows, and selects the best. STORE is a folder of
-    activations, from `w2sprobe extract`. Probes are fitted on the weak labels of strong_train
+    Scores kNN and logistic probes on held-out rows, and selects the best; with the vectors of all
+    tokens (extract --position all), token-level probes. STORE is a folder of activations, from
+    `w2sprobe extract`. Probes are fitted on the weak labels of strong_train
     (without --task: of the rows of --labels).
 
     Each probe has three scores: on the training rows, predicted by cross-fitting (cross_fit), on
@@ -157,10 +166,10 @@ def command(*, as_json: bool, **given: Any) -> None:
     from w2sprobe.reporting.heatmaps import sweep_figure
 
     options = _SweepOptions(**given)
-    spec = options.spec()
     if options.figure:
         check_writable_file(options.figure)
     store, labels, rows = _probing.StoreInputs(options.store, options.labels, options.task).load()
+    spec = options.spec(tokens=store.ragged)
     done = sweep(
         store,
         spec,

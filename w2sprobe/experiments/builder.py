@@ -193,6 +193,19 @@ class Builder:
             self.cache / "stores" / fingerprint(identity),
         )
 
+    def token_store(self, layers: tuple[int, ...]) -> Stage:
+        """Stage that caches the strong base model's activations of all tokens, on some layers."""
+        config, info, rows = self.strong_model, self.strong_info, self.cut.everywhere
+        identity = store_identity(
+            info, rows.ids.tolist(), rows.texts, position="all", truncate=config.truncate
+        )
+        names = ",".join(map(str, layers))
+        work = Extract(identity, names, info, rows=rows, device=self.device)
+        n_tokens = self.lengths[config.model].stored * len(rows) // len(self.splits.stored)
+        # a vector for each token, where other stores have one for each row
+        cost = extract_cost(info, n_tokens, n_tokens, len(layers))
+        return self.stage(work, f"activations of all tokens, layers {names}", cost)
+
     def weak_store(self, states: WeakStates) -> Stage:
         """Stage that caches one layer of a weak base model's activations."""
         info, rows = self.infos[states.model], self.cut.weak_everywhere

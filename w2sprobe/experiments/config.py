@@ -53,6 +53,7 @@ from w2sprobe.experiments.supervisors import AnySupervisor, Supervisor
 from w2sprobe.metrics import MIN_GAP, MIN_GAP_SE
 from w2sprobe.probing.spec import HeadSettings
 from w2sprobe.results import RunKey
+from w2sprobe.token_settings import TokenSettings
 from w2sprobe.training.settings import TrainSettings
 
 PRESETS = tuple(
@@ -314,6 +315,10 @@ class ProbeConfig(_Config):
     cv: Folds | None = None
     head: HeadSettings = Field(
         default_factory=HeadSettings, description="Training of linear heads."
+    )
+    tokens: TokenSettings = Field(
+        default_factory=TokenSettings,
+        description="Training of token-level probes; `seed` is added to that of the learner.",
     )
     candidates: AutoCandidates = Field(default_factory=AutoCandidates)
 

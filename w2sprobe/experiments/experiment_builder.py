@@ -20,6 +20,7 @@ from w2sprobe.experiments.functions import CurationFunction
 from w2sprobe.experiments.methods import (
     FINETUNED,
     Method,
+    ceiling_method,
 )
 from w2sprobe.experiments.stage_kinds import (
     TRUTH,
@@ -87,7 +88,7 @@ class ExperimentBuilder:
             if method.states == "weak" and config.weak.states is None:
                 self.left_out[name] = f"{config.weak.label} has no activations to learn from."
             elif name == "ceiling" and config.ceiling != FINETUNED:
-                found[name] = Method(labels="truth", learner=config.ceiling)
+                found[name] = ceiling_method(config.ceiling)
             else:
                 found[name] = method
         known = {method: name for name, method in entries.items()}

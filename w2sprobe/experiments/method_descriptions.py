@@ -12,6 +12,8 @@ PROBE_TITLES: dict[str, str] = {
     "logistic": "logistic",
     "mass-mean": "mass-mean",
     "topofilter": "TopoFilter",
+    "token-mean": "logistic (mean over all tokens)",
+    "token-last": "logistic (last token)",
 }
 LOSSES: dict[LossName, str] = {
     "logconf": "log-confidence loss: targets are half label, half the student's hard prediction",

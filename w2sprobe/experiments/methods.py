@@ -19,7 +19,7 @@ from w2sprobe import help_texts
 from w2sprobe.checks import Preprocess
 from w2sprobe.data.callables import looks_like_callable
 from w2sprobe.experiments.config_errors import unknown
-from w2sprobe.probing.probe_types import PROBE_TYPES, PROBES
+from w2sprobe.probing.probe_types import PROBE_TYPES, PROBES, TOKEN_PROBES, TRAINED_POOLINGS
 from w2sprobe.training.settings import LOSSES, LossName
 from w2sprobe.votes.rules import FILTER_RULES
 
@@ -308,6 +308,8 @@ class Method(BaseModel):
             used |= {"rule"} if self.probe != "topofilter" else set()
         if self.curation == "random_filter":
             used.add("same_size_as")
+        if self.learner in TOKEN_PROBES:
+            used.remove("states")  # weak states are pooled
         # weak states have a single layer
         return used - {"layer", "layers"} if self.states == "weak" else used
 
@@ -315,6 +317,7 @@ class Method(BaseModel):
     def _probe_fields(probe: str) -> set[str]:
         field = setting_field(probe)
         fields = {"layer", "preprocess"} | ({field} if field else set())
+        fields -= {"preprocess"} if probe in TRAINED_POOLINGS else set()  # they standardise
         fields |= {"whiten"} if probe == "mass-mean" else set()
         return fields | ({"layers"} if probe != "topofilter" else set())
 
@@ -395,6 +398,15 @@ def _probe_methods() -> dict[str, Method]:
             f"{name}_probe_on_soft_noise": Method(learner=learner, labels="soft_noise"),
             f"weak_to_weak_{name}": Method(learner=learner, states="weak"),
         }
+    for learner in TOKEN_PROBES:
+        # a penalty that suits logistic regression is too strong for a trained pooling
+        fields = {"learner": learner, "l2": 1e-3 if learner in TRAINED_POOLINGS else None}
+        name = learner.replace("-", "_")
+        found |= {
+            f"{name}_probe": Method(**fields),
+            f"{name}_probe_on_truth": Method(**fields, labels="truth"),
+            f"{name}_probe_on_noise": Method(**fields, labels="noise"),
+        }
     for loss in LOSSES:
         found["head" if loss == "xent" else f"head_{loss}"] = Method(learner=HEAD, loss=loss)
     found["weak_to_weak_head"] = Method(learner=HEAD, states="weak")
@@ -411,3 +423,8 @@ def _learned_by(learner: str, method: Method) -> Method:
 
 
 METHODS = {**FINETUNED_METHODS, **_probe_methods()}
+
+
+def ceiling_method(learner: str) -> Method:
+    """A probe on true labels, as the ceiling of a study."""
+    return METHODS[f"{learner.replace('-', '_')}_probe_on_truth"]

@@ -20,7 +20,7 @@ from w2sprobe.experiments.stage_kinds import HARD, TRUTH
 from w2sprobe.experiments.stages import Stage
 from w2sprobe.experiments.votes_plan import BY_FOLDS, Reading, VoteRequest
 from w2sprobe.folds import FOLDS, folds_of
-from w2sprobe.probing.probe_types import PROBE_TYPES
+from w2sprobe.probing.probe_types import PROBE_TYPES, TRAINED_POOLINGS
 from w2sprobe.probing.spec import HeadSettings
 from w2sprobe.votes.picking import Pick
 from w2sprobe.votes.rules import FILTER_RULES, check_rule
@@ -226,7 +226,7 @@ class VoteRequests:
         return self.builder.votes.read(
             VoteRequest(
                 pick,
-                self._store(use.method),
+                self._store(use, layers),
                 self._spec_fields(use, settings),
                 probes,
                 {use.vector: use.labels, chosen_by: chooser},
@@ -236,16 +236,22 @@ class VoteRequests:
             )
         )
 
-    def _store(self, method: Method) -> Stage:
+    def _store(self, use: _ProbeUse, layers: tuple[int, ...]) -> Stage:
         """Activations that a method's probe reads."""
         states = self.config.weak.states
-        if method.states == "weak" and states is not None:
+        if PROBE_TYPES[use.probe].reads_tokens:
+            return self.builder.token_store(layers)
+        if use.method.states == "weak" and states is not None:
             return self.builder.weak_store(states)
         return self.builder.store
 
     def _spec_fields(self, use: _ProbeUse, settings: ProbeConfig) -> dict[str, Any]:
         """Fields of `VoteSpec` that this probe reads: others would change its address in vain."""
         fields: dict[str, Any] = {"preprocess": settings.preprocess, "cv": use.cv}
+        if use.probe in TRAINED_POOLINGS:
+            seed = settings.tokens.seed + self.config.strong.seed
+            tokens = settings.tokens.model_copy(update={"seed": seed})
+            return {"cv": use.cv, "tokens": tokens}
         if use.probe == "mass-mean" and settings.whiten:
             fields["whiten"] = True
         is_head = use.method.learner == HEAD and use.probe == use.method.probe_type

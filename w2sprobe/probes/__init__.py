@@ -13,17 +13,21 @@ from w2sprobe.probes.logistic import (
 )
 from w2sprobe.probes.mass_mean import MassMeanProbe, mass_mean_cross_fit_path
 from w2sprobe.probes.neighbors import Neighbors, nearest_neighbors
+from w2sprobe.probes.token_probes import AttentionProbe, MultiMaxProbe, SoftmaxMeanProbe
 from w2sprobe.probes.topofilter import TopoFilter
 
 __all__ = [
     "KS",
     "L2S",
+    "AttentionProbe",
     "Erasure",
     "KNNProbe",
     "LogisticProbe",
     "MassMeanProbe",
+    "MultiMaxProbe",
     "Neighbors",
     "Preprocess",
+    "SoftmaxMeanProbe",
     "TopoFilter",
     "knn_cross_fit",
     "knn_path",

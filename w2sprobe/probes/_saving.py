@@ -1,6 +1,7 @@
 """Fitted probes on disk: arrays in safetensors, everything else in JSON. No pickle."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +16,34 @@ from w2sprobe.probes.knn import KNNProbe
 from w2sprobe.probes.logistic import LogisticProbe
 from w2sprobe.probes.mass_mean import MassMeanProbe
 from w2sprobe.probes.preprocess import Preprocessing
+from w2sprobe.probes.token_probes import AttentionProbe, MultiMaxProbe, SoftmaxMeanProbe
 from w2sprobe.probes.topofilter import TopoFilter
 
 FORMAT = 1
 ARRAYS, SETTINGS = "probe.safetensors", "probe.json"
 PROBES: dict[str, type] = {
-    probe.__name__: probe for probe in (KNNProbe, LogisticProbe, MassMeanProbe, TopoFilter)
+    probe.__name__: probe
+    for probe in (
+        *(KNNProbe, LogisticProbe, MassMeanProbe, TopoFilter),
+        *(AttentionProbe, MultiMaxProbe, SoftmaxMeanProbe),
+    )
 }
 NOT_SAVED = ("search", "_training")  # a function; the training rows of a linear probe
 
 
-def save_probe(probe: Any, folder: str | Path) -> None:
+def save_probe(probe: Any, folder: str | Path, *, origin: Mapping[str, Any] | None = None) -> None:
     """Write a fitted probe to a new folder, atomically.
 
     Parameters
     ----------
-    probe : KNNProbe, LogisticProbe, MassMeanProbe or TopoFilter
+    probe : any probe of this package
         Fitted. A kNN probe is saved with its rows, a linear probe without, so that
         `predict_train_proba` needs a new fit. `search` is not saved.
     folder : str or Path
         Must not exist. Will hold `probe.safetensors` and `probe.json`.
+    origin : mapping, optional
+        Where the activations come from, as `ActivationStore.origin(layer)` says: model, position
+        and layer. `load_probe` can compare it.
 
     Raises
     ------
@@ -63,21 +72,31 @@ def save_probe(probe: Any, folder: str | Path) -> None:
             values[name] = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
     with atomic_folder(Path(folder)) as temporary:
         save_file(arrays, temporary / ARRAYS)
-        write_json(temporary / SETTINGS, {"format": FORMAT, "probe": kind, "values": values})
+        record = {"format": FORMAT, "probe": kind, "values": values}
+        if origin is not None:
+            record["origin"] = dict(origin)
+        write_json(temporary / SETTINGS, record)
 
 
-def load_probe(folder: str | Path) -> Any:
+def load_probe(folder: str | Path, *, origin: Mapping[str, Any] | None = None) -> Any:
     """Read a probe that `save_probe` wrote.
+
+    Parameters
+    ----------
+    origin : mapping, optional
+        Where the activations come from that it shall predict, as `ActivationStore.origin(layer)`
+        says.
 
     Returns
     -------
-    KNNProbe, LogisticProbe, MassMeanProbe or TopoFilter
+    probe
         Fitted, with the default `search`.
 
     Raises
     ------
     InputError
-        Not a folder of `save_probe`, damaged, or of a newer format.
+        Not a folder of `save_probe`, damaged, or of a newer format; the probe was fitted on
+        activations of another model, position or layer than `origin`, or without a record of it.
     """
     folder = Path(folder)
     try:
@@ -95,6 +114,8 @@ def load_probe(folder: str | Path) -> Any:
             allowed=f"{', '.join(PROBES)} of format {FORMAT}",
             advice="Install the w2sprobe that wrote it.",
         )
+    if origin is not None:
+        _check_origin(record.get("origin"), json.loads(json.dumps(dict(origin))), folder)
     probe = kind()
     if "preprocessing.centre" in arrays:
         probe._preprocessing = Preprocessing(
@@ -105,3 +126,20 @@ def load_probe(folder: str | Path) -> Any:
             value = np.asarray(value, dtype=object)
         setattr(probe, name, value)
     return probe
+
+
+def _check_origin(stored: Any, asked: dict[str, Any], folder: Path) -> None:
+    """Refuse activations of another origin than a probe was fitted on."""
+    if stored is None:
+        raise InputError(
+            "the probe was saved without its origin",
+            where=str(folder),
+            advice="Save it with save_probe(..., origin=store.origin(layer)).",
+        )
+    differ = [name for name in {**stored, **asked} if stored.get(name) != asked.get(name)]
+    if differ:
+        said = "; ".join(f"{name} {asked.get(name)!r}" for name in differ)
+        fitted = "; ".join(f"{name} {stored.get(name)!r}" for name in differ)
+        raise InputError(
+            f"activations with {said}", where=str(folder), allowed=f"{fitted}, as fitted"
+        )

@@ -21,7 +21,16 @@ from w2sprobe.labels import LabelTable
 from w2sprobe.layers import parse_layers
 from w2sprobe.probes import KS, L2S, nearest_neighbors
 from w2sprobe.probes.neighbors import Search
-from w2sprobe.probing.probe_types import OTHER, PROBE_TYPES, FitInputs, Predictions
+from w2sprobe.probes.token_probes import TOKEN_L2S
+from w2sprobe.probes.token_rows import TokenRows
+from w2sprobe.probing.probe_types import (
+    OTHER,
+    PROBE_TYPES,
+    TOKEN_PROBES,
+    TRAINED_POOLINGS,
+    FitInputs,
+    Predictions,
+)
 from w2sprobe.probing.rows import ProbedRows
 from w2sprobe.probing.spec import VoteSpec
 from w2sprobe.progress import progress_bar
@@ -40,7 +49,13 @@ from w2sprobe.votes.table import (
 )
 
 VERSION = 1  # part of `identity`: raised when predictions change, so no folder mixes versions
-GRIDS: dict[str, tuple[float, ...]] = {"knn": KS, "logistic": L2S}
+GRIDS: dict[str, tuple[float, ...]] = {
+    "knn": KS,
+    "logistic": L2S,
+    "token-mean": L2S,
+    "token-last": L2S,
+    **dict.fromkeys(TRAINED_POOLINGS, TOKEN_L2S),
+}
 NOWHERE: Final[Mapping[str, ActivationStore]] = MappingProxyType({})
 
 
@@ -220,23 +235,25 @@ class ProbeInputs:
             self.check_k(int(k))
         for k in self.spec.probes.get("topofilter", ()):
             check_k(int(k), "k", self._max_k_leave_one_out, self._candidates_leave_one_out)
-        if "logistic" in self.spec.probes:
-            check_l2(self.spec.probes["logistic"])
+        for name, values in self.spec.probes.items():
+            if PROBE_TYPES[name].hyperparameter == "l2":
+                check_l2(values)
 
     def store_of(self, split: str) -> ActivationStore:
         """Store that holds the rows of a split of `other`."""
         return self.elsewhere.get(split, self.store)
 
-    def read(self, layer: int) -> tuple[np.ndarray, np.ndarray]:
-        """Activations of the training rows, (n, d), and of all other rows, (m, d)."""
+    def read(self, layer: int) -> tuple[Any, Any]:
+        """Activations of the training rows and of all others: matrices (n, d), or TokenRows."""
         n = len(self.train)
         if not self.elsewhere:  # one pass over the shards
-            ids = np.concatenate([self.train, *self.other.values()])
-            X = self.store.read(layer, self.store.rows_of(ids))
+            X = _read(self.store, layer, np.concatenate([self.train, *self.other.values()]))
+            if isinstance(X, TokenRows):
+                return X.span(0, n), X.span(n, len(X))
             return X[:n], X[n:]
-        parts = [(self.store_of(split), ids) for split, ids in self.other.items()]
-        Q = np.concatenate([store.read(layer, store.rows_of(ids)) for store, ids in parts])
-        return self.store.read(layer, self.store.rows_of(self.train)), Q
+        parts = [_read(self.store_of(split), layer, ids) for split, ids in self.other.items()]
+        Q = TokenRows.join(parts) if self.store.ragged else np.concatenate(parts)
+        return _read(self.store, layer, self.train), Q
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -295,7 +312,7 @@ def predict_layers(
         Stores of splits of `rows.other` that are not in `store`, by split: test rows of other
         tasks, in states of the same model.
     device : str, default "auto"
-        Device of linear probes.
+        Device of linear and token-level probes.
 
     Raises
     ------
@@ -393,6 +410,16 @@ def predict_layer_with_neighbors(
     return LayerVotes(layer, rows, folds, p), neighbors
 
 
+def _read(store: ActivationStore, layer: int, ids: np.ndarray) -> Any:
+    """Rows of a store: a matrix, or TokenRows of a ragged store."""
+    rows = store.rows_of(ids)
+    values = store.read(layer, rows)
+    if not store.ragged:
+        return values
+    offsets = np.concatenate([[0], np.cumsum(np.diff(store.offsets)[rows])])
+    return TokenRows(values, offsets)
+
+
 def _by_split(inputs: ProbeInputs, fitted: Predictions) -> dict[str, np.ndarray]:
     """Divide predictions for all other rows, (..., m), into their splits."""
     if fitted.split != OTHER:
@@ -402,12 +429,18 @@ def _by_split(inputs: ProbeInputs, fitted: Predictions) -> dict[str, np.ndarray]
 
 
 def _check_store(store: ActivationStore, spec: VoteSpec) -> None:
-    if store.ragged:
+    if store.ragged and not spec.reads_tokens:
         raise InputError(
-            "the store has one vector per token",
+            f"the store has one vector per token; {', '.join(spec.probes)}: one per row",
             where=str(store.path),
-            allowed="a store with one vector per row",
-            advice="Extract with another --position.",
+            allowed=f"probes of tokens: {', '.join(TOKEN_PROBES)}",
+            advice="Or extract with another --position.",
+        )
+    if spec.reads_tokens and not store.ragged:
+        raise InputError(
+            f"the store has one vector per row; {', '.join(spec.probes)}: one per token",
+            where=str(store.path),
+            advice="Extract with --position all.",
         )
     position = store.manifest.get("identity", {}).get("position")
     if spec.position is not None and spec.position != position:

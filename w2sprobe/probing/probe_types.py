@@ -4,8 +4,8 @@ torch is imported inside the fit functions, because reading a config imports thi
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,9 +16,12 @@ from w2sprobe.votes.table import COMPONENT, IN_SAMPLE, LEAVE_ONE_OUT, TRAIN
 
 if TYPE_CHECKING:
     from w2sprobe.probes.neighbors import Neighbors, Search
+    from w2sprobe.probes.token_rows import TokenRows
     from w2sprobe.probing.spec import VoteSpec
 
 OTHER = "other"  # rows that are not training rows
+TRAINED_POOLINGS = ("attention", "multimax", "softmax-mean")
+Points = TypeVar("Points", np.ndarray, "TokenRows")
 
 
 class Predictions(NamedTuple):
@@ -45,14 +48,14 @@ class Predictions(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FitInputs:
+class FitInputs(Generic[Points]):
     """Rows of one layer, their label vectors, and how probes are fitted to them.
 
     Parameters
     ----------
-    X : ndarray of float32, shape (n, d)
-        Training rows.
-    Q : ndarray of float32, shape (m, d)
+    X : ndarray of float32, shape (n, d), or TokenRows of n rows
+        Training rows; TokenRows where the store has one vector per token.
+    Q : ndarray of float32, shape (m, d), or TokenRows of m rows
         Other rows; m may be 0.
     soft : ndarray of float64, shape (v, n)
         Soft labels, one label vector per row.
@@ -66,8 +69,8 @@ class FitInputs:
         Device of linear probes.
     """
 
-    X: np.ndarray
-    Q: np.ndarray
+    X: Points
+    Q: Points
     soft: np.ndarray
     keep: np.ndarray | None
     groups: np.ndarray | None
@@ -76,7 +79,7 @@ class FitInputs:
     device: str
 
     @property
-    def queries(self) -> Iterator[tuple[str, np.ndarray]]:
+    def queries(self) -> Iterator[tuple[str, Points]]:
         """Rows that a fit on all training rows predicts, by name."""
         if len(self.Q):
             yield OTHER, self.Q
@@ -118,6 +121,8 @@ class ProbeType:
         never are. False: training rows are always cross-fitted, also for `leave_one_out`.
     predicts : bool, default True
         False: its results are masks of training rows, which only filters use.
+    reads_tokens : bool, default False
+        True: reads one vector per token; False: one vector per row.
     """
 
     hyperparameter: str | None
@@ -125,12 +130,13 @@ class ProbeType:
     default: float | None = None
     folds_optional: bool = False
     predicts: bool = True
+    reads_tokens: bool = False
 
 
-FitFunction = Callable[[FitInputs, tuple[float, ...]], Iterator[Predictions]]
+FitFunction = Callable[[FitInputs[Any], tuple[float, ...]], Iterator[Predictions]]
 
 
-def _knn(fit: FitInputs, ks: tuple[float, ...]) -> Iterator[Predictions]:
+def _knn(fit: FitInputs[np.ndarray], ks: tuple[float, ...]) -> Iterator[Predictions]:
     from w2sprobe.probes import knn_cross_fit, knn_path
 
     options: dict[str, Any] = {"ks": [int(k) for k in ks]}
@@ -153,7 +159,7 @@ def _knn(fit: FitInputs, ks: tuple[float, ...]) -> Iterator[Predictions]:
         yield Predictions("knn", rows, p)
 
 
-def _logistic(fit: FitInputs, l2s: tuple[float, ...]) -> Iterator[Predictions]:
+def _logistic(fit: FitInputs[np.ndarray], l2s: tuple[float, ...]) -> Iterator[Predictions]:
     from w2sprobe.probes import logistic_cross_fit_path
 
     held_out, coef, intercept = logistic_cross_fit_path(
@@ -165,7 +171,7 @@ def _logistic(fit: FitInputs, l2s: tuple[float, ...]) -> Iterator[Predictions]:
         yield Predictions("logistic", rows, _sigmoid(points, coef, intercept))
 
 
-def _mass_mean(fit: FitInputs, _: tuple[float, ...]) -> Iterator[Predictions]:
+def _mass_mean(fit: FitInputs[np.ndarray], _: tuple[float, ...]) -> Iterator[Predictions]:
     from w2sprobe.probes import mass_mean_cross_fit_path
 
     held_out, coef, intercept = mass_mean_cross_fit_path(
@@ -178,7 +184,7 @@ def _mass_mean(fit: FitInputs, _: tuple[float, ...]) -> Iterator[Predictions]:
         yield Predictions("mass-mean", rows, p)
 
 
-def _topofilter(fit: FitInputs, ks: tuple[float, ...]) -> Iterator[Predictions]:
+def _topofilter(fit: FitInputs[np.ndarray], ks: tuple[float, ...]) -> Iterator[Predictions]:
     from w2sprobe.probes import TopoFilter
     from w2sprobe.probes.topofilter import SearchedRows
 
@@ -220,7 +226,7 @@ def _topofilter(fit: FitInputs, ks: tuple[float, ...]) -> Iterator[Predictions]:
 
 
 def _head(loss: str) -> FitFunction:
-    def fit_head(fit: FitInputs, seeds: tuple[float, ...]) -> Iterator[Predictions]:
+    def fit_head(fit: FitInputs[np.ndarray], seeds: tuple[float, ...]) -> Iterator[Predictions]:
         from w2sprobe.probing.heads import fit_heads
 
         # activations are standardised whatever the spec says: Adam needs it
@@ -237,6 +243,46 @@ def _head(loss: str) -> FitFunction:
             yield Predictions(f"{HEAD}{loss}", rows, _sigmoid(points, coef, intercept))
 
     return fit_head
+
+
+def _pooled(name: str, pool: "Callable[[TokenRows], np.ndarray]") -> FitFunction:
+    """Logistic regression on one vector that is computed from a row's tokens."""
+
+    def fit_pooled(fit: "FitInputs[TokenRows]", l2s: tuple[float, ...]) -> Iterator[Predictions]:
+        pooled = replace(fit, X=pool(fit.X), Q=pool(fit.Q))  # type: ignore[arg-type]
+        for predictions in _logistic(pooled, l2s):  # type: ignore[arg-type]
+            yield predictions._replace(probe=name)
+
+    return fit_pooled
+
+
+def _trained(pooling: str) -> FitFunction:
+    """Token-level probe whose pooling is trained."""
+
+    def fit_trained(fit: "FitInputs[TokenRows]", l2s: tuple[float, ...]) -> Iterator[Predictions]:
+        from scipy.special import expit
+
+        from w2sprobe.devices import resolve_device
+        from w2sprobe.probes.token_probes import token_cross_fit_path
+
+        held_out, models = token_cross_fit_path(
+            fit.X,
+            fit.soft,
+            pooling=pooling,
+            l2s=l2s,
+            settings=fit.spec.tokens,
+            cv=fit.spec.cv if fit.cross_fits else 0,
+            groups=fit.groups,
+            keep=fit.keep,
+            device=fit.device,
+        )
+        if fit.cross_fits:
+            yield Predictions(pooling, TRAIN, held_out)
+        for rows, tokens in fit.queries:
+            p = expit(models.logits(tokens, resolve_device(fit.device)))
+            yield Predictions(pooling, rows, p.reshape(len(fit.soft), len(l2s), len(tokens)))
+
+    return fit_trained
 
 
 def _sigmoid(points: np.ndarray, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray:
@@ -259,5 +305,16 @@ PROBE_TYPES: dict[str, ProbeType] = {
         f"{HEAD}{loss}": ProbeType("seed", _head(loss), default=0, folds_optional=True)
         for loss in LOSSES
     },
+    "token-mean": ProbeType(
+        "l2", _pooled("token-mean", lambda rows: rows.means()), default=1e-2, reads_tokens=True
+    ),
+    "token-last": ProbeType(
+        "l2", _pooled("token-last", lambda rows: rows.last()), default=1e-2, reads_tokens=True
+    ),
+    **{
+        name: ProbeType("l2", _trained(name), default=1e-3, reads_tokens=True)
+        for name in TRAINED_POOLINGS
+    },
 }
 PROBES = tuple(name for name in PROBE_TYPES if not name.startswith(HEAD))  # without linear heads
+TOKEN_PROBES = tuple(name for name in PROBES if PROBE_TYPES[name].reads_tokens)

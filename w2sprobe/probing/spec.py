@@ -2,12 +2,22 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from w2sprobe import help_texts
 from w2sprobe.checks import Preprocess
+from w2sprobe.errors import InputError
 from w2sprobe.folds import FOLDS
-from w2sprobe.probing.probe_types import PROBE_TYPES
+from w2sprobe.probing.probe_types import PROBE_TYPES, TOKEN_PROBES
+from w2sprobe.token_settings import TokenSettings
 from w2sprobe.votes.table import TRAIN
 
 HeldOut = Literal["train", "leave_one_out", "in_sample"]
@@ -73,6 +83,7 @@ class VoteSpec(BaseModel):
     )
     topofilter: TopoFilterSettings = Field(default_factory=TopoFilterSettings)
     head: HeadSettings = Field(default_factory=HeadSettings)
+    tokens: TokenSettings = Field(default_factory=TokenSettings)
 
     @model_validator(mode="before")
     @classmethod
@@ -105,6 +116,14 @@ class VoteSpec(BaseModel):
                     )
         return probes
 
+    @model_serializer(mode="wrap")
+    def _without_unread(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `tokens` out where no probe reads it: addresses are made of what is left."""
+        values: dict[str, Any] = handler(self)
+        if not {*self.probes} & {*TOKEN_PROBES}:
+            values.pop("tokens", None)
+        return values
+
     @property
     def needs_classes(self) -> bool:
         """Whether labels must be of both classes; only kNN is defined without."""
@@ -116,6 +135,27 @@ class VoteSpec(BaseModel):
         return TRAIN in self.held_out or not all(
             PROBE_TYPES[name].folds_optional for name in self.probes
         )
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether probes read one vector per token.
+
+        Raises
+        ------
+        InputError
+            Some do, others do not.
+        """
+        by_kind: dict[bool, list[str]] = {True: [], False: []}
+        for name in self.probes:
+            by_kind[PROBE_TYPES[name].reads_tokens].append(name)
+        if all(by_kind.values()):
+            raise InputError(
+                f"probes of tokens ({', '.join(by_kind[True])}) beside probes of one vector per "
+                f"row ({', '.join(by_kind[False])})",
+                allowed="one kind, as a store has either",
+                advice="token-mean and token-last are logistic probes of one vector per row.",
+            )
+        return bool(by_kind[True])
 
     def values(self, probe: str) -> tuple[float | None, ...]:
         """Values of a probe's hyperparameter; (None,) for a probe without."""
