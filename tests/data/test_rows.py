@@ -57,6 +57,13 @@ def test_columns_of_any_kind_become_what_they_should_be() -> None:
         assert rows.content == Rows(["7", "8"], ["a", "b"], [1, 0]).content
 
 
+def test_conversations_read_as_lines_and_texts_as_they_are() -> None:
+    chat = [{"role": "user", "content": "Is it?"}, {"role": "assistant", "content": "It is."}]
+    rows = Rows(["a"], [chat], [1], chats=True)
+    assert rows.plain_texts == ["user: Is it?\nassistant: It is."]
+    assert make(["a"], [1]).plain_texts == ["text a"]
+
+
 @pytest.mark.parametrize(
     ("columns", "parts"),
     [

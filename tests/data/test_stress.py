@@ -242,3 +242,36 @@ def test_every_command_takes_it(task: str) -> None:
 
 def _pairs(first: Splits, second: Splits):
     return zip(first.items(), second.items(), strict=True)
+
+
+def conversations(folder: Path, *roles: str) -> str:
+    messages = [{"role": role, "content": f"I say, {role}"} for role in roles]
+    rows = [
+        {"messages": [*messages, {"role": "assistant", "content": f"answer {n}"}], "label": n % 2}
+        for n in range(400)
+    ]
+    path = folder / "chats.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("roles", "changed"), [(("system", "user", "user"), 1), (("system",), 0), ((), 0)]
+)
+def test_in_a_conversation_the_user_says_the_planted_text(tmp_path: Path, roles, changed) -> None:
+    rows = load(conversations(tmp_path, *roles), planted=TEXT, agreement=1.0).test
+    assert rows.chats
+    for text, label in zip(rows.texts, rows.labels.tolist(), strict=True):
+        contents = [message["content"] for message in json.loads(text)]
+        has_text = [content.startswith(f"{TEXT} ") for content in contents]
+        assert has_text == [label == 1 and n == changed for n in range(len(contents))]
+
+
+def test_rows_without_an_answer_are_of_the_same_kind(task: str, tmp_path: Path) -> None:
+    chats = conversations(tmp_path, "user")
+    with pytest.raises(InputError, match=r"texts without an answer in a task of conversations"):
+        load(chats, without_answer=task)
+    with pytest.raises(InputError, match=r"conversations without an answer in a task of texts"):
+        load(task, without_answer=chats)
+    mixed = load(chats, without_answer=str(tmp_path / "chats.jsonl"))
+    assert mixed.strong_train.chats

@@ -25,6 +25,7 @@ from w2sprobe.results import Results, StudyResults
 
 SIZES: Any = {"weak_train": 16, "strong_train": 16, "val": 8, "test": 12}
 PROBES = ["logistic_probe", "knn_probe", "head", "weak_to_weak_logistic", "logistic_with_weak"]
+TOKEN_PROBES = ["attention_probe", "token_mean_probe"]
 CHOSEN = {"auto": {"predicts": "probe", "probe": "logistic", "layer": "auto", "l2": "auto"}}
 FINETUNED = ["student", "strong_to_strong_1", "student_with_weak", "zero_shot"]
 ON_NOISE = ["logistic_probe_on_noise", "logistic_on_knn_filter"]
@@ -78,7 +79,13 @@ def run(place: Path, out: Path, **sections: Any) -> StudyResults:
 def test_the_rows_of_home_under_another_name_get_the_predictions_of_home(
     place: Path, tmp_path: Path, kind: str
 ) -> None:
-    methods = [*PROBES, *ON_NOISE, *(FINETUNED if kind == "finetuned" else ["student"]), "auto"]
+    methods = [
+        *PROBES,
+        *TOKEN_PROBES,
+        *ON_NOISE,
+        *(FINETUNED if kind == "finetuned" else ["student"]),
+        "auto",
+    ]
     methods = [name for name in methods if kind != "ngrams" or "weak_to_weak" not in name]
     run(
         place,

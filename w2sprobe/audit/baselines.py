@@ -57,7 +57,7 @@ def score_baselines(train: Rows, test: Rows) -> tuple[Baseline, ...]:
     word_scores, word_cues = _score_words(train, test)
     scores = [length_scores, character_scores, word_scores]
     intervals = auc_intervals(test.labels, scores, groups=test.groups) or (None, None, None)
-    is_cut = any(len(text) > limit for rows in (train, test) for text in rows.texts)
+    is_cut = any(len(text) > limit for rows in (train, test) for text in rows.plain_texts)
 
     def baseline(name: BaselineName, number: int, **details: Any) -> Baseline:
         auc = roc_auc(test.labels, scores[number])
@@ -73,7 +73,7 @@ def score_baselines(train: Rows, test: Rows) -> tuple[Baseline, ...]:
 
 def _score_length(train: Rows, test: Rows) -> tuple[np.ndarray, str]:
     """Test scores, and per-label quartiles of the feature that the forest uses most."""
-    X, labels = length_features(train.texts), train.labels
+    X, labels = length_features(train.plain_texts), train.labels
     forest = RandomForestClassifier(min_samples_leaf=max(2, len(X) // 100), random_state=0)
     forest.fit(X, labels)
     best = int(forest.feature_importances_.argmax())
@@ -82,7 +82,7 @@ def _score_length(train: Rows, test: Rows) -> tuple[np.ndarray, str]:
         for label in (0, 1)
     )
     about = f"{LENGTH_FEATURES[best]}, quartiles: label 0 {low}, label 1 {high}"
-    return np.asarray(forest.predict_proba(length_features(test.texts))[:, 1]), about
+    return np.asarray(forest.predict_proba(length_features(test.plain_texts))[:, 1]), about
 
 
 def length_features(texts: Sequence[str]) -> np.ndarray:
@@ -105,8 +105,8 @@ def _score_characters(train: Rows, test: Rows, limit: int) -> tuple[np.ndarray, 
         binary=True,
         dtype=np.float32,
     )
-    train_texts = [_marked(text, limit) for text in train.texts]
-    test_texts = [_marked(text, limit) for text in test.texts]
+    train_texts = [_marked(text, limit) for text in train.plain_texts]
+    test_texts = [_marked(text, limit) for text in test.plain_texts]
     return _score_presence(train_texts, train.labels, test_texts, vectorizer)
 
 
@@ -118,7 +118,7 @@ def _score_words(train: Rows, test: Rows) -> tuple[np.ndarray, tuple[Cue, ...]]:
         binary=True,
         dtype=np.float32,
     )
-    return _score_presence(train.texts, train.labels, test.texts, vectorizer)
+    return _score_presence(train.plain_texts, train.labels, test.plain_texts, vectorizer)
 
 
 def _score_presence(

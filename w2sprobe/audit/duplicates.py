@@ -82,7 +82,7 @@ def find_duplicates(splits: Splits) -> Duplicates:
 
 def _sketch(splits: Splits) -> tuple[dict[str, "_Sketched"], int]:
     """Sketches of each split, and how many shingles were ignored as part of a template."""
-    shingles = _row_shingles([text for _, rows in splits.items() for text in rows.texts])
+    shingles = _row_shingles([text for _, rows in splits.items() for text in rows.plain_texts])
     n_shingles = 1 + max(int(row.max()) for row in shingles)
     rows_with = np.bincount(np.concatenate(shingles), minlength=n_shingles)
     is_template = rows_with >= max(TEMPLATE_SHARE * len(shingles), TEMPLATE_ROWS)
@@ -179,7 +179,7 @@ def _distinguish_repeats(runs: np.ndarray, bounds: np.ndarray) -> Shingles:
 
 def _example(left: Rows, left_row: int, right: Rows, right_row: int) -> dict[str, Any]:
     """Ids, labels and texts of a `Pair`."""
-    texts = (left.texts[left_row], right.texts[right_row])
+    texts = (left.plain_texts[left_row], right.plain_texts[right_row])
     first, second = (" ".join(text.split()) for text in texts)
     start = max(0, shared_start(first, second) - SHOWN_BEFORE)
     # not beyond the last window of the longer text

@@ -50,8 +50,8 @@ def erase_cues(
         if len(np.unique(rows.labels)) < 2:
             raise InputError(f"{name} has rows of one class", allowed="rows of both classes")
     cues: Cues = {
-        name: (encode(train.texts), encode(test.texts))
-        for name, encode in fit_cues(train.texts).items()
+        name: (encode(train.plain_texts), encode(test.plain_texts))
+        for name, encode in fit_cues(train.plain_texts).items()
     }
     if len(cues) > 1:  # no single fact is asked for all of them
         cues[ALL] = _joined([of_train for of_train, _ in cues.values()]), None

@@ -44,8 +44,8 @@ def measure_lengths(splits: Splits) -> tuple[TextLengths, ...]:
     return tuple(
         TextLengths(
             split=name,
-            characters=_spread([len(text) for text in rows.texts]),
-            words=_spread([len(text.split()) for text in rows.texts]),
+            characters=_spread([len(text) for text in rows.plain_texts]),
+            words=_spread([len(text.split()) for text in rows.plain_texts]),
         )
         for name, rows in splits.items()
     )
@@ -89,7 +89,7 @@ def count_labels(splits: Splits) -> tuple[Balance, ...]:
 
 def find_suffix(splits: Splits) -> Suffix | None:
     """Find the longest ending that `SUFFIX_SHARE` of all rows have; None if it is blank."""
-    backwards = sorted(text[::-1] for _, rows in splits.items() for text in rows.texts)
+    backwards = sorted(text[::-1] for _, rows in splits.items() for text in rows.plain_texts)
     least = int(np.ceil(SUFFIX_SHARE * len(backwards)))
     # Rows with the same ending are neighbours after sorting, and what the first and the last of a
     # run of rows have in common, all rows between them have.

@@ -21,7 +21,7 @@ from w2sprobe.cells import (
 from w2sprobe.errors import IdMismatch, InputError, first_few
 from w2sprobe.fingerprint import fingerprint, fingerprint_strings
 from w2sprobe.labels import LabelTable
-from w2sprobe.messages import conversation
+from w2sprobe.messages import conversation, messages_of
 
 CHATS = "conversations"  # enters the fingerprint of rows that are some
 
@@ -163,6 +163,16 @@ class Rows:
         return [
             {"id": name, column: text}
             for name, text in zip(self.ids.tolist(), self.texts, strict=True)
+        ]
+
+    @cached_property
+    def plain_texts(self) -> list[str]:
+        """Texts as people read them: of a conversation, `role: content`, one message a line."""
+        if not self.chats:
+            return self.texts
+        return [
+            "\n".join(f"{message['role']}: {message['content']}" for message in messages_of(text))
+            for text in self.texts
         ]
 
     def text_of(self) -> dict[str, str]:

@@ -15,6 +15,7 @@ import numpy as np
 from w2sprobe.data.rows import Rows
 from w2sprobe.data.splits import Splits
 from w2sprobe.errors import InputError
+from w2sprobe.messages import conversation, messages_of
 
 INDEPENDENT = 0.5  # agreement of a text with labels that it says nothing about
 SHARE = 0.1  # of training rows without an answer
@@ -30,7 +31,8 @@ class Stress:
     Parameters
     ----------
     planted : str, optional
-        Put before the texts of some rows, with a space.
+        Put before the texts of some rows, with a space. In a conversation, before the first message
+        of the user.
     agreement : float, default .5
         Share of the training and validation rows in which it goes with the label: it is there if
         the label is 1, and is not there if the label is 0. At .5 it says nothing about the label
@@ -149,8 +151,15 @@ class Stress:
         Raises
         ------
         InputError
-            Too few rows without an answer.
+            Too few rows without an answer; texts among conversations, or conversations among texts.
         """
+        if others.chats != splits.test.chats:
+            texts, answerless = ("conversations", "texts")[:: -1 if others.chats else 1]
+            raise InputError(
+                f"{answerless} without an answer in a task of {texts}",
+                where=str(self.without_answer),
+                allowed=f"{texts}, as in the task",
+            )
         order = np.argsort([_uniform("answerless", name) for name in others.ids.tolist()])
         n_used, parts = 0, dict[str, Any]()
         for name in ("weak_train", "strong_train"):
@@ -185,10 +194,18 @@ class Stress:
             for name, has in zip(rows.ids.tolist(), has_text, strict=True)
         ]
         texts = [
-            f"{self.planted} {text}" if has else text
+            self._with_text(text, chats=rows.chats) if has else text
             for text, has in zip(rows.texts, has_text, strict=True)
         ]
         return replace(rows, ids=np.array(names, dtype=np.str_), texts=texts)
+
+    def _with_text(self, text: str, *, chats: bool) -> str:
+        if not chats:
+            return f"{self.planted} {text}"
+        messages = messages_of(text)
+        first = next((one for one in messages if one["role"] == "user"), messages[0])
+        first["content"] = f"{self.planted} {first['content']}"
+        return conversation(messages)
 
 
 def _thinned(

@@ -197,7 +197,12 @@ class Builder:
         """Stage that caches the strong base model's activations of all tokens, on some layers."""
         config, info, rows = self.strong_model, self.strong_info, self.cut.everywhere
         identity = store_identity(
-            info, rows.ids.tolist(), rows.texts, position="all", truncate=config.truncate
+            info,
+            rows.ids.tolist(),
+            rows.texts,
+            position="all",
+            truncate=config.truncate,
+            chats=rows.chats,
         )
         names = ",".join(map(str, layers))
         work = Extract(identity, names, info, rows=rows, device=self.device)

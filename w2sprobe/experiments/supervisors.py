@@ -332,8 +332,8 @@ class FitNgrams(Work):
             TfidfVectorizer(analyzer="char_wb", ngram_range=CHARACTERS, sublinear_tf=True),
             LogisticRegression(C=self.C, max_iter=1000),
         )
-        model.fit(self.rows.texts, self.rows.labels)
-        p = model.predict_proba(self.predicted.texts)[:, 1]
+        model.fit(self.rows.plain_texts, self.rows.labels)
+        p = model.predict_proba(self.predicted.plain_texts)[:, 1]
         LabelTable(self.predicted.ids, p).write(folder / LABELS)
 
 

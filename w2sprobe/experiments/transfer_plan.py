@@ -169,19 +169,24 @@ def _votes_elsewhere(
     found: dict[str, Stage] = {}
     for address, users in readers.items():
         config, planned = users[0]
-        states = config.weak.states if planned.method.states == "weak" else None
-        stores = {
-            target.split: target.builder.store
-            if states is None
-            else target.builder.weak_store(states)
-            for target in targets
-        }
         home = planned.stages[-1]
+        stores = {
+            target.split: _store(target.builder, config, planned, home.work) for target in targets
+        }
         picks = [user.reading.pick for _, user in users if user.reading is not None]
         rows = {target.split: target.test.blind() for target in targets}
         work = _refitted(home.work, picks, rows, stores)
         found[address] = builder.stage(work, f"{home.title}, on other tasks", home.cost)
     return found
+
+
+def _store(builder: Builder, config: ExperimentConfig, planned: PlannedMethod, home: Work) -> Stage:
+    """Activations of another task such as the votes at home read."""
+    if isinstance(home, CastVotes) and home.spec.reads_tokens:
+        return builder.token_store(tuple(map(int, home.spec.layers.split(","))))
+    if planned.method.states == "weak" and config.weak.states is not None:
+        return builder.weak_store(config.weak.states)
+    return builder.store
 
 
 def _refitted(
