@@ -52,3 +52,15 @@ def read_rows(dataset: object) -> tuple[list[str], list[str], bool]:
     check_unique(ids, WHERE)
     chats = MESSAGES in cells
     return ids, checked_texts(cells, WHERE, where), chats
+
+
+def as_table(dataset: object) -> dict[str, list[str]]:
+    """Columns id and text (or messages) of a data set, to be read more than once.
+
+    Raises
+    ------
+    InputError
+        As in `read_rows`.
+    """
+    ids, texts, chats = read_rows(dataset)
+    return {"id": ids, MESSAGES if chats else "text": texts}
