@@ -76,6 +76,8 @@ def test_the_final_norm_wins_over_the_last_block(llama: str, tmp_path: Path) -> 
     tensors = {
         "blocks.2.hook_resid_post": torch.zeros(1, 5, WIDTH),
         "ln_final.hook_out": torch.ones(1, 5, WIDTH),
+        # before the norm's weights, in some models
+        "ln_final.hook_normalized": torch.zeros(1, 5, WIDTH),
     }
     assert opened(tmp_path, llama, tensors).vectors(0, (3,))[3].min() == 1
 

@@ -31,10 +31,8 @@ INPUTS = re.compile(
 OUTPUTS = re.compile(
     r"(?:^|\.)(?:blocks\.(\d+)\.hook_resid_post$|(?:layers|h|blocks|layer)\.(\d+)" + END + ")"
 )
-NORM = re.compile(
-    r"^(?!.*\.\d+\..*norm)(?:.*\.)?(?:ln_final|norm|ln_f|final_layer_?norm)"
-    r"(?:\.hook_normalized)?" + END
-)
+NORM = re.compile(r"^(?!.*\.\d+\..*norm)(?:.*\.)?(?:ln_final|norm|ln_f|final_layer_?norm)" + END)
+NORMALIZED = re.compile(r"(?:^|\.)ln_final\.hook_normalized$")
 EMBEDDING = re.compile(r"(?:^|\.)(?:hook_embed$|(?:embed|embed_tokens|wte|embed_in)" + END + ")")
 
 
@@ -178,13 +176,14 @@ def _matrices(tensors: Mapping[str, StoredTensor]) -> list[str]:
 
 def _named(name: str, n_layers: int) -> tuple[int, int] | None:
     """Layer of a tensor by its name, and the rank of the pattern; None for other tensors."""
-    if NORM.match(name):
-        return n_layers, 0
-    for rank, (pattern, offset) in enumerate(((INPUTS, 0), (OUTPUTS, 1)), start=1):
+    for rank, pattern in enumerate((NORM, NORMALIZED)):
+        if pattern.search(name):
+            return n_layers, rank
+    for rank, (pattern, offset) in enumerate(((INPUTS, 0), (OUTPUTS, 1)), start=2):
         match = pattern.search(name)
         if match:
             return int(next(filter(None, match.groups()))) + offset, rank
-    return (0, 3) if EMBEDDING.search(name) else None
+    return (0, 4) if EMBEDDING.search(name) else None
 
 
 def _locate(
