@@ -301,7 +301,7 @@ def test_bad_files_are_refused_and_leave_nothing(
         ({"match": "guess"}, "unknown match"),
         ({"ids": ["a", "b"]}, "2 ids for 24 rows"),
         ({"dataset": ROWS[:3], "match": "order"}, "24 rows in the files, 3 in the task"),
-        ({"dataset": [{"id": 1, "text": "a film"}]}, "rows have no states"),
+        ({"dataset": [{"id": 1, "text": "a film"}]}, "begins with .*the text of id '1' with 5, 6"),
         ({"dataset": list(reversed(ROWS)), "match": "order"}, "other tokens than the text of id"),
         ({"dataset": None, "position": "marker:the"}, "without a task"),
         ({"dtype": "int8"}, "unknown dtype"),

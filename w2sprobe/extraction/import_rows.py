@@ -21,6 +21,12 @@ from w2sprobe.models import ModelInfo
 MATCHES = ("auto", "tokens", "name", "order")
 LMPROBE_DIGITS = 16  # of the SHA-256 of a prompt, which names its file
 
+OTHER_TOKENS = (
+    "Was it run with a chat template, or with other special tokens? Without --task, the tokens of "
+    "the files count."
+)
+SHOWN_TOKENS = 5
+
 
 @dataclass(frozen=True)
 class ImportedRows:
@@ -80,8 +86,7 @@ def rows_of_task(
                 f"other tokens than the text of id {request.ids[row]!r} has: "
                 f"{_difference(stored, rows.input_ids[row])}",
                 where=str(states.rows[number].path),
-                advice="Was it run with a chat template or other special tokens? Without --task, "
-                "the tokens of the files count.",
+                advice=OTHER_TOKENS,
             )
     return ImportedRows(
         ids=request.ids,
@@ -161,8 +166,16 @@ def _numbers(
         hashes = [hashlib.sha256(t.encode()).hexdigest()[:LMPROBE_DIGITS] for t in request.texts]
         return _looked_up(states, hashes, [row.name for row in states.rows], request.ids)
     if states.has_tokens:
-        found = [_key(row) for row in states.rows]
-        return _looked_up(states, [row.tobytes() for row in input_ids], found, request.ids)
+        found, wanted = [_key(row) for row in states.rows], [row.tobytes() for row in input_ids]
+        if not {*found} & {*wanted}:
+            first = states.rows[0]
+            raise IdMismatch(
+                f"no row of the files has the tokens of a text: {first.name!r} begins with "
+                f"{_beginning(first.tokens)}, the text of id {request.ids[0]!r} with "
+                f"{_beginning(input_ids[0])}",
+                advice=OTHER_TOKENS,
+            )
+        return _looked_up(states, wanted, found, request.ids)
     raise InputError(
         "the files have no token ids that say which row is which",
         allowed="--match name (a file is named by the id of its row), --match order, or --ids",
@@ -171,6 +184,10 @@ def _numbers(
 
 def _key(row: ForeignRow) -> bytes:
     return b"" if row.tokens is None else row.tokens.tobytes()
+
+
+def _beginning(tokens: np.ndarray | None) -> str:
+    return "none" if tokens is None else ", ".join(map(str, tokens[:SHOWN_TOKENS]))
 
 
 def _given(states: ForeignStates, ids: Sequence[Any]) -> list[str]:
