@@ -208,3 +208,14 @@ def test_one_wrong_row_of_the_sample_is_enough(model: str, rows: Rows, tmp_path:
     with pytest.raises(InputError, match="no usual cause fits"):
         imported(tmp_path, model, wrong, torch.float32)
     assert len(wrong) == len(TEXTS)
+
+
+def test_values_that_transformers_cannot_hold_do_not_fit(tmp_path: Path) -> None:
+    model = save_tiny_model("llama", tmp_path / "model")
+    change_weights(tmp_path / "model", ("embed_tokens.weight",), lambda weight: weight * 1e7)
+    write_requests(tmp_path / "vllm", model, states(model), (0,), torch.float32)
+    arguments = {"model": model, "dataset": ROWS, "layers": (0,), "keep_drift": True}
+    store = import_activations(tmp_path / "vllm", tmp_path / "store", dtype="float16", **arguments)
+    (drift,) = store.manifest["runs"][0]["drift"]["layers"]
+    assert drift["relative_error"] > 1e30
+    assert drift["cosine"] == 0

@@ -25,6 +25,11 @@ def test_our_own_stores_pass(settings: dict, llama: str, tmp_path: Path) -> None
     assert [layer.layer for layer in drift.layers] == [1, 3]
 
 
+def test_a_store_of_an_encoder_passes(bert: str, tmp_path: Path) -> None:
+    extract(bert, ROWS, tmp_path / "store", position="mean")
+    assert not audit_store(tmp_path / "store", ROWS).problems
+
+
 def test_the_states_of_another_model_do_not_pass(llama: str, tmp_path: Path) -> None:
     other = save_tiny_model("llama", tmp_path / "other", seed=1)
     extract(llama, ROWS, tmp_path / "store", layers="1,3")

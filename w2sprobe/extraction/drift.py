@@ -20,6 +20,8 @@ CLEARLY = 0.5  # a cause fits where its error is below this share of the error w
 ROUNDING = 0.05  # share of the tolerance below which nothing is explained
 
 COARSER = "Were they computed in bfloat16? --dtype bfloat16 compares in that type."
+SMALLEST = float(np.finfo(np.float32).tiny)
+WORST = float(np.finfo(np.float32).max)  # finite, as JSON has no infinity
 MAX_LINES = 3  # layers that a message describes
 
 
@@ -238,6 +240,8 @@ class _Comparison:
 
     def _best(self, rows: np.ndarray) -> tuple[Cause, float]:
         medians = {cause: np.median(np.array(e)[rows]) for cause, e in self._others.items()}
+        if not medians:  # transformers' own values are not finite
+            return PERMUTED, WORST
         cause = min(medians, key=lambda cause: medians[cause])
         return cause, float(medians[cause])
 
@@ -245,14 +249,12 @@ class _Comparison:
         """Median error of the nearest row that is stored under another id."""
         best = np.full(len(suspects), np.inf)
         for start in range(0, len(stored.ids), SEARCHED_ROWS):
-            rows = np.arange(start, min(start + SEARCHED_ROWS, len(stored.ids)))
-            vectors = stored.vectors(rows.tolist(), self._layer)
-            last = np.stack([vector[-1] for vector in vectors])
-            for place, suspect in enumerate(suspects):
-                right = self._right[suspect]
-                distances = np.linalg.norm(last - right, axis=1) / np.linalg.norm(right)
-                distances[rows == self._rows[suspect]] = np.inf
-                best[place] = min(best[place], float(distances.min()))
+            rows = range(start, min(start + SEARCHED_ROWS, len(stored.ids)))
+            for row, vectors in zip(rows, stored.vectors(rows, self._layer), strict=True):
+                for place, suspect in enumerate(suspects):
+                    if row != self._rows[suspect]:
+                        error = _relative_error(vectors[-1:], self._right[suspect][None])
+                        best[place] = min(best[place], error)
         return float(np.median(best))
 
 
@@ -266,14 +268,18 @@ def _misread(found: np.ndarray, dtype: str, other: str) -> np.ndarray:
 
 
 def _relative_error(found: np.ndarray, right: np.ndarray) -> float:
-    """Largest over vectors; infinite where a value is not finite."""
-    difference = np.linalg.norm(found - right, axis=1)
-    relative = difference / np.maximum(np.linalg.norm(right, axis=1), np.finfo(np.float32).tiny)
-    return float(np.where(np.isfinite(relative), relative, np.inf).max())
+    """Largest over vectors; `WORST` where a value is not finite."""
+    if not (np.isfinite(found).all() and np.isfinite(right).all()):
+        return WORST
+    norms = np.linalg.norm(right.astype(np.float64), axis=1)
+    difference = np.linalg.norm(found.astype(np.float64) - right, axis=1)
+    return float((difference / np.maximum(norms, SMALLEST)).max())
 
 
 def _cosine(found: np.ndarray, right: np.ndarray) -> float:
-    """Smallest over vectors."""
-    products = (found * right).sum(axis=1)
-    norms = np.linalg.norm(found, axis=1) * np.linalg.norm(right, axis=1)
-    return float((products / np.maximum(norms, np.finfo(np.float32).tiny)).min())
+    """Smallest over vectors; 0 where a value is not finite."""
+    if not (np.isfinite(found).all() and np.isfinite(right).all()):
+        return 0.0
+    a, b = found.astype(np.float64), right.astype(np.float64)
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return float(((a * b).sum(axis=1) / np.maximum(norms, SMALLEST)).min())

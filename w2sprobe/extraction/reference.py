@@ -117,10 +117,12 @@ class Reference:
 
     def readings(self, layer: int) -> Iterator[tuple[Cause, np.ndarray, slice]]:
         """States that a wrong reading would give, and which of the vectors they are of."""
-        every = slice(None)
+        right, every = self._states[layer], slice(None)
+        if not np.isfinite(right).all():  # float16 overflowed
+            return
         for other in range(self.n_layers + 1):
             # the last layer of some families has another width
-            if other != layer and self._states[other].shape == self._states[layer].shape:
+            if other != layer and self._states[other].shape == right.shape:
                 yield _layer_cause(layer, other), self._states[other], every
         if layer == self.n_layers:
             for cause, states in (
@@ -131,7 +133,6 @@ class Reference:
                     yield cause, states, every
         yield from self._shifted(layer)
         yield from self._split(layer)
-        right = self._states[layer]
         yield CENTRED, right - right.mean(axis=1, keepdims=True), every
 
     def _shifted(self, layer: int) -> Iterator[tuple[Cause, np.ndarray, slice]]:
