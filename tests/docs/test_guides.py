@@ -85,15 +85,18 @@ def test_the_study_of_probes_runs(place: Workplace) -> None:
 
 def test_probes_of_a_conversation(place: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
     page = "docs/howto/probe-a-conversation.md"
-    write, probe = blocks(page, "python")
+    write, probe, truth = blocks(page, "python")
     exec(compile(write, page, "exec"), {})
-    split, extract, _ = commands(page)
+    split, extract, sweep, _ = commands(page)
     done(place, split.removeprefix("w2sprobe "))
     done(place, extract.removeprefix("w2sprobe ").replace("10,15,20", "1,2"))
     capsys.readouterr()
     exec(compile(probe, page, "exec"), {})
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [["layer", "1"], ["layer", "2"]]
+    exec(compile(truth, page, "exec"), {})
+    done(place, f"{sweep.removeprefix('w2sprobe ')} --layers 2")
+    assert Path("runs/judged_sweep/sweep.parquet").exists()
     (config,) = blocks(page, "yaml")
     (place.folder / "study.yaml").write_text(config)
     assert load_config("study.yaml").probes.position == "last-assistant"
