@@ -60,19 +60,19 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
             self.resolve_path(path)
             super().makedirs(path, exist_ok=exist_ok)
 
-    real = inspect.signature(huggingface_hub.HfApi.upload_folder)
+    real = inspect.signature(huggingface_hub.HfApi.create_commit)
 
-    def upload_folder(self: huggingface_hub.HfApi, **given: Any) -> None:
+    def create_commit(self: huggingface_hub.HfApi, **given: Any) -> None:
         real.bind(self, **given)
         assert self.endpoint == HubFiles.endpoint
         assert given["revision"] in (None, "main")
-        root = stand_in.folder / f"{given['repo_type']}s" / given["repo_id"] / given["path_in_repo"]
-        for name in given["allow_patterns"]:
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(Path(given["folder_path"]) / name, root / name)
-        stand_in.commits.append(len(given["allow_patterns"]))
+        root = stand_in.folder / f"{given['repo_type']}s" / given["repo_id"]
+        for operation in given["operations"]:
+            (root / operation.path_in_repo).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(operation.path_or_fileobj, root / operation.path_in_repo)
+        stand_in.commits.append(len(given["operations"]))
 
-    monkeypatch.setattr(huggingface_hub.HfApi, "upload_folder", upload_folder)
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_commit", create_commit)
     fsspec.register_implementation("hf", HubFiles, clobber=True)
     yield stand_in
     fsspec.register_implementation("hf", huggingface_hub.HfFileSystem, clobber=True)

@@ -164,6 +164,7 @@ def test_a_card_is_sent_to_repositories_unless_told_otherwise(
     for kind in ("datasets", "buckets"):
         hub.make(f"{kind}/me/acts")
     assert ("README.md" in push_store(tmp_path / "s", target)) == card
+    assert ActivationStore.open(target).layers == (0, 3)
     assert "README.md" in push_store(tmp_path / "s", target, card=True)
     assert "README.md" not in push_store(tmp_path / "s", target, card=False)
 

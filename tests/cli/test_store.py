@@ -100,7 +100,8 @@ def test_layers_are_exported(store: str, tmp_path: Path) -> None:
     shown = run("store", "export", store, "half", "--dtype", "float16", "--format", "npy")
     assert np.load("half/layer_0.npy").dtype == np.float16
     assert "rounding changes a vector by at most " in shown
-    record = json.loads(run("store", "export", store, "whole", "--json"))
+    url = f"file://{tmp_path / store}"
+    record = json.loads(run("store", "export", url, "whole", "--json"))
     assert (record["path"], record["layers"], record["largest_change"]) == ("whole", [0, 3], 0.0)
 
 

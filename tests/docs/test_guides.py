@@ -103,7 +103,7 @@ def test_probes_of_a_conversation(place: Workplace, capsys: pytest.CaptureFixtur
 def test_a_store_is_shared(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     page = "docs/howto/share.md"
     (code,) = blocks(page, "python")
-    export, push, pull, to_bucket, from_bucket = commands(page)
+    export, push, pull, to_bucket, from_bucket, _ = commands(page)
     done(place, "extract --model smollm2-135m --task reviews.csv --layers 1,2 --store runs/acts")
     done(place, export.removeprefix("w2sprobe ").replace("10,20", "1,2"))
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", place.folder / "datasets")

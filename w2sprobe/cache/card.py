@@ -95,12 +95,12 @@ def parquet_code(name: str, store: ActivationStore, layer: int) -> str:
     read = (
         f'vectors = layer[0]["{VECTORS}"]  # of the first row, (tokens, {store.hidden_size})'
         if store.ragged
-        else f'vectors = layer[:]["{VECTOR}"]  # ({len(store)}, {store.hidden_size})'
+        else f'vectors = layer["{VECTOR}"][:]  # ({len(store)}, {store.hidden_size})'
     )
     return (
         "from datasets import load_dataset\n\n"
         f'layer = load_dataset({json.dumps(name)}, "{config_name(layer)}", split="train")\n'
-        f'layer = layer.with_format("numpy")\n{read}\nids = layer[:]["{ID}"]\n'
+        f'layer = layer.with_format("numpy")\n{read}\nids = layer["{ID}"][:]\n'
     )
 
 

@@ -3,7 +3,7 @@
 import re
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import fsspec
 
@@ -218,18 +218,21 @@ def _send(
 def _commit(
     filesystem: fsspec.AbstractFileSystem, root: str, folder: Path, files: Sequence[str]
 ) -> None:
-    """Send files to a repository in one commit; its file system makes one for every file."""
-    from huggingface_hub import HfApi
+    """Send files to a repository in one commit, so that it is never half a store."""
+    # its file system makes a commit for each file, `upload_folder` several of a large folder
+    from huggingface_hub import CommitOperationAdd, HfApi
 
     place = filesystem.resolve_path(root)
-    HfApi(endpoint=filesystem.endpoint, token=filesystem.token).upload_folder(
+    operations = [
+        CommitOperationAdd(str(PurePosixPath(place.path_in_repo, name)), str(folder / name))
+        for name in files
+    ]
+    HfApi(endpoint=filesystem.endpoint, token=filesystem.token).create_commit(
         repo_id=place.repo_id,
+        operations=operations,
+        commit_message="Add activations",
         repo_type=place.repo_type,
         revision=place.revision,
-        path_in_repo=place.path_in_repo,
-        folder_path=folder,
-        allow_patterns=list(files),
-        commit_message="Add activations",
     )
 
 

@@ -223,7 +223,7 @@ def pull(source: str, store: Path, layers: str, as_json: bool) -> None:
 
 
 @command.command("export")
-@ONE_STORE
+@click.argument("store")
 @click.argument("folder", type=PATH)
 @click.option(
     "--format",
@@ -248,7 +248,7 @@ def pull(source: str, store: Path, layers: str, as_json: bool) -> None:
 @_options.common
 def export_command(
     *,
-    store: Path,
+    store: str,
     folder: Path,
     file_format: str,
     dtype: str,
