@@ -25,7 +25,7 @@ LICENSE = click.option(
 
 @click.group("store")
 def command() -> None:
-    """List, check, repair, copy, import, export and delete activation stores.
+    """List, check, repair, copy, convert and delete activation stores.
 
     A store is a folder of activations; `w2sprobe extract` and `w2sprobe store ls` print its name.
 
