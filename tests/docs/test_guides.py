@@ -9,6 +9,7 @@ import yaml
 from tests.docs.conftest import write_reviews
 from tests.docs.pages import blocks, commands
 from tests.integration.conftest import Workplace
+from w2sprobe.cache import ActivationStore
 from w2sprobe.data import SPLIT_NAMES, SplitSizes, load_splits, load_task, truth_table
 from w2sprobe.experiments.config import load_config
 from w2sprobe.labels import LabelTable
@@ -100,3 +101,21 @@ def test_probes_of_a_conversation(place: Workplace, capsys: pytest.CaptureFixtur
     (config,) = blocks(page, "yaml")
     (place.folder / "study.yaml").write_text(config)
     assert load_config("study.yaml").probes.position == "last-assistant"
+
+
+def test_a_store_is_shared(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = "docs/howto/share.md"
+    (code,) = blocks(page, "python")
+    export, push, pull, to_bucket, from_bucket, _ = commands(page)
+    done(place, "extract --model smollm2-135m --task reviews.csv --layers 1,2 --store runs/acts")
+    done(place, export.removeprefix("w2sprobe ").replace("10,20", "1,2"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", place.folder / "datasets")
+    names: dict = {}
+    exec(compile(code.replace("layer_10", "layer_2"), page, "exec"), names)
+    store = ActivationStore.open("runs/acts")
+    np.testing.assert_array_equal(names["vectors"], store.read(2))
+    np.testing.assert_array_equal(names["same"], store.read(2))
+    for there, back in ((push, pull), (to_bucket, from_bucket)):
+        for command, folder in ((there, "runs/acts"), (back, "again")):
+            typed = command.replace("hf://", "hub/").replace(" runs/acts", f" {folder}")
+            done(place, typed.removeprefix("w2sprobe "))
