@@ -20,9 +20,9 @@ from tests.extraction.foreign_files import (
     write_requests,
 )
 from tests.tiny import save_tiny_model
-from w2sprobe.cache import ActivationStore
+from w2sprobe.cache import ActivationStore, push_store
 from w2sprobe.errors import InputError, StoreMismatch
-from w2sprobe.extraction import extract, import_activations, repair
+from w2sprobe.extraction import audit_store, extract, import_activations, repair
 from w2sprobe.models import describe_model, forget_models, load_base, load_tokenizer
 
 LAYERS = (1, 2)
@@ -376,3 +376,12 @@ def test_conversations(position: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(store.read(2), ours.read(2), rtol=1e-4, atol=1e-4)
     if position == "assistant":
         np.testing.assert_array_equal(store.roles, ours.roles)
+
+
+def test_what_a_store_without_texts_can_do(requests: Path, llama: str, tmp_path: Path) -> None:
+    store = import_activations(requests, tmp_path / "store", model=llama, layers=LAYERS)
+    with pytest.raises(StoreMismatch, match="other rows than the task"):
+        audit_store(tmp_path / "store", ROWS)
+    push_store(tmp_path / "store", tmp_path / "copy", card=True)
+    assert "hs_0" in store.ids
+    assert ActivationStore.open(tmp_path / "copy").verify() == []

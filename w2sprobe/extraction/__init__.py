@@ -6,6 +6,7 @@ from w2sprobe.extraction.identity import store_identity
 from w2sprobe.extraction.importing import import_activations
 from w2sprobe.extraction.job import extract, repair, run_extraction
 from w2sprobe.extraction.request import ExtractionRequest
+from w2sprobe.extraction.rows import task_columns
 from w2sprobe.extraction.store_audit import audit_store
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "repair",
     "run_extraction",
     "store_identity",
+    "task_columns",
 ]

@@ -119,18 +119,19 @@ def rows_of_files(
     check_unique(names, "the files")
     tokens = [row.tokens for row in states.rows if row.tokens is not None]
     known = tokens if states.has_tokens else None
-    texts = [" ".join(map(str, row)) for row in tokens] if known else [""] * len(names)
+    identity = store_identity(
+        info,
+        names,
+        names,
+        position=position.spec,
+        dtype=states.dtype,
+        store_dtype=states.dtype,
+    )
+    del identity["rows"]  # there are no texts; the hash of the files covers their tokens
     return ImportedRows(
         ids=names,
         numbers=list(range(len(names))),
-        identity=store_identity(
-            info,
-            names,
-            texts,
-            position=position.spec,
-            dtype=states.dtype,
-            store_dtype=states.dtype,
-        ),
+        identity=identity,
         input_ids=known,
         kept=[_kept(position, len(row)) for row in known] if known else None,
     )

@@ -47,7 +47,7 @@ def audit_store(
     name = model or store.manifest["model"]
     settings = extraction_settings(identity)
     request = ExtractionRequest(name, as_table(dataset), store.layers, **settings)
-    if request.identity["rows"] != identity["rows"]:
+    if request.identity["rows"] != identity.get("rows"):
         raise StoreMismatch(
             "the store holds other rows than the task",
             where=str(store.path),
