@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from tests.cache.cases import IDS, LAYERS, complete, contents, values, write, writer
 from tests.cache.foreign import assert_same, by_datasets
 from tests.cli.cases import STORE, invoke, run
+from w2sprobe import extract
 from w2sprobe.cache import ActivationStore
+from w2sprobe.data import load_splits
 from w2sprobe.errors import InputError, OutputError, StoreMismatch
 
 
@@ -120,24 +121,57 @@ def test_labels_and_texts_of_the_task_are_exported(inputs: Path) -> None:
     assert not Path("no").exists()
 
 
-def test_tensors_of_other_code_are_imported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("saved").mkdir()
-    tensor = torch.arange(24, dtype=torch.float32).reshape(4, 2, 3)
-    torch.save(tensor, "saved/train.pt")  # noqa: TID251
-    Path("ids.txt").write_text("a\nb\nc\nd\n")
-    options = ("--ids", "ids.txt", "--first-layer", "1")
-    shown = run("store", "import", "saved", "store", *options)
-    assert shown.strip() == "store: 4 rows, layers 1, 2, float32"
-    imported = ActivationStore.open("store")
-    assert imported.ids.tolist() == ["a", "b", "c", "d"]
-    np.testing.assert_array_equal(imported.read(2), tensor[:, 1].numpy())
-    Path("ids.txt").write_text("a\n")
-    done = invoke("store", "import", "saved", "other", *options)
+def save_states(layer_above: int = 0) -> None:
+    """Write states.npy: layers 1 and 2 of each row of task.csv, or layers above them."""
+    splits = load_splits("task.csv").stored
+    store = extract("model", splits, "reference", layers=f"{1 + layer_above},{2 + layer_above}")
+    np.save("states.npy", np.stack([store.read(layer) for layer in store.layers], axis=1))
+    Path("ids.txt").write_text("\n".join(store.ids) + "\n")
+    shutil.rmtree("reference")
+
+
+IMPORT = ("import", "states.npy", "store", "--model", "model", "--layers", "1,2")
+TASK = ("--task", "task.csv", "--ids", "ids.txt")
+
+
+def test_states_of_other_tools_are_imported(inputs: Path) -> None:
+    save_states()
+    first, second = run("store", *IMPORT, *TASK).splitlines()
+    n_rows = len(Path("ids.txt").read_text().split())
+    assert first == f"store: {n_rows} rows, layers 1, 2, float32"
+    assert second.startswith("16 rows computed again with transformers (model, float32): largest ")
+    record = json.loads(run("store", *IMPORT, *TASK, "--json"))
+    assert record["drift"]["tolerance"] == 1e-4
+    assert record["rows_left_out"] == 0
+    run("store", "import", "states.npy", "unchecked", *IMPORT[3:], "--audit-rows", "0")
+    assert ActivationStore.open("unchecked").ids[0] == "states-0"
+
+
+def test_states_that_are_not_the_models_are_refused(inputs: Path) -> None:
+    save_states(layer_above=1)
+    done = invoke("store", *IMPORT, *TASK)
     assert isinstance(done.exception, InputError)
-    assert "1 ids for 4 rows" in str(done.exception)
+    assert "layers are numbered one too low" in str(done.exception)
+    assert not Path("store").exists()
+    assert "relative error" in run("store", *IMPORT, *TASK, "--keep-drift")
+    done = invoke("store", "verify", "store", "--against", "model", "--task", "task.csv")
+    assert done.exit_code == 1
+    assert "it has the states of layer 2: layers are numbered one too low" in done.stdout
+    assert "sound" in run("store", "verify", "store")
+
+
+def test_a_store_is_verified_against_a_model(inputs: Path) -> None:
+    run("extract", *STORE, "--layers", "1")
+    against = ("--against", "model", "--task", "task.csv")
+    sound, drift = run("store", "verify", "shared/store", *against).splitlines()
+    assert sound == "shared/store: sound"
+    assert drift.startswith("16 rows computed again")
+    record = json.loads(run("store", "verify", "shared/store", *against, "--json"))
+    assert record["problems"] == []
+    assert record["drift"]["layers"][0]["layer"] == 1
+    done = invoke("store", "verify", "shared/store", "--against", "model")
+    assert done.exit_code == 2
+    assert "go together" in done.stderr
 
 
 def test_gc_deletes_only_when_told_to(store: str) -> None:

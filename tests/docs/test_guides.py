@@ -103,6 +103,35 @@ def test_probes_of_a_conversation(place: Workplace, capsys: pytest.CaptureFixtur
     assert load_config("study.yaml").probes.position == "last-assistant"
 
 
+def test_activations_from_vllm(place: Workplace) -> None:
+    page = "docs/howto/activations-from-vllm.md"
+    write, shorten, probe, _ = blocks(page, "python")
+    smaller = {"10,20,30": "1,2,4", "[10, 20, 30]": "[1, 2, 4]", "10,20": "1,2", "(20, ": "(2, "}
+
+    def small(text: str) -> str:
+        for there, here in smaller.items():
+            text = text.replace(there, here)
+        return text.removeprefix("w2sprobe ")
+
+    split, refused, accepted, verify = map(small, commands(page))
+    done(place, split)
+    names: dict = {}
+    exec(compile(small(write), page, "exec"), names)
+    result = place.run(*refused.split())
+    assert result.returncode == 2
+    assert "layer 4: " in result.stderr
+    assert "it is what the last block returns: the final norm is missing" in result.stderr
+    assert not (place.folder / "runs/from-vllm").exists()
+    exec(compile(shorten, page, "exec"), names)
+    result = place.run(*accepted.split())
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == "runs/from-vllm: 180 rows, layers 1, 2, float32"
+    assert lines[1].startswith("16 rows computed again with transformers (smollm2-135m, float32)")
+    exec(compile(small(probe), page, "exec"), names)
+    done(place, verify)
+
+
 def test_a_store_is_shared(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     page = "docs/howto/share.md"
     (code,) = blocks(page, "python")

@@ -164,7 +164,10 @@ class ActivationStore:
         For `save_probe` and `load_probe`.
         """
         identity = self.manifest["identity"]
-        of_rows = ("format", "rows", "max_tokens", "truncate", "cut", "computed_in", "dtype")
+        of_rows = (
+            *("format", "rows", "max_tokens", "truncate", "cut", "computed_in", "dtype"),
+            "imported",  # compared with the model's own states; `audit` says where they were not
+        )
         return {
             **{name: value for name, value in identity.items() if name not in of_rows},
             "name": self.manifest["model"],

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 ONE_STORE = click.argument("store", type=PATH)
+AUDIT_ROWS = click.option(
+    "--audit-rows",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    metavar="N",
+    help="Rows that are computed again with transformers.",
+)
 LICENSE = click.option(
     "--license",
     "license_name",
@@ -96,26 +104,56 @@ def info_command(store: Path, as_json: bool) -> None:
 
 @command.command("verify")
 @ONE_STORE
+@click.option(
+    "--against",
+    metavar="NAME|FOLDER",
+    shell_complete=_completion.models,
+    help="Also compute a sample of the rows with this model in transformers, and compare them. "
+    "Needs --task, because a store contains no texts.",
+)
+@_options.task_name(required=False)
+@AUDIT_ROWS
+@_options.task_settings
+@_options.device
 @_options.common
-def verify(store: Path, as_json: bool) -> None:
+def verify(
+    store: Path,
+    against: str | None,
+    task: "TaskConfig | None",
+    audit_rows: int,
+    device: str,
+    as_json: bool,
+) -> None:
     """Read a whole store and compare it with its checksums.
 
+    With --against also with a model: the drift of each layer, and its usual cause where one fits
+    (layers numbered off by one, final norm missing, rows permuted, positions shifted).
     Lists all problems, and exits with status 1 if there are any.
 
     \b
-    Example:
+    Examples:
       w2sprobe store verify runs/acts
+      w2sprobe store verify runs/acts --against smollm2-135m --task reviews.csv
     """
     from w2sprobe.cache import ActivationStore
 
+    if (against is None) != (task is None):
+        raise click.UsageError("--against and --task go together")
     activations = ActivationStore.open(store, partial=True)
     problems = activations.verify()
     lacking = int((~activations.available).sum())
     sound = f"{store}: sound" + f", but {lacking} rows are not extracted yet" * bool(lacking)
-    if as_json:
-        click.echo(json.dumps({"store": str(store), "problems": problems}, indent=2))
-    else:
-        click.echo("\n".join(problems) or sound)
+    lines = problems or [sound]
+    record: dict[str, Any] = {"store": str(store), "problems": problems}
+    if task and not problems:
+        from w2sprobe.extraction import audit_store
+
+        rows = task.load().stored
+        drift = audit_store(store, rows, model=against, audit_rows=audit_rows, device=device)
+        problems = drift.problem_lines()
+        lines = [sound, drift.line(), *problems]
+        record |= {"problems": problems, "drift": drift.to_dict()}
+    click.echo(json.dumps(record, indent=2) if as_json else "\n".join(lines))
     if problems:
         raise SystemExit(1)
 
@@ -298,46 +336,101 @@ def export_command(
 @command.command("import")
 @click.argument("source", type=PATH)
 @click.argument("store", type=PATH)
+@_options.model
+@_options.task_name(required=False)
+@_options.layers("all", "Where files do not number their layers: the number of each, ascending.")
+@click.option(
+    "--position",
+    default="last",
+    show_default=True,
+    metavar="POSITION",
+    help="Token whose state is kept, as in `w2sprobe extract`. Where files have one vector per "
+    "row: the token that it is of.",
+)
+@click.option(
+    "--match",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "tokens", "name", "order"]),
+    help="How rows of the task are found: by token ids, by name (a file is named by the id of its "
+    "row), or by order. auto: by token ids, in lmprobe caches by the hash of the text.",
+)
 @click.option(
     "--ids",
     type=PATH,
     metavar="FILE",
-    help="Text file with one row id per line; default: file name and row number, as in train-0.",
+    help="Text file with the id of each row of the files, one per line, in the order of the files "
+    "(sorted by name, hs_2 before hs_10).",
 )
-@click.option("--model", default="", metavar="NAME", help="Model name to record in the store.")
 @click.option(
-    "--first-layer",
+    "--audit-rows",
     type=click.IntRange(min=0),
-    default=0,
+    default=16,
     show_default=True,
     metavar="N",
-    help="Layer number of the first stored layer; 1 if the embedding output is missing.",
+    help="Rows that are computed again with transformers; 0: none.",
 )
+@click.option(
+    "--keep-drift",
+    is_flag=True,
+    help="Also import states that differ from those of transformers; the store records it.",
+)
+@click.option(
+    "--dtype",
+    default="auto",
+    show_default=True,
+    metavar="DTYPE",
+    help="Data type in which rows are computed again: auto (that of the checkpoint), float32, "
+    "float16 or bfloat16.",
+)
+@_options.task_settings
+@_options.device
 @_options.common
 def import_command(
-    source: Path, store: Path, ids: Path | None, model: str, first_layer: int, as_json: bool
+    source: Path,
+    store: Path,
+    task: "TaskConfig | None",
+    ids: Path | None,
+    as_json: bool,
+    **settings: Any,
 ) -> None:
-    """Convert a folder of .pt tensors into a store.
+    """Convert activations that another tool saved into a store.
 
-    Tensors have the shape (rows, layers, width); no pickled code is run.
+    SOURCE is a file or a folder of safetensors, .npy, .npz or .pt: requests of vLLM and
+    speculators, named tensors of TransformerLens and nnsight, a cache of lmprobe, or matrices.
+    A sample of the rows is computed again with transformers; states that differ are refused,
+    with the usual cause where one fits. The command prints how far the states are from
+    transformers. Without --task, the rows are those of the files.
 
     \b
-    Example:
-      w2sprobe store import results/sciq/w2s/activations cache/stores/sciq --ids ids.txt
+    Examples:
+      w2sprobe store import vllm-states runs/acts --model smollm2-135m --task reviews.csv \\
+        --layers 10,20
+      w2sprobe store import states.npy runs/acts --model smollm2-135m --task reviews.csv \\
+        --layers 15 --match order
     """
-    from w2sprobe.extraction import import_tensors
+    from w2sprobe.extraction import import_activations
     from w2sprobe.layers import layers_text
 
-    names = ids.read_text(encoding="utf-8").splitlines() if ids else None
-    imported = import_tensors(source, store, ids=names, model=model, first_layer=first_layer)
+    imported = import_activations(
+        source,
+        store,
+        dataset=task.load().stored if task else None,
+        ids=ids.read_text(encoding="utf-8").splitlines() if ids else None,
+        **settings,
+    )
+    run = imported.manifest["runs"][-1]
     record = {"store": str(store), "rows": len(imported), "layers": list(imported.layers)}
     if as_json:
-        click.echo(json.dumps(record, indent=2))
-    else:
-        click.echo(
-            f"{store}: {len(imported)} rows, layers {layers_text(imported.layers)}, "
-            f"{imported.dtype}"
-        )
+        left_out = {"rows_left_out": run["rows_left_out"]}
+        click.echo(json.dumps({**record, **left_out, "drift": run["drift"]}, indent=2))
+        return
+    left_out = run["rows_left_out"]
+    click.echo(
+        f"{store}: {len(imported)} rows, layers {layers_text(imported.layers)}, {imported.dtype}"
+        + f"; {left_out} rows of the files are not in the task" * bool(left_out)
+    )
+    click.echo(run["drift"]["line"] if run["drift"] else "not compared with transformers")
 
 
 @command.command("gc")

@@ -1,6 +1,6 @@
 """What determines the values in a store; its fingerprint is the store's address."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from w2sprobe.cache import FORMAT_VERSION
@@ -55,4 +55,15 @@ def store_identity(
         # absent where nothing is cut, so that stores from before the key keep their address
         **({"cut": CUT} if truncate else {}),
         **({"chat_template": template_hash(load_tokenizer(info.source))} if chats else {}),
+    }
+
+
+def extraction_settings(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `extract` that a store was made with, but for model, rows and layers."""
+    return {
+        "position": identity["position"],
+        "dtype": identity["computed_in"],
+        "store_dtype": identity["dtype"],
+        "truncate": identity["truncate"],
+        "generate": identity.get("generate", {"tokens": 0})["tokens"],
     }

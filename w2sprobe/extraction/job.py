@@ -11,13 +11,14 @@ from transformers import PreTrainedModel
 
 from w2sprobe.atomic import check_writable
 from w2sprobe.cache import GENERATED, ActivationStore, ActivationWriter, drop_damage, is_store
-from w2sprobe.data.columns import MESSAGES
 from w2sprobe.devices import rank_and_world, resolve_device
+from w2sprobe.errors import InputError
 from w2sprobe.extraction.disk import check_disk
 from w2sprobe.extraction.forward import BATCH_TOKENS, Extractor
 from w2sprobe.extraction.generation import greedy, read_continuations, write_continuations
+from w2sprobe.extraction.identity import extraction_settings
 from w2sprobe.extraction.request import ROWS_PER_SHARD, ExtractionRequest, TokenizedRows
-from w2sprobe.extraction.rows import read_rows
+from w2sprobe.extraction.rows import as_table
 from w2sprobe.extraction.selftest import choose_rows, self_test
 from w2sprobe.layers import Layers
 from w2sprobe.models import load_tokenizer
@@ -211,16 +212,15 @@ def repair(
         As in `extract`.
     """
     manifest = ActivationStore.open(path, partial=True).manifest
-    ids, texts, chats = read_rows(dataset)  # once: it may be an iterator
-    identity, rows = manifest["identity"], {"id": ids, MESSAGES if chats else "text": texts}
+    identity, rows = manifest["identity"], as_table(dataset)
     name, layers = model or manifest["model"], [*manifest["layers"], *manifest["pending"]]
-    settings = {
-        "position": identity["position"],
-        "dtype": identity["computed_in"],
-        "store_dtype": identity["dtype"],
-        "truncate": identity["truncate"],
-        "generate": identity.get("generate", {"tokens": 0})["tokens"],
-    }
+    settings = extraction_settings(identity)
+    if "imported" in identity:
+        raise InputError(
+            "an imported store cannot be extracted again",
+            where=str(path),
+            advice="Delete the files that `w2sprobe store verify` names, and import again.",
+        )
     # refuses other rows or another model before anything is deleted
     ExtractionRequest(name, rows, layers, **settings).writer(path)
     problems = drop_damage(path)

@@ -34,6 +34,11 @@ class Position:
     text: str = ""
 
     @property
+    def spec(self) -> str:
+        """The text that `parse_position` reads."""
+        return f"{self.kind}:{self.text}" if self.text else self.kind
+
+    @property
     def ragged(self) -> bool:
         """Whether a row has one vector per token."""
         return self.kind in ("all", "assistant", "user")

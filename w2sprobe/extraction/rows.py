@@ -58,6 +58,18 @@ def read_rows(dataset: object) -> tuple[list[str], list[str], bool]:
     return ids, checked_texts(cells, WHERE, where), chats
 
 
+def as_table(dataset: object) -> dict[str, list[str]]:
+    """Columns id and text (or messages) of a data set, to be read more than once.
+
+    Raises
+    ------
+    InputError
+        As in `read_rows`.
+    """
+    ids, texts, chats = read_rows(dataset)
+    return {"id": ids, MESSAGES if chats else "text": texts}
+
+
 def task_columns(store: ActivationStore, splits: Splits) -> dict[str, list[Any]]:
     """Label, split and text of the store's rows, in its order, for `export_store`.
 
@@ -71,7 +83,7 @@ def task_columns(store: ActivationStore, splits: Splits) -> dict[str, list[Any]]
     ids = store.ids.tolist()
     columns = splits.columns_for(ids)
     texts = columns[MESSAGES if splits.test.chats else "text"]
-    # imported stores do not know their texts
+    # stores that were imported without a task do not know their texts
     known = store.manifest["identity"].get("rows")
     if known is not None and known != fingerprint_strings(ids, texts):
         raise StoreMismatch(

@@ -135,7 +135,7 @@ def _rows_alone(
     first_is_embedding = last_is_normed = None
     with _observed(network) as ends:
         for row, tokens in zip(input_ids, kept, strict=True):
-            states = _one_row(network, row)
+            states = states_of_one_row(network, row)
             index = token_index([tokens])
             for layer in layers:
                 vectors = keep_tokens(states[layer], index, average=average)
@@ -185,7 +185,7 @@ def _observed(network: PreTrainedModel) -> Iterator[_BlockEnds]:
             handle.remove()
 
 
-def _one_row(network: PreTrainedModel, row: np.ndarray) -> Sequence[torch.Tensor]:
+def states_of_one_row(network: PreTrainedModel, row: np.ndarray) -> Sequence[torch.Tensor]:
     """All hidden states of a single row, as transformers returns them."""
     tokens = torch.as_tensor(row[None], dtype=torch.int64, device=network.device)
     with running(network):
