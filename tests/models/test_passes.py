@@ -68,7 +68,7 @@ def test_weights_on_another_card_do_not_count(card, monkeypatch: pytest.MonkeyPa
         numel=lambda: 8_000_000_000, element_size=lambda: 1, device=torch.device("cuda", 1)
     )
     network = SimpleNamespace(parameters=lambda: [weight])
-    monkeypatch.setattr("w2sprobe.models.passes._token_bytes", lambda *_, **__: 1e6)
+    monkeypatch.setattr("w2sprobe.models.passes.token_bytes", lambda *_, **__: 1e6)
     assert tokens_per_pass(network, GPU) == 4096
     weight.device = GPU
     assert tokens_per_pass(network, GPU) == 512

@@ -21,7 +21,7 @@ from w2sprobe.models.families import n_blocks, text_config
 from w2sprobe.models.files import check_weights
 from w2sprobe.models.library_errors import reading, running
 from w2sprobe.models.loading import POOLER, check_loaded, load_base, text_model
-from w2sprobe.models.passes import CPU_TOKENS, tokens_per_pass
+from w2sprobe.models.passes import CPU_TOKENS, token_bytes, tokens_per_pass
 from w2sprobe.models.quantized import FOUR_BITS, quantization_of
 from w2sprobe.models.states import blocks_of, hidden_states
 
@@ -54,5 +54,6 @@ __all__ = [
     "running",
     "text_config",
     "text_model",
+    "token_bytes",
     "tokens_per_pass",
 ]

@@ -37,7 +37,7 @@ def tokens_per_pass(
         return CPU_TOKENS
     _, total = torch.cuda.mem_get_info(device)
     room = GPU_SHARE * max(0, total - _weight_bytes(network, device, training=training))
-    fitting = int(min(MAX_GPU_TOKENS, room / _token_bytes(network, training=training)))
+    fitting = int(min(MAX_GPU_TOKENS, room / token_bytes(network, training=training)))
     return max(CPU_TOKENS, 1 << max(0, fitting.bit_length() - 1))
 
 
@@ -51,8 +51,14 @@ def _weight_bytes(network: torch.nn.Module, device: torch.device, *, training: b
     )
 
 
-def _token_bytes(network: torch.nn.Module, *, training: bool) -> float:
-    """Bytes of activations of a token, in the type of most weights."""
+def token_bytes(network: torch.nn.Module, *, training: bool) -> float:
+    """Bytes of activations of a token, in the type of most weights.
+
+    Parameters
+    ----------
+    training : bool
+        As in `tokens_per_pass`.
+    """
     config = text_config(network.config)  # type: ignore[arg-type]
     width = config.hidden_size
     mlp = getattr(config, "intermediate_size", None) or 4 * width
