@@ -21,7 +21,7 @@ OLDEST_TESTS ?= tests/training tests/crash/test_training.py tests/extraction tes
 	tests/cli tests/experiments tests/reporting tests/test_labels.py \
 	tests/metrics tests/comparison tests/test_tokens.py tests/integration/test_commands.py
 
-.PHONY: help setup fetch demo smoke test test-oldest lint bench docs dist clean
+.PHONY: help setup fetch demo smoke test test-oldest lint bench gpu docs dist clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
@@ -66,6 +66,12 @@ test-oldest: fetch $(OLDEST)/.done ## Tests with the oldest versions of what w2s
 
 bench: setup ## Speed of the probes, beside their peers
 	$(BIN)/python -m w2sprobe bench
+
+# A machine that has the packages but no package index: `make gpu GPU_PYTHON=python3`.
+GPU_PYTHON ?= $(BIN)/python
+
+gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),setup) ## Tests and speed on one GPU, at most eight minutes; goes on where it stopped
+	$(GPU_PYTHON) -m w2sprobe bench --device cuda --out docs/gpu.json
 
 docs: setup ## The documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

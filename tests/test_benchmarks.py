@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import coverage, recall_coverage
+from benchmarks import coverage, on_paper, recall_coverage
 from tests.forks import call_forked
 from tests.reporting.cases import save_study
 from tests.tiny import save_tiny_model, sentences
 from w2sprobe.atomic import write_json
+from w2sprobe.bench.device import FULL, parts_of
 from w2sprobe.results import SummaryRow, TransferRow
 from w2sprobe.threads import usable_cores
 
@@ -215,3 +216,26 @@ def test_coverage_of_recalls_has_a_line_a_number_and_kind_of_rows(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 + 4
     assert lines[2].startswith("| 200 | independent | - | ")
+
+
+def test_the_share_on_paper_is_the_measured_one_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_paper, "GPU_RECORD", tmp_path / "gpu.json")
+    assert on_paper.model_share() == (on_paper.ASSUMED_SHARE, "assumed; `make gpu` measures it")
+    row = {"flops": 8e15, "seconds": 20.0}
+    record = {
+        "device": {"name": "H100", "peak_tflops": {"bfloat16": 1000}},
+        "parts": {on_paper.FINETUNING: {"rows": [row]}},
+    }
+    write_json(tmp_path / "gpu.json", record)
+    share, source = on_paper.model_share()
+    assert share == pytest.approx(0.4)
+    assert source == "measured on H100, docs/gpu.json"
+    write_json(tmp_path / "gpu.json", {**record, "parts": {}})
+    assert on_paper.model_share()[0] == on_paper.ASSUMED_SHARE
+
+
+def test_the_part_that_the_paper_reads_exists() -> None:
+    names = [part.name for part in parts_of(FULL)]
+    assert on_paper.FINETUNING in names

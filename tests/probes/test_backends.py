@@ -123,9 +123,10 @@ def test_a_missing_gpu_is_reported(backend: str, monkeypatch: pytest.MonkeyPatch
         nearest_neighbors(np.eye(3), k=1, backend=backend)
 
 
+@pytest.mark.gpu
 def test_a_real_gpu_agrees_with_the_cpu() -> None:
     if not backends.has_faiss_gpu():
-        pytest.skip("needs a GPU and a faiss build that uses it")
+        pytest.skip("needs a faiss build that uses a GPU")
     for kind in ("random", "outlier columns", "lattice"):
         X, Q = points(kind, 500, 32, 0), points(kind, 40, 32, 1)
         assert_same(nearest_neighbors(X, k=9, backend="faiss-gpu"), naive(X, k=9))
@@ -133,9 +134,8 @@ def test_a_real_gpu_agrees_with_the_cpu() -> None:
     assert nearest_neighbors(X, k=9, backend="faiss-gpu-float16").recall > 0.5
 
 
+@pytest.mark.gpu
 def test_a_real_gpu_through_torch_agrees_with_the_cpu() -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("needs a GPU")
     for kind in ("random", "outlier columns", "lattice"):
         X = points(kind, 500, 32, 0)
         assert_same(nearest_neighbors(X, k=9, backend="torch"), naive(X, k=9))

@@ -102,14 +102,21 @@ def _fit_each(fitter: Callable[..., LinearFit], X: np.ndarray, soft: np.ndarray)
     return [fitter(X, soft, l2) for l2 in L2S]
 
 
-def recall_of(indices: np.ndarray, X: np.ndarray) -> float:
-    """Share of the true neighbours (float64 products, self included) in `indices`, (n, k)."""
+def recall_of(indices: np.ndarray, X: np.ndarray, queries: np.ndarray | None = None) -> float:
+    """Share of the true neighbours (float64 products, self included) in `indices`, (m, k).
+
+    Parameters
+    ----------
+    queries : ndarray of int, shape (m,), optional
+        Rows of X that `indices` belong to; by default all.
+    """
     points = X.astype(np.float64)
     norms = (points**2).sum(axis=1)
     hits, k = 0, indices.shape[1]
-    for start in range(0, len(X), 1000):
+    asked = points if queries is None else points[queries]
+    for start in range(0, len(asked), 1000):
         block = slice(start, start + 1000)
-        squared = norms - 2 * points[block] @ points.T
+        squared = norms - 2 * asked[block] @ points.T
         true = np.argpartition(squared, k - 1, axis=1)[:, :k]
         hits += sum(map(len, map(np.intersect1d, true, indices[block])))
     return hits / indices.size

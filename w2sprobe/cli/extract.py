@@ -30,7 +30,7 @@ class _ExtractOptions:
     truncate: bool
     generate: int
     dry_run: bool
-    batch_tokens: int
+    batch_tokens: int | None
     device_map: str | None
     device: str
 
@@ -118,11 +118,9 @@ class _ExtractOptions:
 @click.option(
     "--batch-tokens",
     type=click.IntRange(min=1),
-    default=512,
-    show_default=True,
     metavar="N",
-    help="Maximum tokens per forward pass, padding included; higher is faster on a GPU but needs "
-    "more memory.",
+    help="Maximum tokens per forward pass, padding included. Default: 512 on a CPU and for "
+    "generated tokens; on a GPU what fits half of its memory, up to 16,384.",
 )
 @click.option("--device-map", metavar="auto", help="auto: spread one model over several GPUs.")
 @click.option(

@@ -14,7 +14,7 @@ from w2sprobe.cache import is_store
 from w2sprobe.devices import resolve_device
 from w2sprobe.errors import InputError
 from w2sprobe.extraction.disk import check_disk, free_bytes
-from w2sprobe.extraction.forward import BATCH_TOKENS, Extractor
+from w2sprobe.extraction.forward import Extractor
 from w2sprobe.extraction.request import ROWS_PER_SHARD, ExtractionRequest, TokenizedRows
 from w2sprobe.tokens import BATCH_OVERHEAD, length_sorted_batches
 
@@ -50,7 +50,7 @@ def plan_extraction(
     request: ExtractionRequest,
     path: str | Path,
     *,
-    batch_tokens: int = BATCH_TOKENS,
+    batch_tokens: int | None = None,
     rows_per_shard: int = ROWS_PER_SHARD,
     device: str = "auto",
     device_map: str | None = None,

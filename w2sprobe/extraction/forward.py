@@ -8,11 +8,9 @@ from transformers import PreTrainedModel
 
 from w2sprobe.errors import InputError, W2SProbeError
 from w2sprobe.extraction.positions import keep_tokens, token_index
-from w2sprobe.models import DTYPES, hidden_states, text_config
+from w2sprobe.models import DTYPES, hidden_states, text_config, tokens_per_pass
 from w2sprobe.progress import Advance
 from w2sprobe.tokens import length_sorted_batches, pad
-
-BATCH_TOKENS = 512  # 2 cores: 53 rows a second at 512 tokens a batch, 46 at 1,024
 
 # waits for a batch's results on the host, shape (layers, vectors, width)
 WaitForStates = Callable[[], torch.Tensor]
@@ -29,8 +27,9 @@ class Extractor:
         Return one vector per row instead of one per kept token.
     dtype : {"float32", "float16", "bfloat16"}
         Type of the returned states.
-    batch_tokens : int
-        Tokens per batch, padding included. Halved when the device runs out of memory.
+    batch_tokens : int, optional
+        Tokens per batch, padding included; by default `tokens_per_pass` of the device. Halved when
+        the device runs out of memory.
     whole_pass : bool, default False
         As in `hidden_states`; the self-test says whether a model needs it.
     one_batch : bool, default False
@@ -43,12 +42,13 @@ class Extractor:
         *,
         average: bool,
         dtype: str,
-        batch_tokens: int,
+        batch_tokens: int | None = None,
         whole_pass: bool = False,
         one_batch: bool = False,
     ) -> None:
         self._network, self._average, self._dtype = network, average, DTYPES[dtype]
-        self.batch_tokens, self._whole_pass = batch_tokens, whole_pass
+        self.batch_tokens = batch_tokens or tokens_per_pass(network, network.device)
+        self._whole_pass = whole_pass
         self._one_batch = one_batch
 
     @torch.inference_mode()

@@ -14,14 +14,14 @@ from w2sprobe.cache import GENERATED, ActivationStore, ActivationWriter, drop_da
 from w2sprobe.devices import rank_and_world, resolve_device
 from w2sprobe.errors import InputError
 from w2sprobe.extraction.disk import check_disk
-from w2sprobe.extraction.forward import BATCH_TOKENS, Extractor
+from w2sprobe.extraction.forward import Extractor
 from w2sprobe.extraction.generation import greedy, read_continuations, write_continuations
 from w2sprobe.extraction.identity import extraction_settings
 from w2sprobe.extraction.request import ROWS_PER_SHARD, ExtractionRequest, TokenizedRows
 from w2sprobe.extraction.rows import as_table
 from w2sprobe.extraction.selftest import choose_rows, self_test
 from w2sprobe.layers import Layers
-from w2sprobe.models import load_tokenizer
+from w2sprobe.models import CPU_TOKENS, load_tokenizer
 from w2sprobe.progress import progress_bar
 
 
@@ -37,7 +37,7 @@ def extract(
     truncate: bool = False,
     generate: int = 0,
     compression: str | None = None,
-    batch_tokens: int = BATCH_TOKENS,
+    batch_tokens: int | None = None,
     rows_per_shard: int = ROWS_PER_SHARD,
     device: str = "auto",
     device_map: str | None = None,
@@ -79,7 +79,8 @@ def extract(
     compression
         "bitshuffle-zstd": lossless; needs hdf5plugin for writing and for reading.
     batch_tokens
-        Tokens per batch, padding included; does not change the store's hash.
+        Tokens per batch, padding included; does not change the store's hash. By default 512 on a
+        CPU and while tokens are generated; on a GPU what fits half of its memory, up to 16,384.
     rows_per_shard
         Rows per file; at most so many are computed again after a run was killed.
     device
@@ -127,7 +128,7 @@ def run_extraction(
     path: str | Path,
     *,
     compression: str | None = None,
-    batch_tokens: int = BATCH_TOKENS,
+    batch_tokens: int | None = None,
     rows_per_shard: int = ROWS_PER_SHARD,
     device: str = "auto",
     device_map: str | None = None,
@@ -233,7 +234,7 @@ def _continuations(
     request: ExtractionRequest,
     path: Path,
     rows: TokenizedRows,
-    batch_tokens: int,
+    batch_tokens: int | None,
     device: torch.device,
     device_map: str | None,
 ) -> list[np.ndarray]:
@@ -247,7 +248,7 @@ def _continuations(
         request.info,
         rows.input_ids,
         n_tokens=request.generate,
-        batch_tokens=batch_tokens,
+        batch_tokens=batch_tokens or CPU_TOKENS,
     )
 
 

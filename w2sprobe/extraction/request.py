@@ -187,7 +187,7 @@ class ExtractionRequest:
         return load_causal(self.info, self.identity["computed_in"], device, device_map)
 
     def extractor(
-        self, network: PreTrainedModel, batch_tokens: int, *, whole_pass: bool = False
+        self, network: PreTrainedModel, batch_tokens: int | None, *, whole_pass: bool = False
     ) -> Extractor:
         """Extractor of what the store will hold; arguments as in `Extractor`."""
         return Extractor(

@@ -1,4 +1,4 @@
-"""Counts a model's parameters from its config alone."""
+"""Counts a model's parameters, from its config alone where it is not loaded."""
 
 import functools
 from dataclasses import dataclass
@@ -55,7 +55,11 @@ def count_parameters(source: str) -> ParameterCounts:
     source : str
         Local folder or hub name; only the config is read.
     """
-    network = _without_weights(source)
+    return parameters_of(_without_weights(source))
+
+
+def parameters_of(network: torch.nn.Module) -> ParameterCounts:
+    """Count the parameters of a text model; its weights may be on the meta device."""
     embeddings = {
         id(module.weight) for module in network.modules() if isinstance(module, torch.nn.Embedding)
     }

@@ -18,7 +18,7 @@ import torch
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model, get_peft_model_state_dict
 from peft.utils.constants import SEQ_CLS_HEAD_NAMES
 from safetensors import safe_open
-from transformers import BitsAndBytesConfig, PreTrainedModel
+from transformers import BitsAndBytesConfig, PreTrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from w2sprobe.devices import rank_and_world, resolve_precision
@@ -82,6 +82,38 @@ def load_classifier(
         model, new = _read_base(info, precision, pad_id, device, full=True)
     else:
         model, new = _shared_base(info, precision, pad_id, device)
+    return _trainable(model, new, settings, device)
+
+
+def random_classifier(
+    config: PreTrainedConfig, settings: TrainSettings, *, precision: str, device: torch.device
+) -> PreTrainedModel | PeftModel:
+    """Make a classifier of random weights, on its device from the start: for benchmarks.
+
+    Parameters
+    ----------
+    config : PreTrainedConfig
+        Gets two labels.
+    settings : TrainSettings
+        Read as in `load_classifier`.
+    precision : {"float32", "bfloat16"}
+        Of the base model.
+    """
+    config.num_labels = 2
+    with device:
+        model: PreTrainedModel = classifier_class(config)._from_config(  # type: ignore[no-untyped-call]
+            config, dtype=DTYPES[precision], attn_implementation=_attention(device)
+        )
+    model.config.use_cache = False
+    new = _new_modules(model, {"missing_keys": [], "mismatched_keys": []})
+    _keep_in_float32(model, new)
+    return _trainable(model, new, settings, device)
+
+
+def _trainable(
+    model: PreTrainedModel, new: list[str], settings: TrainSettings, device: torch.device
+) -> PreTrainedModel | PeftModel:
+    """Initialise the new modules, and put LoRA on the body unless all of it is trained."""
     _initialise(model, new, settings.seed)
     if settings.gradient_checkpointing:
         # transformers 5.23 renamed gradient_checkpointing_enable
@@ -206,8 +238,7 @@ def _read(
             source,
             config=config,
             dtype=torch.float32 if full else DTYPES[dtype],
-            # short texts, 2 cores: a training step takes 15 % less than with fused attention
-            attn_implementation="eager" if device.type == "cpu" else None,
+            attn_implementation=_attention(device),
             quantization_config=quantize,
             device_map={"": device} if quantized else None,
             ignore_mismatched_sizes=True,  # a head of another task
@@ -222,6 +253,12 @@ def _read(
     if not quantized:
         torch.nn.Module.to(model, device)
     return model, loading
+
+
+def _attention(device: torch.device) -> str | None:
+    """Implementation of attention; None is transformers' choice, fused attention."""
+    # short texts, 2 cores: a training step takes 15 % less than with fused attention
+    return "eager" if device.type == "cpu" else None
 
 
 @contextmanager

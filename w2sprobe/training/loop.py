@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from w2sprobe.errors import OutputError, W2SProbeError, first_few
+from w2sprobe.models import tokens_per_pass
 from w2sprobe.training import checkpoints
 from w2sprobe.training.batches import EpochBatches, Example, micro_batches
 from w2sprobe.training.losses import Loss, ramp_at
@@ -68,7 +69,9 @@ class BatchTrainer(Trainer):
         self._classifier, self._settings = classifier, settings
         self._loss, self._pad_id = loss, pad_id
         self._validate, self._feeding = validate, feeding
-        self.micro_batch_tokens = settings.micro_batch_tokens
+        self.micro_batch_tokens = settings.micro_batch_tokens or tokens_per_pass(
+            classifier, arguments.device, training=True
+        )
         self._val_predictions = np.empty(0)
         super().__init__(
             model=classifier,

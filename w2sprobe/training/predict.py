@@ -8,7 +8,7 @@ import torch
 from scipy.special import expit
 
 from w2sprobe.errors import InputError
-from w2sprobe.models import running
+from w2sprobe.models import running, tokens_per_pass
 from w2sprobe.tokens import length_sorted_batches, pad
 
 BATCH_TOKENS = 512
@@ -107,7 +107,10 @@ def predict(
     was_training = classifier.training
     classifier.eval()
     margins = np.empty(len(input_ids), dtype=np.float64)
-    for rows in length_sorted_batches(np.array([len(row) for row in input_ids]), BATCH_TOKENS):
+    lengths = np.array([len(row) for row in input_ids])
+    # as in training: the optimiser's state may be in memory, too
+    max_tokens = tokens_per_pass(classifier, device, training=True)
+    for rows in length_sorted_batches(lengths, max_tokens):
         batch = pad([input_ids[row] for row in rows], pad_id)
         with feeding(rows):
             output = classifier(**{name: tensor.to(device) for name, tensor in batch.items()})

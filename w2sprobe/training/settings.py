@@ -77,8 +77,9 @@ class TrainSettings(BaseModel):
     batch_size: int = Field(32, ge=1, description="Rows per optimiser step.")
     micro_batch_tokens: int = Field(
         512,
-        ge=1,
-        description="Maximum tokens per forward pass, padding included; limits memory. A pass "
+        ge=0,
+        description="Maximum tokens per forward pass, padding included; limits memory. 0: 512 on a "
+        "CPU, on a GPU what fits half of its memory, up to 16,384. A pass "
         "holds rows of one optimiser step that are of similar length, so with short texts a higher "
         "value has no effect. Only with logconf losses does the value change the result by more "
         "than rounding.",
