@@ -17,6 +17,7 @@ EXTRAS = {
     "gpu-cuvs": ["faiss-gpu-cuvs>=1.15"],
     "4bit": ["bitsandbytes>=0.50"],
     "tensorboard": ["tensorboard>=2.14"],
+    "trackio": ["trackio>=0.21"],
     "gguf": ["gguf>=0.10"],
     "compression": ["hdf5plugin>=4.4"],
     "cleanlab": ["cleanlab>=2.9"],

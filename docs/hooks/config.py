@@ -20,6 +20,7 @@ SECTIONS = {
     "probes": "ProbeConfig",
     "probes.candidates": "AutoCandidates",
     "probes.head": "HeadSettings",
+    "probes.tokens": "TokenSettings",
     "sweep": "SweepConfig",
     "strong_to_strong": "StrongToStrongConfig",
     "zero_shot": "ZeroShotConfig",

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Interval = tuple[float, float]
 TRAIN, TEST = "train", "test"
@@ -20,23 +20,13 @@ class _Part(BaseModel):
 
 
 class TrainingRows(_Part):
-    """Rows that the probe was fitted on.
+    """Rows that the probe was fitted on."""
 
-    Parameters
-    ----------
-    name : str
-        Name of the task, or of the label file.
-    rows, labels : str
-        Fingerprints of their ids, and of ids and soft labels.
-    n_rows, n_ones : int
-        Rows, and those with a soft label above one half.
-    """
-
-    name: str
-    rows: str
-    labels: str
+    name: str = Field(description="Name of the task, or of the label file.")
+    rows: str = Field(description="Fingerprint of the ids.")
+    labels: str = Field(description="Fingerprint of ids and soft labels.")
     n_rows: int
-    n_ones: int
+    n_ones: int = Field(description="Rows with a soft label above one half.")
 
 
 class Recall(_Part):
@@ -49,70 +39,48 @@ class Recall(_Part):
 
 
 class Threshold(_Part):
-    """Threshold that was chosen at a false-positive rate, and the rates of the evaluation there.
+    """Threshold that was chosen at a false-positive rate, and the rates of the evaluation there."""
 
-    Parameters
-    ----------
-    p : float
-        A row is flagged if its P(label = 1) is larger.
-    chosen_at : float
-        Largest false-positive rate that was asked for.
-    fpr, recall : float
-        Shares of the rows of class 0 and 1 that are flagged, with 95 % intervals.
-    """
-
-    p: float
-    chosen_at: float
-    fpr: float
+    p: float = Field(description="A row is flagged if its P(label = 1) is larger.")
+    chosen_at: float = Field(description="Largest false-positive rate that was asked for.")
+    fpr: float = Field(description="Share of the rows of class 0 that are flagged.")
     fpr_interval: Interval
-    recall: float
+    recall: float = Field(description="Share of the rows of class 1 that are flagged.")
     recall_interval: Interval
 
 
 class Evaluation(_Part):
-    """Scores on rows that the predicting fit had not seen.
+    """Scores on rows that the predicting fit had not seen."""
 
-    Parameters
-    ----------
-    on : {"test", "cross-fit", "leave-one-out"}
-        Test rows, predicted by the saved probe; or its training rows, each predicted by a fit
-        without it: then the AUC of a cross-fit is the mean of the AUCs inside folds.
-    against : {"truth", "labels"}
-        Labels that predictions are compared with; "labels": those the probe was fitted on.
-    auc_interval, auc_se
-        95 % interval and standard error over rows; None where a class has too few rows.
-    recalls : tuple of Recall
-        At those of the usual false-positive rates that there are enough rows for.
-    """
-
-    on: Literal["test", "cross-fit", "leave-one-out"]
-    against: Literal["truth", "labels"]
+    on: Literal["test", "cross-fit", "leave-one-out"] = Field(
+        description="Test rows, predicted by the saved probe; or its training rows, each predicted "
+        "by a fit without it. The AUC of a cross-fit is the mean of the AUCs inside folds."
+    )
+    against: Literal["truth", "labels"] = Field(
+        description="Labels that predictions are compared with; labels: those it was fitted on."
+    )
     n_rows: int
     n_ones: int
     auc: float
-    auc_interval: Interval | None = None
-    auc_se: float | None = None
-    recalls: tuple[Recall, ...] = ()
+    auc_interval: Interval | None = Field(
+        None, description="95 % interval over rows; None where a class has too few rows."
+    )
+    auc_se: float | None = Field(None, description="Standard error over rows.")
+    recalls: tuple[Recall, ...] = Field(
+        (), description="At those of the usual false-positive rates that have enough rows."
+    )
     threshold: Threshold | None = None
 
 
 class ProbeCard(_Part):
-    """What a user of a saved probe should know beside the origin of its activations.
+    """What a user of a saved probe should know beside the origin of its activations."""
 
-    Parameters
-    ----------
-    w2sprobe : str
-        Version that saved the probe.
-    parameters : dict
-        Hyperparameters and preprocessing.
-    states : dict
-        How the states were computed and stored: `store` (address), `computed_in`, `dtype`,
-        `max_tokens`, `truncate`, as far as known.
-    """
-
-    w2sprobe: str
-    parameters: dict[str, Any]
-    states: dict[str, Any]
+    w2sprobe: str = Field(description="Version that saved the probe.")
+    parameters: dict[str, Any] = Field(description="Hyperparameters and preprocessing.")
+    states: dict[str, Any] = Field(
+        description="How the states were computed and stored, as far as known: store (address), "
+        "computed_in, dtype, max_tokens, truncate."
+    )
     training: TrainingRows
     evaluation: Evaluation
 
