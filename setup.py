@@ -18,6 +18,7 @@ EXTRAS = {
     "4bit": ["bitsandbytes>=0.50"],
     "tensorboard": ["tensorboard>=2.14"],
     "trackio": ["trackio>=0.21"],
+    "inspect": ["inspect_ai>=0.3.100"],
     "gguf": ["gguf>=0.10"],
     "compression": ["hdf5plugin>=4.4"],
     "cleanlab": ["cleanlab>=2.9"],
