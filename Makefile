@@ -28,7 +28,7 @@ help: ## Show the targets
 
 setup: $(VENV)/.done ## Build .venv in the checkout
 
-$(VENV)/.done: setup.py
+$(VENV)/.done: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet "$(TORCH)"
 	$(BIN)/pip install --quiet --editable ".[$(EXTRAS)]"
@@ -55,7 +55,7 @@ test test-oldest: export OMP_NUM_THREADS := 1
 test: fetch lint ## Linters and all tests
 	$(BIN)/python -m pytest $(WORKERS)
 
-$(OLDEST)/.done: setup.py tests/oldest.txt
+$(OLDEST)/.done: pyproject.toml tests/oldest.txt
 	$(PYTHON_OLDEST) -m venv $(OLDEST)
 	$(OLDEST)/bin/pip install --quiet "$(TORCH)"
 	$(OLDEST)/bin/pip install --quiet --constraint tests/oldest.txt --editable ".[$(EXTRAS)]"

@@ -186,6 +186,13 @@ def test_a_bad_csv_is_refused(tmp_path: Path, text: str, message: str) -> None:
     assert "t.csv" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.TSV"])
+def test_a_table_is_not_written_to_a_name_that_would_be_read_as_csv(tmp_path: Path, name) -> None:
+    with pytest.raises(InputError, match=r"not to .*Allowed: a name in \.parquet"):
+        LabelTable(np.array(["a"]), np.array([0.5])).write(tmp_path / name)
+    assert not [*tmp_path.iterdir()]
+
+
 def from_csv(columns: dict[str, list[Any]], path: Path) -> LabelTable:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

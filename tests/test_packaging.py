@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # built or cached beside the sources, in no git
 NOT_OURS = re.compile(
     r"(^|/)(__pycache__|\.git|\.venv[^/]*|build|dist|[^/]+\.egg-info|\.[a-z_]+_cache"
-    r"|\.hypothesis)(/|$)|^cache/(?!README)"
+    r"|\.hypothesis)(/|$)|^cache/(?!README)|^uv\.lock$"
 )
 
 

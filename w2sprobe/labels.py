@@ -160,7 +160,17 @@ class LabelTable:
         )
 
     def write(self, path: str | Path) -> None:
-        """Write a Parquet file atomically, with a column `variance` if there is one."""
+        """Write a Parquet file atomically, with a column `variance` if there is one.
+
+        Raises
+        ------
+        InputError
+            A name that `read` would take for a CSV file.
+        """
+        if Path(path).suffix.lower() in SEPARATORS:
+            raise InputError(
+                f"labels are written as Parquet, not to {str(path)!r}", allowed="a name in .parquet"
+            )
         columns = {"id": self.ids.tolist(), "soft_label": self.soft_label, "keep": self.keep}
         if self.variance is not None:
             columns["variance"] = self.variance

@@ -6,13 +6,15 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from tests.cache.cases import IDS, LAYERS, complete, contents, values, write, writer
+from tests.cache.foreign import assert_same, by_datasets
 from tests.cli.cases import STORE, invoke, run
 from w2sprobe.cache import ActivationStore
-from w2sprobe.errors import InputError, OutputError
+from w2sprobe.errors import InputError, OutputError, StoreMismatch
 
 
 @pytest.fixture
@@ -77,6 +79,45 @@ def test_a_store_with_other_shards_is_not_overwritten(store: str) -> None:
     assert isinstance(done.exception, OutputError)
     assert str(done.exception).startswith("rows per shard: the target has 3, the source 4 in other")
     assert "sound" in run("store", "verify", "other")
+
+
+def test_a_pushed_store_has_a_card_if_asked_for(store: str, tmp_path: Path) -> None:
+    run("store", "push", store, "plain")
+    assert not Path("plain/README.md").exists()
+    run("store", "push", store, "copy", "--card", "--license", "mit")
+    assert_same(by_datasets("copy", 3, tmp_path), ActivationStore.open(store), 3)
+    assert "license: mit" in Path("copy/README.md").read_text()
+    assert "sound" in run("store", "verify", "copy")
+
+
+def test_layers_are_exported(store: str, tmp_path: Path) -> None:
+    shown = run("store", "export", store, "shared/acts", "--layers", "3", "--license", "mit")
+    assert shown.strip() == "shared/acts: 10 rows, layers 3, float32"
+    assert_same(by_datasets("shared/acts", 3, tmp_path), ActivationStore.open(store), 3)
+    assert "license: mit" in Path("shared/acts/README.md").read_text()
+    again = invoke("store", "export", store, "shared/acts")
+    assert isinstance(again.exception, OutputError)
+    shown = run("store", "export", store, "half", "--dtype", "float16", "--format", "npy")
+    assert np.load("half/layer_0.npy").dtype == np.float16
+    assert "rounding changes a vector by at most " in shown
+    url = f"file://{tmp_path / store}"
+    record = json.loads(run("store", "export", url, "whole", "--json"))
+    assert (record["path"], record["layers"], record["largest_change"]) == ("whole", [0, 3], 0.0)
+
+
+def test_labels_and_texts_of_the_task_are_exported(inputs: Path) -> None:
+    run("extract", *STORE, "--layers", "1")
+    run("store", "export", "shared/store", "out", "--task", "task.csv")
+    table = pd.read_parquet("out/layer_1")
+    rows = pd.read_csv("task.csv", dtype={"id": str}).set_index("id").loc[table["id"]]
+    assert table["label"].tolist() == rows["label"].tolist()
+    assert table["text"].tolist() == rows["text"].tolist()
+    assert set(table["split"]) == {"strong_train", "val", "test"}
+    texts = Path("task.csv").read_text()
+    Path("task.csv").write_text(texts.replace(rows["text"].iloc[0], "another text"))
+    done = invoke("store", "export", "shared/store", "no", "--task", "task.csv")
+    assert isinstance(done.exception, StoreMismatch)
+    assert not Path("no").exists()
 
 
 def test_tensors_of_other_code_are_imported(

@@ -8,7 +8,7 @@ import pytest
 from tests.data.test_splitting import balanced, contents
 from w2sprobe.data import SPLIT_NAMES, Rows, Splits, SplitSizes, make_splits
 from w2sprobe.data.splits import is_splits_file
-from w2sprobe.errors import InputError, UnknownName
+from w2sprobe.errors import IdMismatch, InputError, UnknownName
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,18 @@ def test_reading_something_else(tmp_path: Path) -> None:
         Splits.read(path)
     assert not is_splits_file(path)
     assert not is_splits_file(tmp_path / "absent.parquet")
+
+
+def test_columns_for_rows_in_another_order() -> None:
+    splits = make_splits(balanced(40))
+    chosen = [splits.test.ids[1], splits.weak_train.ids[0]]
+    assert splits.columns_for(chosen) == {
+        "label": [splits.test.labels[1], splits.weak_train.labels[0]],
+        "split": ["test", "weak_train"],
+        "text": [splits.test.texts[1], splits.weak_train.texts[0]],
+    }
+    with pytest.raises(IdMismatch, match="does not have: 'nobody'"):
+        splits.columns_for([*chosen, "nobody"])
 
 
 def test_unknown_split() -> None:

@@ -9,6 +9,7 @@ import yaml
 from tests.docs.conftest import write_reviews
 from tests.docs.pages import blocks, commands
 from tests.integration.conftest import Workplace
+from w2sprobe.cache import ActivationStore
 from w2sprobe.data import SPLIT_NAMES, SplitSizes, load_splits, load_task, truth_table
 from w2sprobe.experiments.config import load_config
 from w2sprobe.labels import LabelTable
@@ -85,15 +86,18 @@ def test_the_study_of_probes_runs(place: Workplace) -> None:
 
 def test_probes_of_a_conversation(place: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
     page = "docs/howto/probe-a-conversation.md"
-    write, probe = blocks(page, "python")
+    write, probe, truth = blocks(page, "python")
     exec(compile(write, page, "exec"), {})
-    split, extract, _ = commands(page)
+    split, extract, sweep, _ = commands(page)
     done(place, split.removeprefix("w2sprobe "))
     done(place, extract.removeprefix("w2sprobe ").replace("10,15,20", "1,2"))
     capsys.readouterr()
     exec(compile(probe, page, "exec"), {})
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [["layer", "1"], ["layer", "2"]]
+    exec(compile(truth, page, "exec"), {})
+    done(place, f"{sweep.removeprefix('w2sprobe ')} --layers 2")
+    assert Path("runs/judged_sweep/sweep.parquet").exists()
     (config,) = blocks(page, "yaml")
     (place.folder / "study.yaml").write_text(config)
     assert load_config("study.yaml").probes.position == "last-assistant"
@@ -113,3 +117,21 @@ def test_a_saved_probe_is_checked(place: Workplace) -> None:
     assert [statuses[n] for n in (0, 1, 2, 4)] == [0] * 4
     assert {statuses[3], statuses[5]} <= {0, 1}  # holds, or another verdict
     assert "layer 2 of smollm2-135m" in (place.folder / "runs/probe/README.md").read_text()
+
+
+def test_a_store_is_shared(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = "docs/howto/share.md"
+    (code,) = blocks(page, "python")
+    export, push, pull, to_bucket, from_bucket, _ = commands(page)
+    done(place, "extract --model smollm2-135m --task reviews.csv --layers 1,2 --store runs/acts")
+    done(place, export.removeprefix("w2sprobe ").replace("10,20", "1,2"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", place.folder / "datasets")
+    names: dict = {}
+    exec(compile(code.replace("layer_10", "layer_2"), page, "exec"), names)
+    store = ActivationStore.open("runs/acts")
+    np.testing.assert_array_equal(names["vectors"], store.read(2))
+    np.testing.assert_array_equal(names["same"], store.read(2))
+    for there, back in ((push, pull), (to_bucket, from_bucket)):
+        for command, folder in ((there, "runs/acts"), (back, "again")):
+            typed = command.replace("hf://", "hub/").replace(" runs/acts", f" {folder}")
+            done(place, typed.removeprefix("w2sprobe "))

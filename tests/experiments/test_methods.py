@@ -40,6 +40,7 @@ from w2sprobe.results import Results
 from w2sprobe.training.trainer import finetune
 from w2sprobe.training.zero_shot import ANSWERS, zero_shot
 from w2sprobe.votes.selection import WeakRule
+from w2sprobe.votes.stacking import stack_weights
 
 NEW = (
     *("confident_learning_filter", "deep_knn_filter", "random_like_deep_knn_filter"),
@@ -336,6 +337,7 @@ def test_averages_are_those_of_layers_and_of_the_supervisor(everything: Experime
     np.testing.assert_array_equal(predictions["student_with_weak"], half)
     train, layers = weak_labels(plan), plan.methods["logistic_layers"].reading.pick.layers
     assert layers == (0, 1, 2, 3)
+    by_layer = {}
     for name, probe in (("logistic", LogisticProbe()), ("knn", KNNProbe(3))):
         each = [
             probe.fit(activations(plan, "strong_train", layer), train).predict_proba(
@@ -343,6 +345,7 @@ def test_averages_are_those_of_layers_and_of_the_supervisor(everything: Experime
             )[:, 1]
             for layer in layers
         ]
+        by_layer[name] = np.array(each)
         mean = np.mean(each, axis=0)
         np.testing.assert_allclose(predictions[f"{name}_layers"], mean, rtol=1e-6)
     held_out = [
@@ -353,6 +356,11 @@ def test_averages_are_those_of_layers_and_of_the_supervisor(everything: Experime
     ids = plan.splits.strong_train.ids
     new = table(own(plan, "logistic_layers_relabel")[0]).align(ids).soft_label
     np.testing.assert_allclose(new, np.mean(held_out, axis=0), rtol=1e-6)
+    weights = stack_weights(np.array(held_out), train)
+    stack = weights @ by_layer["logistic"]
+    np.testing.assert_allclose(predictions["logistic_stack"], stack, atol=1e-5)
+    new = table(own(plan, "logistic_stack_relabel")[0]).align(ids).soft_label
+    np.testing.assert_allclose(new, weights @ np.array(held_out), atol=1e-5)
 
 
 def test_weak_to_weak_learns_from_the_supervisor_s_own_states(everything: Experiment) -> None:

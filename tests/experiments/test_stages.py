@@ -94,6 +94,8 @@ def works(tmp_path_factory: pytest.TempPathFactory) -> dict[type[Work], list[Wor
     save_study(folder)
     (folder / "rules_of_stages.py").write_text("def rule(X, labels, texts): return labels\n")
     lines = (folder / "task.csv").read_text().splitlines()
+    other = [lines[0], *(f"so {line}" for line in lines[1:])]
+    (folder / "other.csv").write_text("\n".join(other))
     values = study(folder)
     weak = [
         {"model": str(folder / "weak"), **MODEL},
@@ -108,12 +110,14 @@ def works(tmp_path_factory: pytest.TempPathFactory) -> dict[type[Work], list[Wor
     values["strong_to_strong"] = {"cv": 2, "stop_at": 0.1}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        values["test_on"] = str(folder / "other.csv")
         plan = make_plan(StudyConfig.model_validate(values), cache=folder, out=folder)
         some = plan.experiments[0].splits
         ids = [*some.strong_train.ids, *some.val.ids, *some.test.ids]
         rows = "\n".join(f"{name},0.{number + 10}" for number, name in enumerate(ids))
         (folder / "labels.csv").write_text(f"id,soft_label\n{rows}\n")
         values |= {"weak": {"kind": "labels", "file": str(folder / "labels.csv")}, "define": {}}
+        del values["test_on"]
         values["methods"] = ["knn_probe"]
         more = make_plan(StudyConfig.model_validate(values), cache=folder, out=folder)
     assert len(lines) > len(ids)

@@ -94,7 +94,7 @@ CASES = [
         (("train", "--model", "minilm-l6", "--task", "good.csv", "--out", "o", *given), parts)
         for given, parts in (
             (("--epochs", "0"), ["--epochs is 0", "greater than or equal to 1"]),
-            (("--full", "--lora-from-layer", "2"), ["full, which trains all", "lora_from_layer"]),
+            (("--full", "--lora-from-layer", "2"), ["full trains all weights", "lora_from_layer"]),
             (("--report-to", "smoke"), ["--report-to is 'smoke'", "tensorboard"]),
             (("--window-radius", "7"), ["--window-radius is '7'", "0 to 0.5"]),
         )

@@ -99,6 +99,17 @@ def test_a_probe_command_predicts_with_attention(store: ActivationStore) -> None
     assert output.table.num_rows == N
 
 
+def test_a_row_costs_products_for_every_token_head_and_kind_of_score(
+    store: ActivationStore,
+) -> None:
+    tokens_per_row = OFFSETS[-1] / N
+    products = {"attention": 4 * tokens_per_row, "multimax": 2 * tokens_per_row}  # two heads
+    products |= {"token-mean": 1 + tokens_per_row / 2, "token-last": 1.0}
+    for name, expected in products.items():
+        output = predict_store(store, spec(probes={name: (0.01,)}), rows(), table())
+        assert output.results[0]["flops"] == {"probe": pytest.approx(2 * 6 * expected)}
+
+
 def test_kinds_of_stores_and_probes_go_together(store: ActivationStore, tmp_path: Path) -> None:
     def fit(store: ActivationStore, **probes: tuple[float, ...]) -> None:
         asked = spec(probes={name.replace("_", "-"): values for name, values in probes.items()})

@@ -8,6 +8,7 @@ import pytest
 from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
 from w2sprobe.votes.picking import Pick, Point
+from w2sprobe.votes.stacking import stack_weights
 from w2sprobe.votes.table import (
     LEAVE_ONE_OUT,
     TRAIN,
@@ -111,7 +112,7 @@ def test_some_probes_take_the_choice_of_another_probe(
 ) -> None:
     filtered = pick("topofilter", setting="k", values=KS, layers=(1, 2, 3))
     assert filtered.points(filtered.choices(votes, GIVEN)) == [Point(2, "k", 5.0)]
-    mean = pick("mass-mean", layers=(1, 2, 3))
+    mean = pick("mass-mean", layers=(1, 2, 3), chooser_values=L2S)
     points = mean.points(mean.choices(votes, GIVEN))
     assert points == [Point(3, None, None)], "the layer of the logistic probe, without its l2"
     p = mean.predict(votes, points, "test").soft_label
@@ -143,3 +144,40 @@ def test_missing_predictions_are_named(votes: Votes) -> None:
         one.predict(votes, one.points(), "test")
     with pytest.raises(InputError):
         pick(values=KS, labels="third", chosen_by="third").choices(votes, GIVEN)
+
+
+def test_a_stack_weights_each_layer_by_its_held_out_predictions(votes: Votes) -> None:
+    one = pick("logistic", layers=(1, 2, 3), average=True, stack=True)
+    choices = one.choices(votes, GIVEN)
+    held_out = np.array([p_of("logistic", layer, 10.0, "weak", TRAIN) for layer in (1, 2, 3)])
+    weights = stack_weights(held_out, WEAK)
+    np.testing.assert_allclose([choice.weight for choice in choices], weights, atol=1e-5)
+    assert weights[2] > 0.5  # it repeats the labels
+    parts = [p_of("logistic", layer, 10.0, "weak", "test") for layer in (1, 2, 3)]
+    table = one.predict(votes, one.points(choices), "test")
+    np.testing.assert_allclose(table.soft_label, weights @ np.array(parts), atol=1e-5)
+
+
+def test_rows_that_the_labels_drop_do_not_weigh(votes: Votes) -> None:
+    keep = np.arange(8) < 6
+    given = LabelTable(IDS, np.where(keep, WEAK, 1 - WEAK), keep)
+    one = pick("logistic", layers=(1, 3), average=True, stack=True)
+    held_out = np.array([p_of("logistic", layer, 10.0, "weak", TRAIN) for layer in (1, 3)])
+    expected = stack_weights(held_out[:, keep], WEAK[keep])
+    weights = [choice.weight for choice in one.choices(votes, given)]
+    np.testing.assert_allclose(weights, expected, atol=1e-5)
+
+
+def test_only_a_stack_changes_the_address_of_a_pick() -> None:
+    assert "stack" not in pick(average=True).identity
+    assert pick(average=True, stack=True).identity["stack"] is True
+
+
+def test_values_of_other_methods_in_the_same_votes_are_no_candidates(votes: Votes) -> None:
+    """Layer 2 with k = 5 repeats the labels, but this method has k = 1."""
+    one = pick(values=(1.0,), layers=(1, 2, 3))
+    (choice,) = one.choices(votes, GIVEN)
+    assert choice.value == 1.0
+    as_logistic = pick("mass-mean", layers=(1, 2, 3), chooser_values=(0.1,))
+    (choice,) = as_logistic.choices(votes, GIVEN)
+    assert (choice.setting, choice.value) == ("l2", 0.1)

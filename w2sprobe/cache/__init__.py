@@ -1,6 +1,7 @@
 """The activation store: hidden states of a model, one vector (or more) per row, in HDF5."""
 
 from w2sprobe.cache.dtypes import store_size_bytes
+from w2sprobe.cache.export import Export, export_store
 from w2sprobe.cache.graphs import read_graph, write_graph
 from w2sprobe.cache.layout import GENERATED, graph_path
 from w2sprobe.cache.layout import VERSION as FORMAT_VERSION
@@ -21,9 +22,11 @@ __all__ = [
     "GENERATED",
     "ActivationStore",
     "ActivationWriter",
+    "Export",
     "StoreInfo",
     "copy_store",
     "drop_damage",
+    "export_store",
     "find_stores",
     "graph_path",
     "is_store",

@@ -51,7 +51,7 @@ def read_same_manifest(folder: Path, wanted: Manifest) -> Manifest:
 def _facts(manifest: Manifest) -> dict[str, Any]:
     """Everything that must agree, with a dotted name for each entry of the identity."""
     return {
-        **_flat(manifest.identity),
+        **flat(manifest.identity, "identity."),
         "ids": manifest.ids_fingerprint,
         "n_rows": manifest.n_rows,
         "hidden_size": manifest.hidden_size,
@@ -60,11 +60,12 @@ def _facts(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "identity.") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(value: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Entries of nested dicts, by dotted names."""
+    entries: dict[str, Any] = {}
     for key, item in value.items():
         if isinstance(item, dict) and item:
-            flat |= _flat(item, f"{prefix}{key}.")
+            entries |= flat(item, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = item
-    return flat
+            entries[f"{prefix}{key}"] = item
+    return entries

@@ -1,4 +1,4 @@
-"""`w2sprobe store`: list, check, repair, copy, import and delete activation stores."""
+"""`w2sprobe store`: list, check, repair, copy, import, export and delete activation stores."""
 
 import json
 from dataclasses import asdict
@@ -15,11 +15,17 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 ONE_STORE = click.argument("store", type=PATH)
+LICENSE = click.option(
+    "--license",
+    "license_name",
+    metavar="NAME",
+    help="Licence that the dataset card states, such as apache-2.0, mit or other; default: none.",
+)
 
 
 @click.group("store")
 def command() -> None:
-    """List, check, repair, copy, import and delete activation stores.
+    """List, check, repair, copy, convert and delete activation stores.
 
     A store is a folder of activations; `w2sprobe extract` and `w2sprobe store ls` print its name.
 
@@ -155,20 +161,36 @@ def repair(
 @ONE_STORE
 @click.argument("target")
 @_options.layers("all")
+@click.option(
+    "--card/--no-card",
+    default=None,
+    help="Also send a dataset card and the layers as Parquet, so that datasets.load_dataset reads "
+    "them; default: only to hf://datasets/USER/REPOSITORY.",
+)
+@LICENSE
 @_options.common
-def push(store: Path, target: str, layers: str, as_json: bool) -> None:
+def push(
+    store: Path,
+    target: str,
+    layers: str,
+    card: bool | None,
+    license_name: str | None,
+    as_json: bool,
+) -> None:
     """Copy a store, or some of its layers, to a folder or URL.
 
-    TARGET is a folder or a URL such as s3://, gs:// or hf://datasets/.
+    TARGET is a folder or a URL such as s3://, gs://, hf://datasets/ or hf://buckets/.
 
     \b
-    Example:
-      w2sprobe store push runs/acts hf://datasets/me/activations/llama --layers mid
+    Examples:
+      w2sprobe store push runs/acts hf://datasets/me/llama-acts --layers mid
+      w2sprobe store push runs/acts s3://bucket/llama
     """
     from w2sprobe.cache import ActivationStore, push_store
     from w2sprobe.layers import parse_layers
 
-    files = push_store(store, target, parse_layers(layers, ActivationStore.open(store).layers))
+    wanted = parse_layers(layers, ActivationStore.open(store).layers)
+    files = push_store(store, target, wanted, card=card, license=license_name)
     if as_json:
         click.echo(json.dumps({"target": target, "files": files}, indent=2))
     else:
@@ -198,6 +220,79 @@ def pull(source: str, store: Path, layers: str, as_json: bool) -> None:
         click.echo(json.dumps(record, indent=2))
     else:
         click.echo(f"{store}: {len(copy)} rows, layers {layers_text(copy.layers)}")
+
+
+@command.command("export")
+@click.argument("store")
+@click.argument("folder", type=PATH)
+@click.option(
+    "--format",
+    "file_format",
+    default="parquet",
+    show_default=True,
+    type=click.Choice(["parquet", "npy"]),
+    help="parquet: for pandas and datasets.load_dataset. npy: for numpy.load.",
+)
+@click.option(
+    "--dtype",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "float32", "float16"]),
+    help="Data type of the values; auto: float16 if the store is float16, otherwise float32, both "
+    "exact.",
+)
+@_options.layers("all")
+@LICENSE
+@_options.task_name(required=False)
+@_options.task_settings
+@_options.common
+def export_command(
+    *,
+    store: str,
+    folder: Path,
+    file_format: str,
+    dtype: str,
+    layers: str,
+    license_name: str | None,
+    task: "TaskConfig | None",
+    as_json: bool,
+) -> None:
+    """Write layers as Parquet or numpy files into a new folder.
+
+    STORE is a folder or a URL. With --task, the files also hold label, split and text of each row;
+    pass the same task options as for extract.
+
+    \b
+    Examples:
+      w2sprobe store export runs/acts shared/acts --layers 10,20
+      w2sprobe store export runs/acts shared/acts --dtype float16 --task reviews.csv
+    """
+    from w2sprobe.cache import ActivationStore, export_store
+    from w2sprobe.layers import layers_text, parse_layers
+
+    activations = ActivationStore.open(store)
+    wanted = parse_layers(layers, activations.layers)
+    columns = None
+    if task:
+        from w2sprobe.extraction import task_columns
+
+        columns = task_columns(activations, task.load())
+    done = export_store(
+        store,
+        folder,
+        wanted,
+        format=file_format,
+        dtype=dtype,
+        columns=columns,
+        license=license_name,
+    )
+    if as_json:
+        record = {**asdict(done), "path": str(folder), "layers": list(done.layers)}
+        click.echo(json.dumps(record, indent=2))
+        return
+    click.echo(f"{folder}: {done.n_rows} rows, layers {layers_text(done.layers)}, {done.dtype}")
+    if done.largest_change:
+        click.echo(f"rounding changes a vector by at most {done.largest_change:.1e} of its norm")
 
 
 @command.command("import")

@@ -38,23 +38,34 @@ class _SweepOptions:
     figure: Path | None
     device: str
 
-    def spec(self, *, tokens: bool) -> "VoteSpec":
-        """Probes, layers, hyperparameters and folds; `tokens`: for one vector per token."""
+    def values(self) -> dict[str, tuple[float, ...]]:
+        """Values of k and l2 to try; () is the default grid, and "none" is left out."""
         from w2sprobe.numbers import parse_numbers
+
+        given = {
+            name: text for name, text in (("ks", self.ks), ("l2s", self.l2s)) if text != "none"
+        }
+        kinds = {"ks": int, "l2s": float}
+        return {
+            name: parse_numbers(text, kinds[name], f"--{name}") if text else ()
+            for name, text in given.items()
+        }
+
+    def spec(self, values: dict[str, tuple[float, ...]], *, tokens: bool) -> "VoteSpec":
+        """Probes, layers, hyperparameters and folds; `tokens`: for one vector per token."""
         from w2sprobe.probing.probe_types import TOKEN_PROBES
         from w2sprobe.probing.spec import VoteSpec
 
-        probes: dict[str, tuple[float, ...]] = {}
-        if tokens and self.ks not in (None, "none"):
+        if tokens and values.get("ks"):
             raise InputError(
                 f"--ks {self.ks} for a store with one vector per token",
                 allowed="--l2s, as no kNN probe reads tokens",
             )
-        if self.ks != "none" and not tokens:
-            probes["knn"] = parse_numbers(self.ks, int, "--ks") if self.ks else ()
-        if self.l2s != "none":
-            l2s = parse_numbers(self.l2s, float, "--l2s") if self.l2s else ()
-            probes |= dict.fromkeys(TOKEN_PROBES if tokens else ("logistic",), l2s)
+        probes: dict[str, tuple[float, ...]] = {}
+        if "ks" in values and not tokens:
+            probes["knn"] = values["ks"]
+        if "l2s" in values:
+            probes |= dict.fromkeys(TOKEN_PROBES if tokens else ("logistic",), values["l2s"])
         held_out: HeldOut = LEAVE_ONE_OUT if self.leave_one_out else TRAIN
         return VoteSpec(
             layers=self.layers,
@@ -166,10 +177,11 @@ def command(*, as_json: bool, **given: Any) -> None:
     from w2sprobe.reporting.heatmaps import sweep_figure
 
     options = _SweepOptions(**given)
+    values = options.values()
     if options.figure:
         check_writable_file(options.figure)
     store, labels, rows = _probing.StoreInputs(options.store, options.labels, options.task).load()
-    spec = options.spec(tokens=store.ragged)
+    spec = options.spec(values, tokens=store.ragged)
     done = sweep(
         store,
         spec,

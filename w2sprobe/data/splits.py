@@ -1,7 +1,7 @@
 """The four disjoint splits of a task, and the Parquet file that stores them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from numbers import Integral
@@ -15,7 +15,7 @@ from pydantic import Field
 
 from w2sprobe.atomic import atomic_path
 from w2sprobe.data.rows import Rows, join_rows
-from w2sprobe.errors import InputError, UnknownName
+from w2sprobe.errors import IdMismatch, InputError, UnknownName, first_few
 from w2sprobe.fingerprint import fingerprint_strings
 
 SPLIT_NAMES = ("weak_train", "strong_train", "val", "test")
@@ -139,6 +139,28 @@ class Splits:
             "groups": groups,
             "dropped": self.dropped,
         }
+
+    def columns_for(self, ids: Sequence[str]) -> dict[str, list[Any]]:
+        """Label, split and text (or messages, as JSON) of these rows, in their order.
+
+        Raises
+        ------
+        IdMismatch
+            An id is in no split.
+        """
+        column = "messages" if self.test.chats else "text"
+        known = {
+            record["id"]: (int(label), name, record[column])
+            for name, rows in self.items()
+            for record, label in zip(rows.records(), rows.labels, strict=True)
+        }
+        if unknown := [name for name in ids if name not in known]:
+            raise IdMismatch(
+                f"ids that the task does not have: {first_few(unknown)}",
+                advice="Name the task, sizes and seed that the activations were extracted for.",
+            )
+        values = zip(*(known[name] for name in ids), strict=True)
+        return dict(zip(("label", "split", column), map(list, values), strict=True))
 
     def examples(self, n: int) -> dict[int, list[dict[str, str]]]:
         """The first n test rows of each label."""

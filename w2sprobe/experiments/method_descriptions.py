@@ -49,12 +49,18 @@ def describe_method(method: Method) -> str:
         return f"Strong model, trained on the {_learnt(method)}{loss}{averaged}."
     learner = "linear head" if method.learner == HEAD else f"{_probe(method.learner)} probe"
     whose = "strong" if method.states == "strong" else "weak"
-    layers = ", averaged over layers" if method.layers is not None else ""
+    layers = _layers(method)
     control = "; a control: the weak model learns from its own labels" if whose == "weak" else ""
     return (
         f"Frozen {whose} model: {learner} on its activations{layers}, fitted on the "
         f"{_learnt(method)}{loss}{averaged}{control}."
     )
+
+
+def _layers(method: Method) -> str:
+    if method.layers is None:
+        return ""
+    return ", a stack of layers" if method.combine == "stack" else ", averaged over layers"
 
 
 def _probe(name: str) -> str:
@@ -81,7 +87,7 @@ def _learnt(method: Method) -> str:
     if method.probe is None:
         return "weak labels"
     probe = _probe(method.probe)
-    averaged = ", averaged over layers," if method.layers is not None else ""
+    averaged = f"{_layers(method)}," if method.layers is not None else ""
     if method.curation == "relabel":
         return f"labels of a {probe} probe{averaged} that was fitted on the weak labels"
     if method.probe == "topofilter":

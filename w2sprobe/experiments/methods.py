@@ -137,6 +137,11 @@ class Method(BaseModel):
         description="Average the predictions over these layers: 8:24:4, all, or candidates (the "
         "layers in probes.candidates).",
     )
+    combine: Literal["mean", "stack"] = Field(
+        "mean",
+        description="How predictions of several layers are combined: by their mean, or by a mean "
+        "with the weights that predict the labels best on held-out rows (a stack).",
+    )
     with_weak: bool = Field(
         default=False, description="Average the learner's predictions with the supervisor's."
     )
@@ -310,6 +315,7 @@ class Method(BaseModel):
             used.add("same_size_as")
         if self.learner in TOKEN_PROBES:
             used.remove("states")  # weak states are pooled
+        used |= {"combine"} if self.layers is not None else set()
         # weak states have a single layer
         return used - {"layer", "layers"} if self.states == "weak" else used
 
@@ -365,6 +371,9 @@ FINETUNED_METHODS = {
     "strong_to_strong_2_logconf": Method(loss="logconf", iterations=2),
     "mass_mean_relabel": Method(probe="mass-mean", curation="relabel"),
     "logistic_layers_relabel": Method(probe="logistic", curation="relabel", layers=CANDIDATES),
+    "logistic_stack_relabel": Method(
+        probe="logistic", curation="relabel", layers=CANDIDATES, combine="stack"
+    ),
     "mass_mean_filter": Method(probe="mass-mean", curation="filter"),
     "confident_learning_filter": Method(
         probe="logistic", curation="filter", rule="confident-learning"
@@ -392,6 +401,7 @@ def _probe_methods() -> dict[str, Method]:
         found |= {
             f"{name}_probe": Method(learner=learner),
             f"{name}_layers": Method(learner=learner, layers=CANDIDATES),
+            f"{name}_stack": Method(learner=learner, layers=CANDIDATES, combine="stack"),
             f"{name}_with_weak": Method(learner=learner, with_weak=True),
             f"{name}_probe_on_truth": Method(learner=learner, labels="truth"),
             f"{name}_probe_on_noise": Method(learner=learner, labels="noise"),

@@ -244,7 +244,8 @@ def _chosen(experiment: Experiment, predictions: Predictions) -> dict[str, dict[
         choices = choices_of(reading)
         for choice in choices:
             key = name if len(choices) == 1 else f"{name}, layer {choice.layer}"
-            chosen[key] = asdict(choice)
+            fields = asdict(choice)
+            chosen[key] = {k: v for k, v in fields.items() if k != "weight" or v is not None}
     return chosen
 
 

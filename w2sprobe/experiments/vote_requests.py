@@ -1,6 +1,6 @@
 """Which votes each method of an experiment reads: probe, layers, settings, labels, folds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -199,8 +199,9 @@ class VoteRequests:
         """Request the votes of a probe on its labels, and on those that choose its settings."""
         settings = self.settings(use.method)
         layers, average = self._layers(use, settings)
+        stack = use.method.combine == "stack"
         most = self._most_neighbors(use.split, use.cv)
-        if (len(layers) > 1 and not average) or settings.n_neighbors == AUTO:
+        if (len(layers) > 1 and not average) or stack or settings.n_neighbors == AUTO:
             most = min(most, self.builder.most_by_folds(use.cv))  # settings are chosen by folds
         # truth never chooses: a ceiling is read where the weak labels choose
         chosen_by, chooser = (
@@ -215,13 +216,16 @@ class VoteRequests:
             chosen_by,
             settings.candidates.rule,
             average,
+            stack,
         )
-        fitted = (use.probe, chosen_as(use.probe)) if pick.chooses else (use.probe,)
+        values = {use.probe: pick.values}
+        chooser_probe = chosen_as(use.probe)
+        if pick.chooses and chooser_probe != use.probe:
+            values[chooser_probe] = self._values(use, chooser_probe, settings, most)
+            pick = replace(pick, chooser_values=values[chooser_probe])
         probes = {
-            probe: tuple(
-                value for value in self._values(use, probe, settings, most) if value is not None
-            )
-            for probe in fitted
+            probe: tuple(value for value in tried if value is not None)
+            for probe, tried in values.items()
         }
         return self.builder.votes.read(
             VoteRequest(

@@ -1,12 +1,16 @@
 """Ids and texts of the rows of an extraction."""
 
 from functools import partial
+from typing import Any
 
+from w2sprobe.cache import ActivationStore
 from w2sprobe.cells import all_names, as_name, converted
 from w2sprobe.data.columns import MESSAGES, TEXTS, checked_texts
 from w2sprobe.data.rows import Rows, check_unique
+from w2sprobe.data.splits import Splits
 from w2sprobe.data.tables import read_table
-from w2sprobe.errors import InputError
+from w2sprobe.errors import InputError, StoreMismatch
+from w2sprobe.fingerprint import fingerprint_strings
 
 WHERE = "the dataset"
 
@@ -52,3 +56,27 @@ def read_rows(dataset: object) -> tuple[list[str], list[str], bool]:
     check_unique(ids, WHERE)
     chats = MESSAGES in cells
     return ids, checked_texts(cells, WHERE, where), chats
+
+
+def task_columns(store: ActivationStore, splits: Splits) -> dict[str, list[Any]]:
+    """Label, split and text of the store's rows, in its order, for `export_store`.
+
+    Raises
+    ------
+    IdMismatch
+        The task lacks a row of the store.
+    StoreMismatch
+        The store was extracted from other texts.
+    """
+    ids = store.ids.tolist()
+    columns = splits.columns_for(ids)
+    texts = columns[MESSAGES if splits.test.chats else "text"]
+    # imported stores do not know their texts
+    known = store.manifest["identity"].get("rows")
+    if known is not None and known != fingerprint_strings(ids, texts):
+        raise StoreMismatch(
+            "the store was extracted from other texts than the task's",
+            where=str(store.path),
+            advice="Name the task that it was extracted for.",
+        )
+    return columns

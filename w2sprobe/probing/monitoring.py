@@ -8,6 +8,8 @@ from w2sprobe.cache import ActivationStore
 from w2sprobe.data.stress import UNANSWERED
 from w2sprobe.errors import W2SProbeError
 from w2sprobe.metrics import recalls_at_fpr
+from w2sprobe.probing.probe_types import TRAINED_POOLINGS
+from w2sprobe.token_settings import TokenSettings
 
 
 def monitoring(
@@ -71,15 +73,20 @@ def confidence(ids: np.ndarray, p: np.ndarray) -> dict[str, float]:
     }
 
 
-def row_flops(store: ActivationStore, layer: int, probe: str, n_fitted: int) -> dict[str, float]:
+def row_flops(
+    store: ActivationStore, layer: int, probe: str, n_fitted: int, tokens: TokenSettings
+) -> dict[str, float]:
     """Floating-point operations of a row: of the probe, and of the model up to its layer.
 
     Parameters
     ----------
     probe : str
-        kNN compares a row with all rows that it was fitted on; linear probes are one product.
+        kNN compares a row with all rows that it was fitted on; linear probes are one product;
+        token-level probes are one for each token, head and kind of score.
     n_fitted : int
         Rows that the probe was fitted on.
+    tokens : TokenSettings
+        Of token-level probes.
 
     Returns
     -------
@@ -87,10 +94,22 @@ def row_flops(store: ActivationStore, layer: int, probe: str, n_fitted: int) -> 
         `probe`, and `forward` for a row of mean length if the model of the store can be found and
         the store has counted its tokens.
     """
-    products = n_fitted if probe == "knn" else 1
-    flops = {"probe": 2.0 * store.hidden_size * products}
+    flops = {"probe": 2.0 * store.hidden_size * _products(store, probe, n_fitted, tokens)}
     forward = _forward_flops(store, layer)
     return flops if forward is None else {**flops, "forward": forward}
+
+
+def _products(store: ActivationStore, probe: str, n_fitted: int, tokens: TokenSettings) -> float:
+    """Products of a vector of the store's width that one prediction takes; of rows, their mean."""
+    if probe == "knn":
+        return n_fitted
+    tokens_per_row = float(store.offsets[-1]) / len(store)
+    if probe == "token-mean":
+        return tokens_per_row / 2 + 1  # a sum has half the operations of a product
+    if probe in TRAINED_POOLINGS:
+        scores_per_head = 2 if probe == "attention" else 1  # which token, and what it says
+        return tokens_per_row * tokens.n_heads * scores_per_head
+    return 1
 
 
 def _forward_flops(store: ActivationStore, layer: int) -> float | None:

@@ -114,7 +114,9 @@ def predict_store(
                 **point.setting,
                 **_scores(inputs, point, scored, rows.name),
                 **_monitoring(inputs, point, scored, rows.test_groups),
-                "flops": row_flops(store, point.layer.layer, point.probe.probe, n_fitted),
+                "flops": row_flops(
+                    store, point.layer.layer, point.probe.probe, n_fitted, spec.tokens
+                ),
             }
         )
     return ProbeOutput(pa.concat_tables(tables), results, recorder.searches)

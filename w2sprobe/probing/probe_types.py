@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 OTHER = "other"  # rows that are not training rows
 TRAINED_POOLINGS = ("attention", "multimax", "softmax-mean")
-Points = TypeVar("Points", np.ndarray, "TokenRows")
+_Points = TypeVar("_Points", np.ndarray, "TokenRows")
 
 
 class Predictions(NamedTuple):
@@ -48,7 +48,7 @@ class Predictions(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FitInputs(Generic[Points]):
+class FitInputs(Generic[_Points]):
     """Rows of one layer, their label vectors, and how probes are fitted to them.
 
     Parameters
@@ -69,8 +69,8 @@ class FitInputs(Generic[Points]):
         Device of linear probes.
     """
 
-    X: Points
-    Q: Points
+    X: _Points
+    Q: _Points
     soft: np.ndarray
     keep: np.ndarray | None
     groups: np.ndarray | None
@@ -79,7 +79,7 @@ class FitInputs(Generic[Points]):
     device: str
 
     @property
-    def queries(self) -> Iterator[tuple[str, Points]]:
+    def queries(self) -> Iterator[tuple[str, _Points]]:
         """Rows that a fit on all training rows predicts, by name."""
         if len(self.Q):
             yield OTHER, self.Q

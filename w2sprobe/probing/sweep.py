@@ -117,12 +117,13 @@ def sweep(
         **{split: len(ids) for split, ids in other.items()},
     }
     selections = write_sweep(folder, table, layers=layers, n_rows=n_rows)
-    monitors = _monitors(store, predicted, selections, rows, n_rows["fitted"])
+    monitors = _monitors(store, spec, predicted, selections, rows, n_rows["fitted"])
     return Sweep(table, selections, layers, len(layers) - n_kept, n_rows, monitors)
 
 
 def _monitors(
     store: ActivationStore,
+    spec: VoteSpec,
     predicted: Votes,
     selections: list[Selection],
     rows: ProbedRows,
@@ -140,7 +141,7 @@ def _monitors(
         if recalls:
             at: dict[str, Any] = {"probe": probe.probe, "layer": layer}
             at |= {} if probe.setting is None else {probe.setting: probe.value}
-            flops = row_flops(store, layer, probe.probe, n_fitted)
+            flops = row_flops(store, layer, probe.probe, n_fitted, spec.tokens)
             found.append({**at, "monitoring": recalls, "flops": flops})
     return found
 

@@ -174,7 +174,8 @@ def _point(point: Mapping[str, Any]) -> str:
     """Layer and setting that weak labels chose, and whether it lies at the edge of its grid."""
     value = "" if point["value"] is None else f", {point['setting']} {point['value']:g}"
     edge = ", at the edge of its grid" if point.get("at_edge") else ""
-    return f"layer {point['layer']}{value} (by weak labels{edge})"
+    weight = "" if point.get("weight") is None else f", weight {point['weight']:.2f}"
+    return f"layer {point['layer']}{value}{weight} (by weak labels{edge})"
 
 
 def _note(results: Results) -> str:

@@ -1,14 +1,15 @@
-"""Which predictions a method uses: a given layer and setting, a selected one, or an average."""
+"""Which predictions a method uses: of one layer and setting, an average, or a stack."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from w2sprobe.labels import LabelTable
 from w2sprobe.votes.scores import score_votes
 from w2sprobe.votes.selection import Choice, WeakRule, choose, chosen_as
+from w2sprobe.votes.stacking import stack_weights
 from w2sprobe.votes.table import TRAIN, FittedProbe, LayerVotes, Votes
 
 
@@ -18,6 +19,7 @@ class Point(NamedTuple):
     layer: int
     setting: str | None
     value: float | None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ class Pick:
         Selection rule, as in `w2sprobe.votes.selection.choose`.
     average : bool, default False
         Average the layers; a value is then selected for each.
+    stack : bool, default False
+        With `average`: weight the layers by `stack_weights`, from the labels that select.
+    chooser_values : tuple of float or None, optional
+        Values to select among, for a probe that takes the choice of another (`chosen_as`).
     """
 
     probe: str
@@ -50,11 +56,20 @@ class Pick:
     chosen_by: str
     rule: WeakRule
     average: bool = False
+    stack: bool = False
+    chooser_values: tuple[float | None, ...] = ()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All fields that matter, as JSON: addresses are those of versions that had fewer."""
+        fields = asdict(self)
+        return {k: v for k, v in fields.items() if v or k not in ("stack", "chooser_values")}
 
     @property
     def chooses(self) -> bool:
         """Whether anything is left to select."""
-        return len(self.values) > 1 or (len(self.layers) > 1 and not self.average)
+        several = len(self.layers) > 1 and not self.average
+        return len(self.values) > 1 or several or self.stack
 
     def choices(self, votes: Votes, labels: LabelTable) -> list[Choice]:
         """Select by labels: one choice, or one per layer if layers are averaged.
@@ -79,10 +94,14 @@ class Pick:
         layers = [self._candidates(votes.layer(layer)) for layer in self.layers]
         candidates = [[layer] for layer in layers] if self.average else [layers]
         fitted_on = {self.chosen_by: "weak"}
-        return [
+        chosen = [
             choose(score_votes(group, labels, None, fitted_on=fitted_on), self.probe, self.rule)
             for group in candidates
         ]
+        if not self.stack:
+            return chosen
+        weights = self._weights(votes, labels, chosen)
+        return [replace(one, weight=weight) for one, weight in zip(chosen, weights, strict=True)]
 
     def points(self, choices: Sequence[Choice] = ()) -> list[Point]:
         """Layers and values to use, given the choices."""
@@ -94,26 +113,44 @@ class Pick:
                 choice.layer,
                 self.setting,
                 choice.value if choice.setting == self.setting else self.values[0],
+                1.0 if choice.weight is None else choice.weight,
             )
             for choice in choices
         ]
 
     def predict(self, votes: Votes, points: Sequence[Point], split: str) -> LabelTable:
-        """P(label = 1) of the rows of a split: the mean over the points."""
+        """P(label = 1) of the rows of a split: the mean over the points, by their weights."""
         parts = []
         for point in points:
             layer = votes.layer(point.layer)
             probe = FittedProbe(self.probe, point.setting, point.value, self.labels)
             parts.append(layer.of(probe, split))
-        return LabelTable(layer.rows[split], np.mean(parts, axis=0) if len(parts) > 1 else parts[0])
+        if self.stack:
+            p = np.average(parts, axis=0, weights=[point.weight for point in points])
+        else:
+            p = np.mean(parts, axis=0) if len(parts) > 1 else parts[0]
+        return LabelTable(layer.rows[split], p)
+
+    def _weights(self, votes: Votes, labels: LabelTable, chosen: Sequence[Choice]) -> list[float]:
+        """Weights of the layers, by held-out predictions of the labels that select."""
+        parts = []
+        for point in self.points(chosen):
+            layer = votes.layer(point.layer)
+            probe = FittedProbe(self.probe, point.setting, point.value, self.chosen_by)
+            parts.append(layer.of(probe, TRAIN))
+        given = labels.align(layer.rows[TRAIN])
+        weights = stack_weights(np.stack(parts)[:, given.keep], given.soft_label[given.keep])
+        return [float(weight) for weight in weights]
 
     def _candidates(self, layer: LayerVotes) -> LayerVotes:
-        """Cross-fitted predictions to select among."""
+        """Cross-fitted predictions to select among; the votes may have other methods' values."""
+        values = self.chooser_values or self.values
         candidates = {
             (probe, split): p
             for (probe, split), p in layer.p.items()
             if split == TRAIN
             and probe.probe == chosen_as(self.probe)
             and probe.labels == self.chosen_by
+            and probe.value in values
         }
         return replace(layer, p=candidates, rows={TRAIN: layer.rows[TRAIN]})

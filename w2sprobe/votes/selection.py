@@ -100,6 +100,8 @@ class Choice:
         Cross-fitted AUC or log-loss against the weak labels.
     at_edge : bool
         As in `Selection`.
+    weight : float, optional
+        Of its layer in a stack.
     """
 
     layer: int
@@ -107,6 +109,7 @@ class Choice:
     value: float | None
     criterion: float
     at_edge: bool
+    weight: float | None = None
 
 
 def is_at_edge(setting: str | None, value: float | None, tried: Collection[float | None]) -> bool:
