@@ -10,9 +10,11 @@ from safetensors.numpy import load_file, save_file
 
 from tests.cli.cases import invoke, run
 from w2sprobe.cache import ActivationStore
+from w2sprobe.cli import _probe_check
 from w2sprobe.data import SplitSizes, load_splits, truth_table
 from w2sprobe.errors import InputError
 from w2sprobe.labels import LabelTable
+from w2sprobe.metrics import TOLERANCE
 from w2sprobe.probes import load_card, load_probe
 
 TASK = ("--task", "task.csv", "--sizes", "4,30,4,50")
@@ -75,6 +77,11 @@ def test_other_weights_are_found(work: Path) -> None:
     assert record["rows"]["largest"] > 0.05
     strict = invoke("probe", "check", "probe", "--store", "noisy", "--tolerance", "0")
     assert (strict.exit_code, strict.output.count("holds:")) == (1, 0)
+
+
+def test_the_default_tolerance_is_the_library_s() -> None:
+    (option,) = (p for p in _probe_check.command.params if p.name == "tolerance")
+    assert option.default == TOLERANCE
 
 
 def test_rows_can_be_named(work: Path) -> None:

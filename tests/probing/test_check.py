@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.cache.cases import write, writer
+from tests.integrations.cases import saved as saved_on_chats
 from tests.probing.cases import single
 from w2sprobe.cache import ActivationStore
 from w2sprobe.errors import IdMismatch, InputError
@@ -30,18 +31,18 @@ IDENTITY = {
 
 
 def made(
-    folder: Path, values: np.ndarray = X, rows: slice = slice(None), **identity
+    folder: Path, values: np.ndarray = X, part: slice = slice(None), **identity
 ) -> ActivationStore:
     new = writer(
         folder,
-        ids=IDS[rows].tolist(),
+        ids=IDS[part].tolist(),
         layers=(LAYER,),
         hidden_size=values.shape[1],
         rows_per_shard=200,
-        identity={**IDENTITY, **identity},
+        identity={k: v for k, v in {**IDENTITY, **identity}.items() if v is not None},
         model="tiny",
     )
-    write(new, {LAYER: values[rows]})
+    write(new, {LAYER: values[part]})
     return new.finish({})
 
 
@@ -127,13 +128,13 @@ def test_heavy_noise_degrades_and_the_tolerance_decides(probe: Path, tmp_path: P
 
 
 def test_a_store_of_some_test_rows_is_enough(probe: Path, tmp_path: Path) -> None:
-    found = check_probe(probe, made(tmp_path, rows=slice(500, None)))
+    found = check_probe(probe, made(tmp_path, part=slice(500, None)))
     assert (found.n_rows, found.left_out) == (200, {"not in the store": 400})
     assert found.rows.largest == 0
-    few = check_probe(probe, made(tmp_path / "few", rows=slice(670, None)))
+    few = check_probe(probe, made(tmp_path / "few", part=slice(670, None)))
     assert few.verdict == "unsure"
     with pytest.raises(InputError, match="0 rows to score"):
-        check_probe(probe, made(tmp_path / "train", rows=slice(0, N_TRAIN)))
+        check_probe(probe, made(tmp_path / "train", part=slice(0, N_TRAIN)))
 
 
 def test_named_rows_of_the_card_are_paired_and_training_rows_left_out(
@@ -148,7 +149,7 @@ def test_named_rows_of_the_card_are_paired_and_training_rows_left_out(
     with pytest.raises(IdMismatch, match="'row-650' differ"):
         check_probe(probe, store, wrong)
     with pytest.raises(IdMismatch, match="no activations for ids 'row-699'"):
-        check_probe(probe, made(tmp_path / "less", rows=slice(0, 650)), every)
+        check_probe(probe, made(tmp_path / "less", part=slice(0, 650)), every)
 
 
 def test_other_rows_are_compared_with_the_card(tmp_path: Path) -> None:
@@ -184,6 +185,7 @@ def test_groups_are_units(probe: Path, tmp_path: Path) -> None:
     [
         ({"position": "mean"}, "position 'mean'.*Allowed: 'last', as fitted"),
         ({"chat_template": "t1"}, "chat_template 't1'"),
+        ({"chat_template": None, "rows": "r"}, "chat_template None.*Allowed: 't0', as fitted"),
     ],
 )
 def test_another_input_is_refused(probe: Path, tmp_path: Path, identity: dict, part: str) -> None:
@@ -198,6 +200,23 @@ def test_another_layer_or_width_is_refused(probe: Path, tmp_path: Path) -> None:
     write(new, {0: X})
     with pytest.raises(InputError, match="no layer 3, which the probe reads"):
         check_probe(probe, new.finish({}))
+
+
+def test_a_store_that_does_not_know_its_texts_may_lack_the_template(
+    probe: Path, tmp_path: Path
+) -> None:
+    found = check_probe(probe, made(tmp_path, chat_template=None))
+    assert found.differences == {"chat_template": ("t0", None)}
+
+
+def test_tokens_are_checked_by_a_probe_of_tokens(tmp_path: Path) -> None:
+    store = saved_on_chats(tmp_path, chats=True, position="assistant")
+    found = check_probe(tmp_path / "probe", store)
+    assert (found.rows.largest, found.n_rows) == (0, 30)
+    new = writer(tmp_path / "rows", ids=IDS.tolist(), layers=(2,), identity={"imported": "x"})
+    write(new, {2: X})
+    with pytest.raises(InputError, match="states with one vector per row"):
+        check_probe(tmp_path / "probe", new.finish({}))
 
 
 def test_states_of_another_tool_that_do_not_say_their_position(probe: Path, tmp_path: Path) -> None:

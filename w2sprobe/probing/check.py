@@ -219,12 +219,14 @@ def _check_same(
         )
     new = store.origin(layer)
     for name in SAME:
-        # a store of another tool may not say
-        if name in origin and name in new and origin[name] != new[name]:
+        both_say = name in origin and name in new
+        # a store that knows its texts has a template if and only if they are conversations; one
+        # that was imported without them may not say
+        if (both_say or _knows_texts(store)) and origin.get(name) != new.get(name):
             raise InputError(
-                f"states with {name} {new[name]!r}",
+                f"states with {name} {new.get(name)!r}",
                 where=str(store.path),
-                allowed=f"{origin[name]!r}, as fitted",
+                allowed=f"{origin.get(name)!r}, as fitted",
             )
     reads_tokens = isinstance(probe, tuple(TRAINED.values()))
     if reads_tokens != store.ragged:
@@ -240,6 +242,10 @@ def _check_same(
             allowed=f"{probe.n_features_in_}, as fitted",
         )
     return layer
+
+
+def _knows_texts(store: ActivationStore) -> bool:
+    return "rows" in store.manifest["identity"]
 
 
 def _choose(
