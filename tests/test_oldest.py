@@ -5,8 +5,8 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# built with CUDA or not, needs a GPU, and needs a cluster
-ELSEWHERE = {"torch", "faiss-gpu", "faiss-gpu-cuvs", "ray"}
+# built with CUDA or not, needs a GPU, needs a cluster, and need later versions of other packages
+ELSEWHERE = {"torch", "faiss-gpu", "faiss-gpu-cuvs", "ray", "inspect_ai", "trackio"}
 
 
 def test_oldest_versions_are_those_declared() -> None:

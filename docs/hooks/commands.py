@@ -33,6 +33,8 @@ def _commands(
             yield from _commands(command, context)
         elif command is not None:
             yield command, click.Context(command, info_name=name, parent=context)
+            for inner_name, inner in getattr(command, "commands", {}).items():
+                yield inner, click.Context(inner, info_name=f"{name} {inner_name}", parent=context)
 
 
 def _page(command: click.Command, context: click.Context) -> str:

@@ -27,6 +27,8 @@ def test_commands_and_their_options() -> None:
     assert values("") == set(COMMANDS)
     assert values("tr") == {"train"}
     assert {"--model", "--task", "--labels"} <= values("train", "--")
+    assert {"--store", "--tolerance"} <= values("probe", "check", "--")
+    assert "--tolerance" not in values("probe", "knn", "--")
 
 
 @pytest.mark.parametrize(

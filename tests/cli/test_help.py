@@ -15,16 +15,21 @@ def all_commands() -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     for name in COMMANDS:
         command = root.get_command(click.Context(root), name)
-        inner = command.commands if isinstance(command, click.Group) else ()
-        found += [(name, sub) for sub in inner] or [(name,)]
+        inner = getattr(command, "commands", {})
+        # `probe` does something itself, and has a command of its own
+        found += [] if isinstance(command, click.Group) else [(name,)]
+        found += [(name, sub) for sub in inner]
     return found
 
 
 def command_of(names: tuple[str, ...]) -> click.Command:
     command: click.Command | None = root
     for name in names:
-        assert isinstance(command, click.Group)
-        command = command.get_command(click.Context(command), name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), name)
+        else:
+            command = command.commands[name]
     assert command is not None
     return command
 

@@ -132,6 +132,22 @@ def test_activations_from_vllm(place: Workplace) -> None:
     done(place, verify)
 
 
+def test_a_saved_probe_is_checked(place: Workplace) -> None:
+    page = "docs/howto/check-a-saved-probe.md"
+    splits, quantise = blocks(page, "python")
+    first, last = splits.index("    "), splits.index("    sizes")
+    small = f'{splits[:first]}    "reviews.csv",\n{splits[last:]}'
+    small = small.replace("200, 500, 100, 600", "4, 80, 4, 120")
+    exec(compile(small, page, "exec"), {})
+    exec(compile(quantise, page, "exec"), {})
+    typed = [line.replace("--layers 15", "--layers 2") for line in commands(page)]
+    statuses = [place.run(*line.split()[1:]).returncode for line in typed]
+    assert len(typed) == 6
+    assert [statuses[n] for n in (0, 1, 2, 4)] == [0] * 4
+    assert {statuses[3], statuses[5]} <= {0, 1}  # holds, or another verdict
+    assert "layer 2 of smollm2-135m" in (place.folder / "runs/probe/README.md").read_text()
+
+
 def test_a_store_is_shared(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     page = "docs/howto/share.md"
     (code,) = blocks(page, "python")

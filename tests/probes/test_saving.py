@@ -7,12 +7,15 @@ import pandas as pd
 import pytest
 
 from tests.cache.cases import complete
+from tests.probes.test_card import CARD, CARD_ROWS
 from w2sprobe.errors import InputError, OutputError
 from w2sprobe.probes import (
     KNNProbe,
     LogisticProbe,
     MassMeanProbe,
     TopoFilter,
+    load_card,
+    load_origin,
     load_probe,
     nearest_neighbors,
     save_probe,
@@ -119,3 +122,51 @@ def test_a_probe_remembers_where_its_activations_come_from(tmp_path: Path) -> No
     save_probe(probe, tmp_path / "unknown")
     with pytest.raises(InputError, match="saved without its origin"):
         load_probe(tmp_path / "unknown", origin=store.origin(3))
+
+
+def test_card_and_rows_go_together(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="go together"):
+        save_probe(MassMeanProbe().fit(X, Y), tmp_path / "probe", rows=CARD_ROWS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_card_is_kept_as_json_and_for_people(tmp_path: Path) -> None:
+    origin = complete(tmp_path / "store").origin(3)
+    folder = tmp_path / "probe"
+    save_probe(MassMeanProbe().fit(X, Y), folder, origin=origin, card=CARD, rows=CARD_ROWS)
+    card, rows = load_card(folder)
+    assert card == CARD
+    assert rows.ids.tolist() == CARD_ROWS.ids.tolist()
+    assert load_origin(folder) == json.loads(json.dumps(origin))
+    stored = json.loads((folder / "probe.json").read_text())["card"]
+    assert stored["evaluation"]["auc"] == 0.9
+    assert "| AUC | 0.900 | 0.850 to 0.940 |" in (folder / "README.md").read_text()
+    load_probe(folder, origin=origin)
+
+
+@pytest.mark.parametrize("damage", ["no card", "no rows", "bad card", "no probe"])
+def test_cards_that_cannot_be_read(damage: str, tmp_path: Path) -> None:
+    folder = tmp_path / "probe"
+    save_probe(MassMeanProbe().fit(X, Y), folder, card=CARD, rows=CARD_ROWS)
+    record = json.loads((folder / "probe.json").read_text())
+    if damage == "no card":
+        del record["card"]
+    elif damage == "no rows":
+        (folder / "rows.parquet").unlink()
+    elif damage == "bad card":
+        record["card"]["evaluation"]["auc"] = "high"
+    else:
+        record["format"] = 9
+    (folder / "probe.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"without a card|cannot read its card|of format 9"):
+        load_card(folder)
+    assert load_origin(folder) is None if damage != "no probe" else True
+
+
+def test_fields_of_later_cards_are_ignored(tmp_path: Path) -> None:
+    folder = tmp_path / "probe"
+    save_probe(MassMeanProbe().fit(X, Y), folder, card=CARD, rows=CARD_ROWS)
+    record = json.loads((folder / "probe.json").read_text())
+    record["card"]["later"] = 1
+    (folder / "probe.json").write_text(json.dumps(record))
+    assert load_card(folder)[0] == CARD

@@ -12,7 +12,7 @@ from w2sprobe.cache.maintenance import (
     leftovers,
     store_info,
 )
-from w2sprobe.cache.manifest import is_store
+from w2sprobe.cache.manifest import is_store, origin_of
 from w2sprobe.cache.reader import ActivationStore
 from w2sprobe.cache.transfer import copy_store, push_store
 from w2sprobe.cache.writer import ActivationWriter
@@ -31,6 +31,7 @@ __all__ = [
     "graph_path",
     "is_store",
     "leftovers",
+    "origin_of",
     "push_store",
     "read_graph",
     "store_info",

@@ -1,7 +1,7 @@
 """`manifest.json`: what a store holds, which layers are complete and which are being added."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -79,6 +79,16 @@ class Manifest:
             for key, value in asdict(self).items()
         }
         return {"format": FORMAT, "version": VERSION, "address": self.address, **content}
+
+
+def origin_of(identity: Mapping[str, Any], model: str, layer: int) -> dict[str, Any]:
+    """What a probe on states of this identity depends on, see `ActivationStore.origin`."""
+    of_rows = (
+        *("format", "rows", "max_tokens", "truncate", "cut", "computed_in", "dtype"),
+        "imported",  # compared with the model's own states; `audit` says where they were not
+    )
+    kept = {name: value for name, value in identity.items() if name not in of_rows}
+    return {**kept, "name": model, "layer": layer}
 
 
 def is_store(path: str | Path) -> bool:

@@ -16,7 +16,7 @@ from w2sprobe.cache.dtypes import to_float32
 from w2sprobe.cache.graphs import graph_files
 from w2sprobe.cache.hdf5 import check_bytes
 from w2sprobe.cache.layout import MANIFEST, SHARDS, VIRTUAL, as_folder, shard_name
-from w2sprobe.cache.manifest import Manifest, read_manifest
+from w2sprobe.cache.manifest import Manifest, origin_of, read_manifest
 from w2sprobe.cells import as_names
 from w2sprobe.errors import (
     IdMismatch,
@@ -163,16 +163,7 @@ class ActivationStore:
 
         For `save_probe` and `load_probe`.
         """
-        identity = self.manifest["identity"]
-        of_rows = (
-            *("format", "rows", "max_tokens", "truncate", "cut", "computed_in", "dtype"),
-            "imported",  # compared with the model's own states; `audit` says where they were not
-        )
-        return {
-            **{name: value for name, value in identity.items() if name not in of_rows},
-            "name": self.manifest["model"],
-            "layer": layer,
-        }
+        return origin_of(self.manifest["identity"], self.manifest["model"], layer)
 
     @cached_property
     def ids(self) -> np.ndarray:

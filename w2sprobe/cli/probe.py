@@ -4,19 +4,20 @@ import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
 from w2sprobe import help_texts
-from w2sprobe.cli import _options, _probing
-from w2sprobe.errors import InputError
+from w2sprobe.cli import _options, _probe_check, _probing
+from w2sprobe.errors import InputError, OutputError
 from w2sprobe.probing.probe_types import PROBE_TYPES, PROBES
 from w2sprobe.votes.rules import FILTER_RULES, RANDOM
 from w2sprobe.votes.table import IN_SAMPLE, LEAVE_ONE_OUT, TRAIN
 
 if TYPE_CHECKING:
     from w2sprobe.experiments.config import TaskConfig
+    from w2sprobe.probing.cards import KeptProbe
     from w2sprobe.probing.curate import Curation
     from w2sprobe.probing.probe import ProbeOutput
     from w2sprobe.probing.spec import HeldOut, VoteSpec
@@ -52,6 +53,8 @@ class _ProbeOptions:
     cv: str | None
     backend: str
     out: Path
+    save: Path | None
+    fpr: float | None
     device: str
 
     @property
@@ -64,10 +67,17 @@ class _ProbeOptions:
 
         Raises
         ------
+        UsageError
+            Options that do not go together.
         InputError
-            An action that the probe does not have; an unknown backend.
+            An action that the probe does not have; an unknown backend; a probe that cannot be
+            saved.
+        OutputError
+            A folder to save to that exists, or cannot be written.
         """
+        from w2sprobe.atomic import check_writable
         from w2sprobe.probes.neighbors import BACKENDS
+        from w2sprobe.probing.saved import check_saved
 
         if self.probe == "topofilter" and self.does != "filter":
             raise InputError(
@@ -75,6 +85,15 @@ class _ProbeOptions:
             )
         if self.backend not in BACKENDS:
             raise InputError(f"--backend is {self.backend!r}", allowed=", ".join(BACKENDS))
+        if self.fpr is not None and self.save is None:
+            raise click.UsageError("--fpr chooses the threshold of a saved probe: name --save, too")
+        if self.save is not None:
+            if self.does != "predict":
+                raise click.UsageError(f"--save goes with predict, not with {self.does}")
+            check_saved(self.probe)
+            if self.save.exists():
+                raise OutputError(f"{str(self.save)!r} exists already")
+            check_writable(self.save.parent)
 
     def spec(self) -> "VoteSpec":
         """Probe, layers, hyperparameters and folds."""
@@ -105,7 +124,25 @@ class _ProbeOptions:
         return Curation(self.does, self.rule, share, self.per_class)
 
 
-@click.command("probe")
+class _Probe(click.Command):
+    """`probe` with a command of its own, `probe check`."""
+
+    commands: ClassVar = {"check": _probe_check.command}
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        inner = self.commands.get(args[0]) if args else None
+        if inner is None:
+            return super().make_context(info_name, args, parent, **extra)
+        return inner.make_context(f"{info_name} {inner.name}", args[1:], parent, **extra)
+
+
+@click.command("probe", cls=_Probe)
 @click.argument("probe", type=click.Choice(PROBES))
 @click.argument("action", type=click.Choice(ACTIONS), required=False)
 @click.option(
@@ -182,6 +219,20 @@ class _ProbeOptions:
     help="Neighbour search: auto; exact: symmetric, faiss-cpu, faiss-gpu, torch; approximate: "
     "faiss-ivf, faiss-hnsw, faiss-gpu-float16. Independent of --device.",
 )
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Also keep the probe, in a new folder, with a card: origin of the activations, training "
+    "rows, held-out scores. Needs one layer and hyperparameter value.",
+)
+@click.option(
+    "--fpr",
+    type=_options.FiniteRange(0, 1, min_open=True, max_open=True),
+    metavar="RATE",
+    help="With --save: choose a threshold whose false-positive rate is at most this on the card's "
+    "rows of evaluation, and keep it in the card.",
+)
 @_options.task_settings
 @_options.device
 @_options.common
@@ -202,6 +253,9 @@ def command(*, as_json: bool, **given: Any) -> None:
     hyperparameter value. If only one layer and value were used, OUT is a valid
     `w2sprobe train --labels` file.
 
+    `w2sprobe probe check` tells whether a saved probe holds on other states of its model: see
+    `w2sprobe probe check --help`.
+
     \b
     Examples, after `w2sprobe extract --store runs/acts`:
       w2sprobe probe knn --store runs/acts --labels runs/weak/labels.parquet \\
@@ -210,6 +264,8 @@ def command(*, as_json: bool, **given: Any) -> None:
         --task reviews.csv --l2s auto --out runs/new.parquet
       w2sprobe probe knn filter --rule deep-knn --contamination auto --store runs/acts \\
         --labels runs/weak/labels.parquet --task reviews.csv --out runs/filtered.parquet
+      w2sprobe probe logistic --store runs/acts --labels runs/weak/labels.parquet --layers 15 \\
+        --task reviews.csv --out runs/p.parquet --fpr 0.05 --save runs/probe
     """
     import pyarrow.parquet as pq
 
@@ -221,17 +277,22 @@ def command(*, as_json: bool, **given: Any) -> None:
     spec, curation = options.spec(), options.curation()
     resolve_device(options.device)
     check_writable(options.out.parent)
-    output = _run(options, spec, curation)
+    output, kept = _run(options, spec, curation)
     with atomic_path(options.out) as temporary:
         pq.write_table(output.table, temporary)
-    summary = _summary(options, spec, output)
+    if kept is not None and options.save is not None:
+        kept.save(options.save)
+    summary = _summary(options, spec, output, kept)
     if as_json:
         click.echo(json.dumps(summary, indent=2))
     else:
         _show(summary)
 
 
-def _run(options: _ProbeOptions, spec: "VoteSpec", curation: "Curation | None") -> "ProbeOutput":
+def _run(
+    options: _ProbeOptions, spec: "VoteSpec", curation: "Curation | None"
+) -> "tuple[ProbeOutput, KeptProbe | None]":
+    from w2sprobe.probing.cards import keep_probe
     from w2sprobe.probing.curate import curate_store
     from w2sprobe.probing.probe import predict_store
     from w2sprobe.searches import StoredSearch
@@ -243,12 +304,21 @@ def _run(options: _ProbeOptions, spec: "VoteSpec", curation: "Curation | None") 
         "search": partial(StoredSearch(store), backend=options.backend),
         "device": options.device,
     }
-    if curation is None:
-        return predict_store(store, spec, rows, labels, **settings)
-    return curate_store(store, spec, rows, labels, curation, **settings)
+    if curation is not None:
+        return curate_store(store, spec, rows, labels, curation, **settings), None
+    output = predict_store(store, spec, rows, labels, **settings)
+    if options.save is None:
+        return output, None
+    name = options.labels.name if options.task is None else str(options.task.name)
+    kept = keep_probe(
+        store, spec, rows, labels, output, name=name, fpr=options.fpr, device=options.device
+    )
+    return output, kept
 
 
-def _summary(options: _ProbeOptions, spec: "VoteSpec", output: "ProbeOutput") -> dict[str, Any]:
+def _summary(
+    options: _ProbeOptions, spec: "VoteSpec", output: "ProbeOutput", kept: "KeptProbe | None"
+) -> dict[str, Any]:
     summary: dict[str, Any] = {
         "out": str(options.out),
         "probe": options.probe,
@@ -261,6 +331,8 @@ def _summary(options: _ProbeOptions, spec: "VoteSpec", output: "ProbeOutput") ->
         summary["held_out"] = (
             "in-sample" if held_out == IN_SAMPLE else "leave-one-out" if leaves_one_out else "folds"
         )
+    if kept is not None:
+        summary["saved"] = {"folder": str(options.save), "card": kept.card.model_dump(mode="json")}
     if output.searches:
         summary["search"] = [{"backend": name, "recall": part} for name, part in output.searches]
     return summary
@@ -279,6 +351,24 @@ def _show(summary: dict[str, Any]) -> None:
     for search in summary.get("search", []):
         click.echo(f"neighbours: {search['backend']}, recall {search['recall']:g}")
     click.echo(f"written: {summary['out']}")
+    if "saved" in summary:
+        click.echo(_saved_text(summary["saved"]))
+
+
+def _saved_text(saved: dict[str, Any]) -> str:
+    from w2sprobe.reporting.numbers import interval_text
+
+    evaluation = saved["card"]["evaluation"]
+    text = f"saved: {saved['folder']}, {evaluation['on']} AUC {evaluation['auc']:.3f}"
+    if evaluation["auc_interval"]:
+        text += f" {interval_text(evaluation['auc_interval'], 3)}"
+    threshold = evaluation["threshold"]
+    if threshold:
+        text += (
+            f", threshold {threshold['p']:.4g} (false-positive rate {threshold['fpr']:.3f}, recall "
+            f"{threshold['recall']:.3f})"
+        )
+    return text
 
 
 def _share(text: str) -> float:

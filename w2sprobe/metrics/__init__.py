@@ -15,6 +15,12 @@ where it is used: every command, and the completion of its options, imports this
 
 from w2sprobe.metrics.auc import roc_auc as roc_auc
 from w2sprobe.metrics.auc import soft_auc as soft_auc
+from w2sprobe.metrics.drift import MIN_ROWS as MIN_ROWS
+from w2sprobe.metrics.drift import TOLERANCE as TOLERANCE
+from w2sprobe.metrics.drift import Verdict as Verdict
+from w2sprobe.metrics.drift import auc_change as auc_change
+from w2sprobe.metrics.drift import auc_estimate as auc_estimate
+from w2sprobe.metrics.drift import judge as judge
 from w2sprobe.metrics.error_similarity import capa as capa
 from w2sprobe.metrics.estimates import CONFIDENCE as CONFIDENCE
 from w2sprobe.metrics.estimates import Estimate as Estimate
@@ -37,6 +43,10 @@ from w2sprobe.metrics.monitoring import recalls_at_fpr as recalls_at_fpr
 from w2sprobe.metrics.nested import Means as Means
 from w2sprobe.metrics.nested import ScoredRun as ScoredRun
 from w2sprobe.metrics.nested import mean_scores as mean_scores
+from w2sprobe.metrics.operating_point import Rate as Rate
+from w2sprobe.metrics.operating_point import RateChange as RateChange
+from w2sprobe.metrics.operating_point import rate_change as rate_change
+from w2sprobe.metrics.operating_point import rates_at as rates_at
 from w2sprobe.metrics.pooling import PooledTasks as PooledTasks
 from w2sprobe.metrics.pooling import RatioOfMeans as RatioOfMeans
 from w2sprobe.metrics.pooling import pool_tasks as pool_tasks
@@ -62,6 +72,7 @@ from w2sprobe.metrics.recovery import bootstrap_pgr as bootstrap_pgr
 from w2sprobe.metrics.recovery import gap_recovered as gap_recovered
 from w2sprobe.metrics.recovery import pgr as pgr
 from w2sprobe.metrics.recovery import recover as recover
+from w2sprobe.metrics.recovery import share_interval as share_interval
 from w2sprobe.metrics.scorecard import Scorecard as Scorecard
 from w2sprobe.metrics.scorecard import overlap as overlap
 from w2sprobe.metrics.scorecard import scorecard as scorecard

@@ -143,20 +143,21 @@ def recalls_at_fpr(
         if fpr == 0:
             raise InputError("fpr is 0", allowed="above 0, at most 1")
     ones, zeros = (
-        _ScoredClass(values[of_class], None if units is None else units[of_class])
+        ScoredClass(values[of_class], None if units is None else units[of_class])
         for of_class in (positive, ~positive)
     )
     return tuple(_recall(ones, zeros, fpr) for fpr in fprs)
 
 
 @dataclass(frozen=True)
-class _ScoredClass:
+class ScoredClass:
     """Scores of the rows of one class, and the groups of these rows."""
 
     scores: np.ndarray
     groups: np.ndarray | None
 
     def share_above(self, threshold: float) -> float:
+        """Share of the rows whose score is larger."""
         return float((self.scores > threshold).mean())
 
     def n_effective(self, threshold: float) -> float:
@@ -178,14 +179,14 @@ class _ScoredClass:
         return float(n / max(1.0, design_effect))
 
 
-def _recall(ones: _ScoredClass, zeros: _ScoredClass, fpr: float) -> RecallAtFPR:
+def _recall(ones: ScoredClass, zeros: ScoredClass, fpr: float) -> RecallAtFPR:
     n_zeros, n_needed = len(zeros.scores), math.ceil(round(1 / fpr, 9))
     if n_zeros < n_needed:
         return RecallAtFPR(fpr, math.nan, (math.nan, math.nan), math.nan, n_zeros, n_needed)
     falling = np.sort(zeros.scores)[::-1]
     threshold = _threshold(falling, _n_allowed(n_zeros, fpr))
     recall = ones.share_above(threshold)
-    low, high = _wilson(recall, ones.n_effective(threshold))
+    low, high = wilson(recall, ones.n_effective(threshold))
     lowest, highest = _bounds(ones, falling, fpr, int(zeros.n_effective(threshold)))
     # Zou & Donner 2008, equation 8: distances from the estimate are added as squares
     interval = (
@@ -211,7 +212,7 @@ def _threshold(zeros: np.ndarray, n_above: int) -> float:
     return float(zeros[n_above]) if n_above < len(zeros) else -math.inf
 
 
-def _wilson(share: float, n: float) -> Interval:
+def wilson(share: float, n: float) -> Interval:
     """Wilson 1927, Journal of the American Statistical Association 22, 209-212."""
     z = t_quantile(TAIL, math.inf)
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
@@ -219,7 +220,7 @@ def _wilson(share: float, n: float) -> Interval:
     return middle - reach, middle + reach
 
 
-def _bounds(ones: _ScoredClass, falling: np.ndarray, fpr: float, n: int) -> Interval:
+def _bounds(ones: ScoredClass, falling: np.ndarray, fpr: float, n: int) -> Interval:
     """Recalls at the 95 % bounds of the threshold that a share `fpr` of all zeros exceeds.
 
     `falling` are the scores of the zeros, sorted downwards; `n` is their effective number.

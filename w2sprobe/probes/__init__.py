@@ -1,7 +1,8 @@
 """Probes on arrays of activations: scikit-learn estimators, and functions for whole grids."""
 
 from w2sprobe.checks import Preprocess
-from w2sprobe.probes._saving import load_probe, save_probe
+from w2sprobe.probes._saving import load_card, load_origin, load_probe, save_probe
+from w2sprobe.probes.card import CardRows, ProbeCard
 from w2sprobe.probes.erasure import Erasure
 from w2sprobe.probes.knn import KS, KNNProbe, knn_cross_fit, knn_path
 from w2sprobe.probes.logistic import (
@@ -20,6 +21,7 @@ __all__ = [
     "KS",
     "L2S",
     "AttentionProbe",
+    "CardRows",
     "Erasure",
     "KNNProbe",
     "LogisticProbe",
@@ -27,10 +29,13 @@ __all__ = [
     "MultiMaxProbe",
     "Neighbors",
     "Preprocess",
+    "ProbeCard",
     "SoftmaxMeanProbe",
     "TopoFilter",
     "knn_cross_fit",
     "knn_path",
+    "load_card",
+    "load_origin",
     "load_probe",
     "logistic_cross_fit",
     "logistic_cross_fit_path",

@@ -247,13 +247,13 @@ class ProbeInputs:
         """Activations of the training rows and of all others: matrices (n, d), or TokenRows."""
         n = len(self.train)
         if not self.elsewhere:  # one pass over the shards
-            X = _read(self.store, layer, np.concatenate([self.train, *self.other.values()]))
+            X = read_rows(self.store, layer, np.concatenate([self.train, *self.other.values()]))
             if isinstance(X, TokenRows):
                 return X.span(0, n), X.span(n, len(X))
             return X[:n], X[n:]
-        parts = [_read(self.store_of(split), layer, ids) for split, ids in self.other.items()]
+        parts = [read_rows(self.store_of(split), layer, ids) for split, ids in self.other.items()]
         Q = TokenRows.join(parts) if self.store.ragged else np.concatenate(parts)
-        return _read(self.store, layer, self.train), Q
+        return read_rows(self.store, layer, self.train), Q
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -410,8 +410,14 @@ def predict_layer_with_neighbors(
     return LayerVotes(layer, rows, folds, p), neighbors
 
 
-def _read(store: ActivationStore, layer: int, ids: np.ndarray) -> Any:
-    """Rows of a store: a matrix, or TokenRows of a ragged store."""
+def read_rows(store: ActivationStore, layer: int, ids: np.ndarray) -> Any:
+    """Read one layer of some rows: a matrix (n, d), or TokenRows of a ragged store.
+
+    Raises
+    ------
+    IdMismatch
+        An id is not in the store.
+    """
     rows = store.rows_of(ids)
     values = store.read(layer, rows)
     if not store.ragged:

@@ -130,7 +130,8 @@ class TrainSettings(BaseModel):
     report_to: str = Field(
         "none",
         description="Where training curves are logged: none, tensorboard (logs/ in the run's "
-        "folder), wandb or another integration of transformers; separate several by commas.",
+        "folder), trackio (on this machine), wandb or another integration of transformers; "
+        "separate several by commas.",
     )
 
     @property

@@ -405,6 +405,7 @@ def _training_arguments(
     arguments = TrainingArguments(
         output_dir=str(out / checkpoints.FOLDER),
         run_name=out.name,
+        project="w2sprobe",  # trackio's
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=max(1, settings.batch_size // rank_and_world()[1]),
         learning_rate=settings.learning_rate,
