@@ -1,8 +1,8 @@
 """Stress tests of a task: a salient text, unbalanced classes, training rows without an answer.
 
-Canavan et al. 2026, arXiv 2602.20400: on the usual data sets truth is the most salient feature,
-classes are balanced, and every row has an answer. Here a task loses any of these properties, and
-nothing else about it changes.
+Canavan et al. 2026, arXiv 2602.20400: on the usual data sets often no feature is more salient than
+truth, classes are balanced, and every row has an answer. Here a task loses one or more of these
+properties.
 """
 
 import hashlib
@@ -43,7 +43,8 @@ class Stress:
         Share of label 1 in every split; rows of the other label are dropped. Default: as without
         stress.
     without_answer : str, optional
-        Task, or file of splits, whose texts have no answer here; its labels are not used.
+        Task, or file of splits, whose texts are used as rows without an answer; its labels are
+        not used.
     answerless_share : float, optional
         Share of weak-train and of strong-train rows that such rows replace. Default: .1.
 
@@ -146,7 +147,7 @@ class Stress:
         """Replace rows of both training splits by rows without an answer.
 
         Which rows, and by which, depends on hashes of ids. The label of a row without an answer is
-        a coin that depends on its id, as nobody can know better.
+        drawn at random from its id, as it has no right label.
 
         Raises
         ------

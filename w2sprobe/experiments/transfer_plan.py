@@ -1,7 +1,7 @@
-"""Plans the tests of experiments on other tasks: the stages that predict those test rows.
+"""Plans the predictions of other tasks' test rows by what experiments have trained.
 
 Nothing is trained again, except probes, whose coefficients are not stored: they are fitted to the
-same labels on the same rows as at home, for all supervisors and other tasks together.
+same labels on the same rows as at home; one fit serves all supervisors and targets.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Target:
     test : Rows
         Its test rows that the experiments have not seen.
     n_left_out : int
-        Number of the others.
+        Number of its test rows that are left out.
     """
 
     task: str

@@ -9,7 +9,7 @@ from w2sprobe.cache import origin_of
 from w2sprobe.devices import resolve_device
 from w2sprobe.errors import InputError
 from w2sprobe.extraction import ExtractionRequest
-from w2sprobe.extraction.forward import BATCH_TOKENS, Extractor
+from w2sprobe.extraction.forward import Extractor
 from w2sprobe.extraction.selftest import self_test
 from w2sprobe.probes import load_card, load_origin, load_probe
 from w2sprobe.probes.token_rows import TokenRows
@@ -102,4 +102,4 @@ class Monitor:
         network = request.load_model(self._device, None)
         average = request.position.averaged
         report = self_test(network, input_ids, kept, [self.layer], average=average)
-        return request.extractor(network, BATCH_TOKENS, whole_pass=report["whole_pass"])
+        return request.extractor(network, None, whole_pass=report["whole_pass"])

@@ -31,7 +31,7 @@ class RecallAtFPR:
         Ends in [0, 1]; nan where `recall` is. The lower end is 0 if the rows of class 0 cannot
         bound the threshold from above, which takes 3.7 / fpr of them.
     threshold : float
-        A row is above it if its score is larger; -inf if every row may be.
+        A row is above it if its score is larger; -inf if every row of class 0 may be above.
     n_zeros, n_needed : int
         Rows of class 0, and how many the rate needs: 1 / fpr, so that one may be above.
     """
@@ -54,8 +54,8 @@ def recall_at_fpr(truth: ArrayLike, p: ArrayLike, fpr: float) -> float:
     p : array_like of float, shape (n,)
         P(label = 1), in [0, 1]. Only their order matters; rows of equal p lie on the same side.
     fpr : float
-        Largest share of zeros above the threshold, in [0, 1]. It moves in steps of 1 / (number of
-        zeros): with fewer than 1 / fpr zeros no false positive is allowed at all.
+        Largest share of zeros above the threshold, in [0, 1]. The rate reached moves in steps of
+        1 / (number of zeros): with fewer than 1 / fpr zeros no false positive is allowed at all.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def recalls_at_fpr(
     Two sources of noise, each with its own interval, are combined by square-and-add (Newcombe 1998,
     Statistics in Medicine 17, 873-890; Zou & Donner 2008, 27, 1693-1702, equation 8):
 
-    - Rows of class 1, at the threshold as it is: Wilson's interval of a share (1927).
+    - Rows of class 1, at the threshold taken as fixed: Wilson's interval of a share (1927).
     - Rows of class 0, which set the threshold: the number of them above the true threshold is
       binomial, so two of their scores bound it without assumptions on the distribution (Hilgers
       1991, Methods of Information in Medicine 30, 96-101), and the recalls at these bound the

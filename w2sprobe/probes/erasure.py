@@ -1,4 +1,4 @@
-"""Least-squares concept erasure (LEACE): activations from which no linear probe reads a concept.
+"""Least-squares concept erasure (LEACE): remove what linear probes read of a concept.
 
 Belrose et al. 2023, arXiv 2306.03819. concept-erasure is the authors' package; without shrinkage,
 `Erasure` equals its eraser without shrinkage and without its limit on the variance
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from w2sprobe.errors import InputError
 from w2sprobe.probes.preprocess import Preprocessing
 
-RANK_TOLERANCE = 1e-8  # directions of the concept with a smaller share of the largest are rounding
+RANK_TOLERANCE = 1e-8  # smaller singular values, relative to the largest, are rounding errors
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class Erasure:
         Z : array_like of float, shape (n,) or (n, k)
             The concept: numbers, or an indicator of each class. Constant columns are ignored.
         shrink : bool, default True
-            Estimate the covariance of X by Ledoit & Wolf 2004. The guarantee is the same. With not
-            many more rows than columns, more of what is not the concept is left in new rows: on
-            500 rows of width 576, a probe for the label kept .936 of an AUC of .944, and .917
-            without.
+            Estimate the covariance of X by Ledoit & Wolf 2004. The guarantee is the same. If rows
+            are not many more than columns, more of everything else is kept in new rows: on 500
+            rows of width 576, a probe for the label went from an AUC of .944 to .936, without
+            shrinkage to .917.
 
         Returns
         -------

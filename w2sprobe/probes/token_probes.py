@@ -57,7 +57,7 @@ def token_cross_fit_path(
         Soft labels, P(label = 1), in [0, 1].
     pooling : {"attention", "softmax-mean", "multimax"}
     l2s : sequence of float, length s
-        Weights of |w|² beside the mean loss, on standardised tokens.
+        Weights of the squared norm of all weights beside the mean loss, on standardised tokens.
     cv : int, default 5; 0 to fit on all rows only
     groups : array_like, shape (n,), optional
         Rows of the same value are in the same fold.
@@ -129,7 +129,7 @@ class TokenProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     n_heads : int, default 4
         Each head has scores of its own; their results are added.
     l2 : float, default 1e-3
-        Weight of |w|² beside the mean loss, on standardised tokens.
+        Weight of the squared norm of all weights beside the mean loss, on standardised tokens.
     seed : int, default 0
         Of the initial weights and of the row order.
     steps, batch_size, learning_rate
@@ -300,7 +300,8 @@ class MultiMaxProbe(TokenProbe):
 
     Notes
     -----
-    Kramar et al., arXiv 2601.11516, section 3.2.1, without the MLP before it.
+    Kramar et al., arXiv 2601.11516, section 3.2.1, without the MLP before it; with the
+    maximum in training, too.
     """
 
     pooling = "multimax"
@@ -311,7 +312,8 @@ class SoftmaxMeanProbe(TokenProbe):
 
     Notes
     -----
-    McKenzie et al., arXiv 2506.10805, "softmax" aggregation, temperature 1, where n_heads = 1.
+    McKenzie et al., arXiv 2506.10805, "softmax" aggregation; temperature 1 and several heads are
+    choices of this package.
     """
 
     pooling = "softmax-mean"
