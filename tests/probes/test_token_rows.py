@@ -24,12 +24,18 @@ def test_pooled_rows_are_those_of_numpy(lengths: list[int]) -> None:
     rows = rows_of(lengths)
     np.testing.assert_allclose(rows.means(), [part.mean(axis=0) for part in parts(rows)], rtol=1e-5)
     np.testing.assert_array_equal(rows.last(), [part[-1] for part in parts(rows)])
-    centre = np.array([5.0, 4.0, 0.0])
-    sums, squares = rows.sums(centre)
-    np.testing.assert_allclose(sums, [(part - centre).sum(axis=0) for part in parts(rows)])
-    np.testing.assert_allclose(
-        squares, [((part - centre) ** 2).sum(axis=0) for part in parts(rows)]
-    )
+
+
+@given(LENGTHS)
+def test_weighted_sums_are_those_of_every_token(lengths: list[int]) -> None:
+    rows = rows_of(lengths)
+    centre = np.array([5.0, 4.0, 0.0], dtype=np.float32)
+    weights = (np.arange(2 * len(rows)).reshape(2, -1) % 3).astype(np.float32)
+    sums, squares = rows.sums(weights, centre)
+    each = [(part - centre).sum(axis=0) for part in parts(rows)]
+    np.testing.assert_allclose(sums, weights @ np.array(each), rtol=1e-5, atol=1e-4)
+    each = [((part - centre) ** 2).sum(axis=0) for part in parts(rows)]
+    np.testing.assert_allclose(squares, weights @ np.array(each), rtol=1e-5, atol=1e-4)
 
 
 @given(LENGTHS, st.integers(1, 20))

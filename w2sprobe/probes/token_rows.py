@@ -96,21 +96,35 @@ class TokenRows:
 
     def means(self) -> np.ndarray:
         """Mean over the tokens of each row, float32, shape (n, d)."""
-        means = self.sums(np.zeros(self.values.shape[1]))[0] / self.lengths[:, None]
-        as_read: np.ndarray = means.astype(np.float32)
-        return as_read
+        means = np.empty((len(self), self.values.shape[1]), dtype=np.float32)
+        for rows, block in self.blocks():
+            sums = np.add.reduceat(block.values, block.offsets[:-1], axis=0, dtype=np.float64)
+            means[rows] = sums / block.lengths[:, None]
+        return means
 
     def last(self) -> np.ndarray:
         """Last token of each row, float32, shape (n, d)."""
         last: np.ndarray = self.values[self.offsets[1:] - 1]
         return last
 
-    def sums(self, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Sums over the tokens of each row of x - centre and its square, float64, (n, d) each."""
-        shape = (len(self), self.values.shape[1])
-        sums, squares = np.empty(shape), np.empty(shape)
+    def sums(self, weights: np.ndarray, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sums over all tokens of x - centre and of its square, weighted by row.
+
+        Parameters
+        ----------
+        weights : ndarray of float32, shape (k, n)
+        centre : ndarray of float32, shape (d,)
+
+        Returns
+        -------
+        tuple of ndarray of float64, shape (k, d) each
+        """
+        shape = (len(weights), self.values.shape[1])
+        sums, squares = np.zeros(shape), np.zeros(shape)
         for rows, block in self.blocks():
+            of_tokens = np.repeat(weights[:, rows], block.lengths, axis=1)
             shifted = block.values - centre
-            sums[rows] = np.add.reduceat(shifted, block.offsets[:-1], axis=0)
-            squares[rows] = np.add.reduceat(shifted**2, block.offsets[:-1], axis=0)
+            # float32 over the few thousand tokens of a block, float64 over blocks
+            sums += of_tokens @ shifted
+            squares += of_tokens @ np.square(shifted, out=shifted)
         return sums, squares

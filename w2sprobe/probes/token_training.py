@@ -142,10 +142,10 @@ def train(
 def standardisation(rows: TokenRows, fold: np.ndarray, n_folds: int) -> tuple[np.ndarray, ...]:
     """Mean and standard deviation of the tokens outside each fold, float64, (n_folds, d) each."""
     # shifted by the mean of all tokens, so that the variance is not a difference of large numbers
-    shift = rows.values.mean(axis=0, dtype=np.float64)
-    outside = (fold != np.arange(n_folds)[:, None]).astype(np.float64)
-    n_tokens = (outside @ rows.lengths)[:, None]
-    mean, square = (outside @ sums / n_tokens for sums in rows.sums(shift))
+    shift = rows.values.mean(axis=0, dtype=np.float64).astype(np.float32)
+    outside = (fold != np.arange(n_folds)[:, None]).astype(np.float32)
+    n_tokens = (outside @ rows.lengths.astype(np.float64))[:, None]
+    mean, square = (sums / n_tokens for sums in rows.sums(outside, shift))
     scale = np.sqrt(np.maximum(square - mean**2, 0))
     constant = scale <= 1e-7 * np.abs(mean + shift)
     return mean + shift, np.where(constant | (scale == 0), 1.0, scale)
