@@ -206,9 +206,8 @@ class _Batch:
 
     def scores(self, coef: Tensor, offset: Tensor) -> Tensor:
         """Scores of the tokens, (m, K, t)."""
-        # W @ X.T rather than X @ W: several times faster on CPUs, where few columns of W would
-        # leave the cores waiting for memory
-        product = coef.reshape(-1, coef.shape[-1]) @ self.tokens.T
+        # X @ W.T and a transposition: CPUs share out the rows of the first factor among threads
+        product = (self.tokens @ coef.reshape(-1, coef.shape[-1]).T).T.contiguous()
         return product.view(*coef.shape[:2], -1) + offset[..., None]
 
 
